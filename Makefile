@@ -1,0 +1,36 @@
+# `make demo`, `make run` and `make build` need Go only. `make test` installs the rest itself (scripts/install-test-tools.sh).
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 60s
+# TESTS picks end-to-end tests by name: make e2e TESTS=TestDefect
+TESTS    ?= .
+TRIXIE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/livego/trixie-ffmpeg
+
+.PHONY: help demo run build test tools lint unit e2e cross fuzz clean
+
+help:   ; @sed -n 's|^\([a-z0-9]*\):[^;]*## |\1\t|p' Makefile
+demo: build ## server plus a looping test stream, with links to watch it
+	@bin/livego demo
+run: build ## server with ./livego.yaml
+	@bin/livego
+build: ## bin/livego, static
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/livego ./cmd/livego
+test: tools lint unit cross e2e ## all checks, as in CI
+tools: ## programs that the end-to-end tests run
+	scripts/install-test-tools.sh
+	scripts/install-trixie-ffmpeg.sh $(TRIXIE)
+lint: ## gofmt, vet, staticcheck, go.mod
+	scripts/lint.sh
+unit: ## unit tests with the race detector
+	go test -race ./...
+e2e: build ## the built program against real clients
+	go build -race -o bin/livego-race ./cmd/livego
+	LIVEGO_E2E=1 LIVEGO_BIN=$(CURDIR)/bin/livego LIVEGO_RACE_BIN=$(CURDIR)/bin/livego-race FFMPEG7=$(TRIXIE)/ffmpeg \
+		go test -count=1 -timeout 10m -parallel 10 -run '$(TESTS)' ./e2e
+cross: ## builds for the other systems
+	scripts/cross.sh
+fuzz: ## every fuzz target for FUZZTIME
+	scripts/fuzz.sh $(FUZZTIME)
+clean: ## removes what was built
+	rm -rf bin

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# lint.sh checks formatting, vet, staticcheck and that go.mod says what the code imports.
+set -euo pipefail
+
+unformatted=$(gofmt -l cmd internal e2e)
+if [ -n "$unformatted" ]; then
+  echo "gofmt -w is due on:" $unformatted
+  exit 1
+fi
+go vet ./...
+go tool staticcheck ./...
+go mod tidy -diff
