@@ -1,0 +1,70 @@
+package keys
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// MaxNameLength bounds a room's name, in bytes: the longest name of a file on common systems.
+const MaxNameLength = 255
+
+// ValidateName reports whether name can be the name of a stream: a room, or what an RTMP client publishes or plays.
+// Errors wrap ErrBadRoom and say why, without the name, as it may be a key in the wrong place.
+//
+// A name is one or more elements joined by "/", is part of URLs, log lines and file names, and must mean the same in all
+// of them: at most 255 bytes of UTF-8 without control characters, line separators, controls of text direction,
+// replacement characters and any of ?#%\; no element is empty or begins with a dot; and the last element is
+// neither "index" nor all digits nor ends like a file of a stream (.flv, .m3u8, .ts, .m4s, .mp4), as
+// /app/a/index.m3u8, /app/a/7.ts and /app/a.flv belong to stream a.
+func ValidateName(name string) error {
+	switch {
+	case name == "":
+		return reason(ErrBadRoom, "it is empty")
+	case len(name) > MaxNameLength:
+		return reason(ErrBadRoom, fmt.Sprintf("it has %d bytes, the most is %d", len(name), MaxNameLength))
+	case !utf8.ValidString(name):
+		return reason(ErrBadRoom, "it is not UTF-8")
+	}
+	for _, r := range name {
+		if !allowed(r) {
+			return reason(ErrBadRoom, fmt.Sprintf("it holds the character %+q", r))
+		}
+	}
+	last := ""
+	for element := range strings.SplitSeq(name, "/") {
+		if element == "" {
+			return reason(ErrBadRoom, "it holds an empty element")
+		}
+		if element[0] == '.' {
+			return reason(ErrBadRoom, "an element begins with a dot")
+		}
+		last = element
+	}
+	return checkLast(last)
+}
+
+// allowed leaves out what ends the path of a URL (?, #), is read in two ways (%, \) or makes a log line lie.
+func allowed(r rune) bool {
+	return !strings.ContainsRune(`?#%\`, r) && r != utf8.RuneError &&
+		!unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
+}
+
+// checkLast refuses a last element that would give the stream the URL of a file of another one.
+func checkLast(element string) error {
+	if element == "index" {
+		return reason(ErrBadRoom, `its last element is "index"`)
+	}
+	if strings.Trim(element, "0123456789") == "" {
+		return reason(ErrBadRoom, "its last element is all digits")
+	}
+	for _, suffix := range []string{".flv", ".m3u8", ".ts", ".m4s", ".mp4"} {
+		if strings.HasSuffix(element, suffix) {
+			return reason(ErrBadRoom, "it ends in "+suffix)
+		}
+	}
+	return nil
+}
+
+func reason(err error, why string) error { return fmt.Errorf("%w: %s", err, why) }
