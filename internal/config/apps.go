@@ -1,0 +1,115 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxAppName bounds the name of an app, in bytes.
+const maxAppName = 255
+
+// appKeys are the options of an entry of the server list.
+var appKeys = []string{"appname", "live", "hls", "flv", "api", "static_push"}
+
+// appExample is what to write for the server list.
+const appExample = "\n  server:\n  - appname: live\n    live: true\n    hls: true\n    flv: true"
+
+// apps reads the server list, which replaces the default app.
+func (f *fileReader) apps(key, val *yaml.Node) {
+	if val.Kind != yaml.SequenceNode || len(val.Content) == 0 {
+		f.problem(f.at(key), "server must be a list with at least one app; leave it out for the default app live, or write%s", appExample)
+		return
+	}
+	f.cfg.Apps = nil
+	for _, item := range val.Content {
+		item = resolve(item)
+		if item.Kind != yaml.MappingNode {
+			f.problem(f.at(item), "an entry of server must name an app, write%s", appExample)
+			continue
+		}
+		f.app(item)
+	}
+}
+
+func (f *fileReader) app(n *yaml.Node) {
+	var app App
+	f.mapping(n, "", func(key, val *yaml.Node, name string) {
+		var field value
+		switch name {
+		case "appname":
+			field = nonEmpty(&app.Name)
+		case "live":
+			field = boolean(&app.Live)
+		case "hls":
+			field = boolean(&app.HLS)
+		case "flv":
+			field = boolean(&app.FLV)
+		case "api":
+			field = boolean(&app.API)
+		case "static_push":
+			field = targets(&app.StaticPush)
+		default:
+			f.problem(f.at(key), "in an entry of server: %s", unknownKey(name, appKeys))
+			return
+		}
+		raw, err := f.raw(val, field.kind)
+		if err == nil {
+			err = field.parse(raw)
+		}
+		if err != nil {
+			f.problem(f.at(val), "%s of an entry of server: %v", name, err)
+		}
+	})
+	f.addApp(n, app)
+}
+
+func (f *fileReader) addApp(n *yaml.Node, app App) {
+	if err := checkAppName(app.Name); err != nil {
+		f.problem(f.at(n), "%v; write appname: live", err)
+		return
+	}
+	if slices.ContainsFunc(f.cfg.Apps, func(a App) bool { return a.Name == app.Name }) {
+		f.problem(f.at(n), "app %q stands twice in server; merge the entries", app.Name)
+		return
+	}
+	f.cfg.Apps = append(f.cfg.Apps, app)
+}
+
+// checkAppName admits what can be the first element of every URL without escapes getting in the way.
+func checkAppName(name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("an entry of server has no appname")
+	case len(name) > maxAppName:
+		return fmt.Errorf("an appname has more than %d bytes", maxAppName)
+	case !utf8.ValidString(name), strings.ContainsAny(name, "/\\?#%&"), strings.ContainsFunc(name, unprintable):
+		return fmt.Errorf("appname %q holds a character that cannot stand in the name of an app (/ \\ ? # %% & or a space)", name)
+	case strings.HasPrefix(name, "."):
+		return fmt.Errorf("appname %q begins with a dot", name)
+	}
+	return nil
+}
+
+func unprintable(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
+
+// targets is a list of RTMP URLs.
+func targets(p *[]string) value {
+	parse := func(s string) error {
+		list := words(s)
+		for _, word := range list {
+			// The URL is not repeated: it often holds a stream key.
+			if u, err := url.Parse(word); err != nil || (u.Scheme != "rtmp" && u.Scheme != "rtmps") || u.Host == "" {
+				return fmt.Errorf("must be URLs such as rtmp://example.org/app")
+			}
+		}
+		*p = list
+		return nil
+	}
+	return value{kindList, parse, func() string { return fmt.Sprintf("%d URLs", len(*p)) }}
+}

@@ -1,0 +1,131 @@
+// Package config turns command line flags, the environment and a file into the options of the server.
+//
+// Stronger sources win: a flag over the environment, the environment over the file, the file over the default. One table
+// (options.go) says for every option how it is called, what it defaults to and what it means; the flags, the environment, the file
+// reader, the help text and the sample file all follow from it. The package holds no state: everything comes in through Sources.
+package config
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Config is a checked configuration. Each field belongs to the option of the same name in the table.
+type Config struct {
+	// File is the configuration file that was read, empty if none was.
+	File string
+
+	Level        slog.Level
+	LogFormat    string
+	DataDir      string
+	DrainTimeout time.Duration
+
+	RTMPAddr, RTMPSAddr   string
+	EnableRTMPS           bool
+	RTMPSCert, RTMPSKey   string
+	RTMPNoAuth            bool
+	ReadTimeout           time.Duration
+	WriteTimeout          time.Duration
+	MaxMessageSize        int
+	EnableTLSVerify       bool
+	FLVAddr               string
+	UseFLVHTTPS           bool
+	HLSAddr               string
+	UseHLSHTTPS           bool
+	HTTPSCert, HTTPSKey   string
+	HLSSegmentDuration    time.Duration
+	HLSListSize           int
+	HLSKeepAfterEnd       bool
+	APIAddr               string
+	JWTSecret             Secret
+	JWTAlgorithm          string
+	APIAllow              []netip.Prefix
+	APIOrigins            []string
+	RedisAddr             string
+	RedisPassword         Secret
+	GOPNum                int
+	Takeover              bool
+	PlayWait              time.Duration
+	RepublishGrace        time.Duration
+	StreamMemory          int
+	PlayerLag             time.Duration
+	MaxBatchDelay         time.Duration
+	MaxConnections        int
+	MaxConnectionsPerAddr int
+	FLVArchive            bool
+	FLVDir                string
+
+	Apps []App
+}
+
+// App is one entry of the server list.
+type App struct {
+	Name string
+	// Live, HLS, FLV and API are false where the entry does not name them, as in LiveGo.
+	Live, HLS, FLV, API bool
+	StaticPush          []string
+}
+
+// Secret is a text that prints as a placeholder wherever it goes by accident: logs, errors, JSON.
+type Secret string
+
+// String hides the secret, and says only whether there is one.
+func (s Secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "(hidden)"
+}
+
+// GoString hides the secret from %#v.
+func (s Secret) GoString() string { return fmt.Sprintf("%q", s.String()) }
+
+// MarshalText hides the secret from encoders.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// Reveal returns the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// KeysFile is where the channel keys are stored when no Redis is configured.
+func (c Config) KeysFile() string { return filepath.Join(c.DataDir, "livego.db") }
+
+// LogValue lists all options, without secrets.
+func (c Config) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, len(options)+2)
+	attrs = append(attrs, slog.String("file", c.File))
+	for _, o := range options {
+		attrs = append(attrs, slog.String(o.key, o.bind(&c).print()))
+	}
+	names := make([]string, len(c.Apps))
+	for i, app := range c.Apps {
+		names[i] = app.Name
+	}
+	attrs = append(attrs, slog.String("server", strings.Join(names, ",")))
+	return slog.GroupValue(attrs...)
+}
+
+// CheckFiles loads the certificates that the configuration needs, so that a bad one is reported under the option's name.
+func (c Config) CheckFiles() error {
+	pairs := []struct {
+		needed              bool
+		certFile, keyFile   string
+		needs, cert, keyKey string
+	}{
+		{c.EnableRTMPS || c.RTMPSAddr != "", c.RTMPSCert, c.RTMPSKey, "enable_rtmps or rtmps_addr", "rtmps_cert", "rtmps_key"},
+		{c.UseHLSHTTPS || c.UseFLVHTTPS, c.HTTPSCert, c.HTTPSKey, "use_hls_https or use_flv_https", "https_cert", "https_key"},
+	}
+	for _, p := range pairs {
+		if !p.needed {
+			continue
+		}
+		if _, err := tls.LoadX509KeyPair(p.certFile, p.keyFile); err != nil {
+			return fmt.Errorf("%s needs the PEM files of %s and %s: %w", p.needs, p.cert, p.keyKey, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,296 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The defaults are LiveGo's, and those of decisions.md for options that LiveGo does not have.
+func TestDefaults(t *testing.T) {
+	want := Config{
+		Level: slog.LevelInfo, LogFormat: "text", DataDir: "data", DrainTimeout: 5 * time.Second,
+		RTMPAddr: ":1935", RTMPSCert: "server.crt", RTMPSKey: "server.key",
+		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, MaxMessageSize: 8 << 20, EnableTLSVerify: true,
+		FLVAddr: ":7001", HLSAddr: ":7002", HLSSegmentDuration: 3 * time.Second, HLSListSize: 3,
+		HTTPSCert: "server.crt", HTTPSKey: "server.key", APIAddr: ":8090", JWTAlgorithm: "HS256",
+		GOPNum: 1, Takeover: true, PlayWait: 10 * time.Second, RepublishGrace: 10 * time.Second,
+		StreamMemory: 64 << 20, PlayerLag: 5 * time.Second, MaxBatchDelay: 100 * time.Millisecond, FLVDir: "tmp",
+		Apps: []App{{Name: "live", Live: true, HLS: true, FLV: true, API: true}},
+	}
+	got, warnings := given{}.mustLoad(t)
+	if diff := cmp.Diff(want, got, prefixes); diff != "" {
+		t.Errorf("defaults differ (-want +got):\n%s", diff)
+	}
+	if len(warnings) > 0 {
+		t.Errorf("defaults warn: %q", warnings)
+	}
+	if diff := cmp.Diff(want, Default(), prefixes); diff != "" {
+		t.Errorf("Default differs (-want +got):\n%s", diff)
+	}
+}
+
+// Every option, in each place where LiveGo or this server reads it.
+func TestEveryOptionFromEverySource(t *testing.T) {
+	samples := map[string]string{
+		"level": "debug", "log_format": "json", "data_dir": "/var/lib/livego", "drain_timeout": "2s",
+		"rtmp_addr": "127.0.0.1:2935", "enable_rtmps": "true", "rtmps_addr": ":443", "rtmps_cert": "a.crt", "rtmps_key": "a.key",
+		"rtmp_noauth": "true", "read_timeout": "7s", "write_timeout": "8s", "max_message_size": "1MiB", "enable_tls_verify": "false",
+		"httpflv_addr": "[::1]:80", "use_flv_https": "true", "hls_addr": ":81", "use_hls_https": "true",
+		"hls_segment_duration": "1.5s", "hls_list_size": "6", "hls_keep_after_end": "true", "https_cert": "b.crt", "https_key": "b.key",
+		"api_addr": ":82", "jwt.secret": strings.Repeat("s", 40), "jwt.algorithm": "HS512",
+		"api_allow": "10.0.0.0/8", "api_origins": "https://example.org", "redis_addr": "redis:6379", "redis_pwd": "p",
+		"gop_num": "0", "takeover": "false", "play_wait": "0s", "republish_grace": "1m0s", "stream_memory": "128MiB",
+		"player_lag": "250ms", "max_batch_delay": "0s", "max_connections": "10", "max_connections_per_addr": "2",
+		"flv_archive": "true", "flv_dir": "records",
+	}
+	for _, o := range options {
+		t.Run(o.key, func(t *testing.T) {
+			raw, ok := samples[o.key]
+			if !ok {
+				t.Fatal("no sample value: add one")
+			}
+			yaml := raw
+			if k := o.bind(new(Config)).kind; k == kindText || k == kindAddress || k == kindSecret {
+				yaml = fmt.Sprintf("%q", raw)
+			}
+			if parent, leaf, ok := strings.Cut(o.key, "."); ok {
+				yaml = parent + ":\n  " + leaf + ": " + yaml
+			} else {
+				yaml = o.key + ": " + yaml
+			}
+			dashed := "--" + strings.ReplaceAll(o.flag(), "_", "-")
+			var check Config
+			if err := o.bind(&check).parse(raw); err != nil {
+				t.Fatal(err)
+			}
+			want := o.bind(&check).print()
+			if initial := Default(); o.bind(&initial).print() == want {
+				t.Fatalf("the sample %q is the default", raw)
+			}
+			for _, g := range []given{
+				{file: yaml},
+				{env: []string{o.env() + "=" + raw}},
+				{flags: []string{"--" + o.flag() + "=" + raw}},
+				{flags: []string{dashed + "=" + raw}},
+			} {
+				cfg, _ := g.mustLoad(t)
+				if got := o.bind(&cfg).print(); got != want {
+					t.Errorf("%+v: got %q, want %q", g, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	const file = "gop_num: 2"
+	env := []string{"GOP_NUM=3"}
+	flags := []string{"--gop_num=4"}
+	for _, tc := range []struct {
+		given given
+		want  int
+	}{
+		{given{}, 1},
+		{given{file: file}, 2},
+		{given{file: file, env: env}, 3},
+		{given{file: file, env: env, flags: flags}, 4},
+		{given{file: file, flags: flags}, 4},
+		{given{file: file, flags: []string{"--gop_num=1"}}, 1}, // a flag that says what the default is still counts
+	} {
+		if cfg, _ := tc.given.mustLoad(t); cfg.GOPNum != tc.want {
+			t.Errorf("%+v: gop_num %d, want %d", tc.given, cfg.GOPNum, tc.want)
+		}
+	}
+}
+
+func TestEmptyVariableCountsAsSet(t *testing.T) {
+	cfg, _ := given{file: "api_addr: \":9000\"\nenable_rtmps: true", env: []string{"API_ADDR=", "ENABLE_RTMPS=", "JWT_ALGORITHM="}}.mustLoad(t)
+	if cfg.APIAddr != "" || cfg.EnableRTMPS {
+		t.Errorf("api_addr %q, enable_rtmps %t, want empty and false", cfg.APIAddr, cfg.EnableRTMPS)
+	}
+	for _, name := range []string{"GOP_NUM", "READ_TIMEOUT", "STREAM_MEMORY", "DATA_DIR"} {
+		if _, _, err := (given{env: []string{name + "="}}).load(t); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s= gave %v, want an error that names it", name, err)
+		}
+	}
+}
+
+func TestWhichFile(t *testing.T) {
+	read := func(g given) string {
+		t.Helper()
+		g.file = "gop_num: 2"
+		cfg, _, err := g.load(t)
+		if err != nil {
+			return "error: " + err.Error()
+		}
+		return cfg.File
+	}
+	for _, tc := range []struct {
+		given given
+		want  string
+	}{
+		{given{}, "livego.yaml"},
+		{given{flags: []string{"--config_file=livego.json"}}, "livego.json"},
+		{given{env: []string{"CONFIG_FILE=livego.env"}}, "livego.env"},
+		{given{env: []string{"CONFIG_FILE=livego.env"}, flags: []string{"--config-file", "livego.flag"}}, "livego.flag"},
+		{given{env: []string{"CONFIG_FILE="}}, ""},
+		{given{flags: []string{"--config_file=other.yaml"}}, "error: reading the configuration: open other.yaml: file does not exist"},
+		{given{env: []string{"CONFIG_FILE=other.yaml"}}, "error: reading the configuration: open other.yaml: file does not exist"},
+		{given{flags: []string{"--config_file=livego.toml"}}, "error: livego.toml: TOML is not read; write the same keys as YAML, for example: livego.yaml"},
+	} {
+		if got := read(tc.given); got != tc.want {
+			t.Errorf("%+v: %q, want %q", tc.given, got, tc.want)
+		}
+	}
+}
+
+// Spec 7.49: CONFIG_FILE is honoured, SERVER breaks nothing, a file without server still has the app live.
+func TestDefect49EnvironmentAndMissingServer(t *testing.T) {
+	cfg, warnings := given{file: "level: warn", env: []string{"SERVER=anything", "CONFIG_FILE=livego.yml"}}.mustLoad(t)
+	if cfg.File != "livego.yml" || len(cfg.Apps) != 1 || cfg.Apps[0].Name != "live" || !cfg.Apps[0].Live {
+		t.Errorf("file %q, apps %+v", cfg.File, cfg.Apps)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "SERVER") {
+		t.Errorf("warnings %q, want one about SERVER", warnings)
+	}
+	if got := cfg.ServerOptions().ReadTimeout; got != 10*time.Second {
+		t.Errorf("read_timeout does not reach the server: %v", got)
+	}
+}
+
+// Spec 7.16: 0 and large numbers work, negative ones stop the start.
+func TestDefect16GOPNum(t *testing.T) {
+	for _, n := range []string{"0", "1", "2", "3", "100"} {
+		if cfg, _ := (given{flags: []string{"--gop_num", n}}).mustLoad(t); fmt.Sprint(cfg.ServerOptions().GOPNum) != n {
+			t.Errorf("gop_num %s became %d", n, cfg.GOPNum)
+		}
+	}
+	for _, g := range []given{{flags: []string{"--gop_num=-1"}}, {file: "gop_num: -1"}, {env: []string{"GOP_NUM=-1"}}} {
+		if _, _, err := g.load(t); err == nil || !strings.Contains(err.Error(), "at least 0") {
+			t.Errorf("%+v gave %v", g, err)
+		}
+	}
+}
+
+// Spec 7.12: whatever way a configuration is printed, its secrets are not in it.
+func TestDefect12SecretsAreNotLogged(t *testing.T) {
+	const jwt, pwd = "jwt-secret-jwt-secret-jwt-secret", "redis-password"
+	cfg, _ := given{file: "jwt:\n  secret: " + jwt + "\nredis_pwd: " + pwd + "\nredis_addr: redis://u:" + pwd + "@h:1"}.mustLoad(t)
+	if cfg.JWTSecret.Reveal() != jwt || cfg.RedisPassword.Reveal() != pwd {
+		t.Fatal("the secrets were not read")
+	}
+	var text, json strings.Builder
+	debug := &slog.HandlerOptions{Level: slog.LevelDebug}
+	slog.New(slog.NewTextHandler(&text, debug)).Debug("configuration", "config", cfg, "secret", cfg.JWTSecret)
+	slog.New(slog.NewJSONHandler(&json, debug)).Debug("configuration", "config", cfg, "secret", cfg.JWTSecret)
+	if !strings.Contains(text.String(), "gop_num=1") {
+		t.Errorf("the dump lacks options: %s", text.String())
+	}
+	cfg.RedisAddr = ""
+	for _, out := range []string{text.String(), json.String(), fmt.Sprintf("%v %+v %#v %s", cfg, cfg, cfg, cfg.JWTSecret)} {
+		if strings.Contains(out, jwt) || strings.Contains(out, pwd) {
+			t.Errorf("a secret is in %s", out)
+		}
+	}
+	// Errors about secrets do not repeat them either.
+	for _, g := range []given{
+		{file: "jwt:\n  secret: 1234567890123"},
+		{file: "redis_pwd: *1234567890123"},
+		{file: "redis_addr: redis/:1234567890123@h"},
+		{file: "server:\n- appname: live\n  static_push: [http://h/1234567890123]"},
+		{env: []string{"JWT_SECRET=1234567890123"}},
+	} {
+		if _, _, err := g.load(t); err == nil || strings.Contains(err.Error(), "1234567890123") {
+			t.Errorf("%+v gave %v", g, err)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	for _, tc := range []struct {
+		given given
+		want  string
+	}{
+		{given{env: []string{"FLV_ARCHIVE=true"}}, "environment variable FLV_ARCHIVE: flv_archive has no effect yet in this version"},
+		{given{file: "flv_dir: records"}, "livego.yaml:1: flv_dir has no effect yet in this version"},
+		{given{file: "server:\n- appname: live\n  static_push: [rtmp://h/a]"}, `livego.yaml: static_push of app "live" has no effect yet in this version`},
+		{given{flags: []string{"--jwt-secret", strings.Repeat("x", 32)}}, "--jwt_secret on a command line can be read by every user"},
+		{given{env: []string{"JWT_SECRET=" + strings.Repeat("x", 16)}}, "jwt.secret has 16 bytes; RFC 7518 asks for at least 32"},
+		{given{file: "jwt: {algorithm: HS512}"}, "jwt.algorithm has no effect without jwt.secret"},
+		{given{file: "api_origins: [https://a.example]"}, "api_origins has no effect without jwt.secret"},
+		{given{file: "enable_rtmps: true\nrtmps_addr: \":443\""}, "no port is left for plain RTMP"},
+	} {
+		_, warnings := tc.given.mustLoad(t)
+		if len(warnings) != 1 || !strings.Contains(warnings[0], tc.want) {
+			t.Errorf("%+v warns %q, want one with %q", tc.given, warnings, tc.want)
+		}
+	}
+	if _, warnings := (given{file: "flv_dir: tmp\nflv_archive: false\nenable_tls_verify: true"}).mustLoad(t); len(warnings) > 0 {
+		t.Errorf("options set to their defaults warn: %q", warnings)
+	}
+}
+
+func TestLists(t *testing.T) {
+	want := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32"), netip.MustParsePrefix("::1/128")}
+	for _, g := range []given{
+		{file: "api_allow: [10.1.2.3/8, 192.0.2.7, \"::1\"]"},
+		{file: "api_allow:\n- 10.0.0.0/8\n- 192.0.2.7\n- '::1'\n"},
+		{env: []string{"API_ALLOW=10.0.0.0/8, 192.0.2.7,::1"}},
+		{flags: []string{"--api_allow", "10.0.0.0/8,192.0.2.7", "--api-allow=::1"}},
+	} {
+		cfg, _ := g.mustLoad(t)
+		if got := cfg.ServerOptions().APIAllow; !slices.Equal(got, want) {
+			t.Errorf("%+v: %v, want %v", g, got, want)
+		}
+	}
+	cfg, _ := given{env: []string{"API_ORIGINS=https://A.example/,http://b.example:3000"}}.mustLoad(t)
+	if got := cfg.APIOrigins; !slices.Equal(got, []string{"https://a.example", "http://b.example:3000"}) {
+		t.Errorf("api_origins %q", got)
+	}
+}
+
+func TestServerOptions(t *testing.T) {
+	cfg, _ := given{flags: []string{"--play_wait=0", "--republish_grace=0", "--takeover=false", "--max_batch_delay=0", "--rtmp_noauth"}}.mustLoad(t)
+	o := cfg.ServerOptions()
+	if o.PlayWait >= 0 || o.RepublishGrace >= 0 {
+		t.Errorf("0 must mean none, not the server's default: play_wait %v, republish_grace %v", o.PlayWait, o.RepublishGrace)
+	}
+	if !o.NoTakeover || o.MaxBatchDelay != 0 || !o.NoAuth {
+		t.Errorf("options are lost: %+v", o)
+	}
+	if len(o.Apps) != 1 || o.Apps[0].Name != "live" || !o.Apps[0].HLS {
+		t.Errorf("apps %+v", o.Apps)
+	}
+}
+
+func TestUnits(t *testing.T) {
+	durations := map[string]time.Duration{"0": 0, "10": 10 * time.Second, "1.5s": 1500 * time.Millisecond, "250ms": 250 * time.Millisecond, "2m": 2 * time.Minute}
+	for raw, want := range durations {
+		if got, err := parseDuration(raw); err != nil || got != want {
+			t.Errorf("%q: %v, %v, want %v", raw, got, err, want)
+		}
+	}
+	for _, raw := range []string{"", "1.5", "10 s", "abc", "9223372037", "99999999999999999999"} {
+		if got, err := parseDuration(raw); err == nil {
+			t.Errorf("%q gave %v, want an error", raw, got)
+		}
+	}
+	sizes := map[string]int64{"0": 0, "67108864": 64 << 20, "64MiB": 64 << 20, "64 mib": 64 << 20, "512KiB": 512 << 10, "1GiB": 1 << 30, "1KB": 1000, "5B": 5}
+	for raw, want := range sizes {
+		if got, err := parseSize(raw); err != nil || got != want {
+			t.Errorf("%q: %v, %v, want %v", raw, got, err, want)
+		}
+	}
+	for _, raw := range []string{"", "MiB", "1.5MiB", "64M", "64 MiB x", "9999999999GiB"} {
+		if got, err := parseSize(raw); err == nil {
+			t.Errorf("%q gave %v, want an error", raw, got)
+		}
+	}
+}

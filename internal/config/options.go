@@ -1,0 +1,172 @@
+package config
+
+import (
+	"math"
+	"strings"
+	"time"
+)
+
+// option describes one option everywhere it appears.
+type option struct {
+	// key is the name in the file, where a dot leads into a mapping, and with underscores the name of the flag.
+	key string
+	// def is the default, written as a flag's value.
+	def string
+	// doc says what the option is for and in which unit, in one or more lines of at most 100 characters.
+	doc string
+	// pending says that this version accepts the option but does not act on it.
+	pending bool
+	bind    func(*Config) value
+}
+
+// flag is the option's name on the command line.
+func (o option) flag() string { return strings.ReplaceAll(o.key, ".", "_") }
+
+// env is the option's name in the environment.
+func (o option) env() string { return strings.ToUpper(o.flag()) }
+
+// topic is a heading of the help text and of the sample file, for the options from the one named first on.
+type topic struct {
+	first, title string
+}
+
+// configFile is the option that names the file, and so cannot stand in it.
+const (
+	configFile        = "config_file"
+	defaultConfigFile = "livego.yaml"
+)
+
+var topics = []topic{
+	{"level", "General"},
+	{"rtmp_addr", "RTMP"},
+	{"httpflv_addr", "HTTP-FLV and WebSocket-FLV"},
+	{"hls_addr", "HLS"},
+	{"https_cert", "HTTPS of the HLS and HTTP-FLV ports"},
+	{"api_addr", "Control API"},
+	{"redis_addr", "Channel keys"},
+	{"gop_num", "Streams and players"},
+	{"max_connections", "Limits"},
+	{"flv_archive", "Recording"},
+}
+
+// Bounds that keep a slip of the keyboard (milliseconds for seconds, bytes for megabytes) from starting a server that cannot work.
+const (
+	maxSegmentDuration = time.Minute
+	maxListSize        = 1000
+	maxBatchDelay      = time.Second
+	minStreamMemory    = 1 << 20
+	// A message before publish or play may have 64 KiB; RTMP's length field has 24 bits.
+	minMessageSize = 64 << 10
+	maxMessageSize = 1<<24 - 1
+)
+
+// options is the table of all scalar options and lists, by topic. The list of apps (server) has its own reader.
+var options = []option{
+	{key: "level", def: "info", doc: "Least level that is logged: trace, debug, info, warn, error, fatal, panic.",
+		bind: func(c *Config) value { return level(&c.Level) }},
+	{key: "log_format", def: "text", doc: "Form of the log: text or json.",
+		bind: func(c *Config) value { return choice(&c.LogFormat, "text", "json") }},
+	{key: "data_dir", def: "data", doc: "Directory of the server's own files; it holds the channel keys (livego.db).",
+		bind: func(c *Config) value { return nonEmpty(&c.DataDir) }},
+	{key: "drain_timeout", def: "5s", doc: "How long the end of the server may take.",
+		bind: func(c *Config) value { return duration(&c.DrainTimeout, time.Millisecond, unbounded) }},
+
+	{key: "rtmp_addr", def: ":1935", doc: "Listen address for publishing and playing over RTMP. Empty: off.",
+		bind: func(c *Config) value { return address(&c.RTMPAddr) }},
+	{key: "enable_rtmps", def: "false", doc: "Speak TLS, and only TLS, on rtmp_addr.",
+		bind: func(c *Config) value { return boolean(&c.EnableRTMPS) }},
+	{key: "rtmps_addr", def: "", doc: "A second listen address that speaks RTMP over TLS. Empty: off.",
+		bind: func(c *Config) value { return address(&c.RTMPSAddr) }},
+	{key: "rtmps_cert", def: "server.crt", doc: "Certificate chain for RTMPS, PEM file. Read again when it changes.",
+		bind: func(c *Config) value { return nonEmpty(&c.RTMPSCert) }},
+	{key: "rtmps_key", def: "server.key", doc: "Private key for RTMPS, PEM file.",
+		bind: func(c *Config) value { return nonEmpty(&c.RTMPSKey) }},
+	{key: "rtmp_noauth", def: "false", doc: "Let everybody publish: the publish name is the stream's name, no channel key is needed.",
+		bind: func(c *Config) value { return boolean(&c.RTMPNoAuth) }},
+	{key: "read_timeout", def: "10s", doc: "Longest silence of a publisher, and of a connection before it publishes or plays.",
+		bind: func(c *Config) value { return duration(&c.ReadTimeout, time.Millisecond, unbounded) }},
+	{key: "write_timeout", def: "10s", doc: "How long a player may take nothing although there is something to send.",
+		bind: func(c *Config) value { return duration(&c.WriteTimeout, time.Millisecond, unbounded) }},
+	{key: "max_message_size", def: "8MiB", doc: "Largest RTMP message of a publisher, that is, largest picture.",
+		bind: func(c *Config) value { return size(&c.MaxMessageSize, minMessageSize, maxMessageSize) }},
+	{key: "enable_tls_verify", def: "true", doc: "Verify the certificates of servers that this one pushes to or pulls from.", pending: true,
+		bind: func(c *Config) value { return boolean(&c.EnableTLSVerify) }},
+
+	{key: "httpflv_addr", def: ":7001", doc: "Listen address for players over HTTP-FLV and WebSocket-FLV. Empty: off.",
+		bind: func(c *Config) value { return address(&c.FLVAddr) }},
+	{key: "use_flv_https", def: "false", doc: "Speak HTTPS, and only HTTPS, on httpflv_addr.",
+		bind: func(c *Config) value { return boolean(&c.UseFLVHTTPS) }},
+
+	{key: "hls_addr", def: ":7002", doc: "Listen address for HLS and the watch page. Empty: off.",
+		bind: func(c *Config) value { return address(&c.HLSAddr) }},
+	{key: "use_hls_https", def: "false", doc: "Speak HTTPS, and only HTTPS, on hls_addr.",
+		bind: func(c *Config) value { return boolean(&c.UseHLSHTTPS) }},
+	{key: "hls_segment_duration", def: "3s", doc: "Least length of a segment; it ends at the next key frame after this.",
+		bind: func(c *Config) value {
+			return duration(&c.HLSSegmentDuration, 100*time.Millisecond, maxSegmentDuration)
+		}},
+	{key: "hls_list_size", def: "3", doc: "Number of segments in a playlist; more are listed where the standard asks for it.",
+		bind: func(c *Config) value { return number(&c.HLSListSize, 1, maxListSize) }},
+	{key: "hls_keep_after_end", def: "false", doc: "Keep an ended playlist until the stream's next session.",
+		bind: func(c *Config) value { return boolean(&c.HLSKeepAfterEnd) }},
+
+	{key: "https_cert", def: "server.crt", doc: "Certificate chain for use_hls_https and use_flv_https, PEM file. Read again when it changes.",
+		bind: func(c *Config) value { return nonEmpty(&c.HTTPSCert) }},
+	{key: "https_key", def: "server.key", doc: "Private key for use_hls_https and use_flv_https, PEM file.",
+		bind: func(c *Config) value { return nonEmpty(&c.HTTPSKey) }},
+
+	{key: "api_addr", def: ":8090", doc: "Listen address of the control API. Empty: off.",
+		bind: func(c *Config) value { return address(&c.APIAddr) }},
+	{key: "jwt.secret", def: "", doc: "Secret of at least 16 bytes; with it the API asks every caller for a JSON Web Token signed with it.\n" +
+		"Without it the API answers only programs on this machine. A proxy on this machine that hides itself\n" +
+		"cannot be told from such a program: behind any proxy set jwt.secret.",
+		bind: func(c *Config) value { return secret(&c.JWTSecret) }},
+	{key: "jwt.algorithm", def: "HS256", doc: "Signing method of the tokens: HS256, HS384 or HS512.",
+		bind: func(c *Config) value { return choice(&c.JWTAlgorithm, "HS256", "HS384", "HS512") }},
+	{key: "api_allow", def: "", doc: "Addresses and networks that may call the API at all.\n" +
+		"Empty: this machine only without jwt.secret, everybody with it.",
+		bind: func(c *Config) value { return networks(&c.APIAllow) }},
+	{key: "api_origins", def: "", doc: "Web origins whose pages may call the API from a browser, such as https://example.org.",
+		bind: func(c *Config) value { return origins(&c.APIOrigins) }},
+
+	{key: "redis_addr", def: "", doc: "Redis server that holds the channel keys of several servers: host:port, or a URL with the scheme redis,\n" +
+		"rediss (TLS) or unix. Empty: the keys are in a file in data_dir.",
+		bind: func(c *Config) value { return redis(&c.RedisAddr) }},
+	{key: "redis_pwd", def: "", doc: "Password of the Redis server.",
+		bind: func(c *Config) value { return secret(&c.RedisPassword) }},
+
+	{key: "gop_num", def: "1", doc: "Number of GOPs that a joining player gets at once. 0: it waits for the next key frame.",
+		bind: func(c *Config) value { return number(&c.GOPNum, 0, math.MaxInt) }},
+	{key: "takeover", def: "true", doc: "A second publisher of a stream replaces the first. false: it is refused.",
+		bind: func(c *Config) value { return boolean(&c.Takeover) }},
+	{key: "play_wait", def: "10s", doc: "How long an RTMP player waits for a stream that is not on air. 0: not at all.",
+		bind: func(c *Config) value { return duration(&c.PlayWait, 0, unbounded) }},
+	{key: "republish_grace", def: "10s", doc: "How long a stream and its players wait for a lost publisher to come back. 0: not at all.",
+		bind: func(c *Config) value { return duration(&c.RepublishGrace, 0, unbounded) }},
+	{key: "stream_memory", def: "64MiB", doc: "Most memory that the cached GOPs of one stream take.",
+		bind: func(c *Config) value { return size(&c.StreamMemory, minStreamMemory, math.MaxInt) }},
+	{key: "player_lag", def: "5s", doc: "How far a player may fall behind before it jumps to a newer key frame.",
+		bind: func(c *Config) value { return duration(&c.PlayerLag, 100*time.Millisecond, unbounded) }},
+	{key: "max_batch_delay", def: "100ms", doc: "Longest time for which delivery waits to save CPU under load. 0: one write per picture.",
+		bind: func(c *Config) value { return duration(&c.MaxBatchDelay, 0, maxBatchDelay) }},
+
+	{key: "max_connections", def: "0", doc: "Most open connections. 0: no bound.",
+		bind: func(c *Config) value { return number(&c.MaxConnections, 0, math.MaxInt) }},
+	{key: "max_connections_per_addr", def: "0", doc: "Most open connections from one address. 0: no bound.",
+		bind: func(c *Config) value { return number(&c.MaxConnectionsPerAddr, 0, math.MaxInt) }},
+
+	{key: "flv_archive", def: "false", doc: "Record every published stream as an FLV file.", pending: true,
+		bind: func(c *Config) value { return boolean(&c.FLVArchive) }},
+	{key: "flv_dir", def: "tmp", doc: "Directory of the recordings.", pending: true,
+		bind: func(c *Config) value { return nonEmpty(&c.FLVDir) }},
+}
+
+// find returns the option with the given name in the file.
+func find(key string) (option, bool) {
+	for _, o := range options {
+		if o.key == key {
+			return o, true
+		}
+	}
+	return option{}, false
+}

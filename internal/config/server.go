@@ -1,0 +1,75 @@
+package config
+
+import (
+	"time"
+
+	"livego/internal/keys"
+	"livego/internal/server"
+)
+
+// ServerOptions returns the options of the server. Log, Version and Keys are left to the caller.
+func (c Config) ServerOptions() server.Options {
+	return server.Options{
+		RTMPAddr:  c.RTMPAddr,
+		RTMPSAddr: c.RTMPSAddr,
+		FLVAddr:   c.FLVAddr,
+		HLSAddr:   c.HLSAddr,
+		APIAddr:   c.APIAddr,
+
+		RTMPTLS:   c.EnableRTMPS,
+		FLVTLS:    c.UseFLVHTTPS,
+		HLSTLS:    c.UseHLSHTTPS,
+		RTMPSCert: c.RTMPSCert,
+		RTMPSKey:  c.RTMPSKey,
+		HTTPSCert: c.HTTPSCert,
+		HTTPSKey:  c.HTTPSKey,
+
+		Apps:         c.serverApps(),
+		NoAuth:       c.RTMPNoAuth,
+		JWTSecret:    c.JWTSecret.Reveal(),
+		JWTAlgorithm: c.JWTAlgorithm,
+		APIAllow:     c.APIAllow,
+		APIOrigins:   c.APIOrigins,
+
+		ReadTimeout:    c.ReadTimeout,
+		WriteTimeout:   c.WriteTimeout,
+		PlayWait:       orNone(c.PlayWait),
+		RepublishGrace: orNone(c.RepublishGrace),
+		DrainTimeout:   c.DrainTimeout,
+		NoTakeover:     !c.Takeover,
+
+		GOPNum:        c.GOPNum,
+		StreamMemory:  c.StreamMemory,
+		PlayerLag:     c.PlayerLag,
+		MaxBatchDelay: c.MaxBatchDelay,
+
+		HLSSegmentDuration: c.HLSSegmentDuration,
+		HLSListSize:        c.HLSListSize,
+		HLSKeepAfterEnd:    c.HLSKeepAfterEnd,
+
+		MaxConnections:        c.MaxConnections,
+		MaxConnectionsPerAddr: c.MaxConnectionsPerAddr,
+		MaxMessageSize:        c.MaxMessageSize,
+	}
+}
+
+// KeysOptions returns the options of the store of channel keys, but for its log.
+func (c Config) KeysOptions() keys.Options {
+	return keys.Options{RedisAddr: c.RedisAddr, RedisPassword: c.RedisPassword.Reveal()}
+}
+
+// orNone says "not at all" in the server's words, where 0 is the default.
+func orNone(d time.Duration) time.Duration {
+	if d == 0 {
+		return -1
+	}
+	return d
+}
+
+func (c Config) serverApps() []server.App {
+	apps := make([]server.App, len(c.Apps))
+	for i, a := range c.Apps {
+		apps[i] = server.App{Name: a.Name, Live: a.Live, HLS: a.HLS, FLV: a.FLV, API: a.API, StaticPush: a.StaticPush}
+	}
+	return apps
+}

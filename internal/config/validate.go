@@ -1,0 +1,84 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+)
+
+const (
+	// minSecret is the least length of jwt.secret, in bytes: 128 bits are out of reach of guessing.
+	minSecret = 16
+	// goodSecret is the length that RFC 7518 §3.2 asks for with HS256.
+	goodSecret = 32
+)
+
+// validate checks what concerns more than one option.
+func (l *loader) validate() {
+	l.checkListeners()
+	l.checkSecret()
+	if len(l.cfg.APIOrigins) > 0 && l.cfg.JWTSecret == "" {
+		l.warn("%s: api_origins has no effect without jwt.secret: the API then answers no other origin", l.origin["api_origins"])
+	}
+	if l.cfg.RTMPSAddr != "" && l.cfg.EnableRTMPS {
+		l.warn("%s: enable_rtmps makes rtmp_addr speak TLS too, so no port is left for plain RTMP", l.origin["enable_rtmps"])
+	}
+}
+
+func (l *loader) checkListeners() {
+	listeners := []struct{ key, addr string }{
+		{"rtmp_addr", l.cfg.RTMPAddr}, {"rtmps_addr", l.cfg.RTMPSAddr}, {"httpflv_addr", l.cfg.FLVAddr},
+		{"hls_addr", l.cfg.HLSAddr}, {"api_addr", l.cfg.APIAddr},
+	}
+	on := 0
+	for i, a := range listeners {
+		if a.addr != "" {
+			on++
+		}
+		for _, b := range listeners[:i] {
+			if conflict(a.addr, b.addr) {
+				place := l.origin[a.key]
+				if !l.given(a.key) {
+					place = l.origin[b.key]
+				}
+				l.problem(place, "%s %s and %s %s are the same port; give one of them another", b.key, b.addr, a.key, a.addr)
+			}
+		}
+	}
+	if on == 0 {
+		l.problem(l.origin["rtmp_addr"], "all listen addresses are empty; set at least rtmp_addr")
+	}
+}
+
+// conflict says whether nobody can listen on both addresses. Port 0 is a free port each time.
+func conflict(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
+	}
+	if hostA == hostB || hostA == "" || hostB == "" {
+		return true
+	}
+	ipA, errA := netip.ParseAddr(hostA)
+	ipB, errB := netip.ParseAddr(hostB)
+	if errA != nil || errB != nil || !(ipA.IsUnspecified() || ipB.IsUnspecified()) {
+		return false
+	}
+	// [::] takes IPv4 connections too.
+	return ipA.Is4() == ipB.Is4() || (ipA.Is6() && ipA.IsUnspecified()) || (ipB.Is6() && ipB.IsUnspecified())
+}
+
+func (l *loader) checkSecret() {
+	place := l.origin["jwt.secret"]
+	switch n := len(l.cfg.JWTSecret); {
+	case n == 0 && l.given("jwt.secret"):
+		l.problem(place, "jwt.secret is empty; give it at least %d bytes (openssl rand -hex 32), or remove it for an API that answers only this machine", minSecret)
+	case n == 0 && l.given("jwt.algorithm"):
+		l.warn("%s: jwt.algorithm has no effect without jwt.secret", l.origin["jwt.algorithm"])
+	case n == 0:
+	case n < minSecret:
+		l.problem(place, "jwt.secret has only %d bytes; give it at least %d (openssl rand -hex 32)", n, minSecret)
+	case n < goodSecret:
+		l.warn("%s: jwt.secret has %d bytes; RFC 7518 asks for at least %d", place, n, goodSecret)
+	}
+}

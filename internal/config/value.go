@@ -1,0 +1,334 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// kind is the type of an option as its user sees it, in the help text and in errors.
+type kind string
+
+const (
+	kindText     kind = "text"
+	kindSecret   kind = "secret"
+	kindAddress  kind = "address"
+	kindBool     kind = "bool"
+	kindNumber   kind = "number"
+	kindDuration kind = "duration"
+	kindSize     kind = "size"
+	kindList     kind = "list"
+)
+
+// value reads and prints one field of a Config.
+type value struct {
+	kind  kind
+	parse func(string) error
+	print func() string
+}
+
+func text(p *string) value {
+	return value{kindText, func(s string) error { *p = s; return nil }, func() string { return *p }}
+}
+
+func secret(p *Secret) value {
+	return value{kindSecret, func(s string) error { *p = Secret(s); return nil }, func() string { return p.String() }}
+}
+
+// nonEmpty is a text that must say something.
+func nonEmpty(p *string) value {
+	v := text(p)
+	v.parse = func(s string) error {
+		if s == "" {
+			return fmt.Errorf("must not be empty")
+		}
+		*p = s
+		return nil
+	}
+	return v
+}
+
+// choice is one of a few words, in any case. Nothing stands for the first one.
+func choice(p *string, words ...string) value {
+	v := text(p)
+	v.parse = func(s string) error {
+		if s == "" {
+			s = words[0]
+		}
+		i := slices.IndexFunc(words, func(w string) bool { return strings.EqualFold(w, s) })
+		if i < 0 {
+			return fmt.Errorf("%q is not known, use %s", s, oneOf(words))
+		}
+		*p = words[i]
+		return nil
+	}
+	return v
+}
+
+func oneOf(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// levelNames are the level names of LiveGo. The standard logger has four levels, so some share one.
+var levelNames = []struct {
+	name  string
+	level slog.Level
+}{
+	{"trace", slog.LevelDebug}, {"debug", slog.LevelDebug}, {"info", slog.LevelInfo}, {"warn", slog.LevelWarn},
+	{"warning", slog.LevelWarn}, {"error", slog.LevelError}, {"fatal", slog.LevelError}, {"panic", slog.LevelError},
+}
+
+func level(p *slog.Level) value {
+	parse := func(s string) error {
+		words := make([]string, len(levelNames))
+		for i, l := range levelNames {
+			if strings.EqualFold(l.name, s) {
+				*p = l.level
+				return nil
+			}
+			words[i] = l.name
+		}
+		return fmt.Errorf("%q is not a level, use %s", s, oneOf(words))
+	}
+	return value{kindText, parse, func() string { return strings.ToLower(p.String()) }}
+}
+
+func boolean(p *bool) value {
+	parse := func(s string) error {
+		switch strings.ToLower(s) {
+		case "true", "yes", "on", "1", "t":
+			*p = true
+		case "false", "no", "off", "0", "f", "": // an empty variable is false, as in LiveGo
+			*p = false
+		default:
+			return fmt.Errorf("%q is not a bool, use true or false", s)
+		}
+		return nil
+	}
+	return value{kindBool, parse, func() string { return strconv.FormatBool(*p) }}
+}
+
+// number is a whole number from least to most.
+func number(p *int, least, most int) value {
+	parse := func(s string) error {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return fmt.Errorf("%q is not a whole number", s)
+		}
+		if n < least || n > most {
+			return outside(s, strconv.Itoa(least), strconv.Itoa(most), most == math.MaxInt)
+		}
+		*p = n
+		return nil
+	}
+	return value{kindNumber, parse, func() string { return strconv.Itoa(*p) }}
+}
+
+func outside(s, least, most string, unbounded bool) error {
+	if unbounded {
+		return fmt.Errorf("%s is too small, it must be at least %s", s, least)
+	}
+	return fmt.Errorf("%s is out of range, it must be from %s to %s", s, least, most)
+}
+
+// unbounded is the upper bound of durations that have none of their own.
+const unbounded = time.Duration(math.MaxInt64)
+
+// duration is a number of seconds or a Go duration, from least to most.
+func duration(p *time.Duration, least, most time.Duration) value {
+	parse := func(s string) error {
+		d, err := parseDuration(s)
+		if err != nil {
+			return err
+		}
+		if d < least || d > most {
+			return outside(s, least.String(), most.String(), most == unbounded)
+		}
+		*p = d
+		return nil
+	}
+	return value{kindDuration, parse, func() string { return p.String() }}
+}
+
+func parseDuration(s string) (time.Duration, error) {
+	if seconds, err := strconv.ParseInt(s, 10, 64); err == nil {
+		if seconds > int64(unbounded/time.Second) || seconds < -int64(unbounded/time.Second) {
+			return 0, fmt.Errorf("%s seconds is too long", s)
+		}
+		return time.Duration(seconds) * time.Second, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a time, write whole seconds (10) or a number with a unit (1.5s, 250ms, 2m)", s)
+	}
+	return d, nil
+}
+
+// sizeUnits are longest first, since each is looked for at the end of the text.
+var sizeUnits = []struct {
+	name  string
+	bytes int64
+}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}}
+
+// size is a number of bytes, from least to most.
+func size(p *int, least, most int) value {
+	parse := func(s string) error {
+		n, err := parseSize(s)
+		if err != nil {
+			return err
+		}
+		if n < int64(least) || n > int64(most) {
+			return outside(s, printSize(least), printSize(most), most == math.MaxInt)
+		}
+		*p = int(n)
+		return nil
+	}
+	return value{kindSize, parse, func() string { return printSize(*p) }}
+}
+
+func parseSize(s string) (int64, error) {
+	number, unit := s, int64(1)
+	for _, u := range sizeUnits {
+		if len(s) > len(u.name) && strings.EqualFold(s[len(s)-len(u.name):], u.name) {
+			number, unit = strings.TrimSpace(s[:len(s)-len(u.name)]), u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a size, write bytes (67108864) or a whole number with a unit (512KiB, 64MiB, 1GiB)", s)
+	}
+	if n > math.MaxInt64/unit || n < -math.MaxInt64/unit {
+		return 0, fmt.Errorf("%s is too large", s)
+	}
+	return n * unit, nil
+}
+
+func printSize(n int) string {
+	for _, u := range []struct {
+		name  string
+		bytes int
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n >= u.bytes && n%u.bytes == 0 {
+			return strconv.Itoa(n/u.bytes) + u.name
+		}
+	}
+	return strconv.Itoa(n)
+}
+
+// address is a listen address; empty means that nobody listens.
+func address(p *string) value {
+	parse := func(s string) error {
+		if s != "" {
+			if err := checkAddress(s); err != nil {
+				return err
+			}
+		}
+		*p = s
+		return nil
+	}
+	return value{kindAddress, parse, func() string { return *p }}
+}
+
+func checkAddress(s string) error {
+	if _, err := strconv.ParseUint(s, 10, 16); err == nil {
+		return fmt.Errorf(`%q is only a port, write ":%s"`, s, s)
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Errorf(`%q is not an address, write ":1935", "192.0.2.1:1935" or "[2001:db8::1]:1935"`, s)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("the port of %q must be a number from 0 to 65535", s)
+	}
+	if strings.ContainsAny(host, "/ \t") {
+		return fmt.Errorf("the host of %q is not a name or an address; leave out any scheme and path", s)
+	}
+	return nil
+}
+
+// redis is the address of a Redis server, or a URL; empty means none. A URL may hold a password and is not repeated.
+func redis(p *string) value {
+	parse := func(s string) error {
+		if s != "" && !isRedisURL(s) && (checkAddress(s) != nil || strings.HasPrefix(s, ":")) {
+			return fmt.Errorf(`must be host:port, such as "127.0.0.1:6379", or a URL with the scheme redis, rediss or unix`)
+		}
+		*p = s
+		return nil
+	}
+	return value{kindText, parse, func() string {
+		if u, err := url.Parse(*p); err == nil && isRedisURL(*p) {
+			return u.Redacted()
+		}
+		return *p
+	}}
+}
+
+func isRedisURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) && (u.Host != "" || u.Path != "")
+}
+
+// words splits what a flag, a variable or the file's reader gives for a list.
+func words(s string) (list []string) {
+	for word := range strings.SplitSeq(s, ",") {
+		if word = strings.TrimSpace(word); word != "" {
+			list = append(list, word)
+		}
+	}
+	return list
+}
+
+// networks is a list of addresses and networks.
+func networks(p *[]netip.Prefix) value {
+	parse := func(s string) error {
+		var list []netip.Prefix
+		for _, word := range words(s) {
+			prefix, err := parseNetwork(word)
+			if err != nil {
+				return err
+			}
+			list = append(list, prefix)
+		}
+		*p = list
+		return nil
+	}
+	return value{kindList, parse, func() string { return strings.Trim(fmt.Sprint(*p), "[]") }}
+}
+
+func parseNetwork(s string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(s); err == nil {
+		addr = addr.Unmap().WithZone("")
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(s)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%q is not an address or network, write 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32", s)
+	}
+	return prefix.Masked(), nil
+}
+
+// origins is a list of web origins (RFC 6454).
+func origins(p *[]string) value {
+	parse := func(s string) error {
+		list := words(s)
+		for i, word := range list {
+			u, err := url.Parse(word)
+			if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/")+u.RawQuery+u.Fragment != "" {
+				return fmt.Errorf("%q is not an origin, write https://example.org or http://example.org:3000", word)
+			}
+			list[i] = u.Scheme + "://" + strings.ToLower(u.Host)
+		}
+		*p = list
+		return nil
+	}
+	return value{kindList, parse, func() string { return strings.Join(*p, ",") }}
+}
