@@ -73,6 +73,8 @@ type Track struct {
 	// Parsed says that Config (or, for codecs without one, the first frame) was understood and the fields below hold. A track
 	// whose header does not parse still goes to RTMP and FLV players.
 	Parsed bool
+	// Err says why the header did not parse, for one log line. Empty otherwise.
+	Err string
 
 	// NALLengthSize is the number of bytes of each NAL unit's length: 1, 2 or 4. For H264, HEVC and VVC.
 	NALLengthSize int
@@ -91,7 +93,7 @@ type Track struct {
 // Header says what a unit that carries no sample is for.
 type Header uint8
 
-// What a unit may be. Of each kind but Sample and SequenceEnd the latest of each track is sent to a player that joins.
+// What a unit may be. Of each kind but Sample, SequenceEnd and Command the latest of each track is sent to a player that joins.
 const (
 	// Sample: an access unit, in Data.
 	Sample Header = iota
@@ -105,6 +107,8 @@ const (
 	Colour
 	// Metadata: an onMetaData message on the data track.
 	Metadata
+	// Command: a message of a track that is none of the above and only passed on.
+	Command
 )
 
 // AccessUnit is one picture or audio frame with its decode time, one script data message, or one header message of a track.

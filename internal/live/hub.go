@@ -1,0 +1,283 @@
+// Package live is the hub between publishers and readers: it knows access units and no protocol.
+//
+// A Hub holds the streams that are on air or in grace. Each Stream has one ring of the newest units, which is at once the GOP
+// cache and the queue of every Reader; a publisher appends to it and never waits.
+package live
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Why a publisher may not begin, or must end.
+var (
+	ErrNotFound    = errors.New("stream is not on air")
+	ErrInUse       = errors.New("stream has a publisher already")
+	ErrFlapping    = errors.New("stream was taken over too often: two encoders with one key?")
+	ErrTakenOver   = errors.New("taken over by another publisher with the same key")
+	ErrUnpublished = errors.New("unpublished")
+	ErrClosed      = errors.New("server is closing")
+)
+
+const (
+	defaultMemory = 64 << 20
+	defaultGrace  = 10 * time.Second
+)
+
+// Options configures a Hub.
+type Options struct {
+	Log *slog.Logger
+	// GOPs is how many GOPs the ring keeps at least for readers that join.
+	GOPs int
+	// Memory bounds each stream's ring, in bytes; 0: 64 MiB.
+	Memory int
+	// Grace is how long a stream outlives a publisher that was lost; 0: 10 s, negative: none.
+	Grace time.Duration
+	// NoTakeover refuses a second publisher instead of letting it replace the first.
+	NoTakeover bool
+	// OnStream, if set, is called when a stream's life begins, before its first unit, from the publisher's goroutine.
+	OnStream func(*Stream)
+}
+
+// Hub holds the streams. Its methods may be called from any goroutine.
+type Hub struct {
+	opt Options
+
+	mu      sync.Mutex
+	streams map[Name]*Stream
+	waiting map[Name]*waiters
+	closed  bool
+}
+
+// waiters are the subscribers of one stream that is not there.
+type waiters struct {
+	came  chan struct{}
+	count int
+}
+
+// NewHub returns an empty hub.
+func NewHub(opt Options) *Hub {
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.Memory <= 0 {
+		opt.Memory = defaultMemory
+	}
+	if opt.Grace == 0 {
+		opt.Grace = defaultGrace
+	}
+	return &Hub{opt: opt, streams: make(map[Name]*Stream), waiting: make(map[Name]*waiters)}
+}
+
+// Publish begins a session on the stream, which comes to life if it is not there. If it has a publisher, that one is evicted:
+// its evict function is called with ErrTakenOver, from this goroutine, and must not block. Publish fails with ErrInUse or
+// ErrFlapping when the stream's publisher stays.
+func (h *Hub) Publish(name Name, evict func(cause error)) (*Publisher, error) {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return nil, ErrClosed
+	}
+	s, fresh := h.streams[name], false
+	if s == nil {
+		s, fresh = newStream(h, name), true
+		h.streams[name] = s
+	}
+	p, loser, err := s.begin(evict, h.opt.NoTakeover)
+	if err == nil {
+		if w := h.waiting[name]; w != nil {
+			close(w.came)
+			delete(h.waiting, name)
+		}
+	}
+	h.mu.Unlock()
+
+	if loser != nil {
+		h.opt.Log.Info("publisher taken over", "stream", name.String())
+		loser.evict(ErrTakenOver)
+	}
+	if fresh && err == nil && h.opt.OnStream != nil {
+		h.opt.OnStream(s)
+	}
+	return p, err
+}
+
+// begin installs a new session and returns the one that it replaces.
+func (s *Stream) begin(evict func(error), refuse bool) (p, loser *Publisher, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if s.publisher != nil {
+		if refuse {
+			return nil, nil, ErrInUse
+		}
+		if err := s.countTakeover(now); err != nil {
+			return nil, nil, err
+		}
+		loser = s.publisher
+		loser.gone = ErrTakenOver
+	}
+	for _, t := range []*time.Timer{s.grace, s.settle} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	s.grace, s.settle = nil, nil
+	s.epoch++
+	p = &Publisher{stream: s, evict: evict}
+	s.publisher = p
+	return p, loser, nil
+}
+
+// countTakeover refuses takeovers for a while when there are too many.
+func (s *Stream) countTakeover(now time.Time) error {
+	if now.Before(s.refuseUntil) {
+		return ErrFlapping
+	}
+	s.takeovers = slices.DeleteFunc(s.takeovers, func(t time.Time) bool { return now.Sub(t) > takeoverWindow })
+	if len(s.takeovers) >= maxTakeovers {
+		s.refuseUntil = now.Add(takeoverWindow)
+		s.takeovers = nil
+		return ErrFlapping
+	}
+	s.takeovers = append(s.takeovers, now)
+	return nil
+}
+
+// leave ends a session; the stream stays for the grace time.
+func (h *Hub) leave(p *Publisher, cause error, grace time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := p.stream
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.gone == nil {
+		p.gone = cause
+	}
+	if s.publisher != p || s.ended {
+		return
+	}
+	if grace <= 0 || s.ring.next == 0 || h.closed {
+		h.end(s, cause)
+		return
+	}
+	s.publisher, s.suspended = nil, true
+	s.suspensions++
+	s.wakeAll()
+	h.opt.Log.Info("publisher lost, stream waits for it", "stream", s.name.String(), "grace", grace)
+	s.grace = time.AfterFunc(grace, func() { h.expire(s, p) })
+}
+
+// expire ends a stream whose publisher p did not come back.
+func (h *Hub) expire(s *Stream, p *Publisher) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.publisher == nil && !s.ended {
+		h.end(s, p.gone)
+	}
+}
+
+// end takes the stream out of the hub. The caller holds both locks.
+func (h *Hub) end(s *Stream, cause error) {
+	s.endLocked()
+	if h.streams[s.name] == s {
+		delete(h.streams, s.name)
+	}
+	h.opt.Log.Info("stream ended", "stream", s.name.String(), "reason", cause.Error())
+}
+
+// Lookup returns the stream if it is on air or in grace.
+func (h *Hub) Lookup(name Name) (*Stream, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s, ok := h.streams[name]
+	return s, ok
+}
+
+// Subscribe returns the stream if it is on air or in grace. Otherwise it waits for its publisher, at most for wait, and then
+// fails with ErrNotFound; with the cause of ctx when that ends first.
+func (h *Hub) Subscribe(ctx context.Context, name Name, wait time.Duration) (*Stream, error) {
+	if s, ok := h.Lookup(name); ok {
+		return s, nil
+	}
+	if wait <= 0 {
+		return nil, ErrNotFound
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		s, came := h.lookupOrWait(name)
+		if s != nil {
+			return s, nil
+		}
+		select {
+		case <-came:
+			continue
+		case <-timer.C:
+			h.stopWaiting(name, came)
+			return nil, ErrNotFound
+		case <-ctx.Done():
+			h.stopWaiting(name, came)
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (h *Hub) lookupOrWait(name Name) (*Stream, chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.streams[name]; s != nil {
+		return s, nil
+	}
+	w := h.waiting[name]
+	if w == nil {
+		w = &waiters{came: make(chan struct{})}
+		h.waiting[name] = w
+	}
+	w.count++
+	return nil, w.came
+}
+
+func (h *Hub) stopWaiting(name Name, came chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if w := h.waiting[name]; w != nil && w.came == came {
+		if w.count--; w.count == 0 {
+			delete(h.waiting, name)
+		}
+	}
+}
+
+// Streams returns all streams that are on air or in grace, by name.
+func (h *Hub) Streams() []*Stream {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := make([]*Stream, 0, len(h.streams))
+	for _, s := range h.streams {
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b *Stream) int { return strings.Compare(a.name.String(), b.name.String()) })
+	return all
+}
+
+// Close ends all streams and lets no new ones begin.
+func (h *Hub) Close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for _, s := range h.streams {
+		s.mu.Lock()
+		if s.publisher != nil && s.publisher.gone == nil {
+			s.publisher.gone = ErrClosed
+		}
+		h.end(s, ErrClosed)
+		s.mu.Unlock()
+	}
+}

@@ -1,0 +1,599 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"livego/internal/media"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var name = Name{"live", "movie"}
+
+// encoder makes the units of one publisher session.
+type encoder struct {
+	video, audio *media.Track
+}
+
+func newEncoder() *encoder {
+	return &encoder{video: &media.Track{Kind: media.Video, Codec: media.H264}, audio: &media.Track{Kind: media.Audio, Codec: media.AAC}}
+}
+
+func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+
+func (e *encoder) headers() []media.AccessUnit {
+	return []media.AccessUnit{
+		{Track: e.video, Header: media.SequenceHeader, Body: []byte("video header")},
+		{Track: e.audio, Header: media.SequenceHeader, Body: []byte("audio header")},
+	}
+}
+
+func (e *encoder) picture(at int, key bool) media.AccessUnit {
+	return media.AccessUnit{Track: e.video, RandomAccess: key, DTS: ms(at), PTS: ms(at + 40), Body: make([]byte, 1000), Data: []byte{1}}
+}
+
+func (e *encoder) sound(at int) media.AccessUnit {
+	return media.AccessUnit{Track: e.audio, RandomAccess: true, DTS: ms(at), PTS: ms(at), Body: make([]byte, 100), Data: []byte{1}}
+}
+
+func publish(t *testing.T, h *Hub) *Publisher {
+	t.Helper()
+	p, err := h.Publish(name, func(error) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func write(t *testing.T, p *Publisher, units ...media.AccessUnit) {
+	t.Helper()
+	if err := p.Write(units); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// gops writes n GOPs of one second, with a picture and a sound each 100 ms, from time at.
+func (e *encoder) gops(t *testing.T, p *Publisher, at, n int) {
+	t.Helper()
+	for i := range n * 10 {
+		write(t, p, e.picture(at+i*100, i%10 == 0), e.sound(at+i*100+20))
+	}
+}
+
+func drain(t *testing.T, r *Reader) ([]media.AccessUnit, error) {
+	t.Helper()
+	var all []media.AccessUnit
+	buf := make([]media.AccessUnit, 7)
+	for {
+		n, err := r.Poll(buf)
+		all = append(all, buf[:n]...)
+		if n == 0 || err != nil {
+			return all, err
+		}
+	}
+}
+
+func samples(units []media.AccessUnit) []media.AccessUnit {
+	return slices.DeleteFunc(slices.Clone(units), func(u media.AccessUnit) bool { return u.Header != media.Sample })
+}
+
+// checkRising fails if the time of a track falls or a sequence number is out of order.
+func checkRising(t *testing.T, units []media.AccessUnit) {
+	t.Helper()
+	last := map[*media.Track]time.Duration{}
+	for i, u := range units {
+		if u.DTS < last[u.Track] {
+			t.Fatalf("unit %d of the %v track goes back from %v to %v", i, u.Track.Kind, last[u.Track], u.DTS)
+		}
+		last[u.Track] = u.DTS
+	}
+}
+
+func TestJoinStartsWithHeadersAndRandomAccessPoint(t *testing.T) {
+	for _, c := range []struct {
+		gops      int
+		wantFirst time.Duration
+	}{{1, ms(4000)}, {2, ms(3000)}, {3, ms(2000)}, {100, 0}, {-1, 0}} {
+		h := NewHub(Options{})
+		p, e := publish(t, h), newEncoder()
+		write(t, p, e.headers()...)
+		e.gops(t, p, 0, 5)
+		s, _ := h.Lookup(name)
+		got, err := drain(t, s.NewReader(ReaderOptions{GOPs: c.gops}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got[0].Header != media.SequenceHeader || got[1].Header != media.SequenceHeader {
+			t.Errorf("gops %d: begins with %v %v, want two sequence headers", c.gops, got[0].Header, got[1].Header)
+		}
+		first := samples(got)[0]
+		if first.DTS != c.wantFirst || !first.Join || first.Track != e.video {
+			t.Errorf("gops %d: first sample at %v, join %v; want %v", c.gops, first.DTS, first.Join, c.wantFirst)
+		}
+		checkRising(t, got)
+		if snd := samples(got)[1]; snd.Track != e.audio {
+			t.Errorf("gops %d: no audio beside the first picture", c.gops)
+		}
+		h.Close()
+	}
+}
+
+func TestReaderWithoutGOPsWaitsForNextRandomAccessPoint(t *testing.T) {
+	h := NewHub(Options{})
+	defer h.Close()
+	p, e := publish(t, h), newEncoder()
+	e.gops(t, p, 0, 2)
+	s, _ := h.Lookup(name)
+	r := s.NewReader(ReaderOptions{GOPs: 0})
+	write(t, p, e.picture(2000, false), e.sound(2010))
+	if got, _ := drain(t, r); len(got) != 0 {
+		t.Fatalf("got %d units before a random access point", len(got))
+	}
+	write(t, p, e.picture(2100, true), e.sound(2110))
+	if got, _ := drain(t, r); len(got) != 2 || got[0].DTS != ms(2100) {
+		t.Fatalf("got %v", got)
+	}
+}
+
+func TestSessionStartsAtRandomAccessPoint(t *testing.T) {
+	h := NewHub(Options{})
+	defer h.Close()
+	p, e := publish(t, h), newEncoder()
+	s, _ := h.Lookup(name)
+	r := s.NewReader(ReaderOptions{})
+	p.Expect(true, true)
+	write(t, p, e.headers()...)
+	write(t, p, e.sound(0), e.picture(10, false), e.sound(20), e.sound(60), e.picture(50, true), e.sound(80))
+	got, _ := drain(t, r)
+	want := []time.Duration{ms(50), ms(60), ms(80)}
+	got = samples(got)
+	if len(got) != len(want) {
+		t.Fatalf("got %d samples, want %d", len(got), len(want))
+	}
+	for i := range want {
+		if got[i].DTS != want[i] {
+			t.Errorf("sample %d at %v, want %v", i, got[i].DTS, want[i])
+		}
+	}
+}
+
+func TestAudioOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub(Options{})
+		defer h.Close()
+		p, e := publish(t, h), newEncoder()
+		s, _ := h.Lookup(name)
+		r := s.NewReader(ReaderOptions{GOPs: -1})
+		for i := range 100 {
+			write(t, p, e.sound(i*50))
+			time.Sleep(50 * time.Millisecond)
+		}
+		got, _ := drain(t, r)
+		if len(got) != 100 || !got[0].Join || got[0].DTS != 0 {
+			t.Fatalf("got %d units, first join %v at %v; want all 100 from 0", len(got), got[0].Join, got[0].DTS)
+		}
+		joins := 0
+		for _, u := range got {
+			if u.Join {
+				joins++
+			}
+		}
+		if joins != 5 {
+			t.Errorf("%d join units in 5 s, want 5", joins)
+		}
+	})
+}
+
+func TestVideoThatStopsLeavesAudioJoinable(t *testing.T) {
+	h := NewHub(Options{})
+	defer h.Close()
+	p, e := publish(t, h), newEncoder()
+	e.gops(t, p, 0, 2)
+	for i := range 3000 {
+		write(t, p, e.sound(2000+i*20))
+	}
+	s, _ := h.Lookup(name)
+	got, _ := drain(t, s.NewReader(ReaderOptions{GOPs: 1}))
+	if lag := ms(2000+2999*20) - got[0].DTS; lag > 2*time.Second {
+		t.Errorf("a joiner begins %v behind", lag)
+	}
+	if n := s.Bytes(); n > 1<<20 {
+		t.Errorf("ring holds %d bytes", n)
+	}
+}
+
+func TestSettle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub(Options{})
+		defer h.Close()
+		p, e := publish(t, h), newEncoder()
+		s, _ := h.Lookup(name)
+		r := s.NewReader(ReaderOptions{GOPs: -1, Settled: true})
+		write(t, p, e.headers()[0], e.picture(0, true))
+		synctest.Wait()
+		if got, _ := drain(t, r); len(got) != 0 || s.isSettled() {
+			t.Fatal("settled before the audio came")
+		}
+		start := time.Now()
+		<-s.Settled()
+		if took := time.Since(start); took != settleTime {
+			t.Errorf("settled after %v", took)
+		}
+		if got, _ := drain(t, r); len(got) != 2 {
+			t.Errorf("got %d units", len(got))
+		}
+	})
+	h := NewHub(Options{})
+	defer h.Close()
+	p, e := publish(t, h), newEncoder()
+	s, _ := h.Lookup(name)
+	p.Expect(true, true)
+	write(t, p, e.headers()...)
+	if !s.isSettled() {
+		t.Error("not settled although all named tracks are there")
+	}
+	if len(s.Tracks()) != 2 {
+		t.Errorf("tracks: %v", s.Tracks())
+	}
+}
+
+func TestTakeoverKeepsReadersAndTimeRising(t *testing.T) {
+	evicted := make(chan error, 1)
+	h := NewHub(Options{})
+	defer h.Close()
+	p1, err := h.Publish(name, func(err error) { evicted <- err })
+	if err != nil {
+		t.Fatal(err)
+	}
+	e1, e2 := newEncoder(), newEncoder()
+	write(t, p1, e1.headers()...)
+	e1.gops(t, p1, 5000, 2)
+	s, _ := h.Lookup(name)
+	r := s.NewReader(ReaderOptions{GOPs: -1})
+	p2 := publish(t, h)
+	if err := <-evicted; !errors.Is(err, ErrTakenOver) {
+		t.Fatalf("evicted with %v", err)
+	}
+	if err := p1.Write([]media.AccessUnit{e1.sound(7000)}); !errors.Is(err, ErrTakenOver) {
+		t.Fatalf("the loser's write: %v", err)
+	}
+	p1.Lose(io.EOF) // must not disturb the winner
+	write(t, p2, e2.headers()...)
+	write(t, p2, e2.sound(0), e2.picture(0, false))
+	e2.gops(t, p2, 100, 1)
+
+	got, err := drain(t, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkRising(t, got)
+	first := slices.IndexFunc(got, func(u media.AccessUnit) bool { return u.Epoch == 2 })
+	if got[first].Header != media.SequenceHeader || got[first+1].Header != media.SequenceHeader {
+		t.Error("the new session does not begin with its headers")
+	}
+	u := got[first+2]
+	if !u.Join || !u.Discontinuity || u.Track != e2.video {
+		t.Errorf("first sample of the new session: join %v, discontinuity %v, %v", u.Join, u.Discontinuity, u.Track.Kind)
+	}
+	// The first session's largest time is 6.920 s, its pictures are 100 ms apart.
+	if want := ms(7020); u.DTS != want {
+		t.Errorf("new session begins at %v, want %v", u.DTS, want)
+	}
+	if d := u.PTS - u.DTS; d != ms(40) {
+		t.Errorf("composition time became %v", d)
+	}
+}
+
+func TestFlappingPublishersAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub(Options{})
+		defer h.Close()
+		publish(t, h)
+		for range maxTakeovers {
+			publish(t, h)
+		}
+		if _, err := h.Publish(name, nil); !errors.Is(err, ErrFlapping) {
+			t.Fatalf("takeover too many: %v", err)
+		}
+		time.Sleep(takeoverWindow - time.Second)
+		if _, err := h.Publish(name, nil); !errors.Is(err, ErrFlapping) {
+			t.Fatalf("within the penalty: %v", err)
+		}
+		time.Sleep(time.Second)
+		publish(t, h)
+	})
+}
+
+func TestNoTakeover(t *testing.T) {
+	h := NewHub(Options{NoTakeover: true})
+	defer h.Close()
+	publish(t, h)
+	if _, err := h.Publish(name, nil); !errors.Is(err, ErrInUse) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub(Options{Grace: 10 * time.Second})
+		defer h.Close()
+		p, e := publish(t, h), newEncoder()
+		write(t, p, e.headers()...)
+		e.gops(t, p, 0, 1)
+		s, _ := h.Lookup(name)
+		r := s.NewReader(ReaderOptions{GOPs: -1})
+		p.Lose(io.EOF)
+		if s.OnAir() {
+			t.Error("on air in grace")
+		}
+		if _, err := drain(t, r); !errors.Is(err, media.ErrSuspended) {
+			t.Fatalf("a reader in grace gets %v", err)
+		}
+		if _, err := drain(t, r); err != nil {
+			t.Fatalf("told twice: %v", err)
+		}
+		time.Sleep(9 * time.Second)
+		p2 := publish(t, h)
+		e2 := newEncoder()
+		write(t, p2, e2.headers()...)
+		e2.gops(t, p2, 0, 1)
+		got, err := drain(t, r)
+		if err != nil || len(samples(got)) != 20 {
+			t.Fatalf("after the return: %d samples, %v", len(samples(got)), err)
+		}
+		if s2, _ := h.Lookup(name); s2 != s {
+			t.Error("the stream did not survive")
+		}
+
+		p2.Lose(io.EOF)
+		time.Sleep(11 * time.Second)
+		<-s.Done()
+		if _, ok := h.Lookup(name); ok {
+			t.Error("still listed after the grace time")
+		}
+		_, err = drain(t, r)
+		if !errors.Is(err, io.EOF) {
+			t.Errorf("at the end a reader gets %v", err)
+		}
+	})
+}
+
+func TestUnpublishEndsAtOnce(t *testing.T) {
+	h := NewHub(Options{})
+	defer h.Close()
+	p, e := publish(t, h), newEncoder()
+	e.gops(t, p, 0, 1)
+	s, _ := h.Lookup(name)
+	r := s.NewReader(ReaderOptions{GOPs: 1})
+	p.Unpublish()
+	got, err := drain(t, r)
+	if err == nil {
+		_, err = drain(t, r)
+	}
+	if len(got) != 20 || !errors.Is(err, io.EOF) {
+		t.Errorf("%d units, then %v", len(got), err)
+	}
+	if len(h.Streams()) != 0 {
+		t.Error("still listed")
+	}
+}
+
+func TestSubscribe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub(Options{})
+		defer h.Close()
+		ctx := context.Background()
+		if _, err := h.Subscribe(ctx, name, 0); !errors.Is(err, ErrNotFound) {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		if _, err := h.Subscribe(ctx, name, 3*time.Second); !errors.Is(err, ErrNotFound) || time.Since(start) != 3*time.Second {
+			t.Fatal(err, time.Since(start))
+		}
+		cause := errors.New("player left")
+		cctx, cancel := context.WithCancelCause(ctx)
+		time.AfterFunc(time.Second, func() { cancel(cause) })
+		if _, err := h.Subscribe(cctx, name, 3*time.Second); !errors.Is(err, cause) {
+			t.Fatal(err)
+		}
+		if len(h.waiting) != 0 {
+			t.Errorf("%d waiting lists left", len(h.waiting))
+		}
+		time.AfterFunc(time.Second, func() { publish(t, h) })
+		if s, err := h.Subscribe(ctx, name, 3*time.Second); err != nil || s.Name() != name {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestTimeJumps(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		to   int
+		disc bool
+	}{
+		{"small gap", 9000, false},
+		{"hours forward", 1000 + 3*3600*1000, true},
+		{"back", 0, true},
+		{"slightly back", 1200, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := NewHub(Options{})
+			defer h.Close()
+			p, e := publish(t, h), newEncoder()
+			s, _ := h.Lookup(name)
+			r := s.NewReader(ReaderOptions{})
+			e.gops(t, p, 0, 2)
+			e.gops(t, p, c.to, 2)
+			got, _ := drain(t, r)
+			checkRising(t, got)
+			if len(got) != 80 {
+				t.Fatalf("%d units, want all 80", len(got))
+			}
+			discs := 0
+			for _, u := range got {
+				if u.Discontinuity {
+					discs++
+				}
+			}
+			if (discs == 1) != c.disc || discs > 1 {
+				t.Errorf("%d discontinuities", discs)
+			}
+			if end := got[len(got)-1].DTS; end > 30*time.Second {
+				t.Errorf("stream time ends at %v", end)
+			}
+			// Audio stays where it was beside the video.
+			last := got[len(got)-2:]
+			if d := last[1].DTS - last[0].DTS; d != ms(20) && c.disc {
+				t.Errorf("audio is %v beside the video, was 20 ms", d)
+			}
+		})
+	}
+}
+
+func TestRingBounds(t *testing.T) {
+	h := NewHub(Options{Memory: 200_000, GOPs: 1})
+	defer h.Close()
+	p, e := publish(t, h), newEncoder()
+	write(t, p, e.headers()...)
+	s, _ := h.Lookup(name)
+	slow := s.NewReader(ReaderOptions{})
+	for i := range 2000 {
+		write(t, p, e.picture(i*40, i == 0))
+		if i == 0 {
+			_, _ = drain(t, slow)
+		}
+	}
+	if n := s.Bytes(); n > 200_000 {
+		t.Errorf("ring accounts for %d bytes", n)
+	}
+	if got, _ := drain(t, slow); len(got) != 0 {
+		t.Errorf("an overtaken reader gets %d units although no random access point is there", len(got))
+	}
+	write(t, p, e.picture(2000*40, true))
+	got, _ := drain(t, slow)
+	if s := samples(got); len(s) != 1 || !s[0].Join || !s[0].Discontinuity {
+		t.Errorf("after the next random access point: %d samples, %v %v", len(s), s[0].Join, s[0].Discontinuity)
+	}
+	if len(got) != 3 {
+		t.Errorf("got %d units, want the headers of both tracks too", len(got))
+	}
+	if slow.Skipped() == 0 {
+		t.Error("nothing counted as skipped")
+	}
+
+	long := NewHub(Options{GOPs: 1})
+	defer long.Close()
+	p = publish(t, long)
+	e.gops(t, p, 0, 100)
+	s, _ = long.Lookup(name)
+	if span := s.ring.at(s.ring.next-1).DTS - s.ring.at(s.ring.first).DTS; span < ringDuration || span > ringDuration+2*time.Second {
+		t.Errorf("ring holds %v", span)
+	}
+}
+
+func TestLazyReadersWakeWithPictures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub(Options{})
+		defer h.Close()
+		p, e := publish(t, h), newEncoder()
+		s, _ := h.Lookup(name)
+		r := s.NewReader(ReaderOptions{Lazy: true})
+		p.Expect(true, true)
+		write(t, p, e.headers()...)
+		ready := func() bool {
+			synctest.Wait()
+			select {
+			case <-r.Ready():
+				_, _ = drain(t, r)
+				return true
+			default:
+				return false
+			}
+		}
+		ready()
+		for i := range 30 {
+			write(t, p, e.picture(i*33, i == 0))
+			if !ready() {
+				t.Fatal("a picture does not wake")
+			}
+			time.Sleep(20 * time.Millisecond)
+			write(t, p, e.sound(i*33+20))
+			if ready() {
+				t.Fatal("audio wakes before the picture")
+			}
+			time.Sleep(13 * time.Millisecond)
+		}
+		write(t, p, e.sound(1000))
+		start := time.Now()
+		<-r.Ready()
+		if d := time.Since(start); d > maxPictureWait || d < 33*time.Millisecond {
+			t.Errorf("audio alone waits %v", d)
+		}
+	})
+}
+
+func TestSharedBodyGoesOutOnce(t *testing.T) {
+	h := NewHub(Options{})
+	defer h.Close()
+	p := publish(t, h)
+	body := []byte("many tracks")
+	t0, t1 := &media.Track{Kind: media.Video}, &media.Track{Kind: media.Video, ID: 1}
+	s, _ := h.Lookup(name)
+	r := s.NewReader(ReaderOptions{})
+	many := func(at int, key0, key1 bool) []media.AccessUnit {
+		return []media.AccessUnit{
+			{Track: t0, DTS: ms(at), RandomAccess: key0, Body: body, Data: body[:1]},
+			{Track: t1, DTS: ms(at), RandomAccess: key1, Body: body, Data: body[1:2], Shared: true},
+		}
+	}
+	write(t, p, many(0, true, false)...)
+	write(t, p, many(40, false, true)...)
+	got, _ := drain(t, r)
+	if len(got) != 3 || got[0].Shared || got[1].Shared || !got[2].Shared {
+		t.Fatalf("got %+v", got)
+	}
+}
+
+func TestHeaderBodiesAreCopied(t *testing.T) {
+	h := NewHub(Options{})
+	defer h.Close()
+	p, e := publish(t, h), newEncoder()
+	body := []byte("header")
+	write(t, p, media.AccessUnit{Track: e.video, Header: media.SequenceHeader, Body: body}, e.picture(0, true))
+	body[0] = 'X'
+	s, _ := h.Lookup(name)
+	got, _ := drain(t, s.NewReader(ReaderOptions{GOPs: 1}))
+	if string(got[0].Body) != "header" {
+		t.Error("the ring holds on to the message of a header")
+	}
+}
+
+func TestWriteDoesNotAllocate(t *testing.T) {
+	h := NewHub(Options{Memory: 1 << 20})
+	defer h.Close()
+	p, e := publish(t, h), newEncoder()
+	s, _ := h.Lookup(name)
+	s.NewReader(ReaderOptions{})
+	e.gops(t, p, 0, 30)
+	units := []media.AccessUnit{e.picture(0, false), e.sound(0)}
+	at := 30_000
+	if n := testing.AllocsPerRun(1000, func() {
+		at += 33
+		units[0].DTS, units[1].DTS = ms(at), ms(at)
+		units[0].RandomAccess = at%30 == 0
+		if err := p.Write(units); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 0.1 {
+		t.Errorf("%.2f allocations per picture", n)
+	}
+}

@@ -1,0 +1,132 @@
+package live
+
+import (
+	"time"
+
+	"livego/internal/media"
+)
+
+const (
+	// ringDuration is how much of a stream the ring keeps at least, if memory allows: readers that lag less lose nothing.
+	ringDuration = 10 * time.Second
+	// unitOverhead is what a unit costs beside its body.
+	unitOverhead = 192
+	// minRing is the first capacity of the ring, in units; a power of two.
+	minRing = 256
+)
+
+// ring holds the newest units of a stream, whole GOPs as long as one fits the memory bound. Unit seq lives at seq modulo the capacity.
+type ring struct {
+	units  []media.AccessUnit // len is a power of two
+	first  uint64             // sequence number of the oldest unit held
+	next   uint64             // sequence number of the next unit
+	joins  []uint64           // sequence numbers of the join units held, rising
+	before *media.Headers     // headers in force before the oldest unit
+	after  *media.Headers     // headers in force after the newest unit
+	bytes  int
+
+	maxBytes int
+	gops     int
+}
+
+func newRing(maxBytes, gops int) ring {
+	return ring{units: make([]media.AccessUnit, minRing), maxBytes: maxBytes, gops: max(gops, 1)}
+}
+
+func (r *ring) at(seq uint64) *media.AccessUnit { return &r.units[seq&uint64(len(r.units)-1)] }
+
+// push appends u, numbers it and lets go of what is no longer kept.
+func (r *ring) push(u media.AccessUnit) {
+	if int(r.next-r.first) == len(r.units) {
+		r.grow()
+	}
+	u.Seq = r.next
+	*r.at(r.next) = u
+	r.next++
+	r.bytes += cost(&u)
+	r.after = r.after.After(&u)
+	if u.Join {
+		r.joins = append(r.joins, u.Seq)
+		r.evictGOPs()
+	}
+	r.evictBytes()
+}
+
+func (r *ring) grow() {
+	bigger := make([]media.AccessUnit, 2*len(r.units))
+	for seq := r.first; seq < r.next; seq++ {
+		bigger[seq&uint64(len(bigger)-1)] = *r.at(seq)
+	}
+	r.units = bigger
+}
+
+// evictGOPs drops the oldest GOPs while the rest is as long as the ring has to be.
+func (r *ring) evictGOPs() {
+	newest := r.at(r.next - 1).DTS
+	for len(r.joins) > r.gops && newest-r.at(r.joins[1]).DTS >= ringDuration {
+		r.dropBefore(r.joins[1])
+	}
+}
+
+// evictBytes keeps the memory bound: whole GOPs go first; a GOP that is too big alone loses its oldest units.
+func (r *ring) evictBytes() {
+	for r.bytes > r.maxBytes && len(r.joins) > 1 {
+		r.dropBefore(r.joins[1])
+	}
+	for r.bytes > r.maxBytes && r.next-r.first > 1 {
+		r.dropBefore(r.first + 1)
+	}
+}
+
+func (r *ring) dropBefore(seq uint64) {
+	for r.first < seq {
+		u := r.at(r.first)
+		r.bytes -= cost(u)
+		r.before = r.before.After(u)
+		*u = media.AccessUnit{}
+		r.first++
+	}
+	for len(r.joins) > 0 && r.joins[0] < seq {
+		r.joins = r.joins[1:]
+	}
+}
+
+// headersAt returns the headers in force at seq.
+func (r *ring) headersAt(seq uint64) *media.Headers {
+	if seq == r.next {
+		return r.after
+	}
+	h := r.before
+	for s := r.first; s < seq; s++ {
+		h = h.After(r.at(s))
+	}
+	return h
+}
+
+// joinBack returns the join unit with which the n newest GOPs begin.
+func (r *ring) joinBack(n int) (seq uint64, ok bool) {
+	if n <= 0 || len(r.joins) == 0 {
+		return 0, false
+	}
+	return r.joins[max(0, len(r.joins)-n)], true
+}
+
+// joinFrom returns the first join unit at or after seq.
+func (r *ring) joinFrom(seq uint64) (uint64, bool) {
+	for _, j := range r.joins {
+		if j >= seq {
+			return j, true
+		}
+	}
+	return 0, false
+}
+
+func cost(u *media.AccessUnit) int {
+	switch {
+	case u.Shared:
+		return unitOverhead
+	case u.Body != nil:
+		return unitOverhead + len(u.Body)
+	}
+	return unitOverhead + len(u.Data)
+}

@@ -1,0 +1,252 @@
+package live
+
+import (
+	"sync"
+	"time"
+
+	"livego/internal/media"
+)
+
+const (
+	// settleTime is how long after its first media a session's set of tracks is open if its metadata names tracks that do not come.
+	settleTime = 500 * time.Millisecond
+	// maxPictureWait bounds the time for which other units wait for the next picture, audioWait the time without video.
+	maxPictureWait = 50 * time.Millisecond
+	audioWait      = 60 * time.Millisecond
+	// audioJoinInterval is the least time between two join units of a stream without video.
+	audioJoinInterval = time.Second
+	// takeoverWindow, maxTakeovers: more takeovers than that within the window look like two encoders that share a key.
+	takeoverWindow = 30 * time.Second
+	maxTakeovers   = 3
+)
+
+// Name identifies a stream: the app and the public stream name.
+type Name struct{ App, Stream string }
+
+func (n Name) String() string { return n.App + "/" + n.Stream }
+
+// Stream is the life of one stream, from its first publisher until the grace time after its last one is over.
+// Its methods may be called from any goroutine.
+type Stream struct {
+	name    Name
+	hub     *Hub
+	done    chan struct{}
+	settled chan struct{}
+
+	mu          sync.Mutex
+	ring        ring
+	readers     []*Reader
+	publisher   *Publisher // nil in grace
+	epoch       uint32
+	last        time.Duration              // largest DTS sent
+	frame       time.Duration              // last known distance of two units of the leading track
+	lastOut     map[trackKey]time.Duration // largest DTS sent per track
+	suspended   bool
+	suspensions uint32
+	ended       bool
+	takeovers   []time.Time
+	refuseUntil time.Time
+	grace       *time.Timer
+	settle      *time.Timer
+
+	// Waking lazy readers.
+	pending      time.Time // when the oldest unit came that lazy readers were not woken for; zero: none
+	flush        *time.Timer
+	flushArmed   bool
+	lastPicture  time.Time
+	pictureEvery time.Duration // smoothed
+}
+
+type trackKey struct {
+	kind media.Kind
+	id   uint8
+}
+
+func newStream(h *Hub, name Name) *Stream {
+	s := &Stream{
+		name: name, hub: h,
+		done: make(chan struct{}), settled: make(chan struct{}),
+		ring:    newRing(h.opt.Memory, h.opt.GOPs),
+		lastOut: make(map[trackKey]time.Duration),
+	}
+	s.flush = time.AfterFunc(time.Hour, s.onFlush)
+	s.flush.Stop()
+	return s
+}
+
+// Name returns the stream's name.
+func (s *Stream) Name() Name { return s.name }
+
+// Done is closed when the stream has ended: nothing will be added to it.
+func (s *Stream) Done() <-chan struct{} { return s.done }
+
+// Settled is closed when the first session's set of tracks is known: all tracks that its metadata names have appeared, or
+// 500 ms have passed since its first media.
+func (s *Stream) Settled() <-chan struct{} { return s.settled }
+
+// OnAir says whether there is a publisher now.
+func (s *Stream) OnAir() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.publisher != nil
+}
+
+// Tracks returns the tracks of the current session, in the order of their appearance; after a loss those of the last one.
+func (s *Stream) Tracks() []*media.Track {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.publisher
+	if p == nil || len(p.tracks) == 0 {
+		return append([]*media.Track(nil), s.lastTracks()...)
+	}
+	return p.currentTracks()
+}
+
+// lastTracks finds the tracks of the headers and of the units that the ring still holds.
+func (s *Stream) lastTracks() []*media.Track {
+	var tracks []*media.Track
+	add := func(t *media.Track) {
+		if t == nil || t.Kind == media.Data {
+			return
+		}
+		for i, o := range tracks {
+			if o.Kind == t.Kind && o.ID == t.ID {
+				tracks[i] = t
+				return
+			}
+		}
+		tracks = append(tracks, t)
+	}
+	for _, u := range s.ring.before.Units() {
+		add(u.Track)
+	}
+	for seq := s.ring.first; seq < s.ring.next; seq++ {
+		add(s.ring.at(seq).Track)
+	}
+	return tracks
+}
+
+// Bytes returns how much memory the ring accounts for.
+func (s *Stream) Bytes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ring.bytes
+}
+
+func (s *Stream) isSettled() bool {
+	select {
+	case <-s.settled:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Stream) setSettled() {
+	if !s.isSettled() {
+		close(s.settled)
+	}
+	s.wakeAll()
+}
+
+// append puts a unit that is ready for readers into the ring.
+func (s *Stream) append(u media.AccessUnit) {
+	s.last = max(s.last, u.DTS)
+	if u.Track != nil {
+		s.lastOut[trackKey{u.Track.Kind, u.Track.ID}] = u.DTS
+	}
+	s.ring.push(u)
+}
+
+// notify wakes the readers after units were appended. picture says that a picture was among them.
+func (s *Stream) notify(now time.Time, picture bool) {
+	if picture {
+		s.tick(now)
+		s.wakeAll()
+		return
+	}
+	lazy := false
+	for _, r := range s.readers {
+		if r.opt.Lazy {
+			lazy = true
+			continue
+		}
+		r.wake()
+	}
+	if !lazy {
+		return
+	}
+	if s.pending.IsZero() {
+		s.pending = now
+	}
+	wait := s.lazyWait(now)
+	if now.Sub(s.pending) >= wait {
+		s.wakeAll()
+		return
+	}
+	if !s.flushArmed {
+		s.flushArmed = true
+		s.flush.Reset(wait)
+	}
+}
+
+// tick keeps the smoothed interval of pictures.
+func (s *Stream) tick(now time.Time) {
+	if !s.lastPicture.IsZero() {
+		gap := min(now.Sub(s.lastPicture), maxPictureWait)
+		if s.pictureEvery == 0 {
+			s.pictureEvery = gap
+		}
+		s.pictureEvery += (gap - s.pictureEvery) / 8
+	}
+	s.lastPicture = now
+}
+
+func (s *Stream) lazyWait(now time.Time) time.Duration {
+	if s.lastPicture.IsZero() || now.Sub(s.lastPicture) > time.Second {
+		return audioWait
+	}
+	if s.pictureEvery == 0 {
+		return maxPictureWait
+	}
+	return min(s.pictureEvery*3/2, maxPictureWait)
+}
+
+// onFlush runs when units have waited long enough for a picture.
+func (s *Stream) onFlush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.flushArmed = false
+	if s.pending.IsZero() || s.ended {
+		return
+	}
+	now := time.Now()
+	if left := s.lazyWait(now) - now.Sub(s.pending); left > 0 {
+		s.flushArmed = true
+		s.flush.Reset(left)
+		return
+	}
+	s.wakeAll()
+}
+
+func (s *Stream) wakeAll() {
+	s.pending = time.Time{}
+	for _, r := range s.readers {
+		r.wake()
+	}
+}
+
+// endLocked ends the stream. The caller holds s.mu and takes it out of the hub.
+func (s *Stream) endLocked() {
+	if s.ended {
+		return
+	}
+	s.ended, s.suspended, s.publisher = true, false, nil
+	for _, t := range []*time.Timer{s.grace, s.settle, s.flush} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	close(s.done)
+	s.wakeAll()
+}
