@@ -3,11 +3,13 @@ package config
 import (
 	"net"
 	"net/netip"
+
+	"livego/internal/auth"
 )
 
 const (
-	// minSecret is the least length of jwt.secret, in bytes: 128 bits are out of reach of guessing.
-	minSecret = 16
+	// minSecret is the least length of jwt.secret, in bytes.
+	minSecret = auth.MinSecret
 	// goodSecret is the length that RFC 7518 §3.2 asks for with HS256.
 	goodSecret = 32
 )
