@@ -34,7 +34,10 @@ func (m *memory) Get(_ context.Context, room string) (string, error) {
 		return key, nil
 	}
 	key := newKey()
-	return key, m.put(room, key)
+	if err := m.put(room, key); err != nil {
+		return "", err
+	}
+	return key, nil
 }
 
 func (m *memory) Set(_ context.Context, room, key string) error {
@@ -52,7 +55,10 @@ func (m *memory) Reset(_ context.Context, room string, keep bool) (string, error
 		return "", err
 	}
 	key := newKey()
-	return key, m.replace(room, key, keep)
+	if err := m.replace(room, key, keep); err != nil {
+		return "", err
+	}
+	return key, nil
 }
 
 func (m *memory) replace(room, key string, keep bool) error {

@@ -1,6 +1,312 @@
 package keys
 
-import "errors"
+import (
+	"context"
+	"crypto/rand"
+	_ "embed" // the scripts
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
 
-// OpenRedis returns a store in the Redis server that o names. The server need not be up.
-func OpenRedis(o Options) (Store, error) { return nil, errors.New("not there yet") }
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+const (
+	// opTimeout bounds each call: an encoder waits for the answer to publish, an operator for the API.
+	opTimeout = 2 * time.Second
+	// migrateAttempts bounds the rounds in which another node or LiveGo itself may change the entry under our hands.
+	migrateAttempts = 3
+	// mgetSize keeps Redis, which serves one request at a time, from being held up by one node with many publishers.
+	mgetSize = 1000
+	// replyFields is what every script returns: a status and two strings.
+	replyFields = 3
+
+	roomsEntry     = "livego:rooms"
+	revokedPrefix  = "livego:revoked:"
+	revokedChannel = "livego:revoked"
+)
+
+//go:embed lua/layout.lua
+var layoutLua string
+
+//go:embed lua/get.lua
+var getLua string
+
+//go:embed lua/set.lua
+var setLua string
+
+//go:embed lua/delete.lua
+var deleteLua string
+
+//go:embed lua/lease.lua
+var leaseLua string
+
+//go:embed lua/migrate.lua
+var migrateLua string
+
+// redisStore is a store in Redis that any number of nodes share; lua/layout.lua draws the layout. Each operation is one
+// script and so atomic.
+//
+// A revocation writes a new random token for the room and announces the room's name. A lease remembers the token that
+// was there when it was made; a node that hears of the room, finds its subscription broken, or has not looked for
+// recheckInterval compares the two. So a lost message costs time only; a change that keeps leases just leaves the token
+// alone; and leases outlive a Redis that has lost its data, as a missing token says nothing. Tokens expire after a week:
+// a node that was cut off for longer keeps a revoked publisher until the next revocation.
+type redisStore struct {
+	client   *redis.Client
+	maxRooms int
+	log      *slog.Logger
+	leases   leases
+
+	get, set, delete, lease, migrate *redis.Script
+
+	wake chan struct{}
+	stop context.CancelFunc
+	done sync.WaitGroup
+}
+
+var _ Store = (*redisStore)(nil)
+
+// OpenRedis returns a store in the Redis server that o names, database 0 unless a URL names another. It is for a single server or
+// one with replicas, not for a cluster. The server need not be up: until it is, calls return ErrUnavailable, at the latest after two
+// seconds. Keys that LiveGo itself stored there are honoured, unless their room has a name that ValidateName refuses (ErrBadRoom).
+func OpenRedis(o Options) (Store, error) {
+	o = o.withDefaults()
+	options, err := redisOptions(o)
+	if err != nil {
+		return nil, err
+	}
+	// The library logs to standard error, for the whole process, what each call returns as an error anyway.
+	redis.SetLogger(&logging.VoidLogger{})
+	ctx, stop := context.WithCancel(context.Background())
+	script := func(source string) *redis.Script { return redis.NewScript(layoutLua + source) }
+	s := &redisStore{
+		client:   redis.NewClient(options),
+		maxRooms: o.MaxRooms,
+		log:      o.Log,
+		get:      script(getLua),
+		set:      script(setLua),
+		delete:   script(deleteLua),
+		lease:    script(leaseLua),
+		migrate:  script(migrateLua),
+		wake:     make(chan struct{}, 1),
+		stop:     stop,
+	}
+	s.done.Go(func() { s.listen(ctx) })
+	s.done.Go(func() { watch(ctx, s.wake, s.recheckAll) })
+	return s, nil
+}
+
+func redisOptions(o Options) (*redis.Options, error) {
+	options := &redis.Options{Addr: o.RedisAddr}
+	if strings.Contains(o.RedisAddr, "://") {
+		var err error
+		if options, err = redis.ParseURL(o.RedisAddr); err != nil {
+			// err holds the URL, which may hold a password.
+			return nil, errors.New("the address of Redis is not a URL like redis://user:password@host:6379/0")
+		}
+	} else if _, port, err := net.SplitHostPort(o.RedisAddr); err != nil || port == "" {
+		return nil, errors.New("the address of Redis is neither host:port nor a URL")
+	}
+	if o.RedisPassword != "" {
+		options.Password = o.RedisPassword
+	}
+	options.DialTimeout, options.PoolTimeout = opTimeout, opTimeout
+	options.ReadTimeout, options.WriteTimeout = opTimeout, opTimeout
+	options.ContextTimeoutEnabled = true
+	// A repeated delete would report that there is no such room; the callers' clients try again anyway.
+	options.MaxRetries, options.DialerRetries = -1, 1
+	// Nothing beyond the oldest protocol is needed, so nothing else is negotiated.
+	options.Protocol, options.DisableIdentity = 2, true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return options, nil
+}
+
+func (s *redisStore) Get(ctx context.Context, room string) (string, error) {
+	if err := ValidateName(room); err != nil {
+		return "", err
+	}
+	key := newKey()
+	reply, err := s.run(ctx, s.get, room, key, hexDigest(key), s.maxRooms)
+	if err != nil {
+		return "", err
+	}
+	return reply[1], nil
+}
+
+func (s *redisStore) Set(ctx context.Context, room, key string) error {
+	if err := ValidateName(room); err != nil {
+		return err
+	}
+	if err := checkChosen(room, key); err != nil {
+		return err
+	}
+	return s.replace(ctx, room, key, false)
+}
+
+func (s *redisStore) Reset(ctx context.Context, room string, keep bool) (string, error) {
+	if err := ValidateName(room); err != nil {
+		return "", err
+	}
+	key := newKey()
+	if err := s.replace(ctx, room, key, keep); err != nil {
+		return "", err
+	}
+	return key, nil
+}
+
+func (s *redisStore) replace(ctx context.Context, room, key string, keep bool) error {
+	_, err := s.run(ctx, s.set, room, key, hexDigest(key), s.maxRooms, keep, rand.Text())
+	s.heard(room)
+	return err
+}
+
+func (s *redisStore) Delete(ctx context.Context, room string, keep bool) error {
+	if err := ValidateName(room); err != nil {
+		return err
+	}
+	_, err := s.run(ctx, s.delete, room, keep, rand.Text())
+	s.heard(room)
+	return err
+}
+
+func (s *redisStore) Lease(ctx context.Context, key string) (*Lease, error) {
+	if !wellFormed(key) {
+		return nil, ErrUnknownKey
+	}
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	reply, err := s.run(ctx, s.lease, key, hexDigest(key))
+	if err != nil {
+		return nil, err
+	}
+	l := s.leases.add(reply[1], reply[2])
+	// A revocation between the script and add was announced to a node that did not hold the lease yet.
+	err = s.recheck(ctx, []*Lease{l})
+	if err == nil && l.isRevoked() {
+		err = ErrUnknownKey
+	}
+	if err != nil {
+		l.Release()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Rooms leaves out those that LiveGo stored and that nobody has used since.
+func (s *redisStore) Rooms(ctx context.Context, after string, limit int) ([]string, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	from := "(" + after
+	if after == "" {
+		from = "-"
+	}
+	// The client has no other call for this that Redis before 6.2 knows.
+	rooms, err := s.client.Do(ctx, "ZRANGEBYLEX", roomsEntry, from, "+", "LIMIT", 0, limit).StringSlice()
+	if err != nil {
+		return nil, redisUnavailable(err)
+	}
+	return rooms, nil
+}
+
+func (s *redisStore) Close() error {
+	s.stop()
+	s.done.Wait()
+	if err := s.client.Close(); err != nil {
+		return fmt.Errorf("closing the connections to Redis: %w", err)
+	}
+	return nil
+}
+
+// run runs a script and returns its reply. If that says that the old layout alone knows the room, the room is moved and the
+// script run again.
+func (s *redisStore) run(ctx context.Context, script *redis.Script, args ...any) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	for range migrateAttempts {
+		reply, err := s.reply(ctx, script, args...)
+		if err != nil || reply[0] != "old" {
+			return reply, err
+		}
+		room, key := reply[1], reply[2]
+		if err := ValidateName(room); err != nil {
+			return nil, fmt.Errorf("the key's room, stored by LiveGo: %w", err)
+		}
+		if _, err := s.reply(ctx, s.migrate, room, key, hexDigest(key)); err != nil {
+			return nil, err
+		}
+	}
+	return nil, reason(ErrUnavailable, "the room's entry in LiveGo's layout keeps changing")
+}
+
+// reply runs a script once and turns its refusals into errors.
+func (s *redisStore) reply(ctx context.Context, script *redis.Script, args ...any) ([]string, error) {
+	reply, err := script.Run(ctx, s.client, nil, args...).StringSlice()
+	if err != nil {
+		return nil, redisUnavailable(err)
+	}
+	if len(reply) != replyFields {
+		return nil, reason(ErrUnavailable, fmt.Sprintf("redis: the script returned %d fields", len(reply)))
+	}
+	switch reply[0] {
+	case "full":
+		return nil, ErrTooManyRooms
+	case "in use":
+		return nil, ErrKeyInUse
+	case "no room":
+		return nil, ErrNoRoom
+	case "unknown":
+		return nil, ErrUnknownKey
+	}
+	return reply, nil
+}
+
+// recheck revokes those of the leases whose room was revoked after they were made.
+func (s *redisStore) recheck(ctx context.Context, held []*Lease) error {
+	for part := range slices.Chunk(held, mgetSize) {
+		entries := make([]string, len(part))
+		for i, l := range part {
+			entries[i] = revokedPrefix + l.Room
+		}
+		tokens, err := s.client.MGet(ctx, entries...).Result()
+		if err != nil {
+			return redisUnavailable(err)
+		}
+		for i, l := range part {
+			if token, ok := tokens[i].(string); ok && token != l.epoch {
+				l.revoke()
+			}
+		}
+	}
+	return nil
+}
+
+func (s *redisStore) recheckAll(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	return s.recheck(ctx, s.leases.all())
+}
+
+// redisUnavailable takes care that the text has none of the arguments that Redis repeats when it does not know a command.
+func redisUnavailable(err error) error {
+	if text, _, found := strings.Cut(err.Error(), ", with args"); found {
+		err = errors.New(text)
+	}
+	return fmt.Errorf("%w: redis: %w", ErrUnavailable, err)
+}
+
+func hexDigest(key string) string {
+	hash := digestOf(key)
+	return hex.EncodeToString(hash[:])
+}
