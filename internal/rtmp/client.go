@@ -1,0 +1,431 @@
+package rtmp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"livego/internal/amf"
+)
+
+const (
+	defaultClientTimeout = 10 * time.Second
+	// clientBufferMS is how much a player says it buffers (§7.1.7). Servers that pace by it deliver live streams at once anyway.
+	clientBufferMS = 3000
+	// clientFlushSize is how much Write collects before it writes by itself.
+	clientFlushSize = 64 << 10
+	// maxPlayAhead bounds the messages that arrive before the server's answer to play.
+	maxPlayAhead = 256
+
+	// clientFlashVer is sent unless the options say otherwise. Some servers look for "FMLE" in a publisher's.
+	clientFlashVer = "FMLE/3.0 (compatible; livego)"
+)
+
+// ClientOptions configures Dial. Zero values are the defaults named.
+type ClientOptions struct {
+	// ReadTimeout (10 s) bounds each wait for an answer, and for the next message of a playback.
+	ReadTimeout time.Duration
+	// WriteTimeout (10 s) bounds each write.
+	WriteTimeout time.Duration
+	// MaxMessageSize (8 MiB) bounds a received message, in bytes.
+	MaxMessageSize int
+	// FlashVer is what connect says the client is.
+	FlashVer string
+	// TLSConfig is used for rtmps. Its ServerName is the URL's host if empty.
+	TLSConfig *tls.Config
+	// Digest uses the handshake with digests, which some servers insist on.
+	Digest bool
+	// DialContext, if not nil, makes connections in place of a net.Dialer.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+func (o ClientOptions) withDefaults() ClientOptions {
+	if o.ReadTimeout <= 0 {
+		o.ReadTimeout = defaultClientTimeout
+	}
+	if o.WriteTimeout <= 0 {
+		o.WriteTimeout = defaultClientTimeout
+	}
+	if o.MaxMessageSize <= 0 {
+		o.MaxMessageSize = defaultMaxMessageSize
+	}
+	if o.FlashVer == "" {
+		o.FlashVer = clientFlashVer
+	}
+	if o.DialContext == nil {
+		o.DialContext = (&net.Dialer{Timeout: o.ReadTimeout}).DialContext
+	}
+	return o
+}
+
+// Client is a connection to a server, for one publication or one playback. One goroutine may call Read while another calls Write
+// and Flush; Close may be called from anywhere.
+type Client struct {
+	nc  net.Conn
+	opt ClientOptions
+	url URL
+	in  *chunkReader
+
+	transaction float64
+	streamID    uint32
+	name        string // under which the client publishes
+	playing     bool
+	ahead       []Message // came before the answer to play
+
+	// outMu keeps the writer and the reader's acknowledgements apart.
+	outMu  sync.Mutex
+	out    []byte
+	format Format
+}
+
+// Dial connects to the server of an RTMP URL, up to the answer to connect.
+func Dial(ctx context.Context, rawURL string, opt ClientOptions) (*Client, error) {
+	u, err := ParseURL(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	opt = opt.withDefaults()
+	nc, err := opt.DialContext(ctx, "tcp", u.Addr)
+	if err != nil {
+		return nil, err
+	}
+	if u.TLS {
+		nc = tls.Client(nc, tlsConfig(opt.TLSConfig, u.Host))
+	}
+	c := &Client{nc: nc, opt: opt, url: u, format: Format{ChunkSize: defaultChunkSize}}
+	if err := c.within(ctx, c.connect); err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("rtmp connect to %s: %w", u.Addr, err)
+	}
+	return c, nil
+}
+
+func tlsConfig(config *tls.Config, host string) *tls.Config {
+	if config == nil {
+		config = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if config.ServerName == "" {
+		config = config.Clone()
+		config.ServerName = host
+	}
+	return config
+}
+
+// within runs f so that it fails with the cause of ctx when that ends.
+func (c *Client) within(ctx context.Context, f func() error) error {
+	stop := context.AfterFunc(ctx, func() { c.nc.Close() })
+	err := f()
+	if !stop() {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// connect performs handshake and connect.
+func (c *Client) connect() error {
+	if err := clientHandshake(deadlineWriter{c.nc, c.opt.WriteTimeout}, c.opt.Digest, c.extendRead); err != nil {
+		return c.readError(err)
+	}
+	c.in = newChunkReader(c.nc, func(sequence uint32) error { return c.send(appendAcknowledgement(nil, sequence)) })
+	c.in.allowStreams()
+	object := amf.Object{
+		{Name: "app", Value: c.url.App},
+		{Name: "type", Value: "nonprivate"},
+		{Name: "flashVer", Value: c.opt.FlashVer},
+		{Name: "tcUrl", Value: c.url.TCURL},
+		{Name: "capsEx", Value: CapMultitrack | CapModEx},
+		{Name: "fourCcList", Value: amf.StrictArray{"*"}},
+	}
+	if _, err := c.call("connect", object); err != nil {
+		return err
+	}
+	c.outMu.Lock()
+	c.out = appendWindowAckSize(c.out, peerWindow)
+	c.out = appendSetChunkSize(c.out, ChunkSize)
+	c.format.ChunkSize = ChunkSize
+	c.outMu.Unlock()
+	return nil
+}
+
+// Publish asks to publish under this name, or under that of the URL if it is empty, and waits for the answer: a *StatusError if the
+// server refuses. Then Write. Read should run too, so that pings are answered and a refusal is seen.
+func (c *Client) Publish(ctx context.Context, name string) error {
+	if name == "" {
+		name = c.url.Name
+	}
+	c.name = name
+	return c.within(ctx, func() error {
+		if err := c.command(c.nextTransaction(), "releaseStream", nil, name); err != nil {
+			return err
+		}
+		if err := c.command(c.nextTransaction(), "FCPublish", nil, name); err != nil {
+			return err
+		}
+		if err := c.createStream(); err != nil {
+			return err
+		}
+		if err := c.command(c.nextTransaction(), "publish", nil, name, "live"); err != nil {
+			return err
+		}
+		if err := c.awaitStatus("NetStream.Publish.Start"); err != nil {
+			return err
+		}
+		return c.nc.SetReadDeadline(time.Time{})
+	})
+}
+
+// Play asks to play the stream of this name, or that of the URL if it is empty, and waits for the answer: a *StatusError if the
+// server refuses. Then Read.
+func (c *Client) Play(ctx context.Context, name string) error {
+	if name == "" {
+		name = c.url.Name
+	}
+	return c.within(ctx, func() error {
+		if err := c.createStream(); err != nil {
+			return err
+		}
+		if err := c.command(0, "play", nil, name, -2.0); err != nil {
+			return err
+		}
+		if err := c.send(appendUserControl(nil, eventSetBufferLength, c.streamID, clientBufferMS)); err != nil {
+			return err
+		}
+		c.playing = true
+		c.in.allowMedia(c.opt.MaxMessageSize)
+		return c.awaitStatus("NetStream.Play.Start")
+	})
+}
+
+// Read returns the next audio, video or data message. io.EOF means that the stream or the connection is over, a *StatusError what
+// the server complained of. After Publish it returns only when the connection ends.
+func (c *Client) Read() (Message, error) {
+	if len(c.ahead) > 0 {
+		m := c.ahead[0]
+		c.ahead = c.ahead[1:]
+		return m, nil
+	}
+	for {
+		if c.playing {
+			c.extendRead()
+		}
+		m, err := c.next()
+		if err != nil {
+			return Message{}, err
+		}
+		if m.isMedia() {
+			return m, nil
+		}
+		cmd, err := parseCommand(m)
+		if err != nil {
+			return Message{}, err
+		}
+		if err := c.statusEnd(cmd); err != nil {
+			return Message{}, err
+		}
+	}
+}
+
+// Write queues an audio, video or data message for the published stream, whatever its StreamID. It is sent with the next Flush,
+// or when enough has gathered. It does not keep m.Body.
+func (c *Client) Write(m Message) error {
+	c.outMu.Lock()
+	defer c.outMu.Unlock()
+	c.out = c.format.AppendMessage(c.out, m.Type, m.TimestampMS, m.Body)
+	if len(c.out) < clientFlushSize {
+		return nil
+	}
+	return c.flush()
+}
+
+// Flush sends what Write has queued.
+func (c *Client) Flush() error {
+	c.outMu.Lock()
+	defer c.outMu.Unlock()
+	return c.flush()
+}
+
+// Unpublish tells the server that the published stream is over.
+func (c *Client) Unpublish() error {
+	if err := c.command(c.nextTransaction(), "FCUnpublish", nil, c.name); err != nil {
+		return err
+	}
+	return c.command(c.nextTransaction(), "deleteStream", nil, c.streamID)
+}
+
+// Close closes the connection. Call Flush before it to keep what was written.
+func (c *Client) Close() error { return c.nc.Close() }
+
+// Detach returns the connection and the bytes that were received and not read yet, for callers that only count bytes. Do not use
+// the Client afterwards. Nobody acknowledges what is read from the connection then.
+func (c *Client) Detach() (nc net.Conn, buffered []byte) { return c.nc, c.in.buffered() }
+
+// flush needs outMu.
+func (c *Client) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	_, err := deadlineWriter{c.nc, c.opt.WriteTimeout}.Write(c.out)
+	c.out = c.out[:0]
+	return err
+}
+
+// send sends whole messages behind what is queued.
+func (c *Client) send(b []byte) error {
+	c.outMu.Lock()
+	defer c.outMu.Unlock()
+	c.out = append(c.out, b...)
+	return c.flush()
+}
+
+// command sends a command: those of a stream to the stream, others to the connection.
+func (c *Client) command(transaction float64, name string, args ...any) error {
+	c.outMu.Lock()
+	defer c.outMu.Unlock()
+	f := Format{ChunkSize: c.format.ChunkSize}
+	switch name {
+	case "publish", "play":
+		f.StreamID = c.streamID
+	}
+	c.out = appendCommand(c.out, f, append([]any{name, transaction}, args...)...)
+	return c.flush()
+}
+
+func (c *Client) nextTransaction() float64 {
+	c.transaction++
+	return c.transaction
+}
+
+// call sends a command and waits for its result.
+func (c *Client) call(name string, args ...any) (command, error) {
+	transaction := c.nextTransaction()
+	if err := c.command(transaction, name, args...); err != nil {
+		return command{}, err
+	}
+	c.extendRead()
+	for {
+		cmd, err := c.nextCommand()
+		if err != nil {
+			return command{}, err
+		}
+		switch {
+		case cmd.name == "_result" && cmd.transaction == transaction:
+			return cmd, nil
+		case cmd.name == "_error" && cmd.transaction == transaction:
+			return command{}, statusOf(cmd)
+		}
+		if err := c.statusEnd(cmd); err != nil {
+			return command{}, err
+		}
+	}
+}
+
+// createStream makes the message stream (§7.2.1.3).
+func (c *Client) createStream() error {
+	cmd, err := c.call("createStream", nil)
+	if err != nil {
+		return err
+	}
+	c.streamID = uint32(cmd.number(0, 1))
+	c.outMu.Lock()
+	c.format.StreamID = c.streamID
+	c.outMu.Unlock()
+	return nil
+}
+
+// awaitStatus waits for an onStatus with this code.
+func (c *Client) awaitStatus(code string) error {
+	c.extendRead()
+	for {
+		cmd, err := c.nextCommand()
+		if err != nil {
+			return err
+		}
+		if err := c.statusEnd(cmd); err != nil {
+			return err
+		}
+		if cmd.name == "onStatus" && statusOf(cmd).Code == code {
+			return nil
+		}
+	}
+}
+
+// nextCommand returns the next command. Media that overtakes the answer to play is kept for Read.
+func (c *Client) nextCommand() (command, error) {
+	for {
+		m, err := c.next()
+		if err != nil {
+			return command{}, err
+		}
+		if !m.isMedia() {
+			return parseCommand(m)
+		}
+		if c.playing && len(c.ahead) < maxPlayAhead {
+			c.ahead = append(c.ahead, m)
+		}
+	}
+}
+
+// next returns the next media, data or command message, and answers everything else.
+func (c *Client) next() (Message, error) {
+	for {
+		m, err := c.in.read()
+		if err != nil {
+			return Message{}, c.readError(err)
+		}
+		switch m.Type {
+		case TypeAudio, TypeVideo, TypeDataAMF0, TypeDataAMF3, typeCommandAMF0, typeCommandAMF3:
+			return m, nil
+		}
+		reply, err := c.in.controlReply(m)
+		if err == nil && reply != nil {
+			err = c.send(reply)
+		}
+		if err != nil {
+			return Message{}, err
+		}
+	}
+}
+
+// statusEnd returns the end that a command tells of: an error that concerns the stream, or the end of what is played.
+func (c *Client) statusEnd(cmd command) error {
+	if cmd.name != "onStatus" {
+		return nil
+	}
+	status := statusOf(cmd)
+	switch {
+	case status.Level == levelError:
+		return status
+	case status.Code == "NetStream.Play.UnpublishNotify", status.Code == "NetStream.Play.Stop", status.Code == "NetStream.Play.Complete":
+		return io.EOF
+	}
+	return nil
+}
+
+// statusOf reads the information object of an onStatus or _error.
+func statusOf(cmd command) *StatusError {
+	var info amf.Object
+	for _, v := range append([]any{cmd.object}, cmd.args...) {
+		if o := amf.Properties(v); len(o) > 0 {
+			info = o
+		}
+	}
+	return &StatusError{Level: info.String("level"), Code: info.String("code"), Description: info.String("description")}
+}
+
+func (c *Client) extendRead() {
+	// An error shows at the next read.
+	_ = c.nc.SetReadDeadline(time.Now().Add(c.opt.ReadTimeout))
+}
+
+func (c *Client) readError(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("server sent nothing for %v: %w", c.opt.ReadTimeout, ErrTimeout)
+	}
+	return err
+}
