@@ -1,0 +1,223 @@
+package flv
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/flac"
+
+	"livego/internal/media"
+)
+
+// Audio object types (ISO/IEC 14496-3 table 1.17).
+const (
+	objectMain     = 1
+	objectLC       = 2
+	objectSBR      = 5
+	objectScalable = 6
+	objectERBSAC   = 22
+	objectPS       = 29
+	objectEscape   = 31
+)
+
+// maxRate bounds a sampling frequency that is written out: more than any codec has.
+const maxRate = 768_000
+
+// audioConfig is what parseAAC collects from an AudioSpecificConfig.
+type audioConfig struct {
+	object           uint32
+	rate, channels   int
+	extensionRate    int // 0 without SBR
+	parametricStereo bool
+	samplesPerFrame  int // of the core
+}
+
+// parseAAC reads an AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). SBR and parametric stereo are seen where the configuration
+// names them, in either of the two ways (§1.6.5); encoders that leave them implicit are taken at the core's rate.
+func parseAAC(t *media.Track) error {
+	r := bitReader{b: t.Config}
+	var c audioConfig
+	c.object = readObject(&r)
+	c.rate = readRate(&r)
+	channelConfig := r.bits(4)
+	c.channels = channelsOf(channelConfig)
+	if c.object == objectSBR || c.object == objectPS {
+		c.parametricStereo = c.object == objectPS
+		c.extensionRate = readRate(&r)
+		c.object = readObject(&r)
+		if c.object == objectERBSAC {
+			r.skip(4)
+		}
+	}
+	if c.isGeneralAudio() {
+		c.readGeneralAudio(&r, channelConfig == 0)
+	}
+	if r.bad {
+		return errCutOff
+	}
+	if c.extensionRate == 0 && c.isGeneralAudio() && channelConfig != 0 {
+		c.readSyncExtension(&r)
+	}
+	return c.fill(t)
+}
+
+func readObject(r *bitReader) uint32 {
+	object := r.bits(5)
+	if object == objectEscape {
+		object = 32 + r.bits(6)
+	}
+	return object
+}
+
+// readRate returns a sampling frequency (table 1.18), 0 for one that is reserved.
+func readRate(r *bitReader) int {
+	index := r.bits(4)
+	if index == 15 {
+		return int(r.bits(24))
+	}
+	return sampleRates[index]
+}
+
+var sampleRates = [15]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
+
+// channelsOf returns the number of channels of a channelConfiguration (table 1.19), 0 where it does not say.
+func channelsOf(channelConfig uint32) int {
+	switch channelConfig {
+	case 1, 2, 3, 4, 5, 6:
+		return int(channelConfig)
+	case 11:
+		return 7
+	case 7, 12, 14:
+		return 8
+	}
+	return 0
+}
+
+// isGeneralAudio says whether a GASpecificConfig follows, which holds the frame length.
+func (c *audioConfig) isGeneralAudio() bool {
+	switch c.object {
+	case objectMain, objectLC, 3, 4, objectScalable, 7, 17, 19, 20, 21, objectERBSAC, 23:
+		return true
+	}
+	return false
+}
+
+// readGeneralAudio reads a GASpecificConfig (§4.4.1) up to what is needed.
+func (c *audioConfig) readGeneralAudio(r *bitReader, programConfig bool) {
+	c.samplesPerFrame = 1024
+	if r.flag() { // frameLengthFlag
+		c.samplesPerFrame = 960
+	}
+	if r.flag() { // dependsOnCoreCoder
+		r.skip(14)
+	}
+	extension := r.flag()
+	if programConfig {
+		c.channels = readProgramConfig(r)
+	}
+	if c.object == objectScalable || c.object == 20 {
+		r.skip(3) // layerNr
+	}
+	if !extension {
+		return
+	}
+	switch c.object {
+	case objectERBSAC:
+		r.skip(5 + 11)
+	case 17, 19, 20, 23:
+		r.skip(3)
+	}
+	r.skip(1) // extensionFlag3
+}
+
+// readProgramConfig returns the number of channels of a program_config_element (§4.4.1.1).
+func readProgramConfig(r *bitReader) int {
+	r.skip(4 + 2 + 4) // tag, object type, sampling frequency
+	pairs := int(r.bits(4) + r.bits(4) + r.bits(4))
+	lfe := int(r.bits(2))
+	r.skip(3 + 4) // associated data, coupling channels
+	for _, size := range [...]int{4, 4, 3} {
+		if r.flag() { // mono, stereo, matrix mix-down
+			r.skip(size)
+		}
+	}
+	channels := lfe
+	for range pairs {
+		channels += 1 + int(r.bits(1)) // is_cpe
+		r.skip(4)
+	}
+	return channels
+}
+
+// readSyncExtension reads the backward compatible signalling of SBR and parametric stereo at the end, if there is one (§1.6.5).
+func (c *audioConfig) readSyncExtension(r *bitReader) {
+	const syncSBR, syncPS = 0x2b7, 0x548
+	if r.bits(11) != syncSBR || readObject(r) != objectSBR || !r.flag() {
+		return
+	}
+	rate := readRate(r)
+	if r.bad {
+		return
+	}
+	c.extensionRate = rate
+	if r.bits(11) == syncPS {
+		c.parametricStereo = r.flag()
+	}
+}
+
+func (c *audioConfig) fill(t *media.Track) error {
+	if c.rate == 0 || c.rate > maxRate {
+		return errors.New("no sampling frequency")
+	}
+	if c.channels == 0 {
+		return errors.New("no channel configuration")
+	}
+	t.SampleRate, t.Channels, t.SamplesPerFrame = c.rate, c.channels, c.samplesPerFrame
+	switch c.extensionRate {
+	case 0, c.rate: // without SBR, or SBR that only adds what the core's rate can hold
+	case 2 * c.rate:
+		t.SampleRate, t.SamplesPerFrame = c.extensionRate, 2*c.samplesPerFrame
+	default:
+		return errors.New("SBR at an impossible rate")
+	}
+	if c.parametricStereo && t.Channels == 1 {
+		t.Channels = 2
+	}
+	return nil
+}
+
+// parseOpus reads an OpusHead (RFC 7845 §5.1). An empty one stands for mono or stereo (E-RTMP v2, ExAudioTagBody); Config then is the
+// OpusHead that says so. Opus always decodes to 48 kHz.
+func parseOpus(t *media.Track) error {
+	if len(t.Config) == 0 {
+		t.Config = []byte{'O', 'p', 'u', 's', 'H', 'e', 'a', 'd', 1, 2, 0, 0, 0x80, 0xBB, 0, 0, 0, 0, 0}
+	}
+	if len(t.Config) < 19 || string(t.Config[:8]) != "OpusHead" {
+		return errors.New("not an OpusHead")
+	}
+	if t.Config[8]>>4 != 0 || t.Config[9] == 0 { // the minor version may differ
+		return errVersion
+	}
+	t.SampleRate, t.Channels = 48000, int(t.Config[9])
+	return nil
+}
+
+// parseFLAC reads the marker and the STREAMINFO block, which comes first (RFC 9639 §8.1, §8.2).
+func parseFLAC(t *media.Track) error {
+	const blockHeader, streamInfo = 4, 34
+	if len(t.Config) < 4+blockHeader+streamInfo || string(t.Config[:4]) != "fLaC" || t.Config[4]&0x7F != 0 {
+		return errors.New("no fLaC marker and STREAMINFO")
+	}
+	var parsed flac.StreamInfo
+	if err := parsed.Unmarshal(t.Config[4+blockHeader:]); err != nil {
+		return fmt.Errorf("STREAMINFO: %w", err)
+	}
+	if parsed.SampleRate == 0 {
+		return errors.New("STREAMINFO without sampling frequency")
+	}
+	t.SampleRate, t.Channels = int(parsed.SampleRate), int(parsed.ChannelCount)
+	if parsed.MinBlockSize == parsed.MaxBlockSize {
+		t.SamplesPerFrame = int(parsed.MaxBlockSize)
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+package flv
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"livego/internal/amf"
+	"livego/internal/media"
+)
+
+// Demuxer turns the media and data messages of one publisher session into access units. Its zero value is ready. It has one user
+// at a time.
+//
+// # What comes out
+//
+// The units of a message have it as Body, byte for byte, and as Data the part of it that is the sample: nothing is copied, and the
+// body must not change afterwards. What outlives the message (a track's configuration) is copied. Only a data message is cut: the
+// leading "@setDataFrame", which is meant for the server, and the format selector of type 15.
+//
+// A sequence header makes a new Track unless it is byte-equal to the one before it of that track; codecs without header get their
+// Track from the first frame, and a new one when rate, channels or picture size change. Frames of a codec whose header did not come
+// or did not parse, and of codecs nobody knows, are samples of a Track with Parsed false, for RTMP and FLV players can use them.
+// VP8 and VP9 headers do not hold the picture size, so that such a Track is followed by a parsed one at the first key frame.
+// What belongs to no sample and to no known header (seek commands, packet types of the future) comes out as media.Command; if
+// there was no track of its kind yet, with a placeholder as Track whose codec is unknown and whose name is empty.
+//
+// A picture is a random access point if its frame type says key frame, whatever it holds. The encoder must know; a look into the
+// NAL units could only turn a broken stream into one that never starts.
+//
+// # Time
+//
+// DTS is the message's time, unwrapped, on one line for all tracks. A step back of up to 1 s within a track is jitter and is taken
+// out; larger jumps are passed on. PTS is DTS plus the composition time, which may be negative.
+type Demuxer struct {
+	clock        clock
+	video, audio []*trackState
+	script       trackState
+	expected     expected
+}
+
+// trackState is a track as it is now, with what is needed to see that it changes.
+type trackState struct {
+	track  *media.Track
+	format format
+	// header is the payload of the last sequence header, of the packet type headerType. Nil if there was none.
+	header     []byte
+	headerType uint8
+	timeline   timeline
+}
+
+// message is a message on its way through the demuxer.
+type message struct {
+	messageType uint8
+	body        []byte
+	ms          int64
+	nanos       uint32
+	key         bool
+	units       int // made of it so far
+}
+
+// Append appends the units of one message to dst: none or one, or several for an E-RTMP multitrack message. With an error dst
+// comes back as it was: that message is to be dropped, and the next ones can be read. timestampMS is the message's absolute time.
+func (d *Demuxer) Append(dst []media.AccessUnit, messageType uint8, timestampMS uint32, body []byte) ([]media.AccessUnit, error) {
+	m := message{messageType: messageType, body: body}
+	before := len(dst)
+	var err error
+	switch messageType {
+	case TypeVideo:
+		m.ms = d.clock.media(timestampMS)
+		dst, err = d.appendVideo(dst, &m)
+	case TypeAudio:
+		m.ms = d.clock.media(timestampMS)
+		dst, err = d.appendAudio(dst, &m)
+	case TypeData, TypeDataAMF3:
+		m.ms = d.clock.script(timestampMS)
+		dst, err = d.appendScript(dst, &m)
+	default:
+		err = ErrUnsupported
+	}
+	if err != nil {
+		return dst[:before], fmt.Errorf("message of type %d: %w", messageType, err)
+	}
+	return dst, nil
+}
+
+// Expected returns which kinds of track the last onMetaData names, and whether it names any. A codec id of 0, which encoders send
+// for a kind that they do not send, counts as absent, though it is linear PCM in audio: unless a rate, a size or a track map of that kind
+// says otherwise. hasVideo and hasAudio, where present and false, decide alone.
+func (d *Demuxer) Expected() (video, audio, known bool) {
+	return d.expected.video, d.expected.audio, d.expected.video || d.expected.audio
+}
+
+// track returns the state of a track, which is made, or made anew if the format changed.
+func (d *Demuxer) track(kind media.Kind, id uint8, f format) (*trackState, error) {
+	tracks := &d.video
+	if kind == media.Audio {
+		tracks = &d.audio
+	}
+	for _, s := range *tracks {
+		if s.track.ID != id {
+			continue
+		}
+		if s.format != f {
+			s.track, s.format, s.header = newTrack(kind, id, f), f, nil
+		}
+		return s, nil
+	}
+	if len(*tracks) == maxTracks {
+		return nil, fmt.Errorf("more than %d tracks: %w", maxTracks, ErrLimit)
+	}
+	s := &trackState{track: newTrack(kind, id, f), format: f}
+	*tracks = append(*tracks, s)
+	return s, nil
+}
+
+// current returns the first track of a kind, or a placeholder.
+func (d *Demuxer) current(kind media.Kind) *trackState {
+	tracks := d.video
+	if kind == media.Audio {
+		tracks = d.audio
+	}
+	if len(tracks) > 0 {
+		return tracks[0]
+	}
+	return &trackState{track: &media.Track{Kind: kind, Err: "no track yet"}}
+}
+
+// unit returns a unit of the message without sample.
+func (m *message) unit(s *trackState, header media.Header) media.AccessUnit {
+	at := s.timeline.dts(m.ms)
+	m.units++
+	return media.AccessUnit{
+		Track:       s.track,
+		Header:      header,
+		MessageType: m.messageType,
+		Shared:      m.units > 1,
+		Nanos:       m.nanos,
+		DTS:         at,
+		PTS:         at,
+		Body:        m.body,
+	}
+}
+
+// sample returns a unit with a sample, which first may tell more about its track.
+func (m *message) sample(s *trackState, compositionMS int32, data []byte) media.AccessUnit {
+	s.track = refine(s.track, m.key, data)
+	u := m.unit(s, media.Sample)
+	u.RandomAccess = m.key
+	u.PTS += time.Duration(compositionMS) * time.Millisecond
+	u.Data = data
+	return u
+}
+
+// sequenceHeader returns a unit for a sequence header, after it has made a new track of it unless it is the one in force.
+func (m *message) sequenceHeader(s *trackState, packetType uint8, payload []byte) (media.AccessUnit, error) {
+	if len(payload) > maxHeader {
+		return media.AccessUnit{}, fmt.Errorf("sequence header of %d bytes: %w", len(payload), ErrLimit)
+	}
+	if s.header == nil || s.headerType != packetType || !bytes.Equal(s.header, payload) {
+		s.header, s.headerType = append([]byte{}, payload...), packetType
+		t := newTrack(s.track.Kind, s.track.ID, s.format)
+		if packetType == packetSequenceStart {
+			configure(t, s.header)
+		}
+		s.track = t
+	}
+	return m.unit(s, media.SequenceHeader), nil
+}
+
+// appendScript takes a data message, which must begin with the name of its handler.
+func (d *Demuxer) appendScript(dst []media.AccessUnit, m *message) ([]media.AccessUnit, error) {
+	if len(m.body) > maxMetadata {
+		return dst, fmt.Errorf("%d bytes: %w", len(m.body), ErrLimit)
+	}
+	if m.messageType == TypeDataAMF3 {
+		body, err := amf.TrimFormat(m.body)
+		if err != nil {
+			return dst, err
+		}
+		m.body, m.messageType = body, TypeData
+	}
+	name, n, err := handler(m.body)
+	if err == nil && name == "@setDataFrame" {
+		m.body = m.body[n:]
+		name, n, err = handler(m.body)
+	}
+	if err != nil {
+		return dst, err
+	}
+	arguments, err := scriptArguments(m.body[n:])
+	if err != nil {
+		return dst, fmt.Errorf("%q: %w", name, err)
+	}
+	if d.script.track == nil {
+		d.script.track = &media.Track{Kind: media.Data, Name: "script"}
+	}
+	if name == "onMetaData" {
+		if len(arguments) > 0 {
+			d.expected = expectedBy(amf.Properties(arguments[0]))
+		}
+		return append(dst, m.unit(&d.script, media.Metadata)), nil
+	}
+	u := m.unit(&d.script, media.Sample)
+	u.Data = m.body
+	return append(dst, u), nil
+}
