@@ -1,0 +1,112 @@
+// Package api serves the control API: channel keys and statistics, in the shapes that clients of LiveGo know.
+package api
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path"
+
+	"livego/internal/auth"
+	"livego/internal/keys"
+)
+
+// Keys is the part of a key store that the API works on. See keys.Store for its contract.
+type Keys interface {
+	Get(ctx context.Context, room string) (string, error)
+	Set(ctx context.Context, room, key string) error
+	Reset(ctx context.Context, room string, keep bool) (string, error)
+	Delete(ctx context.Context, room string, keep bool) error
+}
+
+var _ Keys = keys.Store(nil)
+
+// Options configures the API.
+type Options struct {
+	// Keys and Sessions are what the API shows and changes; both are needed.
+	Keys     Keys
+	Sessions Sessions
+	// Policy guards all paths but /healthz; nil: only programs on this machine are answered.
+	Policy *auth.APIPolicy
+	// StaticDir, if it exists, is served under /statics/; empty: "statics".
+	StaticDir string
+	// Log takes failures of the key storage and changes of keys; nil: nothing is logged.
+	Log *slog.Logger
+}
+
+// New returns the handler of the API port. Its caller bounds the size of headers and the time that a request may take.
+func New(o Options) http.Handler {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Policy == nil {
+		o.Policy = new(auth.APIPolicy)
+	}
+	if o.StaticDir == "" {
+		o.StaticDir = "statics"
+	}
+	c := control{keys: o.Keys, log: o.Log}
+	guarded := http.NewServeMux()
+	guarded.Handle("/{$}", only(index, reading...))
+	guarded.Handle("/control/get", serve(c.get, changing...))
+	guarded.Handle("/control/set", serve(c.set, http.MethodPost))
+	guarded.Handle("/control/reset", serve(c.reset, changing...))
+	guarded.Handle("/control/delete", serve(c.delete, changing...))
+	guarded.Handle("/control/push", serve(notYet, changing...))
+	guarded.Handle("/control/pull", serve(notYet, changing...))
+	guarded.Handle("/stat/livestat", serve(livestat(o.Sessions), reading...))
+	if info, err := os.Stat(o.StaticDir); err == nil && info.IsDir() {
+		files := http.FileServerFS(noListing{os.DirFS(o.StaticDir)})
+		guarded.Handle("/statics/", only(http.StripPrefix("/statics/", files).ServeHTTP, http.MethodGet, http.MethodHead))
+	}
+
+	all := http.NewServeMux()
+	all.Handle("/healthz", only(health, http.MethodGet, http.MethodHead))
+	all.Handle("/", o.Policy.Handler(guarded, refuse))
+	return all
+}
+
+// health answers everybody, so it says nothing about the server but that it answers.
+func health(w http.ResponseWriter, _ *http.Request) {
+	setHeaders(w, typeJSON)
+	io.WriteString(w, `{"status":"ok"}`)
+}
+
+const indexText = `livego control API
+
+/control/get?room=ROOM           the channel key of a room, made on first use
+/control/reset?room=ROOM         a new channel key; the old one ends at once (kick=0 leaves its publisher on air)
+/control/delete?room=ROOM        forget the room and its key (kick=0 as above)
+POST /control/set                give a room a key of your own: room=ROOM&key=KEY in the body
+/stat/livestat[?room=APP/ROOM]   publishers and players
+/healthz                         whether the server answers; needs no token
+
+Answers are JSON; with format=text, or with Accept: text/plain, those of /control are text.
+`
+
+func index(w http.ResponseWriter, _ *http.Request) {
+	setHeaders(w, typeText)
+	io.WriteString(w, indexText)
+}
+
+// noListing hides directories, but for those that have a page of their own.
+type noListing struct{ fs.FS }
+
+func (n noListing) Open(name string) (fs.File, error) {
+	file, err := n.FS.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && info.IsDir() {
+		_, err = fs.Stat(n.FS, path.Join(name, "index.html"))
+	}
+	if err != nil {
+		file.Close()
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return file, nil
+}
