@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"io"
+	"slices"
 	"sync/atomic"
 
 	"livego/internal/media"
@@ -126,7 +127,12 @@ func (r *Reader) place() {
 		return
 	}
 	r.next, r.joining = seq, false
-	r.headers = ring.headersAt(seq).Units()
+	r.headers = slices.Clone(ring.headersAt(seq).Units())
+	for i := range r.headers {
+		// They belong to the place where the reader begins: its time does not fall.
+		r.headers[i].DTS = ring.at(seq).DTS
+		r.headers[i].PTS = r.headers[i].DTS
+	}
 }
 
 // stateError returns what a reader is told when it has read everything.

@@ -1,0 +1,147 @@
+// Package fanout delivers the bytes of one stream to many sockets: each message is encoded once per wire format into an append-only
+// log, and a player is a socket and an offset in it. DESIGN.md beside this file says why it is built this way.
+package fanout
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"livego/internal/live"
+)
+
+// Why a player ended. A failed write wraps ErrGone; a player that its session closes ends with the session's cause.
+var (
+	ErrStreamEnded   = errors.New("stream ended")
+	ErrGone          = errors.New("connection lost")
+	ErrStalled       = errors.New("took nothing for the write timeout")
+	ErrControlFull   = errors.New("too many unanswered requests")
+	ErrTracksChanged = errors.New("stream has tracks that the player was not told of")
+	ErrTimeLimit     = errors.New("time reached the limit of the format")
+)
+
+const (
+	defaultPlayerLag    = 5 * time.Second
+	defaultPlayerBytes  = 8 << 20
+	defaultWriteTimeout = 10 * time.Second
+)
+
+// Format frames messages for one wire format. Implementations are comparable values: equal formats share a feed.
+type Format interface {
+	// AppendMessage appends the message, framed, to dst. It adds at most Overhead(len(body)) bytes to the body's.
+	AppendMessage(dst []byte, messageType uint8, timestampMS uint32, body []byte) []byte
+	Overhead(bodyLen int) int
+}
+
+// Options configures a Fanout. Zero fields mean the defaults named.
+type Options struct {
+	Log *slog.Logger
+	// GOPs is how many cached GOPs a joining player gets; 0: it waits for the next random access point.
+	GOPs int
+	// PlayerLag (5 s) and PlayerBytes (8 MiB) are how far a player may fall behind, beyond the lag it joined with, before it jumps.
+	PlayerLag   time.Duration
+	PlayerBytes int
+	// WriteTimeout (10 s) bounds the time for which a player takes nothing although bytes are pending.
+	WriteTimeout time.Duration
+	// MaxBatch bounds the time for which delivery waits to save CPU when that is short; 0: one write per picture.
+	MaxBatch time.Duration
+	// MaxShards bounds the goroutines that deliver one feed; 0: the number of CPUs.
+	MaxShards int
+}
+
+// Fanout owns the feeds of all streams. Its methods may be called from any goroutine.
+type Fanout struct {
+	opt Options
+	wg  sync.WaitGroup
+
+	mu    sync.Mutex
+	feeds map[feedKey]*feed
+}
+
+type feedKey struct {
+	stream *live.Stream
+	format Format
+	limit  time.Duration
+}
+
+// New returns a Fanout without feeds.
+func New(opt Options) *Fanout {
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.PlayerLag <= 0 {
+		opt.PlayerLag = defaultPlayerLag
+	}
+	if opt.PlayerBytes <= 0 {
+		opt.PlayerBytes = defaultPlayerBytes
+	}
+	if opt.WriteTimeout <= 0 {
+		opt.WriteTimeout = defaultWriteTimeout
+	}
+	if opt.MaxShards <= 0 {
+		opt.MaxShards = defaultShards()
+	}
+	return &Fanout{opt: opt, feeds: make(map[feedKey]*feed)}
+}
+
+// Play adds a player to the stream's feed and returns at once. The player writes to o.Conn until it ends, and never closes it.
+func (f *Fanout) Play(s *live.Stream, o PlayerOptions) *Player {
+	key := feedKey{stream: s, format: o.Format, limit: o.TimeLimit}
+	f.mu.Lock()
+	fd := f.feeds[key]
+	if fd == nil {
+		fd = newFeed(f, key)
+		f.feeds[key] = fd
+		f.wg.Go(fd.run)
+	}
+	fd.players++
+	sh := fd.leastLoaded()
+	f.mu.Unlock()
+
+	p := newPlayer(fd, sh, o)
+	sh.kick(p)
+	return p
+}
+
+// release counts a player out. The feed of the last one retires.
+func (f *Fanout) release(p *Player) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p.shard.load--
+	p.feed.players--
+	if p.feed.players == 0 {
+		f.retire(p.feed)
+		close(p.feed.stop)
+	}
+}
+
+// retire takes a feed out of the registry: the next player gets a new one.
+func (f *Fanout) retire(fd *feed) {
+	if f.feeds[fd.key] == fd {
+		delete(f.feeds, fd.key)
+	}
+}
+
+// Stats is a snapshot of all feeds.
+type Stats struct {
+	Feeds, Players int
+	// LogBytes is what the logs hold.
+	LogBytes int64
+}
+
+// Stats sums up the feeds.
+func (f *Fanout) Stats() Stats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var st Stats
+	for _, fd := range f.feeds {
+		st.Feeds++
+		st.Players += fd.players
+		st.LogBytes += fd.log.bytes.Load()
+	}
+	return st
+}
+
+// Wait returns when all feeds are gone: after the last player has ended.
+func (f *Fanout) Wait() { f.wg.Wait() }

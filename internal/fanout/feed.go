@@ -1,0 +1,262 @@
+package fanout
+
+import (
+	"errors"
+	"io"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"livego/internal/live"
+	"livego/internal/media"
+)
+
+const (
+	// pollBatch is how many units are taken from the ring at a time.
+	pollBatch = 64
+	// playersPerShard is how many players one goroutine delivers to before another core is worth its wake-ups.
+	playersPerShard = 256
+	// limitMargin: a feed whose format has a time limit ends at the first random access point within that of it.
+	limitMargin = 10 * time.Minute
+)
+
+func defaultShards() int { return runtime.GOMAXPROCS(0) }
+
+// feed is one stream in one wire format: its goroutine encodes into the log and delivers to the players of the first shard.
+type feed struct {
+	owner  *Fanout
+	key    feedKey
+	reader *live.Reader
+	log    *feedLog
+	shards []*shard
+	stop   chan struct{} // closed when the last player is gone
+	// ended is why nothing will be added to the log; nil while something may.
+	ended atomic.Pointer[error]
+	// kinds is the set of kinds of media in the log, as 1<<kind.
+	kinds atomic.Uint32
+
+	players int // guarded by owner.mu
+
+	// Only for the feed's goroutine.
+	units   []media.AccessUnit
+	headers *media.Headers
+	epoch   uint32
+	base    time.Duration // stream time of the wire's time zero
+	based   bool
+	pace    pace
+}
+
+func newFeed(f *Fanout, key feedKey) *feed {
+	fd := &feed{
+		owner: f, key: key, log: newFeedLog(), stop: make(chan struct{}),
+		reader: key.stream.NewReader(live.ReaderOptions{GOPs: f.opt.GOPs, Lazy: true}),
+		units:  make([]media.AccessUnit, pollBatch),
+		pace:   pace{max: f.opt.MaxBatch},
+	}
+	fd.shards = make([]*shard, f.opt.MaxShards)
+	for i := range fd.shards {
+		fd.shards[i] = &shard{feed: fd, wake: make(chan struct{}, 1)}
+	}
+	return fd
+}
+
+// leastLoaded picks the shard of a new player and counts it in. The caller holds owner.mu.
+func (fd *feed) leastLoaded() *shard {
+	pick := fd.shards[0]
+	for _, sh := range fd.shards[1:] {
+		if pick.load < playersPerShard {
+			break
+		}
+		if sh.load < pick.load {
+			pick = sh
+		}
+	}
+	pick.load++
+	if pick != fd.shards[0] && !pick.running {
+		pick.running = true
+		fd.owner.wg.Go(pick.run)
+	}
+	return pick
+}
+
+// run encodes and delivers until the last player is gone.
+func (fd *feed) run() {
+	defer fd.reader.Close()
+	first := fd.shards[0]
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	ready := fd.reader.Ready()
+	for {
+		select {
+		case <-fd.stop:
+			return
+		case <-first.wake:
+			first.service()
+			continue
+		case <-ready:
+		case <-timer.C:
+		}
+		if wait := fd.pace.hold(time.Now()); wait > 0 {
+			ready = nil
+			timer.Reset(wait)
+			continue
+		}
+		ready = fd.reader.Ready()
+		fd.step()
+	}
+}
+
+// step encodes what is new and delivers it.
+func (fd *feed) step() {
+	grew := fd.collect()
+	if !grew && fd.ended.Load() == nil {
+		return
+	}
+	for _, sh := range fd.shards[1:] {
+		sh.signal()
+	}
+	start := time.Now()
+	fd.shards[0].pass()
+	fd.pace.passed(start, time.Now())
+}
+
+// collect encodes all new units. It says whether the log grew.
+func (fd *feed) collect() (grew bool) {
+	for fd.ended.Load() == nil {
+		n, err := fd.reader.Poll(fd.units)
+		for i := range n {
+			fd.encode(&fd.units[i], fd.units[i+1:n])
+		}
+		clear(fd.units[:n])
+		grew = grew || n > 0
+		if errors.Is(err, io.EOF) {
+			fd.finish(ErrStreamEnded)
+		}
+		if n == 0 && !errors.Is(err, media.ErrSuspended) {
+			break
+		}
+	}
+	if grew {
+		fd.publish()
+	}
+	return grew
+}
+
+// encode appends one unit's message; following are the next units, some of which may share it.
+func (fd *feed) encode(u *media.AccessUnit, following []media.AccessUnit) {
+	before := fd.headers
+	fd.headers = before.After(u)
+	if before == nil {
+		before = fd.headers
+	}
+	if u.Shared || u.Body == nil || fd.ended.Load() != nil {
+		return
+	}
+	for i := range following {
+		if !following[i].Shared {
+			break
+		}
+		u.Join = u.Join || following[i].Join
+	}
+	timestamp, ok := fd.timestamp(u)
+	if !ok {
+		fd.publish()
+		fd.finish(ErrTimeLimit)
+		return
+	}
+	fd.noteKind(u)
+	fd.log.append(fd.key.format, u, timestamp, before)
+}
+
+// noteKind keeps the set of kinds of media that the current publisher session has.
+func (fd *feed) noteKind(u *media.AccessUnit) {
+	if u.Header != media.Sample && u.Header != media.SequenceHeader {
+		return
+	}
+	kinds := fd.kinds.Load()
+	if u.Epoch != fd.epoch {
+		fd.epoch, kinds = u.Epoch, 0
+	}
+	if with := kinds | 1<<u.Track.Kind; with != fd.kinds.Load() {
+		fd.kinds.Store(with)
+	}
+}
+
+// timestamp maps stream time to the wire. It fails when the format's time ends here.
+func (fd *feed) timestamp(u *media.AccessUnit) (ms uint32, ok bool) {
+	limit := fd.key.limit
+	if !fd.based {
+		if u.Header != media.Sample {
+			return 0, true // before the first place to join: only a player's prefix shows it, with the time of that place
+		}
+		fd.based = true
+		if limit > 0 && u.DTS >= limit-limitMargin {
+			fd.base = u.DTS
+		}
+	}
+	t := max(u.DTS-fd.base, 0)
+	if limit > 0 && (t >= limit || (u.Join && t >= limit-limitMargin)) {
+		return 0, false
+	}
+	return uint32(t / time.Millisecond), true
+}
+
+// publish makes the new part of the log visible and bounds the log: it keeps the GOPs that joiners get and what a player may lag behind them.
+func (fd *feed) publish() {
+	opt := &fd.owner.opt
+	keep, keepBytes := int64(opt.PlayerLag), int64(opt.PlayerBytes)
+	if joins := fd.log.index.Load().joins; len(joins) > 0 && opt.GOPs > 0 {
+		oldest := joins[max(0, len(joins)-opt.GOPs)]
+		keep += max(fd.log.newest.Load()-oldest.arrived, 0)
+		keepBytes += fd.log.end - oldest.at
+	}
+	fd.log.publish(keep, keepBytes)
+}
+
+// finish says that nothing more will come. Players end when they have got everything.
+func (fd *feed) finish(cause error) {
+	fd.ended.Store(&cause)
+	fd.owner.mu.Lock()
+	fd.owner.retire(fd)
+	fd.owner.mu.Unlock()
+}
+
+// pace decides how long delivery may wait. While passes are short against the time between them it does not wait at all; when they
+// take most of it, waiting makes writes fewer and larger.
+type pace struct {
+	max   time.Duration
+	delay time.Duration
+	last  time.Time // start of the last pass
+}
+
+const (
+	paceStep = 10 * time.Millisecond
+	// paceBusy and paceIdle are shares, in percent, of the time between two passes that a pass takes.
+	paceBusy = 60
+	paceIdle = 25
+)
+
+// hold returns how long the next pass has to wait.
+func (p *pace) hold(now time.Time) time.Duration {
+	if p.delay == 0 || p.last.IsZero() {
+		return 0
+	}
+	return p.delay - now.Sub(p.last)
+}
+
+func (p *pace) passed(start, end time.Time) {
+	if p.max <= 0 {
+		return
+	}
+	gap := start.Sub(p.last)
+	p.last = start
+	if gap <= 0 || gap > time.Second {
+		return
+	}
+	switch busy := int(end.Sub(start) * 100 / gap); {
+	case busy > paceBusy:
+		p.delay = min(p.max, max(p.delay, gap)+paceStep)
+	case busy < paceIdle:
+		p.delay = max(0, p.delay-paceStep)
+	}
+}

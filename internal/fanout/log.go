@@ -1,0 +1,243 @@
+package fanout
+
+import (
+	"slices"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"livego/internal/media"
+)
+
+const (
+	// blockDuration is how much of the stream a block is made for, within minBlock and maxBlock bytes: short enough to be freed
+	// soon, long enough that making blocks costs nothing.
+	blockDuration = 500 * time.Millisecond
+	minBlock      = 16 << 10
+	maxBlock      = 1 << 20
+	minEntries    = 32
+)
+
+// entry describes one message in a block.
+type entry struct {
+	end     int   // offset in the block behind the message
+	arrived int64 // ns since 1970
+	// video and audio count the payload bytes of the log up to here, this message included.
+	video, audio uint64
+	headers      *media.Headers // in force before this message
+}
+
+// block is a piece of the log. The feed's goroutine fills it; others read what filled and count publish.
+type block struct {
+	seq  uint64
+	base int64 // offset in the log of the first byte
+	// video and audio count the payload bytes of the log before the block.
+	video, audio uint64
+	buf          []byte  // the bytes up to filled are immutable
+	entries      []entry // the entries up to count are immutable
+	filled       atomic.Int64
+	count        atomic.Int64
+	sealed       atomic.Bool // filled and count are final
+
+	// Only for the writer: what is not published yet is behind filled and count.
+	used, messages int
+}
+
+// rest returns the published bytes from pos on; they end at a message boundary.
+func (b *block) rest(pos int) []byte { return b.buf[pos:b.filled.Load()] }
+
+// find returns the index of the message that pos is in or begins; the number of messages when pos is behind the last.
+func (b *block) find(pos int) int {
+	n := int(b.count.Load())
+	return sort.Search(n, func(i int) bool { return b.entries[i].end > pos })
+}
+
+// payloadAt returns how many payload bytes the log has before the message that pos is in or begins.
+func (b *block) payloadAt(pos int) (video, audio uint64) {
+	i := b.find(pos)
+	if i == 0 {
+		return b.video, b.audio
+	}
+	return b.entries[i-1].video, b.entries[i-1].audio
+}
+
+// headersAt returns the headers in force at pos.
+func (b *block) headersAt(pos int) *media.Headers {
+	n := int(b.count.Load())
+	if n == 0 {
+		return nil
+	}
+	return b.entries[min(b.find(pos), n-1)].headers
+}
+
+// join is a place where a player may begin.
+type join struct {
+	block     *block
+	pos       int
+	at        int64 // offset in the log
+	arrived   int64
+	timestamp uint32 // ms on the wire
+	headers   *media.Headers
+
+	once   sync.Once
+	prefix []byte
+}
+
+// framedPrefix returns the headers in force, framed and stamped with the join's time. It is built for the first player.
+func (j *join) framedPrefix(f Format) []byte {
+	j.once.Do(func() {
+		for _, u := range j.headers.Units() {
+			if len(u.Body) > 0 {
+				j.prefix = f.AppendMessage(j.prefix, u.MessageType, j.timestamp, u.Body)
+			}
+		}
+	})
+	return j.prefix
+}
+
+// index is an immutable snapshot of what the log holds.
+type index struct {
+	blocks []*block
+	joins  []*join
+}
+
+// after returns the block that follows b, nil while there is none. lost says that it was there and is gone.
+func (x *index) after(b *block) (next *block, lost bool) {
+	if len(x.blocks) == 0 {
+		return nil, false
+	}
+	if b.seq+1 < x.blocks[0].seq {
+		return nil, true
+	}
+	if i := b.seq + 1 - x.blocks[0].seq; i < uint64(len(x.blocks)) {
+		return x.blocks[i], false
+	}
+	return nil, false
+}
+
+// feedLog is the append-only byte log of a feed. One goroutine writes; any number read through index and the blocks.
+type feedLog struct {
+	index atomic.Pointer[index]
+	bytes atomic.Int64 // capacity of the blocks held
+	// tail is the offset behind the last published message, newest its arrival.
+	tail   atomic.Int64
+	newest atomic.Int64
+
+	// Only for the writer.
+	last       *block
+	end        int64
+	v, a       uint64
+	blockSize  int
+	perBlock   int
+	blockSince int64
+	fresh      []*block // not yet in index
+	joins      []*join  // not yet in index
+}
+
+func newFeedLog() *feedLog {
+	l := &feedLog{blockSize: minBlock, perBlock: minEntries}
+	l.index.Store(&index{})
+	return l
+}
+
+// reserve returns a block with room for a message of at most n bytes.
+func (l *feedLog) reserve(n int, arrived int64) *block {
+	b := l.last
+	if b != nil && len(b.buf)-b.used >= n && b.messages < len(b.entries) {
+		return b
+	}
+	next := &block{base: l.end, video: l.v, audio: l.a}
+	if b != nil {
+		l.seal(b, arrived)
+		next.seq = b.seq + 1
+	}
+	next.buf = make([]byte, max(n, l.blockSize))
+	next.entries = make([]entry, l.perBlock)
+	l.bytes.Add(int64(len(next.buf)))
+	l.last, l.blockSince = next, arrived
+	l.fresh = append(l.fresh, next)
+	return next
+}
+
+// seal publishes a full block for good and sizes the next ones by the rate that it saw.
+func (l *feedLog) seal(b *block, now int64) {
+	l.publishBlock(b)
+	b.sealed.Store(true)
+	if span := now - l.blockSince; span > 0 {
+		l.blockSize = clamp(scale(b.used, span), minBlock, maxBlock)
+		l.perBlock = clamp(scale(b.messages, span)*5/4, minEntries, 4096)
+	}
+}
+
+func scale(n int, span int64) int { return int(float64(n) * float64(blockDuration) / float64(span)) }
+
+func clamp(n, lo, hi int) int { return min(max(n, lo), hi) }
+
+// append encodes a message. headers are those in force before it. It becomes visible with publish.
+func (l *feedLog) append(f Format, u *media.AccessUnit, timestampMS uint32, headers *media.Headers) {
+	b := l.reserve(len(u.Body)+f.Overhead(len(u.Body)), u.Arrived)
+	pos := b.used
+	if u.Join {
+		l.joins = append(l.joins, &join{
+			block: b, pos: pos, at: l.end, arrived: u.Arrived, timestamp: timestampMS, headers: headers,
+		})
+	}
+	b.used = len(f.AppendMessage(b.buf[:pos], u.MessageType, timestampMS, u.Body))
+	switch u.Track.Kind {
+	case media.Video:
+		l.v += uint64(len(u.Body))
+	default:
+		l.a += uint64(len(u.Body))
+	}
+	b.entries[b.messages] = entry{end: b.used, arrived: u.Arrived, video: l.v, audio: l.a, headers: headers}
+	b.messages++
+	l.end += int64(b.used - pos)
+}
+
+func (l *feedLog) publishBlock(b *block) {
+	b.count.Store(int64(b.messages))
+	b.filled.Store(int64(b.used))
+}
+
+// publish makes everything that was appended visible, and lets go of blocks older than keep (ns) or further back than keepBytes.
+func (l *feedLog) publish(keep, keepBytes int64) {
+	if l.last == nil {
+		return
+	}
+	l.publishBlock(l.last)
+	newest := l.newestArrival()
+	if len(l.fresh) > 0 || len(l.joins) > 0 {
+		l.swapIndex(newest, keep, keepBytes)
+	}
+	l.newest.Store(newest)
+	l.tail.Store(l.end)
+}
+
+func (l *feedLog) newestArrival() int64 {
+	if n := l.last.messages; n > 0 {
+		return l.last.entries[n-1].arrived
+	}
+	return l.newest.Load()
+}
+
+func (l *feedLog) swapIndex(newest, keep, keepBytes int64) {
+	old := l.index.Load()
+	blocks := slices.Concat(old.blocks, l.fresh)
+	joins := slices.Concat(old.joins, l.joins)
+	drop := 0
+	for drop < len(blocks)-1 && blocks[drop].sealed.Load() {
+		b := blocks[drop]
+		if newest-b.entries[b.messages-1].arrived <= keep && l.end-b.base-b.filled.Load() <= keepBytes {
+			break
+		}
+		l.bytes.Add(-int64(len(b.buf)))
+		drop++
+	}
+	blocks = slices.Clone(blocks[drop:])
+	joins = slices.DeleteFunc(joins, func(j *join) bool { return j.block.seq < blocks[0].seq })
+	l.index.Store(&index{blocks: blocks, joins: joins})
+	clear(l.fresh)
+	clear(l.joins)
+	l.fresh, l.joins = l.fresh[:0], l.joins[:0]
+}

@@ -1,0 +1,134 @@
+package fanout
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// shard is the part of a feed's players that one goroutine delivers to.
+type shard struct {
+	feed *feed
+	wake chan struct{}
+
+	load    int  // players; guarded by owner.mu
+	running bool // has a goroutine of its own; guarded by owner.mu
+
+	mu    sync.Mutex
+	dirty []*Player // that want attention before the next pass
+
+	// Only for the shard's goroutine.
+	players []*Player
+	kinds   uint32
+	spare   []*Player
+	ticked  atomic.Bool // there is something new in the log
+}
+
+// run is the goroutine of all shards but the first.
+func (sh *shard) run() {
+	for {
+		select {
+		case <-sh.feed.stop:
+			return
+		case <-sh.wake:
+		}
+		sh.service()
+		if sh.ticked.Swap(false) {
+			sh.pass()
+		}
+	}
+}
+
+// signal tells a shard with a goroutine of its own that the log grew or ended.
+func (sh *shard) signal() {
+	sh.ticked.Store(true)
+	sh.poke()
+}
+
+func (sh *shard) poke() {
+	select {
+	case sh.wake <- struct{}{}:
+	default:
+	}
+}
+
+// kick asks the shard to look at p soon. From any goroutine.
+func (sh *shard) kick(p *Player) {
+	if !p.kicked.CompareAndSwap(false, true) {
+		return
+	}
+	sh.mu.Lock()
+	sh.dirty = append(sh.dirty, p)
+	sh.mu.Unlock()
+	sh.poke()
+}
+
+// service attends to the players that asked for it: new ones, ones that caught up, ones with control messages, ended ones.
+func (sh *shard) service() {
+	sh.mu.Lock()
+	dirty := sh.dirty
+	sh.dirty = sh.spare[:0]
+	sh.mu.Unlock()
+	for i, p := range dirty {
+		dirty[i] = nil
+		p.kicked.Store(false)
+		if p.removed {
+			continue
+		}
+		if !p.listed {
+			p.listed, p.slot = true, len(sh.players)
+			sh.players = append(sh.players, p)
+			p.checkKinds(sh.kinds)
+		}
+		if sh.attend(p) {
+			sh.remove(p)
+		}
+	}
+	sh.spare = dirty[:0]
+}
+
+// pass delivers what is new to every player.
+func (sh *shard) pass() {
+	sh.checkKinds()
+	for i := 0; i < len(sh.players); {
+		if p := sh.players[i]; sh.attend(p) {
+			sh.remove(p)
+			continue
+		}
+		i++
+	}
+}
+
+// attend does what a player needs now. It says whether the player is over.
+func (sh *shard) attend(p *Player) (over bool) {
+	switch p.owner.Load() {
+	case ownerShard:
+		p.push()
+		return p.owner.Load() == ownerNone
+	case ownerNone:
+		return true
+	}
+	p.poke()
+	return false
+}
+
+// checkKinds ends the players that were told of fewer kinds of media than the stream has.
+func (sh *shard) checkKinds() {
+	kinds := sh.feed.kinds.Load()
+	if kinds == sh.kinds {
+		return
+	}
+	sh.kinds = kinds
+	for _, p := range sh.players {
+		p.checkKinds(kinds)
+	}
+}
+
+func (sh *shard) remove(p *Player) {
+	last := len(sh.players) - 1
+	sh.players[last].slot = p.slot
+	sh.players[p.slot] = sh.players[last]
+	sh.players[last] = nil
+	sh.players = sh.players[:last]
+	p.removed = true
+	sh.feed.owner.release(p)
+}
