@@ -443,11 +443,11 @@ func TestPausedPlayerIsNotStalled(t *testing.T) {
 		done <- err
 	}()
 	eventually(t, "player is up to date", func() bool { return p.Stats().Audio == 1500 })
+	before := p.Stats().Sent
 	p.Pause(true)
 	if err := p.Post(plainFormat{}.AppendMessage(nil, control, 0, []byte("paused"))); err != nil {
 		t.Fatal(err)
 	}
-	before := p.Stats().Sent
 	eventually(t, "control goes out in a pause", func() bool { return p.Stats().Sent == before+19 })
 	src.steps(100)
 	if got := p.Stats(); got.Audio != 1500 {
@@ -716,6 +716,7 @@ func TestSecondShardDelivers(t *testing.T) {
 				t.Errorf("%d messages, %d gaps, %v", c.messages, c.gaps, err)
 			}
 		})
+		eventually(t, "player joins", func() bool { return p.Stats().Sent > 0 })
 	}
 	src.steps(100)
 	src.pub.Unpublish()
