@@ -132,11 +132,12 @@ func (l *loader) readEnvironment(env map[string]string) {
 			continue
 		}
 		place := "environment variable " + o.env()
-		if raw == "" && (o.bind(&l.cfg).kind == kindNumber || o.bind(&l.cfg).kind == kindDuration || o.bind(&l.cfg).kind == kindSize) {
+		switch k := o.bind(&l.cfg).kind; {
+		case raw == "" && (k == kindNumber || k == kindDuration || k == kindSize):
 			l.problem(place, "is set but empty; unset it or give it a value, for example %s=%s", o.env(), o.def)
-			continue
+		default:
+			l.set(o, raw, place)
 		}
-		l.set(o, raw, place)
 	}
 	if _, ok := env["SERVER"]; ok {
 		l.warn("environment variable SERVER is ignored: a list of apps can only stand in the configuration file, under server")
