@@ -31,6 +31,8 @@ const (
 type Options struct {
 	// URL is where to publish: rtmp://host:port/app/channelkey. It is not logged, as it holds the key.
 	URL string
+	// OnAir, if not nil, is called whenever the server has agreed to take the stream.
+	OnAir func()
 	// Log, if nil, is slog.Default.
 	Log *slog.Logger
 }
@@ -41,12 +43,15 @@ func Run(ctx context.Context, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
+	if o.OnAir == nil {
+		o.OnAir = func() {}
+	}
 	tags, err := readClip()
 	if err != nil {
 		return err
 	}
 	for {
-		err := publish(ctx, o.URL, tags)
+		err := o.publish(ctx, tags)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -78,8 +83,8 @@ func readClip() ([]flv.Tag, error) {
 }
 
 // publish is one connection's life.
-func publish(ctx context.Context, url string, tags []flv.Tag) error {
-	client, err := rtmp.Dial(ctx, url, rtmp.ClientOptions{})
+func (o Options) publish(ctx context.Context, tags []flv.Tag) error {
+	client, err := rtmp.Dial(ctx, o.URL, rtmp.ClientOptions{})
 	if err != nil {
 		return err
 	}
@@ -87,6 +92,7 @@ func publish(ctx context.Context, url string, tags []flv.Tag) error {
 		client.Close()
 		return err
 	}
+	o.OnAir()
 	ctx, lost := context.WithCancelCause(ctx)
 	reading := make(chan struct{})
 	go func() { // pings are answered and the end of the connection is seen

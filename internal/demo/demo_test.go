@@ -113,13 +113,21 @@ func TestRun(t *testing.T) {
 			connections.Go(func() { _ = rtmp.Serve(t.Context(), conn, rtmp.ServerOptions{}, s) })
 		}
 	})
-	options := Options{URL: "rtmp://" + listener.Addr().String() + "/live/key", Log: slog.New(slog.DiscardHandler)}
+	onAir := 0
+	options := Options{
+		URL:   "rtmp://" + listener.Addr().String() + "/live/key",
+		OnAir: func() { onAir++ },
+		Log:   slog.New(slog.DiscardHandler),
+	}
 	err = Run(t.Context(), options)
 	listener.Close()
 	connections.Wait()
 	var refusal *rtmp.StatusError
 	if !errors.As(err, &refusal) || refusal.Code != "NetStream.Publish.Denied" {
 		t.Fatalf("Run returns %v", err)
+	}
+	if onAir != connectionsServed {
+		t.Errorf("it was on air %d times", onAir)
 	}
 	if len(s.messages) != connectionsServed*messagesPerConnection {
 		t.Fatalf("%d messages came", len(s.messages))

@@ -1,0 +1,134 @@
+package e2e
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestKinds publishes each kind of media and compares what every protocol's players get with what was sent.
+func TestKinds(t *testing.T) {
+	const seconds = 5
+	tests := []struct {
+		name string
+		clip string
+		// wrap is nil for clips that FFmpeg publishes itself.
+		wrap *wrapping
+		nal  nalCodec
+		// ts lists the codecs that HLS must carry, nil when MPEG-TS cannot carry the stream at all.
+		ts []string
+		// flags are those of the FLV header: 1 video, 4 audio.
+		flags byte
+	}{
+		{"H.264 and AAC", "h264-aac", nil, h264NAL, []string{"H264", "MPEG4Audio"}, 5},
+		{"B-frames", "h264-aac-b", nil, h264NAL, []string{"H264", "MPEG4Audio"}, 5},
+		{"video only", "h264", nil, h264NAL, []string{"H264"}, 1},
+		{"audio only", "aac", nil, noNAL, []string{"MPEG4Audio"}, 4},
+		{"MP3", "h264-mp3", nil, h264NAL, []string{"H264", "MPEG1Audio"}, 5},
+		{"High 4:4:4", "h264-444", nil, h264NAL, []string{"H264", "MPEG4Audio"}, 5},
+		{"HEVC as id 12", "hevc-aac", &wrapping{legacyHEVC: true}, hevcNAL, []string{"H265", "MPEG4Audio"}, 5},
+		{"Enhanced HEVC", "hevc-aac", &wrapping{}, hevcNAL, []string{"H265", "MPEG4Audio"}, 5},
+		{"Enhanced HEVC with ModEx", "hevc-aac", &wrapping{modEx: true}, hevcNAL, nil, 5},
+		{"Enhanced HEVC multitrack", "hevc-aac", &wrapping{multitrack: true}, hevcNAL, nil, 5},
+		{"AV1 and Opus", "av1-opus", &wrapping{}, noNAL, nil, 5},
+		{"VP9 and FLAC", "vp9-flac", &wrapping{}, noNAL, nil, 5},
+		{"Opus beside H.264", "h264-opus", &wrapping{}, h264NAL, []string{"H264"}, 5},
+		{"AC-3", "h264-ac3", &wrapping{}, h264NAL, []string{"H264", "AC3"}, 5},
+		{"E-AC-3", "h264-eac3", &wrapping{}, h264NAL, []string{"H264", "EAC3"}, 5},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var tags []tag
+			if test.wrap == nil {
+				tags = flvClip(t, test.clip, seconds)
+			} else {
+				tags = wrap(t, clip(t, test.clip, seconds, "mp4"), *test.wrap)
+			}
+			s := shared(t)
+			room := roomOf(t)
+			key := s.key(t, room)
+
+			early := watchRTMP(t, s, room)
+			var finish func()
+			if test.wrap == nil {
+				encoder := ffmpegPublish(t, s, clip(t, test.clip, seconds, "flv"), key)
+				finish = func() { encoder.succeed(t, 20*time.Second) }
+			} else {
+				encoder := publish(t, s, key, tags, pacing{})
+				finish = func() { encoder.finish(t) }
+			}
+			s.waitOnAir(t, room)
+			var list *hlsViewer
+			if test.ts != nil {
+				list = watchHLS(t, s, room)
+			}
+			early.waitFrames(t, 10)
+			flv, ws := watchFLV(t, s, room), watchWS(t, s, room)
+			finish()
+
+			sent := bodiesOf(tags)
+			comparison{whole: true}.check(t, "RTMP", sent, bodiesOf(early.waitEnd(t, 10*time.Second)))
+			comparison{}.check(t, "HTTP-FLV", sent, bodiesOf(flv.waitEnd(t, 10*time.Second)))
+			comparison{}.check(t, "WebSocket-FLV", sent, bodiesOf(ws.waitEnd(t, 10*time.Second)))
+			for _, v := range []*viewer{early, flv, ws} {
+				rising(t, v.name, v.tags())
+				checkHeaders(t, v, tags)
+				if frames := v.frames(); frames < len(sent)/2 {
+					t.Errorf("%s: only %d frames of %d came", v.name, frames, len(sent))
+				}
+			}
+			for _, v := range []*viewer{flv, ws} {
+				if v.flags != test.flags {
+					t.Errorf("%s: the FLV header's flags are %d, want %d", v.name, v.flags, test.flags)
+				}
+			}
+			if list == nil {
+				return
+			}
+			got, codecs := unitsOfTS(t, list.waitEnd(t, 20*time.Second))
+			if !slices.Equal(sorted(codecs), sorted(test.ts)) {
+				t.Errorf("HLS carries %v, want %v", codecs, test.ts)
+			}
+			comparison{tolerance: 2, whole: true}.check(t, "HLS", carried(unitsOf(tags, test.nal), test.ts), got)
+		})
+	}
+}
+
+// bodiesOf makes units whose hash is that of the whole body, for protocols that must pass it on as it is.
+func bodiesOf(tags []tag) (units []unit) {
+	for _, tag := range tags {
+		if tag.kind == typeData || tag.isHeader() {
+			continue
+		}
+		time := int64(tag.time)
+		units = append(units, unit{tag.kind, time, time, tag.isKey(), hashOf(tag.body)})
+	}
+	return units
+}
+
+// checkHeaders checks that the codec headers a player got are those that were sent, and came first.
+func checkHeaders(t *testing.T, v *viewer, sent []tag) {
+	t.Helper()
+	var kinds []byte
+	for _, header := range sent {
+		if !header.isHeader() || header.body[0]&15 == 2 && header.kind == typeVideo { // leaves out the end of the sequence
+			continue
+		}
+		kinds = append(kinds, header.kind)
+		if !slices.ContainsFunc(v.tags(), func(got tag) bool { return got.kind == header.kind && string(got.body) == string(header.body) }) {
+			t.Errorf("%s: the codec header %v did not come", v.name, header)
+		}
+	}
+	headersFirst(t, v.name, v.tags(), kinds...)
+}
+
+// carried leaves out the audio of streams of which HLS carries the video alone.
+func carried(units []unit, codecs []string) []unit {
+	if len(codecs) == 1 && codecs[0] == "H264" {
+		return only(units, typeVideo)
+	}
+	return units
+}
+
+func sorted(names []string) []string { return slices.Sorted(slices.Values(names)) }

@@ -1,0 +1,127 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// publication is a running publish of tags in real time by the tests' own client.
+type publication struct {
+	probe   *probe
+	sent    atomic.Int64 // tags written so far
+	ended   chan struct{}
+	err     error // why it ended, nil when all was sent
+	cancel  context.CancelFunc
+	replies chan error // the end of the connection as the reader saw it
+}
+
+// pacing says how publish sends.
+type pacing struct {
+	// loop repeats the tags, with rising times, until the publication is ended.
+	loop bool
+	// speed is a multiple of real time, 1 when 0.
+	speed float64
+	// from is added to all times.
+	from uint32
+	// app is the application, live when empty.
+	app string
+}
+
+// publish connects, publishes to the key and sends the tags in real time, in the background.
+func publish(t testing.TB, s *server, key string, tags []tag, how pacing) *publication {
+	t.Helper()
+	p := dial(t, s.rtmp)
+	app := how.app
+	if app == "" {
+		app = "live"
+	}
+	p.connect(t, app)
+	if err := p.publish(key); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	pub := &publication{probe: p, ended: make(chan struct{}), cancel: cancel, replies: make(chan error, 1)}
+	go func() {
+		for {
+			if _, err := p.receive(); err != nil {
+				pub.replies <- err
+				return
+			}
+		}
+	}()
+	go func() {
+		defer close(pub.ended)
+		pub.err = pub.send(ctx, tags, how)
+	}()
+	t.Cleanup(pub.lose)
+	return pub
+}
+
+func (pub *publication) send(ctx context.Context, tags []tag, how pacing) error {
+	if how.speed == 0 {
+		how.speed = 1
+	}
+	began, base := time.Now(), how.from
+	for {
+		last := uint32(0)
+		for _, tag := range tags {
+			due := time.Duration(float64(base-how.from+tag.time) / how.speed * float64(time.Millisecond))
+			select {
+			case <-time.After(time.Until(began.Add(due))):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if err := pub.probe.media(tag.kind, base+tag.time, tag.body); err != nil {
+				return err
+			}
+			pub.sent.Add(1)
+			last = max(last, tag.time)
+		}
+		if !how.loop {
+			return nil
+		}
+		base += last + 20
+	}
+}
+
+// finish waits until all is sent, and ends the stream as an encoder does.
+func (pub *publication) finish(t testing.TB) {
+	t.Helper()
+	<-pub.ended
+	if pub.err != nil && !errors.Is(pub.err, context.Canceled) {
+		t.Errorf("publishing: %v", pub.err)
+	}
+	_ = pub.probe.command(0, "FCUnpublish", 6, nil, "")
+	_ = pub.probe.command(0, "deleteStream", 7, nil, 1)
+	pub.probe.Close()
+}
+
+// lose breaks the connection without a word.
+func (pub *publication) lose() {
+	pub.cancel()
+	<-pub.ended
+	pub.probe.Close()
+}
+
+// closedByServer waits until the server closes the connection.
+func (pub *publication) closedByServer(t testing.TB, limit time.Duration) {
+	t.Helper()
+	select {
+	case err := <-pub.replies:
+		if !errors.Is(err, io.EOF) {
+			t.Logf("the publisher's connection ended: %v", err)
+		}
+	case <-time.After(limit):
+		t.Errorf("the server did not close the publisher within %v", limit)
+	}
+}
+
+// ffmpegPublish publishes a file in real time with FFmpeg, without changing its coded data.
+func ffmpegPublish(t testing.TB, s *server, file, key string) *program {
+	t.Helper()
+	return launch(t, "ffmpeg", "-v", "error", "-re", "-i", file, "-c", "copy", "-f", "flv", s.publishURL(key))
+}

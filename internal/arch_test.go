@@ -1,0 +1,219 @@
+// Package internal holds no code of its own, only this test of how its packages are cut.
+package internal
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "livego/"
+
+// layers is the import table: a package imports packages of lower layers only. The top stands first.
+var layers = [][]string{
+	{"cmd/livego"},
+	{"internal/config", "internal/bench", "internal/demo"},
+	{"internal/server"},
+	{"internal/api", "internal/console", "internal/relay", "internal/record"},
+	{"internal/hls", "internal/rtmp", "internal/fanout", "internal/live", "internal/keys", "internal/auth"},
+	{"internal/flv", "internal/mpegts", "internal/fmp4"},
+	{"internal/media", "internal/amf"},
+}
+
+// exceptions are the imports allowed between neighbours.
+var exceptions = map[string]string{"internal/fanout": "internal/live"}
+
+// pure packages do no input or output, read no clock and write no log.
+var pure = []string{"internal/media", "internal/amf", "internal/flv", "internal/mpegts", "internal/fmp4"}
+
+var (
+	impureImports  = []string{"net", "net/http", "os", "os/exec", "syscall", "log", "log/slog"}
+	clockFunctions = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer"}
+	vagueNames     = []string{"pkg", "util", "utils", "common", "base", "helper", "helpers", "misc"}
+)
+
+// TestImports checks that imports point down only.
+func TestImports(t *testing.T) {
+	for dir, files := range sources(t) {
+		here := layer(dir)
+		if here < 0 {
+			t.Errorf("%s has no place in the import table", dir)
+			continue
+		}
+		for _, file := range files {
+			for _, imported := range imports(file.tree) {
+				target, ours := strings.CutPrefix(imported, module)
+				if !ours || exceptions[dir] == target {
+					continue
+				}
+				if layer(target) <= here {
+					t.Errorf("%s imports %s, which is not below it", file.name, target)
+				}
+			}
+		}
+	}
+}
+
+// TestPurity checks that the packages which only turn bytes into values and back do nothing else.
+func TestPurity(t *testing.T) {
+	for dir, files := range sources(t) {
+		if !slices.Contains(pure, dir) {
+			continue
+		}
+		for _, file := range files {
+			for _, imported := range imports(file.tree) {
+				if slices.Contains(impureImports, imported) {
+					t.Errorf("%s imports %s", file.name, imported)
+				}
+			}
+			ast.Inspect(file.tree, func(node ast.Node) bool {
+				if name, ok := clockCall(node); ok {
+					t.Errorf("%s reads the clock: time.%s", file.name, name)
+				}
+				return true
+			})
+		}
+	}
+}
+
+// TestState checks that no package has state of its own, and that importing one runs no code.
+func TestState(t *testing.T) {
+	for dir, files := range sources(t) {
+		for _, file := range files {
+			for _, declaration := range file.tree.Decls {
+				switch d := declaration.(type) {
+				case *ast.FuncDecl:
+					if d.Recv == nil && d.Name.Name == "init" {
+						t.Errorf("%s has an init function", file.name)
+					}
+				case *ast.GenDecl:
+					if d.Tok == token.VAR {
+						checkVariables(t, dir, file.name, d)
+					}
+				}
+			}
+		}
+	}
+}
+
+// checkVariables allows error sentinels, embedded files, constant tables, interface checks, and what the linker sets in a command.
+func checkVariables(t *testing.T, dir, file string, declaration *ast.GenDecl) {
+	for _, spec := range declaration.Specs {
+		spec := spec.(*ast.ValueSpec)
+		if embedded(declaration.Doc) || embedded(spec.Doc) {
+			continue
+		}
+		for i, name := range spec.Names {
+			lower := strings.ToLower(name.Name)
+			switch {
+			case name.Name == "_", strings.HasPrefix(lower, "err"):
+			case strings.HasPrefix(dir, "cmd/") && name.Name == "version":
+			case i < len(spec.Values) && isTable(spec.Values[i]):
+			default:
+				t.Errorf("%s has the package variable %s", file, name.Name)
+			}
+		}
+	}
+}
+
+// TestNames checks that each package is called after what it does, and says so.
+func TestNames(t *testing.T) {
+	for dir, files := range sources(t) {
+		if slices.Contains(vagueNames, path.Base(dir)) {
+			t.Errorf("%s: the name says nothing", dir)
+		}
+		documented := slices.ContainsFunc(files, func(f source) bool { return f.tree.Doc != nil })
+		if !documented {
+			t.Errorf("%s has no package comment", dir)
+		}
+	}
+}
+
+type source struct {
+	name string
+	tree *ast.File
+}
+
+// sources parses all files of the module's packages but the tests, whatever system they are for, by folder.
+func sources(t *testing.T) map[string][]source {
+	t.Helper()
+	files := token.NewFileSet()
+	found := map[string][]source{}
+	for _, root := range []string{"cmd", "internal"} {
+		err := filepath.WalkDir(filepath.Join("..", root), func(name string, entry fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if entry.IsDir() && entry.Name() == "testdata" {
+				return fs.SkipDir
+			}
+			if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+				return nil
+			}
+			tree, err := parser.ParseFile(files, name, nil, parser.ParseComments|parser.SkipObjectResolution)
+			if err != nil {
+				return err
+			}
+			name = strings.TrimPrefix(filepath.ToSlash(name), "../")
+			found[path.Dir(name)] = append(found[path.Dir(name)], source{name, tree})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return found
+}
+
+func layer(dir string) int {
+	return slices.IndexFunc(layers, func(packages []string) bool { return slices.Contains(packages, dir) })
+}
+
+func imports(tree *ast.File) (paths []string) {
+	for _, spec := range tree.Imports {
+		if imported, err := strconv.Unquote(spec.Path.Value); err == nil {
+			paths = append(paths, imported)
+		}
+	}
+	return paths
+}
+
+func clockCall(node ast.Node) (string, bool) {
+	selector, ok := node.(*ast.SelectorExpr)
+	if !ok {
+		return "", false
+	}
+	from, ok := selector.X.(*ast.Ident)
+	return selector.Sel.Name, ok && from.Name == "time" && slices.Contains(clockFunctions, selector.Sel.Name)
+}
+
+func embedded(doc *ast.CommentGroup) bool {
+	return doc != nil && slices.ContainsFunc(doc.List, func(c *ast.Comment) bool { return strings.HasPrefix(c.Text, "//go:embed ") })
+}
+
+// isTable says whether the value is written out: a map, a slice, an array, or bytes from a string constant.
+func isTable(value ast.Expr) bool {
+	switch v := value.(type) {
+	case *ast.CompositeLit:
+		switch v.Type.(type) {
+		case *ast.ArrayType, *ast.MapType:
+			return true
+		}
+	case *ast.CallExpr:
+		_, slice := v.Fun.(*ast.ArrayType)
+		return slice && len(v.Args) == 1 && isLiteral(v.Args[0])
+	}
+	return false
+}
+
+func isLiteral(value ast.Expr) bool {
+	_, ok := value.(*ast.BasicLit)
+	return ok
+}
