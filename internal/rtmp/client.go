@@ -133,6 +133,7 @@ func (c *Client) connect() error {
 		return c.readError(err)
 	}
 	c.in = newChunkReader(c.nc, func(sequence uint32) error { return c.send(appendAcknowledgement(nil, sequence)) })
+	c.in.announced = peerWindow
 	c.in.allowStreams()
 	object := amf.Object{
 		{Name: "app", Value: c.url.App},

@@ -89,6 +89,7 @@ type serverConn struct {
 	writeMu sync.Mutex
 	control Control
 	paused  bool
+	gone    bool // the client is: writes are to fail at once
 
 	// endMu keeps the read deadline, once it interrupts the reader, from being moved again.
 	endMu sync.Mutex
@@ -104,6 +105,7 @@ func (c *serverConn) serve(ctx context.Context) error {
 		return c.readError(err, "handshake")
 	}
 	c.in = newChunkReader(progressReader{c}, func(sequence uint32) error { return c.send(appendAcknowledgement(nil, sequence)) })
+	c.in.announced = peerWindow
 	c.extendRead()
 	for {
 		m, err := c.in.read()

@@ -114,7 +114,10 @@ func (c *serverConn) endPlayback(cause error, gone bool) (taken bool) {
 		return false
 	}
 	if gone {
+		c.writeMu.Lock()
+		c.gone = true
 		_ = c.nc.SetWriteDeadline(time.Unix(1, 0))
+		c.writeMu.Unlock()
 	}
 	c.playback.cancel(cause)
 	<-c.playback.done
@@ -132,7 +135,9 @@ func (c *serverConn) taken() bool {
 func (c *serverConn) handOver(ctl Control, r *PlayRequest) ([]byte, net.Conn) {
 	c.writeMu.Lock()
 	defer c.writeMu.Unlock()
-	_ = c.nc.SetWriteDeadline(time.Time{})
+	if !c.gone {
+		_ = c.nc.SetWriteDeadline(time.Time{})
+	}
 	if c.paused {
 		ctl.Pause(true)
 	}
