@@ -104,7 +104,7 @@ func (m *message) exAudio(s *trackState, p *tracks) (media.AccessUnit, error) {
 func legacyAudio(first byte) format {
 	switch first >> 4 {
 	case soundAAC, soundMP3, soundMP3At8k, soundSpeex:
-		return format(first & 0xF0)
+		return legacy | format(first&0xF0)
 	}
-	return format(first)
+	return legacy | format(first)
 }

@@ -130,6 +130,9 @@ func legacySoundByte(t *media.Track) byte {
 	switch t.Codec {
 	case media.MP3:
 		b |= soundMP3 << 4
+		if t.SampleRate == 8000 {
+			b = soundMP3At8k<<4 | 1<<1
+		}
 	case media.PCMA:
 		b |= soundPCMA << 4
 	case media.PCMU:

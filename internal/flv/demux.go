@@ -22,8 +22,8 @@ import (
 // Track from the first frame, and a new one when rate, channels or picture size change. Frames of a codec whose header did not come
 // or did not parse, and of codecs nobody knows, are samples of a Track with Parsed false, for RTMP and FLV players can use them.
 // VP8 and VP9 headers do not hold the picture size, so that such a Track is followed by a parsed one at the first key frame.
-// What belongs to no sample and to no known header (seek commands, packet types of the future) comes out as media.Command; if
-// there was no track of its kind yet, with a placeholder as Track whose codec is unknown and whose name is empty.
+// What belongs to no sample and to no known header (seek commands, packet types of the future, pictures of no bytes) comes out as
+// media.Command; if there was no track of its kind yet, with a placeholder as Track whose codec is unknown and whose name is empty.
 //
 // A picture is a random access point if its frame type says key frame, whatever it holds. The encoder must know; a look into the
 // NAL units could only turn a broken stream into one that never starts.
@@ -59,8 +59,8 @@ type message struct {
 	units       int // made of it so far
 }
 
-// Append appends the units of one message to dst: none or one, or several for an E-RTMP multitrack message. With an error dst
-// comes back as it was: that message is to be dropped, and the next ones can be read. timestampMS is the message's absolute time.
+// Append appends the units of one message to dst: one, or several for an E-RTMP multitrack message. With an error dst comes back as
+// it was: that message is to be dropped, and the next ones can be read. timestampMS is the message's absolute time.
 func (d *Demuxer) Append(dst []media.AccessUnit, messageType uint8, timestampMS uint32, body []byte) ([]media.AccessUnit, error) {
 	m := message{messageType: messageType, body: body}
 	before := len(dst)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -73,7 +72,7 @@ const (
 	av1C     = "81000c00 0a0b000000043cffbc02f80040"
 	vpcC     = "0014820202020000"
 	opusHead = "'OpusHead' 01 02 3801 80bb0000 0000 00"
-	flacInfo = "'fLaC' 80000022 1200120000047e0004da0ac440f00000227464b80e4dc9c9bd5ca308a6942a1c06"
+	flacInfo = "'fLaC' 80000022 1200120000047e0004da0ac440f00000227464b80e4dc9c9bd5ca308a6942a1c06ec"
 
 	// Frames: the first bytes suffice.
 	mp3At44100 = "fffb40c0 00"
@@ -122,7 +121,7 @@ func TestAppend(t *testing.T) {
 		}, []string{
 			"video0 /2 sample key 0 [aabb]",
 			"video0 /2 sample 40 [cc]",
-			"video0 /4 sample key 80 []",
+			"video0 /4 command 80",
 			"video0 /13 sample key 120 [01000000aa]",
 		}},
 		{"video commands", []input{
@@ -205,10 +204,12 @@ func TestAppend(t *testing.T) {
 		{"FourCC that nobody knows", []input{
 			{9, 0, "91 'abcd' aa"},
 			{9, 1, "91 00010203 bb"},
+			{9, 1, "91 00000007 bb"},
 			{8, 2, "91 'avc1' cc"},
 		}, []string{
 			"video0 /abcd sample key 0 [aa]",
 			"video0 /0x00010203 sample key 1 [bb]",
+			"video0 /0x00000007 sample key 1 [bb]",
 			"audio0 /avc1 sample key 2 [cc]",
 		}},
 		{"enhanced audio", []input{
@@ -266,7 +267,7 @@ func TestAppend(t *testing.T) {
 		}, []string{
 			"video0 H264/avc1 sample 0+1 [aabb]",
 			"video1 H264/avc1 sample shared 0+2 [cc]",
-			"video2 H264/avc1 sample shared 0 []",
+			"video2 H264/avc1 command shared 0",
 			"audio0 Opus/Opus sample key 0 [dd]",
 			"audio1 Opus/Opus sample key shared 0 []",
 		}},
@@ -412,85 +413,6 @@ func one(t testing.TB, d *Demuxer, messageType uint8, timestampMS uint32, body [
 	return units[0]
 }
 
-// TestTrackIdentity checks when a track is the same pointer and when a new one.
-func TestTrackIdentity(t *testing.T) {
-	var d Demuxer
-	feed := func(messageType uint8, body string) *media.Track {
-		return one(t, &d, messageType, 0, unhex(t, body)).Track
-	}
-	early := feed(9, "27 01 000000 aa")
-	first := feed(9, "17 00 000000"+avcC)
-	if early == first || early.Parsed || early.Err == "" || !first.Parsed || first.Err != "" {
-		t.Error("a header after frames must make a new, parsed track")
-	}
-	if feed(9, "17 01 000000 aa") != first || feed(9, "17 00 000000"+avcC) != first || feed(9, "57 00") != first {
-		t.Error("a byte-equal header, a frame and a command must keep the track")
-	}
-	second := feed(9, "17 00 000000"+avcC444)
-	if second == first || !second.Parsed {
-		t.Error("another header must make a new track")
-	}
-	if feed(9, "17 00 000000 01") == second || feed(9, "17 00 000000"+avcC) == first {
-		t.Error("a header that does not parse is a change, and the one after it too")
-	}
-	enhanced := feed(9, "90 'avc1'"+avcC)
-	if enhanced.Name != "avc1" || feed(9, "17 01 000000 aa") == enhanced {
-		t.Error("a change between the legacy and the enhanced body is a change of track")
-	}
-
-	mp3 := feed(8, "2f"+mp3At44100)
-	if stereo := feed(8, "2e fffb400000"); stereo == mp3 || stereo.Channels != 2 {
-		t.Error("mono and stereo MP3 are two tracks")
-	}
-	if joint, other := feed(8, "2f fffb404000"), feed(8, "2f fffb400000"); joint != other {
-		t.Error("joint stereo is stereo")
-	}
-	mp3 = feed(8, "2f"+mp3At44100)
-	if feed(8, "2f deadbeef00") != mp3 || feed(8, "2f") != mp3 || feed(8, "") != mp3 {
-		t.Error("a frame that cannot be read, or none, must keep the track")
-	}
-	pcm := feed(8, "72 aa")
-	if feed(8, "72 bb") != pcm || feed(8, "73 aa") == pcm {
-		t.Error("G.711 in stereo is another track than in mono")
-	}
-}
-
-// TestRepeatedUnparsedHeader checks that a header which does not parse is still the same track when it is repeated.
-func TestRepeatedUnparsedHeader(t *testing.T) {
-	for _, body := range []string{"17 00 000000 0102", "17 00 000000", "95 'av01' 0102", "90 'abcd' 0102"} {
-		var d Demuxer
-		first, again := one(t, &d, 9, 0, unhex(t, body)), one(t, &d, 9, 40, unhex(t, body))
-		if first.Track != again.Track || first.Track.Parsed || first.Track.Err == "" {
-			t.Errorf("%s: track %p then %p, parsed %v, reason %q", body, first.Track, again.Track, first.Track.Parsed, first.Track.Err)
-		}
-		if !bytes.Equal(again.Body, unhex(t, body)) {
-			t.Errorf("%s: body %x", body, again.Body)
-		}
-	}
-}
-
-// TestPictureSize checks that VP8 and VP9 tracks are parsed once a key frame told the picture size.
-func TestPictureSize(t *testing.T) {
-	for fourCC, frame := range map[string]string{"vp08": vp8Key, "vp09": vp9Key} {
-		var d Demuxer
-		header := unhex(t, "90 '"+fourCC+"'"+vpcC)
-		track := one(t, &d, 9, 0, header).Track
-		if track.Parsed || track.Err == "" {
-			t.Fatalf("%s: parsed without picture size", fourCC)
-		}
-		if one(t, &d, 9, 0, unhex(t, "a1 '"+fourCC+"'"+frame)).Track != track {
-			t.Errorf("%s: only key frames tell the size", fourCC)
-		}
-		sized := one(t, &d, 9, 0, unhex(t, "91 '"+fourCC+"'"+frame)).Track
-		if !sized.Parsed || sized.Width != 320 || sized.Height != 240 || !bytes.Equal(sized.Config, unhex(t, vpcC)) {
-			t.Fatalf("%s: %+v", fourCC, sized)
-		}
-		if one(t, &d, 9, 40, unhex(t, "91 '"+fourCC+"'"+frame)).Track != sized || one(t, &d, 9, 40, header).Track != sized {
-			t.Errorf("%s: the same size and header must keep the track", fourCC)
-		}
-	}
-}
-
 // TestAliasing checks that Body and Data point into the message, and that what a track keeps does not.
 func TestAliasing(t *testing.T) {
 	var d Demuxer
@@ -526,43 +448,6 @@ func TestAliasing(t *testing.T) {
 	}
 }
 
-func TestExpected(t *testing.T) {
-	type expect struct{ video, audio, known bool }
-	const number1 = "00 3ff0000000000000"
-	const number0 = "00 0000000000000000"
-	for _, c := range []struct {
-		name, properties string
-		want             expect
-	}{
-		{"nothing", "", expect{}},
-		{"neither kind", "0008 'duration'" + number1, expect{}},
-		{"both", "000c 'videocodecid' 00 401c000000000000 000c 'audiocodecid' 00 4024000000000000", expect{true, true, true}},
-		{"codecs by name", "000c 'videocodecid' 02 0004 'avc1' 000c 'audiocodecid' 02 0004 'mp4a'", expect{true, true, true}},
-		{"size only", "0005 'width'" + number1 + "0006 'height'" + number1, expect{true, false, true}},
-		{"rate only", "000d 'audiodatarate'" + number1, expect{false, true, true}},
-		{"id 0 is absent", "000c 'videocodecid'" + number0 + "000c 'audiocodecid' 00 4024000000000000", expect{false, true, true}},
-		{"id 0 with a rate is linear PCM", "000c 'audiocodecid'" + number0 + "000f 'audiosamplerate' 00 40e5888000000000", expect{false, true, true}},
-		{"null and empty are absent", "000c 'videocodecid' 05 000c 'audiocodecid' 02 0000", expect{}},
-		{"false decides", "0008 'hasVideo' 01 00 0005 'width'" + number1 + "0008 'hasAudio' 01 01", expect{false, true, true}},
-		{"track maps", "0013 'videoTrackIdInfoMap' 03 0001 '1' 03 000009 000009 0013 'audioTrackIdInfoMap' 03 000009", expect{true, false, true}},
-	} {
-		for _, begin := range []string{"03", "08 00000000"} {
-			var d Demuxer
-			one(t, &d, 18, 0, unhex(t, setDataFrame+"02 000a 'onMetaData'"+begin+c.properties+"000009"))
-			var got expect
-			got.video, got.audio, got.known = d.Expected()
-			if got != c.want {
-				t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
-			}
-		}
-	}
-	var d Demuxer
-	one(t, &d, 18, 0, unhex(t, "02 000a 'onMetaData'"))
-	if _, _, known := d.Expected(); known {
-		t.Error("onMetaData without values names no track")
-	}
-}
-
 // TestAllocations checks that frames of a plain stream cost no memory.
 func TestAllocations(t *testing.T) {
 	var d Demuxer
@@ -591,55 +476,5 @@ func TestAllocations(t *testing.T) {
 	})
 	if n != 0 || len(dst) != 6 {
 		t.Fatalf("%v allocations for %d units", n, len(dst))
-	}
-}
-
-func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
-
-// TestTime checks the unwrapping of 32-bit times and what is done about jitter and jumps.
-func TestTime(t *testing.T) {
-	type at struct {
-		messageType uint8
-		in          uint32
-		want        int64
-	}
-	const wrap = 1 << 32
-	for _, c := range []struct {
-		name  string
-		times []at
-	}{
-		{"from any start", []at{{9, 5000, 5000}, {9, 5040, 5040}, {8, 5021, 5021}}},
-		{"over the wrap", []at{{9, wrap - 20, wrap - 20}, {8, wrap - 1, wrap - 1}, {9, 20, wrap + 20}, {8, 22, wrap + 22}}},
-		{"out of order at the wrap", []at{{9, wrap - 20, wrap - 20}, {8, 1, wrap + 1}, {9, wrap - 1, wrap - 1}, {8, 3, wrap + 3}}},
-		{"twice over the wrap", []at{{9, wrap - 1, wrap - 1}, {9, 0x70000000, wrap + 0x70000000}, {9, 0xe0000000, wrap + 0xe0000000}, {9, 1, 2*wrap + 1}}},
-		{"jitter of one track", []at{{9, 100, 100}, {9, 60, 100}, {9, 140, 140}}},
-		{"no jitter between tracks", []at{{9, 100, 100}, {8, 60, 60}, {9, 140, 140}}},
-		{"a jump back is passed on", []at{{9, 5000, 5000}, {9, 3999, 3999}, {9, 4039, 4039}}},
-		{"a restart from 0", []at{{9, 50000, 50000}, {8, 50000, 50000}, {9, 0, 0}, {8, 0, 0}, {9, 40, 40}}},
-		{"a jump forward is passed on", []at{{9, 0, 0}, {9, 1 << 30, 1 << 30}, {9, 1<<30 + 40, 1<<30 + 40}}},
-		{"below 0, for a start near the wrap", []at{{9, 10, 10}, {8, wrap - 10, -10}}},
-		{"metadata at 0 in the middle does not move the clock", []at{{9, 50000, 50000}, {18, 0, 50000}, {9, 50040, 50040}, {18, 50030, 50030}}},
-		{"metadata at 0 before media near the wrap", []at{{18, 0, 0}, {9, wrap - 10, wrap - 10}, {18, 5, wrap + 5}}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var d Demuxer
-			bodies := map[uint8][]byte{8: unhex(t, "af 01 aa"), 9: unhex(t, "17 01 000000 aa"), 18: unhex(t, "02 000a 'onMetaData'")}
-			for i, a := range c.times {
-				if u := one(t, &d, a.messageType, a.in, bodies[a.messageType]); u.DTS != ms(a.want) || u.PTS != u.DTS {
-					t.Fatalf("message %d: DTS %v, PTS %v, want %v", i, u.DTS, u.PTS, ms(a.want))
-				}
-			}
-		})
-	}
-}
-
-// TestTimeOverflow checks that a peer which jumps by weeks with each message cannot overflow the time.
-func TestTimeOverflow(t *testing.T) {
-	var d Demuxer
-	body := unhex(t, "17 01 000000 aa")
-	for i := range uint32(10000) {
-		if u := one(t, &d, 9, i*0x7fffffff, body); u.DTS < -ms(maxTime) || u.DTS > ms(maxTime) {
-			t.Fatalf("message %d: %v", i, u.DTS)
-		}
 	}
 }

@@ -101,9 +101,11 @@ const (
 // modExTimestampOffsetNano is the only ModEx type defined. Others are skipped.
 const modExTimestampOffsetNano = 0
 
-// format identifies how a body names its codec: a FourCC, or a legacy codec id, which is below 256. Legacy audio formats whose rate
-// and channels stand in the first byte use that byte.
-type format uint32
+// format is how a body names its codec: a FourCC, or legacy plus the codec id of video or the first byte of audio.
+type format uint64
+
+// legacy sets the numbers of legacy codecs apart from FourCCs, whatever bytes those have.
+const legacy format = 1 << 32
 
 // FourCCs of E-RTMP.
 const (

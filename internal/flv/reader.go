@@ -83,7 +83,7 @@ func (r *Reader) ReadTagInto(buf []byte) (Tag, error) {
 	if h[0]&0x20 != 0 {
 		return Tag{}, r.fail("tag", fmt.Errorf("encryption: %w", ErrUnsupported))
 	}
-	if cap(buf) < n {
+	if buf == nil || cap(buf) < n {
 		buf = make([]byte, n)
 	}
 	buf = buf[:n]

@@ -26,7 +26,7 @@ func newTrack(kind media.Kind, id uint8, f format) *media.Track {
 }
 
 func codecOf(kind media.Kind, f format) media.Codec {
-	if f > 0xFF {
+	if f < legacy {
 		for _, c := range fourCCs {
 			if c.format == f && c.kind == kind {
 				return c.codec
@@ -35,7 +35,7 @@ func codecOf(kind media.Kind, f format) media.Codec {
 		return media.Unknown
 	}
 	if kind == media.Video {
-		switch f {
+		switch f &^ legacy {
 		case videoAVC:
 			return media.H264
 		case videoHEVC:
@@ -43,7 +43,7 @@ func codecOf(kind media.Kind, f format) media.Codec {
 		}
 		return media.Unknown
 	}
-	switch f >> 4 {
+	switch f &^ legacy >> 4 {
 	case soundAAC:
 		return media.AAC
 	case soundMP3, soundMP3At8k:
@@ -60,11 +60,12 @@ func codecOf(kind media.Kind, f format) media.Codec {
 
 // nameOf returns a FourCC as text, in hexadecimal where it is none, or the number of a legacy codec.
 func nameOf(kind media.Kind, f format) string {
-	if f <= 0xFF {
+	if f >= legacy {
+		id := int(f &^ legacy)
 		if kind == media.Audio {
-			f >>= 4
+			id >>= 4
 		}
-		return strconv.Itoa(int(f))
+		return strconv.Itoa(id)
 	}
 	name := []byte{byte(f >> 24), byte(f >> 16), byte(f >> 8), byte(f)}
 	for _, c := range name {

@@ -22,14 +22,14 @@ func (d *Demuxer) appendVideo(dst []media.AccessUnit, m *message) ([]media.Acces
 		return append(dst, m.unit(d.current(media.Video), media.Command)), nil
 	}
 	codecID := m.body[0] & 0x0F
-	s, err := d.track(media.Video, 0, format(codecID))
+	s, err := d.track(media.Video, 0, legacy|format(codecID))
 	if err != nil {
 		return dst, err
 	}
 	if codecID == videoAVC || codecID == videoHEVC {
 		return m.appendLegacyNAL(dst, s)
 	}
-	return append(dst, m.sample(s, 0, m.body[1:])), nil
+	return append(dst, m.picture(s, 0, m.body[1:])), nil
 }
 
 // appendLegacyNAL takes a body with the AVCPacketType and CompositionTime of FLV E.4.3.1.
@@ -49,7 +49,7 @@ func (m *message) appendLegacyNAL(dst []media.AccessUnit, s *trackState) ([]medi
 		return dst, ErrTruncated
 	}
 	if packetType == legacyFrame {
-		return append(dst, m.sample(s, si24(m.body[2:5]), m.body[5:])), nil
+		return append(dst, m.picture(s, si24(m.body[2:5]), m.body[5:])), nil
 	}
 	u, err := m.sequenceHeader(s, packetSequenceStart, m.body[5:])
 	if err != nil {
@@ -98,17 +98,26 @@ func (m *message) exVideo(s *trackState, p *tracks) (media.AccessUnit, error) {
 			if len(p.payload) < 3 {
 				return media.AccessUnit{}, ErrTruncated
 			}
-			return m.sample(s, si24(p.payload), p.payload[3:]), nil
+			return m.picture(s, si24(p.payload), p.payload[3:]), nil
 		}
-		return m.sample(s, 0, p.payload), nil
+		return m.picture(s, 0, p.payload), nil
 	case videoCodedFramesX:
-		return m.sample(s, 0, p.payload), nil
+		return m.picture(s, 0, p.payload), nil
 	case packetSequenceEnd:
 		return m.unit(s, media.SequenceEnd), nil
 	case videoMetadata:
 		return m.unit(s, media.Colour), nil
 	}
 	return m.unit(s, media.Command), nil
+}
+
+// picture returns a unit with a coded picture. Without a byte of it there is nothing to decode or to begin with: such a message is
+// only passed on.
+func (m *message) picture(s *trackState, compositionMS int32, data []byte) media.AccessUnit {
+	if len(data) == 0 {
+		return m.unit(s, media.Command)
+	}
+	return m.sample(s, compositionMS, data)
 }
 
 func si24(b []byte) int32 {

@@ -1,0 +1,40 @@
+package flv
+
+import "testing"
+
+func TestExpected(t *testing.T) {
+	type expect struct{ video, audio, known bool }
+	const number1 = "00 3ff0000000000000"
+	const number0 = "00 0000000000000000"
+	for _, c := range []struct {
+		name, properties string
+		want             expect
+	}{
+		{"nothing", "", expect{}},
+		{"neither kind", "0008 'duration'" + number1, expect{}},
+		{"both", "000c 'videocodecid' 00 401c000000000000 000c 'audiocodecid' 00 4024000000000000", expect{true, true, true}},
+		{"codecs by name", "000c 'videocodecid' 02 0004 'avc1' 000c 'audiocodecid' 02 0004 'mp4a'", expect{true, true, true}},
+		{"size only", "0005 'width'" + number1 + "0006 'height'" + number1, expect{true, false, true}},
+		{"rate only", "000d 'audiodatarate'" + number1, expect{false, true, true}},
+		{"id 0 is absent", "000c 'videocodecid'" + number0 + "000c 'audiocodecid' 00 4024000000000000", expect{false, true, true}},
+		{"id 0 with a rate is linear PCM", "000c 'audiocodecid'" + number0 + "000f 'audiosamplerate' 00 40e5888000000000", expect{false, true, true}},
+		{"null and empty are absent", "000c 'videocodecid' 05 000c 'audiocodecid' 02 0000", expect{}},
+		{"false decides", "0008 'hasVideo' 01 00 0005 'width'" + number1 + "0008 'hasAudio' 01 01", expect{false, true, true}},
+		{"track maps", "0013 'videoTrackIdInfoMap' 03 0001 '1' 03 000009 000009 0013 'audioTrackIdInfoMap' 03 000009", expect{true, false, true}},
+	} {
+		for _, begin := range []string{"03", "08 00000000"} {
+			var d Demuxer
+			one(t, &d, 18, 0, unhex(t, setDataFrame+"02 000a 'onMetaData'"+begin+c.properties+"000009"))
+			var got expect
+			got.video, got.audio, got.known = d.Expected()
+			if got != c.want {
+				t.Errorf("%s: got %+v, want %+v", c.name, got, c.want)
+			}
+		}
+	}
+	var d Demuxer
+	one(t, &d, 18, 0, unhex(t, "02 000a 'onMetaData'"))
+	if _, _, known := d.Expected(); known {
+		t.Error("onMetaData without values names no track")
+	}
+}
