@@ -68,9 +68,11 @@ type redisStore struct {
 
 	get, set, delete, lease, migrate *redis.Script
 
-	wake chan struct{}
-	stop context.CancelFunc
-	done sync.WaitGroup
+	// silence is how long the subscription may be silent before it is pinged, and again before it counts as broken.
+	silence time.Duration
+	wake    chan struct{}
+	stop    context.CancelFunc
+	done    sync.WaitGroup
 }
 
 var _ Store = (*redisStore)(nil)
@@ -79,16 +81,23 @@ var _ Store = (*redisStore)(nil)
 // one with replicas, not for a cluster. The server need not be up: until it is, calls return ErrUnavailable, at the latest after two
 // seconds. Keys that LiveGo itself stored there are honoured, unless their room has a name that ValidateName refuses (ErrBadRoom).
 func OpenRedis(o Options) (Store, error) {
-	o = o.withDefaults()
+	s, err := newRedisStore(o.withDefaults())
+	if err != nil {
+		return nil, err
+	}
+	s.start()
+	return s, nil
+}
+
+func newRedisStore(o Options) (*redisStore, error) {
 	options, err := redisOptions(o)
 	if err != nil {
 		return nil, err
 	}
 	// The library logs to standard error, for the whole process, what each call returns as an error anyway.
 	redis.SetLogger(&logging.VoidLogger{})
-	ctx, stop := context.WithCancel(context.Background())
 	script := func(source string) *redis.Script { return redis.NewScript(layoutLua + source) }
-	s := &redisStore{
+	return &redisStore{
 		client:   redis.NewClient(options),
 		maxRooms: o.MaxRooms,
 		log:      o.Log,
@@ -97,12 +106,17 @@ func OpenRedis(o Options) (Store, error) {
 		delete:   script(deleteLua),
 		lease:    script(leaseLua),
 		migrate:  script(migrateLua),
+		silence:  recheckInterval,
 		wake:     make(chan struct{}, 1),
-		stop:     stop,
-	}
+	}, nil
+}
+
+// start starts the goroutines that Close ends.
+func (s *redisStore) start() {
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
 	s.done.Go(func() { s.listen(ctx) })
 	s.done.Go(func() { watch(ctx, s.wake, s.recheckAll) })
-	return s, nil
 }
 
 func redisOptions(o Options) (*redis.Options, error) {

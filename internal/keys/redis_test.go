@@ -311,29 +311,29 @@ func TestRedisOutage(t *testing.T) {
 	server := startRedis(t, dir, addr)
 	log := &syncBuffer{}
 	s := openRedis(t, Options{RedisAddr: addr, Log: slog.New(slog.NewTextHandler(log, nil))})
-	movie, other := get(t, s, "movie"), get(t, s, "other")
-	onMovie, onOther := lease(t, s, movie, "movie"), lease(t, s, other, "other")
+	film, other := get(t, s, "film"), get(t, s, "other")
+	onFilm, onOther := lease(t, s, film, "film"), lease(t, s, other, "other")
 
 	server.kill()
-	wantUnavailable(t, s, movie)
+	wantUnavailable(t, s, film)
 	eventually(t, "warning", func() bool { return strings.Contains(log.String(), "redis is unreachable") })
-	wantHeld(t, onMovie)
+	wantHeld(t, onFilm)
 	wantHeld(t, onOther)
 
 	// While this node is still cut off, another one revokes.
 	otherAddr := freeAddr(t)
 	server = startRedis(t, dir, otherAddr)
-	reset(t, openRedis(t, Options{RedisAddr: otherAddr}), "movie", false)
+	reset(t, openRedis(t, Options{RedisAddr: otherAddr}), "film", false)
 	server.kill()
-	wantHeld(t, onMovie)
+	wantHeld(t, onFilm)
 
 	startRedis(t, dir, addr)
-	wantRevoked(t, onMovie)
-	wantUnknown(t, movie, s)
+	wantRevoked(t, onFilm)
+	wantUnknown(t, film, s)
 	lease(t, s, other, "other")
 	wantHeld(t, onOther)
 	eventually(t, "all-clear", func() bool { return strings.Contains(log.String(), "redis is back") })
-	if n := strings.Count(log.String(), "\n"); n != 2 || strings.Contains(log.String(), movie) {
+	if n := strings.Count(log.String(), "\n"); n != 2 || strings.Contains(log.String(), film) {
 		t.Errorf("%d lines:\n%s", n, log)
 	}
 }

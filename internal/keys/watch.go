@@ -79,7 +79,7 @@ func (s *redisStore) subscribe(ctx context.Context, subscribed func()) error {
 	defer context.AfterFunc(ctx, func() { ps.Close() })()
 	pinged := false
 	for {
-		message, err := ps.ReceiveTimeout(ctx, recheckInterval)
+		message, err := ps.ReceiveTimeout(ctx, s.silence)
 		if isTimeout(err) && !pinged && ctx.Err() == nil {
 			if err := ps.Ping(ctx); err != nil {
 				return redisUnavailable(err)
