@@ -200,9 +200,12 @@ func (how wrapping) header(codec string, config []byte) []byte {
 			return append([]byte{0x1C, 0, 0, 0, 0}, config...)
 		}
 		fallthrough
-	case "av1", "vp9":
+	case "av1":
 		// IsExHeader, key frame, PacketTypeSequenceStart
 		return how.enhanced(0x90, 0, fourCCs[codec], config)
+	case "vp9":
+		// ffprobe does not show the VPCodecConfigurationRecord: profile 0, level 1.1, 8 bits of 4:2:0, colours not specified.
+		return how.enhanced(0x90, 0, fourCCs[codec], []byte{0, 11, 8<<4 | 1<<1, 2, 2, 2, 0, 0})
 	case "flac":
 		// The signature, and a STREAMINFO block that is the last one: 34 bytes.
 		if !bytes.HasPrefix(config, []byte("fLaC")) {

@@ -316,7 +316,7 @@ func TestDefect46HLSAnswers(t *testing.T) {
 		t.Errorf("the playlist lists %d segments, %.1f s, with TARGETDURATION %d", len(list.segments), total, list.target)
 	}
 	for path, want := range map[string]int{
-		"/": 404, "/live": 404, "/live/nobody.m3u8": 404, "/live/nobody/17.ts": 404, "/live/nobody/": 404, "/favicon.ico": 404,
+		"/": 404, "/live": 404, "/live/nobody.m3u8": 404, "/live/nobody/17.ts": 404, "/favicon.ico": 404,
 		"/crossdomain.xml": 200, "/live/a/crossdomain.xml": 200,
 	} {
 		status, body, header := s.fetch(t, "http://"+s.hls+path)

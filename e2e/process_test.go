@@ -134,7 +134,7 @@ func TestKeyCommands(t *testing.T) {
 		command := exec.Command(setting(t, "LIVEGO_BIN"), append([]string{"key"}, arguments...)...)
 		command.Dir = s.dir
 		command.Env = append(os.Environ(), "API_ADDR="+s.api)
-		output, err := command.CombinedOutput()
+		output, err := command.Output() // the key alone; what is said to people goes to the standard error
 		return strings.TrimSpace(string(output)), err
 	}
 	key := s.key(t, "m")
