@@ -85,7 +85,8 @@ func New(opt Options) *Fanout {
 	return &Fanout{opt: opt, feeds: make(map[feedKey]*feed)}
 }
 
-// Play adds a player to the stream's feed and returns at once. The player writes to o.Conn until it ends, and never closes it.
+// Play adds a player to the stream's feed. It gets nothing before its Start, which must be called once in any case. From then
+// on it writes to o.Conn until it ends, and never closes it.
 func (f *Fanout) Play(s *live.Stream, o PlayerOptions) *Player {
 	key := feedKey{stream: s, format: o.Format, limit: o.TimeLimit}
 	f.mu.Lock()
@@ -99,9 +100,7 @@ func (f *Fanout) Play(s *live.Stream, o PlayerOptions) *Player {
 	sh := fd.leastLoaded()
 	f.mu.Unlock()
 
-	p := newPlayer(fd, sh, o)
-	sh.kick(p)
-	return p
+	return newPlayer(fd, sh, o)
 }
 
 // release counts a player out. The feed of the last one retires.

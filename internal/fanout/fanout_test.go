@@ -220,6 +220,13 @@ func tlsPair(t testing.TB) (server, client net.Conn) {
 	return server, client
 }
 
+// play adds a player and starts it with an empty preamble.
+func play(f *Fanout, s *live.Stream, o PlayerOptions) *Player {
+	p := f.Play(s, o)
+	p.Start(nil)
+	return p
+}
+
 // watch reads a player's end to its finish.
 func watch(r io.Reader) (c checker, err error) {
 	br := bufio.NewReaderSize(r, 1<<16)
@@ -273,11 +280,13 @@ func TestPlayerGetsEverythingFromKeyFrameToTrailer(t *testing.T) {
 			src.headers()
 			src.steps(25)
 			server, client := tr.pair(t)
+			ended := make(chan error, 1)
 			p := f.Play(src.stream, PlayerOptions{
 				Conn: server, Format: plainFormat{},
-				Preamble: plainFormat{}.AppendMessage(nil, control, 0, []byte("hello")),
-				Trailer:  plainFormat{}.AppendMessage(nil, control, 0, []byte("bye")),
+				Trailer: plainFormat{}.AppendMessage(nil, control, 0, []byte("bye")),
+				OnEnd:   func(err error) { ended <- err },
 			})
+			p.Start(plainFormat{}.AppendMessage(nil, control, 0, []byte("hello")))
 			r := bufio.NewReader(client)
 			if m, err := readMessage(r); err != nil || string(m.body) != "hello" {
 				t.Fatalf("preamble: %v %v", m, err)
@@ -316,6 +325,9 @@ func TestPlayerGetsEverythingFromKeyFrameToTrailer(t *testing.T) {
 			if err := wait(t, p); !errors.Is(err, ErrStreamEnded) {
 				t.Error(err)
 			}
+			if err := <-ended; !errors.Is(err, ErrStreamEnded) {
+				t.Error(err)
+			}
 			st := p.Stats()
 			if st.Video != 80*1000 || st.Audio != 80*100 || st.Jumps != 0 {
 				t.Errorf("stats %+v", st)
@@ -334,7 +346,8 @@ func TestWithoutGOPCachePlayerWaitsForKeyFrame(t *testing.T) {
 	src.headers()
 	src.steps(15)
 	server, client := pair(t)
-	p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, Preamble: plainFormat{}.AppendMessage(nil, control, 0, []byte("x"))})
+	p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+	p.Start(plainFormat{}.AppendMessage(nil, control, 0, []byte("x")))
 	r := bufio.NewReader(client)
 	if _, err := readMessage(r); err != nil {
 		t.Fatal(err)
@@ -359,8 +372,8 @@ func TestSlowPlayerJumpsForwardToKeyFrame(t *testing.T) {
 			src.step()
 			slowServer, slowClient := tr.pair(t)
 			fastServer, fastClient := pair(t)
-			slow := f.Play(src.stream, PlayerOptions{Conn: slowServer, Format: plainFormat{}})
-			fast := f.Play(src.stream, PlayerOptions{Conn: fastServer, Format: plainFormat{}})
+			slow := play(f, src.stream, PlayerOptions{Conn: slowServer, Format: plainFormat{}})
+			fast := play(f, src.stream, PlayerOptions{Conn: fastServer, Format: plainFormat{}})
 			type result struct {
 				c   checker
 				err error
@@ -415,7 +428,7 @@ func TestStoppedReaderIsClosed(t *testing.T) {
 			src.size = 50_000
 			f := New(Options{GOPs: 1, WriteTimeout: 200 * time.Millisecond})
 			server, _ := tr.pair(t)
-			p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+			p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
 			src.headers()
 			src.steps(400)
 			if err := wait(t, p); !errors.Is(err, ErrStalled) {
@@ -430,7 +443,7 @@ func TestPausedPlayerIsNotStalled(t *testing.T) {
 	src := newSource(t, live.Options{})
 	f := New(Options{GOPs: 1, WriteTimeout: 50 * time.Millisecond, PlayerBytes: 50_000})
 	server, client := pair(t)
-	p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
 	src.headers()
 	src.step()
 	eventually(t, "player joins", func() bool { return p.Stats().Audio == 100 })
@@ -480,7 +493,7 @@ func TestControlGoesOutBetweenMessages(t *testing.T) {
 			f := New(Options{GOPs: 1, PlayerBytes: 1 << 30})
 			src.headers()
 			server, client := tr.pair(t)
-			p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+			p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
 			const pings = 100
 			src.step()
 			eventually(t, "player joins", func() bool { return p.Stats().Sent > 0 })
@@ -526,7 +539,7 @@ func TestControlQueueIsBounded(t *testing.T) {
 	f := New(Options{GOPs: 1, WriteTimeout: time.Minute})
 	src.headers()
 	server, _ := pair(t)
-	p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
 	src.steps(200)
 	var err error
 	for range 100_000 {
@@ -543,12 +556,41 @@ func TestControlQueueIsBounded(t *testing.T) {
 	f.Wait()
 }
 
+func TestStopLeavesTheConnectionAtAMessageBoundary(t *testing.T) {
+	src := newSource(t, live.Options{})
+	src.size = 100_000
+	f := New(Options{GOPs: 1})
+	src.headers()
+	server, client := pair(t)
+	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+	src.steps(200)
+	cause := errors.New("something else")
+	p.Stop(cause)
+	next := make(chan error, 1)
+	go func() {
+		<-p.Done()
+		_, err := server.Write(plainFormat{}.AppendMessage(nil, control, 0, []byte("next")))
+		next <- err
+		server.Close()
+	}()
+	if _, err := watch(client); err != nil {
+		t.Error(err)
+	}
+	if err := <-next; err != nil {
+		t.Error(err)
+	}
+	if err := p.Err(); !errors.Is(err, cause) {
+		t.Error(err)
+	}
+	f.Wait()
+}
+
 func TestPeerThatLeavesIsNoticed(t *testing.T) {
 	src := newSource(t, live.Options{})
 	f := New(Options{GOPs: 1})
 	src.headers()
 	server, client := pair(t)
-	p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
 	src.steps(10)
 	client.Close()
 	eventually(t, "the player ends", func() bool { src.step(); return p.Err() != nil })
@@ -567,9 +609,9 @@ func TestPlayerToldOfFewerTracksEnds(t *testing.T) {
 	}
 	src.pub.Expect(false, true)
 	s1, _ := pair(t)
-	audioOnly := f.Play(src.stream, PlayerOptions{Conn: s1, Format: plainFormat{}, Kinds: []media.Kind{media.Audio}})
+	audioOnly := play(f, src.stream, PlayerOptions{Conn: s1, Format: plainFormat{}, Kinds: []media.Kind{media.Audio}})
 	s2, _ := pair(t)
-	both := f.Play(src.stream, PlayerOptions{Conn: s2, Format: plainFormat{}, Kinds: []media.Kind{media.Audio, media.Video}})
+	both := play(f, src.stream, PlayerOptions{Conn: s2, Format: plainFormat{}, Kinds: []media.Kind{media.Audio, media.Video}})
 	eventually(t, "audio flows", func() bool { return audioOnly.Stats().Audio > 0 && both.Stats().Audio > 0 })
 	src.at = 2 * time.Second
 	src.headers()
@@ -578,7 +620,7 @@ func TestPlayerToldOfFewerTracksEnds(t *testing.T) {
 		t.Error(err)
 	}
 	s3, _ := pair(t)
-	late := f.Play(src.stream, PlayerOptions{Conn: s3, Format: plainFormat{}, Kinds: []media.Kind{media.Audio}})
+	late := play(f, src.stream, PlayerOptions{Conn: s3, Format: plainFormat{}, Kinds: []media.Kind{media.Audio}})
 	if err := wait(t, late); !errors.Is(err, ErrTracksChanged) {
 		t.Error(err)
 	}
@@ -598,7 +640,7 @@ func TestFeedEndsAtTheLimitOfItsTime(t *testing.T) {
 	src.steps(1)
 	watchOne := func() (*Player, <-chan uint32) {
 		server, client := pair(t)
-		p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, TimeLimit: limit})
+		p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, TimeLimit: limit})
 		first := make(chan uint32, 1)
 		go func() {
 			m, _ := readMessage(client)
@@ -666,7 +708,7 @@ func TestChurn(t *testing.T) {
 
 func churnOnce(t *testing.T, f *Fanout, s *live.Stream, rnd *rand.Rand) {
 	server, client := pair(t)
-	p := f.Play(s, PlayerOptions{Conn: server, Format: plainFormat{rnd.IntN(2)}})
+	p := play(f, s, PlayerOptions{Conn: server, Format: plainFormat{rnd.IntN(2)}})
 	r := bufio.NewReaderSize(client, 1<<16)
 	var c checker
 	for n := rnd.IntN(300); n > 0; n-- {
@@ -709,7 +751,7 @@ func TestSecondShardDelivers(t *testing.T) {
 	var wg sync.WaitGroup
 	for range n {
 		server, client := pair(t)
-		p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+		p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
 		wg.Go(func() { <-p.Done(); server.Close() })
 		wg.Go(func() {
 			if c, err := watch(client); err != nil || c.messages < 2*100 || c.gaps != 0 {
@@ -769,7 +811,7 @@ func TestDeliveryDoesNotAllocate(t *testing.T) {
 	for range 20 {
 		server, client := pair(t)
 		go func() { _, _ = io.Copy(io.Discard, client) }()
-		fd.shards[0].kick(newPlayer(fd, fd.shards[0], PlayerOptions{Conn: server, Format: plainFormat{}}))
+		newPlayer(fd, fd.shards[0], PlayerOptions{Conn: server, Format: plainFormat{}}).Start(nil)
 	}
 	fd.shards[0].service()
 	units := []media.AccessUnit{{Track: src.video, MessageType: 9, Body: src.body('P', 500), Data: []byte{1}}}

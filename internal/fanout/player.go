@@ -1,7 +1,6 @@
 package fanout
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -27,10 +26,12 @@ type PlayerOptions struct {
 	Format Format
 	// TimeLimit is the first time that the format cannot express; 0: it wraps.
 	TimeLimit time.Duration
-	// Preamble goes out before everything else, Trailer when the stream ends.
-	Preamble, Trailer []byte
+	// Trailer goes out when the stream ends.
+	Trailer []byte
 	// Kinds lists the kinds of media that the player was told of, if its protocol says that beforehand: it ends when others come.
 	Kinds []media.Kind
+	// OnEnd, if set, is called when the player has ended, with what Err returns. It must not wait.
+	OnEnd func(error)
 }
 
 // The owners of a player's writes: at any time exactly one goroutine.
@@ -44,6 +45,7 @@ const (
 const (
 	flagControl uint32 = 1 << iota
 	flagPaused
+	flagStopped
 	flagClosed
 )
 
@@ -93,7 +95,8 @@ type Player struct {
 }
 
 func newPlayer(fd *feed, sh *shard, o PlayerOptions) *Player {
-	p := &Player{feed: fd, shard: sh, opt: o, done: make(chan struct{}), pending: o.Preamble, from: -1}
+	p := &Player{feed: fd, shard: sh, opt: o, done: make(chan struct{}), from: -1}
+	p.kicked.Store(true) // until Start
 	for _, k := range o.Kinds {
 		p.kinds |= 1 << k
 	}
@@ -105,9 +108,18 @@ func newPlayer(fd *feed, sh *shard, o PlayerOptions) *Player {
 		p.slow = true
 		p.wakeup = make(chan struct{}, 1)
 		p.owner.Store(ownerSelf)
-		fd.owner.wg.Go(p.writeBlocking)
 	}
 	return p
+}
+
+// Start begins delivery with preamble, which goes out before everything else.
+func (p *Player) Start(preamble []byte) {
+	p.pending = preamble
+	if p.sock == nil {
+		p.feed.owner.wg.Go(p.writeBlocking)
+	}
+	p.kicked.Store(false)
+	p.shard.kick(p)
 }
 
 // Done is closed when the player has ended; Err says why.
@@ -123,11 +135,25 @@ func (p *Player) Err() error {
 // Close ends the player without flushing anything. Its Err is cause, unless it has ended before.
 func (p *Player) Close(cause error) {
 	p.mu.Lock()
-	if p.cause == nil {
-		p.cause = cause
+	if p.flags.Load()&flagClosed == 0 {
+		if p.cause == nil {
+			p.cause = cause
+		}
 		p.setFlag(flagClosed)
 		// A write that waits for the peer returns at once.
 		_ = p.opt.Conn.SetWriteDeadline(time.Unix(1, 0))
+	}
+	p.mu.Unlock()
+	p.attention()
+}
+
+// Stop ends the player between two messages, so that its connection can be used for something else. Its Err is cause, unless it
+// has ended before.
+func (p *Player) Stop(cause error) {
+	p.mu.Lock()
+	if p.cause == nil {
+		p.cause = cause
+		p.setFlag(flagStopped)
 	}
 	p.mu.Unlock()
 	p.attention()
@@ -229,6 +255,9 @@ func (p *Player) next() ([]byte, error) {
 		if flags&flagControl != 0 {
 			p.takeControl()
 			return p.pending, nil
+		}
+		if flags&flagStopped != 0 {
+			return nil, p.closedBy()
 		}
 		if flags&flagPaused != 0 {
 			p.slow = true
@@ -513,7 +542,7 @@ func (p *Player) write(b []byte, write func([]byte) (int, error)) error {
 func (p *Player) deadline(t time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cause == nil {
+	if p.flags.Load()&flagClosed == 0 {
 		_ = p.opt.Conn.SetWriteDeadline(t)
 	}
 }
@@ -526,17 +555,9 @@ func (p *Player) finish(err error) {
 	p.block, p.pending, p.headers = nil, nil, nil
 	p.owner.Store(ownerNone)
 	close(p.done)
-}
-
-// Wait waits for the player's end. When ctx ends first it closes the player with the cause of ctx.
-func (p *Player) Wait(ctx context.Context) error {
-	select {
-	case <-p.done:
-	case <-ctx.Done():
-		p.Close(context.Cause(ctx))
-		<-p.done
+	if p.opt.OnEnd != nil {
+		p.opt.OnEnd(err)
 	}
-	return p.Err()
 }
 
 // socket writes to a connection without the detour over its blocking methods.
