@@ -1,0 +1,265 @@
+package server
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"livego/internal/api"
+	"livego/internal/fanout"
+	"livego/internal/flv"
+	"livego/internal/live"
+	"livego/internal/media"
+)
+
+// maxFLVTime is the first time that FLV cannot express: its timestamps are signed (FLV 10.1, E.4.1).
+const maxFLVTime = (1 << 31) * time.Millisecond
+
+// flvFormat is a wire format with its file header.
+type flvFormat interface {
+	fanout.Format
+	AppendFileHeader(dst []byte, video, audio bool) []byte
+}
+
+// serveFLV serves the HTTP-FLV port.
+func (s *Server) serveFLV(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/streams" {
+		api.StreamsHandler(s).ServeHTTP(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("X-Content-Type-Options", "nosniff")
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodOptions:
+		h.Set("Allow", flvMethods)
+		h.Set("Access-Control-Allow-Methods", flvMethods)
+		h.Set("Access-Control-Allow-Headers", "*")
+		h.Set("Access-Control-Max-Age", "86400")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	default:
+		h.Set("Allow", flvMethods)
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	name, ok := flvName(r.URL.Path)
+	if !ok {
+		http.Error(w, "invalid path", http.StatusBadRequest)
+		return
+	}
+	stream, ok := s.hub.Lookup(name)
+	if app, known := s.app(name.App); !ok || !known || !app.FLV {
+		h.Set("Cache-Control", "no-store")
+		http.Error(w, "no publisher", http.StatusNotFound)
+		return
+	}
+	switch {
+	case isWebSocket(r):
+		s.playWebSocket(w, r, stream)
+	case r.Method == http.MethodHead:
+		h.Set("Content-Type", "video/x-flv")
+		h.Set("Cache-Control", "no-cache, no-store")
+		w.WriteHeader(http.StatusOK)
+	default:
+		s.playFLV(w, r, stream)
+	}
+}
+
+const flvMethods = "GET, HEAD, OPTIONS"
+
+// flvName reads /{app}/{stream}.flv; the stream may contain slashes.
+func flvName(path string) (live.Name, bool) {
+	path, ok := strings.CutSuffix(strings.TrimPrefix(path, "/"), ".flv")
+	app, stream, two := strings.Cut(path, "/")
+	return live.Name{App: app, Stream: stream}, ok && two && app != "" && stream != ""
+}
+
+func isWebSocket(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+}
+
+// flvHead is the answer to a viewer. The body is not chunked and ends with the connection, so that all viewers get the same bytes.
+const flvHead = "HTTP/1.1 200 OK\r\n" +
+	"Content-Type: video/x-flv\r\n" +
+	"Cache-Control: no-cache, no-store\r\n" +
+	"Access-Control-Allow-Origin: *\r\n" +
+	"X-Content-Type-Options: nosniff\r\n" +
+	"X-Accel-Buffering: no\r\n" +
+	"Connection: close\r\n\r\n"
+
+// playFLV takes the connection over from HTTP and plays.
+func (s *Server) playFLV(w http.ResponseWriter, r *http.Request, stream *live.Stream) {
+	nc, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, "cannot stream over this connection", http.StatusInternalServerError)
+		return
+	}
+	v := s.newViewer(nc, r, stream, "http-flv", flv.TagFormat{})
+	s.conns.Go(func() {
+		_ = nc.SetWriteDeadline(time.Now().Add(s.opt.WriteTimeout))
+		if _, err := io.WriteString(nc, flvHead); err != nil {
+			_ = nc.Close()
+			return
+		}
+		v.run(func() error {
+			_, err := io.Copy(io.Discard, plainReader{nc})
+			return err
+		})
+	})
+}
+
+// playWebSocket upgrades the connection and plays.
+func (s *Server) playWebSocket(w http.ResponseWriter, r *http.Request, stream *live.Stream) {
+	w.Header().Del("Access-Control-Allow-Origin")
+	nc, _, _, err := ws.UpgradeHTTP(r, w)
+	if err != nil {
+		s.log.Debug("websocket upgrade refused", "remote", r.RemoteAddr, "err", err)
+		return
+	}
+	v := s.newViewer(nc, r, stream, "ws-flv", flv.WebSocketFormat{})
+	v.trailer = closeFrame(ws.StatusNormalClosure, "stream ended")
+	s.conns.Go(func() { v.run(v.readWebSocket) })
+}
+
+// plainReader hides the connection's other methods, so that io.Copy uses its small buffer on the stack of the heap-free path.
+type plainReader struct{ io.Reader }
+
+// viewer is a player over HTTP whose connection was taken over.
+type viewer struct {
+	server  *Server
+	nc      net.Conn
+	stream  *live.Stream
+	session *session
+	format  flvFormat
+	trailer []byte
+	log     *slog.Logger
+	player  *fanout.Player
+}
+
+func (s *Server) newViewer(nc net.Conn, r *http.Request, stream *live.Stream, protocol string, format flvFormat) *viewer {
+	return &viewer{
+		server: s, nc: nc, stream: stream, format: format,
+		session: newSession(protocol, r.RemoteAddr, stream.Name().String(), r.URL.RequestURI(), false),
+		log:     s.log.With("protocol", protocol, "remote", r.RemoteAddr),
+	}
+}
+
+// run plays until the stream or the connection ends. read consumes what the peer sends, and returns when it is gone.
+func (v *viewer) run(read func() error) {
+	defer v.nc.Close()
+	if !v.awaitTracks() {
+		return
+	}
+	kinds, header := v.header()
+	v.player = v.server.fanout.Play(v.stream, fanout.PlayerOptions{
+		Conn: bare(v.nc), Format: v.format, TimeLimit: maxFLVTime, Trailer: v.trailer, Kinds: kinds,
+		OnEnd: func(error) { _ = v.nc.SetReadDeadline(time.Unix(1, 0)) },
+	})
+	end := v.server.beginPlayer(v.session, v.stream, v.player, v.log)
+	stop := context.AfterFunc(v.server.ctx, func() { v.player.Close(errShutdown) })
+	defer stop()
+	v.player.Start(header)
+	err := read()
+	v.player.Close(fmt.Errorf("%w: %w", fanout.ErrGone, orEOF(err)))
+	<-v.player.Done()
+	end(v.player.Err())
+}
+
+func orEOF(err error) error {
+	if err == nil {
+		return io.EOF
+	}
+	return err
+}
+
+// awaitTracks waits until it is known which tracks the file header has to announce.
+func (v *viewer) awaitTracks() bool {
+	select {
+	case <-v.stream.Settled():
+		return true
+	default:
+	}
+	timer := time.NewTimer(v.server.opt.ReadTimeout)
+	defer timer.Stop()
+	select {
+	case <-v.stream.Settled():
+		return true
+	case <-v.stream.Done():
+	case <-v.server.ctx.Done():
+	case <-timer.C:
+	}
+	return false
+}
+
+// header returns the file header and the kinds of media that it announces.
+func (v *viewer) header() (kinds []media.Kind, header []byte) {
+	var video, audio bool
+	for _, t := range v.stream.Tracks() {
+		video = video || t.Kind == media.Video
+		audio = audio || t.Kind == media.Audio
+	}
+	if video {
+		kinds = append(kinds, media.Video)
+	}
+	if audio {
+		kinds = append(kinds, media.Audio)
+	}
+	return kinds, v.format.AppendFileHeader(nil, video, audio)
+}
+
+// maxWebSocketFrame bounds what a viewer may send in one frame, in bytes; what is in it is ignored.
+const maxWebSocketFrame = 64 << 10
+
+var errWebSocket = errors.New("bad websocket frame")
+
+// readWebSocket answers pings and the closing handshake (RFC 6455 §5.5), and ignores data.
+func (v *viewer) readWebSocket() error {
+	for {
+		h, err := ws.ReadHeader(v.nc)
+		if err != nil {
+			return err
+		}
+		if h.Length > maxWebSocketFrame || !h.Masked || (h.OpCode.IsControl() && (h.Length > ws.MaxControlFramePayloadSize || !h.Fin)) {
+			return errWebSocket
+		}
+		if !h.OpCode.IsControl() {
+			if _, err := io.CopyN(io.Discard, v.nc, h.Length); err != nil {
+				return err
+			}
+			continue
+		}
+		payload := make([]byte, h.Length)
+		if _, err := io.ReadFull(v.nc, payload); err != nil {
+			return err
+		}
+		ws.Cipher(payload, h.Mask, 0)
+		switch h.OpCode {
+		case ws.OpPing:
+			if err := v.player.Post(ws.MustCompileFrame(ws.NewPongFrame(payload))); err != nil {
+				return err
+			}
+		case ws.OpClose:
+			_ = v.player.Post(closeFrame(ws.StatusNormalClosure, ""))
+			v.player.Stop(fmt.Errorf("%w: closed by the viewer", fanout.ErrGone))
+			<-v.player.Done()
+			return nil
+		}
+	}
+}
+
+// closeFrame returns a close frame (RFC 6455 §5.5.1).
+func closeFrame(code ws.StatusCode, reason string) []byte {
+	body := binary.BigEndian.AppendUint16(nil, uint16(code))
+	return ws.MustCompileFrame(ws.NewCloseFrame(append(body, reason...)))
+}

@@ -1,0 +1,276 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// minAcceptDelay and maxAcceptDelay bound the pause after an accept that failed for want of resources.
+	minAcceptDelay = 5 * time.Millisecond
+	maxAcceptDelay = time.Second
+	// logInterval is the least time between two log lines about the same shortage.
+	logInterval = 10 * time.Second
+	// certificateInterval is how often the files of a certificate are looked at.
+	certificateInterval = 5 * time.Second
+)
+
+// listener accepts connections within limits, and goes on when the process runs out of descriptors.
+type listener struct {
+	net.Listener
+	name, option, addr string
+	secure             bool
+	cert               certificate
+	serve              func(*listener) error
+	log                *slog.Logger
+	limits             *connLimits
+
+	tls    *tls.Config
+	delay  time.Duration
+	logged time.Time
+}
+
+// open listens. Its errors name the option to change.
+func (l *listener) open() error {
+	if l.secure {
+		cfg, err := l.cert.config()
+		if err != nil {
+			return fmt.Errorf("%s with TLS: %w", l.option, err)
+		}
+		l.tls = cfg
+	}
+	inner, err := net.Listen("tcp", l.addr)
+	if err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("%s: another program listens on %s already; end it or choose another address: %w", l.option, l.addr, err)
+		}
+		return fmt.Errorf("%s: %w", l.option, err)
+	}
+	l.Listener = inner
+	return nil
+}
+
+// Accept returns only errors that are final.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			if !l.survivable(err) {
+				return nil, err
+			}
+			continue
+		}
+		l.delay = 0
+		lc, ok := l.limits.admit(c)
+		if !ok {
+			_ = c.Close()
+			l.warn("connection refused, limit reached", "remote", c.RemoteAddr().String())
+			continue
+		}
+		if l.tls != nil {
+			return &tlsConn{tls.Server(lc.Conn, l.tls), lc}, nil
+		}
+		return lc, nil
+	}
+}
+
+// survivable waits a while if the error is a shortage that may pass.
+func (l *listener) survivable(err error) bool {
+	if errors.Is(err, syscall.ECONNABORTED) {
+		return true
+	}
+	shortage := errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) ||
+		errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
+	if !shortage {
+		return false
+	}
+	l.warn("cannot accept connections, trying on", "err", err)
+	l.delay = min(max(2*l.delay, minAcceptDelay), maxAcceptDelay)
+	time.Sleep(l.delay)
+	return true
+}
+
+func (l *listener) warn(msg string, args ...any) {
+	if now := time.Now(); now.Sub(l.logged) >= logInterval {
+		l.logged = now
+		l.log.Warn(msg, append([]any{"protocol", l.name}, args...)...)
+	}
+}
+
+// connLimits bounds the connections of all listeners.
+type connLimits struct {
+	total, perAddr int // 0: no bound
+
+	mu     sync.Mutex
+	open   int
+	byAddr map[netip.Addr]int
+}
+
+// limitedConn gives its place back when it is closed.
+type limitedConn struct {
+	net.Conn
+	release func()
+}
+
+func (l *connLimits) admit(c net.Conn) (*limitedConn, bool) {
+	addr := remoteAddr(c)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if (l.total > 0 && l.open >= l.total) || (l.perAddr > 0 && l.byAddr[addr] >= l.perAddr) {
+		return nil, false
+	}
+	l.open++
+	if l.perAddr > 0 {
+		if l.byAddr == nil {
+			l.byAddr = make(map[netip.Addr]int)
+		}
+		l.byAddr[addr]++
+	}
+	return &limitedConn{c, sync.OnceFunc(func() { l.leave(addr) })}, true
+}
+
+func (l *connLimits) leave(addr netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+	if l.perAddr > 0 {
+		if l.byAddr[addr]--; l.byAddr[addr] == 0 {
+			delete(l.byAddr, addr)
+		}
+	}
+}
+
+func (c *limitedConn) Close() error {
+	defer c.release()
+	return c.Conn.Close()
+}
+
+// tlsConn is a TLS connection over a limited one.
+type tlsConn struct {
+	*tls.Conn
+	under *limitedConn
+}
+
+func (c *tlsConn) Close() error {
+	defer c.under.release()
+	return c.Conn.Close()
+}
+
+// bare returns the connection that fanout can write to directly, if c is one of ours: the TCP connection, or the TLS one.
+func bare(c net.Conn) net.Conn {
+	switch c := c.(type) {
+	case *limitedConn:
+		return c.Conn
+	case *tlsConn:
+		return c.Conn
+	}
+	return c
+}
+
+func remoteAddr(c net.Conn) netip.Addr {
+	ap, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return ap.Addr().Unmap().WithZone("")
+}
+
+// httpServer returns a serve function for an HTTP handler, within bounds for slow clients.
+func (s *Server) httpServer(h http.Handler) func(*listener) error {
+	return func(l *listener) error {
+		srv := &http.Server{
+			Handler:           h,
+			ReadHeaderTimeout: httpHeaderTimeout,
+			ReadTimeout:       httpHeaderTimeout,
+			IdleTimeout:       httpIdleTimeout,
+			WriteTimeout:      httpWriteTimeout,
+			MaxHeaderBytes:    maxHTTPHeader,
+			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+			BaseContext:       func(net.Listener) context.Context { return s.ctx },
+			// An FLV connection is taken over from HTTP/1.1, and HLS over HTTP/2 comes with Low-Latency HLS.
+			TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
+		}
+		stop := context.AfterFunc(s.ctx, func() { _ = srv.Close() })
+		defer stop()
+		err := srv.Serve(l)
+		// The listener is closed first: requests on their way may still end well.
+		ctx, cancel := context.WithTimeout(s.ctx, s.opt.DrainTimeout)
+		defer cancel()
+		_ = srv.Shutdown(ctx)
+		return err
+	}
+}
+
+// certificate is a pair of PEM files that is read again when it changes.
+type certificate struct {
+	option, cert, key string
+	given             *tls.Config
+
+	state *certificateState
+}
+
+type certificateState struct {
+	mu      sync.Mutex
+	current *tls.Certificate
+	stamp   [2]time.Time
+	checked time.Time
+}
+
+// config loads the certificate, so that a bad one is found at the start.
+func (c certificate) config() (*tls.Config, error) {
+	if c.given != nil {
+		return c.given, nil
+	}
+	c.state = &certificateState{}
+	if _, err := c.load(); err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.load() },
+	}, nil
+}
+
+// load returns the certificate in the files. While changed files cannot be read, the certificate before them stays in use.
+func (c certificate) load() (*tls.Certificate, error) {
+	st := c.state
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	now := time.Now()
+	if st.current != nil && now.Sub(st.checked) < certificateInterval {
+		return st.current, nil
+	}
+	st.checked = now
+	stamp := [2]time.Time{modified(c.cert), modified(c.key)}
+	if st.current != nil && stamp == st.stamp {
+		return st.current, nil
+	}
+	cert, err := tls.LoadX509KeyPair(c.cert, c.key)
+	if err != nil {
+		if st.current != nil {
+			return st.current, nil
+		}
+		return nil, fmt.Errorf("%s: %w", c.option, err)
+	}
+	st.current, st.stamp = &cert, stamp
+	return st.current, nil
+}
+
+func modified(path string) time.Time {
+	info, err := os.Stat(path)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
+}

@@ -1,0 +1,81 @@
+// Package server joins the protocols: it owns the listeners and the sessions, and is the only package that knows two protocols.
+package server
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"livego/internal/keys"
+)
+
+// App is one configured application: the first element of every URL.
+type App struct {
+	Name string
+	// Live allows RTMP publishing and playing, HLS and FLV serve the app on their ports, API is kept for LiveGo's files.
+	Live, HLS, FLV, API bool
+	// StaticPush lists RTMP URLs without the stream name to which every stream of the app is pushed.
+	StaticPush []string
+}
+
+// Options configures a Server. The zero value of a field means the documented default where one is named.
+type Options struct {
+	Log *slog.Logger
+	// Version is shown in logs, in the API and to RTMP peers.
+	Version string
+
+	// RTMPAddr, RTMPSAddr, FLVAddr, HLSAddr and APIAddr are listen addresses; an empty one switches the listener off.
+	RTMPAddr, RTMPSAddr, FLVAddr, HLSAddr, APIAddr string
+	// RTMPTLS makes RTMPAddr speak TLS only. FLVTLS and HLSTLS do the same for theirs.
+	RTMPTLS, FLVTLS, HLSTLS bool
+	// RTMPSCert, RTMPSKey are PEM files for RTMPS; HTTPSCert, HTTPSKey for FLVTLS and HLSTLS. They are read again when they change.
+	RTMPSCert, RTMPSKey, HTTPSCert, HTTPSKey string
+	// TLSConfig, if set, is used instead of files (tests).
+	TLSConfig *tls.Config
+
+	Apps []App
+
+	// Keys holds the channel keys. The server does not close it.
+	Keys keys.Store
+	// NoAuth accepts any publish name as the stream's name.
+	NoAuth bool
+	// JWTSecret and JWTAlgorithm (HS256, HS384, HS512) protect the API. APIAllow filters its clients by address; empty: loopback
+	// without a secret, everyone with one. APIOrigins lists origins that browsers may call it from.
+	JWTSecret, JWTAlgorithm string
+	APIAllow                []netip.Prefix
+	APIOrigins              []string
+
+	// ReadTimeout (10 s) bounds handshakes, the time before publish or play, and a publisher's silence.
+	ReadTimeout time.Duration
+	// WriteTimeout (10 s) bounds the time for which a player takes nothing although bytes are pending.
+	WriteTimeout time.Duration
+	// PlayWait (10 s; negative: none) is how long an RTMP player waits for its stream.
+	PlayWait time.Duration
+	// RepublishGrace (10 s; negative: none) is how long a stream outlives a lost publisher.
+	RepublishGrace time.Duration
+	// DrainTimeout (5 s) bounds the time that Run takes to end.
+	DrainTimeout time.Duration
+	// NoTakeover refuses a second publisher of a stream instead of letting it replace the first.
+	NoTakeover bool
+
+	// GOPNum is how many GOPs a joining player gets; 0: it waits for the next key frame.
+	GOPNum int
+	// StreamMemory (64 MiB) bounds the ring of one stream, in bytes.
+	StreamMemory int
+	// PlayerLag (5 s) is how far a player may fall behind before it jumps.
+	PlayerLag time.Duration
+	// MaxBatchDelay bounds the time for which delivery waits to save CPU under load; 0: one write per picture.
+	MaxBatchDelay time.Duration
+
+	// HLSSegmentDuration (3 s) is the least length of a segment, HLSListSize (3) the number of segments in a playlist.
+	HLSSegmentDuration time.Duration
+	HLSListSize        int
+	// HLSKeepAfterEnd keeps an ended playlist until the next session of the stream.
+	HLSKeepAfterEnd bool
+
+	// MaxConnections and MaxConnectionsPerAddr bound open connections; 0: no bound.
+	MaxConnections, MaxConnectionsPerAddr int
+	// MaxMessageSize (8 MiB) bounds an RTMP message, in bytes.
+	MaxMessageSize int
+}

@@ -1,0 +1,356 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"livego/internal/fanout"
+	"livego/internal/flv"
+	"livego/internal/keys"
+	"livego/internal/live"
+	"livego/internal/media"
+	"livego/internal/rtmp"
+)
+
+// keyTimeout bounds how long a publisher waits for the key storage.
+const keyTimeout = 5 * time.Second
+
+// serveRTMP accepts RTMP connections.
+func (s *Server) serveRTMP(l *listener) error {
+	opt := rtmp.ServerOptions{
+		ReadTimeout: s.opt.ReadTimeout, WriteTimeout: s.opt.WriteTimeout, MaxMessageSize: s.opt.MaxMessageSize,
+		Version: s.opt.Version, HTTPHint: s.httpHint(),
+	}
+	protocol := "rtmp"
+	if l.secure {
+		protocol = "rtmps"
+	}
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		s.conns.Go(func() {
+			c := &rtmpConn{
+				server: s, nc: nc, protocol: protocol,
+				log: s.log.With("protocol", protocol, "remote", nc.RemoteAddr().String()),
+			}
+			c.logEnd(rtmp.Serve(s.ctx, nc, opt, c))
+		})
+	}
+}
+
+// httpHint tells who sends HTTP to the RTMP port where to go.
+func (s *Server) httpHint() string {
+	return fmt.Sprintf("This is livego's RTMP port. HTTP-FLV is on %s, HLS on %s, the control API on %s.\n",
+		s.opt.FLVAddr, s.opt.HLSAddr, s.opt.APIAddr)
+}
+
+// rtmpConn decides what one RTMP client may do.
+type rtmpConn struct {
+	server   *Server
+	nc       net.Conn
+	protocol string
+	log      *slog.Logger
+	active   atomic.Bool // published or played: its session has logged the end
+}
+
+var _ rtmp.Handler = (*rtmpConn)(nil)
+
+// logEnd logs connections that ended without a session of their own.
+func (c *rtmpConn) logEnd(err error) {
+	switch {
+	case c.active.Load() || err == nil:
+	case errors.Is(err, rtmp.ErrHTTPRequest), errors.Is(err, rtmp.ErrTLS), errors.Is(err, rtmp.ErrProtocol), errors.Is(err, rtmp.ErrLimit):
+		c.log.Warn("connection refused", "reason", err.Error())
+	default:
+		c.log.Debug("connection ended", "reason", err.Error())
+	}
+}
+
+// Connect checks the app.
+func (c *rtmpConn) Connect(_ context.Context, r *rtmp.ConnectRequest) error {
+	app, ok := c.server.app(r.App)
+	switch {
+	case !ok:
+		c.log.Warn("app refused", "app", r.App, "reason", "not configured", "configured", c.server.appNames())
+		return &rtmp.StatusError{Code: rtmp.CodeConnectRejected, Description: fmt.Sprintf("Application %q is not configured here.", r.App)}
+	case !app.Live:
+		c.log.Warn("app refused", "app", r.App, "reason", "live is off")
+		return &rtmp.StatusError{Code: rtmp.CodeConnectRejected, Description: fmt.Sprintf("Application %q is switched off.", r.App)}
+	}
+	return nil
+}
+
+// Publish turns a channel key into a stream and takes the publisher on air.
+func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Publication, error) {
+	room, lease, err := c.room(ctx, r.Name)
+	if err != nil {
+		return nil, err
+	}
+	name := live.Name{App: r.App, Stream: room}
+	p := &publication{conn: c, request: r, name: name, lease: lease}
+	p.pub, err = c.server.hub.Publish(name, p.closeWith)
+	if err != nil {
+		p.release()
+		c.log.Warn("publisher refused", "stream", name.String(), "reason", err.Error())
+		return nil, &rtmp.StatusError{Code: rtmp.CodePublishBadName, Description: "Publishing is refused: " + err.Error() + ".", Err: err}
+	}
+	c.active.Store(true)
+	p.begin()
+	return p, nil
+}
+
+// room finds the stream name that a publishing name stands for. Names are secrets here: they are not logged.
+func (c *rtmpConn) room(ctx context.Context, name string) (string, *keys.Lease, error) {
+	s := c.server
+	addr := remoteAddr(c.nc)
+	if !s.failures.Allow(addr) {
+		return "", nil, c.deny("too many failed attempts, wait a minute", nil)
+	}
+	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
+	defer cancel()
+	lease, err := s.opt.Keys.Lease(ctx, name)
+	switch {
+	case err == nil:
+		return lease.Room, lease, nil
+	case s.opt.NoAuth:
+		if err := keys.ValidateName(name); err != nil {
+			return "", nil, c.deny(err.Error(), err)
+		}
+		return name, nil, nil
+	case errors.Is(err, keys.ErrUnknownKey):
+		s.failures.Fail(addr)
+		return "", nil, c.deny("unknown channel key; get the key of a room with /control/get?room=ROOM", err)
+	}
+	s.log.Error("channel keys are not available", "err", err)
+	return "", nil, c.deny("channel keys cannot be checked now, try again", err)
+}
+
+func (c *rtmpConn) deny(reason string, err error) error {
+	c.log.Warn("publisher refused", "reason", reason)
+	return &rtmp.StatusError{Code: rtmp.CodePublishDenied, Description: "Publishing is refused: " + reason + ".", Err: err}
+}
+
+// publication is a publisher on air. Its methods but closeWith are called by the connection's goroutine.
+type publication struct {
+	conn    *rtmpConn
+	request *rtmp.PublishRequest
+	name    live.Name
+	lease   *keys.Lease // nil without authentication
+	pub     *live.Publisher
+	session *session
+	log     *slog.Logger
+	stop    chan struct{} // ends the watch over the lease
+
+	demuxer flv.Demuxer
+	units   []media.AccessUnit
+	tracks  map[trackID]*media.Track
+	bad     uint64
+
+	video, audio atomic.Uint64
+}
+
+type trackID struct {
+	kind media.Kind
+	id   uint8
+}
+
+func (p *publication) begin() {
+	c := p.conn
+	p.session = newSession(c.protocol, c.nc.RemoteAddr().String(), p.name.String(), displayURL(p.request.ConnectRequest, p.name.Stream, p.request.Query), true)
+	p.session.StreamID = p.request.StreamID
+	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load()} }
+	p.session.stream, _ = c.server.hub.Lookup(p.name)
+	p.session.close = p.closeWith
+	p.log = c.log.With("stream", p.name.String(), "id", p.session.ID)
+	p.tracks = make(map[trackID]*media.Track)
+	p.log.Info("publisher on air", "client", p.request.FlashVer)
+	c.server.sessions.add(p.session)
+	if p.lease == nil {
+		return
+	}
+	p.stop = make(chan struct{})
+	c.server.conns.Go(func() {
+		select {
+		case <-p.lease.Revoked():
+			p.closeWith(errRevoked)
+		case <-p.stop:
+		}
+	})
+}
+
+// displayURL is the client's URL with the stream's name.
+func displayURL(r *rtmp.ConnectRequest, name, query string) string {
+	base, _, _ := strings.Cut(r.TCURL, "?")
+	if query != "" {
+		query = "?" + query
+	}
+	return strings.TrimRight(base, "/") + "/" + name + query
+}
+
+// closeWith ends the publisher from outside: taken over, key revoked, shutdown.
+func (p *publication) closeWith(cause error) {
+	code := rtmp.CodePublishDenied
+	if errors.Is(cause, live.ErrTakenOver) {
+		code = rtmp.CodePublishBadName
+	}
+	p.request.Close(&rtmp.StatusError{Code: code, Description: "The publisher is closed: " + cause.Error() + ".", Err: cause})
+}
+
+// Message takes one message into the stream.
+func (p *publication) Message(m rtmp.Message) error {
+	now := time.Now().UnixNano()
+	if m.Type == rtmp.TypeVideo {
+		p.video.Add(uint64(len(m.Body)))
+	} else {
+		p.audio.Add(uint64(len(m.Body)))
+	}
+	units, err := p.demuxer.Append(p.units[:0], m.Type, m.TimestampMS, m.Body)
+	if err != nil {
+		if p.bad++; p.bad == 1 {
+			p.log.Warn("bad message left out; further ones are only counted", "type", m.Type, "err", err)
+		}
+	}
+	if len(units) == 0 {
+		return nil
+	}
+	for i := range units {
+		units[i].Arrived = now
+		if units[i].Header == media.Metadata {
+			if video, audio, known := p.demuxer.Expected(); known {
+				p.pub.Expect(video, audio)
+			}
+		}
+		p.noteTrack(units[i].Track)
+	}
+	err = p.pub.Write(units)
+	clear(units)
+	p.units = units
+	return err
+}
+
+// noteTrack logs tracks and their changes.
+func (p *publication) noteTrack(t *media.Track) {
+	if t == nil || t.Kind == media.Data {
+		return
+	}
+	id := trackID{t.Kind, t.ID}
+	if p.tracks[id] == t {
+		return
+	}
+	before := p.tracks[id]
+	p.tracks[id] = t
+	if before != nil && before.Codec == t.Codec && before.Parsed == t.Parsed {
+		p.log.Debug("track changed", "kind", t.Kind.String(), "codec", t.Name)
+		return
+	}
+	switch {
+	case t.Kind == media.Video:
+		p.log.Info("track", "kind", "video", "codec", t.Name, "width", t.Width, "height", t.Height)
+	default:
+		p.log.Info("track", "kind", "audio", "codec", t.Name, "rate", t.SampleRate, "channels", t.Channels)
+	}
+	if !t.Parsed {
+		p.log.Warn("track is passed on to RTMP and FLV only", "kind", t.Kind.String(), "codec", t.Name)
+	}
+}
+
+// Close takes the publisher off the air.
+func (p *publication) Close(cause error) {
+	ended := "connection lost"
+	var status *rtmp.StatusError
+	errors.As(cause, &status)
+	switch {
+	case errors.Is(cause, rtmp.ErrUnpublished):
+		ended = "unpublished"
+		p.pub.Unpublish()
+	case status != nil && errors.Is(status.Err, errRevoked):
+		ended = cause.Error()
+		p.pub.Unpublish()
+	default:
+		if cause != nil {
+			ended = cause.Error()
+		}
+		p.pub.Lose(cause)
+	}
+	p.conn.server.sessions.remove(p.session)
+	p.release()
+	p.log.Info("publisher ended", "reason", ended, "duration", time.Since(p.session.Start).Round(time.Millisecond),
+		"video_bytes", p.video.Load(), "audio_bytes", p.audio.Load(), "bad_messages", p.bad, "left_out", p.pub.Dropped())
+}
+
+func (p *publication) release() {
+	if p.stop != nil {
+		close(p.stop)
+	}
+	if p.lease != nil {
+		p.lease.Release()
+	}
+}
+
+// Play serves an RTMP player.
+func (c *rtmpConn) Play(ctx context.Context, r *rtmp.PlayRequest, ps *rtmp.PlayStream) error {
+	s := c.server
+	if err := keys.ValidateName(r.Name); err != nil {
+		return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "Bad stream name: " + err.Error() + ".", Err: err}
+	}
+	name := live.Name{App: r.App, Stream: r.Name}
+	stream, err := s.hub.Subscribe(ctx, name, s.opt.PlayWait)
+	if errors.Is(err, live.ErrNotFound) {
+		c.log.Info("player refused", "stream", name.String(), "reason", err.Error())
+		return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "Stream " + name.String() + " is not on air.", Err: err}
+	}
+	if err != nil {
+		return err
+	}
+	player := s.fanout.Play(stream, fanout.PlayerOptions{
+		Conn: bare(c.nc), Format: rtmp.Format{StreamID: r.StreamID, ChunkSize: rtmp.ChunkSize}, Trailer: rtmp.EndOfStream(r.StreamID),
+	})
+	ss := newSession(c.protocol, c.nc.RemoteAddr().String(), name.String(), displayURL(r.ConnectRequest, r.Name, r.Query), false)
+	ss.StreamID = r.StreamID
+	c.active.Store(true)
+	end := s.beginPlayer(ss, stream, player, c.log)
+	replies, _ := ps.Start(player)
+	player.Start(replies)
+	select {
+	case <-player.Done():
+	case <-ctx.Done():
+		cause := context.Cause(ctx)
+		if errors.Is(cause, rtmp.ErrStopped) || errors.Is(cause, rtmp.ErrReplaced) {
+			player.Stop(cause)
+		} else {
+			player.Close(cause)
+		}
+		<-player.Done()
+	}
+	end(player.Err())
+	if err := player.Err(); !errors.Is(err, fanout.ErrStreamEnded) {
+		return err
+	}
+	return nil
+}
+
+// beginPlayer lists a player and returns what to call at its end.
+func (s *Server) beginPlayer(ss *session, stream *live.Stream, p *fanout.Player, log *slog.Logger) (end func(error)) {
+	log = log.With("stream", ss.Key, "id", ss.ID)
+	ss.stream = stream
+	ss.figures = func() figures {
+		st := p.Stats()
+		return figures{video: st.Video, audio: st.Audio, jumps: st.Jumps}
+	}
+	ss.close = p.Close
+	log.Info("player joined")
+	s.sessions.add(ss)
+	return func(err error) {
+		s.sessions.remove(ss)
+		st := p.Stats()
+		log.Info("player left", "reason", err.Error(), "duration", time.Since(ss.Start).Round(time.Millisecond), "bytes", st.Sent, "jumps", st.Jumps)
+	}
+}

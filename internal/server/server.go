@@ -1,0 +1,232 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"livego/internal/api"
+	"livego/internal/auth"
+	"livego/internal/fanout"
+	"livego/internal/hls"
+	"livego/internal/live"
+	"livego/internal/rtmp"
+)
+
+// Why the server ends sessions itself.
+var (
+	errShutdown = errors.New("server is shutting down")
+	errRevoked  = errors.New("channel key was revoked")
+)
+
+const (
+	defaultReadTimeout  = 10 * time.Second
+	defaultWriteTimeout = 10 * time.Second
+	defaultPlayWait     = 10 * time.Second
+	defaultDrainTimeout = 5 * time.Second
+
+	// The bounds of the HTTP servers. A segment that takes longer than httpWriteTimeout is of no use to a live viewer.
+	httpHeaderTimeout = 10 * time.Second
+	httpIdleTimeout   = time.Minute
+	httpWriteTimeout  = time.Minute
+	maxHTTPHeader     = 16 << 10
+)
+
+// Server is one livego server. Several may run in one process.
+type Server struct {
+	opt      Options
+	log      *slog.Logger
+	apps     map[string]App
+	hub      *live.Hub
+	fanout   *fanout.Fanout
+	hls      *hls.Server
+	policy   *auth.APIPolicy
+	failures *auth.FailureLimiter
+	sessions *registry
+	limits   *connLimits
+
+	listeners []*listener
+	ctx       context.Context // of all connections; ends when they must be gone
+	cancel    context.CancelCauseFunc
+	hlsCtx    context.Context // of the HLS packagers; ends first
+	hlsCancel context.CancelFunc
+	conns     sync.WaitGroup
+	packagers sync.WaitGroup
+}
+
+// New checks the options and opens the listeners, so that a port that is in use is known at once. Run serves them.
+func New(opt Options) (*Server, error) {
+	opt = opt.withDefaults()
+	policy, err := auth.NewAPIPolicy(auth.APIOptions{
+		Secret: opt.JWTSecret, Algorithm: opt.JWTAlgorithm, Allow: opt.APIAllow, Origins: opt.APIOrigins,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		opt: opt, log: opt.Log, policy: policy,
+		apps:     make(map[string]App),
+		failures: auth.NewFailureLimiter(),
+		sessions: newRegistry(),
+		limits:   &connLimits{total: opt.MaxConnections, perAddr: opt.MaxConnectionsPerAddr},
+	}
+	for _, a := range opt.Apps {
+		s.apps[a.Name] = a
+	}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.hlsCtx, s.hlsCancel = context.WithCancel(s.ctx)
+	s.fanout = fanout.New(fanout.Options{
+		Log: opt.Log, GOPs: opt.GOPNum, PlayerLag: opt.PlayerLag, WriteTimeout: opt.WriteTimeout, MaxBatch: opt.MaxBatchDelay,
+	})
+	s.hls = hls.NewServer(hls.Options{
+		SegmentDuration: opt.HLSSegmentDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd, Log: opt.Log,
+	})
+	s.hub = live.NewHub(live.Options{
+		Log: opt.Log, GOPs: opt.GOPNum, Memory: opt.StreamMemory, Grace: opt.RepublishGrace, NoTakeover: opt.NoTakeover,
+		OnStream: s.packageHLS,
+	})
+	if err := s.listen(); err != nil {
+		s.closeListeners()
+		s.cancel(err)
+		return nil, err
+	}
+	return s, nil
+}
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	for d, value := range map[*time.Duration]time.Duration{
+		&o.ReadTimeout: defaultReadTimeout, &o.WriteTimeout: defaultWriteTimeout,
+		&o.PlayWait: defaultPlayWait, &o.DrainTimeout: defaultDrainTimeout,
+	} {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	return o
+}
+
+// listen opens the listeners that have an address.
+func (s *Server) listen() error {
+	o := &s.opt
+	rtmps := certificate{option: "rtmps_cert/rtmps_key", cert: o.RTMPSCert, key: o.RTMPSKey, given: o.TLSConfig}
+	https := certificate{option: "https_cert/https_key", cert: o.HTTPSCert, key: o.HTTPSKey, given: o.TLSConfig}
+	for _, l := range []*listener{
+		{name: "rtmp", option: "rtmp_addr", addr: o.RTMPAddr, secure: o.RTMPTLS, cert: rtmps, serve: s.serveRTMP},
+		{name: "rtmps", option: "rtmps_addr", addr: o.RTMPSAddr, secure: true, cert: rtmps, serve: s.serveRTMP},
+		{name: "http-flv", option: "httpflv_addr", addr: o.FLVAddr, secure: o.FLVTLS, cert: https, serve: s.httpServer(http.HandlerFunc(s.serveFLV))},
+		{name: "hls", option: "hls_addr", addr: o.HLSAddr, secure: o.HLSTLS, cert: https, serve: s.httpServer(http.HandlerFunc(s.serveHLS))},
+		{name: "api", option: "api_addr", addr: o.APIAddr, serve: s.httpServer(api.New(api.Options{
+			Keys: o.Keys, Sessions: s, Policy: s.policy, Log: s.log,
+		}))},
+	} {
+		if l.addr == "" {
+			continue
+		}
+		l.log, l.limits = s.log, s.limits
+		if err := l.open(); err != nil {
+			return err
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	return nil
+}
+
+func (s *Server) closeListeners() {
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+}
+
+// Addrs returns the addresses that the server listens on, by the names rtmp, rtmps, http-flv, hls and api.
+func (s *Server) Addrs() map[string]net.Addr {
+	addrs := make(map[string]net.Addr)
+	for _, l := range s.listeners {
+		addrs[l.name] = l.Addr()
+	}
+	return addrs
+}
+
+// Run serves until ctx ends, then lets what is on its way reach its viewers, at most for DrainTimeout, and returns nil. It returns an error
+// when a listener breaks. It is called once.
+func (s *Server) Run(ctx context.Context) error {
+	broken := make(chan error, len(s.listeners))
+	var serving sync.WaitGroup
+	for _, l := range s.listeners {
+		s.log.Info("listening", "protocol", l.name, "addr", l.Addr().String(), "tls", l.secure)
+		serving.Go(func() {
+			if err := l.serve(l); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+				broken <- fmt.Errorf("%s listener: %w", l.name, err)
+			}
+		})
+	}
+	sampled := make(chan struct{})
+	go func() {
+		defer close(sampled)
+		s.sessions.sample(s.ctx)
+	}()
+
+	var err error
+	select {
+	case <-ctx.Done():
+		s.log.Info("shutting down", "reason", fmt.Sprint(context.Cause(ctx)))
+	case err = <-broken:
+	}
+	s.drain()
+	serving.Wait()
+	<-sampled
+	return err
+}
+
+// drain ends everything in the order in which viewers lose least: no new connections, HLS without ENDLIST (its viewers go on after a
+// restart), streams to their last byte, then whatever is left.
+func (s *Server) drain() {
+	deadline := time.Now().Add(s.opt.DrainTimeout * 4 / 5)
+	s.closeListeners()
+	s.hlsCancel()
+	s.packagers.Wait()
+	s.sessions.closeAll()
+	s.hub.Close()
+	s.sessions.awaitPlayers(deadline)
+	s.cancel(&rtmp.StatusError{Code: rtmp.CodeConnectAppShutdown, Description: "The server is shutting down.", Err: errShutdown})
+	s.conns.Wait()
+	s.fanout.Wait()
+}
+
+// app returns a configured application.
+func (s *Server) app(name string) (App, bool) {
+	a, ok := s.apps[name]
+	return a, ok
+}
+
+// appNames lists the configured applications, for messages.
+func (s *Server) appNames() []string { return slices.Sorted(maps.Keys(s.apps)) }
+
+// packageHLS starts the HLS packager of a stream that comes to life.
+func (s *Server) packageHLS(stream *live.Stream) {
+	name := stream.Name()
+	if app, ok := s.app(name.App); !ok || !app.HLS || s.opt.HLSAddr == "" {
+		return
+	}
+	r := stream.NewReader(live.ReaderOptions{GOPs: -1, Settled: true})
+	s.packagers.Go(func() {
+		defer r.Close()
+		if err := s.hls.Run(s.hlsCtx, name.String(), r); err != nil && s.hlsCtx.Err() == nil {
+			s.log.Error("hls packager ended", "stream", name.String(), "err", err)
+		}
+	})
+}
+
+// serveHLS serves the HLS port.
+func (s *Server) serveHLS(w http.ResponseWriter, r *http.Request) {
+	s.hls.ServeHTTP(w, r)
+}
