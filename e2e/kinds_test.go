@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -15,7 +17,7 @@ func TestKinds(t *testing.T) {
 		// wrap is nil for clips that FFmpeg publishes itself.
 		wrap *wrapping
 		nal  nalCodec
-		// ts lists the codecs that HLS must carry, nil when MPEG-TS cannot carry the stream at all.
+		// ts lists the codecs that HLS must carry. None: MPEG-TS cannot carry the stream at all. Nil: HLS is not looked at.
 		ts []string
 		// flags are those of the FLV header: 1 video, 4 audio.
 		flags byte
@@ -30,8 +32,8 @@ func TestKinds(t *testing.T) {
 		{"Enhanced HEVC", "hevc-aac", &wrapping{}, hevcNAL, []string{"H265", "MPEG4Audio"}, 5},
 		{"Enhanced HEVC with ModEx", "hevc-aac", &wrapping{modEx: true}, hevcNAL, nil, 5},
 		{"Enhanced HEVC multitrack", "hevc-aac", &wrapping{multitrack: true}, hevcNAL, nil, 5},
-		{"AV1 and Opus", "av1-opus", &wrapping{}, noNAL, nil, 5},
-		{"VP9 and FLAC", "vp9-flac", &wrapping{}, noNAL, nil, 5},
+		{"AV1 and Opus", "av1-opus", &wrapping{}, noNAL, []string{}, 5},
+		{"VP9 and FLAC", "vp9-flac", &wrapping{}, noNAL, []string{}, 5},
 		{"Opus beside H.264", "h264-opus", &wrapping{}, h264NAL, []string{"H264"}, 5},
 		{"AC-3", "h264-ac3", &wrapping{}, h264NAL, []string{"H264", "AC3"}, 5},
 		{"E-AC-3", "h264-eac3", &wrapping{}, h264NAL, []string{"H264", "EAC3"}, 5},
@@ -60,8 +62,13 @@ func TestKinds(t *testing.T) {
 			}
 			s.waitOnAir(t, room)
 			var list *hlsViewer
-			if test.ts != nil {
+			if len(test.ts) > 0 {
 				list = watchHLS(t, s, room)
+			} else if test.ts != nil {
+				status, body, _ := s.fetch(t, s.hlsURL(room))
+				if status != http.StatusNotFound || !strings.Contains(body, test.name[:3]) {
+					t.Errorf("HLS of codecs that MPEG-TS does not carry answers %d %q", status, body)
+				}
 			}
 			early.waitFrames(t, 10)
 			flv, ws := watchFLV(t, s, room), watchWS(t, s, room)
