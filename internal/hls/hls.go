@@ -1,0 +1,60 @@
+// Package hls packages streams as HLS (RFC 8216) with MPEG-TS segments and serves them.
+//
+// One goroutine per stream, in Server.Run, turns access units into segments; each segment is rendered once and shared by all
+// requests. The playlist is rendered once per segment, plain and compressed, into an immutable snapshot. Requests only read the
+// newest snapshot: they take no lock that packaging takes, and no number of viewers slows it down.
+//
+//	media.Reader → segmenter → window → snapshot ← ServeHTTP
+package hls
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Options configures a Server. The zero value of a field means the default in parentheses.
+type Options struct {
+	// SegmentDuration (3 s) is the least length of a segment that is cut at a random access point.
+	SegmentDuration time.Duration
+	// ListSize (3) is the least number of segments in a playlist. It holds at least three target durations too.
+	ListSize int
+	// KeepAfterEnd keeps an ended playlist until the stream's next life, instead of three target durations.
+	KeepAfterEnd bool
+	// FirstSegmentWait (10 s) is how long a request for the playlist waits for the first segment of a stream that is on air.
+	FirstSegmentWait time.Duration
+
+	// MaxSegmentBytes (64 MiB) bounds a segment: 10 s at 50 Mbit/s. A longer one is cut wherever it is.
+	MaxSegmentBytes int
+	// MaxStreamBytes (256 MiB) bounds the segments kept of one stream.
+	MaxStreamBytes int
+	// MaxKept (100) and MaxKeptBytes (256 MiB) bound the ended streams that KeepAfterEnd keeps; the oldest go first.
+	MaxKept, MaxKeptBytes int
+
+	// Log gets one line per event of a stream, never one per access unit. Nil: nothing is logged.
+	Log *slog.Logger
+	// Now (time.Now) is the wall clock.
+	Now func() time.Time
+}
+
+func (o Options) withDefaults() Options {
+	defaults(&o.SegmentDuration, 3*time.Second)
+	defaults(&o.ListSize, 3)
+	defaults(&o.FirstSegmentWait, 10*time.Second)
+	defaults(&o.MaxSegmentBytes, 64<<20)
+	defaults(&o.MaxStreamBytes, 256<<20)
+	defaults(&o.MaxKept, 100)
+	defaults(&o.MaxKeptBytes, 256<<20)
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+func defaults[T int | time.Duration](v *T, value T) {
+	if *v <= 0 {
+		*v = value
+	}
+}

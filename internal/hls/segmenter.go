@@ -1,0 +1,299 @@
+package hls
+
+import (
+	"bytes"
+	"log/slog"
+	"time"
+
+	"livego/internal/media"
+	"livego/internal/mpegts"
+)
+
+const (
+	// maxFirstSegment bounds the segment that fixes the target duration. 250 pictures, the key frame interval that encoders use
+	// by default, last 16.7 s at 15 fps.
+	maxFirstSegment = 20 * time.Second
+	// rounding is by how much a segment may exceed the target duration: RFC 8216 4.3.3.1 compares to the nearest second.
+	rounding = 499 * time.Millisecond
+	// minDuration is the least duration in a playlist, for streams whose times stand still: players refuse 0.
+	minDuration = time.Millisecond
+	// maxStep bounds what is taken for the length of one access unit.
+	maxStep = time.Second
+	// unitOverhead is room for what the transport stream adds to an access unit, beside 1/16 of its size.
+	unitOverhead = 16 << 10
+	// spareCapacity is how much longer than the last segment the buffer may stay.
+	spareCapacity = 1 << 20
+)
+
+// segmenter cuts the units of one stream life into segments. It has one user.
+type segmenter struct {
+	opt    *Options
+	log    *slog.Logger
+	counts *counters
+	// publish takes each finished segment; refuse is told why there are none.
+	publish func(*segment)
+	refuse  func(reason string)
+
+	// want is the tracks to package, tracks those of the segment under way and of mux.
+	want   selection
+	tracks pair
+	mux    *mpegts.Muxer
+	// buf holds the segment under way, beginning with room for the tables: they are written last, when all tracks are known.
+	buf []byte
+	// current is the segment under way, nil while waiting for a unit that one may start with.
+	current *draft
+
+	// video and audio estimate where the units of a track end.
+	video, audio pace
+	// epoch is the publisher session, valid once started.
+	epoch   uint32
+	started bool
+	// discontinuity is owed to the next segment.
+	discontinuity bool
+	// target is the target duration, 0 until the first segment is complete.
+	target  time.Duration
+	nextSeq int64
+	clock   wallClock
+	refused int
+}
+
+// draft is a segment under way.
+type draft struct {
+	start         time.Duration
+	discontinuity bool
+	// pictures: it has video. independent: its first picture is a random access point, or it has none.
+	pictures, independent bool
+}
+
+// pace follows the decode times of one track.
+type pace struct {
+	last, step time.Duration
+}
+
+func (p *pace) mark(dts time.Duration) {
+	if d := dts - p.last; d > 0 {
+		p.step = min(d, maxStep)
+	}
+	p.last = dts
+}
+
+// wallClock maps the stream's timeline to the clock of the day, by the life's first unit.
+type wallClock struct {
+	arrived int64
+	dts     time.Duration
+}
+
+func (c *wallClock) at(dts time.Duration) time.Time {
+	if c.arrived == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, c.arrived).Add(dts - c.dts).UTC()
+}
+
+func newSegmenter(opt *Options, log *slog.Logger, counts *counters, firstSeq int64) *segmenter {
+	return &segmenter{
+		opt: opt, log: log, counts: counts,
+		want:    selection{log: log},
+		mux:     mpegts.NewMuxer(),
+		nextSeq: firstSeq,
+	}
+}
+
+// write takes the stream's next unit. Units that cannot be packaged are counted and left out.
+func (g *segmenter) write(u *media.AccessUnit) {
+	g.follow(u)
+	switch {
+	case u.Track == nil || u.Header != media.Sample && u.Header != media.SequenceHeader:
+		return
+	case !g.want.note(u.Track):
+		g.refuseIfEmpty(u)
+		return
+	case u.Header != media.Sample || len(u.Data) == 0:
+		return // an empty audio message is silence (Enhanced RTMP v2)
+	}
+	if g.current == nil {
+		if !g.mayStart(u) {
+			g.counts.dropped.Add(1)
+			return
+		}
+		g.begin(u)
+	} else if g.mustCut(u) {
+		g.finish(u.DTS)
+		g.begin(u)
+	}
+	g.append(u)
+}
+
+// follow notices new publisher sessions and jumps of time.
+func (g *segmenter) follow(u *media.AccessUnit) {
+	if g.started && u.Epoch != g.epoch {
+		g.discontinuity = true
+		g.want.reset()
+		g.refused = 0
+	}
+	g.epoch, g.started = u.Epoch, true
+	g.discontinuity = g.discontinuity || u.Discontinuity
+}
+
+// refuseIfEmpty tells viewers that nothing of the stream can be packaged, as soon as that is certain: its media flow.
+func (g *segmenter) refuseIfEmpty(u *media.AccessUnit) {
+	if u.Header == media.Sample && g.want.pair == (pair{}) && len(g.want.leftOut) > g.refused {
+		g.refused = len(g.want.leftOut)
+		g.refuse(g.want.refusal())
+	}
+}
+
+// mayStart says whether decoding of the wanted tracks may begin with u.
+func (g *segmenter) mayStart(u *media.AccessUnit) bool {
+	return u.RandomAccess && (u.Track == g.want.video || g.want.video == nil)
+}
+
+// mustCut says whether u belongs into a new segment.
+func (g *segmenter) mustCut(u *media.AccessUnit) bool {
+	stale := g.discontinuity || g.tracks != g.want.pair
+	long := u.DTS-g.current.start >= g.opt.SegmentDuration
+	if g.mayStart(u) {
+		if stale || long {
+			return true
+		}
+	} else if long && !stale && u.Track.Kind == media.Audio && u.DTS-g.video.last >= g.opt.SegmentDuration {
+		return true // video pauses: audio may be cut anywhere
+	}
+	return g.mustForce(u)
+}
+
+// mustForce says whether the segment would get too long in time or bytes with u, and takes note.
+func (g *segmenter) mustForce(u *media.AccessUnit) bool {
+	end := u.DTS + g.paceOf(u).step
+	size := len(g.buf) + len(u.Data) + len(u.Data)/16 + unitOverhead
+	if end-g.current.start <= g.limit() && size <= g.opt.MaxSegmentBytes {
+		return false
+	}
+	if g.counts.forced.Add(1) == 1 {
+		g.log.Warn("segment cut before a random access point: key frames are too far apart, or the bit rate is too high",
+			"duration", u.DTS-g.current.start, "bytes", len(g.buf), "limit", g.limit())
+	}
+	return true
+}
+
+// limit is how long a segment may last.
+func (g *segmenter) limit() time.Duration {
+	if g.target == 0 {
+		return max(maxFirstSegment, 2*g.opt.SegmentDuration)
+	}
+	return g.target + rounding
+}
+
+func (g *segmenter) paceOf(u *media.AccessUnit) *pace {
+	if u.Track.Kind == media.Video {
+		return &g.video
+	}
+	return &g.audio
+}
+
+// begin starts a segment with u, and with the tracks that are wanted now.
+func (g *segmenter) begin(u *media.AccessUnit) {
+	if g.tracks != g.want.pair {
+		g.discontinuity = true
+		g.setTracks(g.want.pair)
+	}
+	g.current = &draft{start: u.DTS, discontinuity: g.discontinuity, independent: true}
+	g.discontinuity = false
+	g.buf = append(g.buf[:0], make([]byte, mpegts.TablesSize)...)
+	if g.clock == (wallClock{}) {
+		g.clock = wallClock{u.Arrived, u.DTS}
+	}
+}
+
+func (g *segmenter) setTracks(p pair) {
+	g.tracks = p
+	g.mux.SetTracks(p.video, p.audio)
+}
+
+// append adds u to the segment under way.
+func (g *segmenter) append(u *media.AccessUnit) {
+	if !g.admit(u.Track) {
+		g.counts.dropped.Add(1)
+		return
+	}
+	buf, err := g.mux.Append(g.buf, u)
+	if err != nil {
+		g.drop(u, err)
+		return
+	}
+	g.buf = buf
+	g.paceOf(u).mark(u.DTS)
+	if u.Track.Kind == media.Video {
+		g.current.independent = g.current.independent && (g.current.pictures || u.RandomAccess)
+		g.current.pictures = true
+	}
+}
+
+// admit says whether the segment under way has the track. Audio that turns up late is added to it: its tables are not written yet,
+// only the segments before have none. Any other new track waits for the next segment.
+func (g *segmenter) admit(t *media.Track) bool {
+	if *g.tracks.of(t.Kind) == t {
+		return true
+	}
+	if t.Kind != media.Audio || g.tracks.audio != nil {
+		return false
+	}
+	g.setTracks(pair{g.tracks.video, t})
+	g.current.discontinuity = true
+	return true
+}
+
+// drop leaves out a unit that cannot be muxed. Without its first unit a segment does not begin.
+func (g *segmenter) drop(u *media.AccessUnit, err error) {
+	if g.counts.dropped.Add(1) == 1 {
+		g.log.Warn("access unit left out of HLS", "kind", u.Track.Kind, "codec", u.Track.Codec, "dts", u.DTS, "error", err)
+	}
+	if len(g.buf) == mpegts.TablesSize && u.DTS == g.current.start {
+		g.discontinuity = g.discontinuity || g.current.discontinuity
+		g.current = nil
+	}
+}
+
+// flush publishes the segment under way, though it is short: there is nothing to follow soon.
+func (g *segmenter) flush() {
+	if g.current != nil {
+		g.finish(g.lastEnd())
+	}
+}
+
+// lastEnd estimates where the last unit ends.
+func (g *segmenter) lastEnd() time.Duration {
+	return max(g.video.last+g.video.step, g.audio.last+g.audio.step)
+}
+
+// finish publishes the segment under way. end is where the next one begins.
+func (g *segmenter) finish(end time.Duration) {
+	d := g.current
+	g.current = nil
+	g.buf = g.mux.Flush(g.buf)
+	g.mux.AppendTables(g.buf[:0])
+
+	duration := end - d.start
+	if limit := g.limit(); duration > limit {
+		// The stream paused for longer than a segment may last: the playlist leaves the hole out.
+		duration = min(limit, g.lastEnd()-d.start)
+		g.discontinuity = true
+	}
+	duration = max(duration, minDuration)
+	first := g.target == 0
+	if first {
+		g.target = (max(duration, g.opt.SegmentDuration) + time.Second - 1).Truncate(time.Second)
+	}
+	s := &segment{
+		seq: g.nextSeq, start: d.start, duration: duration, at: g.clock.at(d.start),
+		discontinuity: d.discontinuity && !first, independent: d.independent,
+		data: bytes.Clone(g.buf),
+	}
+	g.nextSeq++
+	g.counts.segments.Add(1)
+	g.counts.bytes.Add(uint64(len(s.data)))
+	if cap(g.buf) > 2*len(g.buf)+spareCapacity {
+		g.buf = nil
+	}
+	g.publish(s)
+}

@@ -1,0 +1,40 @@
+package hls
+
+import (
+	"cmp"
+	"slices"
+	"sync/atomic"
+)
+
+// counters are written by a stream's packaging and read by anyone.
+type counters struct {
+	segments, bytes, dropped, forced atomic.Uint64
+}
+
+// StreamStats is what HLS knows of one stream.
+type StreamStats struct {
+	// Name is "app/stream".
+	Name string
+	// Ended: the stream is over, its playlist is still served.
+	Ended bool
+	// Segments and Bytes count what was packaged since the stream's start.
+	Segments, Bytes uint64
+	// Dropped counts access units that were left out, ForcedCuts segments that begin without a random access point.
+	Dropped, ForcedCuts uint64
+	// WindowBytes is the size of the segments that can be fetched now.
+	WindowBytes int
+	// Viewers estimates how many clients asked for the playlist within the last three target durations.
+	Viewers int
+}
+
+// Stats returns the streams that have a playlist or will have one, by name.
+func (s *Server) Stats() []StreamStats {
+	s.mu.RLock()
+	stats := make([]StreamStats, 0, len(s.lives))
+	for _, l := range s.lives {
+		stats = append(stats, l.stats(s.opt.Now()))
+	}
+	s.mu.RUnlock()
+	slices.SortFunc(stats, func(a, b StreamStats) int { return cmp.Compare(a.Name, b.Name) })
+	return stats
+}

@@ -1,0 +1,71 @@
+package hls
+
+import (
+	"hash/maphash"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// maxViewers bounds the clients that are told apart in one period: about 3 MiB a stream. More than these are not counted.
+const maxViewers = 100_000
+
+// audience estimates the number of viewers of one stream: distinct clients in this period and the one before. Players fetch the
+// playlist once a target duration, so a period of one and a half sees each of them.
+type audience struct {
+	mu sync.Mutex
+	// turn is when the present period began.
+	turn            time.Time
+	present, before map[uint64]struct{}
+	// fresh counts those of present that are not in before.
+	fresh int
+}
+
+// see counts a client.
+func (a *audience) see(client uint64, now time.Time, period time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.advance(now, period)
+	if _, ok := a.present[client]; ok || len(a.present) >= maxViewers {
+		return
+	}
+	if a.present == nil {
+		a.present = make(map[uint64]struct{})
+	}
+	a.present[client] = struct{}{}
+	if _, ok := a.before[client]; !ok {
+		a.fresh++
+	}
+}
+
+// count returns the number of viewers.
+func (a *audience) count(now time.Time, period time.Duration) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.advance(now, period)
+	return len(a.before) + a.fresh
+}
+
+func (a *audience) advance(now time.Time, period time.Duration) {
+	switch age := now.Sub(a.turn); {
+	case age < period:
+		return
+	case age < 2*period:
+		a.turn = a.turn.Add(period)
+		a.before, a.present = a.present, nil
+	default:
+		a.turn = now
+		a.before, a.present = nil, nil
+	}
+	a.fresh = 0
+}
+
+// clientID tells clients apart by address and user agent. The seed keeps the result from being forged from outside.
+func clientID(seed maphash.Seed, r *http.Request) uint64 {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	return maphash.String(seed, host+"\x00"+r.UserAgent())
+}
