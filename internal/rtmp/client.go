@@ -383,6 +383,10 @@ func (c *Client) next() (Message, error) {
 		case TypeAudio, TypeVideo, TypeDataAMF0, TypeDataAMF3, typeCommandAMF0, typeCommandAMF3:
 			return m, nil
 		}
+		// Some servers say it by this alone.
+		if c.playing && isStreamEOF(m) {
+			return Message{}, io.EOF
+		}
 		reply, err := c.in.controlReply(m)
 		if err == nil && reply != nil {
 			err = c.send(reply)

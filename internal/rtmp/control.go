@@ -47,6 +47,11 @@ func appendUserControl(dst []byte, event uint16, data ...uint32) []byte {
 	return appendControl(dst, typeUserControl, body...)
 }
 
+// isStreamEOF reports whether m says that a stream is over.
+func isStreamEOF(m Message) bool {
+	return m.Type == typeUserControl && len(m.Body) >= 2 && binary.BigEndian.Uint16(m.Body) == eventStreamEOF
+}
+
 func be32(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }
 
 // controlReply returns what a protocol or user control message is to be answered with, nil for nothing. Set Chunk Size and Abort

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -209,8 +210,12 @@ func (p *testPublication) Message(m Message) error {
 			return err
 		}
 	}
-	p.messages <- m
-	return nil
+	select {
+	case p.messages <- m:
+		return nil
+	default:
+		return errors.New("nobody reads the publication")
+	}
 }
 
 func (p *testPublication) Close(cause error) { p.closed <- cause }
