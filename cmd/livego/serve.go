@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"livego/internal/config"
+	"livego/internal/keys"
+	"livego/internal/server"
+)
+
+// serve runs the server until it fails or a signal ends it.
+func (p program) serve(cmd *cobra.Command, _ []string) (err error) {
+	cfg, warnings, err := p.load(cmd)
+	if err != nil {
+		return err
+	}
+	if err := cfg.CheckFiles(); err != nil {
+		return err
+	}
+	log := newLogger(p.stderr, cfg)
+	log.Info("livego starts", "version", serverVersion(), "config", cfg.File)
+	for _, w := range warnings {
+		log.Warn("configuration", "warning", w)
+	}
+	log.Debug("configuration", "options", cfg)
+
+	store, err := openKeys(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	options := cfg.ServerOptions()
+	options.Log, options.Version, options.Keys = log, serverVersion(), store
+	s, err := server.New(options)
+	if err != nil {
+		return err
+	}
+	logLinks(log, cfg, s.Addrs())
+	return s.Run(cmd.Context())
+}
+
+// openKeys opens the store of channel keys that the configuration names. An error says which option to look at.
+func openKeys(cfg config.Config, log *slog.Logger) (keys.Store, error) {
+	o := cfg.KeysOptions()
+	o.Log = log
+	if cfg.RedisAddr != "" {
+		store, err := keys.OpenRedis(o)
+		if err != nil {
+			return nil, fmt.Errorf("redis_addr: %w", err)
+		}
+		return store, nil
+	}
+	store, err := keys.OpenFile(cfg.KeysFile(), o)
+	if err != nil {
+		return nil, fmt.Errorf("data_dir %q: %w", cfg.DataDir, err)
+	}
+	return store, nil
+}
+
+// newLogger writes one line for each record.
+func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
+	o := &slog.HandlerOptions{Level: cfg.Level}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	o.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey && len(groups) == 0 && a.Value.Kind() == slog.KindTime {
+			a.Value = slog.StringValue(a.Value.Time().Format("2006-01-02T15:04:05.000"))
+		}
+		return a
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}

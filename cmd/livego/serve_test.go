@@ -1,0 +1,215 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"livego/internal/config"
+)
+
+// anyPorts has the system choose all ports.
+var anyPorts = []string{"RTMP_ADDR=127.0.0.1:0", "HTTPFLV_ADDR=127.0.0.1:0", "HLS_ADDR=127.0.0.1:0", "API_ADDR=127.0.0.1:0"}
+
+// process is a server in a process of its own.
+type process struct {
+	*exec.Cmd
+	api string // URL of its API
+
+	mu  sync.Mutex
+	log bytes.Buffer
+	end chan struct{} // closed when the log has ended
+}
+
+var apiLink = regexp.MustCompile(`url="(http://[^/]+)/control/get`)
+
+// start runs the server in dir and waits until it listens.
+func start(t *testing.T, dir string, environ []string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.Command(os.Args[0], args...), end: make(chan struct{})}
+	p.Dir = dir
+	p.Env = append(append([]string{"LIVEGO_TEST_MAIN=1"}, anyPorts...), environ...)
+	stderr, err := p.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.Process.Kill()
+		<-p.end
+	})
+	ready := make(chan string, 1)
+	go p.read(stderr, ready)
+	select {
+	case p.api = <-ready:
+	case <-p.end:
+		t.Fatalf("the server ended at once:\n%s", p.logged())
+	case <-time.After(time.Minute):
+		t.Fatalf("the server does not say where its API is:\n%s", p.logged())
+	}
+	return p
+}
+
+func (p *process) read(stderr io.Reader, ready chan<- string) {
+	defer close(p.end)
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		p.mu.Lock()
+		p.log.WriteString(lines.Text() + "\n")
+		p.mu.Unlock()
+		if found := apiLink.FindStringSubmatch(lines.Text()); found != nil {
+			ready <- found[1]
+		}
+	}
+}
+
+func (p *process) logged() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+// stop sends the signals and returns the exit code.
+func (p *process) stop(t *testing.T, signals ...os.Signal) int {
+	t.Helper()
+	for _, s := range signals {
+		if err := p.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-p.end
+	_ = p.Wait()
+	return p.ProcessState.ExitCode()
+}
+
+func TestServeAndEnd(t *testing.T) {
+	dir := t.TempDir()
+	p := start(t, dir, []string{"JWT_SECRET=0123456789abcdef0123456789abcdef", "LEVEL=debug", "SERVER=x"})
+	answer, err := http.Get(p.api + "/healthz")
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("/healthz: %v, %v", answer, err)
+	}
+	answer.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+
+	// The key command finds the running server, although that one holds the keys file.
+	t.Chdir(dir)
+	environ := []string{"API_ADDR=" + strings.TrimPrefix(p.api, "http://"), "JWT_SECRET=0123456789abcdef0123456789abcdef"}
+	first := invoke(t, environ, "", "key", "get", "movie")
+	if first.code != 0 || len(first.stdout) != 49 || !strings.Contains(first.stderr, "through the server") {
+		t.Errorf("key get: %+v", first)
+	}
+	if code := p.stop(t, syscall.SIGTERM); code != exitOK {
+		t.Errorf("exit code %d after SIGTERM:\n%s", code, p.logged())
+	}
+	for _, want := range []string{"publish over RTMP", "/live/CHANNELKEY", "/live/STREAM.m3u8", "environment variable SERVER is ignored", "gop_num=1"} {
+		if !strings.Contains(p.logged(), want) {
+			t.Errorf("the log lacks %q:\n%s", want, p.logged())
+		}
+	}
+	for _, secret := range []string{"0123456789abcdef", strings.TrimSpace(first.stdout)} {
+		if strings.Contains(p.logged(), secret) {
+			t.Errorf("the log holds a secret:\n%s", p.logged())
+		}
+	}
+	// After the end the same command works on the file, and the key is the same.
+	if again := invoke(t, environ, "", "key", "get", "movie"); again.stdout != first.stdout || !strings.Contains(again.stderr, "no server runs") {
+		t.Errorf("key get after the end: %+v", again)
+	}
+}
+
+func TestInterruptEndsToo(t *testing.T) {
+	if code := start(t, t.TempDir(), nil).stop(t, os.Interrupt); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestOccupiedPortIsNamed(t *testing.T) {
+	t.Chdir(t.TempDir())
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	got := invoke(t, append([]string{"HLS_ADDR=" + l.Addr().String()}, anyPorts[:2]...), "", "--api_addr=127.0.0.1:0")
+	if got.code != exitFailed || !strings.Contains(got.stderr, "hls_addr") || !strings.Contains(got.stderr, l.Addr().String()) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestUnwritableDataDirIsNamed(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("data", nil, 0o600); err != nil { // a file where the folder should be
+		t.Fatal(err)
+	}
+	got := invoke(t, anyPorts, "")
+	if got.code != exitFailed || !strings.Contains(got.stderr, `data_dir "data"`) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestTwoServersNeedTwoDataDirs(t *testing.T) {
+	dir := t.TempDir()
+	start(t, dir, nil)
+	t.Chdir(dir)
+	got := invoke(t, anyPorts, "")
+	if got.code != exitFailed || !strings.Contains(got.stderr, "data_dir") || !strings.Contains(got.stderr, filepath.Join("data", "livego.db")) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestLinks(t *testing.T) {
+	var log strings.Builder
+	cfg := config.Default()
+	cfg.EnableRTMPS, cfg.RTMPNoAuth, cfg.HLSAddr = true, true, "192.0.2.1:0"
+	cfg.Apps = []config.App{{Name: "off", HLS: true}, {Name: "on", Live: true}}
+	addrs := map[string]net.Addr{
+		"rtmp": &net.TCPAddr{IP: net.IPv6zero, Port: 1935},
+		"hls":  &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711},
+		// Nobody may play over HTTP-FLV, so there is nothing to open.
+		"http-flv": &net.TCPAddr{IP: net.IPv6zero, Port: 7001},
+	}
+	logLinks(slog.New(slog.NewTextHandler(&log, nil)), cfg, addrs)
+	for _, want := range []string{"rtmps://127.0.0.1:1935/on/STREAM", "http://192.0.2.1:4711/off/STREAM.m3u8", "http://192.0.2.1:4711/off/STREAM/"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %s:\n%s", want, log.String())
+		}
+	}
+	for _, not := range []string{"CHANNELKEY", ".flv", "control"} {
+		if strings.Contains(log.String(), not) {
+			t.Errorf("the log has %s:\n%s", not, log.String())
+		}
+	}
+}
+
+func TestLoggers(t *testing.T) {
+	for format, want := range map[string]string{
+		"text": `^time=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3} level=INFO msg="two words" time=mine\n$`,
+		"json": `^\{"time":".*","level":"INFO","msg":"two words","time":"mine"\}\n$`,
+	} {
+		var out strings.Builder
+		cfg := config.Default()
+		cfg.LogFormat = format
+		log := newLogger(&out, cfg)
+		log.Debug("hidden")
+		log.Log(context.Background(), slog.LevelInfo, "two words", "time", "mine")
+		if !regexp.MustCompile(want).MatchString(out.String()) {
+			t.Errorf("%s: %q, want %s", format, out.String(), want)
+		}
+	}
+}
