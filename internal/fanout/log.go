@@ -84,12 +84,17 @@ type join struct {
 	prefix []byte
 }
 
-// framedPrefix returns the headers in force, framed and stamped with the join's time. It is built for the first player.
+// framedPrefix returns the headers in force, framed and stamped with the join's time, metadata with 0: FFmpeg takes metadata with
+// any other time for a subtitle track. It is built for the first player.
 func (j *join) framedPrefix(f Format) []byte {
 	j.once.Do(func() {
 		for _, u := range j.headers.Units() {
+			timestamp := j.timestamp
+			if u.Header == media.Metadata {
+				timestamp = 0
+			}
 			if len(u.Body) > 0 {
-				j.prefix = f.AppendMessage(j.prefix, u.MessageType, j.timestamp, u.Body)
+				j.prefix = f.AppendMessage(j.prefix, u.MessageType, timestamp, u.Body)
 			}
 		}
 	})

@@ -248,17 +248,17 @@ func (p *publication) noteTrack(t *media.Track) {
 	before := p.tracks[id]
 	p.tracks[id] = t
 	if before != nil && before.Codec == t.Codec && before.Parsed == t.Parsed {
-		p.log.Debug("track changed", "kind", t.Kind.String(), "codec", t.Name)
+		p.log.Debug("track changed", "kind", t.Kind.String(), "codec", codecName(t))
 		return
 	}
 	switch {
 	case t.Kind == media.Video:
-		p.log.Info("track", "kind", "video", "codec", t.Name, "width", t.Width, "height", t.Height)
+		p.log.Info("track", "kind", "video", "codec", codecName(t), "width", t.Width, "height", t.Height)
 	default:
-		p.log.Info("track", "kind", "audio", "codec", t.Name, "rate", t.SampleRate, "channels", t.Channels)
+		p.log.Info("track", "kind", "audio", "codec", codecName(t), "rate", t.SampleRate, "channels", t.Channels)
 	}
 	if !t.Parsed {
-		p.log.Warn("track is passed on to RTMP and FLV only", "kind", t.Kind.String(), "codec", t.Name)
+		p.log.Warn("track is passed on to RTMP and FLV only", "kind", t.Kind.String(), "codec", codecName(t))
 	}
 }
 

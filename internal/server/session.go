@@ -128,18 +128,22 @@ func (r *registry) list() []api.Session {
 // codecs names the first video and audio codec of a stream.
 func codecs(stream *live.Stream) (video, audio string) {
 	for _, t := range stream.Tracks() {
-		name := string(t.Codec)
-		if t.Codec == media.Unknown {
-			name = t.Name
-		}
 		switch {
 		case t.Kind == media.Video && video == "":
-			video = name
+			video = codecName(t)
 		case t.Kind == media.Audio && audio == "":
-			audio = name
+			audio = codecName(t)
 		}
 	}
 	return video, audio
+}
+
+// codecName is the codec's name, or how the wire calls it if nobody here knows it.
+func codecName(t *media.Track) string {
+	if t.Codec == media.Unknown {
+		return t.Name
+	}
+	return string(t.Codec)
 }
 
 // closeAll closes the publishers, and those that come later.
