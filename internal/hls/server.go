@@ -23,6 +23,7 @@ type Server struct {
 	opt  Options
 	page page
 	seed maphash.Seed
+	gzip compressor
 
 	// lastSeq is the highest sequence number that any stream used: a bound for each of them that needs no memory of their names.
 	lastSeq atomic.Int64
@@ -80,15 +81,16 @@ func (l *life) stats(now time.Time) StreamStats {
 	return st
 }
 
-// Run packages one life of the stream name ("app/stream") until r ends. At io.EOF the playlist gets its ENDLIST and Run returns nil.
-// With any other error, and when ctx ends, it gets none: viewers may survive a restart of the server. In both cases it disappears
-// after three target durations, unless the option KeepAfterEnd holds. A new Run for the same name replaces the old life.
+// Run packages one life of the stream name ("app/stream") until r ends. At io.EOF the playlist gets its ENDLIST, stays for three target
+// durations or as KeepAfterEnd says, and Run returns nil. With any other error, and when ctx ends, it gets no ENDLIST, for viewers may
+// survive a restart of the server, and goes after three target durations. A new Run for the same name replaces the old life.
 func (s *Server) Run(ctx context.Context, name string, r media.Reader) error {
 	log := s.opt.Log.With("stream", name)
 	l, first := s.begin(name)
 	w := &window{
 		dir:      path.Base(name),
 		listSize: s.opt.ListSize, maxBytes: s.opt.MaxStreamBytes,
+		gzip:             &s.gzip,
 		discontinuitySeq: first,
 	}
 	g := newSegmenter(&s.opt, log, &l.counts, first)

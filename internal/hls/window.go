@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/bluenviron/gohlslib/v2/pkg/playlist"
@@ -26,6 +27,7 @@ type window struct {
 	// dir is the folder of the segments, relative to the playlist.
 	dir                string
 	listSize, maxBytes int
+	gzip               *compressor
 
 	// segments are those that can be fetched, oldest first. From index listed on they are in the playlist.
 	segments []*segment
@@ -112,7 +114,7 @@ func (w *window) snapshot(ended bool) (*snapshot, error) {
 	if ended {
 		s.tag += "-end"
 	}
-	s.compressed, err = compress(text)
+	s.compressed, err = w.gzip.compress(text)
 	return s, err
 }
 
@@ -155,9 +157,18 @@ func segmentURI(dir string, seq int64) string {
 	return u.String()
 }
 
-func compress(b []byte) ([]byte, error) {
+// compressor makes gzip copies. Its writers are large and shared by all streams. The zero value is ready.
+type compressor struct{ idle sync.Pool }
+
+func (c *compressor) compress(b []byte) ([]byte, error) {
 	var buf bytes.Buffer
-	z := gzip.NewWriter(&buf)
+	z, ok := c.idle.Get().(*gzip.Writer)
+	if ok {
+		z.Reset(&buf)
+	} else {
+		z = gzip.NewWriter(&buf)
+	}
+	defer c.idle.Put(z)
 	if _, err := z.Write(b); err != nil {
 		return nil, fmt.Errorf("compressing playlist: %w", err)
 	}

@@ -23,7 +23,7 @@ func seg(seq int64, d time.Duration) *segment {
 }
 
 func newTestWindow() *window {
-	return &window{dir: "movie", listSize: 3, maxBytes: 1 << 20, target: 4 * time.Second, discontinuitySeq: 1000}
+	return &window{dir: "movie", listSize: 3, maxBytes: 1 << 20, target: 4 * time.Second, discontinuitySeq: 1000, gzip: &compressor{}}
 }
 
 func TestWindow(t *testing.T) {

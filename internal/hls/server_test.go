@@ -1,0 +1,446 @@
+package hls
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bluenviron/gohlslib/v2"
+	gohlscodecs "github.com/bluenviron/gohlslib/v2/pkg/codecs"
+	"github.com/bluenviron/gohlslib/v2/pkg/playlist"
+
+	"livego/internal/media"
+)
+
+// station is a stream on a server in a test.
+type station struct {
+	t      *testing.T
+	s      *Server
+	r      *fakeReader
+	enc    *encoder
+	done   chan error
+	cancel context.CancelFunc
+}
+
+// goOnAir starts a life of live/movie.
+func goOnAir(t *testing.T, s *Server) *station {
+	ctx, cancel := context.WithCancel(t.Context())
+	st := &station{t: t, s: s, r: newFakeReader(), done: make(chan error, 1), cancel: cancel,
+		enc: &encoder{video: h264Track(), audio: aacTrack(), gop: 1000}}
+	go func() { st.done <- s.Run(ctx, "live/movie", st.r) }()
+	synctest.Wait()
+	return st
+}
+
+// play feeds so many milliseconds.
+func (st *station) play(n int) {
+	st.r.feed <- st.enc.play(n)
+	synctest.Wait()
+}
+
+// start feeds headers and so many milliseconds.
+func (st *station) start(n int) {
+	st.r.feed <- st.enc.headers()
+	st.play(n)
+}
+
+// end feeds an error of the reader and returns what Run returns.
+func (st *station) end(err error) error {
+	st.r.feed <- err
+	return <-st.done
+}
+
+func (st *station) playlist() *playlist.Media {
+	return parse(st.t, ask(st.s, "GET", "/live/movie.m3u8"))
+}
+
+func parse(t *testing.T, r *http.Response) *playlist.Media {
+	t.Helper()
+	text := body(t, r)
+	if r.StatusCode != 200 {
+		t.Fatalf("status %d: %s", r.StatusCode, text)
+	}
+	var p playlist.Media
+	if err := p.Unmarshal([]byte(text)); err != nil {
+		t.Fatalf("%v:\n%s", err, text)
+	}
+	return &p
+}
+
+func status(s *Server) int { return ask(s, "GET", "/live/movie.m3u8").StatusCode }
+
+// TestLife: playlist from the first segment to the end, and gone three target durations after it.
+func TestLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		started := time.Now().Unix()
+		st := goOnAir(t, s)
+		st.start(3500)
+		p := st.playlist()
+		if p.MediaSequence != int(started) || *p.DiscontinuitySequence != int(started) || len(p.Segments) != 1 || p.Endlist || p.TargetDuration != 3 {
+			t.Errorf("%+v", p)
+		}
+		st.play(60000)
+		if p = st.playlist(); p.MediaSequence != int(started)+18 || len(p.Segments) != 3 || *p.DiscontinuitySequence != int(started) {
+			t.Errorf("%+v", p)
+		}
+		for _, line := range p.Segments {
+			if r := ask(s, "GET", "/live/"+line.URI); r.StatusCode != 200 {
+				t.Errorf("%s: status %d", line.URI, r.StatusCode)
+			}
+		}
+		if err := st.end(io.EOF); err != nil {
+			t.Error(err)
+		}
+		if p = st.playlist(); !p.Endlist || p.Segments[len(p.Segments)-1].Duration != 520*time.Millisecond {
+			t.Errorf("%+v", p)
+		}
+		if st := s.Stats(); len(st) != 1 || !st[0].Ended || st[0].Segments != 22 || st[0].Viewers != 1 || st[0].WindowBytes == 0 {
+			t.Errorf("%+v", st)
+		}
+		last := "/live/" + p.Segments[0].URI
+		time.Sleep(9*time.Second - 1)
+		synctest.Wait()
+		if a, b := status(s), ask(s, "GET", last).StatusCode; a != 200 || b != 200 {
+			t.Errorf("within three target durations: %d, %d", a, b)
+		}
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if a, b := status(s), ask(s, "GET", last).StatusCode; a != 404 || b != 404 {
+			t.Errorf("after three target durations: %d, %d", a, b)
+		}
+		if st := s.Stats(); len(st) != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// TestRepublish: the next life of a name starts clean, with higher numbers, at once (spec defects 19, 20 and 22).
+func TestRepublish(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := NewServer(Options{KeepAfterEnd: keep})
+			st := goOnAir(t, s)
+			st.enc.gop = 20
+			st.start(0)
+			// A second of stream as 25 segments: numbers run ahead of the clock.
+			for range 25 {
+				st.enc.jump, st.enc.gop = true, 40
+				st.play(40)
+			}
+			st.end(io.EOF)
+			old := st.playlist()
+			last := old.MediaSequence + len(old.Segments) - 1
+			if last < int(time.Now().Unix())+10 {
+				t.Errorf("last number %d", last)
+			}
+
+			st = goOnAir(t, s)
+			if r := ask(s, "GET", "/live/"+old.Segments[0].URI); r.StatusCode != 404 {
+				t.Errorf("segment of the old life: %d", r.StatusCode)
+			}
+			st.start(3000)
+			st.play(100)
+			p := st.playlist()
+			if p.MediaSequence != last+1 || *p.DiscontinuitySequence != last+1 || p.Endlist || len(p.Segments) != 1 {
+				t.Errorf("%+v after %d", p, last)
+			}
+			time.Sleep(time.Minute) // the old life's time runs out
+			synctest.Wait()
+			if got := status(s); got != 200 {
+				t.Errorf("status %d", got)
+			}
+			st.end(io.EOF)
+			time.Sleep(time.Minute)
+			if got := status(s); (got == 200) != keep {
+				t.Errorf("status %d after the end", got)
+			}
+		})
+	}
+}
+
+// TestSuspended: the publisher is lost and comes back; the playlist goes on with a discontinuity.
+func TestSuspended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		st := goOnAir(t, s)
+		st.start(4000)
+		st.r.feed <- media.ErrSuspended
+		synctest.Wait()
+		p := st.playlist()
+		if len(p.Segments) != 2 || p.Endlist {
+			t.Errorf("%+v", p)
+		}
+		time.Sleep(8 * time.Second)
+		st.enc.epoch++
+		st.start(3500)
+		q := st.playlist()
+		if len(q.Segments) != 3 || q.MediaSequence != p.MediaSequence || !q.Segments[2].Discontinuity || *q.DiscontinuitySequence != *p.DiscontinuitySequence {
+			t.Errorf("%+v", q)
+		}
+		st.end(io.EOF)
+	})
+}
+
+// TestFirstSegmentWait: a request before the first segment waits for it, but not for ever (decision 27).
+func TestFirstSegmentWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		st := goOnAir(t, s)
+		begun := time.Now()
+		r := ask(s, "GET", "/live/movie.m3u8")
+		if r.StatusCode != 404 || r.Header.Get("Retry-After") != "3" || time.Since(begun) != 10*time.Second {
+			t.Errorf("status %d after %v: %v", r.StatusCode, time.Since(begun), r.Header)
+		}
+		answer := make(chan int)
+		for range 3 {
+			go func() { answer <- status(s) }()
+		}
+		time.Sleep(5 * time.Second)
+		st.start(3500)
+		for range 3 {
+			if got := <-answer; got != 200 {
+				t.Errorf("status %d", got)
+			}
+		}
+		st.end(io.EOF)
+	})
+}
+
+// TestWaitEnds: a waiting request ends with its client, and with the stream.
+func TestWaitEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		st := goOnAir(t, s)
+		ctx, cancel := context.WithCancel(t.Context())
+		gone := make(chan int)
+		go func() {
+			w := httptest.NewRecorder()
+			s.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/live/movie.m3u8", nil))
+			gone <- w.Body.Len()
+		}()
+		synctest.Wait()
+		cancel()
+		if n := <-gone; n != 0 {
+			t.Errorf("%d bytes for a client that left", n)
+		}
+		answer := make(chan *http.Response)
+		go func() { answer <- ask(s, "GET", "/live/movie.m3u8") }()
+		synctest.Wait()
+		st.end(io.EOF)
+		if r := <-answer; r.StatusCode != 404 || body(t, r) != "no publisher\n" {
+			t.Errorf("status %d", r.StatusCode)
+		}
+		if n := len(s.Stats()); n != 0 {
+			t.Errorf("%d streams", n)
+		}
+	})
+}
+
+// TestRefusal: codecs that MPEG-TS cannot carry get a text that says so, at once.
+func TestRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		st := goOnAir(t, s)
+		st.enc.video, st.enc.audio = av1Track(), opusTrack()
+		answer := make(chan *http.Response)
+		go func() { answer <- ask(s, "GET", "/live/movie.m3u8") }()
+		synctest.Wait()
+		st.start(1000)
+		if r := <-answer; r.StatusCode != 404 || !strings.Contains(body(t, r), "AV1 and Opus") {
+			t.Errorf("status %d", r.StatusCode)
+		}
+		// The next session is H.264: the text is forgotten.
+		st.r.feed <- media.ErrSuspended
+		st.enc.epoch++
+		st.enc.video, st.enc.audio = h264Track(), aacTrack()
+		st.start(4000)
+		if got := status(s); got != 200 {
+			t.Errorf("status %d", got)
+		}
+		st.end(io.EOF)
+	})
+}
+
+// TestShutdown: the end of ctx sets no ENDLIST (decision 30).
+func TestShutdown(t *testing.T) {
+	broken := errors.New("broken")
+	for name, stop := range map[string]func(st *station) error{
+		"cancel":       func(st *station) error { st.cancel(); return <-st.done },
+		"reader error": func(st *station) error { return st.end(broken) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := NewServer(Options{KeepAfterEnd: true})
+				st := goOnAir(t, s)
+				st.start(3500)
+				before := body(t, ask(s, "GET", "/live/movie.m3u8"))
+				if err := stop(st); !errors.Is(err, context.Canceled) && !errors.Is(err, broken) {
+					t.Errorf("Run: %v", err)
+				}
+				if after := body(t, ask(s, "GET", "/live/movie.m3u8")); after != before {
+					t.Errorf("the playlist changed:\n%s", after)
+				}
+				time.Sleep(9 * time.Second)
+				synctest.Wait()
+				if got := status(s); got != 404 {
+					t.Errorf("status %d of a stream that nobody feeds", got)
+				}
+			})
+		})
+	}
+}
+
+// TestKeepBounds: kept streams are bounded by number and bytes, the oldest go.
+func TestKeepBounds(t *testing.T) {
+	for name, opt := range map[string]Options{"number": {KeepAfterEnd: true, MaxKept: 2}, "bytes": {KeepAfterEnd: true, MaxKeptBytes: 60000}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := NewServer(opt)
+				for _, name := range []string{"live/a", "live/b", "live/c", "live/d", "live/c"} {
+					r := newFakeReader()
+					done := make(chan error)
+					go func() { done <- s.Run(t.Context(), name, r) }()
+					e := encoder{video: h264Track(), audio: aacTrack(), gop: 1000}
+					r.feed <- append(e.headers(), e.play(3500)...)
+					r.feed <- io.EOF
+					<-done
+				}
+				var names []string
+				total := 0
+				for _, st := range s.Stats() {
+					names = append(names, st.Name)
+					total += st.WindowBytes
+				}
+				if strings.Join(names, " ") != "live/c live/d" || len(s.kept) != 2 {
+					t.Errorf("kept: %v, %d bytes", names, total)
+				}
+			})
+		})
+	}
+}
+
+// TestRequestsWhilePackaging runs requests of all kinds beside a busy stream, for the race detector.
+func TestRequestsWhilePackaging(t *testing.T) {
+	s := NewServer(Options{SegmentDuration: 40 * time.Millisecond})
+	r := newFakeReader()
+	done := make(chan error)
+	go func() { done <- s.Run(t.Context(), "live/movie", r) }()
+	e := encoder{video: h264Track(), audio: aacTrack(), gop: 40}
+	r.feed <- append(e.headers(), e.play(1000)...)
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				p := parse(t, ask(s, "GET", "/live/movie.m3u8"))
+				for _, line := range p.Segments {
+					// A segment of a playlist just read is there.
+					if got := ask(s, "GET", "/live/"+line.URI); got.StatusCode != 200 {
+						t.Errorf("%s: status %d", line.URI, got.StatusCode)
+					}
+					break
+				}
+				s.Stats()
+			}
+		})
+	}
+	for range 50 {
+		r.feed <- e.play(40)
+	}
+	close(stop)
+	clients.Wait()
+	r.feed <- io.EOF
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// transport answers a client's requests without a network.
+type transport struct{ s *Server }
+
+func (tr transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	tr.s.ServeHTTP(w, r)
+	res := w.Result()
+	res.Request = r
+	return res, nil
+}
+
+// TestClient plays a stream with a real HLS client and compares access units out with those in.
+func TestClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		st := goOnAir(t, s)
+		st.r.feed <- st.enc.headers()
+		want := st.enc.play(30000)
+		var got demuxed
+		c := &gohlslib.Client{
+			URI: "http://tv.example/live/movie.m3u8", StartDistance: 3,
+			HTTPClient:               &http.Client{Transport: transport{s}},
+			OnDownloadSegment:        func(string) {},
+			OnDownloadStreamPlaylist: func(string) {}, OnDownloadPrimaryPlaylist: func(string) {},
+			OnDecodeError: func(err error) { t.Error(err) },
+		}
+		var mu sync.Mutex
+		c.OnTracks = func(tracks []*gohlslib.Track) error {
+			for _, track := range tracks {
+				switch track.Codec.(type) {
+				case *gohlscodecs.H264:
+					c.OnDataH26x(track, func(_, _ int64, au [][]byte) {
+						mu.Lock()
+						defer mu.Unlock()
+						got.video = append(got.video, string(au[len(au)-1]))
+					})
+				case *gohlscodecs.MPEG4Audio:
+					c.OnDataMPEG4Audio(track, func(_ int64, aus [][]byte) {
+						mu.Lock()
+						defer mu.Unlock()
+						for _, au := range aus {
+							got.audio = append(got.audio, string(au))
+						}
+					})
+				}
+			}
+			return nil
+		}
+		st.r.feed <- want[:len(want)/2]
+		synctest.Wait()
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// What arrives in real time from now on.
+		for rest := want[len(want)/2:]; len(rest) > 0; {
+			n := min(64, len(rest))
+			st.r.feed <- rest[:n]
+			time.Sleep(rest[n-1].DTS - rest[0].DTS)
+			rest = rest[n:]
+		}
+		st.end(io.EOF)
+		if err := c.Wait2(); !errors.Is(err, gohlslib.ErrClientEOS) {
+			t.Errorf("client: %v", err)
+		}
+		all := contents(want)
+		mu.Lock()
+		defer mu.Unlock()
+		// The client begins with the oldest listed segment.
+		if n := len(all.video) - len(got.video); n < 0 || len(got.video) < 500 || strings.Join(all.video[n:], "|") != strings.Join(got.video, "|") {
+			t.Errorf("%d pictures of %d differ", len(got.video), len(all.video))
+		}
+		if n := len(all.audio) - len(got.audio); n < 0 || len(got.audio) < 700 || strings.Join(all.audio[n:], "|") != strings.Join(got.audio, "|") {
+			t.Errorf("%d audio frames of %d differ", len(got.audio), len(all.audio))
+		}
+	})
+}
