@@ -98,6 +98,13 @@ func (p *Publisher) admit(unit *media.AccessUnit) {
 		// Headers outlive the ring: they must not keep the slab alive that their message was read into.
 		u.Body = bytes.Clone(u.Body)
 	}
+	if u.Header == media.Command {
+		// It may come on a track of which nothing is known.
+		if p.started {
+			p.emit(u)
+		}
+		return
+	}
 	t := p.state(&u)
 	if p.started && t.timed && u.Header == media.Sample && t.track.Kind != media.Data {
 		p.checkJump(t, &u)

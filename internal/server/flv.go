@@ -112,17 +112,14 @@ func (s *Server) playFLV(w http.ResponseWriter, r *http.Request, stream *live.St
 			_ = nc.Close()
 			return
 		}
-		v.run(func() error {
-			_, err := io.Copy(io.Discard, plainReader{nc})
-			return err
-		})
+		v.run(v.readNothing)
 	})
 }
 
 // playWebSocket upgrades the connection and plays.
 func (s *Server) playWebSocket(w http.ResponseWriter, r *http.Request, stream *live.Stream) {
 	w.Header().Del("Access-Control-Allow-Origin")
-	nc, _, _, err := ws.UpgradeHTTP(r, w)
+	nc, _, _, err := ws.HTTPUpgrader{Timeout: s.opt.WriteTimeout}.Upgrade(r, w)
 	if err != nil {
 		s.log.Debug("websocket upgrade refused", "remote", r.RemoteAddr, "err", err)
 		return
@@ -131,9 +128,6 @@ func (s *Server) playWebSocket(w http.ResponseWriter, r *http.Request, stream *l
 	v.trailer = closeFrame(ws.StatusNormalClosure, "stream ended")
 	s.conns.Go(func() { v.run(v.readWebSocket) })
 }
-
-// plainReader hides the connection's other methods, so that io.Copy uses its small buffer on the stack of the heap-free path.
-type plainReader struct{ io.Reader }
 
 // viewer is a player over HTTP whose connection was taken over.
 type viewer struct {
@@ -216,6 +210,24 @@ func (v *viewer) header() (kinds []media.Kind, header []byte) {
 		kinds = append(kinds, media.Audio)
 	}
 	return kinds, v.format.AppendFileHeader(nil, video, audio)
+}
+
+// maxViewerBytes bounds what an HTTP-FLV viewer may send after its request, in bytes. There is nothing that it could want to say.
+const maxViewerBytes = 64 << 10
+
+var errChatter = errors.New("viewer sends data")
+
+// readNothing waits until the peer is gone.
+func (v *viewer) readNothing() error {
+	var buf [256]byte
+	for total := 0; total < maxViewerBytes; {
+		n, err := v.nc.Read(buf[:])
+		if err != nil {
+			return err
+		}
+		total += n
+	}
+	return errChatter
 }
 
 // maxWebSocketFrame bounds what a viewer may send in one frame, in bytes; what is in it is ignored.

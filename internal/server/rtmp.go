@@ -25,7 +25,7 @@ const keyTimeout = 5 * time.Second
 func (s *Server) serveRTMP(l *listener) error {
 	opt := rtmp.ServerOptions{
 		ReadTimeout: s.opt.ReadTimeout, WriteTimeout: s.opt.WriteTimeout, MaxMessageSize: s.opt.MaxMessageSize,
-		Version: s.opt.Version, HTTPHint: s.httpHint(),
+		Version: s.opt.Version, HTTPHint: s.httpHint(), Reconnect: true,
 	}
 	protocol := "rtmp"
 	if l.secure {
@@ -169,6 +169,7 @@ func (p *publication) begin() {
 	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load()} }
 	p.session.stream, _ = c.server.hub.Lookup(p.name)
 	p.session.close = p.closeWith
+	p.session.reconnect = reconnect(p.request.ConnectRequest)
 	p.log = c.log.With("stream", p.name.String(), "id", p.session.ID)
 	p.tracks = make(map[trackID]*media.Track)
 	p.log.Info("publisher on air", "client", p.request.FlashVer)
@@ -184,6 +185,11 @@ func (p *publication) begin() {
 		case <-p.stop:
 		}
 	})
+}
+
+// reconnect asks a client that can do so to connect again.
+func reconnect(r *rtmp.ConnectRequest) func() {
+	return func() { _, _ = r.RequestReconnect("", "The server restarts.") }
 }
 
 // displayURL is the client's URL with the stream's name.
@@ -228,7 +234,9 @@ func (p *publication) Message(m rtmp.Message) error {
 				p.pub.Expect(video, audio)
 			}
 		}
-		p.noteTrack(units[i].Track)
+		if units[i].Header != media.Command {
+			p.noteTrack(units[i].Track)
+		}
 	}
 	err = p.pub.Write(units)
 	clear(units)
@@ -315,6 +323,7 @@ func (c *rtmpConn) Play(ctx context.Context, r *rtmp.PlayRequest, ps *rtmp.PlayS
 	})
 	ss := newSession(c.protocol, c.nc.RemoteAddr().String(), name.String(), displayURL(r.ConnectRequest, r.Name, r.Query), false)
 	ss.StreamID = r.StreamID
+	ss.reconnect = reconnect(r.ConnectRequest)
 	c.active.Store(true)
 	end := s.beginPlayer(ss, stream, player, c.log)
 	replies, _ := ps.Start(player)
@@ -346,7 +355,7 @@ func (s *Server) beginPlayer(ss *session, stream *live.Stream, p *fanout.Player,
 		return figures{video: st.Video, audio: st.Audio, jumps: st.Jumps}
 	}
 	ss.close = p.Close
-	log.Info("player joined")
+	log.Debug("player joined")
 	s.sessions.add(ss)
 	return func(err error) {
 		s.sessions.remove(ss)

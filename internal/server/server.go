@@ -194,6 +194,7 @@ func (s *Server) drain() {
 	s.closeListeners()
 	s.hlsCancel()
 	s.packagers.Wait()
+	s.sessions.announce(s.opt.DrainTimeout / 10)
 	s.sessions.closeAll()
 	s.hub.Close()
 	s.sessions.awaitPlayers(deadline)

@@ -27,7 +27,9 @@ type session struct {
 	figures func() figures
 	stream  *live.Stream
 	close   func(cause error)
-	done    chan struct{}
+	// reconnect, if set, asks the client to connect again (Enhanced RTMP v2), to a server that will be up then.
+	reconnect func()
+	done      chan struct{}
 
 	// samples are the totals at the last seconds, newest last; guarded by registry.mu.
 	samples []figures
@@ -144,6 +146,27 @@ func codecName(t *media.Track) string {
 		return t.Name
 	}
 	return string(t.Codec)
+}
+
+// announce asks all clients that can do so to connect again, and waits for at most d.
+func (r *registry) announce(d time.Duration) {
+	var asked sync.WaitGroup
+	r.mu.Lock()
+	for s := range r.sessions {
+		if s.reconnect != nil {
+			asked.Go(s.reconnect)
+		}
+	}
+	r.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		asked.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(d):
+	}
 }
 
 // closeAll closes the publishers, and those that come later.
