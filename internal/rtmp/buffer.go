@@ -5,7 +5,7 @@ import "io"
 // This file is the memory of the chunk reader: one buffer between the socket and the parser, and slabs from which bodies are cut.
 // A payload is copied once, from the buffer to its slab; the rest of a long one is read from the socket straight to its place.
 
-// fill waits until at least n bytes are buffered. n is at most the longest chunk header.
+// fill waits until at least n bytes are buffered. n is at most 11, the longest part of a chunk header.
 func (r *chunkReader) fill(n int) error {
 	if r.end-r.start >= n {
 		return nil

@@ -18,8 +18,6 @@ const (
 	// pendingMessages bounds the memory of messages that have begun and not ended, in longest messages. Interleaving exists so
 	// that audio overtakes a long picture: two may be long at once, never all 64.
 	pendingMessages = 2
-	// maxChunkHeader is the longest chunk header: basic header 3, message header 11, extended timestamp 4 (§5.3.1).
-	maxChunkHeader = 3 + 11 + 4
 )
 
 // Sizes of a chunk reader's memory: small for peers that send commands and acknowledgements only, of which there may be

@@ -29,7 +29,7 @@ const (
 
 // ClientOptions configures Dial. Zero values are the defaults named.
 type ClientOptions struct {
-	// ReadTimeout (10 s) bounds each wait for an answer, and for the next message of a playback.
+	// ReadTimeout (10 s) bounds each wait for an answer, and the silence of the server during a playback.
 	ReadTimeout time.Duration
 	// WriteTimeout (10 s) bounds each write.
 	WriteTimeout time.Duration
@@ -77,6 +77,7 @@ type Client struct {
 	name        string // under which the client publishes
 	playing     bool
 	ahead       []Message // came before the answer to play
+	started     bool      // play was answered
 
 	// outMu keeps the writer and the reader's acknowledgements apart.
 	outMu  sync.Mutex
@@ -132,7 +133,7 @@ func (c *Client) connect() error {
 	if err := clientHandshake(deadlineWriter{c.nc, c.opt.WriteTimeout}, c.opt.Digest, c.extendRead); err != nil {
 		return c.readError(err)
 	}
-	c.in = newChunkReader(c.nc, func(sequence uint32) error { return c.send(appendAcknowledgement(nil, sequence)) })
+	c.in = newChunkReader(clientReader{c}, func(sequence uint32) error { return c.send(appendAcknowledgement(nil, sequence)) })
 	c.in.announced = peerWindow
 	c.in.allowStreams()
 	object := amf.Object{
@@ -199,7 +200,11 @@ func (c *Client) Play(ctx context.Context, name string) error {
 		}
 		c.playing = true
 		c.in.allowMedia(c.opt.MaxMessageSize)
-		return c.awaitStatus("NetStream.Play.Start")
+		if err := c.awaitStatus("NetStream.Play.Start"); err != nil {
+			return err
+		}
+		c.started = true
+		return nil
 	})
 }
 
@@ -211,10 +216,10 @@ func (c *Client) Read() (Message, error) {
 		c.ahead = c.ahead[1:]
 		return m, nil
 	}
+	if c.started {
+		c.extendRead()
+	}
 	for {
-		if c.playing {
-			c.extendRead()
-		}
 		m, err := c.next()
 		if err != nil {
 			return Message{}, err
@@ -426,6 +431,17 @@ func statusOf(cmd command) *StatusError {
 func (c *Client) extendRead() {
 	// An error shows at the next read.
 	_ = c.nc.SetReadDeadline(time.Now().Add(c.opt.ReadTimeout))
+}
+
+// clientReader reads from the server. A playback goes on as long as anything arrives.
+type clientReader struct{ *Client }
+
+func (r clientReader) Read(p []byte) (int, error) {
+	n, err := r.nc.Read(p)
+	if n > 0 && r.started {
+		r.extendRead()
+	}
+	return n, err
 }
 
 func (c *Client) readError(err error) error {

@@ -366,3 +366,57 @@ func testCertificate(t *testing.T) (*tls.Config, *x509.CertPool) {
 	roots.AddCert(parsed)
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, roots
 }
+
+func TestClientPlayTimesOut(t *testing.T) {
+	h := &testHandler{play: func(ctx context.Context, _ *PlayRequest, s *PlayStream) error {
+		replies, nc := s.Start(newTestControl())
+		if _, err := nc.Write(replies); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}}
+	c, err := Dial(t.Context(), listen(t, h, ServerOptions{}, nil)+"/live/x", ClientOptions{ReadTimeout: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Play(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := c.Read(); err != nil {
+			if !errors.Is(err, ErrTimeout) {
+				t.Errorf("error %v, want %v", err, ErrTimeout)
+			}
+			return
+		}
+	}
+}
+
+// Some servers say that a stream is over by StreamEOF alone.
+func TestClientStreamEOF(t *testing.T) {
+	h := &testHandler{play: func(ctx context.Context, _ *PlayRequest, s *PlayStream) error {
+		replies, nc := s.Start(newTestControl())
+		if _, err := nc.Write(appendUserControl(replies, eventStreamEOF, 1)); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}}
+	c, err := Dial(t.Context(), listen(t, h, ServerOptions{}, nil)+"/live/x", ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Play(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		if _, err := c.Read(); err == io.EOF {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -167,6 +167,7 @@ func hashes(t *testing.T, input string) string {
 
 // FFmpeg publishes and plays, at times of 24 and of 32 bits and across the border.
 func TestFFmpeg(t *testing.T) {
+	t.Parallel()
 	for _, start := range []int{0, 16775, 20000} {
 		t.Run(fmt.Sprint("from ", start, " s"), func(t *testing.T) {
 			file := clip(t, start)
@@ -199,6 +200,7 @@ func TestFFmpeg(t *testing.T) {
 }
 
 func TestFFmpegRefused(t *testing.T) {
+	t.Parallel()
 	file := clip(t, 0)
 	h := &recorder{status: &StatusError{Code: CodePublishDenied, Description: "Unknown channel key."}}
 	url := listen(t, h, ServerOptions{}, nil)
@@ -213,10 +215,12 @@ func TestFFmpegRefused(t *testing.T) {
 }
 
 func TestGStreamer(t *testing.T) {
+	t.Parallel()
 	tool(t, "gst-launch-1.0")
 	file := clip(t, 0)
 	for _, sink := range []string{"rtmpsink", "rtmp2sink"} {
 		t.Run(sink, func(t *testing.T) {
+			t.Parallel()
 			if _, err := run(t, "gst-inspect-1.0", sink); err != nil {
 				t.Skipf("%s is not installed", sink)
 			}
@@ -246,6 +250,7 @@ func TestGStreamer(t *testing.T) {
 
 // nginx-rtmp takes what our client publishes, and our client plays what nginx-rtmp sends.
 func TestNginx(t *testing.T) {
+	t.Parallel()
 	url := nginx(t, "application live { live on; }") + "/live"
 	for _, digest := range []bool{false, true} {
 		name := fmt.Sprint("digest ", digest)
@@ -307,6 +312,7 @@ func TestNginx(t *testing.T) {
 
 // nginx-rtmp as our client: it pushes what it gets to us, and pulls what it is asked for from us.
 func TestNginxRelays(t *testing.T) {
+	t.Parallel()
 	h := relay()
 	ours := listen(t, h, ServerOptions{}, nil) + "/live"
 	url := nginx(t, fmt.Sprintf("application push { live on; push %s; } application pull { live on; pull %s; }", ours, ours))

@@ -153,7 +153,7 @@ func (c *serverConn) appendConnected(dst []byte, transaction float64) []byte {
 	}
 	forward := amf.Object{{Name: "*", Value: canForward}}
 	properties := amf.Object{
-		{Name: "fmsVer", Value: "livego/" + c.opt.Version},
+		{Name: "fmsVer", Value: strings.TrimSuffix("livego/"+c.opt.Version, "/")},
 		{Name: "capabilities", Value: flashCapabilities},
 		{Name: "capsEx", Value: caps},
 		{Name: "fourCcList", Value: amf.StrictArray{"*"}},
