@@ -1,0 +1,220 @@
+package fanout
+
+import "time"
+
+// next returns the bytes that have to go out now, none when there are none yet. An error says that the player is over. It is the one place that
+// knows the policy; the ways of writing call it in a loop with wrote.
+func (p *Player) next() ([]byte, error) {
+	flags := p.flags.Load()
+	if flags&flagClosed != 0 {
+		return nil, p.closedBy()
+	}
+	if len(p.pending) > 0 {
+		return p.pending, nil
+	}
+	if flags != 0 {
+		if p.partial {
+			return p.message(), nil
+		}
+		if flags&flagControl != 0 {
+			p.takeControl()
+			return p.pending, nil
+		}
+		if flags&flagStopped != 0 {
+			return nil, p.closedBy()
+		}
+		if flags&flagPaused != 0 {
+			p.slow = true
+			return nil, p.endIfOver()
+		}
+	}
+	if p.block == nil {
+		if !p.join() {
+			return nil, p.endIfOver()
+		}
+		if len(p.pending) > 0 {
+			return p.pending, nil
+		}
+	}
+	if p.slow {
+		return p.nextSlow()
+	}
+	return p.rest()
+}
+
+// rest returns what the log has after the player's position.
+func (p *Player) rest() ([]byte, error) {
+	for {
+		sealed := p.block.sealed.Load()
+		if b := p.block.rest(p.pos); len(b) > 0 {
+			return b, nil
+		}
+		if !sealed {
+			return p.upToDate()
+		}
+		next, lost := p.feed.log.index.Load().after(p.block)
+		switch {
+		case lost:
+			return p.jump()
+		case next == nil:
+			return p.upToDate()
+		}
+		p.enter(next, 0)
+	}
+}
+
+// nextSlow is rest for a player that is behind: less at a time, and a jump when it is too far behind.
+func (p *Player) nextSlow() ([]byte, error) {
+	if !p.partial && p.tooFarBehind() {
+		return p.jump()
+	}
+	b, err := p.rest()
+	if len(b) <= slowChunk || err != nil || len(p.pending) > 0 {
+		return b, err
+	}
+	i := p.block.find(p.pos + slowChunk - 1)
+	return b[:p.block.entries[i].end-p.pos], nil
+}
+
+// upToDate says that there is nothing to write, or writes the trailer if nothing will come.
+func (p *Player) upToDate() ([]byte, error) {
+	if err := p.endIfOver(); err != nil {
+		return nil, err
+	}
+	return p.pending, nil
+}
+
+// endIfOver puts the trailer into pending at the end of the stream, and then says that the player is over.
+func (p *Player) endIfOver() error {
+	cause := p.feed.ended.Load()
+	if cause == nil || p.hasMore() {
+		return nil
+	}
+	if p.ending || len(p.opt.Trailer) == 0 {
+		return *cause
+	}
+	p.ending = true
+	p.pending = p.opt.Trailer
+	return nil
+}
+
+// hasMore says whether the log grew between the player's look at it and its end.
+func (p *Player) hasMore() bool {
+	return p.block != nil && p.flags.Load()&flagPaused == 0 && p.block.base+int64(p.pos) < p.feed.log.tail.Load()
+}
+
+// message returns the rest of the message that the player is in.
+func (p *Player) message() []byte {
+	i := p.block.find(p.pos)
+	return p.block.buf[p.pos:p.block.entries[i].end]
+}
+
+func (p *Player) takeControl() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pending, p.control = p.control, nil
+	p.clearFlag(flagControl)
+}
+
+func (p *Player) closedBy() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cause
+}
+
+// wrote moves the player on by n bytes of what next returned, b.
+func (p *Player) wrote(b []byte, n int) {
+	p.sent.Add(uint64(n))
+	if len(p.pending) > 0 {
+		if p.pending = p.pending[n:]; len(p.pending) == 0 {
+			p.pending = nil
+		}
+		return
+	}
+	p.pos += n
+	p.partial = n < len(b)
+	p.atPos.Store(int64(p.pos))
+}
+
+// join finds the place where the player begins, or goes on after a jump.
+func (p *Player) join() bool {
+	joins := p.feed.log.index.Load().joins
+	if len(joins) == 0 {
+		return false
+	}
+	at := joins[len(joins)-1]
+	if p.from < 0 {
+		at = joins[max(0, len(joins)-p.feed.owner.opt.GOPs)]
+	} else if at.at < p.from {
+		return false
+	}
+	p.moveTo(at)
+	return true
+}
+
+// moveTo puts the player at a join; the headers in force there go out first unless the player has them.
+func (p *Player) moveTo(j *join) {
+	if p.headers != j.headers || p.headers == nil {
+		p.pending = j.framedPrefix(p.opt.Format)
+	}
+	log := p.feed.log
+	p.headers = nil
+	p.joinLag = time.Duration(max(log.newest.Load()-j.arrived, 0))
+	p.joinSize = log.tail.Load() - j.at
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tracked = true
+	p.startVideo, p.startAudio = j.block.payloadAt(j.pos)
+	p.enter(j.block, j.pos)
+}
+
+// enter moves the player to another block.
+func (p *Player) enter(b *block, pos int) {
+	p.block, p.pos = b, pos
+	p.atPos.Store(0) // never a position of one block with another one
+	p.atBlock.Store(b)
+	p.atPos.Store(int64(pos))
+}
+
+// leave gives up the player's place in the log.
+func (p *Player) leave() {
+	v, a := p.block.payloadAt(p.pos)
+	p.headers = p.block.headersAt(p.pos)
+	p.from = p.block.base + int64(p.pos) + 1
+	p.block = nil
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tracked = false
+	p.doneVideo += v - min(v, p.startVideo)
+	p.doneAudio += a - min(a, p.startAudio)
+}
+
+// tooFarBehind compares the player's lag with the one it joined with.
+func (p *Player) tooFarBehind() bool {
+	log, opt := p.feed.log, &p.feed.owner.opt
+	lag := log.tail.Load() - p.block.base - int64(p.pos)
+	if lag <= 0 {
+		return false
+	}
+	if lag > p.joinSize+int64(opt.PlayerBytes) {
+		return true
+	}
+	i := p.block.find(p.pos)
+	if i >= int(p.block.count.Load()) {
+		return false
+	}
+	return time.Duration(log.newest.Load()-p.block.entries[i].arrived) > p.joinLag+opt.PlayerLag
+}
+
+// jump moves the player forward to the newest random access point, or lets it wait for the next one.
+func (p *Player) jump() ([]byte, error) {
+	p.leave()
+	p.jumps.Add(1)
+	if !p.join() {
+		return nil, p.endIfOver()
+	}
+	if len(p.pending) > 0 {
+		return p.pending, nil
+	}
+	return p.rest()
+}
