@@ -97,8 +97,8 @@ type PublishRequest struct {
 	Type string
 }
 
-// Close ends the connection: the client is told status, then the publication is closed with it. It returns at once and may be
-// called from any goroutine, any number of times; the first cause counts.
+// Close ends the connection: its publications are closed with status, and the client is told. It returns at once and may be called
+// from any goroutine, any number of times; the first cause counts.
 func (r *PublishRequest) Close(status *StatusError) {
 	r.conn.interrupt(&refusal{streamID: r.StreamID, err: status})
 }
@@ -123,8 +123,8 @@ type PlayStream struct {
 }
 
 // Start takes over the connection's output. It returns what is to be written first, the answer to the play command, and the
-// connection to write to; from now on and until Play returns nobody else writes to it or sets its write deadline. Messages must
-// be in chunks of ChunkSize. Until Start is called the client hears nothing, so call it when there is something to play. ctl.Pause
+// connection to write to; from now on and until Play returns nobody else writes to it. Its write deadline is the taker's too,
+// except that writes are made to fail once the client is gone. Messages must be in chunks of ChunkSize. Until Start is called the client hears nothing, so call it when there is something to play. ctl.Pause
 // is called at once if the client has paused already. Call Start once at most.
 func (s *PlayStream) Start(ctl Control) (replies []byte, nc net.Conn) {
 	return s.conn.handOver(ctl, s.request)
