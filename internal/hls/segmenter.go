@@ -54,12 +54,15 @@ type segmenter struct {
 	target  time.Duration
 	nextSeq int64
 	clock   wallClock
+	// refused is how many codecs the last refusal named; warned, that a bad unit was logged.
 	refused int
+	warned  bool
 }
 
 // draft is a segment under way.
 type draft struct {
 	start         time.Duration
+	units         int
 	discontinuity bool
 	// pictures: it has video. independent: its first picture is a random access point, or it has none.
 	pictures, independent bool
@@ -103,6 +106,8 @@ func newSegmenter(opt *Options, log *slog.Logger, counts *counters, firstSeq int
 func (g *segmenter) write(u *media.AccessUnit) {
 	g.follow(u)
 	switch {
+	case u.Epoch != g.epoch:
+		return // the last metadata or header of a session that is over
 	case u.Track == nil || u.Header != media.Sample && u.Header != media.SequenceHeader:
 		return
 	case !g.want.note(u.Track):
@@ -126,12 +131,12 @@ func (g *segmenter) write(u *media.AccessUnit) {
 
 // follow notices new publisher sessions and jumps of time.
 func (g *segmenter) follow(u *media.AccessUnit) {
-	if g.started && u.Epoch != g.epoch {
+	if g.started && u.Epoch > g.epoch {
 		g.discontinuity = true
 		g.want.reset()
 		g.refused = 0
 	}
-	g.epoch, g.started = u.Epoch, true
+	g.epoch, g.started = max(g.epoch, u.Epoch), true
 	g.discontinuity = g.discontinuity || u.Discontinuity
 }
 
@@ -222,6 +227,7 @@ func (g *segmenter) append(u *media.AccessUnit) {
 		return
 	}
 	g.buf = buf
+	g.current.units++
 	g.paceOf(u).mark(u.DTS)
 	if u.Track.Kind == media.Video {
 		g.current.independent = g.current.independent && (g.current.pictures || u.RandomAccess)
@@ -245,10 +251,12 @@ func (g *segmenter) admit(t *media.Track) bool {
 
 // drop leaves out a unit that cannot be muxed. Without its first unit a segment does not begin.
 func (g *segmenter) drop(u *media.AccessUnit, err error) {
-	if g.counts.dropped.Add(1) == 1 {
+	g.counts.dropped.Add(1)
+	if !g.warned {
+		g.warned = true
 		g.log.Warn("access unit left out of HLS", "kind", u.Track.Kind, "codec", u.Track.Codec, "dts", u.DTS, "error", err)
 	}
-	if len(g.buf) == mpegts.TablesSize && u.DTS == g.current.start {
+	if g.current.units == 0 {
 		g.discontinuity = g.discontinuity || g.current.discontinuity
 		g.current = nil
 	}

@@ -158,8 +158,9 @@ func TestBadUnits(t *testing.T) {
 		return media.AccessUnit{Track: t, RandomAccess: key, DTS: ms(e.at - 40), PTS: ms(e.at - 40), Data: data}
 	}
 	s := cutter(Options{})
+	early := []media.AccessUnit{picture(e.video, 0, false, 0)} // before a key frame: dropped, not bad
 	units := append(e.headers(), e.play(1500)...)
-	s.feed(units)
+	s.feed(early).feed(units)
 	s.feed([]media.AccessUnit{
 		bad(e.audio, nil, true),                                     // silence: legal
 		bad(e.audio, make([]byte, 10000), true),                     // too long for ADTS
@@ -173,7 +174,7 @@ func TestBadUnits(t *testing.T) {
 	if got, want := s.String(), "100 0s+3s\n101 3s+3s\n"; got != want {
 		t.Errorf("\n%s, want\n%s", got, want)
 	}
-	if n := s.counts.dropped.Load(); n != 2 {
+	if n := s.counts.dropped.Load(); n != 3 {
 		t.Errorf("%d units dropped", n)
 	}
 	if diff := cmp.Diff(contents(append(units, rest...)), demuxAll(t, s.list), cmp.AllowUnexported(demuxed{})); diff != "" {
@@ -380,5 +381,31 @@ func TestSecondTrack(t *testing.T) {
 	}
 	if got := demux(t, s.list[0].data); len(got.video) != 75 {
 		t.Errorf("%d pictures", len(got.video))
+	}
+}
+
+// TestStaleHeader: a header of an older session, which a reader may hand out first or late, brings no track back.
+func TestStaleHeader(t *testing.T) {
+	s := cutter(Options{})
+	e := encoder{video: h264Track(), gop: 1000, epoch: 2}
+	old := media.AccessUnit{Track: aacTrack(), Header: media.SequenceHeader, Epoch: 1}
+	s.feed([]media.AccessUnit{old}).feed(e.headers()).feed([]media.AccessUnit{old}).feed(e.play(3000)).flush()
+	if got, want := s.String(), "100 0s+3s\n"; got != want {
+		t.Errorf("\n%s, want\n%s", got, want)
+	}
+	if s.tracks.audio != nil {
+		t.Error("audio of the old session")
+	}
+}
+
+// TestAllocations: a unit within a segment costs none.
+func TestAllocations(t *testing.T) {
+	s := cutter(Options{})
+	e := encoder{video: h264Track(), audio: aacTrack(), gop: 10000}
+	s.feed(e.headers()).feed(e.play(20000)) // lets the buffer grow
+	s.feed(e.play(1000))
+	units := e.play(5000)
+	if got := testing.AllocsPerRun(1, func() { s.feed(units[:len(units)/2]); units = units[len(units)/2:] }); got != 0 {
+		t.Errorf("%v allocations for %d units", got, len(units))
 	}
 }

@@ -1,0 +1,72 @@
+package hls
+
+import (
+	"testing"
+	"time"
+
+	"livego/internal/media"
+)
+
+// FuzzSegmenter runs streams of all shapes: tracks, sessions and times change at will, units are malformed. Each segment must be a
+// transport stream by itself, durations lie within the target, and every unit that was not dropped comes out once.
+func FuzzSegmenter(f *testing.F) {
+	f.Add([]byte{0, 1, 10, 1, 10, 1, 10, 40, 10, 41, 200, 0, 10, 1})
+	f.Add([]byte("headers, pictures, frames and changes in no order"))
+	f.Add([]byte{2, 3, 4, 5, 6, 7, 0, 1, 8, 9, 0xff, 0xfe, 0, 0, 1, 1, 2, 2, 3, 3})
+	f.Fuzz(func(t *testing.T, script []byte) {
+		s := cutter(Options{SegmentDuration: time.Second})
+		e := encoder{video: h264Track(), audio: mp3Track(), gop: 1000}
+		taken := 0
+		feed := func(units []media.AccessUnit) {
+			for i := range units {
+				before := s.counts.dropped.Load()
+				s.write(&units[i])
+				u := &units[i]
+				if u.Header == media.Sample && s.counts.dropped.Load() == before && *s.tracks.of(u.Track.Kind) == u.Track {
+					taken++
+				}
+			}
+		}
+		for _, op := range script {
+			switch op % 16 {
+			case 0:
+				feed(e.headers())
+			case 1:
+				e.video = h264Track()
+			case 2:
+				e.audio = opusTrack()
+			case 3:
+				e.audio = mp3Track()
+			case 4:
+				e.epoch++
+			case 5:
+				e.jump = true
+			case 6:
+				e.at += 5 * int(op)
+			case 7:
+				s.flush()
+			case 8:
+				feed([]media.AccessUnit{e.stamp(media.AccessUnit{Track: e.video, RandomAccess: op > 127, DTS: ms(e.at), Data: []byte{0, 0, 0, op}})})
+			case 9:
+				e.gop = 40 * (1 + int(op))
+			default:
+				feed(e.play(int(op) * 5))
+			}
+		}
+		s.flush()
+		all := 0
+		for i, seg := range s.list {
+			d := demux(t, seg.data)
+			all += len(d.video) + len(d.audio)
+			if seg.seq != int64(100+i) || seg.duration <= 0 || seg.duration > s.target+rounding {
+				t.Errorf("segment %d: number %d, %v of %v", i, seg.seq, seg.duration, s.target)
+			}
+			if i > 0 && seg.start < s.list[i-1].start {
+				t.Errorf("segment %d starts at %v after %v", i, seg.start, s.list[i-1].start)
+			}
+		}
+		if all != taken {
+			t.Errorf("%d units came out of %d", all, taken)
+		}
+	})
+}
