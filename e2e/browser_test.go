@@ -162,7 +162,19 @@ func TestWatchPage(t *testing.T) {
 	if strings.Contains(strings.ToLower(body), "<script") || !strings.Contains(body, "<video") {
 		t.Errorf("the watch page holds a script, or no video:\n%s", body)
 	}
+	waitPlaylist(t, s.hlsURL(room))
 	watchMoves(t, page, "watch")
+}
+
+// waitPlaylist waits until a playlist has three segments. Chromium counts the time that it takes to begin as a pause, and gives a
+// live stream up that has nothing newer after it.
+func waitPlaylist(t testing.TB, address string) {
+	t.Helper()
+	eventually(t, 30*time.Second, "three segments", func() bool {
+		_, body, _ := get(address)
+		list, err := parsePlaylist(address, string(body))
+		return err == nil && len(list.segments) >= 3
+	})
 }
 
 // watchMoves opens a page with a video and checks that it plays, and that what is seen changes.

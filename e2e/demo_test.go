@@ -60,6 +60,7 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	comparison{}.check(t, "HTTP-FLV", bodiesOf(append(clip, thirdRound(clip)...)), bodiesOf(got))
+	waitPlaylist(t, strings.TrimSuffix(page.FindString(text), "/")+".m3u8")
 	watchMoves(t, page.FindString(text), "demo")
 
 	_ = command.Process.Signal(syscall.SIGINT)

@@ -22,6 +22,7 @@ func TestPlayers(t *testing.T) {
 	dumped, curled := filepath.Join(dir, "rtmpdump.flv"), filepath.Join(dir, "curl.flv")
 
 	early := launch(t, "ffmpeg", "-v", "error", "-i", s.rtmpURL(room), "-c", "copy", "-f", "flv", filepath.Join(dir, "ffmpeg.flv"))
+	pause(t, time.Second) // it need not be connected by then
 	encoder := ffmpegPublish(t, s, clip(t, "h264-aac-b", 5, "flv"), key)
 	s.waitOnAir(t, room)
 	rtmpdump := launch(t, "rtmpdump", "-q", "--live", "-r", s.rtmpURL(room), "-o", dumped)
@@ -31,7 +32,7 @@ func TestPlayers(t *testing.T) {
 	curl.succeed(t, 10*time.Second)
 	comparison{}.check(t, "curl", bodiesOf(tags), bodiesOf(readFLV(t, curled)))
 	early.succeed(t, 10*time.Second)
-	comparison{whole: true}.check(t, "ffmpeg", bodiesOf(tags), bodiesOf(readFLV(t, filepath.Join(dir, "ffmpeg.flv"))))
+	comparison{}.check(t, "ffmpeg", bodiesOf(tags), bodiesOf(readFLV(t, filepath.Join(dir, "ffmpeg.flv"))))
 	rtmpdump.wait(t, 10*time.Second) // its exit status is that of an unfinished download, whatever the server says
 	comparison{}.check(t, "rtmpdump", bodiesOf(tags), bodiesOf(readFLV(t, dumped)))
 	hls.succeed(t, 15*time.Second)
@@ -119,6 +120,7 @@ func TestNginx(t *testing.T) {
 	tags := flvClip(t, "h264-aac", 5)
 	encoder := launch(t, "ffmpeg", "-v", "error", "-re", "-stream_loop", "2", "-i", clip(t, "h264-aac", 5, "flv"), "-c", "copy", "-f", "flv", "rtmp://"+nginx+"/up/"+key)
 	s.waitOnAir(t, room)
+	pause(t, 2*time.Second) // nginx pushes sound at once and video from the next key frame on, without saying so before
 	flv := watchFLV(t, s, room)
 	pulled := filepath.Join(t.TempDir(), "pulled.flv")
 	player := launch(t, "ffmpeg", "-v", "error", "-i", "rtmp://"+nginx+"/down/copy", "-c", "copy", "-f", "flv", pulled)

@@ -88,6 +88,16 @@ func (pub *publication) send(ctx context.Context, tags []tag, how pacing) error 
 	}
 }
 
+// position returns the time of the tag that was sent last of those that publish loops.
+func (pub *publication) position(tags []tag) uint32 {
+	sent := int(pub.sent.Load()) - 1
+	last := uint32(0)
+	for _, tag := range tags {
+		last = max(last, tag.time)
+	}
+	return uint32(sent/len(tags))*(last+20) + tags[sent%len(tags)].time
+}
+
 // finish waits until all is sent, and ends the stream as an encoder does.
 func (pub *publication) finish(t testing.TB) {
 	t.Helper()

@@ -158,7 +158,8 @@ func TestDefect36DeleteWithRedis(t *testing.T) {
 	if status, data := s.control(t, "/control/delete?room=m"); status != 404 || data != "room not found" {
 		t.Errorf("the second delete answers %d %s", status, data)
 	}
-	if left := r.do(t, "DBSIZE"); left != "0" {
+	// What stays, for some days, is that the room's key was revoked, for nodes that did not hear of it.
+	if left := r.do(t, "DBSIZE"); left > "1" || r.do(t, "EXISTS livego:room:m") != "0" {
 		t.Errorf("%s entries are left", left)
 	}
 	r.program.kill()

@@ -38,6 +38,16 @@ func shared(t testing.TB) *server {
 	if everybody.command == nil {
 		t.Fatal("the server that tests share did not start")
 	}
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		for line := range strings.Lines(everybody.log()) {
+			if strings.Contains(line, roomOf(t)) {
+				t.Log(strings.TrimSpace(line))
+			}
+		}
+	})
 	return &everybody
 }
 
@@ -109,14 +119,14 @@ func (s *server) relaunch(t testing.TB, program string, env []string, args ...st
 	}
 	defer log.Close()
 	addresses := []string{"--rtmp_addr", s.rtmp, "--httpflv_addr", s.flv, "--hls_addr", s.hls, "--api_addr", s.api}
-	s.command = exec.Command(program, append(addresses, args...)...)
-	s.command.Dir, s.command.Stdout, s.command.Stderr = s.dir, log, log
-	s.command.Env = append(os.Environ(), env...)
-	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.command.Start(); err != nil {
+	command := exec.Command(program, append(addresses, args...)...)
+	command.Dir, command.Stdout, command.Stderr = s.dir, log, log
+	command.Env = append(os.Environ(), env...)
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s.ended, s.stopped = make(chan struct{}), false
+	s.command, s.ended, s.stopped = command, make(chan struct{}), false
 	go func(command *exec.Cmd, ended chan struct{}) {
 		s.exit = command.Wait()
 		close(ended)

@@ -49,6 +49,11 @@ func (t tag) isHeader() bool {
 	return false
 }
 
+// endsSequence says whether the tag is an end of sequence message of video, which no later player needs.
+func (t tag) endsSequence() bool {
+	return t.kind == typeVideo && len(t.body) > 1 && (t.body[0]&0x80 != 0 && t.body[0]&15 == 2 || t.body[0]&0x8F == 7 && t.body[1] == 2)
+}
+
 // isKey says whether the tag is a key frame.
 func (t tag) isKey() bool {
 	return t.kind == typeVideo && len(t.body) > 0 && t.body[0]>>4&7 == 1 && !t.isHeader()
