@@ -585,6 +585,26 @@ func TestStopLeavesTheConnectionAtAMessageBoundary(t *testing.T) {
 	f.Wait()
 }
 
+func TestDeadlineOfTheSessionDoesNotEndThePlayer(t *testing.T) {
+	src := newSource(t, live.Options{})
+	f := New(Options{GOPs: 1})
+	src.headers()
+	server, client := pair(t)
+	if err := server.SetWriteDeadline(time.Now().Add(-time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+	src.steps(5)
+	if m, err := readMessage(client); err != nil || !m.header() {
+		t.Errorf("%v %v", m, err)
+	}
+	src.pub.Unpublish()
+	if err := wait(t, p); !errors.Is(err, ErrStreamEnded) {
+		t.Error(err)
+	}
+	f.Wait()
+}
+
 func TestPeerThatLeavesIsNoticed(t *testing.T) {
 	src := newSource(t, live.Options{})
 	f := New(Options{GOPs: 1})

@@ -109,9 +109,11 @@ func newPlayer(fd *feed, sh *shard, o PlayerOptions) *Player {
 	return p
 }
 
-// Start begins delivery with preamble, which goes out before everything else.
+// Start begins delivery with preamble, which goes out before everything else. From here on the write deadline of the connection
+// is the player's.
 func (p *Player) Start(preamble []byte) {
 	p.pending = preamble
+	p.deadline(time.Time{})
 	if p.sock == nil {
 		p.feed.owner.wg.Go(p.writeBlocking)
 	}
