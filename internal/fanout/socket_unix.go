@@ -37,7 +37,7 @@ func newSocket(c net.Conn) socket {
 
 func (s *rawSocket) attempt(fd uintptr) bool {
 	for {
-		s.n, s.err = syscall.Write(int(fd), s.buf)
+		s.n, s.err = writeNow(int(fd), s.buf)
 		if s.err != syscall.EINTR {
 			break
 		}
