@@ -3,6 +3,9 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"net"
 	"net/http"
@@ -57,7 +60,12 @@ func TestDefect01RevokedKeys(t *testing.T) {
 
 	s.waitOffAir(t, room)
 	kept := publish(t, s, renewed, tags, pacing{loop: true})
+	s.waitOnAir(t, room)
 	_, third := s.control(t, "/control/reset?kick=0&room="+room)
+	pause(t, time.Second)
+	if !s.onAir(t, room) {
+		t.Error("kick=0 closed the publisher")
+	}
 	kept.lose()
 
 	encoder = publish(t, s, third, tags, pacing{loop: true})
@@ -102,7 +110,8 @@ func TestDefect02RoomIsNoKey(t *testing.T) {
 // TestDefect03OptionsNeedsToken calls the API with every method and no token.
 func TestDefect03OptionsNeedsToken(t *testing.T) {
 	t.Parallel()
-	s := startWith(t, []string{"JWT_SECRET=" + strings.Repeat("s3cr3t-", 6)})
+	secret := strings.Repeat("s3cr3t-", 6)
+	s := startWith(t, []string{"JWT_SECRET=" + secret})
 	address := "http://" + s.api + "/control/get?room=m"
 	for _, method := range []string{"GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS"} {
 		status, body, _ := request(t, method, address, nil)
@@ -117,6 +126,35 @@ func TestDefect03OptionsNeedsToken(t *testing.T) {
 	if status != http.StatusForbidden || !strings.HasPrefix(header.Get("WWW-Authenticate"), "Bearer") {
 		t.Errorf("GET without a token answers %d, WWW-Authenticate %q", status, header.Get("WWW-Authenticate"))
 	}
+	soon, past := time.Now().Add(time.Minute).Unix(), time.Now().Add(-time.Minute).Unix()
+	for name, test := range map[string]struct {
+		token string
+		want  int
+	}{
+		"good":           {jwt(secret, "HS256", soon), http.StatusOK},
+		"expired":        {jwt(secret, "HS256", past), http.StatusForbidden},
+		"other secret":   {jwt(secret+"x", "HS256", soon), http.StatusForbidden},
+		"other method":   {jwt(secret, "HS512", soon), http.StatusForbidden},
+		"unsigned":       {strings.Join(append(strings.Split(jwt(secret, "none", soon), ".")[:2], ""), "."), http.StatusForbidden},
+		"not a token":    {"abc", http.StatusForbidden},
+		"nothing at all": {"", http.StatusForbidden},
+	} {
+		if status, body, _ := request(t, "GET", address, http.Header{"Authorization": {"Bearer " + test.token}}); status != test.want {
+			t.Errorf("a token that is %s is answered with %d %s", name, status, body)
+		}
+		if status, body, _ := request(t, "GET", address+"&jwt="+test.token, nil); status != test.want {
+			t.Errorf("a token in the query that is %s is answered with %d %s", name, status, body)
+		}
+	}
+}
+
+// jwt makes a JSON Web Token that is signed with HMAC-SHA-256, whatever it says (RFC 7519).
+func jwt(secret, algorithm string, expires int64) string {
+	encode := base64.RawURLEncoding.EncodeToString
+	text := encode([]byte(`{"alg":"`+algorithm+`","typ":"JWT"}`)) + "." + encode(fmt.Appendf(nil, `{"exp":%d}`, expires))
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(text))
+	return text + "." + encode(mac.Sum(nil))
 }
 
 // TestDefect05HostileClients sends what crashed the original, each on a connection of its own.

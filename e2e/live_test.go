@@ -1,9 +1,13 @@
 package e2e
 
 import (
+	"bytes"
+	"io"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/gobwas/ws"
 )
 
 // TestJoinMidGOP joins in the middle of a GOP of 4 s: the picture starts at once with its key frame, and sound is beside it.
@@ -281,4 +285,87 @@ func TestSeveralStreamsOnOneConnection(t *testing.T) {
 	viewers[1].going(t)
 	_ = p.command(0, "deleteStream", 9, nil, int(second))
 	comparison{}.check(t, "the second", bodiesOf(tags), bodiesOf(viewers[1].waitEnd(t, 5*time.Second)))
+}
+
+// TestTakeoverRefused switches takeover off: the second publisher is refused, the first one stays.
+func TestTakeoverRefused(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--takeover=false")
+	key, tags := s.key(t, "m"), flvClip(t, "h264-aac", 5)
+	publish(t, s, key, tags, pacing{loop: true})
+	s.waitOnAir(t, "m")
+	v := watchFLV(t, s, "m")
+	if code := refused(t, s, "live", key); code != "NetStream.Publish.BadName" {
+		t.Errorf("the second publisher is answered with %s", code)
+	}
+	v.waitFrames(t, 30)
+	v.going(t)
+}
+
+// TestTwoEncodersOneKey lets encoders take a stream from each other again and again: after three times the next one is refused.
+func TestTwoEncodersOneKey(t *testing.T) {
+	t.Parallel()
+	s, room := shared(t), roomOf(t)
+	key, tags := s.key(t, room), flvClip(t, "h264-aac", 5)
+	for range 4 {
+		publish(t, s, key, tags, pacing{loop: true})
+		s.waitOnAir(t, room)
+	}
+	if code := refused(t, s, "live", key); code != "NetStream.Publish.BadName" {
+		t.Errorf("the fourth takeover is answered with %s", code)
+	}
+	if !s.onAir(t, room) {
+		t.Error("the last encoder did not stay")
+	}
+}
+
+// TestWebSocketPing pings in the middle of a stream: the pong comes between two tags.
+func TestWebSocketPing(t *testing.T) {
+	t.Parallel()
+	s, room := shared(t), roomOf(t)
+	publish(t, s, s.key(t, room), flvClip(t, "h264-big", 5), pacing{loop: true})
+	s.waitOnAir(t, room)
+	conn, early, _, err := ws.Dial(t.Context(), s.wsURL(room))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	var in io.Reader = conn
+	if early != nil {
+		in = io.MultiReader(early, conn)
+	}
+	pongs := 0
+	for i := 0; pongs < 20; i++ {
+		if i%3 == 0 {
+			if err := ws.WriteFrame(conn, ws.MaskFrame(ws.NewPingFrame([]byte("still there?")))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		frame, err := ws.ReadFrame(in)
+		if err != nil {
+			t.Fatalf("after %d pongs: %v", pongs, err)
+		}
+		switch frame.Header.OpCode {
+		case ws.OpPong:
+			if string(frame.Payload) != "still there?" {
+				t.Errorf("a pong says %q", frame.Payload)
+			}
+			pongs++
+		case ws.OpBinary:
+			r := bytes.NewReader(frame.Payload)
+			if i == 0 {
+				if _, err := readFLVHeader(r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for r.Len() > 0 {
+				if _, err := readTag(r); err != nil {
+					t.Fatalf("after %d pongs: %v", pongs, err)
+				}
+			}
+		default:
+			t.Fatalf("a frame with opcode %d", frame.Header.OpCode)
+		}
+	}
 }

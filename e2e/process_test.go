@@ -259,3 +259,26 @@ func selfSigned(t testing.TB, dir string) (certificate, key string) {
 	}
 	return certificate, key
 }
+
+// TestConnectionLimit opens more connections from one address than it may have: the ones too many are closed, and it goes on.
+func TestConnectionLimit(t *testing.T) {
+	t.Parallel()
+	s := start(t, "--max_connections_per_addr", "10")
+	publish(t, s, s.key(t, "m"), flvClip(t, "h264-aac", 5), pacing{loop: true})
+	s.waitOnAir(t, "m")
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	closed := 0
+	for range 20 {
+		conn := plain(t, s.rtmp, "")
+		conn.SetReadDeadline(time.Now().Add(200 * time.Millisecond))
+		if _, err := conn.Read(make([]byte, 1)); !os.IsTimeout(err) {
+			closed++
+		}
+		if closed > 0 {
+			conn.Close()
+		}
+	}
+	if closed < 8 {
+		t.Errorf("%d of 20 connections were refused", closed)
+	}
+}
