@@ -3,13 +3,16 @@
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 60s
+# More flags of the comparisons: make bench ROUNDS=3 BENCHFLAGS='-only HTTP -v'
+ROUNDS   ?= 7
+BENCHFLAGS ?=
 # TESTS picks end-to-end tests by name: make e2e TESTS=TestDefect
 TESTS    ?= .
 TRIXIE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/livego/trixie-ffmpeg
 
-.PHONY: help demo run build test tools lint unit e2e cross fuzz clean
+.PHONY: help demo run build test tools lint unit e2e cross fuzz bench bench-ingest bench-many bench-audio bench-tools clean
 
-help:   ; @sed -n 's|^\([a-z0-9]*\):[^;]*## |\1\t|p' Makefile
+help:   ; @sed -n 's|^\([a-z0-9-]*\):[^;]*## |\1\t|p' Makefile
 demo: build ## server plus a looping test stream, with links to watch it
 	@bin/livego demo
 run: build ## server with ./livego.yaml
@@ -32,5 +35,15 @@ cross: ## builds for the other systems
 	scripts/cross.sh
 fuzz: ## every fuzz target for FUZZTIME
 	scripts/fuzz.sh $(FUZZTIME)
+bench: build bench-tools ## comparison with the floor and nginx-rtmp, 1,000 players, 7 minutes
+	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) fanout
+bench-ingest: build bench-tools ## 40 publishers with HLS on, against nginx-rtmp
+	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) ingest
+bench-many: build bench-tools ## 300 streams with 10 players each
+	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) many
+bench-audio: build bench-tools ## 8,000 players of an audio stream
+	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) audio
+bench-tools: ## programs that the comparisons run
+	@scripts/install-test-tools.sh
 clean: ## removes what was built
 	rm -rf bin

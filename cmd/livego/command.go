@@ -31,6 +31,7 @@ func newRoot(p program) *cobra.Command {
 	config.AddFlags(root.PersistentFlags())
 
 	root.AddCommand(
+		newBenchCommand(p),
 		newCheckCommand(p),
 		newDemoCommand(p),
 		newKeyCommand(p),

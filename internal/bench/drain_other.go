@@ -1,0 +1,28 @@
+//go:build !linux
+
+package bench
+
+import (
+	"context"
+	"io"
+	"sync/atomic"
+)
+
+// drain throws away what arrives on many connections.
+type drain struct{}
+
+func newDrain() *drain { return &drain{} }
+
+// swallow takes a connection over until it ends or ctx does. The bytes are counted.
+func (*drain) swallow(ctx context.Context, p *playback, bytes *atomic.Uint64) error {
+	defer p.close()
+	stop := context.AfterFunc(ctx, p.close)
+	defer stop()
+	_, err := io.Copy(io.Discard, counted{p.raw, bytes})
+	if err == nil {
+		err = io.EOF
+	}
+	return err
+}
+
+func (*drain) run(context.Context) {}

@@ -1,0 +1,162 @@
+package bench
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParsePlaylist(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		want *mediaPlaylist
+	}{
+		"live, RFC 8216 §8.2": {
+			"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:8\n#EXT-X-MEDIA-SEQUENCE:2680\n\n#EXTINF:7.975,\nhttps://priv.example.com/2680.ts\n" +
+				"#EXTINF:7.941,title\r\n2681.ts\r\n",
+			&mediaPlaylist{target: 8 * time.Second, sequence: 2680, segments: []segment{
+				{"https://priv.example.com/2680.ts", 7975 * time.Millisecond}, {"2681.ts", 7941 * time.Millisecond}}},
+		},
+		"ended": {
+			"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:3.003\nfirst.ts\n#EXT-X-ENDLIST",
+			&mediaPlaylist{target: 10 * time.Second, ended: true, segments: []segment{{"first.ts", 3003 * time.Millisecond}}},
+		},
+		"multivariant, RFC 8216 §8.4": {
+			"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1280000\nhttp://example.com/low.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2560000\nmid.m3u8\n",
+			&mediaPlaylist{variant: "http://example.com/low.m3u8"},
+		},
+		"something else":     {text: "<html>"},
+		"no target duration": {text: "#EXTM3U\n#EXTINF:1,\na.ts\n"},
+		"bad number":         {text: "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:x\n"},
+		"bad duration":       {text: "#EXTM3U\n#EXT-X-TARGETDURATION:NaN\n"},
+	} {
+		got, err := parsePlaylist(c.text)
+		if (err == nil) != (c.want != nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(mediaPlaylist{}, segment{})); err == nil && diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+func TestStalled(t *testing.T) {
+	var p player
+	start := time.Unix(1000, 0)
+	if !p.stalled(start) {
+		t.Error("a player without a segment plays")
+	}
+	p.playedSince.Store(start.UnixNano())
+	p.media.Store(int64(3 * time.Second))
+	if p.stalled(start.Add(3*time.Second)) || !p.stalled(start.Add(3*time.Second+1)) {
+		t.Error("a player does not play for as long as it has media")
+	}
+}
+
+// tsUnit is what the parser found.
+type tsUnit struct {
+	random bool
+	number uint32
+}
+
+// segmentOf makes a segment with somebody else's muxer: four pictures with stamps and audio between them.
+func segmentOf(t testing.TB, video bool) []byte {
+	var out bytes.Buffer
+	pictures := &mpegts.Track{PID: 256, Codec: &codecs.H264{}}
+	audio := &mpegts.Track{PID: 257, Codec: &codecs.MPEG4Audio{}}
+	if err := audio.Codec.(*codecs.MPEG4Audio).Config.Unmarshal(audioSpecificConfig()); err != nil {
+		t.Fatal(err)
+	}
+	tracks := []*mpegts.Track{audio}
+	if video {
+		tracks = append(tracks, pictures)
+	}
+	w := &mpegts.Writer{W: &out, Tracks: tracks}
+	if err := w.Initialize(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 4 {
+		at := int64(i) * 3000
+		frame, digits := silence(64_000, true)
+		writeStamp(frame[digits:], time.Unix(1, 0), uint32(100+i))
+		if err := w.WriteMPEG4Audio(audio, at, [][]byte{frame}); err != nil {
+			t.Fatal(err)
+		}
+		if !video {
+			continue
+		}
+		unit := byte(nalSlice)
+		if i == 0 {
+			unit = nalIDR
+		}
+		stamp, digits := appendStamp(nil)
+		writeStamp(stamp[digits:], time.Unix(1, 0), uint32(i))
+		slice := append([]byte{unit}, bytes.Repeat([]byte{0xAB}, 10_000)...)
+		if err := w.WriteH264(pictures, at, at, [][]byte{stamp[4:], slice}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out.Bytes()
+}
+
+// parse runs the parser over a segment.
+func parse(b []byte) (units []tsUnit, faults int) {
+	p := tsParser{
+		unit: func(random bool, payload []byte) {
+			_, number, _ := findStamp(payload)
+			units = append(units, tsUnit{random, number})
+		},
+		fault: func() { faults++ },
+	}
+	p.segment(b)
+	return units, faults
+}
+
+func TestTSParser(t *testing.T) {
+	whole := segmentOf(t, true)
+	units, faults := parse(whole)
+	if want := []tsUnit{{true, 0}, {false, 1}, {false, 2}, {false, 3}}; faults != 0 || !cmp.Equal(units, want, cmp.AllowUnexported(tsUnit{})) {
+		t.Errorf("%v with %d faults, want %v", units, faults, want)
+	}
+	units, faults = parse(segmentOf(t, false))
+	if faults != 0 || len(units) != 4 || units[3].number != 103 {
+		t.Errorf("audio: %v with %d faults", units, faults)
+	}
+	middle := len(whole) / tsPacketSize / 2 * tsPacketSize
+	if _, faults := parse(append(bytes.Clone(whole[:middle]), whole[middle+tsPacketSize:]...)); faults != 1 {
+		t.Errorf("%d faults after a lost packet", faults)
+	}
+	if _, faults := parse(whole[:len(whole)-1]); faults == 0 {
+		t.Error("a packet that is cut off is no fault")
+	}
+}
+
+// FuzzTSParser checks that no bytes do harm, and that bytes behind a segment do not change what was found in it.
+func FuzzTSParser(f *testing.F) {
+	f.Add(segmentOf(f, true)[:20*tsPacketSize])
+	f.Add(segmentOf(f, false))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		b = b[:len(b)/tsPacketSize*tsPacketSize]
+		before, _ := parse(b)
+		after, _ := parse(append(bytes.Clone(b), make([]byte, tsPacketSize)...))
+		if !cmp.Equal(before, after, cmp.AllowUnexported(tsUnit{})) {
+			t.Errorf("%v, then %v", before, after)
+		}
+	})
+}
+
+// FuzzPlaylist checks that no text does harm, and that what is accepted can be used.
+func FuzzPlaylist(f *testing.F) {
+	f.Add("#EXTM3U\n#EXT-X-TARGETDURATION:8\n#EXT-X-MEDIA-SEQUENCE:2680\n#EXTINF:7.975,\n2680.ts\n#EXT-X-ENDLIST\n")
+	f.Add("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlow.m3u8\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		l, err := parsePlaylist(text)
+		if err == nil && l.variant == "" && l.target <= 0 {
+			t.Errorf("%+v", l)
+		}
+	})
+}

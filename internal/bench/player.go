@@ -1,0 +1,81 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// player plays one stream, connecting again whenever the connection ends.
+type player struct {
+	stream *stream
+	url    *url.URL
+	// sample is where a player that checks puts what it sees. Nil for those that only count bytes.
+	sample *findings
+
+	bytes    atomic.Uint64 // received, with all framing
+	attempts atomic.Uint64
+	joined   atomic.Bool // is connected
+	lastErr  atomic.Pointer[error]
+	// playedSince is when a player of segments had the first one, in nanoseconds since 1970; media is how much it has, in nanoseconds.
+	playedSince, media atomic.Int64
+
+	// For the monitor only.
+	before  uint64 // bytes at the last look
+	got     uint64 // bytes between the last two looks
+	first   uint64 // bytes when the measurement began
+	starved bool   // at some second of the measurement
+}
+
+// play runs until ctx ends. An error says that going on makes no sense.
+func (p *player) play(ctx context.Context, n *network, d *drain, joins *rate.Limiter) error {
+	for {
+		if joins.Wait(ctx) != nil {
+			return nil
+		}
+		p.attempts.Add(1)
+		err := p.session(ctx, n, d)
+		p.joined.Store(false)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, ErrRemote) {
+			return err
+		}
+		p.lastErr.Store(&err)
+		if sleep(ctx, retryDelay) != nil {
+			return nil
+		}
+	}
+}
+
+// session is one connection.
+func (p *player) session(ctx context.Context, n *network, d *drain) error {
+	if isHLS(p.url) {
+		return p.playlist(ctx, n)
+	}
+	dialed := time.Now()
+	playback, err := n.open(ctx, p.url, &p.bytes)
+	if err != nil {
+		return err
+	}
+	p.joined.Store(true)
+	if p.sample == nil {
+		return d.swallow(ctx, playback, &p.bytes)
+	}
+	defer playback.close()
+	stop := context.AfterFunc(ctx, playback.close)
+	defer stop()
+	c := checker{out: p.sample, dialed: dialed}
+	for {
+		tag, err := playback.next()
+		if err != nil {
+			return err
+		}
+		c.message(tag)
+	}
+}

@@ -1,0 +1,208 @@
+//go:build linux
+
+// Command bench compares livego with other servers and with the floor, the least that such a server can do (floor/floor.c), and prints
+// a table in Markdown.
+//
+//	go run ./scripts/bench [flags] fanout|ingest|many|audio
+//
+// The server has the first CPU for itself and the load (livego bench) the second one. All servers of a scenario take turns, round after
+// round, so that whatever else goes on on the machine meets all of them; figures are medians over the rounds, with the range.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"livego/internal/bench"
+)
+
+// options are the flags.
+type options struct {
+	rounds             int
+	livego             string
+	serverCPU, loadCPU string
+	duration, warmup   time.Duration
+	only               string
+	verbose            bool
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.rounds, "rounds", 7, "rounds")
+	flag.StringVar(&o.livego, "livego", "bin/livego", "program to measure, and to make the load with")
+	flag.StringVar(&o.serverCPU, "server-cpu", "0", "CPUs of the server, as for taskset")
+	flag.StringVar(&o.loadCPU, "load-cpu", "1", "CPUs of the load, as for taskset")
+	flag.DurationVar(&o.duration, "duration", 5*time.Second, "time of one measurement")
+	flag.DurationVar(&o.warmup, "warmup", 1500*time.Millisecond, "time before it, after the last player has joined")
+	flag.StringVar(&o.only, "only", "", "measure only rows whose name has this in it, and the first one")
+	flag.BoolVar(&o.verbose, "v", false, "show what the load tool and the servers say")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o, flag.Arg(0)); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options, name string) error {
+	for _, s := range scenarios {
+		if s.name != name {
+			continue
+		}
+		dir, err := os.MkdirTemp("", "livego-bench-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		if o.livego, err = filepath.Abs(o.livego); err != nil {
+			return err
+		}
+		if err := raiseFileLimit(); err != nil {
+			return err
+		}
+		m := measurement{options: o, scenario: s, dir: dir}
+		return m.run(ctx)
+	}
+	return fmt.Errorf("no scenario %q", name)
+}
+
+// raiseFileLimit lets the servers have as many connections as this user may open files. A child gets the limit only if it is set here.
+func raiseFileLimit() error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = limit.Max
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
+}
+
+// measurement is one run of a scenario.
+type measurement struct {
+	options
+	scenario scenario
+	dir      string
+	results  []result // by row
+}
+
+// result is what the rounds brought for a row.
+type result struct {
+	row     row
+	reports []*bench.Report
+}
+
+func (m *measurement) run(ctx context.Context) error {
+	if err := m.chooseRows(ctx); err != nil {
+		return err
+	}
+	start := time.Now()
+	for round := range m.rounds {
+		for i := range m.results {
+			r := &m.results[i]
+			report, err := m.measure(ctx, r.row)
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.row.name, err)
+			}
+			r.reports = append(r.reports, report)
+			fmt.Fprintf(os.Stderr, "%4.0fs  round %d/%d  %-36s %s\n", time.Since(start).Seconds(), round+1, m.rounds, r.row.name, brief(report))
+		}
+	}
+	m.printTable(os.Stdout)
+	return nil
+}
+
+// chooseRows leaves out what is not wanted, and servers that are not installed.
+func (m *measurement) chooseRows(ctx context.Context) error {
+	for i, r := range m.scenario.rows {
+		if i > 0 && m.only != "" && !bytes.Contains([]byte(r.name), []byte(m.only)) {
+			continue
+		}
+		if err := r.kind.prepare(ctx, m); err != nil {
+			if errors.Is(err, errNotInstalled) {
+				fmt.Fprintf(os.Stderr, "%s: left out, %v\n", r.name, err)
+				continue
+			}
+			return err
+		}
+		m.results = append(m.results, result{row: r})
+	}
+	return nil
+}
+
+// measure starts the server of a row, puts the load on it, and ends it.
+func (m *measurement) measure(ctx context.Context, r row) (*bench.Report, error) {
+	target, err := r.kind.command(m, r.args)
+	if err != nil {
+		return nil, err
+	}
+	server, err := m.start(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	defer server.stop()
+	args := append([]string{"bench", "--json", "--pid", strconv.Itoa(server.cmd.Process.Pid),
+		"--duration", m.duration.String(), "--warmup", m.warmup.String(), "--join-rate", "1000"}, target.load...)
+	args = append(append(args, m.scenario.load...), r.load...)
+	load := exec.CommandContext(ctx, "taskset", append([]string{"-c", m.loadCPU, m.livego}, args...)...)
+	load.Dir = m.dir
+	var out, said bytes.Buffer
+	load.Stdout, load.Stderr = &out, &said
+	if m.verbose {
+		load.Stderr = os.Stderr
+	}
+	if err := load.Run(); err != nil {
+		return nil, fmt.Errorf("load: %w\n%s", err, said.String())
+	}
+	report := &bench.Report{}
+	return report, json.Unmarshal(out.Bytes(), report)
+}
+
+// process is a running server.
+type process struct {
+	cmd  *exec.Cmd
+	done chan error
+}
+
+// start runs a server on its CPU until its ports are open.
+func (m *measurement) start(ctx context.Context, t *target) (*process, error) {
+	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", m.serverCPU}, t.command...)...)
+	cmd.Dir = m.dir
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if m.verbose {
+		cmd.Stderr = os.Stderr
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &process{cmd: cmd, done: make(chan error, 1)}
+	go func() { p.done <- cmd.Wait() }()
+	for _, addr := range t.listens {
+		if err := p.awaitListener(ctx, addr); err != nil {
+			p.stop()
+			return nil, fmt.Errorf("%w\n%s", err, said.String())
+		}
+	}
+	return p, nil
+}
+
+func (p *process) stop() {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // where it has ended already, done tells
+	select {
+	case <-p.done:
+	case <-time.After(10 * time.Second):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}

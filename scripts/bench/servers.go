@@ -1,0 +1,170 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// All servers listen here, one at a time.
+const (
+	rtmpAddr = "127.0.0.1:19350"
+	flvAddr  = "127.0.0.1:19351"
+	hlsAddr  = "127.0.0.1:19352"
+	apiAddr  = "127.0.0.1:19353"
+)
+
+// startTimeout is how long a server may take to listen.
+const startTimeout = 10 * time.Second
+
+var errNotInstalled = errors.New("not installed")
+
+// target is a server about to be measured.
+type target struct {
+	command []string
+	listens []string
+	// load are the arguments by which livego bench finds it.
+	load []string
+}
+
+// kind is a sort of server.
+type kind interface {
+	// prepare builds what is needed, and returns errNotInstalled if the server is not there.
+	prepare(ctx context.Context, m *measurement) error
+	// command returns how to start it with these arguments.
+	command(m *measurement, args []string) (*target, error)
+}
+
+// awaitListener waits until the server takes connections.
+func (p *process) awaitListener(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case ended := <-p.done:
+			p.done <- ended
+			return fmt.Errorf("the server ended: %v", ended)
+		case <-ctx.Done():
+			return fmt.Errorf("the server does not listen on %s: %w", addr, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// floor is floor.c. Its argument is the batching time in milliseconds.
+type floor struct{}
+
+var _ kind = floor{}
+
+func (floor) prepare(ctx context.Context, m *measurement) error {
+	source, err := filepath.Abs("scripts/bench/floor/floor.c")
+	if err != nil {
+		return err
+	}
+	out, err := exec.CommandContext(ctx, "gcc", "-O2", "-o", filepath.Join(m.dir, "floor"), source).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("compiling the floor: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func (floor) command(m *measurement, args []string) (*target, error) {
+	_, port, err := net.SplitHostPort(flvAddr)
+	if err != nil {
+		return nil, err
+	}
+	return &target{
+		command: append([]string{filepath.Join(m.dir, "floor"), port}, args...),
+		listens: []string{flvAddr},
+		load:    []string{"--publish", "http://" + flvAddr + "/{stream}", "--play", "http://" + flvAddr + "/{stream}.flv"},
+	}, nil
+}
+
+// livego is the server of this project. Its arguments are its flags.
+type livego struct{}
+
+var _ kind = livego{}
+
+func (livego) prepare(_ context.Context, m *measurement) error {
+	_, err := os.Stat(m.livego)
+	return err
+}
+
+func (livego) command(m *measurement, args []string) (*target, error) {
+	data, err := os.MkdirTemp(m.dir, "livego-")
+	if err != nil {
+		return nil, err
+	}
+	addrs := []string{"--rtmp_addr", rtmpAddr, "--httpflv_addr", flvAddr, "--hls_addr", hlsAddr, "--api_addr", apiAddr}
+	own := append([]string{m.livego, "--data_dir", data, "--level", "error"}, addrs...)
+	return &target{command: append(own, args...), listens: []string{rtmpAddr, flvAddr, apiAddr}, load: addrs}, nil
+}
+
+// nginx is Debian's nginx with its RTMP module, in one process. Its arguments are lines for its application.
+type nginx struct{}
+
+var _ kind = nginx{}
+
+const (
+	nginxProgram = "/usr/sbin/nginx"
+	nginxModule  = "/usr/lib/nginx/modules/ngx_rtmp_module.so"
+)
+
+func (nginx) prepare(context.Context, *measurement) error {
+	for _, file := range []string{nginxProgram, nginxModule} {
+		if _, err := os.Stat(file); err != nil {
+			return fmt.Errorf("nginx with libnginx-mod-rtmp: %w", errNotInstalled)
+		}
+	}
+	return nil
+}
+
+const nginxConfig = `load_module %s;
+daemon off;
+master_process off;
+pid nginx.pid;
+error_log stderr;
+events { worker_connections 16384; }
+rtmp {
+  server {
+    listen %s;
+    chunk_size 60000;
+    application live {
+      live on;
+      %s
+    }
+  }
+}
+`
+
+func (nginx) command(m *measurement, args []string) (*target, error) {
+	prefix, err := os.MkdirTemp(m.dir, "nginx-")
+	if err != nil {
+		return nil, err
+	}
+	lines := ""
+	for _, line := range args {
+		lines += line + "\n"
+	}
+	config := filepath.Join(prefix, "nginx.conf")
+	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, nginxModule, rtmpAddr, lines), 0o600); err != nil {
+		return nil, err
+	}
+	url := "rtmp://" + rtmpAddr + "/live/{stream}"
+	return &target{
+		command: []string{nginxProgram, "-p", prefix, "-c", config},
+		listens: []string{rtmpAddr},
+		load:    []string{"--publish", url, "--play", url},
+	}, nil
+}
