@@ -656,7 +656,7 @@ func TestFeedEndsAtTheLimitOfItsTime(t *testing.T) {
 	src := newSource(t, live.Options{})
 	f := New(Options{GOPs: 1})
 	src.headers()
-	src.at = limit - limitMargin - 1200*time.Millisecond // a key frame
+	src.at = limit - 2*limitMargin - 8*time.Second // a key frame
 	src.steps(1)
 	watchOne := func() (*Player, <-chan uint32) {
 		server, client := pair(t)
@@ -674,7 +674,14 @@ func TestFeedEndsAtTheLimitOfItsTime(t *testing.T) {
 	if ts := <-first; ts != uint32(src.at/time.Millisecond)-40 {
 		t.Errorf("first time %d", ts)
 	}
-	src.steps(60)
+	for src.at < limit-limitMargin-8*time.Second {
+		src.at += 8*time.Second - 40*time.Millisecond // each of these is a key frame, and no jump
+		src.steps(1)
+	}
+	if err := p.Err(); err != nil {
+		t.Fatalf("the feed ended %v before its limit: %v", limit-src.at, err)
+	}
+	src.steps(260)
 	if err := wait(t, p); !errors.Is(err, ErrTimeLimit) {
 		t.Fatal(err)
 	}

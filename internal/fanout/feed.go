@@ -16,7 +16,8 @@ const (
 	pollBatch = 64
 	// playersPerShard is how many players one goroutine delivers to before another core is worth its wake-ups.
 	playersPerShard = 256
-	// limitMargin: a feed whose format has a time limit ends at the first random access point within that of it.
+	// limitMargin: a feed whose format has a time limit ends at the first random access point within that of it. One that begins within
+	// twice that counts from its beginning: the cached GOPs that it begins with may be older than the point at which the feed before ended.
 	limitMargin = 10 * time.Minute
 )
 
@@ -130,6 +131,7 @@ func (fd *feed) collect() (grew bool) {
 		clear(fd.units[:n])
 		grew = grew || n > 0
 		if errors.Is(err, io.EOF) {
+			fd.publish() // who sees the end must see all that came before it
 			fd.finish(ErrStreamEnded)
 		}
 		if n == 0 && !errors.Is(err, media.ErrSuspended) {
@@ -190,7 +192,7 @@ func (fd *feed) timestamp(u *media.AccessUnit) (ms uint32, ok bool) {
 			return 0, true // before the first place to join: only a player's prefix shows it, with the time of that place
 		}
 		fd.based = true
-		if limit > 0 && u.DTS >= limit-limitMargin {
+		if limit > 0 && u.DTS >= limit-2*limitMargin {
 			fd.base = u.DTS
 		}
 	}

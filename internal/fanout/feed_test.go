@@ -1,0 +1,55 @@
+package fanout
+
+import (
+	"io"
+	"testing"
+	"time"
+
+	"livego/internal/live"
+)
+
+// TestEverythingIsPublishedBeforeTheEnd: a player in a goroutine of its own that sees the end of the stream must see its last units too.
+func TestEverythingIsPublishedBeforeTheEnd(t *testing.T) {
+	src := newSource(t, live.Options{})
+	f := New(Options{GOPs: 1})
+	fd := newFeed(f, feedKey{stream: src.stream, format: plainFormat{}})
+	defer fd.reader.Close()
+	src.headers()
+	src.steps(5)
+	src.pub.Unpublish()
+	f.mu.Lock() // holds the feed at its end
+	collected := make(chan struct{})
+	go func() {
+		defer close(collected)
+		fd.collect()
+	}()
+	eventually(t, "the feed ends", func() bool { return fd.ended.Load() != nil })
+	if fd.log.tail.Load() == 0 {
+		t.Error("the end is visible, the last units are not")
+	}
+	f.mu.Unlock()
+	<-collected
+}
+
+// TestFeedBeyondTheLimitOfItsTimeWithCachedGOPs: a feed that begins with GOPs of before the limit's margin lasts all the same.
+func TestFeedBeyondTheLimitOfItsTimeWithCachedGOPs(t *testing.T) {
+	const limit = time.Hour
+	src := newSource(t, live.Options{GOPs: 3})
+	f := New(Options{GOPs: 3})
+	src.headers()
+	src.at = limit - limitMargin - 400*time.Millisecond // a key frame, the last one before the margin
+	src.steps(21)
+	server, client := pair(t)
+	go func() { _, _ = io.Copy(io.Discard, client) }()
+	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, TimeLimit: limit})
+	eventually(t, "the player gets everything", func() bool { return p.Stats().Audio == 2100 || p.Err() != nil })
+	src.steps(30)
+	eventually(t, "the player gets more", func() bool { return p.Stats().Audio == 5100 || p.Err() != nil })
+	if err := p.Err(); err != nil {
+		t.Error("the new feed ended: ", err)
+	}
+	src.pub.Unpublish()
+	<-p.Done()
+	server.Close()
+	f.Wait()
+}
