@@ -12,6 +12,9 @@ import (
 const (
 	// maxControl bounds, in bytes, what a player's session may have queued for it.
 	maxControl = 4 << 10
+	// blockingChunk is how much is written at a time where each write waits until all is taken: a TLS record. It has to make it within
+	// the write timeout.
+	blockingChunk = 16 << 10
 	// slowChunk is about how much is written at a time to a player that is behind, so that its lag is looked at often.
 	slowChunk = 64 << 10
 )
@@ -233,6 +236,20 @@ func (p *Player) poke() {
 
 func (p *Player) checkKinds(kinds uint32) {
 	if p.kinds != 0 && kinds&^(p.kinds|1<<media.Data) != 0 {
-		p.Close(ErrTracksChanged)
+		p.end(ErrTracksChanged)
 	}
+}
+
+// end ends the player between two messages, with its trailer. Its Err is cause, unless it has ended before.
+func (p *Player) end(cause error) {
+	p.mu.Lock()
+	if p.cause == nil {
+		p.cause = cause
+		p.setFlag(flagStopped)
+		if p.control = append(p.control, p.opt.Trailer...); len(p.control) > 0 {
+			p.setFlag(flagControl)
+		}
+	}
+	p.mu.Unlock()
+	p.attention()
 }

@@ -64,7 +64,7 @@ func (p *Player) writeBlocking() {
 			continue
 		}
 		if err == nil {
-			err = p.write(b, p.opt.Conn.Write)
+			err = p.write(b, p.writeChunks)
 		}
 		if err != nil {
 			p.finish(err)
@@ -74,9 +74,20 @@ func (p *Player) writeBlocking() {
 	}
 }
 
+// writeChunks writes b in pieces, each of which has the whole write timeout: a long message may take longer.
+func (p *Player) writeChunks(b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var k int
+		p.extend()
+		k, err = p.opt.Conn.Write(b[n:min(len(b), n+blockingChunk)])
+		n += k
+	}
+	return n, err
+}
+
 // write writes b with a deadline and counts it.
 func (p *Player) write(b []byte, write func([]byte) (int, error)) error {
-	p.deadline(time.Now().Add(p.feed.owner.opt.WriteTimeout))
+	p.extend()
 	n, err := write(b)
 	p.wrote(b, n)
 	switch {
@@ -89,6 +100,9 @@ func (p *Player) write(b []byte, write func([]byte) (int, error)) error {
 	}
 	return fmt.Errorf("%w: %w", ErrGone, err)
 }
+
+// extend gives the peer another write timeout.
+func (p *Player) extend() { p.deadline(time.Now().Add(p.feed.owner.opt.WriteTimeout)) }
 
 // deadline sets the write deadline, unless Close has set its own.
 func (p *Player) deadline(t time.Time) {

@@ -1,0 +1,80 @@
+package fanout
+
+import (
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"livego/internal/live"
+	"livego/internal/media"
+)
+
+// TestPlayerToldOfFewerTracksGetsItsTrailer: it ends between two messages, as at the end of a stream.
+func TestPlayerToldOfFewerTracksGetsItsTrailer(t *testing.T) {
+	for _, tr := range transports {
+		t.Run(tr.name, func(t *testing.T) {
+			src := newSource(t, live.Options{})
+			f := New(Options{GOPs: 1})
+			trailer := plainFormat{}.AppendMessage(nil, control, 0, []byte("bye"))
+			server, client := tr.pair(t)
+			video := media.AccessUnit{Track: src.video, RandomAccess: true, MessageType: 9, Body: src.body('K', 100)}
+			src.write(video)
+			p := play(f, src.stream, PlayerOptions{
+				Conn: server, Format: plainFormat{}, Kinds: []media.Kind{media.Video}, Trailer: trailer,
+			})
+			eventually(t, "the player joins", func() bool { return p.Stats().Video == 100 })
+			src.steps(5)
+			if err := wait(t, p); !errors.Is(err, ErrTracksChanged) {
+				t.Error(err)
+			}
+			server.Close()
+			var last message
+			for {
+				m, err := readMessage(client)
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				last = m
+			}
+			if last.typ != control {
+				t.Errorf("the last message has type %d", last.typ)
+			}
+			f.Wait()
+		})
+	}
+}
+
+// TestSlowTLSPlayerWithProgress: only a player that takes nothing is stalled, however long one message takes.
+func TestSlowTLSPlayerWithProgress(t *testing.T) {
+	src := newSource(t, live.Options{})
+	src.size = 1_500_000
+	f := New(Options{GOPs: 1, WriteTimeout: 300 * time.Millisecond})
+	server, client := tlsPair(t)
+	for _, c := range []net.Conn{server, client} {
+		c.(interface{ NetConn() net.Conn }).NetConn().(*net.TCPConn).SetReadBuffer(64 << 10)
+		c.(interface{ NetConn() net.Conn }).NetConn().(*net.TCPConn).SetWriteBuffer(64 << 10)
+	}
+	src.headers()
+	src.step()
+	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+	if err := client.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	go func() { <-p.Done(); server.Close() }()
+	// 1.5 MB in 0.6 s: twice the timeout, and never a pause.
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for got := 0; got < 1_500_000; got += 25_000 {
+		<-tick.C
+		if _, err := io.CopyN(io.Discard, client, 25_000); err != nil {
+			t.Fatalf("after %d bytes: %v, %v", got, err, p.Err())
+		}
+	}
+	p.Close(ErrGone)
+	f.Wait()
+}
