@@ -114,7 +114,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.serveSegment(w, r, name, seq)
 	case watchPage:
 		l := s.find(name)
-		s.page.serve(w, r, name, l != nil && !l.over.Load())
+		onAir := l != nil && !l.over.Load()
+		refresh := offAirRefresh
+		if onAir {
+			refresh = l.settlesIn(s.opt.SegmentDuration)
+		}
+		s.page.serve(w, r, name, onAir, refresh)
 	case crossDomainPolicy:
 		writeBody(w, r, http.StatusOK, "application/xml", []byte(policy))
 	default:

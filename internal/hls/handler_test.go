@@ -173,8 +173,19 @@ func TestAcceptsGzip(t *testing.T) {
 	}
 }
 
+// A browser that opens the page before there are enough segments loads it once more when there are.
+func TestWatchPageOfAStreamThatStarts(t *testing.T) {
+	for segments, seconds := range []string{"9", "6", "3"} {
+		want := `http-equiv="refresh" content="` + seconds + `"`
+		page := body(t, ask(onAir(Options{}, segments), "GET", "http://tv.example:7002/live/movie/"))
+		if !strings.Contains(page, want) || !strings.Contains(page, "<video") {
+			t.Errorf("%d segments: %q or the video is not in\n%s", segments, want, page)
+		}
+	}
+}
+
 func TestWatchPage(t *testing.T) {
-	s := onAir(Options{}, 1)
+	s := onAir(Options{}, startSegments)
 	r := ask(s, "GET", "http://tv.example:7002/live/movie/")
 	page := body(t, r)
 	if r.StatusCode != 200 || r.Header.Get("Content-Type") != "text/html; charset=utf-8" || r.Header.Get("Cache-Control") != "no-store" {

@@ -38,17 +38,22 @@ func newPage() page {
 type pageData struct {
 	Stream string
 	OnAir  bool
-	Style  template.CSS
+	// Refresh is after how many seconds the page loads again, 0: never.
+	Refresh int
+	Style   template.CSS
 	// Playlist is relative to the page, Address the same in full, for other players.
 	Playlist, Address string
 }
 
-func (p page) serve(w http.ResponseWriter, r *http.Request, name string, onAir bool) {
+// offAirRefresh is how often, in seconds, the page looks for a stream that is not on air.
+const offAirRefresh = 5
+
+func (p page) serve(w http.ResponseWriter, r *http.Request, name string, onAir bool, refresh int) {
 	address := url.URL{Scheme: scheme(r), Host: r.Host, Path: "/" + name + playlistSuffix}
 	playlist := url.URL{Path: "../" + path.Base(name) + playlistSuffix}
 	var body bytes.Buffer
 	err := p.tmpl.Execute(&body, pageData{
-		Stream: name, OnAir: onAir, Style: template.CSS(pageCSS),
+		Stream: name, OnAir: onAir, Refresh: refresh, Style: template.CSS(pageCSS),
 		Playlist: playlist.String(), Address: address.String(),
 	})
 	if err != nil {

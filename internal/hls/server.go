@@ -225,6 +225,20 @@ func (s *Server) forget(l *life) {
 	}
 }
 
+// startSegments is how many segments a stream has when browsers play it safely: with fewer, Chromium's own HLS player sometimes
+// gives up.
+const startSegments = 3
+
+// settlesIn estimates in how many seconds the stream will have that many segments, 0: it has them.
+func (l *life) settlesIn(segment time.Duration) int {
+	view := l.view.Load()
+	if view == nil {
+		return int((startSegments*segment + time.Second - 1) / time.Second)
+	}
+	missing := max(startSegments-len(view.segments), 0)
+	return missing * int(view.target/time.Second)
+}
+
 // find returns the life of a stream, nil if there is none.
 func (s *Server) find(name string) *life {
 	s.mu.RLock()
