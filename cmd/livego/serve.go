@@ -36,6 +36,7 @@ func (p program) serve(cmd *cobra.Command, _ []string) (err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
 	options := cfg.ServerOptions()
 	options.Log, options.Version, options.Keys = log, serverVersion(), store
+	quietMonitor()
 	s, err := server.New(options)
 	if err != nil {
 		return err
