@@ -30,7 +30,7 @@ type PlayerOptions struct {
 	Trailer []byte
 	// Kinds lists the kinds of media that the player was told of, if its protocol says that beforehand: it ends when others come.
 	Kinds []media.Kind
-	// OnEnd, if set, is called when the player has ended, with what Err returns. It must not wait.
+	// OnEnd, if set, is called when the player has ended, just before Done is closed, with what Err returns. It must not wait.
 	OnEnd func(error)
 }
 

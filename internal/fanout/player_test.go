@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -76,5 +77,58 @@ func TestSlowTLSPlayerWithProgress(t *testing.T) {
 		}
 	}
 	p.Close(ErrGone)
+	f.Wait()
+}
+
+// closing is a socket whose player is closed between the look at its flags and the write.
+type closing struct {
+	p     *Player
+	cause error
+}
+
+func (c closing) try([]byte) (int, error) {
+	c.p.Close(c.cause)
+	return 0, os.ErrDeadlineExceeded // from the deadline that Close has set
+}
+
+func (c closing) wait(b []byte) (int, error) { return c.try(b) }
+
+func TestCauseOfACloseThatMeetsAWrite(t *testing.T) {
+	src := newSource(t, live.Options{})
+	f := New(Options{GOPs: 1})
+	src.headers()
+	src.steps(1)
+	server, _ := pair(t)
+	cause := errors.New("cause")
+	p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+	p.sock = closing{p, cause}
+	p.Start(nil)
+	if err := wait(t, p); err != cause {
+		t.Errorf("ended with %v", err)
+	}
+	f.Wait()
+}
+
+// TestOnEndComesBeforeDone: whoever has seen Done may use the connection, and OnEnd touches it no more.
+func TestOnEndComesBeforeDone(t *testing.T) {
+	src := newSource(t, live.Options{})
+	f := New(Options{GOPs: 1})
+	server, _ := pair(t)
+	var p *Player
+	early := make(chan bool, 1)
+	p = f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, OnEnd: func(error) {
+		select {
+		case <-p.Done():
+			early <- false
+		default:
+			early <- p.Err() != nil
+		}
+	}})
+	p.Start(nil)
+	p.Close(ErrGone)
+	if !<-early {
+		t.Error("Done was closed first")
+	}
+	_ = wait(t, p)
 	f.Wait()
 }

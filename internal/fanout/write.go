@@ -20,7 +20,7 @@ func (p *Player) push() {
 		}
 		n, err := p.sock.try(b)
 		if err != nil {
-			p.finish(fmt.Errorf("%w: %w", ErrGone, err))
+			p.finish(p.failure(err))
 			return
 		}
 		p.wrote(b, n)
@@ -90,9 +90,15 @@ func (p *Player) write(b []byte, write func([]byte) (int, error)) error {
 	p.extend()
 	n, err := write(b)
 	p.wrote(b, n)
+	if err != nil {
+		return p.failure(err)
+	}
+	return nil
+}
+
+// failure says why the player is over after a write has failed.
+func (p *Player) failure(err error) error {
 	switch {
-	case err == nil:
-		return nil
 	case p.flags.Load()&flagClosed != 0:
 		return p.closedBy()
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -120,10 +126,10 @@ func (p *Player) finish(err error) {
 	p.mu.Unlock()
 	p.block, p.pending, p.headers = nil, nil, nil
 	p.owner.Store(ownerNone)
-	close(p.done)
 	if p.opt.OnEnd != nil {
 		p.opt.OnEnd(err)
 	}
+	close(p.done)
 }
 
 // socket writes to a connection without the detour over its blocking methods.
