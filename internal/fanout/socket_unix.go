@@ -11,7 +11,6 @@ import (
 // rawSocket writes to a TCP connection's descriptor. One goroutine at a time may use it.
 type rawSocket struct {
 	raw   syscall.RawConn
-	fd    int
 	write func(fd uintptr) (done bool) // made once: a closure per write would allocate
 	block bool
 	buf   []byte
@@ -33,7 +32,6 @@ func newSocket(c net.Conn) socket {
 	limitUnsent(raw)
 	s := &rawSocket{raw: raw}
 	s.write = s.attempt
-	_ = raw.Control(func(fd uintptr) { s.fd = int(fd) })
 	return s
 }
 
@@ -64,20 +62,7 @@ func (s *rawSocket) do(b []byte, block bool) (int, error) {
 	return max(s.n, 0), err
 }
 
-func (s *rawSocket) try(b []byte) (int, error) {
-	for {
-		n, err := writeNow(s.fd, b)
-		switch err {
-		case nil:
-			return n, nil
-		case syscall.EAGAIN:
-			return 0, nil
-		case syscall.EINTR:
-			continue
-		}
-		return 0, err
-	}
-}
+func (s *rawSocket) try(b []byte) (int, error)  { return s.do(b, false) }
 func (s *rawSocket) wait(b []byte) (int, error) { return s.do(b, true) }
 
 // limitUnsentBelow sets the bound on the TCP connection under a TLS one.
