@@ -106,14 +106,8 @@ func (s *Server) playFLV(w http.ResponseWriter, r *http.Request, stream *live.St
 		return
 	}
 	v := s.newViewer(nc, r, stream, "http-flv", flv.TagFormat{})
-	s.conns.Go(func() {
-		_ = nc.SetWriteDeadline(time.Now().Add(s.opt.WriteTimeout))
-		if _, err := io.WriteString(nc, flvHead); err != nil {
-			_ = nc.Close()
-			return
-		}
-		v.run(v.readNothing)
-	})
+	v.head = flvHead
+	v.start(v.readNothing)
 }
 
 // playWebSocket upgrades the connection and plays.
@@ -126,7 +120,7 @@ func (s *Server) playWebSocket(w http.ResponseWriter, r *http.Request, stream *l
 	}
 	v := s.newViewer(nc, r, stream, "ws-flv", flv.WebSocketFormat{})
 	v.trailer = closeFrame(ws.StatusNormalClosure, "stream ended")
-	s.conns.Go(func() { v.run(v.readWebSocket) })
+	v.start(v.readWebSocket)
 }
 
 // viewer is a player over HTTP whose connection was taken over.
@@ -136,6 +130,7 @@ type viewer struct {
 	stream  *live.Stream
 	session *session
 	format  flvFormat
+	head    string // goes out first, and at once
 	trailer []byte
 	log     *slog.Logger
 	player  *fanout.Player
@@ -149,9 +144,23 @@ func (s *Server) newViewer(nc net.Conn, r *http.Request, stream *live.Stream, pr
 	}
 }
 
+// start runs the viewer in a goroutine.
+func (v *viewer) start(read func() error) {
+	started := v.server.conns.Go(func() {
+		defer v.nc.Close()
+		v.run(read)
+	})
+	if !started {
+		_ = v.nc.Close()
+	}
+}
+
 // run plays until the stream or the connection ends. read consumes what the peer sends, and returns when it is gone.
 func (v *viewer) run(read func() error) {
-	defer v.nc.Close()
+	_ = v.nc.SetWriteDeadline(time.Now().Add(v.server.opt.WriteTimeout))
+	if _, err := io.WriteString(v.nc, v.head); err != nil {
+		return
+	}
 	if !v.awaitTracks() {
 		return
 	}
@@ -168,6 +177,25 @@ func (v *viewer) run(read func() error) {
 	v.player.Close(fmt.Errorf("%w: %w", fanout.ErrGone, orEOF(err)))
 	<-v.player.Done()
 	end(v.player.Err())
+	if !errors.Is(v.player.Err(), fanout.ErrGone) {
+		v.linger()
+	}
+}
+
+const (
+	// lingerTimeout and lingerBytes bound what is read from a viewer after the end.
+	lingerTimeout = time.Second
+	lingerBytes   = 64 << 10
+)
+
+// linger ends the output and waits a moment for the viewer to end its own: closing a connection with unread bytes, such as the answer
+// to a close frame, resets it, and the viewer may lose what it has not read yet.
+func (v *viewer) linger() {
+	half, ok := v.nc.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || v.nc.SetReadDeadline(time.Now().Add(lingerTimeout)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, v.nc, lingerBytes)
 }
 
 func orEOF(err error) error {

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -112,47 +114,67 @@ type connLimits struct {
 	total, perAddr int // 0: no bound
 
 	mu     sync.Mutex
-	open   int
+	open   map[*limitedConn]struct{}
 	byAddr map[netip.Addr]int
 }
 
 // limitedConn gives its place back when it is closed.
 type limitedConn struct {
 	net.Conn
-	release func()
+	limits *connLimits
+	addr   netip.Addr
 }
 
 func (l *connLimits) admit(c net.Conn) (*limitedConn, bool) {
 	addr := remoteAddr(c)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if (l.total > 0 && l.open >= l.total) || (l.perAddr > 0 && l.byAddr[addr] >= l.perAddr) {
+	if (l.total > 0 && len(l.open) >= l.total) || (l.perAddr > 0 && l.byAddr[addr] >= l.perAddr) {
 		return nil, false
 	}
-	l.open++
-	if l.perAddr > 0 {
-		if l.byAddr == nil {
-			l.byAddr = make(map[netip.Addr]int)
-		}
-		l.byAddr[addr]++
+	if l.open == nil {
+		l.open = make(map[*limitedConn]struct{})
+		l.byAddr = make(map[netip.Addr]int)
 	}
-	return &limitedConn{c, sync.OnceFunc(func() { l.leave(addr) })}, true
+	lc := &limitedConn{Conn: c, limits: l, addr: addr}
+	l.open[lc] = struct{}{}
+	l.byAddr[addr]++
+	return lc, true
 }
 
-func (l *connLimits) leave(addr netip.Addr) {
+func (l *connLimits) leave(c *limitedConn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open--
-	if l.perAddr > 0 {
-		if l.byAddr[addr]--; l.byAddr[addr] == 0 {
-			delete(l.byAddr, addr)
-		}
+	if _, ok := l.open[c]; !ok {
+		return
+	}
+	delete(l.open, c)
+	if l.byAddr[c.addr]--; l.byAddr[c.addr] == 0 {
+		delete(l.byAddr, c.addr)
+	}
+}
+
+// closeAll cuts all connections off: whoever waits for a peer goes on at once.
+func (l *connLimits) closeAll() {
+	l.mu.Lock()
+	open := slices.Collect(maps.Keys(l.open))
+	l.mu.Unlock()
+	for _, c := range open {
+		_ = c.Close()
 	}
 }
 
 func (c *limitedConn) Close() error {
-	defer c.release()
+	defer c.limits.leave(c)
 	return c.Conn.Close()
+}
+
+// CloseWrite ends the output and leaves the input open, so that a peer can still read why its connection ends.
+func (c *limitedConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 // tlsConn is a TLS connection over a limited one.
@@ -162,7 +184,7 @@ type tlsConn struct {
 }
 
 func (c *tlsConn) Close() error {
-	defer c.under.release()
+	defer c.under.limits.leave(c.under)
 	return c.Conn.Close()
 }
 
@@ -189,14 +211,13 @@ func remoteAddr(c net.Conn) netip.Addr {
 func (s *Server) httpServer(h http.Handler) func(*listener) error {
 	return func(l *listener) error {
 		srv := &http.Server{
-			Handler:           h,
-			ReadHeaderTimeout: httpHeaderTimeout,
-			ReadTimeout:       httpHeaderTimeout,
-			IdleTimeout:       httpIdleTimeout,
-			WriteTimeout:      httpWriteTimeout,
-			MaxHeaderBytes:    maxHTTPHeader,
-			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-			BaseContext:       func(net.Listener) context.Context { return s.ctx },
+			Handler:        h,
+			ReadTimeout:    s.opt.ReadTimeout,
+			IdleTimeout:    httpIdleTimeout,
+			WriteTimeout:   httpWriteTimeout,
+			MaxHeaderBytes: maxHTTPHeader,
+			ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+			BaseContext:    func(net.Listener) context.Context { return s.ctx },
 			// An FLV connection is taken over from HTTP/1.1, and HLS over HTTP/2 comes with Low-Latency HLS.
 			TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 		}
@@ -227,7 +248,7 @@ type certificateState struct {
 }
 
 // config loads the certificate, so that a bad one is found at the start.
-func (c certificate) config() (*tls.Config, error) {
+func (c *certificate) config() (*tls.Config, error) {
 	if c.given != nil {
 		return c.given, nil
 	}
@@ -243,7 +264,7 @@ func (c certificate) config() (*tls.Config, error) {
 }
 
 // load returns the certificate in the files. While changed files cannot be read, the certificate before them stays in use.
-func (c certificate) load() (*tls.Certificate, error) {
+func (c *certificate) load() (*tls.Certificate, error) {
 	st := c.state
 	st.mu.Lock()
 	defer st.mu.Unlock()

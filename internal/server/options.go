@@ -46,7 +46,7 @@ type Options struct {
 	APIAllow                []netip.Prefix
 	APIOrigins              []string
 
-	// ReadTimeout (10 s) bounds handshakes, the time before publish or play, and a publisher's silence.
+	// ReadTimeout (10 s) bounds handshakes, HTTP requests, the time before publish or play, and a publisher's silence.
 	ReadTimeout time.Duration
 	// WriteTimeout (10 s) bounds the time for which a player takes nothing although bytes are pending.
 	WriteTimeout time.Duration

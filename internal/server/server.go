@@ -33,10 +33,9 @@ const (
 	defaultDrainTimeout = 5 * time.Second
 
 	// The bounds of the HTTP servers. A segment that takes longer than httpWriteTimeout is of no use to a live viewer.
-	httpHeaderTimeout = 10 * time.Second
-	httpIdleTimeout   = time.Minute
-	httpWriteTimeout  = time.Minute
-	maxHTTPHeader     = 16 << 10
+	httpIdleTimeout  = time.Minute
+	httpWriteTimeout = time.Minute
+	maxHTTPHeader    = 16 << 10
 )
 
 // Server is one livego server. Several may run in one process.
@@ -57,8 +56,8 @@ type Server struct {
 	cancel    context.CancelCauseFunc
 	hlsCtx    context.Context // of the HLS packagers; ends first
 	hlsCancel context.CancelFunc
-	conns     sync.WaitGroup
-	packagers sync.WaitGroup
+	conns     tasks
+	packagers tasks
 }
 
 // New checks the options and opens the listeners, so that a port that is in use is known at once. Run serves them.
@@ -190,15 +189,17 @@ func (s *Server) Run(ctx context.Context) error {
 // drain ends everything in the order in which viewers lose least: no new connections, HLS without ENDLIST (its viewers go on after a
 // restart), streams to their last byte, then whatever is left.
 func (s *Server) drain() {
-	deadline := time.Now().Add(s.opt.DrainTimeout * 4 / 5)
+	begin := time.Now()
 	s.closeListeners()
 	s.hlsCancel()
 	s.packagers.Wait()
 	s.sessions.announce(s.opt.DrainTimeout / 10)
 	s.sessions.closeAll()
 	s.hub.Close()
-	s.sessions.awaitPlayers(deadline)
+	s.sessions.awaitPlayers(begin.Add(s.opt.DrainTimeout * 4 / 5))
 	s.cancel(&rtmp.StatusError{Code: rtmp.CodeConnectAppShutdown, Description: "The server is shutting down.", Err: errShutdown})
+	cut := time.AfterFunc(time.Until(begin.Add(s.opt.DrainTimeout)), s.limits.closeAll)
+	defer cut.Stop()
 	s.conns.Wait()
 	s.fanout.Wait()
 }
@@ -219,12 +220,42 @@ func (s *Server) packageHLS(stream *live.Stream) {
 		return
 	}
 	r := stream.NewReader(live.ReaderOptions{GOPs: -1, Settled: true})
-	s.packagers.Go(func() {
+	started := s.packagers.Go(func() {
 		defer r.Close()
 		if err := s.hls.Run(s.hlsCtx, name.String(), r); err != nil && s.hlsCtx.Err() == nil {
 			s.log.Error("hls packager ended", "stream", name.String(), "err", err)
 		}
 	})
+	if !started {
+		r.Close()
+	}
+}
+
+// tasks are goroutines that the end of the server waits for.
+type tasks struct {
+	wg sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
+}
+
+// Go starts f, unless the end of the server has got past waiting for such goroutines.
+func (t *tasks) Go(f func()) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return false
+	}
+	t.wg.Go(f)
+	return true
+}
+
+// Wait lets no more begin, and waits for those that run.
+func (t *tasks) Wait() {
+	t.mu.Lock()
+	t.closed = true
+	t.mu.Unlock()
+	t.wg.Wait()
 }
 
 // serveHLS serves the HLS port.

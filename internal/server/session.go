@@ -88,15 +88,19 @@ func (r *registry) sample(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		r.mu.Lock()
-		for s := range r.sessions {
-			if len(s.samples) > rateSamples {
-				copy(s.samples, s.samples[1:])
-				s.samples = s.samples[:rateSamples]
-			}
-			s.samples = append(s.samples, s.figures())
+		r.takeSamples()
+	}
+}
+
+func (r *registry) takeSamples() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for s := range r.sessions {
+		if len(s.samples) > rateSamples {
+			copy(s.samples, s.samples[1:])
+			s.samples = s.samples[:rateSamples]
 		}
-		r.mu.Unlock()
+		s.samples = append(s.samples, s.figures())
 	}
 }
 

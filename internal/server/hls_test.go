@@ -1,0 +1,190 @@
+package server
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
+	tscodecs "github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
+
+	"livego/internal/flv"
+)
+
+// TestHLSDeliversWhatWasPublished takes the segments of an ended playlist apart.
+func TestHLSDeliversWhatWasPublished(t *testing.T) {
+	for _, tc := range []struct {
+		scheme string
+		change func(*Options)
+	}{{"http", func(*Options) {}}, {"https", withTLS(t)}} {
+		t.Run(tc.scheme, func(t *testing.T) {
+			t.Parallel()
+			s, tags := start(t, tc.change), clip(t)
+			address := s.url(tc.scheme, "hls", "/live/movie.m3u8")
+			e := publish(t, s, "movie")
+			e.send(tags...)
+			a := call(t, "GET", address) // held until the first segment
+			wantEqual(t, "playlist of a stream that has begun", a.status, 200)
+			e.unpublish()
+			eventually(t, "the playlist ends", func() bool {
+				a = call(t, "GET", address)
+				return strings.Contains(a.body, "#EXT-X-ENDLIST")
+			})
+			wantEqual(t, "type", a.header.Get("Content-Type"), "application/vnd.apple.mpegurl")
+			wantEqual(t, "CORS", a.header.Get("Access-Control-Allow-Origin"), "*")
+			var pictures, frames [][]byte
+			for _, uri := range regexp.MustCompile(`(?m)^[^#\n].*$`).FindAllString(a.body, -1) {
+				segment := call(t, "GET", resolve(t, address, uri))
+				wantEqual(t, uri, segment.status, 200)
+				p, f := readTS(t, []byte(segment.body))
+				pictures, frames = append(pictures, p...), append(frames, f...)
+			}
+			sameSamples(t, "pictures", pictures, picturesOf(tags))
+			sameSamples(t, "audio frames", frames, framesOf(tags))
+		})
+	}
+}
+
+func resolve(t testing.TB, base, reference string) string {
+	t.Helper()
+	b, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := b.Parse(reference)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.String()
+}
+
+// readTS returns the pictures, their slices only, and the AAC frames of a segment.
+func readTS(t testing.TB, data []byte) (pictures, frames [][]byte) {
+	t.Helper()
+	r := &mpegts.Reader{R: bytes.NewReader(data)}
+	if err := r.Initialize(); err != nil {
+		t.Fatal(err)
+	}
+	r.OnDecodeError(func(err error) { t.Error("segment: ", err) })
+	for _, track := range r.Tracks() {
+		switch track.Codec.(type) {
+		case *tscodecs.H264:
+			r.OnDataH264(track, func(_, _ int64, units [][]byte) error {
+				pictures = append(pictures, slices264(units))
+				return nil
+			})
+		case *tscodecs.MPEG4Audio:
+			r.OnDataMPEG4Audio(track, func(_ int64, units [][]byte) error {
+				for _, u := range units {
+					frames = append(frames, bytes.Clone(u))
+				}
+				return nil
+			})
+		}
+	}
+	for {
+		if err := r.Read(); errors.Is(err, io.EOF) {
+			return pictures, frames
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// slices264 joins the NAL units that are slices (types 1 to 5): the others are written anew by a packager.
+func slices264(units [][]byte) []byte {
+	var joined []byte
+	for _, u := range units {
+		if kind := u[0] & 0x1F; kind >= 1 && kind <= 5 {
+			joined = append(joined, u...)
+		}
+	}
+	return joined
+}
+
+func picturesOf(tags []flv.Tag) (pictures [][]byte) {
+	for _, tag := range only(tags, flv.TypeVideo) {
+		if tag.Body[1] != 1 {
+			continue
+		}
+		var units [][]byte
+		for b := tag.Body[5:]; len(b) > 0; {
+			n := binary.BigEndian.Uint32(b)
+			units = append(units, b[4:4+n])
+			b = b[4+n:]
+		}
+		pictures = append(pictures, slices264(units))
+	}
+	return pictures
+}
+
+func framesOf(tags []flv.Tag) (frames [][]byte) {
+	for _, tag := range only(tags, flv.TypeAudio) {
+		if tag.Body[1] == 1 {
+			frames = append(frames, tag.Body[2:])
+		}
+	}
+	return frames
+}
+
+func sameSamples(t testing.TB, what string, got, want [][]byte) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%d %s, want %d", len(got), what, len(want))
+		return
+	}
+	for i := range want {
+		if !bytes.Equal(got[i], want[i]) {
+			t.Errorf("%s: number %d has %d bytes, want %d", what, i, len(got[i]), len(want[i]))
+			return
+		}
+	}
+}
+
+// TestHLSThatIsOff: apps without hls, and streams that are not there.
+func TestHLSThatIsOff(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(o *Options) { o.Apps = append(o.Apps, App{Name: "nohls", Live: true, FLV: true}) })
+	publishTo(t, s.url("rtmp", "rtmp", "/nohls/"+s.key("movie"))).send(clip(t)...)
+	for _, path := range []string{"/live/movie.m3u8", "/nohls/movie.m3u8", "/other/movie.m3u8", "/live/movie/1.ts", "/"} {
+		wantEqual(t, path, call(t, "GET", s.url("http", "hls", path)).status, 404)
+	}
+	wantEqual(t, "policy", call(t, "GET", s.url("http", "hls", "/live/crossdomain.xml")).status, 200)
+	wantContains(t, "watch page", call(t, "GET", s.url("http", "hls", "/live/movie/")).body, "<html")
+}
+
+// Decision 26: a takeover is a discontinuity of the same playlist.
+func TestHLSAtATakeover(t *testing.T) {
+	t.Parallel()
+	s, tags := start(t), clip(t)
+	address := s.url("http", "hls", "/live/movie.m3u8")
+	publish(t, s, "movie").send(tags...)
+	before := call(t, "GET", address)
+	second := publish(t, s, "movie")
+	second.send(tags...)
+	second.unpublish()
+	var after answer
+	eventually(t, "the playlist ends", func() bool {
+		after = call(t, "GET", address)
+		return strings.Contains(after.body, "#EXT-X-ENDLIST")
+	})
+	sequence := regexp.MustCompile(`#EXT-X-MEDIA-SEQUENCE:(\d+)`)
+	if b, a := sequence.FindString(before.body), sequence.FindString(after.body); a < b {
+		t.Errorf("sequence goes from %s to %s", b, a)
+	}
+	wantEqual(t, "discontinuities", strings.Count(after.body, "#EXT-X-DISCONTINUITY\n"), 1)
+}
+
+// TestHLSViewersAreCounted in livestat.
+func TestHLSViewersAreCounted(t *testing.T) {
+	t.Parallel()
+	s, tags := start(t), clip(t)
+	publish(t, s, "movie").send(tags...)
+	call(t, "GET", s.url("http", "hls", "/live/movie.m3u8"))
+	wantContains(t, "livestat", call(t, "GET", s.url("http", "api", "/stat/livestat")).body, `"hls_viewers":1`)
+}

@@ -1,0 +1,347 @@
+package server
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"livego/internal/rtmp"
+)
+
+// TestPortInUse: the error names the option to change, and what was opened before is closed.
+func TestPortInUse(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for option, set := range map[string]func(*Options, string){
+		"rtmp_addr":    func(o *Options, addr string) { o.RTMPAddr = addr },
+		"rtmps_addr":   func(o *Options, addr string) { withTLS(t)(o); o.RTMPSAddr = addr },
+		"httpflv_addr": func(o *Options, addr string) { o.FLVAddr = addr },
+		"hls_addr":     func(o *Options, addr string) { o.HLSAddr = addr },
+		"api_addr":     func(o *Options, addr string) { o.APIAddr = addr },
+	} {
+		opt := testOptions()
+		set(&opt, taken.Addr().String())
+		_, err := New(opt)
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			t.Fatalf("%s: %v", option, err)
+		}
+		wantContains(t, "error", err.Error(), option+": ", taken.Addr().String(), "another program listens")
+
+		opt = testOptions()
+		set(&opt, "127.0.0.1:99999")
+		if _, err = New(opt); err == nil || !strings.HasPrefix(err.Error(), option+": ") {
+			t.Errorf("%s that makes no sense: %v", option, err)
+		}
+	}
+}
+
+func TestBadOptions(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	junk := filepath.Join(dir, "junk.pem")
+	if err := os.WriteFile(junk, []byte("junk"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for want, change := range map[string]func(*Options){
+		"rtmp_addr with TLS: rtmps_cert/rtmps_key: ":    func(o *Options) { o.RTMPTLS, o.RTMPSCert, o.RTMPSKey = true, dir+"/none.crt", dir+"/none.key" },
+		"rtmps_addr with TLS: rtmps_cert/rtmps_key: ":   func(o *Options) { o.RTMPSAddr, o.RTMPSCert, o.RTMPSKey = "127.0.0.1:0", junk, junk },
+		"httpflv_addr with TLS: https_cert/https_key: ": func(o *Options) { o.FLVTLS, o.HTTPSCert, o.HTTPSKey = true, junk, junk },
+		"hls_addr with TLS: https_cert/https_key: ":     func(o *Options) { o.HLSTLS, o.HTTPSCert, o.HTTPSKey = true, junk, junk },
+		"jwt algorithm": func(o *Options) { o.JWTSecret, o.JWTAlgorithm = strings.Repeat("x", 40), "RS256" },
+	} {
+		opt := testOptions()
+		change(&opt)
+		if _, err := New(opt); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// TestListenersThatAreOff: an empty address switches a protocol off.
+func TestListenersThatAreOff(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(o *Options) { o.FLVAddr, o.HLSAddr, o.APIAddr = "", "", "" })
+	wantEqual(t, "listeners", len(s.Addrs()), 1)
+	e := publish(t, s, "movie")
+	w := watchRTMP(t, s, "movie")
+	awaitPlayers(t, s, "movie", 1)
+	e.send(clip(t)...)
+	e.unpublish()
+	w.awaitEnd(t)
+}
+
+func TestTwoServersInOneProcess(t *testing.T) {
+	t.Parallel()
+	tags := clip(t)
+	for range 2 {
+		s := start(t)
+		e := publish(t, s, "movie")
+		w := watchRTMP(t, s, "movie")
+		e.send(tags[:4]...)
+		w.await(t, tags[3])
+		wantEqual(t, "streams of one server", len(s.hub.Streams()), 1)
+	}
+}
+
+// connections is how many are counted.
+func connections(s *testServer) int {
+	s.limits.mu.Lock()
+	defer s.limits.mu.Unlock()
+	return len(s.limits.open)
+}
+
+// fits says whether the server still answers on one more connection.
+func fits(t testing.TB, s *testServer, protocol string) bool {
+	t.Helper()
+	nc := dial(t, s.addr(protocol))
+	defer nc.Close()
+	_, err := nc.Write([]byte("GET /healthz HTTP/1.0\r\n\r\n"))
+	if err != nil {
+		return false
+	}
+	answer, _ := io.ReadAll(nc)
+	return len(answer) > 0
+}
+
+// TestConnectionLimits counts over all listeners; a connection that ends makes room.
+func TestConnectionLimits(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		change func(*Options)
+	}{
+		{"total", func(o *Options) { o.MaxConnections = 3 }},
+		{"per address", func(o *Options) { o.MaxConnectionsPerAddr = 3 }},
+		{"TLS", func(o *Options) { withTLS(t)(o); o.MaxConnections = 3 }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, tc.change)
+			open := []net.Conn{dial(t, s.addr("rtmp")), dial(t, s.addr("http-flv")), dial(t, s.addr("hls"))}
+			eventually(t, "all three are counted", func() bool { return connections(s) == 3 })
+			if fits(t, s, "api") || fits(t, s, "rtmp") {
+				t.Error("a fourth connection is served")
+			}
+			wantContains(t, "log", s.logs.String(), "limit reached")
+			for _, nc := range open {
+				nc.Close()
+				eventually(t, "there is room again", func() bool { return fits(t, s, "api") })
+			}
+			eventually(t, "none is counted", func() bool { return connections(s) == 0 })
+			wantEqual(t, "addresses remembered", len(s.limits.byAddr), 0)
+		})
+	}
+}
+
+// TestPlayersAreCountedAndReleased: connections that were taken over from HTTP too.
+func TestPlayersAreCountedAndReleased(t *testing.T) {
+	t.Parallel()
+	s, tags := start(t, func(o *Options) { o.MaxConnections = 4 }), clip(t)
+	e := publish(t, s, "movie")
+	e.send(tags[:4]...)
+	watchers := []*watcher{watchRTMP(t, s, "movie"), watchFLV(t, s, "movie"), watchWS(t, s, "movie")}
+	awaitAll(t, watchers, tags[3])
+	wantEqual(t, "connections", connections(s), 4)
+	for _, w := range watchers {
+		w.leave()
+	}
+	eventually(t, "only the publisher is counted", func() bool { return connections(s) == 1 })
+	e.unpublish()
+	e.lose()
+	eventually(t, "none is counted", func() bool { return connections(s) == 0 })
+}
+
+// scarce is a listener that fails in ways that pass, and then for good.
+type scarce struct {
+	net.Listener
+	fail []error
+}
+
+func (l *scarce) Accept() (net.Conn, error) {
+	err := l.fail[0]
+	l.fail = l.fail[1:]
+	if err != nil {
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", err)}
+	}
+	server, client := net.Pipe()
+	client.Close()
+	return addressed{server}, nil
+}
+
+// addressed has an address, which a pipe has not.
+type addressed struct{ net.Conn }
+
+func (addressed) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
+// Defect 8: running out of descriptors is waited out, with growing pauses and one line in the log.
+func TestAcceptGoesOnWithoutDescriptors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		fail := []error{syscall.ECONNABORTED}
+		for range 12 {
+			fail = append(fail, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS)
+		}
+		l := &listener{name: "rtmp", log: slog.New(slog.NewTextHandler(&log, nil)), limits: &connLimits{}}
+		l.Listener = &scarce{fail: append(fail, nil, syscall.EMFILE, nil, syscall.EINVAL)}
+		begin := time.Now()
+		nc, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc.Close()
+		// 5, 10, … 640 ms, and then a second each.
+		if took, want := time.Since(begin), 1275*time.Millisecond+28*time.Second; took != want {
+			t.Errorf("took %v, want %v", took, want)
+		}
+		if n := strings.Count(log.String(), "cannot accept connections"); n != 3 {
+			t.Errorf("%d lines in half a minute: %s", n, &log)
+		}
+		begin = time.Now()
+		if nc, err = l.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		nc.Close()
+		wantEqual(t, "pause after a success", time.Since(begin), minAcceptDelay)
+		if _, err = l.Accept(); !errors.Is(err, syscall.EINVAL) {
+			t.Errorf("final error: %v", err)
+		}
+	})
+}
+
+// TestBrokenListenerEndsTheServer, and says which it was.
+func TestBrokenListenerEndsTheServer(t *testing.T) {
+	s := open(t)
+	defer s.keys.Close()
+	s.listeners[0].Listener = &scarce{Listener: s.listeners[0].Listener, fail: []error{syscall.EINVAL}}
+	err := s.Run(t.Context())
+	if !errors.Is(err, syscall.EINVAL) {
+		t.Fatal(err)
+	}
+	wantContains(t, "error", err.Error(), "rtmp listener: ")
+}
+
+// writePEM writes a certificate and its key to files.
+func writePEM(t testing.TB, cert tls.Certificate, certFile, keyFile string) {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{
+		certFile: {Type: "CERTIFICATE", Bytes: cert.Certificate[0]}, keyFile: {Type: "PRIVATE KEY", Bytes: der},
+	} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Decision 39: certificates are read again when their files change. While the files do not match, the old one stays in use.
+func TestCertificateReload(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "a.crt"), filepath.Join(dir, "a.key")
+	writePEM(t, newCertificate(t, 1), certFile, keyFile)
+	s := start(t, func(o *Options) {
+		o.RTMPSAddr, o.RTMPSCert, o.RTMPSKey = "127.0.0.1:0", certFile, keyFile
+		o.HLSTLS, o.HTTPSCert, o.HTTPSKey = true, certFile, keyFile
+	})
+	serial := func(protocol string) int64 {
+		t.Helper()
+		nc, err := tls.Dial("tcp", s.addr(protocol), trusting())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		return nc.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
+	}
+	stale := func() { // as if the time between two looks at the files had passed
+		for _, l := range s.listeners {
+			if st := l.cert.state; st != nil {
+				st.mu.Lock()
+				st.checked = time.Time{}
+				st.mu.Unlock()
+			}
+		}
+	}
+	touch := func(after time.Duration, files ...string) {
+		for _, file := range files {
+			if err := os.Chtimes(file, time.Time{}, time.Now().Add(after)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	wantEqual(t, "first certificate", serial("rtmps"), 1)
+	wantEqual(t, "first certificate", serial("hls"), 1)
+
+	writePEM(t, newCertificate(t, 2), certFile, filepath.Join(dir, "other.key")) // the key is not there yet
+	touch(time.Minute, certFile)
+	stale()
+	wantEqual(t, "certificate without its key", serial("rtmps"), 1)
+	if err := os.Rename(filepath.Join(dir, "other.key"), keyFile); err != nil {
+		t.Fatal(err)
+	}
+	touch(2*time.Minute, keyFile)
+	stale()
+	wantEqual(t, "changed certificate", serial("rtmps"), 2)
+	wantEqual(t, "changed certificate", serial("hls"), 2)
+	os.Remove(certFile)
+	stale()
+	wantEqual(t, "certificate whose file is gone", serial("rtmps"), 2)
+}
+
+// TestRTMPSOnly: enable_rtmps makes the RTMP port speak TLS only, as in LiveGo; a plain client is cut off.
+func TestRTMPSOnly(t *testing.T) {
+	t.Parallel()
+	s, tags := start(t, withTLS(t), func(o *Options) { o.RTMPTLS, o.RTMPSAddr = true, "" }), clip(t)
+	e := publishTo(t, s.url("rtmps", "rtmp", "/live/"+s.key("movie")))
+	e.send(tags[:4]...)
+	w := watchRTMPAt(t, s.url("rtmps", "rtmp", "/live/movie"))
+	w.await(t, tags[3])
+	if _, err := rtmp.Dial(t.Context(), s.url("rtmp", "rtmp", "/live"), rtmp.ClientOptions{}); err == nil {
+		t.Error("a plain client gets in")
+	}
+}
+
+// TestTLSOnPlainPort: a client that speaks TLS to the plain port is cut off, with a line in the log that says why.
+func TestTLSOnPlainPort(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	if nc, err := tls.Dial("tcp", s.addr("rtmp"), trusting()); err == nil {
+		nc.Close()
+		t.Error("TLS on the plain port")
+	}
+	eventually(t, "the log says so", func() bool { return s.logs.count("tls handshake on plain rtmp port") == 1 })
+}
+
+// TestHTTPOnTheRTMPPort gets an answer that says where to go.
+func TestHTTPOnTheRTMPPort(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	a := call(t, "GET", s.url("http", "rtmp", "/live/movie.flv"))
+	if a.status < 400 {
+		t.Errorf("status %d", a.status)
+	}
+	wantContains(t, "answer", a.body, "RTMP port", "HTTP-FLV is on "+s.opt.FLVAddr, "HLS is on ", "control API is on ")
+
+	s = start(t, func(o *Options) { o.FLVAddr, o.APIAddr = "", "" })
+	a = call(t, "GET", s.url("http", "rtmp", "/"))
+	wantEqual(t, "answer where most is off", a.body, "This is livego's RTMP port. HLS is on "+s.opt.HLSAddr+".\n")
+	s = start(t, func(o *Options) { o.FLVAddr, o.HLSAddr, o.APIAddr = "", "", "" })
+	wantEqual(t, "answer where all is off", call(t, "GET", s.url("http", "rtmp", "/")).body, "This is livego's RTMP port.\n")
+}
