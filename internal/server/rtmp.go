@@ -36,20 +36,34 @@ func (s *Server) serveRTMP(l *listener) error {
 		if err != nil {
 			return err
 		}
-		s.conns.Go(func() {
+		started := s.conns.Go(func() {
 			c := &rtmpConn{
 				server: s, nc: nc, protocol: protocol,
 				log: s.log.With("protocol", protocol, "remote", nc.RemoteAddr().String()),
 			}
 			c.logEnd(rtmp.Serve(s.ctx, nc, opt, c))
 		})
+		if !started {
+			_ = nc.Close()
+		}
 	}
 }
 
 // httpHint tells who sends HTTP to the RTMP port where to go.
 func (s *Server) httpHint() string {
-	return fmt.Sprintf("This is livego's RTMP port. HTTP-FLV is on %s, HLS on %s, the control API on %s.\n",
-		s.opt.FLVAddr, s.opt.HLSAddr, s.opt.APIAddr)
+	var ports []string
+	for _, p := range []struct{ what, addr string }{
+		{"HTTP-FLV", s.opt.FLVAddr}, {"HLS", s.opt.HLSAddr}, {"the control API", s.opt.APIAddr},
+	} {
+		if p.addr != "" {
+			ports = append(ports, p.what+" is on "+p.addr)
+		}
+	}
+	hint := "This is livego's RTMP port."
+	if len(ports) > 0 {
+		hint += " " + strings.Join(ports, ", ") + "."
+	}
+	return hint + "\n"
 }
 
 // rtmpConn decides what one RTMP client may do.
@@ -120,17 +134,18 @@ func (c *rtmpConn) room(ctx context.Context, name string) (string, *keys.Lease, 
 	switch {
 	case err == nil:
 		return lease.Room, lease, nil
+	case !errors.Is(err, keys.ErrUnknownKey):
+		// Without authentication too: the name may be a key, which must not become the public name of a stream.
+		s.log.Error("channel keys are not available", "err", err)
+		return "", nil, c.deny("channel keys cannot be checked now, try again", err)
 	case s.opt.NoAuth:
 		if err := keys.ValidateName(name); err != nil {
 			return "", nil, c.deny(err.Error(), err)
 		}
 		return name, nil, nil
-	case errors.Is(err, keys.ErrUnknownKey):
-		s.failures.Fail(addr)
-		return "", nil, c.deny("unknown channel key; get the key of a room with /control/get?room=ROOM", err)
 	}
-	s.log.Error("channel keys are not available", "err", err)
-	return "", nil, c.deny("channel keys cannot be checked now, try again", err)
+	s.failures.Fail(addr)
+	return "", nil, c.deny("unknown channel key; get the key of a room with /control/get?room=ROOM", err)
 }
 
 func (c *rtmpConn) deny(reason string, err error) error {
