@@ -1,0 +1,189 @@
+package fmp4
+
+import (
+	"errors"
+	"math"
+	"testing"
+
+	"livego/internal/media"
+)
+
+func TestDescribeVideo(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		codec         media.Codec
+		config        string
+		codecs        string
+		videoRange    string
+		width, height int
+		frameRate     float64
+	}{
+		{"H.264 High", media.H264, avcMain, "avc1.64000b", "SDR", 192, 108, 25},
+		{"H.264 Constrained Baseline, pixels of 4:3", media.H264, avcBaseline, "avc1.42c00b", "SDR", 256, 108, 25},
+		{"H.264 High 10, PQ", media.H264, avcPQ, "avc1.6e000b", "PQ", 192, 108, 25},
+		{"HEVC Main", media.HEVC, hevcMain, "hvc1.1.6.L30.90", "SDR", 192, 108, 25},
+		{"HEVC Main 10, HLG", media.HEVC, hevcHLG, "hvc1.2.4.L30.90", "HLG", 192, 108, 25},
+		{"HEVC, profile space A, late constraint", media.HEVC, "01 41 80000000 b00000000100 5d" + hevcMain[26:], "hvc1.A1.1.L93.B0.0.0.0.1", "SDR", 192, 108, 25},
+		{"HEVC, high tier, no constraints", media.HEVC, "01 21 60000000 000000000000 78" + hevcMain[26:], "hvc1.1.6.H120", "SDR", 192, 108, 25},
+		{"VVC Main 10, the example of the standard", media.VVC, vvcMain, "vvc1.1.L51.CQA", "", 1280, 720, 0},
+		{"AV1 Main", media.AV1, av1Main, "av01.0.00M.08", "SDR", 192, 108, 0},
+		{"AV1 Main of 10 bits, PQ", media.AV1, av1PQ, "av01.0.00M.10.0.110.09.16.09.0", "PQ", 192, 108, 0},
+		{"VP9, colour not specified", media.VP9, vp9Main, "vp09.00.10.08", "SDR", 192, 108, 0},
+		{"VP9 profile 2, HLG", media.VP9, vp9HLG, "vp09.02.10.10.01.09.18.09.00", "HLG", 192, 108, 0},
+		{"VP9, BT.709", media.VP9, "001e820101010000", "vp09.00.30.08", "SDR", 192, 108, 0},
+		{"VP9, full range", media.VP9, "001e830101010000", "vp09.00.30.08.01.01.01.01.01", "SDR", 192, 108, 0},
+		{"VP9, 4:4:4", media.VP9, "011e860202020000", "vp09.01.30.08.03.01.01.01.00", "SDR", 192, 108, 0},
+		{"VP9 without level", media.VP9, "0000820202020000", "vp09.00.11.08", "SDR", 192, 108, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			track := videoTrack(t, c.codec, c.config)
+			if !Supports(track) {
+				t.Fatal("not supported")
+			}
+			if got := Codecs(track); got != c.codecs {
+				t.Errorf("codecs %q, want %q", got, c.codecs)
+			}
+			if got := VideoRange(track); got != c.videoRange {
+				t.Errorf("video range %q, want %q", got, c.videoRange)
+			}
+			if w, h := Resolution(track); w != c.width || h != c.height {
+				t.Errorf("resolution %d x %d, want %d x %d", w, h, c.width, c.height)
+			}
+			if got := FrameRate(track); math.Abs(got-c.frameRate) > 1e-9 {
+				t.Errorf("frame rate %v, want %v", got, c.frameRate)
+			}
+		})
+	}
+}
+
+func TestDescribeAudio(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		codec          media.Codec
+		config         string
+		rate, channels int
+		codecs         string
+	}{
+		{"AAC LC", media.AAC, "1210", 44100, 2, "mp4a.40.2"},
+		{"AAC LC, SBR said to be absent", media.AAC, aacLC, 48000, 1, "mp4a.40.2"},
+		{"AAC LC, rate written out", media.AAC, "178056 2210", 44100, 2, "mp4a.40.2"},
+		{"HE-AAC, hierarchical", media.AAC, "2b920800", 44100, 2, "mp4a.40.5"},
+		{"HE-AAC, backward compatible", media.AAC, "139056e5a0", 44100, 2, "mp4a.40.5"},
+		{"HE-AAC v2, hierarchical", media.AAC, "eb8a0800", 44100, 2, "mp4a.40.29"},
+		{"HE-AAC v2, backward compatible", media.AAC, "138856e5a54880", 44100, 2, "mp4a.40.29"},
+		{"xHE-AAC", media.AAC, "f94640", 48000, 2, "mp4a.40.42"},
+		{"MP3", media.MP3, "", 44100, 2, "mp4a.40.34"},
+		{"Opus", media.Opus, opusMono, 48000, 1, "opus"},
+		{"Opus of 6 channels", media.Opus, "4f70757348656164 01 06 3801 80bb0000 0000 01 0402 000401020305", 48000, 6, "opus"},
+		{"FLAC", media.FLAC, flacMono, 44100, 1, "fLaC"},
+		{"AC-3", media.AC3, "", 48000, 6, "ac-3"},
+		{"E-AC-3", media.EAC3, "", 48000, 6, "ec-3"},
+	} {
+		track := audioTrack(t, c.codec, c.config, c.rate, c.channels, 1024)
+		if got := Codecs(track); got != c.codecs || !Supports(track) {
+			t.Errorf("%s: codecs %q, want %q", c.name, got, c.codecs)
+		}
+		if w, h := Resolution(track); w != 0 || h != 0 || VideoRange(track) != "" || FrameRate(track) != 0 {
+			t.Errorf("%s is described as video", c.name)
+		}
+	}
+}
+
+func TestUnsupported(t *testing.T) {
+	video := func(codec media.Codec, config string, change func(*media.Track)) *media.Track {
+		track := &media.Track{Kind: media.Video, Codec: codec, Config: unhex(t, config), Parsed: true, NALLengthSize: 4, Width: 192, Height: 108}
+		if change != nil {
+			change(track)
+		}
+		return track
+	}
+	for name, track := range map[string]*media.Track{
+		"none":                            nil,
+		"header that did not parse":       video(media.H264, avcMain, func(t *media.Track) { t.Parsed = false }),
+		"unknown codec":                   video(media.Unknown, "", nil),
+		"VP8":                             video(media.VP8, vp9Main, nil),
+		"no picture size":                 video(media.VP9, vp9Main, func(t *media.Track) { t.Width = 0 }),
+		"too wide":                        video(media.VP9, vp9Main, func(t *media.Track) { t.Width = 70000 }),
+		"avcC cut off":                    video(media.H264, avcMain[:12], nil),
+		"NAL units with 3-byte lengths":   video(media.H264, avcMain, func(t *media.Track) { t.NALLengthSize = 3 }),
+		"hvcC cut off":                    video(media.HEVC, hevcMain[:40], nil),
+		"vvcC without profile":            video(media.VVC, "fe 01 8f 0001 0002 0f01", nil),
+		"vvcC cut off":                    video(media.VVC, "ff 0025 5f 3f 02", nil),
+		"av1C without sequence header":    video(media.AV1, "81000c00", nil),
+		"av1C of another version":         video(media.AV1, "82"+av1Main[2:], nil),
+		"vpcC cut off":                    video(media.VP9, "000a82", nil),
+		"giant configuration":             video(media.H264, avcMain, func(t *media.Track) { t.Config = append(t.Config, make([]byte, maxConfig)...) }),
+		"data":                            {Kind: media.Data, Parsed: true},
+		"A-law":                           audioTrack(t, media.PCMA, "", 8000, 1, 0),
+		"no rate":                         audioTrack(t, media.MP3, "", 0, 2, 1152),
+		"no channels":                     audioTrack(t, media.MP3, "", 44100, 0, 1152),
+		"absurd rate":                     audioTrack(t, media.MP3, "", 1<<30, 2, 1152),
+		"AudioSpecificConfig cut off":     audioTrack(t, media.AAC, "12", 44100, 2, 1024),
+		"AudioSpecificConfig of nothing":  audioTrack(t, media.AAC, "0210", 44100, 2, 1024),
+		"OpusHead cut off":                audioTrack(t, media.Opus, "4f70757348656164 01 01 3801", 48000, 1, 0),
+		"OpusHead without mapping":        audioTrack(t, media.Opus, "4f70757348656164 01 06 3801 80bb0000 0000 01 0402 0004", 48000, 6, 0),
+		"OpusHead, 3 channels, no family": audioTrack(t, media.Opus, "4f70757348656164 01 03 3801 80bb0000 0000 00", 48000, 3, 0),
+		"FLAC cut off":                    audioTrack(t, media.FLAC, "664c6143 80000022 1200", 44100, 1, 0),
+		"FLAC without STREAMINFO":         audioTrack(t, media.FLAC, "664c6143 84"+flacMono[11:], 44100, 1, 0),
+	} {
+		if Supports(track) || Codecs(track) != "" || VideoRange(track) != "" || FrameRate(track) != 0 {
+			t.Errorf("%s is supported as %q", name, Codecs(track))
+		}
+		if dst, err := AppendInit([]byte("kept"), track, nil); !errors.Is(err, ErrUnsupported) || string(dst) != "kept" {
+			t.Errorf("%s: init segment: %v", name, err)
+		}
+		if w, err := NewWriter(track); w != nil || !errors.Is(err, ErrUnsupported) {
+			t.Errorf("%s: writer: %v", name, err)
+		}
+	}
+}
+
+// TestVP9Level holds the level that is made up against the limits of libvpx's levels at 60 pictures a second.
+func TestVP9Level(t *testing.T) {
+	for _, c := range []struct {
+		width, height int
+		level         uint8
+	}{{128, 72, 10}, {256, 144, 11}, {320, 240, 20}, {480, 270, 21}, {640, 360, 30}, {960, 540, 31}, {1280, 720, 40}, {1920, 1080, 41}, {2560, 1440, 50}, {3840, 2160, 51}, {7680, 4320, 61}, {65535, 65535, 62}} {
+		track := videoTrack(t, media.VP9, "0000820202020000")
+		track.Width, track.Height = c.width, c.height
+		if got := vp9Level(track); got != c.level {
+			t.Errorf("%d x %d: level %d, want %d", c.width, c.height, got, c.level)
+		}
+	}
+}
+
+func TestFrameSamples(t *testing.T) {
+	opus, flac := audioTrack(t, media.Opus, opusMono, 48000, 1, 0), audioTrack(t, media.FLAC, flacMono, 44100, 1, 0)
+	fixed := audioTrack(t, media.FLAC, flacMono, 44100, 1, 4608)
+	for _, c := range []struct {
+		name  string
+		track *media.Track
+		frame string
+		want  int64
+	}{
+		{"AAC", aacTrack(t), "21", 1024},
+		{"Opus, CELT of 20 ms", opus, "f8 00", 960},     // RFC 6716 table 2: configuration 31
+		{"Opus, SILK of 60 ms", opus, "18 00", 2880},    // configuration 3
+		{"Opus, two of 2.5 ms", opus, "e1 00", 240},     // configuration 28, code 1
+		{"Opus, 6 of 20 ms", opus, "fb 06 00", 5760},    // configuration 31, code 3
+		{"Opus, more than may be", opus, "fb 07 00", 0}, //
+		{"Opus, cut off", opus, "fb", 0},
+		{"Opus, empty", opus, "", 0},
+		{"FLAC, 192", flac, "fff8 19 18 00 00", 192}, // RFC 9639 table 14
+		{"FLAC, 4608", flac, "fff8 59 18 00 00", 4608},
+		{"FLAC, 4096", flac, "fff9 c9 18 00 00", 4096},
+		{"FLAC, 256", flac, "fff8 89 18 00 00", 256},
+		{"FLAC, 8 bits", flac, "fff8 69 18 00 ff 00", 256},
+		{"FLAC, 16 bits behind a number of 2 bytes", flac, "fff8 79 18 c280 1000 00", 4097},
+		{"FLAC, 8 bits behind a number of 7 bytes", flac, "fff9 69 18 fe818283848586 0f 00", 16},
+		{"FLAC, reserved", flac, "fff8 09 18 00 00", 0},
+		{"FLAC, 16 bits cut off", flac, "fff8 79 18 c280 10", 0},
+		{"FLAC, something else", flac, "ffe8 59 18 00 00", 0},
+		{"FLAC, cut off", flac, "fff8 59", 0},
+		{"FLAC of fixed blocks", fixed, "00", 4608},
+	} {
+		if got := frameSamples(c.track, unhex(t, c.frame)); got != c.want {
+			t.Errorf("%s: %d samples, want %d", c.name, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,263 @@
+package fmp4
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"time"
+
+	"livego/internal/media"
+)
+
+// Fragment is what Writer.Append writes.
+type Fragment struct {
+	// Units are the samples, in the order of decoding. Check must have accepted each.
+	Units []media.AccessUnit
+	// Next is the decode time of the track's unit after these, which says how long the last one lasts; 0 if not known. Not
+	// needed for audio whose frames say it themselves.
+	Next time.Duration
+	// Segment says that a segment begins here.
+	Segment bool
+	// Wall, unless zero, is the wall clock at the presentation time of the first unit, for a player that measures its delay.
+	Wall time.Time
+	// Events are messages for the player.
+	Events []Event
+}
+
+// Written is what became of a Fragment.
+type Written struct {
+	// Start is the decode time of the first sample and Duration what all last, exact to the nanosecond below. The next
+	// fragment begins at or after the sum.
+	Start, Duration time.Duration
+	// Independent: the first sample is a random access point.
+	Independent bool
+	// FirstEnd is the length of the fragment up to and with the first sample: a byte range for I-frame playlists.
+	FirstEnd int
+}
+
+// Writer writes the fragments of one track, from one init segment to the next: a publisher session, or less if its tracks change. It has one
+// user at a time.
+type Writer struct {
+	track    *media.Track
+	clock    clock
+	sequence uint32
+	lastDTS  time.Duration
+}
+
+// NewWriter makes a writer. The error is ErrUnsupported.
+func NewWriter(t *media.Track) (*Writer, error) {
+	if _, err := describe(t); err != nil {
+		return nil, err
+	}
+	return &Writer{track: t, clock: newClock(t)}, nil
+}
+
+// Sample flags (ISO/IEC 14496-12 §8.8.3.1): sample_depends_on and sample_is_non_sync_sample.
+const (
+	flagsSync    = 2 << 24
+	flagsNonSync = 1<<24 | 1<<16
+)
+
+// Sizes of the boxes of a fragment, with their headers.
+const (
+	boxHeader   = 8
+	stypSize    = boxHeader + 8 + 3*4
+	mfhdSize    = boxHeader + 4 + 4
+	tfhdSize    = boxHeader + 4 + 4
+	tfdtSize    = boxHeader + 4 + 8
+	trunSize    = boxHeader + 4 + 4 + 4 // before the samples
+	videoSample = 16                    // duration, size, flags, composition offset
+	audioSample = 8                     // duration, size
+)
+
+// layout is the sizes of a fragment's pieces.
+type layout struct {
+	before, moof, data int
+}
+
+func (l *layout) size() int { return l.before + l.moof + boxHeader + l.data }
+
+// Append adds a fragment to dst, which it may move, and returns it. A segment is the concatenation of its fragments. With an error,
+// which is ErrTrack, ErrTime or ErrData, dst and the writer are as they were.
+//
+//	styp              if a segment begins (ISO/IEC 14496-12 §8.16.2)
+//	prft              if the wall clock is known (§8.16.5)
+//	emsg ...          for each event (ISO/IEC 23009-1 §5.10.3.3)
+//	moof
+//	├ mfhd            fragments count from 1
+//	└ traf
+//	  ├ tfhd          offsets are from the moof on
+//	  ├ tfdt          64 bits
+//	  └ trun          signed composition offsets
+//	mdat
+//
+// Presentation times are exact, with their nanoseconds: an offset from the decode time, negative where an encoder has it so, which version 1
+// of trun allows; so there is no edit list, which players of live streams ignore or take in different ways.
+func (w *Writer) Append(dst []byte, f *Fragment) ([]byte, Written, error) {
+	l, err := w.measure(f)
+	if err != nil {
+		return dst, Written{}, err
+	}
+	first := &f.Units[0]
+	earliest := w.clock.end
+	start := w.clock.start(first, frameSamples(w.track, first.Data), earliest)
+
+	dst = slices.Grow(dst, l.size())
+	if f.Segment {
+		dst = appendStyp(dst)
+	}
+	if !f.Wall.IsZero() {
+		dst = appendPrft(dst, f.Wall, w.presentation(first))
+	}
+	for i := range f.Events {
+		dst = w.appendEvent(dst, &f.Events[i])
+	}
+	w.sequence++
+	dst = w.appendMoof(dst, f, &l, start)
+	dst = appendHeader(dst, "mdat", boxHeader+l.data)
+	for i := range f.Units {
+		dst = append(dst, payload(&f.Units[i])...)
+	}
+	w.lastDTS = f.Units[len(f.Units)-1].DTS
+	from := w.clock.duration(start)
+	return dst, Written{
+		Start:       from,
+		Duration:    w.clock.duration(w.clock.end) - from,
+		Independent: first.RandomAccess,
+		FirstEnd:    l.before + l.moof + boxHeader + len(payload(first)),
+	}, nil
+}
+
+// measure checks a fragment and returns its layout.
+func (w *Writer) measure(f *Fragment) (layout, error) {
+	if len(f.Units) == 0 || len(f.Units) > maxUnits {
+		return layout{}, fmt.Errorf("fragment of %d units: %w", len(f.Units), ErrData)
+	}
+	l := layout{moof: boxHeader + mfhdSize + boxHeader + tfhdSize + tfdtSize + trunSize + len(f.Units)*w.sampleSize()}
+	if f.Segment {
+		l.before += stypSize
+	}
+	if !f.Wall.IsZero() {
+		l.before += prftSize
+	}
+	for i := range f.Events {
+		size, err := f.Events[i].size()
+		if err != nil {
+			return layout{}, err
+		}
+		l.before += size
+	}
+	before := w.lastDTS
+	for i := range f.Units {
+		u := &f.Units[i]
+		if err := w.accept(u, before, i > 0); err != nil {
+			return layout{}, err
+		}
+		before = u.DTS
+		l.data += len(payload(u))
+		if l.size() > maxFragment {
+			return layout{}, fmt.Errorf("fragment of more than %d bytes: %w", maxFragment, ErrData)
+		}
+	}
+	return l, nil
+}
+
+// accept checks what the writer itself depends on. follows says that the unit before is in the same fragment.
+func (w *Writer) accept(u *media.AccessUnit, before time.Duration, follows bool) error {
+	switch {
+	case u.Track != w.track || u.Header != media.Sample:
+		return ErrTrack
+	case len(payload(u)) == 0 || len(u.Data) > maxUnit:
+		return fmt.Errorf("sample of %d bytes: %w", len(u.Data), ErrData)
+	case u.DTS < before || follows && u.DTS-before > maxGap:
+		return fmt.Errorf("decode time %v after %v: %w", u.DTS, before, ErrTime)
+	}
+	return checkTime(u)
+}
+
+func (w *Writer) sampleSize() int {
+	if w.track.Kind == media.Audio {
+		return audioSample
+	}
+	return videoSample
+}
+
+// presentation returns the presentation time of a unit in ticks.
+func (w *Writer) presentation(u *media.AccessUnit) int64 {
+	return w.clock.ticks(u.PTS + time.Duration(u.Nanos))
+}
+
+func appendHeader(dst []byte, kind string, size int) []byte {
+	return append(binary.BigEndian.AppendUint32(dst, uint32(size)), kind...)
+}
+
+// appendStyp writes the brands of a CMAF segment whose fragments come in chunks (ISO/IEC 23000-19 §7.2).
+func appendStyp(dst []byte) []byte {
+	dst = append(appendHeader(dst, "styp", stypSize), "cmfs\x00\x00\x00\x00"...)
+	return append(dst, "cmfscmffcmfl"...)
+}
+
+func (w *Writer) appendMoof(dst []byte, f *Fragment, l *layout, start int64) []byte {
+	const baseIsMoof = 0x02_0000
+	dst = appendHeader(dst, "moof", l.moof)
+	dst = appendHeader(dst, "mfhd", mfhdSize)
+	dst = binary.BigEndian.AppendUint32(dst, 0)
+	dst = binary.BigEndian.AppendUint32(dst, w.sequence)
+	dst = appendHeader(dst, "traf", l.moof-boxHeader-mfhdSize)
+	dst = appendHeader(dst, "tfhd", tfhdSize)
+	dst = binary.BigEndian.AppendUint32(dst, baseIsMoof)
+	dst = binary.BigEndian.AppendUint32(dst, trackID)
+	dst = appendHeader(dst, "tfdt", tfdtSize)
+	dst = binary.BigEndian.AppendUint32(dst, 1<<24)
+	dst = binary.BigEndian.AppendUint64(dst, uint64(start))
+	return w.appendTrun(dst, f, l, start)
+}
+
+// appendTrun writes the samples' durations, sizes and, for video, flags and composition offsets (ISO/IEC 14496-12 §8.8.8).
+func (w *Writer) appendTrun(dst []byte, f *Fragment, l *layout, start int64) []byte {
+	const (
+		version1                                    = 1 << 24
+		dataOffset, durations, sizes, flags, offset = 0x1, 0x100, 0x200, 0x400, 0x800
+	)
+	video := w.track.Kind == media.Video
+	head := uint32(version1 | dataOffset | durations | sizes)
+	if video {
+		head |= flags | offset
+	}
+	dst = appendHeader(dst, "trun", trunSize+len(f.Units)*w.sampleSize())
+	dst = binary.BigEndian.AppendUint32(dst, head)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(f.Units)))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(l.moof+boxHeader))
+	for i := range f.Units {
+		u := &f.Units[i]
+		end := w.end(f, i, start)
+		dst = binary.BigEndian.AppendUint32(dst, uint32(end-start))
+		dst = binary.BigEndian.AppendUint32(dst, uint32(len(payload(u))))
+		if video {
+			dst = binary.BigEndian.AppendUint32(dst, sampleFlags(u))
+			dst = binary.BigEndian.AppendUint32(dst, uint32(int32(w.presentation(u)-start)))
+		}
+		w.clock.keepUsual(end - start)
+		start = end
+	}
+	w.clock.end = start
+	return dst
+}
+
+// end returns where unit i ends, which begins at start: where the next one begins.
+func (w *Writer) end(f *Fragment, i int, start int64) int64 {
+	u := &f.Units[i]
+	w.clock.count(u, frameSamples(w.track, u.Data), start)
+	if i+1 == len(f.Units) {
+		return w.clock.last(u, start, f.Next)
+	}
+	next := &f.Units[i+1]
+	return w.clock.start(next, frameSamples(w.track, next.Data), start+1)
+}
+
+func sampleFlags(u *media.AccessUnit) uint32 {
+	if u.RandomAccess {
+		return flagsSync
+	}
+	return flagsNonSync
+}
