@@ -121,6 +121,7 @@ func (s *Stream) begin(evict func(error), refuse bool) (p, loser *Publisher, err
 		}
 		loser = s.publisher
 		loser.gone = ErrTakenOver
+		s.keepTracks(loser)
 	}
 	for _, t := range []*time.Timer{s.grace, s.settle} {
 		if t != nil {
@@ -159,6 +160,7 @@ func (h *Hub) leave(p *Publisher, cause error, grace time.Duration) {
 	if p.gone == nil {
 		p.gone = cause
 	}
+	p.held, p.holds = nil, 0
 	if s.publisher != p || s.ended {
 		return
 	}
@@ -166,20 +168,21 @@ func (h *Hub) leave(p *Publisher, cause error, grace time.Duration) {
 		h.end(s, cause)
 		return
 	}
-	s.publisher, s.suspended = nil, true
+	s.keepTracks(p)
+	s.publisher, s.lost, s.suspended = nil, p, true
 	s.suspensions++
 	s.wakeAll()
 	h.opt.Log.Info("publisher lost, stream waits for it", "stream", s.name.String(), "grace", grace)
 	s.grace = time.AfterFunc(grace, func() { h.expire(s, p) })
 }
 
-// expire ends a stream whose publisher p did not come back.
+// expire ends a stream whose publisher p was the last one to be lost, and did not come back.
 func (h *Hub) expire(s *Stream, p *Publisher) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.publisher == nil && !s.ended {
+	if s.publisher == nil && s.lost == p && !s.ended {
 		h.end(s, p.gone)
 	}
 }

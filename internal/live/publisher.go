@@ -14,7 +14,7 @@ const (
 	maxBackJump    = time.Second
 	// videoGone: video without a picture for that long has stopped, and readers may join without it.
 	videoGone = 10 * time.Second
-	// maxHeld bounds, in units, what a session keeps back until its first random access point.
+	// maxHeld bounds, in units, what a session keeps back until its first random access point; in bytes the bound is that of a ring.
 	maxHeld = 1024
 	// defaultFrame is the distance to the next unit where nothing better is known.
 	defaultFrame = 33 * time.Millisecond
@@ -30,6 +30,7 @@ type Publisher struct {
 	started bool
 	settled bool
 	held    []media.AccessUnit // until the session starts
+	holds   int                // bytes in held
 	tracks  []*trackState      // in the order of their appearance
 	known   bool               // metadata named tracks
 	video   bool               // metadata names video
@@ -39,6 +40,8 @@ type Publisher struct {
 	jumped  bool               // the next sample follows a discontinuity
 	joined  time.Duration      // DTS of the last join unit of a session without video
 	written *byte              // body of the last unit that readers got
+	copyOf  *byte              // body of the last header message
+	copied  []byte             // its copy
 	dropped uint64
 }
 
@@ -49,6 +52,9 @@ type trackState struct {
 	lastIn time.Duration // encoder time of the newest unit
 	timed  bool          // lastIn is valid
 }
+
+// Stream returns the stream that the session feeds.
+func (p *Publisher) Stream() *Stream { return p.stream }
 
 // Expect tells which tracks the session's metadata names, so that the set of tracks settles as soon as they are there.
 func (p *Publisher) Expect(video, audio bool) {
@@ -95,8 +101,7 @@ func (p *Publisher) admit(unit *media.AccessUnit) {
 	u := *unit
 	u.Join, u.Discontinuity, u.Epoch = false, false, p.stream.epoch
 	if u.Header != media.Sample {
-		// Headers outlive the ring: they must not keep the slab alive that their message was read into.
-		u.Body = bytes.Clone(u.Body)
+		u.Body = p.copyHeader(&u)
 	}
 	if u.Header == media.Command {
 		// It may come on a track of which nothing is known.
@@ -124,6 +129,18 @@ func (p *Publisher) admit(unit *media.AccessUnit) {
 		t.open = true
 	}
 	p.emit(u)
+}
+
+// copyHeader copies the body of a header message, once for all units that share it. Headers outlive the ring: they must not keep the
+// slab alive that their message was read into.
+func (p *Publisher) copyHeader(u *media.AccessUnit) []byte {
+	if len(u.Body) == 0 {
+		return u.Body
+	}
+	if !u.Shared || p.copyOf != &u.Body[0] {
+		p.copyOf, p.copied = &u.Body[0], bytes.Clone(u.Body)
+	}
+	return p.copied
 }
 
 // state finds or makes the state of the unit's track.
@@ -176,19 +193,35 @@ func (p *Publisher) hold(t *trackState, u media.AccessUnit) {
 		p.start(&u)
 		return
 	}
-	if len(p.held) == maxHeld {
-		p.forgetOldestSample()
-	}
-	p.held = append(p.held, u)
+	p.keep(u)
 	if sample && t.track.Kind == media.Audio {
 		p.tryStartAudio()
 	}
 }
 
-func (p *Publisher) forgetOldestSample() {
-	i := slices.IndexFunc(p.held, func(u media.AccessUnit) bool { return u.Header == media.Sample })
-	p.held = slices.Delete(p.held, max(i, 0), max(i, 0)+1)
-	p.dropped++
+// keep adds a unit to those that are held back. The newest header of a track counts, and of samples the newest ones.
+func (p *Publisher) keep(u media.AccessUnit) {
+	if u.Header != media.Sample {
+		p.forget(slices.IndexFunc(p.held, func(o media.AccessUnit) bool {
+			return o.Header == u.Header && o.Track.Kind == u.Track.Kind && o.Track.ID == u.Track.ID
+		}))
+	}
+	p.held = append(p.held, u)
+	p.holds += cost(&u)
+	for len(p.held) > maxHeld || p.holds > p.stream.ring.maxBytes {
+		oldest := slices.IndexFunc(p.held, func(o media.AccessUnit) bool { return o.Header == media.Sample })
+		p.forget(max(oldest, 0))
+		p.dropped++
+	}
+}
+
+// forget takes a unit out of those that are held back; -1 is none.
+func (p *Publisher) forget(i int) {
+	if i < 0 {
+		return
+	}
+	p.holds -= cost(&p.held[i])
+	p.held = slices.Delete(p.held, i, i+1)
 }
 
 // tryStartAudio starts a session that has audio and, as far as is known, no video.
@@ -203,7 +236,7 @@ func (p *Publisher) tryStartAudio() {
 		return
 	}
 	first := p.held[i]
-	p.held = slices.Delete(p.held, i, i+1)
+	p.forget(i)
 	p.start(&first)
 }
 
@@ -212,7 +245,7 @@ func (p *Publisher) start(first *media.AccessUnit) {
 	p.started = true
 	p.rebase(first.DTS)
 	held := p.held
-	p.held = nil
+	p.held, p.holds = nil, 0
 	for _, u := range held {
 		if u.Header != media.Sample {
 			p.emit(u)
@@ -222,7 +255,7 @@ func (p *Publisher) start(first *media.AccessUnit) {
 	for _, u := range held {
 		switch {
 		case u.Header != media.Sample:
-		case u.DTS < first.DTS:
+		case u.DTS < first.DTS, u.DTS > first.DTS+maxForwardJump: // the latter is of another timeline
 			p.dropped++
 		default:
 			p.emit(u)
@@ -271,7 +304,8 @@ func (p *Publisher) emit(u media.AccessUnit) {
 	composition := u.PTS - u.DTS
 	sample := u.Header == media.Sample && u.Track.Kind != media.Data
 	u.DTS += p.offset
-	if !sample {
+	if !sample || (s.ring.next > 0 && u.DTS > s.last+maxForwardJump) {
+		// The latter is a track that has not followed the others to their new timeline yet.
 		u.DTS = min(u.DTS, s.last)
 	}
 	u.DTS = max(u.DTS, p.floor)

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -36,7 +37,9 @@ type Stream struct {
 	mu          sync.Mutex
 	ring        ring
 	readers     []*Reader
-	publisher   *Publisher // nil in grace
+	publisher   *Publisher     // nil in grace
+	lost        *Publisher     // the last one that was lost
+	tracks      []*media.Track // of the last session that was settled and is over
 	epoch       uint32
 	last        time.Duration              // largest DTS sent
 	frame       time.Duration              // last known distance of two units of the leading track
@@ -91,39 +94,22 @@ func (s *Stream) OnAir() bool {
 	return s.publisher != nil
 }
 
-// Tracks returns the tracks of the current session, in the order of their appearance; after a loss those of the last one.
+// Tracks returns the tracks of the current session, in the order of their appearance; until those are settled, and after a loss, the
+// tracks of the session before.
 func (s *Stream) Tracks() []*media.Track {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.publisher
-	if p == nil || len(p.tracks) == 0 {
-		return append([]*media.Track(nil), s.lastTracks()...)
+	if p := s.publisher; p != nil && (p.settled || s.tracks == nil) {
+		return p.currentTracks()
 	}
-	return p.currentTracks()
+	return slices.Clone(s.tracks)
 }
 
-// lastTracks finds the tracks of the headers and of the units that the ring still holds.
-func (s *Stream) lastTracks() []*media.Track {
-	var tracks []*media.Track
-	add := func(t *media.Track) {
-		if t == nil || t.Kind == media.Data {
-			return
-		}
-		for i, o := range tracks {
-			if o.Kind == t.Kind && o.ID == t.ID {
-				tracks[i] = t
-				return
-			}
-		}
-		tracks = append(tracks, t)
+// keepTracks notes the tracks of a session that is over.
+func (s *Stream) keepTracks(p *Publisher) {
+	if p != nil && (p.settled || s.tracks == nil) {
+		s.tracks = p.currentTracks()
 	}
-	for _, u := range s.ring.before.Units() {
-		add(u.Track)
-	}
-	for seq := s.ring.first; seq < s.ring.next; seq++ {
-		add(s.ring.at(seq).Track)
-	}
-	return tracks
 }
 
 // Bytes returns how much memory the ring accounts for.
@@ -241,6 +227,7 @@ func (s *Stream) endLocked() {
 	if s.ended {
 		return
 	}
+	s.keepTracks(s.publisher)
 	s.ended, s.suspended, s.publisher = true, false, nil
 	for _, t := range []*time.Timer{s.grace, s.settle, s.flush} {
 		if t != nil {
