@@ -2,10 +2,12 @@ package fanout
 
 import (
 	"io"
+	"slices"
 	"testing"
 	"time"
 
 	"livego/internal/live"
+	"livego/internal/media"
 )
 
 // TestEverythingIsPublishedBeforeTheEnd: a player in a goroutine of its own that sees the end of the stream must see its last units too.
@@ -51,5 +53,33 @@ func TestFeedBeyondTheLimitOfItsTimeWithCachedGOPs(t *testing.T) {
 	src.pub.Unpublish()
 	<-p.Done()
 	server.Close()
+	f.Wait()
+}
+
+// TestPrefixHoldsAMessageOnce: the headers of several tracks may have come in one message.
+func TestPrefixHoldsAMessageOnce(t *testing.T) {
+	src := newSource(t, live.Options{})
+	f := New(Options{GOPs: 1})
+	second := &media.Track{Kind: media.Video, ID: 1, Codec: media.H264}
+	body := []byte("Hboth")
+	src.write(
+		media.AccessUnit{Track: src.video, Header: media.SequenceHeader, MessageType: 9, Body: body},
+		media.AccessUnit{Track: second, Header: media.SequenceHeader, MessageType: 9, Body: body, Shared: true},
+		media.AccessUnit{Track: src.audio, Header: media.SequenceHeader, MessageType: 8, Body: []byte("Haudio")})
+	src.steps(1)
+	server, client := pair(t)
+	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+	var got []string
+	for len(got) < 3 {
+		m, err := readMessage(client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, string(m.body[:2]))
+	}
+	if want := []string{"Hb", "Ha", "K\x00"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	p.Close(ErrGone)
 	f.Wait()
 }

@@ -88,18 +88,22 @@ type join struct {
 // any other time for a subtitle track. It is built for the first player.
 func (j *join) framedPrefix(f Format) []byte {
 	j.once.Do(func() {
-		for _, u := range j.headers.Units() {
+		units := j.headers.Units()
+		for i, u := range units {
 			timestamp := j.timestamp
 			if u.Header == media.Metadata {
 				timestamp = 0
 			}
-			if len(u.Body) > 0 {
+			if len(u.Body) > 0 && !slices.ContainsFunc(units[:i], func(o media.AccessUnit) bool { return sameMessage(&o, &u) }) {
 				j.prefix = f.AppendMessage(j.prefix, u.MessageType, timestamp, u.Body)
 			}
 		}
 	})
 	return j.prefix
 }
+
+// sameMessage says whether two headers came in one message: then they have one body.
+func sameMessage(a, b *media.AccessUnit) bool { return len(a.Body) > 0 && &a.Body[0] == &b.Body[0] }
 
 // index is an immutable snapshot of what the log holds.
 type index struct {
