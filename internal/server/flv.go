@@ -162,6 +162,8 @@ func (v *viewer) run(read func() error) {
 		return
 	}
 	if !v.awaitTracks() {
+		_, _ = v.nc.Write(v.trailer)
+		v.linger()
 		return
 	}
 	kinds, header := v.header()

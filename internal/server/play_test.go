@@ -2,6 +2,8 @@ package server
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"slices"
 	"testing"
 
@@ -234,9 +236,37 @@ func TestEmptyStreamIsWaitedFor(t *testing.T) {
 	wantEqual(t, "ws-flv header", w.flags(t), 5)
 
 	silent := publish(t, s, "silent")
-	f = watchFLV(t, s, "silent")
+	f, w = watchFLV(t, s, "silent"), watchWS(t, s, "silent")
 	silent.unpublish()
-	if err := receive(t, "end of a stream that was empty", f.ended); err == nil {
-		t.Error("there was media")
+	for _, v := range []*watcher{f, w} {
+		// A proper end of the connection, before there was a header.
+		if err := receive(t, "end of a stream that was empty", v.ended); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%s of an empty stream ended with %v", v.name, err)
+		}
 	}
+}
+
+// TestEndOfAStreamOverRTMP: the player gets the rest, UnpublishNotify and StreamEOF (RTMP 1.0 §7.1.7), and the connection ends.
+func TestEndOfAStreamOverRTMP(t *testing.T) {
+	t.Parallel()
+	s, tags := start(t), clip(t)
+	e := publish(t, s, "movie")
+	e.send(tags[:4]...)
+	p := newPeer(t, s)
+	p.connect("live")
+	p.command(7, "play", 0.0, nil, "movie")
+	for _, code := range []string{"NetStream.Play.Reset", "NetStream.Play.Start", "NetStream.Play.PublishNotify"} {
+		p.expectStatus(code)
+	}
+	if m := p.expectMedia(flv.TypeData); m.streamID != 7 || m.time != 0 {
+		t.Errorf("metadata on stream %d at %d ms", m.streamID, m.time)
+	}
+	p.expectMedia(flv.TypeVideo)
+	e.send(tags[4:20]...)
+	e.unpublish()
+	p.expectStatus("NetStream.Play.UnpublishNotify")
+	if m := p.expectMedia(4); !bytes.Equal(m.body, []byte{0, 1, 0, 0, 0, 7}) {
+		t.Errorf("user control %x, want StreamEOF of stream 7", m.body)
+	}
+	p.expectEnd()
 }

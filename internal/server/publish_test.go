@@ -10,6 +10,7 @@ import (
 
 	"livego/internal/flv"
 	"livego/internal/keys"
+	"livego/internal/live"
 	"livego/internal/rtmp"
 )
 
@@ -351,4 +352,15 @@ func TestSeveralStreamsOnOneConnection(t *testing.T) {
 	w.await(t, tags[99])
 	p.command(2, "closeStream", 0.0, nil)
 	w.awaitEnd(t)
+}
+
+// TestStreamThatEndsAtItsBeginning: the publisher's session knows its stream although the hub does not any more.
+func TestStreamThatEndsAtItsBeginning(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	s.Server.hub = live.NewHub(live.Options{OnStream: func(*live.Stream) { s.hub.Close() }})
+	s.run()
+	publish(t, s, "movie")
+	wantEqual(t, "sessions", len(s.Sessions()), 1)
+	wantEqual(t, "livestat", call(t, "GET", s.url("http", "api", "/stat/livestat")).status, 200)
 }

@@ -182,7 +182,7 @@ func (p *publication) begin() {
 	p.session = newSession(c.protocol, c.nc.RemoteAddr().String(), p.name.String(), displayURL(p.request.ConnectRequest, p.name.Stream, p.request.Query), true)
 	p.session.StreamID = p.request.StreamID
 	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load()} }
-	p.session.stream, _ = c.server.hub.Lookup(p.name)
+	p.session.stream = p.pub.Stream()
 	p.session.close = p.closeWith
 	p.session.reconnect = reconnect(p.request.ConnectRequest)
 	p.log = c.log.With("stream", p.name.String(), "id", p.session.ID)
