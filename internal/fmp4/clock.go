@@ -30,6 +30,8 @@ type clock struct {
 	// next is where the count of samples puts the next unit, valid if counting.
 	next     int64
 	counting bool
+	// reorder is how far decode times of video are moved back so that none lies after its presentation time.
+	reorder time.Duration
 	// usual is the last duration, for a unit whose successor is not known.
 	usual int64
 }
@@ -65,7 +67,7 @@ func (c *clock) wanted(u *media.AccessUnit) int64 {
 	if u.Track.Kind == media.Audio {
 		return c.ticks(u.DTS + time.Duration(u.Nanos))
 	}
-	return c.ticks(u.DTS)
+	return c.ticks(u.DTS - c.reorder)
 }
 
 // start returns the decode time of a unit of the given length in samples, 0 if not known. It is earliest or later.
@@ -104,7 +106,7 @@ func (c *clock) last(u *media.AccessUnit, start int64, next time.Duration) int64
 	case c.counting:
 		return c.next
 	case next > u.DTS && next <= u.DTS+maxGap:
-		return max(c.ticks(next), start+1)
+		return max(c.ticks(next-c.reorder), start+1)
 	}
 	return start + c.usual
 }

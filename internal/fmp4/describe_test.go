@@ -2,6 +2,7 @@ package fmp4
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"testing"
 
@@ -135,6 +136,72 @@ func TestUnsupported(t *testing.T) {
 		if w, err := NewWriter(track); w != nil || !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%s: writer: %v", name, err)
 		}
+	}
+}
+
+// av1Header packs a sequence header OBU (AV1 §5.5.1) of 192 x 108 pictures with what the test is about, in a record.
+func av1Header(profile, level, tier int, timing, colour []field) string {
+	fields := []field{{3, profile}, {1, 0}, {1, 0}}
+	fields = append(fields, timing...)
+	fields = append(fields, field{1, 0}, field{5, 0}, field{12, 0}, field{5, level}) // no display delay, one operating point
+	if level > 7 {
+		fields = append(fields, field{1, tier})
+	}
+	fields = append(fields, field{4, 7}, field{4, 6}, field{8, 191}, field{7, 107}, field{1, 0})
+	fields = append(fields, field{1, 0}, field{2, 0}, field{4, 0}, field{1, 0}) // tools, no order hint
+	fields = append(fields, field{1, 1}, field{1, 1}, field{3, 0})              // choose screen content tools and integer vectors; filters
+	fields = append(fields, colour...)
+	obu := pack(40, append(fields, field{1, 0}, field{1, 1})...) // film grain, trailing bit
+	return fmt.Sprintf("81%02x0000 0a%02x %x", profile<<5|level, len(obu), obu)
+}
+
+func TestDescribeAV1(t *testing.T) {
+	none := []field{{1, 0}}
+	at30 := []field{{1, 1}, {32, 1001}, {32, 60000}, {1, 1}, {3, 0b010}, {1, 0}} // two ticks a picture, no decoder model
+	for _, c := range []struct {
+		name, config, codecs, videoRange string
+		frameRate                        float64
+	}{
+		{"example of the binding: PQ, chroma co-located with luma", av1Header(0, 4, 0, none, []field{{1, 1}, {1, 0}, {1, 1}, {8, 9}, {8, 16}, {8, 9}, {1, 0}, {2, 2}, {1, 0}}),
+			"av01.0.04M.10.0.112.09.16.09.0", "PQ", 0},
+		{"example of the binding: all defaults", av1Header(0, 1, 0, none, []field{{1, 0}, {1, 0}, {1, 0}, {1, 0}, {2, 0}, {1, 0}}), "av01.0.01M.08", "SDR", 0},
+		{"defaults written out", av1Header(0, 1, 0, none, []field{{1, 0}, {1, 0}, {1, 1}, {8, 1}, {8, 1}, {8, 1}, {1, 0}, {2, 0}, {1, 0}}), "av01.0.01M.08", "SDR", 0},
+		{"colour said to be unspecified", av1Header(0, 1, 0, none, []field{{1, 0}, {1, 0}, {1, 1}, {8, 2}, {8, 2}, {8, 2}, {1, 0}, {2, 0}, {1, 0}}), "av01.0.01M.08.0.110.02.02.02.0", "SDR", 0},
+		{"full range", av1Header(0, 1, 0, none, []field{{1, 0}, {1, 0}, {1, 0}, {1, 1}, {2, 0}, {1, 0}}), "av01.0.01M.08.0.110.01.01.01.1", "SDR", 0},
+		{"monochrome", av1Header(0, 1, 0, none, []field{{1, 0}, {1, 1}, {1, 0}, {1, 0}}), "av01.0.01M.08.1.110.01.01.01.0", "SDR", 0},
+		{"High profile, 4:4:4, high tier", av1Header(1, 13, 1, none, []field{{1, 0}, {1, 0}, {1, 0}, {1, 0}}), "av01.1.13H.08.0.000.01.01.01.0", "SDR", 0},
+		{"Professional profile, 12 bits, 4:2:2", av1Header(2, 8, 0, none, []field{{1, 1}, {1, 1}, {1, 0}, {1, 0}, {1, 0}, {1, 1}, {1, 0}, {1, 0}}), "av01.2.08M.12.0.100.01.01.01.0", "SDR", 0},
+		{"picture rate", av1Header(0, 1, 0, at30, []field{{1, 0}, {1, 0}, {1, 0}, {1, 0}, {2, 0}, {1, 0}}), "av01.0.01M.08", "SDR", 60000.0 / 1001 / 2},
+	} {
+		track := videoTrack(t, media.AV1, c.config)
+		if got := Codecs(track); got != c.codecs || VideoRange(track) != c.videoRange || math.Abs(FrameRate(track)-c.frameRate) > 1e-9 {
+			t.Errorf("%s: %q, %s, %v pictures a second", c.name, got, VideoRange(track), FrameRate(track))
+		}
+	}
+}
+
+// TestSampleAspect holds the shapes of pixels against ITU-T H.273 table 7.
+func TestSampleAspect(t *testing.T) {
+	for _, c := range []struct {
+		idc           uint8
+		width, height uint16
+		want          ratio
+	}{
+		{0, 0, 0, ratio{}}, {1, 0, 0, ratio{}}, {2, 0, 0, ratio{12, 11}}, {13, 0, 0, ratio{160, 99}}, {14, 0, 0, ratio{4, 3}}, {16, 0, 0, ratio{2, 1}},
+		{17, 0, 0, ratio{}}, {255, 64, 45, ratio{64, 45}}, {255, 0, 1, ratio{}}, {255, 1, 0, ratio{}}, {255, 7, 7, ratio{}},
+	} {
+		if got := sampleAspect(c.idc, c.width, c.height); got != c.want {
+			t.Errorf("%d, %d:%d: %v, want %v", c.idc, c.width, c.height, got, c.want)
+		}
+	}
+}
+
+// TestAbsurdAspect: a pixel so wide that the picture has no size counts as square.
+func TestAbsurdAspect(t *testing.T) {
+	track := videoTrack(t, media.H264, avcBaseline) // 4:3
+	track.Width = 65535
+	if w, h := Resolution(track); w != 65535 || h != 108 {
+		t.Errorf("%d x %d", w, h)
 	}
 }
 

@@ -43,8 +43,10 @@ type clip struct {
 	args         string
 	box          string
 	codecs       string
-	// dash is what FFmpeg itself says of the codec in a DASH manifest, where it says it in full.
+	// dash: FFmpeg names the codec in full in a DASH manifest.
 	dash bool
+	// early makes presentation times earlier, to where some lie before the decode times.
+	early time.Duration
 }
 
 const (
@@ -53,25 +55,29 @@ const (
 )
 
 var clips = []clip{
-	{"H264 with B-frames", "avc1", testPicture, "-c:v libx264 -preset veryfast -bf 2 -g 15 -pix_fmt yuv420p", "avcC", "avc1.64000b", true},
-	{"H264 PQ", "avc1", testPicture, "-c:v libx264 -preset ultrafast -g 15 -pix_fmt yuv420p10le -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc", "avcC", "avc1.6e000b", true},
-	{"HEVC with B-frames", "hvc1", testPicture, "-c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 -x265-params log-level=none:keyint=15:bframes=2", "hvcC", "hvc1.1.6.L60.90", false},
-	{"AV1", "av01", testPicture, "-c:v libaom-av1 -usage realtime -cpu-used 8 -g 15 -pix_fmt yuv420p", "av1C", "av01.0.00M.08", true},
-	{"VP9", "vp09", testPicture, "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 15 -pix_fmt yuv420p", "vpcC", "vp09.00.10.08", true},
-	{"AAC", "mp4a", testSound, "-c:a aac -ac 2", "esds", "mp4a.40.2", true},
-	{"AAC at 44.1 kHz", "mp4a", testSound, "-c:a aac -ar 44100", "esds", "mp4a.40.2", true},
-	{"Opus", "Opus", testSound, "-c:a libopus -ac 2", "dOps", "opus", true},
-	{"Opus of 2.5 ms", "Opus", testSound, "-c:a libopus -frame_duration 2.5 -application lowdelay", "dOps", "opus", true},
-	{"Opus 5.1", "Opus", testSound, "-c:a libopus -ac 6 -mapping_family 1", "dOps", "opus", true},
-	{"FLAC", "fLaC", testSound, "-c:a flac -ar 44100 -ac 2", "dfLa", "fLaC", false},
-	{"AC-3", "ac-3", testSound, "-c:a ac3 -ac 6", "dac3", "ac-3", false},
-	{"E-AC-3", "ec-3", testSound, "-c:a eac3 -ac 6 -dmix_mode ltrt -mixing_level 90", "dec3", "ec-3", false},
-	{"MP3", ".mp3", testSound, "-c:a libmp3lame -ar 44100", "esds", "mp4a.40.34", false},
+	{"H264 with B-frames", "avc1", testPicture, "-c:v libx264 -preset veryfast -bf 2 -g 15 -pix_fmt yuv420p", "avcC", "avc1.64000b", true, 0},
+	{"H264 with negative composition times", "avc1", testPicture, "-c:v libx264 -preset veryfast -bf 2 -g 15 -pix_fmt yuv420p", "avcC", "avc1.64000b", true, 67 * time.Millisecond},
+	{"H264 PQ", "avc1", testPicture, "-c:v libx264 -preset ultrafast -g 15 -pix_fmt yuv420p10le -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc", "avcC", "avc1.6e000b", true, 0},
+	{"HEVC with B-frames", "hvc1", testPicture, "-c:v libx265 -preset ultrafast -pix_fmt yuv420p -tag:v hvc1 -x265-params log-level=none:keyint=15:bframes=2", "hvcC", "hvc1.1.6.L60.90", false, 0},
+	{"AV1", "av01", testPicture, "-c:v libaom-av1 -usage realtime -cpu-used 8 -g 15 -pix_fmt yuv420p", "av1C", "av01.0.00M.08", true, 0},
+	{"VP9", "vp09", testPicture, "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 15 -pix_fmt yuv420p", "vpcC", "vp09.00.10.08", true, 0},
+	{"AAC", "mp4a", testSound, "-c:a aac -ac 2", "esds", "mp4a.40.2", true, 0},
+	{"AAC at 44.1 kHz", "mp4a", testSound, "-c:a aac -ar 44100", "esds", "mp4a.40.2", true, 0},
+	{"Opus", "Opus", testSound, "-c:a libopus -ac 2", "dOps", "opus", true, 0},
+	{"Opus of 2.5 ms", "Opus", testSound, "-c:a libopus -frame_duration 2.5 -application lowdelay", "dOps", "opus", true, 0},
+	{"Opus 5.1", "Opus", testSound, "-c:a libopus -ac 6 -mapping_family 1", "dOps", "opus", true, 0},
+	{"FLAC", "fLaC", testSound, "-c:a flac -ar 44100 -ac 2", "dfLa", "fLaC", false, 0},
+	{"AC-3", "ac-3", testSound, "-c:a ac3 -ac 6", "dac3", "ac-3", false, 0},
+	{"E-AC-3", "ec-3", testSound, "-c:a eac3 -ac 6 -dmix_mode ltrt -mixing_level 90", "dec3", "ec-3", false, 0},
+	{"MP3", ".mp3", testSound, "-c:a libmp3lame -ar 44100", "esds", "mp4a.40.34", false, 0},
 }
 
 // TestEncoders takes what real encoders put out the way it takes in the server, through Enhanced RTMP messages, and has the result read by
 // a library and by FFmpeg: samples out are samples in.
 func TestEncoders(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs encoders")
+	}
 	for _, name := range []string{"ffmpeg", "ffprobe"} {
 		if _, err := exec.LookPath(name); err != nil {
 			t.Skip(name, "is not installed")
@@ -82,6 +88,12 @@ func TestEncoders(t *testing.T) {
 			t.Parallel()
 			in := encode(t, &c)
 			units := demux(t, &c, in)
+			early := time.Duration(0)
+			for i := range units {
+				units[i].DTS += time.Second
+				units[i].PTS += time.Second - c.early
+				early = max(early, units[i].DTS-units[i].PTS)
+			}
 			track := units[0].Track
 			if got := fmp4.Codecs(track); got != c.codecs {
 				t.Errorf("codecs %q, want %q", got, c.codecs)
@@ -96,12 +108,12 @@ func TestEncoders(t *testing.T) {
 				}
 			}
 			fragments := write(t, units)
-			readBack(t, units, fragments)
+			readBack(t, units, early, fragments)
 			file := filepath.Join(t.TempDir(), "out.mp4")
 			if err := os.WriteFile(file, append(init, fragments...), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			probe(t, file, units)
+			probe(t, file, units, early)
 			decode(t, file, len(units))
 			if c.dash {
 				dash(t, file, c.codecs)
@@ -280,10 +292,11 @@ func rateOf(track *media.Track) int64 {
 	return 90_000
 }
 
-// near says whether a time in ticks is that of a unit: exact for video, for audio within the rounding of both ends to milliseconds.
-func near(u *media.AccessUnit, decoded, shown int64) error {
+// near says whether a time in ticks is that of a unit: exact for video,
+// whose decode times are moved by early, for audio within the rounding of both ends to milliseconds.
+func near(u *media.AccessUnit, early time.Duration, decoded, shown int64) error {
 	rate := rateOf(u.Track)
-	dts, pts, slack := scale(u.DTS, rate), scale(u.PTS+time.Duration(u.Nanos), rate), int64(0)
+	dts, pts, slack := scale(u.DTS-early, rate), scale(u.PTS+time.Duration(u.Nanos), rate), int64(0)
 	if u.Track.Kind == media.Audio {
 		dts, slack = pts, rate/1000
 	}
@@ -294,7 +307,7 @@ func near(u *media.AccessUnit, decoded, shown int64) error {
 }
 
 // readBack compares what a library reads with the units.
-func readBack(t *testing.T, units []media.AccessUnit, fragments []byte) {
+func readBack(t *testing.T, units []media.AccessUnit, early time.Duration, fragments []byte) {
 	t.Helper()
 	var parts mp4.Parts
 	if err := parts.Unmarshal(fragments); err != nil {
@@ -308,7 +321,7 @@ func readBack(t *testing.T, units []media.AccessUnit, fragments []byte) {
 		}
 		for _, s := range part.Tracks[0].Samples {
 			u := &units[i]
-			if err := near(u, at, at+int64(s.PTSOffset)); err != nil {
+			if err := near(u, early, at, at+int64(s.PTSOffset)); err != nil {
 				t.Fatalf("sample %d: %v", i, err)
 			}
 			if !bytes.Equal(s.Payload, u.Data) || s.IsNonSyncSample == u.RandomAccess {
@@ -325,7 +338,7 @@ func readBack(t *testing.T, units []media.AccessUnit, fragments []byte) {
 }
 
 // probe compares the packets that ffprobe finds with the units.
-func probe(t *testing.T, file string, units []media.AccessUnit) {
+func probe(t *testing.T, file string, units []media.AccessUnit, early time.Duration) {
 	t.Helper()
 	var got struct {
 		Packets []struct {
@@ -358,7 +371,7 @@ func probe(t *testing.T, file string, units []media.AccessUnit) {
 	}
 	for i, p := range got.Packets {
 		u := &units[i]
-		if err := near(u, p.DTS, p.PTS); err != nil {
+		if err := near(u, early, p.DTS, p.PTS); err != nil {
 			t.Fatalf("packet %d: %v", i, err)
 		}
 		sum := md5.Sum(u.Data)

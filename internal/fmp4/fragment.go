@@ -26,8 +26,8 @@ type Fragment struct {
 
 // Written is what became of a Fragment.
 type Written struct {
-	// Start is the decode time of the first sample and Duration what all last, exact to the nanosecond below. The next
-	// fragment begins at or after the sum.
+	// Start is the decode time of the first sample and Duration what all last, as written, exact to the nanosecond below. The
+	// next fragment begins at or after the sum.
 	Start, Duration time.Duration
 	// Independent: the first sample is a random access point.
 	Independent bool
@@ -70,9 +70,10 @@ const (
 	audioSample = 8                     // duration, size
 )
 
-// layout is the sizes of a fragment's pieces.
+// layout is what is known of a fragment before it is written: the sizes of its pieces, and how far decode times are to be moved back.
 type layout struct {
 	before, moof, data int
+	reorder            time.Duration
 }
 
 func (l *layout) size() int { return l.before + l.moof + boxHeader + l.data }
@@ -91,16 +92,17 @@ func (l *layout) size() int { return l.before + l.moof + boxHeader + l.data }
 //	  └ trun          signed composition offsets
 //	mdat
 //
-// Presentation times are exact, with their nanoseconds: an offset from the decode time, negative where an encoder has it so, which version 1
-// of trun allows; so there is no edit list, which players of live streams ignore or take in different ways.
+// Presentation times are exact, with their nanoseconds. Where an encoder has pictures shown before they are decoded, decode times are moved
+// back from then on by the most that was seen: version 1 of trun could say it, but not all players read that alike (FFmpeg shows all
+// pictures later), and edit lists less so.
 func (w *Writer) Append(dst []byte, f *Fragment) ([]byte, Written, error) {
 	l, err := w.measure(f)
 	if err != nil {
 		return dst, Written{}, err
 	}
 	first := &f.Units[0]
-	earliest := w.clock.end
-	start := w.clock.start(first, frameSamples(w.track, first.Data), earliest)
+	w.clock.reorder = l.reorder
+	start := w.clock.start(first, frameSamples(w.track, first.Data), w.clock.end)
 
 	dst = slices.Grow(dst, l.size())
 	if f.Segment {
@@ -147,6 +149,7 @@ func (w *Writer) measure(f *Fragment) (layout, error) {
 		}
 		l.before += size
 	}
+	l.reorder = w.clock.reorder
 	before := w.lastDTS
 	for i := range f.Units {
 		u := &f.Units[i]
@@ -154,6 +157,9 @@ func (w *Writer) measure(f *Fragment) (layout, error) {
 			return layout{}, err
 		}
 		before = u.DTS
+		if w.track.Kind == media.Video {
+			l.reorder = max(l.reorder, u.DTS-u.PTS)
+		}
 		l.data += len(payload(u))
 		if l.size() > maxFragment {
 			return layout{}, fmt.Errorf("fragment of more than %d bytes: %w", maxFragment, ErrData)
@@ -213,7 +219,8 @@ func (w *Writer) appendMoof(dst []byte, f *Fragment, l *layout, start int64) []b
 	return w.appendTrun(dst, f, l, start)
 }
 
-// appendTrun writes the samples' durations, sizes and, for video, flags and composition offsets (ISO/IEC 14496-12 §8.8.8).
+// appendTrun writes the samples' durations, sizes and, for video, flags and composition offsets (ISO/IEC 14496-12 §8.8.8). Flags stand with
+// each sample because first_sample_flags, which would be shorter, is unknown to some readers.
 func (w *Writer) appendTrun(dst []byte, f *Fragment, l *layout, start int64) []byte {
 	const (
 		version1                                    = 1 << 24
