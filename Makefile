@@ -10,7 +10,7 @@ BENCHFLAGS ?=
 TESTS    ?= .
 TRIXIE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/livego/trixie-ffmpeg
 
-.PHONY: help demo run build test tools lint unit e2e cross fuzz bench bench-ingest bench-many bench-audio bench-tools clean
+.PHONY: help demo run build test tools lint unit e2e cross fuzz bench bench-ingest bench-many bench-audio bench-hls bench-tools clean
 
 help:   ; @sed -n 's|^\([a-z0-9-]*\):[^;]*## |\1\t|p' Makefile
 demo: build ## server plus a looping test stream, with links to watch it
@@ -43,6 +43,8 @@ bench-many: build bench-tools ## 300 streams with 10 players each
 	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) many
 bench-audio: build bench-tools ## 8,000 players of an audio stream
 	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) audio
+bench-hls: build bench-tools ## requests for HLS files, against nginx
+	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) hls
 bench-tools: ## programs that the comparisons run
 	@scripts/install-test-tools.sh
 clean: ## removes what was built

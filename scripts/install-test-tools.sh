@@ -12,6 +12,7 @@ need rtmpdump rtmpdump
 need curl curl
 need gst-launch-1.0 gstreamer1.0-tools
 need nginx nginx-light
+need wrk wrk
 [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || packages+=(libnginx-mod-rtmp)
 [ -n "$(find /usr/lib -name libgstrtmp2.so -print -quit 2>/dev/null)" ] || packages+=(gstreamer1.0-plugins-bad)
 [ -n "$(find /usr/lib -name libgstx264.so -print -quit 2>/dev/null)" ] || packages+=(gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly gstreamer1.0-libav)

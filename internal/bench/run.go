@@ -77,7 +77,7 @@ func prepare(ctx context.Context, o Options) (*load, error) {
 		return nil, err
 	}
 	l := &load{opt: o, net: newNetwork(&o), drain: newDrain(), found: newFindings()}
-	if _, _, err := usage(o.PIDs); err != nil {
+	if _, _, err := Usage(o.PIDs...); err != nil {
 		return nil, err
 	}
 	if o.Publish != "" {
@@ -220,14 +220,14 @@ func (l *load) look(now time.Time) (Progress, error) {
 		}
 	}
 	p.Starved = l.countStarved(now, l.due(best))
-	cpu, rss, err := usage(l.opt.PIDs)
+	cpu, rss, err := Usage(l.opt.PIDs...)
 	if err != nil {
 		return p, err
 	}
 	passed := now.Sub(l.looked).Seconds()
 	p.Gbits, p.CPU, p.RSS = float64(received)*8/1e9/passed, (cpu-l.cpu).Seconds()/passed, rss
 	l.looked, l.cpu, l.rss = now, cpu, rss
-	l.own, _, _ = usage([]int{os.Getpid()}) // 0 where the system does not tell
+	l.own, _, _ = Usage(os.Getpid()) // 0 where the system does not tell
 	return p, nil
 }
 

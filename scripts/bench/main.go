@@ -3,7 +3,7 @@
 // Command bench compares livego with other servers and with the floor, the least that such a server can do (floor/floor.c), and prints
 // a table in Markdown.
 //
-//	go run ./scripts/bench [flags] fanout|ingest|many|audio
+//	go run ./scripts/bench [flags] SCENARIO
 //
 // The server has the first CPU for itself and the load (livego bench) the second one. All servers of a scenario take turns, round after
 // round, so that whatever else goes on on the machine meets all of them; figures are medians over the rounds, with the range.
@@ -21,6 +21,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -43,10 +44,11 @@ func main() {
 	flag.StringVar(&o.livego, "livego", "bin/livego", "program to measure, and to make the load with")
 	flag.StringVar(&o.serverCPU, "server-cpu", "0", "CPUs of the server, as for taskset")
 	flag.StringVar(&o.loadCPU, "load-cpu", "1", "CPUs of the load, as for taskset")
-	flag.DurationVar(&o.duration, "duration", 5*time.Second, "time of one measurement")
+	flag.DurationVar(&o.duration, "duration", 4*time.Second, "time of one measurement")
 	flag.DurationVar(&o.warmup, "warmup", 1500*time.Millisecond, "time before it, after the last player has joined")
 	flag.StringVar(&o.only, "only", "", "measure only rows whose name has this in it, and the first one")
 	flag.BoolVar(&o.verbose, "v", false, "show what the load tool and the servers say")
+	flag.Usage = usage
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -54,6 +56,15 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// usage names the scenarios and the flags.
+func usage() {
+	fmt.Fprintln(os.Stderr, "usage: bench [flags] SCENARIO")
+	for _, s := range scenarios {
+		fmt.Fprintf(os.Stderr, "  %-8s %s\n", s.name, s.title)
+	}
+	flag.PrintDefaults()
 }
 
 func run(ctx context.Context, o options, name string) error {
@@ -73,9 +84,12 @@ func run(ctx context.Context, o options, name string) error {
 			return err
 		}
 		m := measurement{options: o, scenario: s, dir: dir}
+		if s.files {
+			return m.hls(ctx)
+		}
 		return m.run(ctx)
 	}
-	return fmt.Errorf("no scenario %q", name)
+	return fmt.Errorf("no scenario %q; see -help", name)
 }
 
 // raiseFileLimit lets the servers have as many connections as this user may open files. A child gets the limit only if it is set here.
@@ -125,7 +139,7 @@ func (m *measurement) run(ctx context.Context) error {
 // chooseRows leaves out what is not wanted, and servers that are not installed.
 func (m *measurement) chooseRows(ctx context.Context) error {
 	for i, r := range m.scenario.rows {
-		if i > 0 && m.only != "" && !bytes.Contains([]byte(r.name), []byte(m.only)) {
+		if i > 0 && m.only != "" && !strings.Contains(r.name, m.only) {
 			continue
 		}
 		if err := r.kind.prepare(ctx, m); err != nil {

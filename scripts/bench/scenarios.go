@@ -11,6 +11,8 @@ type scenario struct {
 	rows []row
 	// idle: there are no players, so cost is told in cores.
 	idle bool
+	// files: single files are asked for instead of streams (hls.go); there are no rows.
+	files bool
 }
 
 // row is a line of the table.
@@ -23,6 +25,9 @@ type row struct {
 
 // perPicture switches livego's batching off: one write for each player and picture, as the floor does.
 func perPicture() []string { return []string{"--max_batch_delay", "0"} }
+
+// ringFilled is long enough for servers to hold all the media that they are going to hold.
+const ringFilled = "15s"
 
 func play(protocol string) []string { return []string{"--protocol", protocol} }
 
@@ -65,7 +70,7 @@ var scenarios = []scenario{
 	{
 		name:  "ingest",
 		title: "40 publishers of 2.6 Mbit/s with HLS on, no players",
-		load:  []string{"--streams", "40", "--players", "0"},
+		load:  []string{"--streams", "40", "--players", "0", "--warmup", ringFilled},
 		idle:  true,
 		rows: []row{
 			{name: "nginx-rtmp, HLS on", kind: nginx{}, args: []string{"hls on;", "hls_path hls;", "hls_fragment 3s;", "hls_playlist_length 9s;"}},
@@ -73,5 +78,10 @@ var scenarios = []scenario{
 			{name: "livego, HLS on", kind: livego{}},
 			{name: "livego, HLS off", kind: livego{}, args: []string{"--hls_addr="}},
 		},
+	},
+	{
+		name:  "hls",
+		title: "HLS: 64 connections that ask for one file again and again, the same from livego as it packages and from nginx on disk",
+		files: true,
 	},
 }

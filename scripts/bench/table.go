@@ -126,14 +126,15 @@ func problems(reports []*bench.Report) (found []string) {
 
 // brief is a report in one line.
 func brief(r *bench.Report) string {
-	return fmt.Sprintf("%.4f s/Gbit  %.3f cores  p50 %.1f  p99 %.1f ms  %.0f MB  %d/%d players",
-		r.Server.CPUSecondsPerGbit, r.Server.Cores, r.LatencyMS.P50, r.LatencyMS.P99, float64(r.Server.RSS)/1e6, r.Delivered, r.Players)
+	return fmt.Sprintf("%.4f s/Gbit  %.3f cores  p50 %.1f  p99 %.1f ms  %.0f MB  %d/%d players  (load: %.2f cores, %.0f ms late)",
+		r.Server.CPUSecondsPerGbit, r.Server.Cores, r.LatencyMS.P50, r.LatencyMS.P99, float64(r.Server.RSS)/1e6, r.Delivered, r.Players,
+		r.OwnCPU, r.PublishLateMS)
 }
 
 // machine describes where the figures come from.
 func (m *measurement) machine() string {
-	return fmt.Sprintf("Machine: %d CPUs, %s; %s; %s. Server on CPU %s, load on CPU %s, loopback.",
-		runtime.NumCPU(), processor(), kernel(), runtime.Version(), m.serverCPU, m.loadCPU)
+	return fmt.Sprintf("Machine: %d CPUs, %s; %s; %s. Server on CPU %s, load on CPU %s, loopback, TCP %s.",
+		runtime.NumCPU(), processor(), kernel(), runtime.Version(), m.serverCPU, m.loadCPU, congestion())
 }
 
 func processor() string {
@@ -161,4 +162,13 @@ func kernel() string {
 		release = append(release, byte(c))
 	}
 	return "Linux " + string(release)
+}
+
+// congestion returns what TCP uses against congestion, which has an effect on latencies.
+func congestion() string {
+	name, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
+	if err != nil {
+		return "of this system"
+	}
+	return strings.TrimSpace(string(name))
 }
