@@ -5,6 +5,6 @@ set -euo pipefail
 for package in $(go list ./internal/...); do
   for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
     echo "== $package $target"
-    go test -run '^$' -fuzz "^$target\$" -fuzztime "${1:-60s}" "$package"
+    go test -run '^$' -fuzz "^$target\$" -fuzztime "${1:-60s}" -fuzzminimizetime 1s "$package"
   done
 done

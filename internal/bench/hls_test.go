@@ -140,7 +140,7 @@ func FuzzTSParser(f *testing.F) {
 	f.Add(segmentOf(f, true)[:20*tsPacketSize])
 	f.Add(segmentOf(f, false))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		b = b[:len(b)/tsPacketSize*tsPacketSize]
+		b = b[:min(len(b)/tsPacketSize, 100)*tsPacketSize] // more takes the fuzzer long and shows nothing new
 		before, _ := parse(b)
 		after, _ := parse(append(bytes.Clone(b), make([]byte, tsPacketSize)...))
 		if !cmp.Equal(before, after, cmp.AllowUnexported(tsUnit{})) {

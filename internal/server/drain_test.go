@@ -40,7 +40,7 @@ func TestShutdownDeliversWhatIsOnItsWay(t *testing.T) {
 	eventually(t, "everything has arrived", func() bool { return received(s) >= size(tags) })
 	wantEqual(t, "playlist", call(t, "GET", s.url("http", "hls", "/live/movie.m3u8")).status, 200)
 	s.stopWithin(5 * time.Second)
-	refusedWith(t, "publisher", receive(t, "end of the publisher", e.ended), rtmp.CodePublishDenied)
+	refusedWith(t, "publisher", receive(t, "end of the publisher", e.ended), rtmp.CodeConnectAppShutdown)
 	for _, w := range watchers {
 		w.awaitEnd(t)
 		sameTags(t, w.name, tags, w.got(), 0)
@@ -248,7 +248,7 @@ func TestShutdownAsksToReconnect(t *testing.T) {
 	awaitPlayers(t, s, "movie", 1)
 	s.cancel()
 	p.expectStatus("NetConnection.Connect.ReconnectRequest")
-	p.expectStatus("NetStream.Publish.Denied")
+	p.expectStatus("NetConnection.Connect.AppShutdown")
 	p.expectEnd()
 	player.expectStatus("NetConnection.Connect.ReconnectRequest")
 	player.expectStatus("NetStream.Play.UnpublishNotify")

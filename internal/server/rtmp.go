@@ -222,6 +222,9 @@ func (p *publication) closeWith(cause error) {
 	if errors.Is(cause, live.ErrTakenOver) {
 		code = rtmp.CodePublishBadName
 	}
+	if errors.Is(cause, errShutdown) {
+		code = rtmp.CodeConnectAppShutdown // not a word about the key: the encoder should try again
+	}
 	p.request.Close(&rtmp.StatusError{Code: code, Description: "The publisher is closed: " + cause.Error() + ".", Err: cause})
 }
 
