@@ -78,7 +78,7 @@ func TestPlay(t *testing.T) {
 // What a player gets before the first media: defect 51 says not before there is something to play.
 func TestPlayReplies(t *testing.T) {
 	for _, reset := range []bool{true, false} {
-		want := []string{"event 0", "onStatus NetStream.Play.Reset", "onStatus NetStream.Play.Start", "|RtmpSampleAccess",
+		want := []string{"event 0", "onStatus NetStream.Play.Reset", "onStatus NetStream.Play.Start",
 			"onStatus NetStream.Data.Start", "onStatus NetStream.Play.PublishNotify"}
 		if !reset {
 			want = append(want[:1:1], want[2:]...)
@@ -179,6 +179,7 @@ func TestPlayStopped(t *testing.T) {
 			first := waitFor(t, "playback", playbacks)
 			p.expectStatus(1, "NetStream.Play.Reset")
 			p.expectStatus(1, "NetStream.Play.Start")
+			p.expectStatus(1, "NetStream.Data.Start")
 			p.expectStatus(1, "NetStream.Play.PublishNotify")
 			stop(p)
 			<-first.ctx.Done()
@@ -276,6 +277,7 @@ func TestPlayErrorAfterStart(t *testing.T) {
 	p.command(1, "play", 0, nil, "x", -2, -1, false)
 	playback := waitFor(t, "playback", playbacks)
 	p.expectStatus(1, "NetStream.Play.Start")
+	p.expectStatus(1, "NetStream.Data.Start")
 	p.expectStatus(1, "NetStream.Play.PublishNotify")
 	slow := errors.New("player too slow")
 	playback.end <- slow
@@ -331,6 +333,7 @@ func TestContextEndsPlay(t *testing.T) {
 	p := connectedPeer(t, client)
 	p.command(1, "play", 0, nil, "x", -2, -1, false)
 	p.expectStatus(1, "NetStream.Play.Start")
+	p.expectStatus(1, "NetStream.Data.Start")
 	p.expectStatus(1, "NetStream.Play.PublishNotify")
 	down := errors.New("going down")
 	cancel(down)

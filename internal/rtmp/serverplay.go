@@ -154,10 +154,8 @@ func appendPlaying(dst []byte, r *PlayRequest) []byte {
 		dst = appendStatus(dst, id, levelStatus, "NetStream.Play.Reset", "Playing and resetting.")
 	}
 	dst = appendStatus(dst, id, levelStatus, "NetStream.Play.Start", "Playing.")
-	f := Format{StreamID: id}
-	dst = f.AppendMessage(dst, TypeDataAMF0, 0, amf.Append(nil, "|RtmpSampleAccess", true, true))
-	started := amf.Object{{Name: "code", Value: "NetStream.Data.Start"}}
-	dst = f.AppendMessage(dst, TypeDataAMF0, 0, amf.Append(nil, "onStatus", started))
+	// Flash Media Server sends this as a data message, and one about sample access: FFmpeg takes either for a track of unknown data.
+	dst = appendStatus(dst, id, levelStatus, "NetStream.Data.Start", "Data follows.")
 	return appendStatus(dst, id, levelStatus, "NetStream.Play.PublishNotify", "The stream is on air.")
 }
 

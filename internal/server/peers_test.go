@@ -207,18 +207,10 @@ func watchRTMPAt(t testing.TB, url string) *watcher {
 		}
 		v.collect(func() (flv.Tag, error) {
 			m, err := client.Read()
-			for err == nil && isAnswer(m) {
-				m, err = client.Read()
-			}
 			return flv.Tag{Type: m.Type, TimestampMS: m.TimestampMS, Body: m.Body}, err
 		})
 	}()
 	return v
-}
-
-// isAnswer knows the data messages that belong to the answer to play.
-func isAnswer(m rtmp.Message) bool {
-	return m.Type == rtmp.TypeDataAMF0 && (bytes.Contains(m.Body, []byte("|RtmpSampleAccess")) || bytes.Contains(m.Body, []byte("NetStream.Data.Start")))
 }
 
 // watchFLV plays live/{stream} over HTTP. It must be on air.

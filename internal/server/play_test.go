@@ -255,7 +255,7 @@ func TestEndOfAStreamOverRTMP(t *testing.T) {
 	p := newPeer(t, s)
 	p.connect("live")
 	p.command(7, "play", 0.0, nil, "movie")
-	for _, code := range []string{"NetStream.Play.Reset", "NetStream.Play.Start", "NetStream.Play.PublishNotify"} {
+	for _, code := range []string{"NetStream.Play.Reset", "NetStream.Play.Start", "NetStream.Data.Start", "NetStream.Play.PublishNotify"} {
 		p.expectStatus(code)
 	}
 	if m := p.expectMedia(flv.TypeData); m.streamID != 7 || m.time != 0 {
