@@ -81,14 +81,25 @@ func (l *life) stats(now time.Time) StreamStats {
 	return st
 }
 
-// Run packages one life of the stream name ("app/stream") until r ends. At io.EOF the playlist gets its ENDLIST, stays for three target
-// durations or as KeepAfterEnd says, and Run returns nil. With any other error, and when ctx ends, it gets no ENDLIST, for viewers may
-// survive a restart of the server, and goes after three target durations. A new Run for the same name replaces the old life.
+// Run packages one life of the stream name ("app/stream") until r ends: it is Begin and what that returns.
 func (s *Server) Run(ctx context.Context, name string, r media.Reader) error {
-	log := s.opt.Log.With("stream", name)
+	return s.Begin(name)(ctx, r)
+}
+
+// Begin puts the stream name ("app/stream") on air: from now on requests for it wait for its first segment. The function that it
+// returns must be called, once; it packages the stream's life until r ends. At io.EOF the playlist gets its ENDLIST, stays for three target
+// durations or as KeepAfterEnd says, and the function returns nil. With any other error, and when ctx ends, it gets no ENDLIST, for viewers may
+// survive a restart of the server, and goes after three target durations. A new life of the same name replaces the old one.
+func (s *Server) Begin(name string) func(ctx context.Context, r media.Reader) error {
 	l, first := s.begin(name)
+	return func(ctx context.Context, r media.Reader) error { return s.run(ctx, l, first, r) }
+}
+
+// run packages the life l, whose first segment gets the number first.
+func (s *Server) run(ctx context.Context, l *life, first int64, r media.Reader) error {
+	log := s.opt.Log.With("stream", l.name)
 	w := &window{
-		dir:      path.Base(name),
+		dir:      path.Base(l.name),
 		listSize: s.opt.ListSize, maxBytes: s.opt.MaxStreamBytes,
 		gzip:             &s.gzip,
 		discontinuitySeq: first,

@@ -283,7 +283,7 @@ func (p *publication) noteTrack(t *media.Track) {
 	default:
 		p.log.Info("track", "kind", "audio", "codec", codecName(t), "rate", t.SampleRate, "channels", t.Channels)
 	}
-	if !t.Parsed {
+	if !t.Parsed && (t.Err != "" || t.Codec == media.Unknown) {
 		p.log.Warn("track is passed on to RTMP and FLV only", "kind", t.Kind.String(), "codec", codecName(t))
 	}
 }

@@ -220,14 +220,15 @@ func (s *Server) packageHLS(stream *live.Stream) {
 		return
 	}
 	r := stream.NewReader(live.ReaderOptions{GOPs: -1, Settled: true})
-	started := s.packagers.Go(func() {
+	run := s.hls.Begin(name.String()) // at once: whoever hears of the stream may ask for its playlist
+	pack := func() {
 		defer r.Close()
-		if err := s.hls.Run(s.hlsCtx, name.String(), r); err != nil && s.hlsCtx.Err() == nil {
+		if err := run(s.hlsCtx, r); err != nil && s.hlsCtx.Err() == nil {
 			s.log.Error("hls packager ended", "stream", name.String(), "err", err)
 		}
-	})
-	if !started {
-		r.Close()
+	}
+	if !s.packagers.Go(pack) {
+		pack() // shutting down: it ends at once
 	}
 }
 
