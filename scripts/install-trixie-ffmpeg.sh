@@ -10,7 +10,9 @@ dir=$(cd "$dir" && pwd)
 
 # The packages come from the mirror that this machine's apt already uses for Debian.
 mirror=$(apt-get indextargets --format '$(ORIGIN)|$(LABEL)|$(REPO_URI)' | sed -n 's/^Debian|Debian|//p' | head -n 1)
-mirror=${mirror:-http://deb.debian.org/debian}
+# Before the first 'apt-get update' it does not know whose mirrors they are: then the first one will do.
+mirror=${mirror:-$(apt-get indextargets --format '$(REPO_URI)' | head -n 1)}
+if [ -z "$mirror" ]; then echo "$0: apt has no mirror configured" >&2; exit 1; fi
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 arch=$(dpkg --print-architecture)
 
