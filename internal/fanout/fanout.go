@@ -4,7 +4,6 @@ package fanout
 
 import (
 	"errors"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -36,7 +35,6 @@ type Format interface {
 
 // Options configures a Fanout. Zero fields mean the defaults named.
 type Options struct {
-	Log *slog.Logger
 	// GOPs is how many cached GOPs a joining player gets; 0: it waits for the next random access point.
 	GOPs int
 	// PlayerLag (5 s) and PlayerBytes (8 MiB) are how far a player may fall behind, beyond the lag it joined with, before it jumps.
@@ -67,9 +65,6 @@ type feedKey struct {
 
 // New returns a Fanout without feeds.
 func New(opt Options) *Fanout {
-	if opt.Log == nil {
-		opt.Log = slog.New(slog.DiscardHandler)
-	}
 	if opt.PlayerLag <= 0 {
 		opt.PlayerLag = defaultPlayerLag
 	}
