@@ -18,6 +18,8 @@ func TestValidateName(t *testing.T) {
 		{"7/a", true},
 		{"room-1_x.y", true},
 		{"4k", true},
+		{"7", true}, // /app/7.m3u8 and /app/7/index.m3u8 are files of no other stream
+		{"0123", true},
 		{"index2", true},
 		{"a.ts/b", true},
 		{"my stream", true},
@@ -52,7 +54,6 @@ func TestValidateName(t *testing.T) {
 		{"%zz", false},
 		{"index", false},
 		{"a/index", false},
-		{"7", false},
 		{"a/0123", false},
 		{"a.flv", false},
 		{"a.m3u8", false},
