@@ -55,6 +55,7 @@ type Config struct {
 	StreamMemory          int
 	PlayerLag             time.Duration
 	MaxBatchDelay         time.Duration
+	MinBatchDelay         time.Duration
 	MaxConnections        int
 	MaxConnectionsPerAddr int
 	FLVArchive            bool

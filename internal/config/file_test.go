@@ -182,6 +182,23 @@ func TestListeners(t *testing.T) {
 	}
 }
 
+func TestBatchDelays(t *testing.T) {
+	for _, tc := range []struct {
+		flags []string
+		want  string
+	}{
+		{[]string{"--min_batch_delay=100ms"}, ""},
+		{[]string{"--min_batch_delay=50ms", "--max_batch_delay=50ms"}, ""},
+		{[]string{"--min_batch_delay=101ms"}, "flag --min_batch_delay: min_batch_delay 101ms is more than max_batch_delay 100ms"},
+		{[]string{"--min_batch_delay=10ms", "--max_batch_delay=0"}, "is more than max_batch_delay 0s"},
+	} {
+		_, _, err := given{flags: tc.flags}.load(t)
+		if (tc.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%q: error %v, want %q", tc.flags, err, tc.want)
+		}
+	}
+}
+
 func TestFlagErrors(t *testing.T) {
 	for _, flag := range []string{"--gop_num=x", "--level=loud", "--enable_rtmps=maybe", "--rtmp_addr=1935", "--unknown"} {
 		if _, _, err := (given{flags: []string{flag}}).load(t); err == nil {

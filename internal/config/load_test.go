@@ -47,7 +47,7 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"api_addr": ":82", "jwt.secret": strings.Repeat("s", 40), "jwt.algorithm": "HS512",
 		"api_allow": "10.0.0.0/8", "api_origins": "https://example.org", "redis_addr": "redis:6379", "redis_pwd": "p",
 		"gop_num": "0", "takeover": "false", "play_wait": "0s", "republish_grace": "1m0s", "stream_memory": "128MiB",
-		"player_lag": "250ms", "max_batch_delay": "0s", "max_connections": "10", "max_connections_per_addr": "2",
+		"player_lag": "250ms", "max_batch_delay": "0s", "min_batch_delay": "40ms", "max_connections": "10", "max_connections_per_addr": "2",
 		"flv_archive": "true", "flv_dir": "records",
 	}
 	for _, o := range options {

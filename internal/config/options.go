@@ -149,6 +149,8 @@ var options = []option{
 		bind: func(c *Config) value { return duration(&c.PlayerLag, 100*time.Millisecond, unbounded) }},
 	{key: "max_batch_delay", def: "100ms", doc: "Longest time for which delivery waits to save CPU under load. 0: one write per picture.",
 		bind: func(c *Config) value { return duration(&c.MaxBatchDelay, 0, maxBatchDelay) }},
+	{key: "min_batch_delay", def: "0", doc: "Time for which delivery always waits, so that writes are few and large. At most max_batch_delay.",
+		bind: func(c *Config) value { return duration(&c.MinBatchDelay, 0, maxBatchDelay) }},
 
 	{key: "max_connections", def: "0", doc: "Most open connections. 0: no bound.",
 		bind: func(c *Config) value { return number(&c.MaxConnections, 0, math.MaxInt) }},

@@ -42,6 +42,7 @@ func (c Config) ServerOptions() server.Options {
 		StreamMemory:  c.StreamMemory,
 		PlayerLag:     c.PlayerLag,
 		MaxBatchDelay: c.MaxBatchDelay,
+		MinBatchDelay: c.MinBatchDelay,
 
 		HLSSegmentDuration: c.HLSSegmentDuration,
 		HLSListSize:        c.HLSListSize,

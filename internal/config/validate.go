@@ -21,6 +21,9 @@ func (l *loader) validate() {
 	if len(l.cfg.APIOrigins) > 0 && l.cfg.JWTSecret == "" {
 		l.warn("%s: api_origins has no effect without jwt.secret: the API then answers no other origin", l.origin["api_origins"])
 	}
+	if l.cfg.MinBatchDelay > l.cfg.MaxBatchDelay {
+		l.problem(l.origin["min_batch_delay"], "min_batch_delay %v is more than max_batch_delay %v", l.cfg.MinBatchDelay, l.cfg.MaxBatchDelay)
+	}
 	if l.cfg.RTMPSAddr != "" && l.cfg.EnableRTMPS {
 		l.warn("%s: enable_rtmps makes rtmp_addr speak TLS too, so no port is left for plain RTMP", l.origin["enable_rtmps"])
 	}

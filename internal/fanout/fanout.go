@@ -44,6 +44,8 @@ type Options struct {
 	WriteTimeout time.Duration
 	// MaxBatch bounds the time for which delivery waits to save CPU when that is short; 0: one write per picture.
 	MaxBatch time.Duration
+	// MinBatch is how long delivery waits at least between two writes, whatever the load.
+	MinBatch time.Duration
 	// MaxShards bounds the goroutines that deliver one feed; 0: the number of CPUs.
 	MaxShards int
 }

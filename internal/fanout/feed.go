@@ -52,7 +52,7 @@ func newFeed(f *Fanout, key feedKey) *feed {
 		owner: f, key: key, log: newFeedLog(), stop: make(chan struct{}),
 		reader: key.stream.NewReader(live.ReaderOptions{GOPs: f.opt.GOPs, Lazy: true}),
 		units:  make([]media.AccessUnit, pollBatch),
-		pace:   pace{max: f.opt.MaxBatch},
+		pace:   newPace(f.opt.MinBatch, f.opt.MaxBatch),
 	}
 	fd.shards = make([]*shard, f.opt.MaxShards)
 	for i := range fd.shards {
@@ -221,44 +221,4 @@ func (fd *feed) finish(cause error) {
 	fd.owner.mu.Lock()
 	fd.owner.retire(fd)
 	fd.owner.mu.Unlock()
-}
-
-// pace decides how long delivery may wait. While passes are short against the time between them it does not wait at all; when they
-// take most of it, waiting makes writes fewer and larger.
-type pace struct {
-	max   time.Duration
-	delay time.Duration
-	last  time.Time // start of the last pass
-}
-
-const (
-	paceStep = 10 * time.Millisecond
-	// paceBusy and paceIdle are shares, in percent, of the time between two passes that a pass takes.
-	paceBusy = 60
-	paceIdle = 25
-)
-
-// hold returns how long the next pass has to wait.
-func (p *pace) hold(now time.Time) time.Duration {
-	if p.delay == 0 || p.last.IsZero() {
-		return 0
-	}
-	return p.delay - now.Sub(p.last)
-}
-
-func (p *pace) passed(start, end time.Time) {
-	if p.max <= 0 {
-		return
-	}
-	gap := start.Sub(p.last)
-	p.last = start
-	if gap <= 0 || gap > time.Second {
-		return
-	}
-	switch busy := int(end.Sub(start) * 100 / gap); {
-	case busy > paceBusy:
-		p.delay = min(p.max, max(p.delay, gap)+paceStep)
-	case busy < paceIdle:
-		p.delay = max(0, p.delay-paceStep)
-	}
 }

@@ -67,6 +67,8 @@ type Options struct {
 	PlayerLag time.Duration
 	// MaxBatchDelay bounds the time for which delivery waits to save CPU under load; 0: one write per picture.
 	MaxBatchDelay time.Duration
+	// MinBatchDelay is how long delivery waits at least between two writes, whatever the load.
+	MinBatchDelay time.Duration
 
 	// HLSSegmentDuration (3 s) is the least length of a segment, HLSListSize (3) the number of segments in a playlist.
 	HLSSegmentDuration time.Duration

@@ -82,7 +82,8 @@ func New(opt Options) (*Server, error) {
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.hlsCtx, s.hlsCancel = context.WithCancel(s.ctx)
 	s.fanout = fanout.New(fanout.Options{
-		GOPs: opt.GOPNum, PlayerLag: opt.PlayerLag, WriteTimeout: opt.WriteTimeout, MaxBatch: opt.MaxBatchDelay,
+		GOPs: opt.GOPNum, PlayerLag: opt.PlayerLag, WriteTimeout: opt.WriteTimeout,
+		MinBatch: opt.MinBatchDelay, MaxBatch: opt.MaxBatchDelay,
 	})
 	s.hls = hls.NewServer(hls.Options{
 		SegmentDuration: opt.HLSSegmentDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd, Log: opt.Log,
