@@ -1,0 +1,140 @@
+package hls
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"livego/internal/media"
+)
+
+// presentation is what requests see of a stream's CMAF side: a multivariant playlist and its renditions. Packaging replaces the views,
+// which never change; requests take no lock that packaging holds while it works.
+type presentation struct {
+	// answerable is closed when a request need not wait: there is a view, a refusal, or the stream is over.
+	answerable chan struct{}
+	open       sync.Once
+	// view is nil until the first segment of each rendition that the stream begins with is complete.
+	view atomic.Pointer[presentationView]
+	// refusal says why nothing of the stream can be packaged.
+	refusal atomic.Pointer[string]
+
+	mu sync.RWMutex
+	// renditions holds those of the ladder by their name in URLs; one that has left is not in it.
+	renditions map[string]*rendition
+}
+
+func newPresentation() *presentation {
+	return &presentation{answerable: make(chan struct{}), renditions: make(map[string]*rendition)}
+}
+
+func (p *presentation) answer() { p.open.Do(func() { close(p.answerable) }) }
+
+// rendition returns the one with a name, nil if it is not in the ladder.
+func (p *presentation) rendition(id string) *rendition {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.renditions[id]
+}
+
+// rendition is one media playlist: one track of one publication.
+type rendition struct {
+	// id names it in URLs, the same over restarts: "v0" and "a1" are video track 0 and audio track 1 of the stream's first publication,
+	// "720p.v0" is a track of the one that was published as rendition 720p.
+	id   string
+	kind media.Kind
+	// view is nil until the first segment is complete.
+	view atomic.Pointer[renditionView]
+}
+
+// presentationView is a multivariant playlist to be. It never changes.
+type presentationView struct {
+	// renditions are in the order in which the playlist names them: of each kind the preferred one first.
+	renditions []renditionInfo
+	// independent: each segment of each rendition begins with a random access point.
+	independent bool
+	// text is rendered by the first request.
+	text lazyText
+}
+
+// renditionInfo is what the multivariant playlist says of a rendition (RFC 8216bis 4.4.6).
+type renditionInfo struct {
+	*rendition
+	// publication is the rendition name of its publication, "" for the first one.
+	publication string
+	track       *media.Track
+	// codecs is as in RFC 6381, supplemental as in RFC 8216bis 4.4.6.2 (empty: none).
+	codecs, supplemental string
+	// videoRange is SDR, PQ or HLG; frameRate is measured, 0 if not known.
+	videoRange    string
+	width, height int
+	frameRate     float64
+	// peak is the bit rate of the segment with the highest one so far, average that of all so far, in bits per second.
+	peak, average int
+	captions      captionSet
+}
+
+// captionSet names the caption channels that were seen inside a video: CEA-608 CC1 to CC4 as bits 0 to 3, CEA-708 services 1 to 63 as bits of their own.
+type captionSet struct {
+	channels uint8
+	services uint64
+}
+
+// renditionView is a media playlist to be, and what can be fetched of it. It never changes.
+type renditionView struct {
+	// version rises with each view of a rendition.
+	version uint64
+	// segments are those that can be fetched, oldest first, without gaps in their numbers. From index listed on they are in the playlist.
+	// The last one may be open: more parts will come.
+	segments []*cmafSegment
+	listed   int
+	// discontinuitySeq is the discontinuity sequence number of segments[listed].
+	discontinuitySeq int64
+	// target is the target duration, partTarget the part target duration. They do not change.
+	target, partTarget time.Duration
+	ended              bool
+	// replaced is closed when there is a newer view, or never will be one: the rendition left, or the stream is over.
+	replaced chan struct{}
+	// full is the playlist, delta the one with skipped segments; rendered by the first request.
+	full, delta lazyText
+}
+
+// cmafSegment is one segment, maybe open. It never changes: while it is open each view has its own.
+type cmafSegment struct {
+	// seq is the media sequence number and the segment's name, the same in all renditions for the same media time.
+	seq int64
+	// start is the decode time at which the segment begins on the stream's timeline. duration is that of the parts.
+	start, duration time.Duration
+	// at is the wall clock at start, zero if nobody stamped the stream.
+	at            time.Time
+	init          *initSegment
+	discontinuity bool
+	// independent: decoding may begin with this segment. gap: it has no media (EXT-X-GAP), complete: no more parts will come.
+	independent, gap, complete bool
+	parts                      []part
+	// size is that of all parts. key is the length of the segment up to and with its first picture.
+	size, key int
+	// dates are the EXT-X-DATERANGE attributes, rendered, that stand before the segment.
+	dates []string
+}
+
+// part is one partial segment. It never changes.
+type part struct {
+	duration    time.Duration
+	independent bool
+	data        []byte
+}
+
+// initSegment is a media initialization section. It never changes.
+type initSegment struct {
+	// seq is that of the first segment that needs it, and its name.
+	seq  int64
+	data []byte
+}
+
+// lazyText is a text that is rendered once, by the first who needs it, plain and compressed. The zero value is ready.
+type lazyText struct {
+	once              sync.Once
+	plain, compressed []byte
+	err               error
+}
