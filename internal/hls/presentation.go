@@ -92,11 +92,14 @@ type renditionView struct {
 	discontinuitySeq int64
 	// target is the target duration, partTarget the part target duration. They do not change.
 	target, partTarget time.Duration
-	ended              bool
+	// partHoldBack is at least three times the part target duration of each rendition, and the same in all of them (RFC 8216bis 6.2.4).
+	// Zero: three times partTarget.
+	partHoldBack time.Duration
+	ended        bool
 	// replaced is closed when there is a newer view, or never will be one: the rendition left, or the stream is over.
 	replaced chan struct{}
-	// full is the playlist, delta the one with skipped segments; rendered by the first request.
-	full, delta lazyText
+	// texts are the playlist's forms, each rendered by the first request for it.
+	texts [playlistForms]lazyText
 }
 
 // cmafSegment is one segment, maybe open. It never changes: while it is open each view has its own.
@@ -130,11 +133,4 @@ type initSegment struct {
 	// seq is that of the first segment that needs it, and its name.
 	seq  int64
 	data []byte
-}
-
-// lazyText is a text that is rendered once, by the first who needs it, plain and compressed. The zero value is ready.
-type lazyText struct {
-	once              sync.Once
-	plain, compressed []byte
-	err               error
 }

@@ -55,6 +55,8 @@ type life struct {
 	// refusal says why nothing of the stream can be packaged.
 	refusal atomic.Pointer[string]
 	over    atomic.Bool
+	// cmaf is the CMAF side.
+	cmaf *presentation
 
 	counts   counters
 	audience audience
@@ -164,7 +166,7 @@ func (l *life) show(log *slog.Logger, w *window, ended bool) {
 
 // begin puts a new life in place and returns its first sequence number.
 func (s *Server) begin(name string) (*life, int64) {
-	l := &life{name: name, answerable: make(chan struct{})}
+	l := &life{name: name, answerable: make(chan struct{}), cmaf: newPresentation()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if old := s.lives[name]; old != nil {
@@ -188,6 +190,7 @@ func (s *Server) used(seq int64) {
 func (s *Server) end(l *life, proper bool) {
 	l.over.Store(true)
 	l.answer()
+	l.cmaf.answer()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lives[l.name] != l {
