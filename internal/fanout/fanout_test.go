@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -270,7 +271,33 @@ func eventually(t testing.TB, what string, ok func() bool) {
 var transports = []struct {
 	name string
 	pair func(testing.TB) (net.Conn, net.Conn)
-}{{"tcp", pair}, {"tls", tlsPair}}
+}{{"tcp", pair}, {"held", heldPair}, {"tls", tlsPair}}
+
+// held is a Holder that checks that it is given up once.
+type held struct {
+	net.Conn
+	t     testing.TB
+	holds atomic.Int32
+}
+
+func (h *held) NetConn() net.Conn { return h.Conn }
+func (h *held) Hold() bool        { return h.holds.Add(1) == 1 }
+func (h *held) Release() {
+	if h.holds.Add(-1) != 0 {
+		h.t.Error("released more often than held")
+	}
+}
+
+func heldPair(t testing.TB) (server, client net.Conn) {
+	s, client := pair(t)
+	h := &held{Conn: s, t: t}
+	t.Cleanup(func() {
+		if n := h.holds.Load(); n != 0 {
+			t.Errorf("held %d times at the end", n)
+		}
+	})
+	return h, client
+}
 
 func TestPlayerGetsEverythingFromKeyFrameToTrailer(t *testing.T) {
 	for _, tr := range transports {

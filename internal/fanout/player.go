@@ -21,7 +21,7 @@ const (
 
 // PlayerOptions describes a player to Play.
 type PlayerOptions struct {
-	// Conn is written to directly when it is a TCP connection, through a goroutine otherwise.
+	// Conn is written to directly when it is a TCP connection, or a Holder of one, and through a goroutine otherwise.
 	Conn   net.Conn
 	Format Format
 	// TimeLimit is the first time that the format cannot express; 0: it wraps.

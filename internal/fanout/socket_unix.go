@@ -16,11 +16,14 @@ type rawSocket struct {
 	buf   []byte
 	n     int
 	err   error
+	// fd is the descriptor while held keeps it from being closed, else -1.
+	fd   int
+	held Holder
 }
 
 // newSocket returns nil for connections that are not plain TCP.
 func newSocket(c net.Conn) socket {
-	tcp, ok := c.(*net.TCPConn)
+	tcp, ok := tcpBelow(c)
 	if !ok {
 		limitUnsentBelow(c)
 		return nil
@@ -30,18 +33,28 @@ func newSocket(c net.Conn) socket {
 		return nil
 	}
 	limitUnsent(raw)
-	s := &rawSocket{raw: raw}
+	s := &rawSocket{raw: raw, fd: -1}
 	s.write = s.attempt
+	if h, ok := c.(Holder); ok && h.Hold() {
+		s.held = h
+		if raw.Control(func(fd uintptr) { s.fd = int(fd) }) != nil {
+			s.release()
+		}
+	}
 	return s
 }
 
-func (s *rawSocket) attempt(fd uintptr) bool {
-	for {
-		s.n, s.err = writeNow(int(fd), s.buf)
-		if s.err != syscall.EINTR {
-			break
-		}
+// tcpBelow returns the TCP connection that c is, or that it counts without changing what is read and written.
+func tcpBelow(c net.Conn) (*net.TCPConn, bool) {
+	if h, ok := c.(Holder); ok {
+		c = h.NetConn()
 	}
+	tcp, ok := c.(*net.TCPConn)
+	return tcp, ok
+}
+
+func (s *rawSocket) attempt(fd uintptr) bool {
+	s.n, s.err = writeNow(int(fd), s.buf)
 	if s.err == syscall.EAGAIN {
 		s.n, s.err = 0, nil
 		return !s.block
@@ -62,8 +75,28 @@ func (s *rawSocket) do(b []byte, block bool) (int, error) {
 	return max(s.n, 0), err
 }
 
-func (s *rawSocket) try(b []byte) (int, error)  { return s.do(b, false) }
+// try writes by the number of the descriptor: the lock of the connection and the look at its deadline cost a twentieth of a write.
+func (s *rawSocket) try(b []byte) (int, error) {
+	if s.fd < 0 {
+		return s.do(b, false)
+	}
+	n, err := writeNow(s.fd, b)
+	if err == syscall.EAGAIN {
+		return 0, nil
+	}
+	return max(n, 0), err
+}
+
 func (s *rawSocket) wait(b []byte) (int, error) { return s.do(b, true) }
+
+// release gives the descriptor up.
+func (s *rawSocket) release() {
+	s.fd = -1
+	if s.held != nil {
+		s.held.Release()
+		s.held = nil
+	}
+}
 
 // limitUnsentBelow sets the bound on the TCP connection under a TLS one.
 func limitUnsentBelow(c net.Conn) {
@@ -71,7 +104,7 @@ func limitUnsentBelow(c net.Conn) {
 	if !ok {
 		return
 	}
-	if tcp, ok := under.NetConn().(*net.TCPConn); ok {
+	if tcp, ok := tcpBelow(under.NetConn()); ok {
 		if raw, err := tcp.SyscallConn(); err == nil {
 			limitUnsent(raw)
 		}

@@ -3,6 +3,7 @@ package fanout
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"time"
 )
@@ -125,6 +126,9 @@ func (p *Player) finish(err error) {
 	p.err = err
 	p.mu.Unlock()
 	p.block, p.pending, p.headers = nil, nil, nil
+	if p.sock != nil {
+		p.sock.release()
+	}
 	p.owner.Store(ownerNone)
 	if p.opt.OnEnd != nil {
 		p.opt.OnEnd(err)
@@ -137,4 +141,18 @@ type socket interface {
 	// try writes what the socket takes now. wait waits until it takes something, or the write deadline.
 	try(b []byte) (int, error)
 	wait(b []byte) (int, error)
+	// release is called once, by the player's owner, after the last write.
+	release()
+}
+
+// Holder is a connection whose closing can wait. A descriptor that is written to by its number must not be closed meanwhile: another
+// connection could get the number, and with it another viewer's bytes. Other connections are written to through a lock of theirs.
+type Holder interface {
+	net.Conn
+	// NetConn returns the connection below.
+	NetConn() net.Conn
+	// Hold keeps the descriptor from being closed until Release; false: it is closed already. A Close in between makes reads and
+	// writes fail, and takes effect with Release.
+	Hold() bool
+	Release()
 }

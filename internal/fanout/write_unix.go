@@ -4,4 +4,11 @@ package fanout
 
 import "syscall"
 
-func writeNow(fd int, b []byte) (int, error) { return syscall.Write(fd, b) }
+func writeNow(fd int, b []byte) (int, error) {
+	for {
+		n, err := syscall.Write(fd, b)
+		if err != syscall.EINTR {
+			return n, err
+		}
+	}
+}

@@ -168,7 +168,7 @@ func (v *viewer) run(read func() error) {
 	}
 	kinds, header := v.header()
 	v.player = v.server.fanout.Play(v.stream, fanout.PlayerOptions{
-		Conn: bare(v.nc), Format: v.format, TimeLimit: maxFLVTime, Trailer: v.trailer, Kinds: kinds,
+		Conn: v.nc, Format: v.format, TimeLimit: maxFLVTime, Trailer: v.trailer, Kinds: kinds,
 		OnEnd: func(error) { _ = v.nc.SetReadDeadline(time.Unix(1, 0)) },
 	})
 	end := v.server.beginPlayer(v.session, v.stream, v.player, v.log)

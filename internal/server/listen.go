@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"livego/internal/fanout"
 )
 
 const (
@@ -123,7 +125,13 @@ type limitedConn struct {
 	net.Conn
 	limits *connLimits
 	addr   netip.Addr
+
+	mu     sync.Mutex
+	holds  int  // that keep the descriptor open
+	closed bool // asked for
 }
+
+var _ fanout.Holder = (*limitedConn)(nil)
 
 func (l *connLimits) admit(c net.Conn) (*limitedConn, bool) {
 	addr := remoteAddr(c)
@@ -164,9 +172,57 @@ func (l *connLimits) closeAll() {
 	}
 }
 
+// Close closes the connection. While it is held, it is only shut down: nothing can be read or written any more.
 func (c *limitedConn) Close() error {
+	c.mu.Lock()
+	held, again := c.holds > 0, c.closed
+	c.closed = true
+	c.mu.Unlock()
+	switch {
+	case again && held:
+		return net.ErrClosed
+	case held:
+		return c.cut()
+	}
+	return c.closeNow()
+}
+
+func (c *limitedConn) closeNow() error {
 	defer c.limits.leave(c)
 	return c.Conn.Close()
+}
+
+// cut makes all reads and writes fail, those that wait too.
+func (c *limitedConn) cut() error {
+	past := time.Unix(1, 0)
+	if half, ok := c.Conn.(interface{ CloseRead() error }); ok {
+		_ = half.CloseRead()
+		_ = c.CloseWrite()
+	}
+	return c.Conn.SetDeadline(past)
+}
+
+// NetConn, Hold and Release implement fanout.Holder.
+func (c *limitedConn) NetConn() net.Conn { return c.Conn }
+
+func (c *limitedConn) Hold() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.holds++
+	return true
+}
+
+func (c *limitedConn) Release() {
+	c.mu.Lock()
+	c.holds--
+	last := c.holds == 0 && c.closed
+	c.mu.Unlock()
+	if last {
+		_ = c.closeNow()
+	}
 }
 
 // CloseWrite ends the output and leaves the input open, so that a peer can still read why its connection ends.
@@ -186,17 +242,6 @@ type tlsConn struct {
 func (c *tlsConn) Close() error {
 	defer c.under.limits.leave(c.under)
 	return c.Conn.Close()
-}
-
-// bare returns the connection that fanout can write to directly, if c is one of ours: the TCP connection, or the TLS one.
-func bare(c net.Conn) net.Conn {
-	switch c := c.(type) {
-	case *limitedConn:
-		return c.Conn
-	case *tlsConn:
-		return c.Conn
-	}
-	return c
 }
 
 func remoteAddr(c net.Conn) netip.Addr {

@@ -337,7 +337,7 @@ func (c *rtmpConn) Play(ctx context.Context, r *rtmp.PlayRequest, ps *rtmp.PlayS
 		return err
 	}
 	player := s.fanout.Play(stream, fanout.PlayerOptions{
-		Conn: bare(c.nc), Format: rtmp.Format{StreamID: r.StreamID, ChunkSize: rtmp.ChunkSize}, Trailer: rtmp.EndOfStream(r.StreamID),
+		Conn: c.nc, Format: rtmp.Format{StreamID: r.StreamID, ChunkSize: rtmp.ChunkSize}, Trailer: rtmp.EndOfStream(r.StreamID),
 	})
 	ss := newSession(c.protocol, c.nc.RemoteAddr().String(), name.String(), displayURL(r.ConnectRequest, r.Name, r.Query), false)
 	ss.StreamID = r.StreamID
