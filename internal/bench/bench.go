@@ -39,9 +39,12 @@ type Options struct {
 	Sample int
 	// JoinRate is how many players connect in a second.
 	JoinRate float64
+	// Storm further players join within the first second of the measurement. They count neither as delivered nor as starved: they show
+	// how long each waits for its first key frame, and what their coming does to the others.
+	Storm int
 
-	// File is an FLV file to publish over and over. Empty: the built-in clip, with VideoRate and AudioRate in bits per second; 0 leaves
-	// that kind out.
+	// File is what to publish over and over: FLV, or whatever an installed ffmpeg can make FLV of without encoding. Empty: the built-in
+	// clip, with VideoRate and AudioRate in bits per second; 0 leaves that kind out.
 	File                 string
 	VideoRate, AudioRate int
 
@@ -72,9 +75,9 @@ func (o *Options) validate() error {
 	switch {
 	case o.Streams < 1:
 		return errors.New("there must be a stream")
-	case o.Players < 0 || o.Sample < 0:
+	case o.Players < 0 || o.Sample < 0 || o.Storm < 0:
 		return errors.New("the number of players is negative")
-	case o.Players > 0 && len(o.Play) == 0:
+	case o.Players+o.Storm > 0 && len(o.Play) == 0:
 		return errors.New("no URL to play")
 	case o.JoinRate <= 0:
 		return errors.New("the join rate must be above 0")
@@ -86,6 +89,14 @@ func (o *Options) validate() error {
 		return errors.New("the publish URL asks for a key, but there is none")
 	}
 	return nil
+}
+
+// spareFiles are open besides the connections.
+const spareFiles = 64
+
+// files returns how many files the run has open at most.
+func (o *Options) files() uint64 {
+	return uint64(o.Streams + o.Players + o.Storm + spareFiles)
 }
 
 // streamName returns the name of stream i, counted from 0.

@@ -18,7 +18,9 @@ type checker struct {
 	seen    [256]bool
 	video   bool // there are pictures, so that playing starts with one
 	history bool // what comes was ready before it was asked for
+	pushed  bool // the server sends each picture as it comes, so that the time between two says something
 	started bool
+	arrived time.Time // of the last picture
 
 	number  uint32 // of the next stamp
 	stamped bool
@@ -62,6 +64,10 @@ func (c *checker) sample(now time.Time, randomAccess bool, body []byte) {
 		c.out.fault(&c.out.BadStarts)
 	}
 	c.started = true
+	if c.pushed && !c.arrived.IsZero() {
+		c.out.gap(now.Sub(c.arrived))
+	}
+	c.arrived = now
 	sent, number, ok := findStamp(body)
 	if !ok {
 		return

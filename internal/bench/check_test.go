@@ -16,7 +16,7 @@ func picture(t *testing.T, key bool, number uint32) []byte {
 	if key {
 		body[0] = 0x17
 	}
-	body, digits := appendStamp(body)
+	body, digits := appendStamp(body, []byte{nalSEI})
 	writeStamp(body[digits:], time.Now(), number)
 	return appendNAL(body, []byte{0x41, 0x9A, 1, 2})
 }

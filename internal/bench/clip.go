@@ -93,7 +93,7 @@ func videoMessages(gop [][]byte) []message {
 			body[0] = 0x17
 		}
 		made[i].kind = flv.TypeVideo
-		body, made[i].stamp = appendStamp(body)
+		body, made[i].stamp = appendStamp(body, []byte{nalSEI})
 		made[i].body = appendNAL(body, unit)
 	}
 	messages := make([]message, int(builtInLength.Seconds()*frameRate))

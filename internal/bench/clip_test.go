@@ -135,7 +135,7 @@ func TestBuiltIn(t *testing.T) {
 
 func TestStamp(t *testing.T) {
 	sent := time.Unix(1_700_000_000, 123_456_789)
-	body, digits := appendStamp([]byte{0x17, 1, 0, 0, 0})
+	body, digits := appendStamp([]byte{0x17, 1, 0, 0, 0}, []byte{nalSEI})
 	body = appendNAL(body, []byte{nalIDR, 1, 2, 3})
 	writeStamp(body[digits:], sent, 0xFFFFFFFE)
 	got, number, ok := findStamp(body)
@@ -205,6 +205,47 @@ func TestReadClipRefuses(t *testing.T) {
 	} {
 		if _, err := readClip(bytes.NewReader(content)); err == nil {
 			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// TestStampedPicture has where a stamp goes: in front of the picture, but behind an access unit delimiter, in the codec's own kind of SEI.
+func TestStampedPicture(t *testing.T) {
+	for name, c := range map[string]struct {
+		codec             media.Codec
+		delimiter, header string
+	}{
+		"H.264":                 {media.H264, "", "\x06\x05"},
+		"H.264 with delimiter":  {media.H264, "\x00\x00\x00\x02\x09\x10", "\x06\x05"},
+		"HEVC":                  {media.HEVC, "", "\x4E\x01\x05"},
+		"HEVC with delimiter":   {media.HEVC, "\x00\x00\x00\x03\x46\x01\x50", "\x4E\x01\x05"},
+		"another":               {media.VVC, "", ""},
+		"H.264, delimiter only": {media.H264, "\x00\x00\x00\x02\x09", "\x06\x05"},
+	} {
+		data := c.delimiter + "\x00\x00\x00\x04\x26\x01\xAF\x08"
+		if strings.HasSuffix(name, "only") {
+			data, c.delimiter = c.delimiter, ""
+		}
+		body := []byte("\x17\x01\x00\x00\x00" + data)
+		u := &media.AccessUnit{Track: &media.Track{Codec: c.codec}, Data: body[5:]}
+		m := stampedPicture(message{body: body}, u)
+		if c.header == "" {
+			if m.stamp != 0 || len(m.body) != len(body) {
+				t.Errorf("%s: % x", name, m.body)
+			}
+			continue
+		}
+		front, rest := "\x17\x01\x00\x00\x00"+c.delimiter+"\x00\x00\x00", c.header+"\x28"+stampUUID
+		got := string(m.body)
+		if !strings.HasPrefix(got, front) || !strings.HasPrefix(got[len(front)+1:], rest) || !strings.HasSuffix(got, data[len(c.delimiter):]) {
+			t.Errorf("%s: % x", name, got)
+		}
+		if string(body[5:]) != data {
+			t.Errorf("%s: the picture that was given has changed", name)
+		}
+		writeStamp(m.body[m.stamp:], time.Unix(5, 0), 9)
+		if sent, number, ok := findStamp(m.body); !ok || number != 9 || sent.Unix() != 5 {
+			t.Errorf("%s: %v, %d, %v", name, sent, number, ok)
 		}
 	}
 }

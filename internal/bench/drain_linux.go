@@ -29,10 +29,13 @@ const (
 // arriving data, and MSG_TRUNC spares the copy from the kernel (tcp(7)).
 type drain struct {
 	scratch []byte // never written to
+	// worst is how late a connection was emptied at most, in nanoseconds.
+	worst atomic.Int64
 
 	mu    sync.Mutex
 	sinks []*sink
 	next  int
+	round time.Time // when the last round began
 }
 
 // sink is one connection.
@@ -115,6 +118,7 @@ func (d *drain) step(now time.Time) {
 	for range (len(d.sinks) + steps - 1) / steps {
 		if d.next >= len(d.sinks) {
 			d.next = 0
+			d.beginRound()
 		}
 		if len(d.sinks) == 0 {
 			return
@@ -130,6 +134,15 @@ func (d *drain) step(now time.Time) {
 		}
 		d.next++
 	}
+}
+
+// beginRound notes how late the last one was.
+func (d *drain) beginRound() {
+	now := time.Now()
+	if late := int64(now.Sub(d.round) - drainRound); !d.round.IsZero() && late > d.worst.Load() {
+		d.worst.Store(late)
+	}
+	d.round = now
 }
 
 // empty discards what the socket holds.

@@ -9,7 +9,10 @@ import (
 )
 
 // drain throws away what arrives on many connections.
-type drain struct{}
+type drain struct {
+	// worst stays 0: nobody empties connections in turn.
+	worst atomic.Int64
+}
 
 func newDrain() *drain { return &drain{} }
 

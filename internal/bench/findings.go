@@ -30,11 +30,13 @@ type findings struct {
 	Faults
 	jumps, lost    uint64
 	delays, recent *histogram
-	firstKeys      *histogram
+	// gaps are the times between pictures, parts those from the sending of a part's first picture to the part's arrival.
+	gaps, parts *histogram
+	firstKeys   *histogram
 }
 
 func newFindings() *findings {
-	return &findings{delays: &histogram{}, recent: &histogram{}, firstKeys: &histogram{}}
+	return &findings{delays: &histogram{}, recent: &histogram{}, gaps: &histogram{}, parts: &histogram{}, firstKeys: &histogram{}}
 }
 
 // fault counts one of the Faults.
@@ -59,17 +61,29 @@ func (f *findings) delay(d time.Duration) {
 	f.recent.add(d)
 }
 
+func (f *findings) gap(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gaps.add(d)
+}
+
+func (f *findings) part(d time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.parts.add(d)
+}
+
 func (f *findings) firstKey(d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.firstKeys.add(d)
 }
 
-// begin starts the measurement of delays and jumps.
+// begin starts the measurement of times and jumps.
 func (f *findings) begin() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	*f.delays = histogram{}
+	*f.delays, *f.gaps, *f.parts = histogram{}, histogram{}, histogram{}
 	f.jumps, f.lost = 0, 0
 }
 
@@ -80,4 +94,20 @@ func (f *findings) takeRecent() Quantiles {
 	q := f.recent.quantiles()
 	*f.recent = histogram{}
 	return q
+}
+
+// describe puts what the sample saw into the report.
+func (f *findings) describe(r *Report) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r.LatencyMS, r.FirstKeyMS, r.GapMS, r.PartMS = f.delays.quantiles(), f.firstKeys.quantiles(), f.gaps.quantiles(), f.parts.quantiles()
+	r.Jumps, r.LostPictures, r.Faults = f.jumps, f.lost, f.Faults
+}
+
+// describeStorm adds what the players of the storm saw up to their first key frames.
+func (f *findings) describeStorm(r *Report) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r.StormFirstKeyMS = f.firstKeys.quantiles()
+	r.Faults.Add(f.Faults)
 }

@@ -93,7 +93,7 @@ func segmentOf(t testing.TB, video bool) []byte {
 		if i == 0 {
 			unit = nalIDR
 		}
-		stamp, digits := appendStamp(nil)
+		stamp, digits := appendStamp(nil, []byte{nalSEI})
 		writeStamp(stamp[digits:], time.Unix(1, 0), uint32(i))
 		slice := append([]byte{unit}, bytes.Repeat([]byte{0xAB}, 10_000)...)
 		if err := w.WriteH264(pictures, at, at, [][]byte{stamp[4:], slice}); err != nil {

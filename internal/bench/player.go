@@ -16,6 +16,8 @@ type player struct {
 	url    *url.URL
 	// sample is where a player that checks puts what it sees. Nil for those that only count bytes.
 	sample *findings
+	// arrival is where a player puts what it sees up to its first key frame, from which on it only counts bytes. Nil for most.
+	arrival *findings
 
 	bytes    atomic.Uint64 // received, with all framing
 	attempts atomic.Uint64
@@ -64,18 +66,22 @@ func (p *player) session(ctx context.Context, n *network, d *drain) error {
 		return err
 	}
 	p.joined.Store(true)
-	if p.sample == nil {
+	if p.sample == nil && p.arrival == nil {
 		return d.swallow(ctx, playback, &p.bytes)
 	}
 	defer playback.close()
 	stop := context.AfterFunc(ctx, playback.close)
 	defer stop()
-	c := checker{out: p.sample, dialed: dialed}
-	for {
+	c := checker{out: p.sample, dialed: dialed, pushed: true}
+	if p.sample == nil {
+		c.out = p.arrival
+	}
+	for p.sample != nil || !c.started {
 		tag, err := playback.next()
 		if err != nil {
 			return err
 		}
 		c.message(tag)
 	}
+	return d.swallow(ctx, playback, &p.bytes)
 }

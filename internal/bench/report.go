@@ -64,6 +64,14 @@ type Report struct {
 	LatencyMS Quantiles `json:"latency_ms"`
 	// FirstKeyMS is the time from the beginning of a player's connecting to the arrival of its first key frame.
 	FirstKeyMS Quantiles `json:"first_key_ms"`
+	// GapMS is the time between the arrivals of two pictures at a player to which the server sends them as they come.
+	GapMS Quantiles `json:"gap_ms"`
+	// PartMS is the time from the sending of the first picture of a part of Low-Latency HLS to the arrival of the whole part.
+	PartMS Quantiles `json:"part_ms"`
+	// Storm players joined during the measurement; StormConnected were connected at its end.
+	Storm           int       `json:"storm,omitempty"`
+	StormConnected  int       `json:"storm_connected,omitempty"`
+	StormFirstKeyMS Quantiles `json:"storm_first_key_ms"`
 	// Jumps counts leaps over pictures, LostPictures those pictures.
 	Jumps        uint64 `json:"jumps"`
 	LostPictures uint64 `json:"lost_pictures"`
@@ -75,6 +83,33 @@ type Report struct {
 	// long as this is well below 1 and PublishLateMS, the worst delay of a message behind its time, is small.
 	OwnCPU        float64 `json:"own_cpu"`
 	PublishLateMS float64 `json:"publish_late_ms"`
+	// DrainLateMS is the worst delay with which a connection was emptied whose bytes are thrown away.
+	DrainLateMS float64 `json:"drain_late_ms"`
+	// Doubts say why the figures may tell more of this tool than of the server. Empty is good.
+	Doubts []string `json:"doubts,omitempty"`
+}
+
+const (
+	// maxOwnShare of the processors that this tool may use is the most that it may need without becoming the bottleneck.
+	maxOwnShare = 0.85
+	// maxPublishLate and maxDrainLate are how late messages may be sent, and connections emptied, so that latencies mean something, in
+	// milliseconds.
+	maxPublishLate = 50
+	maxDrainLate   = 400
+)
+
+// doubts lists why this tool may have been the bottleneck on so many processors.
+func (r *Report) doubts(processors int) (found []string) {
+	if r.OwnCPU > maxOwnShare*float64(processors) {
+		found = append(found, fmt.Sprintf("the load tool needed %.2f of %d cores", r.OwnCPU, processors))
+	}
+	if r.PublishLateMS > maxPublishLate {
+		found = append(found, fmt.Sprintf("the stream was published up to %.0f ms late", r.PublishLateMS))
+	}
+	if r.DrainLateMS > maxDrainLate {
+		found = append(found, fmt.Sprintf("connections were emptied up to %.0f ms late", r.DrainLateMS))
+	}
+	return found
 }
 
 // ServerCost is what the server took.
@@ -102,7 +137,13 @@ func (r *Report) String() string {
 		}
 	}
 	quantiles("latency", r.LatencyMS)
+	quantiles("time between", r.GapMS)
+	quantiles("part", r.PartMS)
 	quantiles("first key frame", r.FirstKeyMS)
+	if r.Storm > 0 {
+		line("storm", "%d of %d connected", r.StormConnected, r.Storm)
+		quantiles("first key frame", r.StormFirstKeyMS)
+	}
 	if r.Sample > 0 {
 		line("jumps", "%d over %d pictures", r.Jumps, r.LostPictures)
 		line("faults", "%d unreadable, %d backwards, %d bad starts, %d bad resumes",
@@ -113,5 +154,8 @@ func (r *Report) String() string {
 		line("server memory", "%.1f MB, %.1f kB per player", float64(s.RSS)/1e6, s.RSSPerPlayer/1e3)
 	}
 	line("this tool", "%.2f cores, publishing at most %.1f ms late, %d publisher reconnects", r.OwnCPU, r.PublishLateMS, r.PublisherReconnects)
+	for _, doubt := range r.Doubts {
+		line("not sound", "%s", doubt)
+	}
 	return b.String()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -28,6 +29,10 @@ type load struct {
 	streams []*stream
 	players []*player
 	found   *findings
+	// The players of the storm wait for calm to end, and have findings of their own.
+	storm      []*player
+	stormFound *findings
+	calm       chan struct{}
 
 	measuring bool
 	// What was at the last look, at the one before, and at the beginning of the measurement. sent is by stream.
@@ -68,6 +73,17 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	for _, p := range l.players {
 		spawn(func() error { return p.play(ctx, l.net, l.drain, joins) })
 	}
+	rush := rate.NewLimiter(rate.Limit(max(o.Storm, 1)), 1)
+	for _, p := range l.storm {
+		spawn(func() error {
+			select {
+			case <-l.calm:
+				return p.play(ctx, l.net, l.drain, rush)
+			case <-ctx.Done():
+				return nil
+			}
+		})
+	}
 	return l.measure(ctx)
 }
 
@@ -76,12 +92,17 @@ func prepare(ctx context.Context, o Options) (*load, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	l := &load{opt: o, net: newNetwork(&o), drain: newDrain(), found: newFindings()}
+	l := &load{
+		opt: o, net: newNetwork(&o), drain: newDrain(), found: newFindings(), stormFound: newFindings(), calm: make(chan struct{}),
+	}
 	if _, _, err := Usage(o.PIDs...); err != nil {
 		return nil, err
 	}
+	if err := allowFiles(l.opt.files()); err != nil {
+		return nil, err
+	}
 	if o.Publish != "" {
-		if err := l.loadClip(); err != nil {
+		if err := l.loadClip(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -104,17 +125,12 @@ func prepare(ctx context.Context, o Options) (*load, error) {
 	return l, l.makePlayers()
 }
 
-func (l *load) loadClip() (err error) {
+func (l *load) loadClip(ctx context.Context) (err error) {
 	if l.opt.File == "" {
 		l.clip, err = builtIn(l.opt.VideoRate, l.opt.AudioRate)
 		return err
 	}
-	f, err := os.Open(l.opt.File)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if l.clip, err = readClip(f); err != nil {
+	if l.clip, err = openClip(ctx, l.opt.File); err != nil {
 		return fmt.Errorf("%s: %w", l.opt.File, err)
 	}
 	return nil
@@ -125,19 +141,35 @@ func (l *load) makePlayers() error {
 	o := &l.opt
 	o.Sample = min(o.Sample, o.Players)
 	for i := range o.Players {
-		p := &player{stream: l.streams[i%o.Streams]}
-		// Players of one stream take the URLs in turn.
-		raw := expand(o.Play[i/o.Streams%len(o.Play)], p.stream.name, "")
-		var err error
-		if p.url, err = url.Parse(raw); err != nil {
-			return fmt.Errorf("play URL: %w", err)
+		p, err := l.makePlayer(i)
+		if err != nil {
+			return err
 		}
 		if i*o.Sample/o.Players != (i+1)*o.Sample/o.Players {
 			p.sample = l.found
 		}
 		l.players = append(l.players, p)
 	}
+	for i := range o.Storm {
+		p, err := l.makePlayer(i)
+		if err != nil {
+			return err
+		}
+		p.arrival = l.stormFound
+		l.storm = append(l.storm, p)
+	}
 	return nil
+}
+
+// makePlayer makes player i. Players of one stream take the URLs in turn.
+func (l *load) makePlayer(i int) (*player, error) {
+	o := &l.opt
+	p := &player{stream: l.streams[i%o.Streams]}
+	var err error
+	if p.url, err = url.Parse(expand(o.Play[i/o.Streams%len(o.Play)], p.stream.name, "")); err != nil {
+		return nil, fmt.Errorf("play URL: %w", err)
+	}
+	return p, nil
 }
 
 // awaitStreams waits until every stream has sent something.
@@ -199,9 +231,14 @@ func (l *load) begin(now time.Time) {
 	for _, p := range l.players {
 		p.first = p.before
 	}
+	for _, p := range l.storm {
+		p.first = p.before
+	}
 	for _, s := range l.streams {
 		s.worst.Store(0)
 	}
+	l.drain.worst.Store(0)
+	close(l.calm)
 }
 
 // look takes stock, once a second.
@@ -218,6 +255,10 @@ func (l *load) look(now time.Time) (Progress, error) {
 		} else if err := player.lastErr.Load(); err != nil {
 			p.LastError = *err
 		}
+	}
+	for _, player := range l.storm {
+		player.look()
+		received += player.got
 	}
 	p.Starved = l.countStarved(now, l.due(best))
 	cpu, rss, err := Usage(l.opt.PIDs...)
@@ -268,7 +309,7 @@ func (p *player) look() {
 func (l *load) report() *Report {
 	o := &l.opt
 	passed := l.looked.Sub(l.began).Seconds()
-	r := &Report{Streams: o.Streams, Players: o.Players, Play: o.Play, Sample: o.Sample, Seconds: passed}
+	r := &Report{Streams: o.Streams, Players: o.Players, Play: o.Play, Sample: o.Sample, Seconds: passed, Storm: o.Storm}
 	for _, s := range l.streams {
 		r.PublisherReconnects += s.reconnects.Load()
 		r.PublishLateMS = max(r.PublishLateMS, milliseconds(time.Duration(s.worst.Load())))
@@ -288,13 +329,22 @@ func (l *load) report() *Report {
 			r.Connected++
 		}
 	}
+	for _, p := range l.storm {
+		total += p.before - p.first
+		if p.joined.Load() {
+			r.StormConnected++
+		}
+	}
 	r.Gbit = float64(total) * 8 / 1e9
 	r.GbitPerSecond = r.Gbit / passed
 	r.OwnCPU = (l.own - l.ownFirst).Seconds() / passed
+	r.DrainLateMS = milliseconds(time.Duration(l.drain.worst.Load()))
 	l.found.describe(r)
+	l.stormFound.describeStorm(r)
 	if len(o.PIDs) > 0 {
 		r.Server = l.serverCost(r.Gbit, passed)
 	}
+	r.Doubts = r.doubts(runtime.GOMAXPROCS(0))
 	return r
 }
 
@@ -304,16 +354,8 @@ func (l *load) serverCost(gbit, passed float64) *ServerCost {
 	if gbit > 0 {
 		c.CPUSecondsPerGbit = cpu / gbit
 	}
-	if len(l.players) > 0 {
-		c.RSSPerPlayer = float64(l.rss) / float64(len(l.players))
+	if n := len(l.players) + len(l.storm); n > 0 {
+		c.RSSPerPlayer = float64(l.rss) / float64(n)
 	}
 	return c
-}
-
-// describe puts what the sample saw into the report.
-func (f *findings) describe(r *Report) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	r.LatencyMS, r.FirstKeyMS = f.delays.quantiles(), f.firstKeys.quantiles()
-	r.Jumps, r.LostPictures, r.Faults = f.jumps, f.lost, f.Faults
 }

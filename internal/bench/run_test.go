@@ -25,15 +25,19 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // startServer runs a livego and returns its addresses by protocol, and its keys.
-func startServer(t *testing.T) (map[string]net.Addr, keys.Store) {
+func startServer(t *testing.T, changes ...func(*server.Options)) (map[string]net.Addr, keys.Store) {
 	t.Helper()
 	store := keys.NewMemory(keys.Options{Log: slog.New(slog.DiscardHandler)})
-	s, err := server.New(server.Options{
+	o := server.Options{
 		Log:      slog.New(slog.DiscardHandler),
 		RTMPAddr: "127.0.0.1:0", FLVAddr: "127.0.0.1:0", HLSAddr: "127.0.0.1:0",
 		Apps: []server.App{{Name: "live", Live: true, HLS: true, FLV: true}}, Keys: store, GOPNum: 1, DrainTimeout: time.Second,
 		HLSSegmentDuration: 2 * time.Second, HLSListSize: 3,
-	})
+	}
+	for _, change := range changes {
+		change(&o)
+	}
+	s, err := server.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +56,7 @@ func startServer(t *testing.T) (map[string]net.Addr, keys.Store) {
 
 // TestRun puts a small load on a real server, by every protocol at once.
 func TestRun(t *testing.T) {
+	t.Parallel()
 	addrs, store := startServer(t)
 	flv, name := addrs["http-flv"].String(), "/live/{stream}"
 	progress := 0
@@ -97,6 +102,7 @@ func TestRun(t *testing.T) {
 
 // TestAudioOnly shows that a stream without pictures is measured too.
 func TestAudioOnly(t *testing.T) {
+	t.Parallel()
 	addrs, store := startServer(t)
 	r, err := Run(t.Context(), Options{
 		Publish: "rtmp://" + addrs["rtmp"].String() + "/live/{key}", Play: []string{"rtmp://" + addrs["rtmp"].String() + "/live/{stream}"},
@@ -116,6 +122,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"no stream":     func(o *Options) { o.Streams = 0 },
 		"no URL":        func(o *Options) { o.Play = nil },
 		"below 0":       func(o *Options) { o.Players = -1 },
+		"storm below 0": func(o *Options) { o.Storm = -1 },
 		"no rate":       func(o *Options) { o.JoinRate = 0 },
 		"no duration":   func(o *Options) { o.Duration = 0 },
 		"silent clip":   func(o *Options) { o.Publish = "rtmp://127.0.0.1/live/x" },

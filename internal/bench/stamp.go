@@ -26,11 +26,12 @@ const (
 	stampWithin = 4 << 10
 )
 
-// appendStamp appends the SEI message as a NAL unit with its length, and returns where its digits are.
-func appendStamp(dst []byte) (b []byte, digits int) {
-	payload := append([]byte{seiUserData, byte(len(stampUUID) + stampDigits)}, stampUUID...)
-	payload = append(payload, bytes.Repeat([]byte{'0'}, stampDigits)...)
-	dst = appendNAL(dst, nalUnit(nalSEI, append(payload, 0x80)))
+// appendStamp appends the SEI message as a NAL unit with its length and this header, and returns where its digits are.
+func appendStamp(dst, header []byte) (b []byte, digits int) {
+	unit := append(header[:len(header):len(header)], seiUserData, byte(len(stampUUID)+stampDigits))
+	unit = append(unit, stampUUID...)
+	unit = append(unit, bytes.Repeat([]byte{'0'}, stampDigits)...)
+	dst = appendNAL(dst, append(unit, 0x80))
 	return dst, len(dst) - stampDigits - 1
 }
 
