@@ -24,8 +24,6 @@ type Server struct {
 	page page
 	seed maphash.Seed
 	gzip compressor
-	// waiting counts the requests that are held.
-	waiting atomic.Int64
 
 	// lastSeq is the highest sequence number that any stream used: a bound for each of them that needs no memory of their names.
 	lastSeq atomic.Int64
@@ -60,6 +58,10 @@ type life struct {
 	// cmaf is the CMAF side.
 	cmaf *presentation
 
+	// firstDiscontinuity is the discontinuity sequence number at the life's begin, lastDiscontinuity the highest one so far.
+	firstDiscontinuity int64
+	lastDiscontinuity  atomic.Int64
+
 	counts   counters
 	audience audience
 }
@@ -68,14 +70,6 @@ func (l *life) answer() { l.open.Do(func() { close(l.answerable) }) }
 
 // period is half of what the estimate of viewers looks back.
 func (l *life) period(target time.Duration) time.Duration { return target * minListed / 2 }
-
-// target is the target duration of the playlists that there are, 0 for none.
-func (l *life) target() time.Duration {
-	if v := l.view.Load(); v != nil {
-		return v.target
-	}
-	return l.cmaf.target()
-}
 
 func (l *life) stats(now time.Time) StreamStats {
 	st := StreamStats{
@@ -88,9 +82,7 @@ func (l *life) stats(now time.Time) StreamStats {
 	}
 	if v := l.view.Load(); v != nil {
 		st.WindowBytes = v.bytes
-	}
-	if target := l.target(); target > 0 {
-		st.Viewers = l.audience.count(now, l.period(target))
+		st.Viewers = l.audience.count(now, l.period(v.target))
 	}
 	return st
 }
@@ -116,13 +108,16 @@ func (s *Server) run(ctx context.Context, l *life, first int64, r media.Reader) 
 		dir:      path.Base(l.name),
 		listSize: s.opt.ListSize, maxBytes: s.opt.MaxStreamBytes,
 		gzip:             &s.gzip,
-		discontinuitySeq: first,
+		discontinuitySeq: l.firstDiscontinuity,
 	}
 	g := newSegmenter(&s.opt, log, &l.counts, first)
 	g.publish = func(seg *segment) {
 		w.target = g.target
 		w.add(seg)
 		s.used(seg.seq)
+		if seg.discontinuity {
+			l.lastDiscontinuity.Add(1)
+		}
 		l.show(log, w, false)
 	}
 	g.refuse = func(reason string) {
@@ -181,9 +176,13 @@ func (s *Server) begin(name string) (*life, int64) {
 	l := &life{name: name, answerable: make(chan struct{}), cmaf: newPresentation()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	last := int64(-1)
 	if old := s.lives[name]; old != nil {
+		last = old.lastDiscontinuity.Load()
 		s.forget(old)
 	}
+	l.firstDiscontinuity = firstDiscontinuity(s.opt.Now(), last)
+	l.lastDiscontinuity.Store(l.firstDiscontinuity)
 	s.lives[name] = l
 	return l, max(s.lastSeq.Load()+1, s.opt.Now().Unix())
 }

@@ -84,11 +84,11 @@ func TestLife(t *testing.T) {
 		st := goOnAir(t, s)
 		st.start(3500)
 		p := st.playlist()
-		if p.MediaSequence != int(started) || *p.DiscontinuitySequence != int(started) || len(p.Segments) != 1 || p.Endlist || p.TargetDuration != 3 {
+		if p.MediaSequence != int(started) || *p.DiscontinuitySequence != 0 || len(p.Segments) != 1 || p.Endlist || p.TargetDuration != 3 {
 			t.Errorf("%+v", p)
 		}
 		st.play(60000)
-		if p = st.playlist(); p.MediaSequence != int(started)+18 || len(p.Segments) != 3 || *p.DiscontinuitySequence != int(started) {
+		if p = st.playlist(); p.MediaSequence != int(started)+18 || len(p.Segments) != 3 || *p.DiscontinuitySequence != 0 {
 			t.Errorf("%+v", p)
 		}
 		for _, line := range p.Segments {
@@ -149,7 +149,7 @@ func TestRepublish(t *testing.T) {
 			st.start(3000)
 			st.play(100)
 			p := st.playlist()
-			if p.MediaSequence != last+1 || *p.DiscontinuitySequence != last+1 || p.Endlist || len(p.Segments) != 1 {
+			if p.MediaSequence != last+1 || *p.DiscontinuitySequence != 25 || p.Endlist || len(p.Segments) != 1 {
 				t.Errorf("%+v after %d", p, last)
 			}
 			time.Sleep(time.Minute) // the old life's time runs out
