@@ -32,6 +32,10 @@ func run(m *testing.M) int {
 	work = dir
 
 	code := m.Run()
+	if err := chromium.stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e: the browser that tests share:", err)
+		code = 1
+	}
 	if err := everybody.stop(); err != nil {
 		fmt.Fprintf(os.Stderr, "e2e: the server that tests share: %v\n%s\n", err, everybody.logTail())
 		return 1

@@ -13,6 +13,7 @@ import (
 type publication struct {
 	probe   *probe
 	sent    atomic.Int64 // tags written so far
+	began   time.Time    // when the tag of time 0 was due
 	ended   chan struct{}
 	err     error // why it ended, nil when all was sent
 	cancel  context.CancelFunc
@@ -44,7 +45,7 @@ func publish(t testing.TB, s *server, key string, tags []tag, how pacing) *publi
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	pub := &publication{probe: p, ended: make(chan struct{}), cancel: cancel, replies: make(chan error, 1)}
+	pub := &publication{probe: p, began: time.Now(), ended: make(chan struct{}), cancel: cancel, replies: make(chan error, 1)}
 	go func() {
 		for {
 			if _, err := p.receive(); err != nil {
@@ -65,13 +66,13 @@ func (pub *publication) send(ctx context.Context, tags []tag, how pacing) error 
 	if how.speed == 0 {
 		how.speed = 1
 	}
-	began, base := time.Now(), how.from
+	base := how.from
 	for {
 		last := uint32(0)
 		for _, tag := range tags {
 			due := time.Duration(float64(base-how.from+tag.time) / how.speed * float64(time.Millisecond))
 			select {
-			case <-time.After(time.Until(began.Add(due))):
+			case <-time.After(time.Until(pub.began.Add(due))):
 			case <-ctx.Done():
 				return ctx.Err()
 			}

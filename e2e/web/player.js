@@ -1,0 +1,138 @@
+// Attaches a player to the page's video and keeps account of how it plays. Times are seconds unless they say otherwise.
+
+'use strict'
+
+const video = document.querySelector('video')
+const account = {
+  errors: [], // all, by name
+  fatal: [], // those after which the player gives up
+  switches: [], // levels in the order in which they were played
+  halts: [], // {at, seconds}: the position stood still for longer than haltLimit
+  behind: [], // samples of the distance to live
+  stamp: null, // {value, at}: the bar code seen last and when, in ms since 1970
+  complete: false, // the player says that the stream is over
+}
+// Longer than one picture at 10 pictures a second and what a busy machine's timers add.
+const haltLimit = 0.3
+
+let hls = null
+let flv = null
+
+/** Begins to play; config goes to the player. */
+function begin(player, url, config) {
+  video.addEventListener('ended', () => (account.complete = true))
+  if (player === 'hls') beginHLS(url, config)
+  else beginFLV(url, config)
+  watchPosition()
+  watchPictures()
+}
+
+function beginHLS(url, config) {
+  hls = new Hls(config)
+  hls.on(Hls.Events.ERROR, (_, data) => {
+    account.errors.push(`${data.details} ${data.error?.message ?? ''}`.trim())
+    if (data.fatal) account.fatal.push(data.details)
+  })
+  hls.on(Hls.Events.LEVEL_SWITCHED, (_, data) => account.switches.push(hls.levels[data.level].height))
+  hls.on(Hls.Events.MANIFEST_PARSED, () => video.play().catch(error => account.errors.push(`play: ${error.message}`)))
+  hls.loadSource(url)
+  hls.attachMedia(video)
+}
+
+function beginFLV(url, config) {
+  const { source, ...rest } = config
+  mpegts.LoggingControl.enableAll = false
+  flv = mpegts.createPlayer({ type: 'flv', isLive: true, url, ...source }, rest)
+  flv.on(mpegts.Events.ERROR, (type, detail) => {
+    account.errors.push(`${type} ${detail}`)
+    account.fatal.push(`${type} ${detail}`)
+  })
+  flv.on(mpegts.Events.LOADING_COMPLETE, () => (account.complete = true))
+  flv.attachMediaElement(video)
+  flv.load()
+  flv.play()?.catch(error => account.errors.push(`play: ${error.message}`))
+}
+
+/** Gives the player up and begins anew, as the script of a site does after a fatal error or the end of an FLV stream. */
+function again(player, url, config) {
+  hls?.destroy()
+  flv?.destroy()
+  hls = flv = null
+  account.complete = false
+  if (player === 'hls') beginHLS(url, config)
+  else beginFLV(url, config)
+}
+
+function watchPosition() {
+  let last = -1
+  let since = performance.now()
+  let halted = null
+  setInterval(() => {
+    const now = performance.now()
+    const position = video.currentTime
+    if (position !== last) {
+      if (halted) halted.seconds = (now - since) / 1000
+      halted = null
+      last = position
+      since = now
+    } else if (position > 0 && !halted && now - since > haltLimit * 1000) {
+      halted = { at: position, seconds: 0 }
+      account.halts.push(halted)
+    }
+    if (halted) halted.seconds = (now - since) / 1000
+    const behind = distance()
+    if (behind !== null && position > 0) account.behind.push(behind)
+  }, 50)
+}
+
+/** How far what is seen lies behind the server's clock, by EXT-X-PROGRAM-DATE-TIME; null if it is not known. */
+function distance() {
+  const date = hls?.playingDate
+  return date ? (Date.now() - date.getTime()) / 1000 : null
+}
+
+// Pictures may carry a number in their upper quarter: eight bars, black for 0 and white for 1, the lowest bit on the left.
+function watchPictures() {
+  const canvas = document.createElement('canvas')
+  canvas.width = 8
+  canvas.height = 1
+  const context = canvas.getContext('2d', { willReadFrequently: true })
+  const look = () => {
+    const at = performance.timeOrigin + performance.now()
+    const bar = video.videoWidth / 8
+    for (let i = 0; i < 8; i++) context.drawImage(video, (i + 0.5) * bar, video.videoHeight / 8, 1, 1, i, 0, 1, 1)
+    const pixels = context.getImageData(0, 0, 8, 1).data
+    let value = 0
+    for (let i = 0; i < 8; i++) if (pixels[i * 4] > 127) value |= 1 << i
+    account.stamp = { value, at }
+    video.requestVideoFrameCallback(look)
+  }
+  video.requestVideoFrameCallback(look)
+}
+
+/** What the tests ask for. The lists of samples and halts begin anew with forget. */
+function report() {
+  const quality = video.getVideoPlaybackQuality()
+  const buffered = video.buffered.length ? video.buffered.end(video.buffered.length - 1) - video.currentTime : 0
+  return {
+    ...account,
+    position: video.currentTime,
+    paused: video.paused,
+    width: video.videoWidth,
+    height: video.videoHeight,
+    decoded: quality.totalVideoFrames,
+    dropped: quality.droppedVideoFrames,
+    buffered,
+    latency: hls?.latency ?? 0,
+    target: hls?.targetLatency ?? 0,
+    levels: hls?.levels.map(level => `${level.height} ${level.codecSet ?? ''} ${level.attrs?.CODECS ?? ''}`) ?? [],
+    level: hls?.currentLevel ?? -1,
+    mediaError: video.error?.message ?? '',
+  }
+}
+
+function forget() {
+  account.halts = []
+  account.behind = []
+  account.errors = []
+}
