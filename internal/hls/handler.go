@@ -3,16 +3,14 @@ package hls
 import (
 	"bytes"
 	"net/http"
+	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"time"
 )
 
 const (
-	playlistSuffix = ".m3u8"
-	segmentSuffix  = ".ts"
-	policyFile     = "crossdomain.xml"
-
 	// Cache-Control by kind of answer. A segment's name is never used again.
 	cacheSegment  = "public, max-age=31536000, immutable"
 	cachePlaylist = "no-cache"
@@ -29,62 +27,7 @@ const (
 `
 )
 
-// resource is what a URL stands for.
-type resource uint8
-
-const (
-	nothing resource = iota
-	mediaPlaylist
-	mediaSegment
-	watchPage
-	crossDomainPolicy
-)
-
-// route reads a URL's path: /{app}/{stream}.m3u8, /{app}/{stream}/{seq}.ts, /{app}/{stream}/ or anything/crossdomain.xml. The
-// stream may contain slashes.
-func route(path string) (kind resource, name string, seq int64) {
-	path, ok := strings.CutPrefix(path, "/")
-	if !ok {
-		return nothing, "", 0
-	}
-	dir, file := "", path
-	if i := strings.LastIndexByte(path, '/'); i >= 0 {
-		dir, file = path[:i], path[i+1:]
-	}
-	if file == policyFile {
-		return crossDomainPolicy, "", 0
-	}
-	if file == "" {
-		return named(watchPage, dir, 0)
-	}
-	if _, ok := strings.CutSuffix(file, playlistSuffix); ok {
-		return named(mediaPlaylist, strings.TrimSuffix(path, playlistSuffix), 0)
-	}
-	if digits, ok := strings.CutSuffix(file, segmentSuffix); ok {
-		// One name for a segment, so that caches hold it once: no sign, no leading zeros.
-		if seq, err := strconv.ParseInt(digits, 10, 64); err == nil && strconv.FormatInt(seq, 10) == digits {
-			return named(mediaSegment, dir, seq)
-		}
-	}
-	return nothing, "", 0
-}
-
-// named checks that a name has an app and a stream.
-func named(kind resource, name string, seq int64) (resource, string, int64) {
-	app, stream, ok := strings.Cut(name, "/")
-	if !ok || app == "" || stream == "" || strings.HasSuffix(stream, "/") {
-		return nothing, "", 0
-	}
-	return kind, name, seq
-}
-
-// StreamName returns the stream ("app/stream") that a URL path of a Server is about, for checks before ServeHTTP; "" for none.
-func StreamName(path string) string {
-	_, name, _ := route(path)
-	return name
-}
-
-// ServeHTTP serves playlists, segments and watch pages. It ignores query strings.
+// ServeHTTP serves playlists, segments and watch pages. Of query strings it knows the delivery directives (RFC 8216bis 6.2.5).
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
@@ -106,25 +49,34 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	kind, name, seq := route(r.URL.Path)
-	switch kind {
+	switch t := route(r.URL.Path); t.kind {
 	case mediaPlaylist:
-		s.servePlaylist(w, r, name)
+		s.servePlaylist(w, r, t.name)
 	case mediaSegment:
-		s.serveSegment(w, r, name, seq)
+		s.serveSegment(w, r, t.name, t.seq)
+	case multivariantPlaylist:
+		s.serveMultivariant(w, r, t)
+	case renditionPlaylist, framesPlaylist:
+		s.serveRendition(w, r, t)
+	case cmafSegmentFile, cmafPartFile, cmafInitFile:
+		s.serveFile(w, r, t)
 	case watchPage:
-		l := s.find(name)
-		onAir := l != nil && !l.over.Load()
-		refresh := offAirRefresh
-		if onAir {
-			refresh = l.settlesIn(s.opt.SegmentDuration)
-		}
-		s.page.serve(w, r, name, onAir, refresh)
+		s.servePage(w, r, t.name)
 	case crossDomainPolicy:
 		writeBody(w, r, http.StatusOK, "application/xml", []byte(policy))
 	default:
 		refuse(w, http.StatusNotFound, "not found")
 	}
+}
+
+func (s *Server) servePage(w http.ResponseWriter, r *http.Request, name string) {
+	l := s.find(name)
+	onAir := l != nil && !l.over.Load()
+	refresh := offAirRefresh
+	if onAir {
+		refresh = l.settlesIn(s.opt.SegmentDuration)
+	}
+	s.page.serve(w, r, name, onAir, refresh)
 }
 
 func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name string) {
@@ -133,62 +85,64 @@ func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name stri
 		refuse(w, http.StatusNotFound, "no publisher")
 		return
 	}
-	if !s.await(r, l) {
+	if v := s.hold(w, r, s.opt.FirstSegmentWait, once(l.answerable)); v != late && s.refuseWait(w, v, time.Second, "") {
 		return
 	}
-	view := l.view.Load()
-	if reason := l.refusal.Load(); reason != nil {
-		refuse(w, http.StatusNotFound, *reason)
-		return
-	}
+	view, reason := l.view.Load(), l.refusal.Load()
 	switch {
-	case view != nil:
-		if r.Method == http.MethodGet {
-			l.audience.see(clientID(s.seed, r), s.opt.Now(), l.period(view.target))
-		}
-		writePlaylist(w, r, view)
-	case l.over.Load():
-		refuse(w, http.StatusNotFound, "no publisher")
+	case reason != nil && l.cmaf.mayHave():
+		redirect(w, path.Base(name)+"/"+indexName+playlistSuffix)
+	case reason != nil || view == nil:
+		s.refuseEmpty(w, l, reason)
 	default:
-		w.Header().Set("Retry-After", strconv.Itoa(max(1, int(s.opt.SegmentDuration/time.Second))))
-		refuse(w, http.StatusNotFound, "no segment yet")
+		s.watched(r, l)
+		w.Header().Set("Cache-Control", cachePlaylist)
+		writeText(w, r, view.playlist, view.compressed, view.tag)
 	}
 }
 
-// await holds a request until the stream can answer it, for a limited time. It is false if the client went away.
-func (s *Server) await(r *http.Request, l *life) bool {
-	select {
-	case <-l.answerable:
-		return true
-	default:
+// watched counts the client as a viewer.
+func (s *Server) watched(r *http.Request, l *life) {
+	if r.Method == http.MethodGet {
+		l.audience.see(clientID(s.seed, r), s.opt.Now(), l.period(l.target()))
 	}
-	timer := time.NewTimer(s.opt.FirstSegmentWait)
-	defer timer.Stop()
-	select {
-	case <-l.answerable:
-	case <-timer.C:
-	case <-r.Context().Done():
-		return false
-	}
-	return true
 }
 
-func writePlaylist(w http.ResponseWriter, r *http.Request, view *snapshot) {
+// redirect sends the client to another playlist of the stream, relative to this one.
+func redirect(w http.ResponseWriter, to string) {
+	u := url.URL{Path: to}
 	h := w.Header()
-	h.Set("Cache-Control", cachePlaylist)
+	h.Set("Cache-Control", cacheCurrent)
+	h.Set("Location", u.String())
+	h.Set("Content-Length", "0")
+	w.WriteHeader(http.StatusFound)
+}
+
+func retryAfter(w http.ResponseWriter, d time.Duration) {
+	w.Header().Set("Retry-After", strconv.Itoa(max(1, int(d/time.Second))))
+}
+
+// writeText serves a playlist, compressed if the client takes it.
+func writeText(w http.ResponseWriter, r *http.Request, plain, compressed []byte, tag string) {
+	h := w.Header()
 	h.Set("Vary", "Accept-Encoding")
-	body, tag := view.playlist, `"`+view.tag+`"`
+	h.Set("Content-Type", "application/vnd.apple.mpegurl")
+	body, tag := plain, `"`+tag
 	if acceptsGzip(r.Header.Values("Accept-Encoding")) {
-		body, tag = view.compressed, `"`+view.tag+`-gz"`
+		body, tag = compressed, tag+"-gz"
 		h.Set("Content-Encoding", "gzip")
 	}
-	h.Set("ETag", tag)
-	if r.Header.Get("If-None-Match") == tag {
-		h.Del("Content-Encoding")
-		w.WriteHeader(http.StatusNotModified)
+	h.Set("ETag", tag+`"`)
+	h.Set("Content-Length", strconv.Itoa(len(body))) // ServeContent leaves it out when there is an encoding
+	if conditional(r.Header) {
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 		return
 	}
-	writeBody(w, r, http.StatusOK, "application/vnd.apple.mpegurl", body)
+	h.Set("Accept-Ranges", "bytes")
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // the client is gone if this fails
+	}
 }
 
 func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request, name string, seq int64) {

@@ -11,52 +11,6 @@ import (
 	"time"
 )
 
-func TestRoute(t *testing.T) {
-	cases := []struct {
-		path string
-		kind resource
-		name string
-		seq  int64
-	}{
-		{"/live/movie.m3u8", mediaPlaylist, "live/movie", 0},
-		{"/live/a/b/c.m3u8", mediaPlaylist, "live/a/b/c", 0},
-		{"/live/movie/index.m3u8", mediaPlaylist, "live/movie/index", 0}, // a name that cannot be published
-		{"/live/movie.m3u8.m3u8", mediaPlaylist, "live/movie.m3u8", 0},
-		{"/live/movie/1772366400.ts", mediaSegment, "live/movie", 1772366400},
-		{"/live/a/b/7.ts", mediaSegment, "live/a/b", 7},
-		{"/live/movie/", watchPage, "live/movie", 0},
-		{"/live/a/b/", watchPage, "live/a/b", 0},
-		{"/crossdomain.xml", crossDomainPolicy, "", 0},
-		{"/live/a/b/crossdomain.xml", crossDomainPolicy, "", 0},
-		{"", nothing, "", 0},
-		{"/", nothing, "", 0},
-		{"live/movie.m3u8", nothing, "", 0},
-		{"/movie.m3u8", nothing, "", 0},
-		{"/live/.m3u8", nothing, "", 0},
-		{"//movie.m3u8", nothing, "", 0},
-		{"/live/", nothing, "", 0},
-		{"/live//", nothing, "", 0},
-		{"/live/movie//", nothing, "", 0},
-		{"/live/movie", nothing, "", 0},
-		{"/live/movie.flv", nothing, "", 0},
-		{"/live/movie/01.ts", nothing, "", 0},
-		{"/live/movie/+1.ts", nothing, "", 0},
-		{"/live/movie/x.ts", nothing, "", 0},
-		{"/live/movie/.ts", nothing, "", 0},
-		{"/live/movie/99999999999999999999.ts", nothing, "", 0},
-		{"/live/1.ts", nothing, "", 0},
-	}
-	for _, c := range cases {
-		kind, name, seq := route(c.path)
-		if kind != c.kind || name != c.name || seq != c.seq {
-			t.Errorf("%q: %d %q %d", c.path, kind, name, seq)
-		}
-		if got := StreamName(c.path); got != c.name {
-			t.Errorf("StreamName(%q) = %q", c.path, got)
-		}
-	}
-}
-
 // onAir is a server with the stream live/movie of some segments, 3 s each from number 1000 on.
 func onAir(opt Options, segments int) *Server {
 	opt.Now = func() time.Time { return time.Unix(1000, 0) }
@@ -272,29 +226,4 @@ func TestAudienceBound(t *testing.T) {
 	if n := a.count(now, time.Second); n != maxViewers {
 		t.Errorf("%d viewers", n)
 	}
-}
-
-// FuzzRoute: a path that stands for something names it in one way only.
-func FuzzRoute(f *testing.F) {
-	for _, path := range []string{"/live/movie.m3u8", "/live/a/b/7.ts", "/live/movie/", "/x/crossdomain.xml", "/live/%2e/..", "//", "/a/b/-0.ts"} {
-		f.Add(path)
-	}
-	f.Fuzz(func(t *testing.T, path string) {
-		kind, name, seq := route(path)
-		want := path
-		switch kind {
-		case mediaPlaylist:
-			want = "/" + name + ".m3u8"
-		case mediaSegment:
-			want = fmt.Sprintf("/%s/%d.ts", name, seq)
-		case watchPage:
-			want = "/" + name + "/"
-		}
-		if want != path {
-			t.Errorf("%q is %q", path, want)
-		}
-		if kind != nothing && kind != crossDomainPolicy && !strings.Contains(name, "/") {
-			t.Errorf("%q names %q", path, name)
-		}
-	})
 }

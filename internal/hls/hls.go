@@ -23,6 +23,11 @@ type Options struct {
 	// FirstSegmentWait (10 s) is how long a request for the playlist waits for the first segment of a stream that is on air.
 	FirstSegmentWait time.Duration
 
+	// WriteTimeout (1 min) bounds the time that a response takes once it is known. It is counted anew when a request was held.
+	WriteTimeout time.Duration
+	// MaxWaiting (32768) bounds the requests of all clients that are held until there is what they ask for, at some 20 KiB each.
+	MaxWaiting int
+
 	// MaxSegmentBytes (64 MiB) bounds a segment: 10 s at 50 Mbit/s. A longer one is cut wherever it is.
 	MaxSegmentBytes int
 	// MaxStreamBytes (256 MiB) bounds the segments kept of one stream.
@@ -40,6 +45,8 @@ func (o Options) withDefaults() Options {
 	defaults(&o.SegmentDuration, 3*time.Second)
 	defaults(&o.ListSize, 3)
 	defaults(&o.FirstSegmentWait, 10*time.Second)
+	defaults(&o.WriteTimeout, time.Minute)
+	defaults(&o.MaxWaiting, 1<<15)
 	defaults(&o.MaxSegmentBytes, 64<<20)
 	defaults(&o.MaxStreamBytes, 256<<20)
 	defaults(&o.MaxKept, 100)

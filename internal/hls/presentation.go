@@ -18,6 +18,8 @@ type presentation struct {
 	view atomic.Pointer[presentationView]
 	// refusal says why nothing of the stream can be packaged.
 	refusal atomic.Pointer[string]
+	// carries is set as soon as a track was found that can be packaged: where MPEG-TS has none, its playlist leads here.
+	carries atomic.Bool
 
 	mu sync.RWMutex
 	// renditions holds those of the ladder by their name in URLs; one that has left is not in it.
@@ -35,6 +37,23 @@ func (p *presentation) rendition(id string) *rendition {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.renditions[id]
+}
+
+// mayHave says whether there is a playlist, or will be one.
+func (p *presentation) mayHave() bool {
+	return p.view.Load() != nil || p.carries.Load() && p.refusal.Load() == nil
+}
+
+// target is the target duration of all renditions, 0 if there is none.
+func (p *presentation) target() time.Duration {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, r := range p.renditions {
+		if v := r.view.Load(); v != nil {
+			return v.target
+		}
+	}
+	return 0
 }
 
 // rendition is one media playlist: one track of one publication.
@@ -88,7 +107,7 @@ type renditionView struct {
 	// The last one may be open: more parts will come.
 	segments []*cmafSegment
 	listed   int
-	// discontinuitySeq is the discontinuity sequence number of segments[listed].
+	// discontinuitySeq is that of the playlist: it counts the discontinuities before segments[listed], without one that stands right before it.
 	discontinuitySeq int64
 	// target is the target duration, partTarget the part target duration. They do not change.
 	target, partTarget time.Duration

@@ -24,6 +24,8 @@ type Server struct {
 	page page
 	seed maphash.Seed
 	gzip compressor
+	// waiting counts the requests that are held.
+	waiting atomic.Int64
 
 	// lastSeq is the highest sequence number that any stream used: a bound for each of them that needs no memory of their names.
 	lastSeq atomic.Int64
@@ -71,6 +73,14 @@ func (l *life) answer() { l.open.Do(func() { close(l.answerable) }) }
 // period is half of what the estimate of viewers looks back.
 func (l *life) period(target time.Duration) time.Duration { return target * minListed / 2 }
 
+// target is the target duration of the playlists that there are, 0 for none.
+func (l *life) target() time.Duration {
+	if v := l.view.Load(); v != nil {
+		return v.target
+	}
+	return l.cmaf.target()
+}
+
 func (l *life) stats(now time.Time) StreamStats {
 	st := StreamStats{
 		Name:       l.name,
@@ -82,7 +92,9 @@ func (l *life) stats(now time.Time) StreamStats {
 	}
 	if v := l.view.Load(); v != nil {
 		st.WindowBytes = v.bytes
-		st.Viewers = l.audience.count(now, l.period(v.target))
+	}
+	if target := l.target(); target > 0 {
+		st.Viewers = l.audience.count(now, l.period(target))
 	}
 	return st
 }

@@ -16,9 +16,9 @@ type lazyText struct {
 }
 
 // get returns the text after render has made it, once. It may be called at the same time.
-func (t *lazyText) get(gzip *compressor, render func(dst []byte) []byte) *lazyText {
+func (t *lazyText) get(gzip *compressor, render func() []byte) *lazyText {
 	t.once.Do(func() {
-		t.plain = render(nil)
+		t.plain = render()
 		hash := fnv.New64a()
 		_, _ = hash.Write(t.plain) // never fails
 		t.tag = fmt.Sprintf("%016x", hash.Sum64())

@@ -16,8 +16,9 @@ const MaxNameLength = 255
 // A name is one or more elements joined by "/", is part of URLs, log lines and file names, and must mean the same in all
 // of them: at most 255 bytes of UTF-8 without control characters, line separators, controls of text direction,
 // replacement characters and any of ?#%\; no element is empty or begins with a dot; and the last element is
-// neither "index" nor, after other elements, all digits, nor ends like a file of a stream (.flv, .m3u8, .ts, .m4s, .mp4), as
-// /app/a/index.m3u8, /app/a/7.ts and /app/a.flv belong to stream a. A single element may be all digits: rooms are numbered often.
+// neither "index" nor begins with "index-" nor is, after other elements, all digits, nor ends like a file of a stream (.flv,
+// .m3u8, .ts, .m4s, .mp4), as /app/a/index.m3u8, /app/a/index-v0.m3u8, /app/a/7.ts and /app/a.flv belong to stream a. A single
+// element may be all digits: rooms are numbered often.
 func ValidateName(name string) error {
 	switch {
 	case name == "":
@@ -55,6 +56,9 @@ func allowed(r rune) bool {
 func checkLast(element string, only bool) error {
 	if element == "index" {
 		return reason(ErrBadRoom, `its last element is "index"`)
+	}
+	if strings.HasPrefix(element, "index-") {
+		return reason(ErrBadRoom, `its last element begins with "index-"`)
 	}
 	if !only && strings.Trim(element, "0123456789") == "" {
 		return reason(ErrBadRoom, "its last element is all digits")

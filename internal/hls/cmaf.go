@@ -1,0 +1,302 @@
+package hls
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"livego/internal/media"
+)
+
+const (
+	// cacheCurrent is for playlists that are asked for without a directive, and what else stands for the present.
+	cacheCurrent = "max-age=1"
+	// blockFor is for how many target durations a request is held (RFC 8216bis 6.2.5.2).
+	blockFor = 3
+	// keepBlocked is for how many target durations a cache may keep the answer to a request that names a segment.
+	keepBlocked = 6
+
+	noRendition = "no such rendition, or no longer"
+)
+
+// serveMultivariant serves the multivariant playlist.
+func (s *Server) serveMultivariant(w http.ResponseWriter, r *http.Request, t target) {
+	l := s.find(t.name)
+	if l == nil {
+		refuse(w, http.StatusNotFound, "no publisher")
+		return
+	}
+	if s.awaitCMAF(w, r, l) {
+		return
+	}
+	view := l.cmaf.view.Load()
+	if view == nil {
+		s.refuseEmpty(w, l, l.cmaf.refusal.Load())
+		return
+	}
+	s.watched(r, l)
+	w.Header().Set("Cache-Control", cacheCurrent)
+	s.writeText(w, r, view.multivariant(&s.gzip))
+}
+
+// awaitCMAF holds a request until the stream's CMAF side can answer. It is true if the request is answered already.
+func (s *Server) awaitCMAF(w http.ResponseWriter, r *http.Request, l *life) bool {
+	v := s.hold(w, r, s.opt.FirstSegmentWait, once(l.cmaf.answerable))
+	if v == late {
+		v = ready
+	}
+	return s.refuseWait(w, v, time.Second, "")
+}
+
+// refuseEmpty answers a request to a stream that has nothing.
+func (s *Server) refuseEmpty(w http.ResponseWriter, l *life, refusal *string) {
+	switch {
+	case refusal != nil:
+		refuse(w, http.StatusNotFound, *refusal)
+	case l.over.Load():
+		refuse(w, http.StatusNotFound, "no publisher")
+	default:
+		retryAfter(w, s.opt.SegmentDuration)
+		refuse(w, http.StatusNotFound, "no segment yet")
+	}
+}
+
+// serveRendition serves a media playlist, now or when it has what the request asks for.
+func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target) {
+	d, err := parseDirectives(r.URL.RawQuery)
+	if err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if t.kind == framesPlaylist {
+		d.part = -1 // it has no parts
+	}
+	l := s.find(t.name)
+	if l == nil {
+		refuse(w, http.StatusNotFound, "no publisher")
+		return
+	}
+	if s.awaitCMAF(w, r, l) {
+		return
+	}
+	rendition := l.cmaf.rendition(t.id)
+	if rendition == nil || t.kind == framesPlaylist && rendition.kind != media.Video {
+		refuse(w, http.StatusNotFound, noRendition)
+		return
+	}
+	view := rendition.view.Load()
+	if view == nil {
+		s.refuseEmpty(w, l, l.cmaf.refusal.Load())
+		return
+	}
+	s.watched(r, l)
+	if view = s.block(w, r, l.cmaf, rendition, view, d); view != nil {
+		s.writeMedia(w, r, l.cmaf.playlist(rendition, view, formOf(t.kind, d.skip), &s.gzip), view, d)
+	}
+}
+
+func formOf(kind resource, skip bool) playlistForm {
+	switch {
+	case kind == framesPlaylist && skip:
+		return framesDeltaForm
+	case kind == framesPlaylist:
+		return framesForm
+	case skip:
+		return deltaForm
+	}
+	return fullForm
+}
+
+// block returns the first view that has what the request asks for, from v on, or answers the request and returns nil.
+func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *presentation, rendition *rendition, v *renditionView, d directives) *renditionView {
+	if !d.met(v) && d.tooFar(v) {
+		refuse(w, http.StatusBadRequest, errTooFarAhead.Error())
+		return nil
+	}
+	left := false
+	verdict := s.hold(w, r, blockFor*v.target, func() <-chan struct{} {
+		if d.met(v) {
+			return nil
+		}
+		if v, left = newer(rendition, v); left || d.met(v) {
+			return nil
+		}
+		return v.replaced
+	})
+	if s.refuseWait(w, verdict, v.target, "the stream stands still") {
+		return nil
+	}
+	if left {
+		refuseLeft(w, ladder.rendition(rendition.id) == rendition, v.target)
+		return nil
+	}
+	return v
+}
+
+// refuseLeft answers a request for a playlist that goes no further: its rendition left the ladder, or the server lets go of the stream
+// without an end because it will be back (decision 30).
+func refuseLeft(w http.ResponseWriter, interrupted bool, retry time.Duration) {
+	if !interrupted {
+		refuse(w, http.StatusNotFound, noRendition)
+		return
+	}
+	retryAfter(w, retry)
+	refuse(w, http.StatusServiceUnavailable, "the stream is interrupted")
+}
+
+// newer returns the rendition's present view, and whether v was the last one.
+func newer(r *rendition, v *renditionView) (*renditionView, bool) {
+	select {
+	case <-v.replaced:
+	default:
+		return v, false
+	}
+	next := r.view.Load()
+	return next, next == v
+}
+
+// once is what to wait for if it is one thing.
+func once(c <-chan struct{}) func() <-chan struct{} {
+	return func() <-chan struct{} {
+		select {
+		case <-c:
+			return nil
+		default:
+			return c
+		}
+	}
+}
+
+// writeMedia writes a media playlist. The answer to a request that names a segment is the same for everybody, for a while (decision 28).
+func (s *Server) writeMedia(w http.ResponseWriter, r *http.Request, text *lazyText, v *renditionView, d directives) {
+	cache := cacheCurrent
+	if d.msn >= 0 {
+		cache = "max-age=" + strconv.FormatInt(int64(keepBlocked*v.target/time.Second), 10)
+	}
+	w.Header().Set("Cache-Control", cache)
+	s.writeText(w, r, text)
+}
+
+func (s *Server) writeText(w http.ResponseWriter, r *http.Request, text *lazyText) {
+	if text.err != nil {
+		s.opt.Log.Error("playlist not compressed", "error", text.err)
+		refuse(w, http.StatusInternalServerError, "playlist not compressed")
+		return
+	}
+	writeText(w, r, text.plain, text.compressed, text.tag)
+}
+
+// serveFile serves a segment, a part or an initialization section.
+func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, t target) {
+	l := s.find(t.name)
+	if l == nil {
+		refuse(w, http.StatusNotFound, "no publisher")
+		return
+	}
+	rendition := l.cmaf.rendition(t.id)
+	if rendition == nil {
+		refuse(w, http.StatusNotFound, noRendition)
+		return
+	}
+	view := rendition.view.Load()
+	if t.kind == cmafPartFile && view != nil {
+		var done bool
+		if view, done = s.awaitPart(w, r, rendition, view, t); done {
+			return
+		}
+	}
+	var pieces []part
+	if view != nil {
+		pieces = view.pieces(t)
+	}
+	if pieces == nil {
+		refuse(w, http.StatusNotFound, "no such file, or no longer")
+		return
+	}
+	writePieces(w, r, rendition.kind, t, pieces)
+}
+
+// awaitPart holds the request for the part that comes next until it is there, or will not be. It returns the view that knows, and
+// whether the request is answered already.
+func (s *Server) awaitPart(w http.ResponseWriter, r *http.Request, rendition *rendition, v *renditionView, t target) (*renditionView, bool) {
+	verdict := s.hold(w, r, blockFor*v.target, func() <-chan struct{} {
+		for {
+			seq, part, ok := v.next()
+			if !ok || seq != t.seq || part != t.part {
+				return nil
+			}
+			next, left := newer(rendition, v)
+			if left {
+				return nil
+			}
+			if next == v {
+				return v.replaced
+			}
+			v = next
+		}
+	})
+	return v, s.refuseWait(w, verdict, v.target, "the stream stands still")
+}
+
+// pieces returns the bytes of a file, nil if it is not there.
+func (v *renditionView) pieces(t target) []part {
+	if t.kind == cmafInitFile {
+		if init := v.initSegment(t.seq); init != nil {
+			return []part{{data: init.data}}
+		}
+		return nil
+	}
+	s := v.segment(t.seq)
+	switch {
+	case s == nil:
+		return nil
+	case t.kind == cmafPartFile && t.part < len(s.parts):
+		return s.parts[t.part : t.part+1]
+	case t.kind == cmafSegmentFile && s.complete && !s.gap && len(s.parts) > 0:
+		return s.parts
+	}
+	return nil
+}
+
+// writePieces serves bytes that never change, without joining them: a segment is its parts.
+func writePieces(w http.ResponseWriter, r *http.Request, kind media.Kind, t target, pieces []part) {
+	size := 0
+	for i := range pieces {
+		size += len(pieces[i].data)
+	}
+	tag := strconv.FormatInt(t.seq, 10)
+	if t.kind == cmafPartFile {
+		tag += "." + strconv.Itoa(t.part)
+	}
+	h := w.Header()
+	h.Set("Cache-Control", cacheSegment)
+	h.Set("Content-Type", mediaType(kind))
+	h.Set("ETag", `"`+tag+`"`)
+	if conditional(r.Header) {
+		http.ServeContent(w, r, "", time.Time{}, &pieceReader{pieces: pieces, size: int64(size)})
+		return
+	}
+	h.Set("Accept-Ranges", "bytes")
+	h.Set("Content-Length", strconv.Itoa(size))
+	w.WriteHeader(http.StatusOK)
+	if r.Method == http.MethodHead {
+		return
+	}
+	for i := range pieces {
+		if _, err := w.Write(pieces[i].data); err != nil {
+			return // the client is gone
+		}
+	}
+}
+
+// conditional says whether the answer may be something else than the whole file.
+func conditional(h http.Header) bool {
+	return h["Range"] != nil || h["If-None-Match"] != nil || h["If-Match"] != nil
+}
+
+func mediaType(kind media.Kind) string {
+	if kind == media.Audio {
+		return "audio/mp4"
+	}
+	return "video/mp4"
+}

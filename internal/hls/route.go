@@ -1,0 +1,151 @@
+package hls
+
+import (
+	"strconv"
+	"strings"
+)
+
+const (
+	playlistSuffix = ".m3u8"
+	segmentSuffix  = ".ts"
+	partSuffix     = ".m4s"
+	initSuffix     = ".mp4"
+	framesSuffix   = ".iframes"
+	indexName      = "index"
+	indexPrefix    = "index-"
+	policyFile     = "crossdomain.xml"
+)
+
+// resource is what a URL stands for.
+type resource uint8
+
+const (
+	nothing resource = iota
+	// mediaPlaylist and mediaSegment are those with MPEG-TS.
+	mediaPlaylist
+	mediaSegment
+	watchPage
+	crossDomainPolicy
+	multivariantPlaylist
+	// renditionPlaylist is the CMAF playlist of a rendition, framesPlaylist that of its I-frames.
+	renditionPlaylist
+	framesPlaylist
+	cmafSegmentFile
+	cmafPartFile
+	cmafInitFile
+)
+
+// target is a URL taken apart.
+type target struct {
+	kind resource
+	// name is the stream, "app/stream".
+	name string
+	// id is the rendition.
+	id   string
+	seq  int64
+	part int
+}
+
+// route reads a URL's path. Of the stream /{app}/{stream}, which may contain slashes, there are
+//
+//	.m3u8 and /{seq}.ts                 the playlist with MPEG-TS segments
+//	/index.m3u8                         the multivariant playlist with CMAF segments
+//	/index-{id}.m3u8                    the media playlist of the rendition id, and
+//	/index-{id}.iframes.m3u8            of its I-frames
+//	/{id}/{seq}.m4s, /{seq}.{part}.m4s  its segments and their parts, which count from 0
+//	/{id}/{seq}.mp4                     its initialization sections
+//	/                                   the watch page
+//
+// and anything/crossdomain.xml is the policy for Flash players.
+func route(path string) target {
+	path, ok := strings.CutPrefix(path, "/")
+	if !ok {
+		return target{}
+	}
+	dir, file := splitLast(path)
+	switch {
+	case file == policyFile:
+		return target{kind: crossDomainPolicy}
+	case file == "":
+		return target{kind: watchPage, name: dir}.valid()
+	case strings.HasSuffix(file, playlistSuffix):
+		return routePlaylist(dir, strings.TrimSuffix(file, playlistSuffix))
+	case strings.HasSuffix(file, segmentSuffix):
+		seq, ok := number(strings.TrimSuffix(file, segmentSuffix))
+		return target{kind: mediaSegment, name: dir, seq: seq}.validIf(ok)
+	}
+	return routeMedia(dir, file)
+}
+
+// routePlaylist reads the path of a playlist without its suffix.
+func routePlaylist(dir, file string) target {
+	if file == indexName {
+		return target{kind: multivariantPlaylist, name: dir}.valid()
+	}
+	id, ok := strings.CutPrefix(file, indexPrefix)
+	if !ok {
+		return target{kind: mediaPlaylist, name: dir + "/" + file}.validIf(file != "")
+	}
+	if id, ok := strings.CutSuffix(id, framesSuffix); ok {
+		return target{kind: framesPlaylist, name: dir, id: id}.validIf(id != "")
+	}
+	return target{kind: renditionPlaylist, name: dir, id: id}.validIf(id != "")
+}
+
+// routeMedia reads the path of a file of a rendition.
+func routeMedia(dir, file string) target {
+	t := target{}
+	t.name, t.id = splitLast(dir)
+	digits, ok := strings.CutSuffix(file, initSuffix)
+	if ok {
+		t.kind = cmafInitFile
+		t.seq, ok = number(digits)
+		return t.validIf(ok && t.id != "")
+	}
+	if digits, ok = strings.CutSuffix(file, partSuffix); !ok {
+		return target{}
+	}
+	t.kind = cmafSegmentFile
+	digits, index, isPart := strings.Cut(digits, ".")
+	if isPart {
+		t.kind = cmafPartFile
+		part, valid := number(index)
+		t.part, ok = int(part), valid && part <= maxPartIndex
+	}
+	var valid bool
+	t.seq, valid = number(digits)
+	return t.validIf(ok && valid && t.id != "")
+}
+
+// splitLast splits a path at its last slash.
+func splitLast(path string) (dir, file string) {
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		return path[:i], path[i+1:]
+	}
+	return "", path
+}
+
+// number reads digits as they are written: one name for a file, so that caches hold it once, without sign and leading zeros.
+func number(digits string) (int64, bool) {
+	n, err := strconv.ParseInt(digits, 10, 64)
+	return n, err == nil && n >= 0 && strconv.FormatInt(n, 10) == digits
+}
+
+// valid is t if its name has an app and a stream, else nothing.
+func (t target) valid() target {
+	app, stream, ok := strings.Cut(t.name, "/")
+	if !ok || app == "" || stream == "" || strings.HasSuffix(stream, "/") {
+		return target{}
+	}
+	return t
+}
+
+func (t target) validIf(ok bool) target {
+	if !ok {
+		return target{}
+	}
+	return t.valid()
+}
+
+// StreamName returns the stream ("app/stream") that a URL path of a Server is about, for checks before ServeHTTP; "" for none.
+func StreamName(path string) string { return route(path).name }

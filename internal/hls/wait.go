@@ -1,0 +1,72 @@
+package hls
+
+import (
+	"net/http"
+	"time"
+)
+
+// verdict is how a wait ended.
+type verdict uint8
+
+const (
+	// ready: there is nothing to wait for any more.
+	ready verdict = iota
+	// late: it took too long.
+	late
+	// crowded: too many requests wait already.
+	crowded
+	// gone: the client went away.
+	gone
+)
+
+// hold keeps a request until next returns nil, at most for limit. next returns what to wait for before it is asked again.
+func (s *Server) hold(w http.ResponseWriter, r *http.Request, limit time.Duration, next func() <-chan struct{}) verdict {
+	change := next()
+	if change == nil {
+		return ready
+	}
+	if s.waiting.Add(1) > int64(s.opt.MaxWaiting) {
+		s.waiting.Add(-1)
+		return crowded
+	}
+	defer s.waiting.Add(-1)
+	s.allow(w, limit)
+	defer s.allow(w, 0)
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for change != nil {
+		select {
+		case <-change:
+		case <-timer.C:
+			return late
+		case <-r.Context().Done():
+			return gone
+		}
+		change = next()
+	}
+	return ready
+}
+
+// allow moves the connection's deadlines, which begin with the request, to where a response that is made in d can still be sent.
+func (s *Server) allow(w http.ResponseWriter, d time.Duration) {
+	c := http.NewResponseController(w)
+	until := time.Now().Add(d + s.opt.WriteTimeout)
+	// Not every protocol has them: then there is nothing to move.
+	_ = c.SetWriteDeadline(until)
+	_ = c.SetReadDeadline(until)
+}
+
+// refuseWait answers a request that could not be held to its end. It is false if the wait ended well.
+func (s *Server) refuseWait(w http.ResponseWriter, v verdict, retry time.Duration, text string) bool {
+	switch v {
+	case ready:
+		return false
+	case late, crowded:
+		if v == crowded {
+			text = "too many requests wait"
+		}
+		retryAfter(w, retry)
+		refuse(w, http.StatusServiceUnavailable, text)
+	}
+	return true
+}
