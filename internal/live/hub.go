@@ -7,6 +7,7 @@ package live
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -22,6 +23,9 @@ var (
 	ErrTakenOver   = errors.New("taken over by another publisher with the same key")
 	ErrUnpublished = errors.New("unpublished")
 	ErrClosed      = errors.New("server is closing")
+	// ErrMisaligned: the key frames of a further rendition cannot be those of the others.
+	ErrMisaligned = errors.New("key frames do not come together with those of the stream's other renditions")
+	ErrTooMany    = fmt.Errorf("stream has %d renditions, more are not possible", maxRenditions)
 )
 
 const (
@@ -40,7 +44,7 @@ type Options struct {
 	Grace time.Duration
 	// NoTakeover refuses a second publisher instead of letting it replace the first.
 	NoTakeover bool
-	// OnStream, if set, is called when a stream's life begins, before its first unit, from the publisher's goroutine.
+	// OnStream, if set, is called when a publication's life begins, before its first unit, from the publisher's goroutine.
 	OnStream func(*Stream)
 }
 
@@ -50,8 +54,15 @@ type Hub struct {
 
 	mu      sync.Mutex
 	streams map[Name]*Stream
+	ladders map[Name]*ladder // by the name without rendition
 	waiting map[Name]*waiters
 	closed  bool
+}
+
+// ladder is the publications of one stream, in the order of their first sessions, and what they share.
+type ladder struct {
+	members  []*Stream
+	timeline timeline
 }
 
 // waiters are the subscribers of one stream that is not there.
@@ -71,29 +82,29 @@ func NewHub(opt Options) *Hub {
 	if opt.Grace == 0 {
 		opt.Grace = defaultGrace
 	}
-	return &Hub{opt: opt, streams: make(map[Name]*Stream), waiting: make(map[Name]*waiters)}
+	return &Hub{
+		opt: opt, streams: make(map[Name]*Stream), ladders: make(map[Name]*ladder), waiting: make(map[Name]*waiters),
+	}
 }
 
 // Publish begins a session on the stream, which comes to life if it is not there. If it has a publisher, that one is evicted:
 // its evict function is called with ErrTakenOver, from this goroutine, and must not block. Publish fails with ErrInUse or
-// ErrFlapping when the stream's publisher stays.
+// ErrFlapping when the stream's publisher stays, and with ErrTooMany when the rendition is new and the stream has enough.
 func (h *Hub) Publish(name Name, evict func(cause error)) (*Publisher, error) {
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
 		return nil, ErrClosed
 	}
-	s, fresh := h.streams[name], false
-	if s == nil {
-		s, fresh = newStream(h, name), true
-		h.streams[name] = s
+	s, fresh, err := h.enter(name)
+	if err != nil {
+		h.mu.Unlock()
+		return nil, err
 	}
 	p, loser, err := s.begin(evict, h.opt.NoTakeover)
 	if err == nil {
-		if w := h.waiting[name]; w != nil {
-			close(w.came)
-			delete(h.waiting, name)
-		}
+		h.announce(name)
+		h.announce(name.whole())
 	}
 	h.mu.Unlock()
 
@@ -105,6 +116,33 @@ func (h *Hub) Publish(name Name, evict func(cause error)) (*Publisher, error) {
 		h.opt.OnStream(s)
 	}
 	return p, err
+}
+
+// enter finds or makes the publication of that name. The caller holds mu.
+func (h *Hub) enter(name Name) (s *Stream, fresh bool, err error) {
+	if s := h.streams[name]; s != nil {
+		return s, false, nil
+	}
+	l := h.ladders[name.whole()]
+	if l == nil {
+		l = new(ladder)
+		h.ladders[name.whole()] = l
+	}
+	if len(l.members) >= maxRenditions {
+		return nil, false, ErrTooMany
+	}
+	s = newStream(h, name, &l.timeline)
+	l.members = append(l.members, s)
+	h.streams[name] = s
+	return s, true, nil
+}
+
+// announce wakes those who wait for a name. The caller holds mu.
+func (h *Hub) announce(name Name) {
+	if w := h.waiting[name]; w != nil {
+		close(w.came)
+		delete(h.waiting, name)
+	}
 }
 
 // begin installs a new session and returns the one that it replaces.
@@ -122,6 +160,7 @@ func (s *Stream) begin(evict func(error), refuse bool) (p, loser *Publisher, err
 		loser = s.publisher
 		loser.gone = ErrTakenOver
 		s.keepTracks(loser)
+		s.timeline.leave(s)
 	}
 	for _, t := range []*time.Timer{s.grace, s.settle} {
 		if t != nil {
@@ -160,7 +199,7 @@ func (h *Hub) leave(p *Publisher, cause error, grace time.Duration) {
 	if p.gone == nil {
 		p.gone = cause
 	}
-	p.held, p.holds = nil, 0
+	p.held, p.holds, p.first, p.queued = nil, 0, nil, nil
 	if s.publisher != p || s.ended {
 		return
 	}
@@ -168,6 +207,7 @@ func (h *Hub) leave(p *Publisher, cause error, grace time.Duration) {
 		h.end(s, cause)
 		return
 	}
+	s.timeline.lose(s)
 	s.keepTracks(p)
 	s.publisher, s.lost, s.suspended = nil, p, true
 	s.suspensions++
@@ -192,19 +232,36 @@ func (h *Hub) end(s *Stream, cause error) {
 	s.endLocked()
 	if h.streams[s.name] == s {
 		delete(h.streams, s.name)
+		l := h.ladders[s.name.whole()]
+		l.members = slices.DeleteFunc(l.members, func(o *Stream) bool { return o == s })
+		if len(l.members) == 0 {
+			delete(h.ladders, s.name.whole())
+		}
 	}
 	h.opt.Log.Info("stream ended", "stream", s.name.String(), "reason", cause.Error())
 }
 
-// Lookup returns the stream if it is on air or in grace.
+// Lookup returns the publication of that name if it is on air or in grace. A name without rendition stands for the first one that was
+// published if the stream has none without.
 func (h *Hub) Lookup(name Name) (*Stream, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s, ok := h.streams[name]
-	return s, ok
+	s := h.find(name)
+	return s, s != nil
 }
 
-// Subscribe returns the stream if it is on air or in grace. Otherwise it waits for its publisher, at most for wait, and then
+// find is Lookup for who holds mu.
+func (h *Hub) find(name Name) *Stream {
+	if s := h.streams[name]; s != nil || name.Rendition != "" {
+		return s
+	}
+	if l := h.ladders[name]; l != nil {
+		return l.members[0]
+	}
+	return nil
+}
+
+// Subscribe returns what Lookup does. If that is nothing it waits for its publisher, at most for wait, and then
 // fails with ErrNotFound; with the cause of ctx when that ends first.
 func (h *Hub) Subscribe(ctx context.Context, name Name, wait time.Duration) (*Stream, error) {
 	if s, ok := h.Lookup(name); ok {
@@ -236,7 +293,7 @@ func (h *Hub) Subscribe(ctx context.Context, name Name, wait time.Duration) (*St
 func (h *Hub) lookupOrWait(name Name) (*Stream, chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if s := h.streams[name]; s != nil {
+	if s := h.find(name); s != nil {
 		return s, nil
 	}
 	w := h.waiting[name]
@@ -258,7 +315,7 @@ func (h *Hub) stopWaiting(name Name, came chan struct{}) {
 	}
 }
 
-// Streams returns all streams that are on air or in grace, by name.
+// Streams returns all publications that are on air or in grace, by name.
 func (h *Hub) Streams() []*Stream {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var name = Name{"live", "movie"}
+var name = Name{App: "live", Stream: "movie"}
 
 // encoder makes the units of one publisher session.
 type encoder struct {

@@ -43,12 +43,21 @@ type Publisher struct {
 	copyOf  *byte              // body of the last header message
 	copied  []byte             // its copy
 	dropped uint64
+	now     time.Time // of the present Write
+	came    time.Time // when the unit in hand came
+
+	// A session that has to be aligned with other renditions keeps its first random access point, and what follows it, until that is
+	// decided.
+	first  *arrival
+	queued []arrival
+	queue  int // bytes in queued
 }
 
 // trackState is what a session knows of one of its tracks.
 type trackState struct {
 	track  *media.Track
 	open   bool          // a random access point was seen
+	keys   int           // random access points of it that others came before
 	lastIn time.Duration // encoder time of the newest unit
 	timed  bool          // lastIn is valid
 }
@@ -66,28 +75,28 @@ func (p *Publisher) Expect(video, audio bool) {
 }
 
 // Write adds units to the stream. What Body and Data point to must not change any more. It never waits for readers. It fails
-// with the cause once the session was taken over or the stream has ended.
-func (p *Publisher) Write(units []media.AccessUnit) error {
+// with the cause once the session was taken over or the stream has ended, and with ErrMisaligned when this is a rendition whose key
+// frames do not come together with those of the others.
+func (p *Publisher) Write(units []media.AccessUnit) error { return p.write(units, time.Now()) }
+
+func (p *Publisher) write(units []media.AccessUnit, now time.Time) error {
 	s := p.stream
-	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if p.gone != nil {
 		return p.gone
 	}
 	end := s.ring.next
-	picture := false
+	p.now, p.came = now, now
+	p.align()
 	for i := range units {
 		p.admit(&units[i])
 	}
-	for seq := max(end, s.ring.first); seq < s.ring.next; seq++ {
-		u := s.ring.at(seq)
-		picture = picture || (u.Header == media.Sample && u.Track.Kind == media.Video)
-	}
 	if s.ring.next > end {
-		s.notify(now, picture)
+		s.timeline.note(s, now)
+		s.notify(now, s.ring.pictureSince(end))
 	}
-	return nil
+	return p.gone
 }
 
 // Dropped returns how many units were left out because they came before the first random access point of their track.
@@ -98,6 +107,10 @@ func (p *Publisher) Dropped() uint64 {
 }
 
 func (p *Publisher) admit(unit *media.AccessUnit) {
+	if p.first != nil {
+		p.enqueue(unit)
+		return
+	}
 	u := *unit
 	u.Join, u.Discontinuity, u.Epoch = false, false, p.stream.epoch
 	if u.Header != media.Sample {
@@ -170,27 +183,39 @@ func (p *Publisher) currentTracks() []*media.Track {
 	return tracks
 }
 
-// leading returns the video track on which readers may join: the one with the lowest id. Nil without video.
+// leading returns the video track on which readers may join: the one with the lowest id of those that have had a random access point,
+// and before that of all. Nil without video.
 func (p *Publisher) leading() *trackState {
 	var lead *trackState
 	for _, t := range p.tracks {
-		if t.track.Kind == media.Video && (lead == nil || t.track.ID < lead.track.ID) {
+		if t.track.Kind == media.Video && (lead == nil || before(t, lead)) {
 			lead = t
 		}
 	}
 	return lead
 }
 
+// before says which of two video tracks is the one to join on.
+func before(a, b *trackState) bool {
+	if a.open != b.open {
+		return a.open
+	}
+	return a.track.ID < b.track.ID
+}
+
 // hold keeps units back until the session's first random access point, from which on it is visible.
 func (p *Publisher) hold(t *trackState, u media.AccessUnit) {
 	sample := u.Header == media.Sample
 	if sample && t.track.Kind == media.Video {
-		if !u.RandomAccess || t != p.leading() {
+		if u.RandomAccess {
+			t.keys++
+		}
+		// A lower track that has none while this one has its second may never have one.
+		if !u.RandomAccess || (t != p.leading() && t.keys < 2) {
 			p.dropped++
 			return
 		}
-		t.open = true
-		p.start(&u)
+		p.begin(u)
 		return
 	}
 	p.keep(u)
@@ -237,13 +262,14 @@ func (p *Publisher) tryStartAudio() {
 	}
 	first := p.held[i]
 	p.forget(i)
-	p.start(&first)
+	p.begin(first)
 }
 
 // start makes the session visible: its headers, then first, then the audio from there on that was held back.
-func (p *Publisher) start(first *media.AccessUnit) {
+func (p *Publisher) start(first *media.AccessUnit, to mapping) {
 	p.started = true
-	p.rebase(first.DTS)
+	p.rebase(to)
+	p.stream.timeline.begin(p.stream, to, p.came)
 	held := p.held
 	p.held, p.holds = nil, 0
 	for _, u := range held {
@@ -251,6 +277,7 @@ func (p *Publisher) start(first *media.AccessUnit) {
 			p.emit(u)
 		}
 	}
+	p.state(first).open = true
 	p.emit(*first)
 	for _, u := range held {
 		switch {
@@ -264,22 +291,11 @@ func (p *Publisher) start(first *media.AccessUnit) {
 	p.stream.suspended = false
 }
 
-// rebase maps encoder time from to one frame after everything that was sent.
-func (p *Publisher) rebase(from time.Duration) {
-	s := p.stream
-	if s.ring.next == 0 {
-		p.floor = from
-		p.joined = from - audioJoinInterval
-		return
-	}
-	frame := s.frame
-	if frame <= 0 {
-		frame = defaultFrame
-	}
-	p.floor = (s.last + frame).Round(time.Millisecond)
-	p.offset = p.floor - from
-	p.joined = p.floor - audioJoinInterval
-	p.jumped = true
+// rebase begins a timeline of the session.
+func (p *Publisher) rebase(to mapping) {
+	p.offset, p.floor = to.offset, to.floor
+	p.joined = to.floor - audioJoinInterval
+	p.jumped = p.stream.ring.next > 0
 }
 
 // checkJump starts a new timeline when the track's time jumps.
@@ -295,7 +311,7 @@ func (p *Publisher) checkJump(t *trackState, u *media.AccessUnit) {
 	if lead := u.DTS + p.offset - p.stream.last; lead <= maxForwardJump && lead >= -maxBackJump {
 		return
 	}
-	p.rebase(u.DTS)
+	p.rebase(p.stream.timeline.jump(p.stream, u.DTS, p.now))
 }
 
 // emit maps a unit to stream time and hands it to the readers.
@@ -320,6 +336,9 @@ func (p *Publisher) emit(u media.AccessUnit) {
 	if sample {
 		u.Discontinuity, p.jumped = p.jumped, false
 		u.Join = p.joinsAt(&u)
+		if u.Join && u.Track.Kind == media.Video {
+			s.timeline.notePoint(s, u.DTS, p.came)
+		}
 	}
 	s.append(u)
 }

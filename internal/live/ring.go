@@ -52,6 +52,16 @@ func (r *ring) push(u media.AccessUnit) {
 	r.evictBytes()
 }
 
+// pictureSince says whether a picture was pushed since next was seq.
+func (r *ring) pictureSince(seq uint64) bool {
+	for seq = max(seq, r.first); seq < r.next; seq++ {
+		if u := r.at(seq); u.Header == media.Sample && u.Track.Kind == media.Video {
+			return true
+		}
+	}
+	return false
+}
+
 func (r *ring) grow() {
 	bigger := make([]media.AccessUnit, 2*len(r.units))
 	for seq := r.first; seq < r.next; seq++ {

@@ -21,18 +21,15 @@ const (
 	maxTakeovers   = 3
 )
 
-// Name identifies a stream: the app and the public stream name.
-type Name struct{ App, Stream string }
-
-func (n Name) String() string { return n.App + "/" + n.Stream }
-
-// Stream is the life of one stream, from its first publisher until the grace time after its last one is over.
+// Stream is the life of one publication: a stream, or one rendition of a stream that has several, from its first publisher until the
+// grace time after its last one is over. The publications of a stream share its time, and nothing else.
 // Its methods may be called from any goroutine.
 type Stream struct {
-	name    Name
-	hub     *Hub
-	done    chan struct{}
-	settled chan struct{}
+	name     Name
+	hub      *Hub
+	timeline *timeline
+	done     chan struct{}
+	settled  chan struct{}
 
 	mu          sync.Mutex
 	ring        ring
@@ -65,9 +62,9 @@ type trackKey struct {
 	id   uint8
 }
 
-func newStream(h *Hub, name Name) *Stream {
+func newStream(h *Hub, name Name, t *timeline) *Stream {
 	s := &Stream{
-		name: name, hub: h,
+		name: name, hub: h, timeline: t,
 		done: make(chan struct{}), settled: make(chan struct{}),
 		ring:    newRing(h.opt.Memory, h.opt.GOPs),
 		lastOut: make(map[trackKey]time.Duration),
@@ -229,6 +226,7 @@ func (s *Stream) endLocked() {
 	}
 	s.keepTracks(s.publisher)
 	s.ended, s.suspended, s.publisher = true, false, nil
+	s.timeline.leave(s)
 	for _, t := range []*time.Timer{s.grace, s.settle, s.flush} {
 		if t != nil {
 			t.Stop()

@@ -1,0 +1,67 @@
+package live
+
+import (
+	"time"
+
+	"livego/internal/media"
+)
+
+// arrival is a unit and when it came.
+type arrival struct {
+	unit media.AccessUnit
+	at   time.Time
+}
+
+// begin starts the session with its first unit, as soon as its place on the stream's timeline is known.
+func (p *Publisher) begin(first media.AccessUnit) {
+	p.first = &arrival{first, p.came}
+	p.align()
+}
+
+// align decides about a session that waits to begin. It is called with each Write: units come many times a second, so that it
+// needs no timer.
+func (p *Publisher) align() {
+	if p.first == nil {
+		return
+	}
+	first, now := p.first, p.now
+	if p.queueFull() {
+		now = now.Add(snapWindow) // what has come must do
+	}
+	e := entry{from: first.unit.DTS, arrived: first.at, video: first.unit.Track.Kind == media.Video}
+	to, v := p.stream.timeline.place(p.stream, e, now)
+	if v == undecided {
+		return
+	}
+	queued := p.queued
+	p.first, p.queued, p.queue = nil, nil, 0
+	switch v {
+	case placed:
+		p.came = first.at
+		p.start(&first.unit, to)
+	case tooEarly:
+		p.dropped++
+	case misaligned:
+		p.gone = ErrMisaligned
+		return
+	}
+	for i := range queued {
+		p.came = queued[i].at
+		p.admit(&queued[i].unit)
+	}
+	p.came = p.now
+}
+
+// enqueue keeps a unit until the session begins.
+func (p *Publisher) enqueue(u *media.AccessUnit) {
+	p.queued = append(p.queued, arrival{*u, p.came})
+	p.queue += cost(u)
+	if p.queueFull() {
+		p.align()
+	}
+}
+
+// queueFull bounds what is kept as hold does.
+func (p *Publisher) queueFull() bool {
+	return len(p.queued) >= maxHeld || p.queue > p.stream.ring.maxBytes
+}

@@ -1,0 +1,239 @@
+package live
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// sameClock: a session whose first unit, mapped like the units of another publication, lands within that of where the other one is has
+	// the same encoder clock. It has to cover what networks delay one of several outputs of an encoder.
+	sameClock = 10 * time.Second
+	// snapWindow: random access points of two encoders that arrive within that of each other are taken for the same picture.
+	snapWindow = 500 * time.Millisecond
+	// silence: a publication without a unit for that long may be a connection that is dead already, and nobody aligns with it.
+	silence = 2 * time.Second
+	// maxPoints is how many of a publication's newest random access points are remembered.
+	maxPoints = 8
+)
+
+// timeline is what the publications of one stream have in common: the time. It knows how each of them maps encoder time to stream
+// time, and where they are. Its lock is taken while that of a publication is held.
+type timeline struct {
+	mu     sync.Mutex
+	began  bool
+	newest time.Duration // largest DTS of all publications
+	marks  []*mark       // of the sessions that have begun and are on air or in grace
+}
+
+// mark is what the others need to know of a publication's session.
+type mark struct {
+	of            *Stream
+	offset, floor time.Duration
+	last          time.Duration // newest stream time
+	at            time.Time     // when that was written
+	points        []point       // newest random access points of the video, oldest first
+	lost          bool          // in grace
+}
+
+// point is a random access point.
+type point struct {
+	dts     time.Duration
+	arrived time.Time
+}
+
+// mapping puts encoder time onto the timeline: offset is stream time minus encoder time, and nothing comes before floor.
+type mapping struct{ offset, floor time.Duration }
+
+// verdict is what place says of a session that wants to begin.
+type verdict uint8
+
+const (
+	placed verdict = iota
+	// undecided: the other publications' next random access point may be the nearest.
+	undecided
+	// tooEarly: stream time would go back. The session has to begin with a later unit.
+	tooEarly
+	// misaligned: no random access point of the others is near enough.
+	misaligned
+)
+
+// entry is the first unit of a session: its encoder time, when it came and whether it is a picture.
+type entry struct {
+	from    time.Duration
+	arrived time.Time
+	video   bool
+}
+
+// where returns the stream time at which the session would be at a moment.
+func (m *mark) where(now time.Time) time.Duration { return m.last + now.Sub(m.at) }
+
+// place maps a session that begins: with the clock of another publication, on air or in grace, if that fits; without others on air one
+// frame after all that was sent; else with a clock of its own that makes its first random access point that of the others which arrived at the same time.
+func (tl *timeline) place(s *Stream, e entry, now time.Time) (mapping, verdict) {
+	tl.mu.Lock()
+	defer tl.mu.Unlock()
+	if !tl.began {
+		return mapping{floor: e.from}, placed
+	}
+	lowest := minDuration
+	if s.ring.next > 0 {
+		lowest = s.last + 1
+	}
+	others := tl.others(s, now)
+	if m := tl.fitting(s, e.from, e.arrived, minDuration); m != nil {
+		to := mapping{m.offset, e.from + m.offset}
+		if to.floor >= lowest {
+			return to, placed
+		}
+		if slices.Contains(others, m) {
+			return to, tooEarly
+		}
+	}
+	if len(others) == 0 {
+		return tl.after(s, e.from), placed
+	}
+	at, v := snap(others, e, now)
+	if v == placed && at < lowest {
+		v = tooEarly
+	}
+	return mapping{at - e.from, at}, v
+}
+
+const minDuration = time.Duration(-1 << 63)
+
+// jump maps a session whose encoder time jumped to from: as another publication does if that fits, which has jumped before; else one frame
+// after all that was sent.
+func (tl *timeline) jump(s *Stream, from time.Duration, now time.Time) mapping {
+	tl.mu.Lock()
+	defer tl.mu.Unlock()
+	to := tl.after(s, from)
+	if m := tl.fitting(s, from, now, s.last-maxBackJump); m != nil {
+		to = mapping{m.offset, max(s.last, m.floor)}
+	}
+	if m := tl.mark(s); m != nil {
+		m.offset, m.floor = to.offset, to.floor
+	}
+	return to
+}
+
+// after continues the timeline one frame after everything that was sent.
+func (tl *timeline) after(s *Stream, from time.Duration) mapping {
+	frame := s.frame
+	if frame <= 0 {
+		frame = defaultFrame
+	}
+	floor := (max(tl.newest, s.last) + frame).Round(time.Millisecond)
+	return mapping{floor - from, floor}
+}
+
+// fitting returns the mark of the publication whose mapping brings encoder time from nearest to where that publication is, if that is near
+// enough, and not below lowest.
+func (tl *timeline) fitting(s *Stream, from time.Duration, now time.Time, lowest time.Duration) *mark {
+	var best *mark
+	nearest := sameClock
+	for _, m := range tl.marks {
+		to := from + m.offset
+		if m.of == s || to < lowest {
+			continue
+		}
+		if d := (to - m.where(now)).Abs(); d <= nearest {
+			best, nearest = m, d
+		}
+	}
+	return best
+}
+
+// others returns the other publications that are sending.
+func (tl *timeline) others(s *Stream, now time.Time) []*mark {
+	return slices.DeleteFunc(slices.Clone(tl.marks), func(m *mark) bool { return m.of == s || m.lost || now.Sub(m.at) > silence })
+}
+
+// snap returns the stream time of the random access point of others that arrived nearest to e. Without video on one of the sides it is the
+// time at which the others were then.
+func snap(others []*mark, e entry, now time.Time) (time.Duration, verdict) {
+	var best *point
+	var distance time.Duration
+	for _, m := range others {
+		for i := range m.points {
+			if d := m.points[i].arrived.Sub(e.arrived).Abs(); best == nil || d < distance {
+				best, distance = &m.points[i], d
+			}
+		}
+	}
+	waited := now.Sub(e.arrived)
+	switch {
+	case best == nil || !e.video:
+		return others[0].where(e.arrived).Round(time.Millisecond), placed
+	case waited < min(distance, snapWindow):
+		return 0, undecided
+	case distance > snapWindow:
+		return 0, misaligned
+	}
+	return best.dts, placed
+}
+
+// mark returns the mark of a publication, nil if it has none.
+func (tl *timeline) mark(s *Stream) *mark {
+	for _, m := range tl.marks {
+		if m.of == s {
+			return m
+		}
+	}
+	return nil
+}
+
+// begin notes a session that was placed.
+func (tl *timeline) begin(s *Stream, to mapping, now time.Time) {
+	tl.mu.Lock()
+	defer tl.mu.Unlock()
+	tl.began = true
+	tl.remove(s)
+	tl.marks = append(tl.marks, &mark{of: s, offset: to.offset, floor: to.floor, last: to.floor, at: now})
+}
+
+// lose says that the publication's session is over and that another one may follow.
+func (tl *timeline) lose(s *Stream) {
+	tl.mu.Lock()
+	defer tl.mu.Unlock()
+	if m := tl.mark(s); m != nil {
+		m.lost = true
+	}
+}
+
+// leave forgets the publication's session.
+func (tl *timeline) leave(s *Stream) {
+	tl.mu.Lock()
+	defer tl.mu.Unlock()
+	tl.remove(s)
+}
+
+// remove needs mu.
+func (tl *timeline) remove(s *Stream) {
+	tl.marks = slices.DeleteFunc(tl.marks, func(m *mark) bool { return m.of == s })
+}
+
+// note says how far a publication is.
+func (tl *timeline) note(s *Stream, now time.Time) {
+	tl.mu.Lock()
+	defer tl.mu.Unlock()
+	tl.newest = max(tl.newest, s.last)
+	if m := tl.mark(s); m != nil {
+		m.last, m.at = s.last, now
+	}
+}
+
+// notePoint notes a random access point of a publication's leading video track.
+func (tl *timeline) notePoint(s *Stream, dts time.Duration, arrived time.Time) {
+	tl.mu.Lock()
+	defer tl.mu.Unlock()
+	m := tl.mark(s)
+	if m == nil {
+		return
+	}
+	if len(m.points) == maxPoints {
+		m.points = append(m.points[:0], m.points[1:]...)
+	}
+	m.points = append(m.points, point{dts, arrived})
+}
