@@ -25,6 +25,8 @@ type Session struct {
 	Publisher bool
 	// Key is app/stream. It never holds a channel key.
 	Key string
+	// Rendition is the rendition of the stream that is published or played, empty for the one without name.
+	Rendition string
 	// ID is 16 characters of URL-safe base64, unique in the server's life.
 	ID string
 	// URL is how the client called the stream: tcUrl/name, or the path and query of a request. For a publisher, with the
@@ -57,6 +59,7 @@ type session struct {
 	AudioSpeed      uint64 `json:"audio_speed"`
 
 	ID         string `json:"id"`
+	Rendition  string `json:"rendition,omitempty"`
 	Protocol   string `json:"protocol"`
 	RemoteAddr string `json:"remote_addr"`
 	StartTime  string `json:"start_time"`
@@ -123,17 +126,19 @@ func resolve(room string, sessions []Session) (key, problem string) {
 
 func statisticsOf(sessions []Session, viewers map[string]int) statistics {
 	stats := statistics{Publishers: []publisher{}, Players: []player{}}
-	count := map[string]int{}
+	type publication struct{ key, rendition string }
+	count := map[publication]int{}
 	for _, s := range inOrder(sessions) {
 		if s.Publisher {
 			stats.Publishers = append(stats.Publishers, publisher{session: toJSON(s), HLSViewers: viewers[s.Key]})
 			continue
 		}
-		count[s.Key]++
+		count[publication{s.Key, s.Rendition}]++
 		stats.Players = append(stats.Players, player{toJSON(s), s.Jumps})
 	}
 	for i := range stats.Publishers {
-		stats.Publishers[i].PlayerCount = count[stats.Publishers[i].Key]
+		p := &stats.Publishers[i]
+		p.PlayerCount = count[publication{p.Key, p.Rendition}]
 	}
 	for _, n := range viewers {
 		stats.HLSViewers += n
@@ -141,10 +146,10 @@ func statisticsOf(sessions []Session, viewers map[string]int) statistics {
 	return stats
 }
 
-// inOrder sorts by stream, then by age, so that answers can be compared.
+// inOrder sorts by stream, by rendition, then by age, so that answers can be compared.
 func inOrder(sessions []Session) []Session {
 	return slices.SortedStableFunc(slices.Values(sessions), func(a, b Session) int {
-		return cmp.Or(cmp.Compare(a.Key, b.Key), a.Start.Compare(b.Start), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Rendition, b.Rendition), a.Start.Compare(b.Start), cmp.Compare(a.ID, b.ID))
 	})
 }
 
@@ -153,7 +158,7 @@ func toJSON(s Session) session {
 		Key: s.Key, URL: withoutTokens(s.URL), StreamID: s.StreamID,
 		VideoTotalBytes: s.VideoBytes, VideoSpeed: s.VideoKbps,
 		AudioTotalBytes: s.AudioBytes, AudioSpeed: s.AudioKbps,
-		ID: s.ID, Protocol: s.Protocol, RemoteAddr: s.RemoteAddr, StartTime: s.Start.UTC().Format(time.RFC3339),
+		ID: s.ID, Rendition: s.Rendition, Protocol: s.Protocol, RemoteAddr: s.RemoteAddr, StartTime: s.Start.UTC().Format(time.RFC3339),
 		VideoCodec: s.VideoCodec, AudioCodec: s.AudioCodec,
 	}
 }

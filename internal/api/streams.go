@@ -12,8 +12,9 @@ type streamList struct {
 }
 
 type streamEntry struct {
-	Key string `json:"key"`
-	ID  string `json:"id"`
+	Key       string `json:"key"`
+	ID        string `json:"id"`
+	Rendition string `json:"rendition,omitempty"`
 }
 
 // StreamsHandler serves the list of publishers and players to everybody, pages of any origin included. It names streams and
@@ -42,9 +43,9 @@ func writeStreams(w http.ResponseWriter, sessions []Session) {
 	list := streamList{[]streamEntry{}, []streamEntry{}}
 	for _, s := range inOrder(sessions) {
 		if s.Publisher {
-			list.Publishers = append(list.Publishers, streamEntry{s.Key, s.ID})
+			list.Publishers = append(list.Publishers, streamEntry{s.Key, s.ID, s.Rendition})
 		} else {
-			list.Players = append(list.Players, streamEntry{s.Key, s.ID})
+			list.Players = append(list.Players, streamEntry{s.Key, s.ID, s.Rendition})
 		}
 	}
 	body, err := json.Marshal(list)

@@ -58,6 +58,12 @@ func (s *Server) serveFLV(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "invalid path", http.StatusBadRequest)
 		return
 	}
+	rendition, err := rendition(r.URL.RawQuery)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	name.Rendition = rendition
 	stream, ok := s.hub.Lookup(name)
 	if app, known := s.app(name.App); !ok || !known || !app.FLV {
 		h.Set("Cache-Control", "no-store")
@@ -139,7 +145,7 @@ type viewer struct {
 func (s *Server) newViewer(nc net.Conn, r *http.Request, stream *live.Stream, protocol string, format flvFormat) *viewer {
 	return &viewer{
 		server: s, nc: nc, stream: stream, format: format,
-		session: newSession(protocol, r.RemoteAddr, stream.Name().String(), r.URL.RequestURI(), false),
+		session: newSession(protocol, r.RemoteAddr, stream.Name(), r.URL.RequestURI(), false),
 		log:     s.log.With("protocol", protocol, "remote", r.RemoteAddr),
 	}
 }

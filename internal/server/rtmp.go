@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -104,11 +105,16 @@ func (c *rtmpConn) Connect(_ context.Context, r *rtmp.ConnectRequest) error {
 
 // Publish turns a channel key into a stream and takes the publisher on air.
 func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Publication, error) {
+	rendition, err := rendition(r.Query)
+	if err != nil {
+		c.log.Warn("publisher refused", "reason", err.Error())
+		return nil, &rtmp.StatusError{Code: rtmp.CodePublishBadName, Description: "Publishing is refused: " + err.Error() + ".", Err: err}
+	}
 	room, lease, err := c.room(ctx, r.Name)
 	if err != nil {
 		return nil, err
 	}
-	name := live.Name{App: r.App, Stream: room}
+	name := live.Name{App: r.App, Stream: room, Rendition: rendition}
 	p := &publication{conn: c, request: r, name: name, lease: lease}
 	p.pub, err = c.server.hub.Publish(name, p.closeWith)
 	if err != nil {
@@ -179,7 +185,7 @@ type trackID struct {
 
 func (p *publication) begin() {
 	c := p.conn
-	p.session = newSession(c.protocol, c.nc.RemoteAddr().String(), p.name.String(), displayURL(p.request.ConnectRequest, p.name.Stream, p.request.Query), true)
+	p.session = newSession(c.protocol, c.nc.RemoteAddr().String(), p.name, displayURL(p.request.ConnectRequest, p.name.Stream, p.request.Query), true)
 	p.session.StreamID = p.request.StreamID
 	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load()} }
 	p.session.stream = p.pub.Stream()
@@ -202,6 +208,18 @@ func (p *publication) begin() {
 	})
 }
 
+// rendition reads which rendition a query names, none if it does not say.
+func rendition(query string) (string, error) {
+	values, _ := url.ParseQuery(query) // what does not parse names nothing
+	if !values.Has("rendition") {
+		return "", nil
+	}
+	return values.Get("rendition"), live.ValidateRendition(values.Get("rendition"))
+}
+
+// misaligned says that a publisher cannot be a rendition of its stream because of its key frames.
+func misaligned(err error) bool { return errors.Is(err, live.ErrMisaligned) }
+
 // reconnect asks a client that can do so to connect again.
 func reconnect(r *rtmp.ConnectRequest) func() {
 	return func() { _, _ = r.RequestReconnect("", "The server restarts.") }
@@ -219,7 +237,7 @@ func displayURL(r *rtmp.ConnectRequest, name, query string) string {
 // closeWith ends the publisher from outside: taken over, key revoked, shutdown.
 func (p *publication) closeWith(cause error) {
 	code := rtmp.CodePublishDenied
-	if errors.Is(cause, live.ErrTakenOver) {
+	if errors.Is(cause, live.ErrTakenOver) || misaligned(cause) {
 		code = rtmp.CodePublishBadName
 	}
 	if errors.Is(cause, errShutdown) {
@@ -259,6 +277,9 @@ func (p *publication) Message(m rtmp.Message) error {
 	err = p.pub.Write(units)
 	clear(units)
 	p.units = units
+	if misaligned(err) {
+		p.closeWith(err)
+	}
 	return err
 }
 
@@ -297,7 +318,7 @@ func (p *publication) Close(cause error) {
 	case errors.Is(cause, rtmp.ErrUnpublished):
 		ended = "unpublished"
 		p.pub.Unpublish()
-	case status != nil && errors.Is(status.Err, errRevoked):
+	case status != nil && (errors.Is(status.Err, errRevoked) || misaligned(status.Err)): // it would come back no better
 		ended = cause.Error()
 		p.pub.Unpublish()
 	default:
@@ -327,7 +348,11 @@ func (c *rtmpConn) Play(ctx context.Context, r *rtmp.PlayRequest, ps *rtmp.PlayS
 	if err := keys.ValidateName(r.Name); err != nil {
 		return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "Bad stream name: " + err.Error() + ".", Err: err}
 	}
-	name := live.Name{App: r.App, Stream: r.Name}
+	rendition, err := rendition(r.Query)
+	if err != nil {
+		return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "The stream cannot be played: " + err.Error() + ".", Err: err}
+	}
+	name := live.Name{App: r.App, Stream: r.Name, Rendition: rendition}
 	stream, err := s.hub.Subscribe(ctx, name, s.opt.PlayWait)
 	if errors.Is(err, live.ErrNotFound) {
 		c.log.Info("player refused", "stream", name.String(), "reason", err.Error())
@@ -339,7 +364,7 @@ func (c *rtmpConn) Play(ctx context.Context, r *rtmp.PlayRequest, ps *rtmp.PlayS
 	player := s.fanout.Play(stream, fanout.PlayerOptions{
 		Conn: c.nc, Format: rtmp.Format{StreamID: r.StreamID, ChunkSize: rtmp.ChunkSize}, Trailer: rtmp.EndOfStream(r.StreamID),
 	})
-	ss := newSession(c.protocol, c.nc.RemoteAddr().String(), name.String(), displayURL(r.ConnectRequest, r.Name, r.Query), false)
+	ss := newSession(c.protocol, c.nc.RemoteAddr().String(), stream.Name(), displayURL(r.ConnectRequest, r.Name, r.Query), false)
 	ss.StreamID = r.StreamID
 	ss.reconnect = reconnect(r.ConnectRequest)
 	c.active.Store(true)
@@ -366,7 +391,7 @@ func (c *rtmpConn) Play(ctx context.Context, r *rtmp.PlayRequest, ps *rtmp.PlayS
 
 // beginPlayer lists a player and returns what to call at its end.
 func (s *Server) beginPlayer(ss *session, stream *live.Stream, p *fanout.Player, log *slog.Logger) (end func(error)) {
-	log = log.With("stream", ss.Key, "id", ss.ID)
+	log = log.With("stream", stream.Name().String(), "id", ss.ID)
 	ss.stream = stream
 	ss.figures = func() figures {
 		st := p.Stats()

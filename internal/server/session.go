@@ -45,10 +45,10 @@ type registry struct {
 func newRegistry() *registry { return &registry{sessions: make(map[*session]struct{})} }
 
 // newSession fills in what all sessions have.
-func newSession(protocol, remote, key, url string, publisher bool) *session {
+func newSession(protocol, remote string, name live.Name, url string, publisher bool) *session {
 	return &session{
 		Session: api.Session{
-			Publisher: publisher, Key: key, ID: newID(), URL: url, Protocol: protocol, RemoteAddr: remote, Start: time.Now(),
+			Publisher: publisher, Key: name.Key(), Rendition: name.Rendition, ID: newID(), URL: url, Protocol: protocol, RemoteAddr: remote, Start: time.Now(),
 		},
 		done: make(chan struct{}),
 	}
