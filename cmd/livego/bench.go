@@ -38,7 +38,7 @@ func newBenchCommand(p program) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.Publish, "publish", "", "URL to publish to: rtmp, rtmps, or http for FLV by POST")
-	flags.StringSliceVar(&o.Play, "play", nil, "URLs to play: rtmp, rtmps, http(s) with .flv or .m3u8, ws(s)")
+	flags.StringSliceVar(&o.Play, "play", nil, "URLs to play: rtmp, rtmps, http(s) with .flv or .m3u8 (also Low-Latency HLS), ws(s)")
 	flags.StringVar(&f.protocol, "protocol", "rtmp", "how to play without --play: "+strings.Join(benchProtocols, ", "))
 	flags.BoolVar(&f.noPublish, "no-publish", false, "play streams that somebody else publishes")
 	flags.StringVar(&f.key, "key", "", "channel key for --publish; the default is to ask the server on this machine")
@@ -95,7 +95,7 @@ func isTerminal(f *os.File) bool {
 }
 
 // benchProtocols are the ways to play a livego.
-var benchProtocols = []string{"rtmp", "rtmps", "http-flv", "ws-flv", "hls"}
+var benchProtocols = []string{"rtmp", "rtmps", "http-flv", "ws-flv", "hls", "ll-hls"}
 
 // completeBench puts in the URLs and keys of the server of this configuration, where none are given.
 func completeBench(o *bench.Options, f benchFlags, cfg config.Config) error {
@@ -141,6 +141,8 @@ func playLink(protocol string, cfg config.Config, app string) (string, error) {
 		return link(secured("ws", cfg.UseFLVHTTPS), cfg.FLVAddr, stream+".flv"), nil
 	case "hls":
 		return link(secured("http", cfg.UseHLSHTTPS), cfg.HLSAddr, stream+".m3u8"), nil
+	case "ll-hls":
+		return link(secured("http", cfg.UseHLSHTTPS), cfg.HLSAddr, stream+"/index.m3u8"), nil
 	}
 	return "", fmt.Errorf("protocol %q is none of %s", protocol, strings.Join(benchProtocols, ", "))
 }

@@ -32,6 +32,7 @@ func TestBenchURLs(t *testing.T) {
 		{secure, benchFlags{protocol: "rtmps"}, "rtmps://127.0.0.1:1935/live/{key}", "rtmps://127.0.0.1:1936/live/{stream}"},
 		{secure, benchFlags{protocol: "ws-flv"}, "rtmps://127.0.0.1:1935/live/{key}", "wss://127.0.0.1:7001/live/{stream}.flv"},
 		{secure, benchFlags{protocol: "hls"}, "rtmps://127.0.0.1:1935/live/{key}", "https://127.0.0.1:7002/live/{stream}.m3u8"},
+		{plain, benchFlags{protocol: "ll-hls", noPublish: true}, "", "http://127.0.0.1:7002/live/{stream}/index.m3u8"},
 		{plain, benchFlags{protocol: "rtmps"}, "", ""},
 		{plain, benchFlags{protocol: "srt"}, "", ""},
 	} {

@@ -2,7 +2,8 @@
 // what arrived, how late, and what it cost the server.
 //
 // It is made not to be the bottleneck. Most players only throw away what they get, on Linux inside the kernel; a sample of them takes
-// the stream apart, checks it, and measures the latency by the stamps that the publisher put into the pictures.
+// the stream apart, checks it, and measures the latency by the stamps that the publisher put into the pictures. With TLS the others
+// leave off decrypting after the handshake, except for HLS, whose answers have to be told apart.
 package bench
 
 import (
@@ -26,7 +27,7 @@ type Options struct {
 	// {key} for its key. Empty: somebody else publishes.
 	Publish string
 	// Play is where the players get them, with {stream}: rtmp, rtmps, http and https (.flv, .m3u8), ws, wss. The players are spread
-	// evenly over several.
+	// evenly over several. Of HLS they play the first variant with its audio, with parts and their hints if the server has them.
 	Play []string
 	// Keys returns the key of a stream. It is needed if Publish has {key}.
 	Keys func(ctx context.Context, stream string) (string, error)
@@ -96,7 +97,13 @@ const spareFiles = 64
 
 // files returns how many files the run has open at most.
 func (o *Options) files() uint64 {
-	return uint64(o.Streams + o.Players + o.Storm + spareFiles)
+	each := 1
+	for _, play := range o.Play {
+		if strings.Contains(play, ".m3u8") {
+			each = 4 // Low-Latency HLS: playlist and media, of video and of audio
+		}
+	}
+	return uint64(o.Streams + (o.Players+o.Storm)*each + spareFiles)
 }
 
 // streamName returns the name of stream i, counted from 0.

@@ -21,6 +21,8 @@ type checker struct {
 	pushed  bool // the server sends each picture as it comes, so that the time between two says something
 	started bool
 	arrived time.Time // of the last picture
+	// firstSent is when the first picture was sent of those since somebody set it to zero.
+	firstSent time.Time
 
 	number  uint32 // of the next stamp
 	stamped bool
@@ -71,6 +73,9 @@ func (c *checker) sample(now time.Time, randomAccess bool, body []byte) {
 	sent, number, ok := findStamp(body)
 	if !ok {
 		return
+	}
+	if c.firstSent.IsZero() && !c.history {
+		c.firstSent = sent
 	}
 	if !c.history {
 		c.out.delay(now.Sub(sent))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -177,4 +178,59 @@ func (s *sink) signal(now time.Time) error {
 		return nil
 	}
 	return err
+}
+
+// skipper throws bytes of a connection away that somebody else reads otherwise. The kernel does not even copy them.
+type skipper struct {
+	raw   syscall.RawConn
+	count *atomic.Uint64
+
+	scratch []byte // never written to
+	left    int64
+	err     error
+	try     func(fd uintptr) bool
+}
+
+func newSkipper(conn *net.TCPConn, count *atomic.Uint64) *skipper {
+	raw, err := conn.SyscallConn()
+	s := &skipper{raw: raw, count: count, err: err}
+	s.try = s.receive
+	return s
+}
+
+// bytes waits for the next n bytes and throws them away.
+func (s *skipper) bytes(d *drain, n int64) error {
+	if s.err != nil {
+		return s.err
+	}
+	s.scratch, s.left = d.scratch, n
+	if n == 0 {
+		return nil
+	}
+	if err := s.raw.Read(s.try); err != nil {
+		return err
+	}
+	return s.err
+}
+
+// receive returns false where it has to wait for more.
+func (s *skipper) receive(fd uintptr) bool {
+	for s.left > 0 {
+		n, _, err := syscall.Recvfrom(int(fd), s.scratch[:min(int64(len(s.scratch)), s.left)], unix.MSG_TRUNC|unix.MSG_DONTWAIT)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case errors.Is(err, syscall.EAGAIN):
+			return false
+		case err == nil && n == 0:
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			s.err = err
+			return true
+		}
+		s.left -= int64(n)
+		s.count.Add(uint64(n))
+	}
+	return true
 }

@@ -5,6 +5,7 @@ package bench
 import (
 	"context"
 	"io"
+	"net"
 	"sync/atomic"
 )
 
@@ -29,3 +30,16 @@ func (*drain) swallow(ctx context.Context, p *playback, bytes *atomic.Uint64) er
 }
 
 func (*drain) run(context.Context) {}
+
+// skipper throws bytes of a connection away that somebody else reads otherwise.
+type skipper struct{ from io.Reader }
+
+func newSkipper(conn *net.TCPConn, count *atomic.Uint64) *skipper {
+	return &skipper{counted{conn, count}}
+}
+
+// bytes waits for the next n bytes and throws them away.
+func (s *skipper) bytes(_ *drain, n int64) error {
+	_, err := io.CopyN(io.Discard, s.from, n)
+	return err
+}

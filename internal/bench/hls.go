@@ -2,14 +2,13 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,134 +20,183 @@ const (
 	startBehind = 3
 )
 
-// mediaPlaylist is what a player needs of a playlist (RFC 8216 §4.3).
-type mediaPlaylist struct {
-	target   time.Duration
-	sequence int
-	segments []segment
-	ended    bool
-	// variant is the first media playlist of a multivariant one.
-	variant string
+// isHLS says whether a URL is one of a playlist.
+func isHLS(u *url.URL) bool { return strings.HasSuffix(u.Path, ".m3u8") }
+
+// clock tells how far a player of segments can play.
+type clock struct {
+	// since is when the first media came, in nanoseconds since 1970; media is how much came, in nanoseconds.
+	since, media atomic.Int64
 }
 
-type segment struct {
-	uri      string
-	duration time.Duration
+func (c *clock) add(media time.Duration) {
+	c.since.CompareAndSwap(0, time.Now().UnixNano())
+	c.media.Add(int64(media))
 }
 
-// parsePlaylist reads a playlist; tags that say nothing to this player are skipped.
-func parsePlaylist(text string) (*mediaPlaylist, error) {
-	l := &mediaPlaylist{}
-	var duration time.Duration
-	variant := false
-	if !strings.HasPrefix(text, "#EXTM3U") {
-		return nil, errors.New("what came is not a playlist")
+// stalled says whether all was played: the clock runs from the first media on.
+func (c *clock) stalled(now time.Time) bool {
+	since := c.since.Load()
+	return since == 0 || now.UnixNano()-since > c.media.Load()
+}
+
+// stalled says whether a player of segments waits for pictures or sound.
+func (p *player) stalled(now time.Time) bool {
+	clocks := p.clocks.Load()
+	if clocks == nil {
+		return true
 	}
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		tag, value, _ := strings.Cut(line, ":")
-		var err error
-		switch {
-		case tag == "#EXT-X-TARGETDURATION":
-			l.target, err = seconds(value)
-		case tag == "#EXT-X-MEDIA-SEQUENCE":
-			l.sequence, err = strconv.Atoi(value)
-		case tag == "#EXTINF":
-			value, _, _ = strings.Cut(value, ",")
-			duration, err = seconds(value)
-		case tag == "#EXT-X-STREAM-INF":
-			variant = true
-		case tag == "#EXT-X-ENDLIST":
-			l.ended = true
-		case line == "" || line[0] == '#':
-		case variant:
-			l.variant = line
-			return l, nil
-		default:
-			l.segments = append(l.segments, segment{line, duration})
-		}
-		if err != nil {
-			return nil, fmt.Errorf("playlist: %s: %w", tag, err)
+	for _, c := range *clocks {
+		if c.stalled(now) {
+			return true
 		}
 	}
-	if l.target <= 0 {
-		return nil, errors.New("playlist without target duration")
-	}
-	return l, nil
+	return false
 }
 
-func seconds(text string) (time.Duration, error) {
-	s, err := strconv.ParseFloat(text, 64)
-	if err == nil && !(s >= 0 && s < 1e6) {
-		err = errors.New("out of range")
-	}
-	return time.Duration(s * float64(time.Second)), err
-}
-
-// hlsPlayer is one player's session.
-type hlsPlayer struct {
+// rendition is the playing of one media playlist.
+type rendition struct {
 	*player
-	client *http.Client
-	list   *url.URL
-	check  *checker // nil for players that only count
-	parser tsParser
-	next   int // sequence number of the next segment, 0 before the first one
+	clock *clock
+	list  *url.URL
+	// lists and media are connections, one and the same but for Low-Latency HLS, where two requests wait at a time.
+	lists, media *httpConn
+	out          *findings // nil for players that only count
+	check        *checker
+	ts           tsParser
+	mp4          fragmentParser
+	text, body   bytes.Buffer
+	init         string // URI of the last initialization section
+	at           position
 }
 
-// playlist plays HLS: it loads the playlist as often as the standard wants, and each segment once.
-func (p *player) playlist(ctx context.Context, n *network) error {
-	transport := &http.Transport{TLSClientConfig: n.client(p.url.Hostname()), DisableCompression: true}
-	o := &opener{network: n, bytes: &p.bytes}
-	transport.DialContext = o.dial
-	defer transport.CloseIdleConnections()
-	h := &hlsPlayer{player: p, client: &http.Client{Transport: transport, Timeout: maxAge}, list: p.url}
-	if p.sample != nil {
-		h.check = &checker{out: p.sample, dialed: time.Now(), video: true}
-		h.parser.fault = func() { p.sample.fault(&p.sample.Unreadable) }
-		h.parser.unit = func(random bool, b []byte) { h.check.sample(time.Now(), random, b) }
+// position is what to load next.
+type position struct {
+	sequence, part int
+	known          bool
+}
+
+// playlist plays HLS: it loads the playlist as often as the standard wants, and all media once.
+func (p *player) playlist(ctx context.Context, n *network, d *drain) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	p.clocks.Store(nil)
+	first := p.rendition(n, d, p.url, true)
+	defer first.stop()
+	l, err := first.load(ctx)
+	if err == nil && l.variant != "" {
+		var audio *rendition
+		if audio, l, err = first.choose(ctx, n, d, l); audio != nil {
+			var running sync.WaitGroup
+			defer running.Wait()
+			defer stop(nil)
+			running.Go(func() { stop(audio.play(ctx, nil)) })
+		}
 	}
-	p.playedSince.Store(0)
-	p.media.Store(0)
+	if err != nil {
+		return err
+	}
+	p.joined.Store(true)
+	err = first.play(ctx, l)
+	stop(err)
+	return context.Cause(ctx)
+}
+
+// rendition makes one. Only those with pictures, or without any beside them, are looked into for stamps.
+func (p *player) rendition(n *network, d *drain, list *url.URL, stamps bool) *rendition {
+	conn := newHTTPConn(n, d, &p.bytes)
+	r := &rendition{player: p, clock: &clock{}, list: list, lists: conn, media: conn, out: cmp.Or(p.sample, p.arrival)}
+	if r.out != nil {
+		r.check = &checker{out: r.out, dialed: time.Now(), video: true}
+		unit := func(random bool, b []byte) {
+			if stamps {
+				r.check.sample(time.Now(), random, b)
+			}
+		}
+		unreadable := func() { r.out.fault(&r.out.Unreadable) }
+		r.ts = tsParser{fault: unreadable, unit: unit}
+		r.mp4 = fragmentParser{fault: unreadable, unit: unit, back: func() { r.out.fault(&r.out.Backwards) }}
+	}
+	clocks := []*clock{r.clock}
+	if before := p.clocks.Load(); before != nil {
+		clocks = append(clocks, *before...)
+	}
+	p.clocks.Store(&clocks)
+	return r
+}
+
+func (r *rendition) stop() {
+	r.lists.stop()
+	r.media.stop()
+}
+
+// choose follows a multivariant playlist to the first variant, and makes the rendition of its audio, if that is apart.
+func (r *rendition) choose(ctx context.Context, n *network, d *drain, l *mediaPlaylist) (audio *rendition, _ *mediaPlaylist, err error) {
+	base := r.list
+	if r.list, err = base.Parse(l.variant); err != nil {
+		return nil, nil, err
+	}
+	if l.audio != "" {
+		list, err := base.Parse(l.audio)
+		if err != nil {
+			return nil, nil, err
+		}
+		audio = r.rendition(n, d, list, false)
+	}
+	l, err = r.load(ctx)
+	return audio, l, err
+}
+
+// load gets the playlist.
+func (r *rendition) load(ctx context.Context) (*mediaPlaylist, error) {
+	r.text.Reset()
+	u, err := r.lists.get(ctx, r.list, &r.text, maxPlaylist)
+	if err != nil {
+		return nil, err
+	}
+	r.list = u
+	return parsePlaylist(r.text.String())
+}
+
+// play goes on from a playlist, which it loads itself if it is nil, until the stream ends (io.EOF) or something fails.
+func (r *rendition) play(ctx context.Context, l *mediaPlaylist) (err error) {
+	defer r.stop()
 	for {
 		loaded := time.Now()
-		wait, err := h.round(ctx)
+		if l == nil {
+			if l, err = r.load(ctx); err != nil {
+				return err
+			}
+		}
+		if l.partTarget > 0 && l.blocks {
+			return r.playParts(ctx, l)
+		}
+		wait, err := r.round(ctx, l)
 		if err != nil {
 			return err
 		}
+		l = nil
 		if err := sleep(ctx, time.Until(loaded.Add(wait))); err != nil {
 			return err
 		}
 	}
 }
 
-// round loads the playlist and what is new in it, and says when to do it again (RFC 8216 §6.3.4).
-func (h *hlsPlayer) round(ctx context.Context) (time.Duration, error) {
-	var text bytes.Buffer
-	if err := h.get(ctx, h.list, &text, maxPlaylist); err != nil {
-		return 0, err
-	}
-	l, err := parsePlaylist(text.String())
-	if err != nil {
-		return 0, err
-	}
-	if l.variant != "" {
-		h.list, err = h.list.Parse(l.variant)
-		return 0, err
-	}
-	h.joined.Store(true)
-	first := h.next == 0
+// round loads what is new in the playlist, and says when to load that again (RFC 8216 §6.3.4).
+func (r *rendition) round(ctx context.Context, l *mediaPlaylist) (time.Duration, error) {
+	first := !r.at.known
 	if first {
-		h.next = l.sequence + max(0, len(l.segments)-startBehind)
+		r.at = position{sequence: l.sequence + max(0, len(l.segments)-startBehind), known: true}
 	}
 	fresh := false
 	for i, s := range l.segments {
-		if l.sequence+i < h.next {
+		if l.sequence+i < r.at.sequence || s.uri == "" {
 			continue
 		}
-		if err := h.load(ctx, s, first && i < len(l.segments)-1); err != nil {
+		if err := r.segment(ctx, &s, first && i < len(l.segments)-1); err != nil {
 			return 0, err
 		}
-		h.next, fresh = l.sequence+i+1, true
+		r.at.sequence, fresh = l.sequence+i+1, true
 	}
 	switch {
 	case l.ended:
@@ -159,53 +207,64 @@ func (h *hlsPlayer) round(ctx context.Context) (time.Duration, error) {
 	return l.target / 2, nil
 }
 
-// load gets a segment. That of a history was there long ago, so that its delays say nothing.
-func (h *hlsPlayer) load(ctx context.Context, s segment, history bool) error {
-	u, err := h.list.Parse(s.uri)
-	if err != nil {
-		return fmt.Errorf("segment: %w", err)
+// segment gets one. That of a history was there long ago, so that its delays say nothing.
+func (r *rendition) segment(ctx context.Context, s *segment, history bool) error {
+	if s.gap {
+		r.clock.add(s.duration)
+		return nil
 	}
-	if h.check == nil {
-		err = h.get(ctx, u, io.Discard, maxSegment)
+	if err := r.section(ctx, s.init); err != nil {
+		return err
+	}
+	u, err := r.list.Parse(s.uri)
+	if err != nil {
+		return err
+	}
+	if _, err := r.media.get(ctx, u, r.buffer(), maxSegment); err != nil {
+		return err
+	}
+	r.took(s.duration, history, s.init != "")
+	return nil
+}
+
+// section gets an initialization section, once.
+func (r *rendition) section(ctx context.Context, uri string) error {
+	if uri == "" || uri == r.init {
+		return nil
+	}
+	u, err := r.list.Parse(uri)
+	if err != nil {
+		return err
+	}
+	if _, err := r.media.get(ctx, u, r.buffer(), maxPlaylist); err != nil {
+		return err
+	}
+	if r.out != nil {
+		r.mp4.init(r.body.Bytes())
+	}
+	r.init = uri
+	return nil
+}
+
+// buffer is where to put media; nil if nobody looks at it.
+func (r *rendition) buffer() *bytes.Buffer {
+	if r.out == nil {
+		return nil
+	}
+	r.body.Reset()
+	return &r.body
+}
+
+// took looks at the media in the buffer.
+func (r *rendition) took(media time.Duration, history, fragmented bool) {
+	r.clock.add(media)
+	if r.out == nil {
+		return
+	}
+	r.check.history = history
+	if fragmented {
+		r.mp4.fragments(r.body.Bytes())
 	} else {
-		var content bytes.Buffer
-		if err = h.get(ctx, u, &content, maxSegment); err == nil {
-			h.check.history = history
-			h.parser.segment(content.Bytes())
-		}
+		r.ts.segment(r.body.Bytes())
 	}
-	if err == nil {
-		h.playedSince.CompareAndSwap(0, time.Now().UnixNano())
-		h.media.Add(int64(s.duration))
-	}
-	return err
-}
-
-func (h *hlsPlayer) get(ctx context.Context, u *url.URL, to io.Writer, limit int64) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return err
-	}
-	response, err := h.client.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: the server answered %s", u.Path, response.Status)
-	}
-	n, err := io.Copy(to, io.LimitReader(response.Body, limit))
-	if err == nil && n == limit {
-		err = fmt.Errorf("%s: more than %d bytes", u.Path, limit)
-	}
-	return err
-}
-
-// isHLS says whether a URL is one of a playlist.
-func isHLS(u *url.URL) bool { return strings.HasSuffix(u.Path, ".m3u8") }
-
-// stalled says whether a player of segments has played all it got: its clock runs from its first segment on.
-func (p *player) stalled(now time.Time) bool {
-	since := p.playedSince.Load()
-	return since == 0 || now.UnixNano()-since > p.media.Load()
 }

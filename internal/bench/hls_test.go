@@ -19,16 +19,47 @@ func TestParsePlaylist(t *testing.T) {
 			"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:8\n#EXT-X-MEDIA-SEQUENCE:2680\n\n#EXTINF:7.975,\nhttps://priv.example.com/2680.ts\n" +
 				"#EXTINF:7.941,title\r\n2681.ts\r\n",
 			&mediaPlaylist{target: 8 * time.Second, sequence: 2680, segments: []segment{
-				{"https://priv.example.com/2680.ts", 7975 * time.Millisecond}, {"2681.ts", 7941 * time.Millisecond}}},
+				{uri: "https://priv.example.com/2680.ts", duration: 7975 * time.Millisecond}, {uri: "2681.ts", duration: 7941 * time.Millisecond}}},
 		},
 		"ended": {
 			"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:3.003\nfirst.ts\n#EXT-X-ENDLIST",
-			&mediaPlaylist{target: 10 * time.Second, ended: true, segments: []segment{{"first.ts", 3003 * time.Millisecond}}},
+			&mediaPlaylist{target: 10 * time.Second, ended: true, segments: []segment{{uri: "first.ts", duration: 3003 * time.Millisecond}}},
 		},
 		"multivariant, RFC 8216 §8.4": {
 			"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1280000\nhttp://example.com/low.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2560000\nmid.m3u8\n",
 			&mediaPlaylist{variant: "http://example.com/low.m3u8"},
 		},
+		"low latency, RFC 8216bis B.1": {
+			"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-VERSION:9\n#EXT-X-PART-INF:PART-TARGET=0.5\n" +
+				"#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.5,CAN-SKIP-UNTIL=24\n#EXT-X-MEDIA-SEQUENCE:266\n" +
+				"#EXT-X-SKIP:SKIPPED-SEGMENTS=3\n#EXT-X-MAP:URI=\"i,1.mp4\"\n#EXTINF:4,\n269.mp4\n" +
+				"#EXT-X-PART:DURATION=0.5,URI=\"270.0.mp4\",INDEPENDENT=YES\n#EXT-X-PART:DURATION=0.5,URI=\"270.1.mp4\"\n#EXTINF:1,\n270.mp4\n" +
+				"#EXT-X-GAP\n#EXTINF:4,\n271.mp4\n" +
+				"#EXT-X-PART:DURATION=0.5,URI=\"272.0.mp4\",GAP=YES\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"272.1.mp4\"\n" +
+				"#EXT-X-RENDITION-REPORT:URI=\"../1M/waitForMSN.php\",LAST-MSN=272,LAST-PART=2\n",
+			&mediaPlaylist{
+				target: 4 * time.Second, sequence: 266, skipped: 3, partTarget: time.Second / 2, holdBack: 1500 * time.Millisecond,
+				blocks: true, skips: true, hint: "272.1.mp4",
+				segments: []segment{
+					{uri: "269.mp4", duration: 4 * time.Second, init: "i,1.mp4"},
+					{uri: "270.mp4", duration: time.Second, init: "i,1.mp4", parts: []part{
+						{uri: "270.0.mp4", duration: time.Second / 2, independent: true}, {uri: "270.1.mp4", duration: time.Second / 2}}},
+					{uri: "271.mp4", duration: 4 * time.Second, init: "i,1.mp4", gap: true},
+					{init: "i,1.mp4", parts: []part{{uri: "272.0.mp4", duration: time.Second / 2, gap: true}}},
+				},
+			},
+		},
+		"audio apart, RFC 8216bis 8.6": {
+			"#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"b\",NAME=\"x\",URI=\"b.m3u8\"\n" +
+				"#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"aac\",NAME=\"Deutsch\",URI=\"de.m3u8\"\n" +
+				"#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"aac\",NAME=\"English\",DEFAULT=YES,URI=\"en.m3u8\"\n" +
+				"#EXT-X-STREAM-INF:BANDWIDTH=1280000,CODECS=\"a,b\",AUDIO=\"aac\"\nlow.m3u8\n",
+			&mediaPlaylist{variant: "low.m3u8", audio: "en.m3u8"},
+		},
+		"byte ranges":        {text: "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-BYTERANGE:10@0\na.ts\n"},
+		"parts are ranges":   {text: "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-PART:DURATION=1,URI=\"a\",BYTERANGE=\"10@0\"\n"},
+		"part without time":  {text: "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-PART:URI=\"a\"\n"},
+		"skips backwards":    {text: "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-SKIP:SKIPPED-SEGMENTS=-1\n"},
 		"something else":     {text: "<html>"},
 		"no target duration": {text: "#EXTM3U\n#EXTINF:1,\na.ts\n"},
 		"bad number":         {text: "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:x\n"},
@@ -38,7 +69,7 @@ func TestParsePlaylist(t *testing.T) {
 		if (err == nil) != (c.want != nil) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(mediaPlaylist{}, segment{})); err == nil && diff != "" {
+		if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(mediaPlaylist{}, segment{}, part{})); err == nil && diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
@@ -50,10 +81,18 @@ func TestStalled(t *testing.T) {
 	if !p.stalled(start) {
 		t.Error("a player without a segment plays")
 	}
-	p.playedSince.Store(start.UnixNano())
-	p.media.Store(int64(3 * time.Second))
+	video, audio := &clock{}, &clock{}
+	p.clocks.Store(&[]*clock{video, audio})
+	video.add(time.Hour)
+	if !p.stalled(start) {
+		t.Error("a player without sound plays")
+	}
+	for _, c := range []*clock{video, audio} {
+		c.since.Store(start.UnixNano())
+	}
+	audio.add(3 * time.Second)
 	if p.stalled(start.Add(3*time.Second)) || !p.stalled(start.Add(3*time.Second+1)) {
-		t.Error("a player does not play for as long as it has media")
+		t.Error("a player does not play for as long as it has all media")
 	}
 }
 
@@ -153,6 +192,7 @@ func FuzzTSParser(f *testing.F) {
 func FuzzPlaylist(f *testing.F) {
 	f.Add("#EXTM3U\n#EXT-X-TARGETDURATION:8\n#EXT-X-MEDIA-SEQUENCE:2680\n#EXTINF:7.975,\n2680.ts\n#EXT-X-ENDLIST\n")
 	f.Add("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlow.m3u8\n")
+	f.Add("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-SKIP:SKIPPED-SEGMENTS=1\n#EXT-X-PART:DURATION=1,URI=\"a\"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"b\"\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		l, err := parsePlaylist(text)
 		if err == nil && l.variant == "" && l.target <= 0 {

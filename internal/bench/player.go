@@ -23,8 +23,8 @@ type player struct {
 	attempts atomic.Uint64
 	joined   atomic.Bool // is connected
 	lastErr  atomic.Pointer[error]
-	// playedSince is when a player of segments had the first one, in nanoseconds since 1970; media is how much it has, in nanoseconds.
-	playedSince, media atomic.Int64
+	// clocks are those of what a player of segments plays. Nil as long as it plays nothing.
+	clocks atomic.Pointer[[]*clock]
 
 	// For the monitor only.
 	before  uint64 // bytes at the last look
@@ -58,7 +58,7 @@ func (p *player) play(ctx context.Context, n *network, d *drain, joins *rate.Lim
 // session is one connection.
 func (p *player) session(ctx context.Context, n *network, d *drain) error {
 	if isHLS(p.url) {
-		return p.playlist(ctx, n)
+		return p.playlist(ctx, n, d)
 	}
 	dialed := time.Now()
 	playback, err := n.open(ctx, p.url, &p.bytes)
