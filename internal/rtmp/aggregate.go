@@ -23,6 +23,9 @@ func newAggregate(m Message) aggregate {
 	return a
 }
 
+// more says whether there may be a next message.
+func (a *aggregate) more() bool { return len(a.rest) > 0 }
+
 // next returns the next media or data message. Whatever else is in an aggregate is skipped, and so is what follows a message that
 // is cut off. The last back pointer may be missing.
 func (a *aggregate) next() (Message, bool) {

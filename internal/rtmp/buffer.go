@@ -10,8 +10,12 @@ func (r *chunkReader) fill(n int) error {
 	if r.end-r.start >= n {
 		return nil
 	}
-	r.end = copy(r.buf, r.buf[r.start:r.end])
-	r.start = 0
+	buf := r.buf
+	if left := r.end - r.start; len(buf) != r.bufSize && left <= r.bufSize {
+		buf = make([]byte, r.bufSize)
+	}
+	r.end = copy(buf, r.buf[r.start:r.end])
+	r.buf, r.start = buf, 0
 	for r.end < n {
 		k, err := r.receive(r.buf[r.end:])
 		r.end += k
@@ -87,7 +91,7 @@ func (r *chunkReader) reserve(n int) ([]byte, error) {
 		return nil, err
 	}
 	if size > len(r.slab) {
-		if size > r.slabSize/slabShare {
+		if !r.slabs || size > r.slabSize/slabShare {
 			return make([]byte, 0, size), nil
 		}
 		r.slab = make([]byte, r.slabSize)

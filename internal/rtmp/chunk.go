@@ -23,11 +23,13 @@ const (
 // Sizes of a chunk reader's memory: small for peers that send commands and acknowledgements only, of which there may be
 // thousands, and large for publishers, where it saves system calls and allocations.
 const (
-	setupBufferSize = 4 << 10
-	setupSlabSize   = 4 << 10
-	mediaBufferSize = 64 << 10
-	mediaSlabSize   = 256 << 10
-	// slabShare: bodies longer than this part of a slab get memory of their own, so that little is lost where a slab ends.
+	setupBufferSize  = 4 << 10
+	setupSlabSize    = 4 << 10
+	playerBufferSize = 256
+	mediaBufferSize  = 64 << 10
+	mediaSlabSize    = 256 << 10
+	// slabShare: bodies longer than this part of a slab get memory of their own, so that little is lost where a slab ends. All bodies
+	// do before publish: there are few, and what is left of a slab would stay with each player.
 	slabShare = 8
 )
 
@@ -75,6 +77,7 @@ type chunkReader struct {
 
 	buf        []byte
 	start, end int // what of buf is yet to be read
+	bufSize    int // what buf is to have; it changes with the next fill
 
 	chunkSize      int
 	maxMessageSize int
@@ -84,7 +87,8 @@ type chunkReader struct {
 
 	slab     []byte
 	slabSize int
-	pending  int // bytes of memory that open messages hold
+	slabs    bool // bodies are cut from slabs
+	pending  int  // bytes of memory that open messages hold
 
 	received uint32 // modulo 2^32, as acknowledgements count
 	acked    uint32
@@ -97,7 +101,7 @@ func newChunkReader(src io.Reader, acknowledge func(sequence uint32) error) *chu
 	return &chunkReader{
 		src:            src,
 		acknowledge:    acknowledge,
-		buf:            make([]byte, setupBufferSize),
+		bufSize:        setupBufferSize,
 		chunkSize:      defaultChunkSize,
 		maxMessageSize: setupMessageSize,
 		maxStreams:     setupChunkStreams,
@@ -110,13 +114,12 @@ func newChunkReader(src io.Reader, acknowledge func(sequence uint32) error) *chu
 func (r *chunkReader) allowMedia(maxMessageSize int) {
 	r.allowStreams()
 	r.maxMessageSize = max(r.maxMessageSize, min(maxMessageSize, MaxBody))
-	r.slabSize = mediaSlabSize
-	if len(r.buf) < mediaBufferSize {
-		buf := make([]byte, mediaBufferSize)
-		r.end = copy(buf, r.buf[r.start:r.end])
-		r.buf, r.start = buf, 0
-	}
+	r.slabSize, r.slabs = mediaSlabSize, true
+	r.bufSize = mediaBufferSize
 }
+
+// expectLittle is for a peer that sends commands and acknowledgements from now on.
+func (r *chunkReader) expectLittle() { r.bufSize = min(r.bufSize, playerBufferSize) }
 
 // allowStreams raises the number of chunk streams only.
 func (r *chunkReader) allowStreams() { r.maxStreams = maxChunkStreams }
@@ -126,6 +129,14 @@ func (r *chunkReader) setWindow(size uint32) { r.window = max(size, minWindow) }
 
 // buffered returns the bytes that were received and not read yet.
 func (r *chunkReader) buffered() []byte { return r.buf[r.start:r.end] }
+
+// await waits until there is something to read. io.EOF means that the peer ended between two chunks.
+func (r *chunkReader) await() error {
+	if r.aggregate.more() {
+		return nil
+	}
+	return r.fill(1)
+}
 
 // read returns the next message. io.EOF means that the peer ended between two chunks, io.ErrUnexpectedEOF that it ended inside
 // one.

@@ -293,6 +293,10 @@ func readAll(wire []byte, publishing bool, split func(io.Reader) io.Reader) ([]M
 	}
 	var got []Message
 	for {
+		err := r.await()
+		if err != nil {
+			return got, err
+		}
 		m, err := r.read()
 		if err != nil {
 			return got, err
@@ -415,6 +419,44 @@ func TestBodiesDoNotOverlap(t *testing.T) {
 		}
 		if !bytes.Equal(m.Body, want[i]) {
 			t.Fatalf("message %d of %d bytes changed", i, len(m.Body))
+		}
+	}
+}
+
+// TestBufferChangesItsSize: what was received is not lost when a peer begins to send much or little.
+func TestBufferChangesItsSize(t *testing.T) {
+	var wire []byte
+	const messages = 60
+	for i := range messages {
+		wire = Format{StreamID: 1}.AppendMessage(wire, TypeVideo, uint32(i), pattern(i*i*10, byte(i)))
+	}
+	for name, split := range map[string]func(io.Reader) io.Reader{"at once": whole, "halves": iotest.HalfReader} {
+		r := newChunkReader(split(bytes.NewReader(wire)), func(uint32) error { return nil })
+		r.chunkSize = ChunkSize
+		for i := range messages {
+			switch i % 20 {
+			case 3:
+				r.expectLittle()
+			case 13:
+				r.allowMedia(defaultMaxMessageSize)
+			}
+			m, err := r.read()
+			if err != nil {
+				t.Fatalf("%s, message %d: %v", name, i, err)
+			}
+			if m.TimestampMS != uint32(i) || !bytes.Equal(m.Body, pattern(i*i*10, byte(i))) {
+				t.Fatalf("%s: message %d of %d bytes changed", name, i, len(m.Body))
+			}
+		}
+		if len(r.buf) != mediaBufferSize {
+			t.Errorf("%s: buffer of %d bytes at the end", name, len(r.buf))
+		}
+		r.expectLittle()
+		if err := r.await(); err != io.EOF {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(r.buf) != playerBufferSize {
+			t.Errorf("%s: a player's buffer has %d bytes", name, len(r.buf))
 		}
 	}
 }

@@ -12,8 +12,9 @@ type Handler interface {
 	Connect(ctx context.Context, r *ConnectRequest) error
 	// Publish is called before a publish is answered.
 	Publish(ctx context.Context, r *PublishRequest) (Publication, error)
-	// Play serves one playback and returns when it is over. It has a goroutine of its own. ctx ends when the client stops the
-	// playback (ErrStopped), asks for another one on the same stream (ErrReplaced), or the connection ends, for whatever cause.
+	// Play serves one playback and returns when it is over, or has been detached. It has a goroutine of its own. ctx ends when the
+	// client stops the playback (ErrStopped), asks for another one on the same stream (ErrReplaced), or the connection ends, for
+	// whatever cause.
 	//
 	// A connection whose playback ended by ErrStopped or ErrReplaced goes on if Play leaves the output at a message boundary and
 	// returns nil or that cause. In every other case the connection is closed when Play returns after Start; what is to reach
@@ -118,8 +119,8 @@ type PlayRequest struct {
 
 // PlayStream is the output of one playback.
 type PlayStream struct {
-	conn    *serverConn
-	request *PlayRequest
+	conn     *serverConn
+	playback *playback
 }
 
 // Start takes over the connection's output. It returns what is to be written first, the answer to the play command, and the
@@ -127,7 +128,19 @@ type PlayStream struct {
 // except that writes are made to fail once the client is gone. Messages must be in chunks of ChunkSize. Until Start is called the client hears nothing, so call it when there is something to play. ctl.Pause
 // is called at once if the client has paused already. Call Start once at most.
 func (s *PlayStream) Start(ctl Control) (replies []byte, nc net.Conn) {
-	return s.conn.handOver(ctl, s.request)
+	return s.conn.handOver(ctl, s.playback.request)
+}
+
+// Detach lets the playback go on when Play returns, so that thousands of them need no goroutine each. It may be called after Start,
+// by Play. end is called exactly once, later and by another goroutine: it ends the playback for that cause unless it is over, waits for that,
+// and returns what Play would have returned. When the playback is over by itself, Over is to be called.
+func (s *PlayStream) Detach(end func(cause error) error) { s.playback.end = end }
+
+// Over says that a playback is over, and why. It does not wait, and may be called from any goroutine.
+func (s *PlayStream) Over(err error) {
+	if !yields(err) {
+		s.conn.interrupt(errPlaybackOver)
+	}
 }
 
 // EndOfStream returns the messages that tell a player that its stream is over.

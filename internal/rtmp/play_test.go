@@ -28,10 +28,8 @@ type started struct {
 func playing() (*testHandler, <-chan *started) {
 	all := make(chan *started, 10)
 	return &testHandler{play: func(ctx context.Context, r *PlayRequest, s *PlayStream) error {
-		p := &started{request: r, control: newTestControl(), ctx: ctx, end: make(chan error, 1)}
-		replies, nc := s.Start(p.control)
-		p.nc = nc
-		if _, err := nc.Write(replies); err != nil {
+		p, err := start(ctx, r, s)
+		if err != nil {
 			return err
 		}
 		all <- p
@@ -44,7 +42,53 @@ func playing() (*testHandler, <-chan *started) {
 	}}, all
 }
 
-func TestPlay(t *testing.T) {
+// detached is playing with playbacks that go on after Play.
+func detached() (*testHandler, <-chan *started) {
+	all := make(chan *started, 10)
+	return &testHandler{play: func(ctx context.Context, r *PlayRequest, s *PlayStream) error {
+		ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+		p, err := start(ctx, r, s)
+		if err != nil {
+			cancel(err)
+			return err
+		}
+		over := make(chan error, 1)
+		go func() {
+			var err error
+			select {
+			case err = <-p.end:
+			case <-ctx.Done():
+				err = context.Cause(ctx)
+			}
+			s.Over(err)
+			over <- err
+		}()
+		s.Detach(func(cause error) error {
+			cancel(cause)
+			return <-over
+		})
+		all <- p
+		return nil
+	}}, all
+}
+
+func start(ctx context.Context, r *PlayRequest, s *PlayStream) (*started, error) {
+	p := &started{request: r, control: newTestControl(), ctx: ctx, end: make(chan error, 1)}
+	replies, nc := s.Start(p.control)
+	p.nc = nc
+	_, err := nc.Write(replies)
+	return p, err
+}
+
+// bothWays runs a test with playbacks that have a goroutine and with detached ones.
+func bothWays(t *testing.T, test func(*testing.T, func() (*testHandler, <-chan *started))) {
+	t.Run("in Play", func(t *testing.T) { test(t, playing) })
+	t.Run("detached", func(t *testing.T) { test(t, detached) })
+}
+
+func TestPlay(t *testing.T) { bothWays(t, testPlay) }
+
+func testPlay(t *testing.T, playing func() (*testHandler, <-chan *started)) {
 	h, playbacks := playing()
 	client, done := serve(t, h, ServerOptions{})
 	p := connectedPeer(t, client)
@@ -89,7 +133,9 @@ func TestPlayReplies(t *testing.T) {
 }
 
 // After Start everything that the connection has to say goes through the control, and nothing else is written.
-func TestPlayControl(t *testing.T) {
+func TestPlayControl(t *testing.T) { bothWays(t, testPlayControl) }
+
+func testPlayControl(t *testing.T, playing func() (*testHandler, <-chan *started)) {
 	h, playbacks := playing()
 	client, done := serve(t, h, ServerOptions{})
 	p := connectedPeer(t, client)
@@ -121,7 +167,9 @@ func TestPlayControl(t *testing.T) {
 	<-done
 }
 
-func TestPlayPause(t *testing.T) {
+func TestPlayPause(t *testing.T) { bothWays(t, testPlayPause) }
+
+func testPlayPause(t *testing.T, playing func() (*testHandler, <-chan *started)) {
 	h, playbacks := playing()
 	client, done := serve(t, h, ServerOptions{})
 	p := connectedPeer(t, client)
@@ -165,7 +213,9 @@ func TestPauseBeforeStart(t *testing.T) {
 	<-done
 }
 
-func TestPlayStopped(t *testing.T) {
+func TestPlayStopped(t *testing.T) { bothWays(t, testPlayStopped) }
+
+func testPlayStopped(t *testing.T, playing func() (*testHandler, <-chan *started)) {
 	for name, stop := range map[string]func(p *peer){
 		"closeStream":  func(p *peer) { p.command(1, "closeStream", 0, nil) },
 		"deleteStream": func(p *peer) { p.command(0, "deleteStream", 0, nil, 1) },
@@ -204,7 +254,9 @@ func TestPlayStopped(t *testing.T) {
 	}
 }
 
-func TestPlayReplaced(t *testing.T) {
+func TestPlayReplaced(t *testing.T) { bothWays(t, testPlayReplaced) }
+
+func testPlayReplaced(t *testing.T, playing func() (*testHandler, <-chan *started)) {
 	for name, values := range map[string][]any{
 		"play":  {"play", 0, nil, "y"},
 		"play2": {"play2", 0, nil, amf.Object{{Name: "streamName", Value: "y"}, {Name: "start", Value: -1.0}, {Name: "len", Value: 3.0}}},
@@ -270,7 +322,9 @@ func TestPlayRefused(t *testing.T) {
 }
 
 // An error after Start is not told in the middle of what the playback wrote.
-func TestPlayErrorAfterStart(t *testing.T) {
+func TestPlayErrorAfterStart(t *testing.T) { bothWays(t, testPlayErrorAfterStart) }
+
+func testPlayErrorAfterStart(t *testing.T, playing func() (*testHandler, <-chan *started)) {
 	h, playbacks := playing()
 	client, done := serve(t, h, ServerOptions{})
 	p := connectedPeer(t, client)
@@ -301,7 +355,9 @@ func TestPlayWhilePublishing(t *testing.T) {
 	<-done
 }
 
-func TestPostErrorEndsConnection(t *testing.T) {
+func TestPostErrorEndsConnection(t *testing.T) { bothWays(t, testPostErrorEndsConnection) }
+
+func testPostErrorEndsConnection(t *testing.T, playing func() (*testHandler, <-chan *started)) {
 	h, playbacks := playing()
 	client, done := serve(t, h, ServerOptions{})
 	p := connectedPeer(t, client)

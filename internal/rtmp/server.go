@@ -59,8 +59,15 @@ func (o ServerOptions) withDefaults() ServerOptions {
 // between two messages, nil if a playback ended by itself, the cause of ctx, a *StatusError that the client was told, or what
 // went wrong. If the cause of ctx is a *StatusError, the client is told that too.
 func Serve(ctx context.Context, nc net.Conn, opt ServerOptions, h Handler) error {
-	c := &serverConn{nc: nc, opt: opt.withDefaults(), handler: h, publications: make(map[uint32]*publication)}
-	defer nc.Close()
+	return newServerConn(nc, &opt, h).run(ctx)
+}
+
+func newServerConn(nc net.Conn, opt *ServerOptions, h Handler) *serverConn {
+	return &serverConn{nc: nc, opt: opt.withDefaults(), handler: h, publications: make(map[uint32]*publication)}
+}
+
+func (c *serverConn) run(ctx context.Context) error {
+	defer c.nc.Close()
 	stop := context.AfterFunc(ctx, func() { c.interrupt(context.Cause(ctx)) })
 	defer stop()
 	err := c.serve(ctx)
@@ -99,23 +106,36 @@ type serverConn struct {
 // errPlaybackOver is the cause with which a finished playback ends its connection.
 var errPlaybackOver = errors.New("playback over")
 
-// serve reads until the connection ends.
+// serve reads until the connection ends. It waits in await, with little on the stack: thousands of players do nothing else.
 func (c *serverConn) serve(ctx context.Context) error {
+	err := c.begin()
+	for err == nil {
+		if err = c.in.await(); err != nil {
+			return c.readError(err, c.phase())
+		}
+		err = c.next(ctx)
+	}
+	return err
+}
+
+// begin performs the handshake.
+func (c *serverConn) begin() error {
 	if err := serverHandshake(c.deadlineWriter(), c.opt.HTTPHint, c.extendRead); err != nil {
 		return c.readError(err, "handshake")
 	}
 	c.in = newChunkReader(progressReader{c}, func(sequence uint32) error { return c.send(appendAcknowledgement(nil, sequence)) })
 	c.in.announced = peerWindow
 	c.extendRead()
-	for {
-		m, err := c.in.read()
-		if err != nil {
-			return c.readError(err, c.phase())
-		}
-		if err := c.message(ctx, m); err != nil {
-			return err
-		}
+	return nil
+}
+
+// next handles the next message.
+func (c *serverConn) next(ctx context.Context) error {
+	m, err := c.in.read()
+	if err != nil {
+		return c.readError(err, c.phase())
 	}
+	return c.message(ctx, m)
 }
 
 // message handles one message of the client.
@@ -236,6 +256,9 @@ func (c *serverConn) close(err error, gone bool) error {
 		c.unpublish(id, reason)
 	}
 	taken := c.endPlayback(reason, gone)
+	if p := c.playback; p != nil && reason == errPlaybackOver && errors.As(p.outcome, &refused) {
+		reason = refused.err
+	}
 	var status *StatusError
 	if !taken && errors.As(reason, &status) {
 		// Whether it arrives or not, this is the reason.

@@ -9,13 +9,16 @@ import (
 	"livego/internal/amf"
 )
 
-// playback is a running Handler.Play.
+// playback is a running Handler.Play, or what goes on after it.
 type playback struct {
 	request *PlayRequest
 	cancel  context.CancelCauseFunc
-	done    chan struct{}
-	// yielded, set before done is closed: it ended as the client wished, and the connection may go on.
+	done    chan struct{} // closed when Play has returned
+	// end, set before done is closed, ends a detached playback and returns why it is over.
+	end func(cause error) error
+	// yielded says after the end that it came as the client wished, and the connection may go on; else outcome says why it came.
 	yielded bool
+	outcome error
 }
 
 func (c *serverConn) onPlay(ctx context.Context, cmd command) error {
@@ -62,6 +65,7 @@ func (c *serverConn) play(ctx context.Context, name string, r *PlayRequest) erro
 	r.ConnectRequest = c.connect
 	r.Name, r.Query = splitQuery(name)
 	c.in.allowStreams()
+	c.in.expectLittle()
 	c.setReadDeadline(time.Time{})
 	ctx, cancel := context.WithCancelCause(ctx)
 	c.playback = &playback{request: r, cancel: cancel, done: make(chan struct{})}
@@ -69,18 +73,25 @@ func (c *serverConn) play(ctx context.Context, name string, r *PlayRequest) erro
 	return nil
 }
 
-// runPlayback is the playback's goroutine. stopPlayback and endPlayback wait for it.
+// runPlayback is the goroutine of a playback until that is over or detached. joinPlayback waits for it.
 func (c *serverConn) runPlayback(ctx context.Context, p *playback) {
 	defer close(p.done)
 	defer p.cancel(nil)
-	err := c.handler.Play(ctx, p.request, &PlayStream{conn: c, request: p.request})
-	cause := context.Cause(ctx)
-	if cause == ErrStopped || cause == ErrReplaced {
-		p.yielded = err == nil || errors.Is(err, cause)
+	err := c.handler.Play(ctx, p.request, &PlayStream{conn: c, playback: p})
+	if p.end != nil {
+		return
+	}
+	if c.settle(p, err, context.Cause(ctx)); !p.yielded {
+		c.interrupt(p.outcome)
+	}
+}
+
+// settle notes how a playback ended: err is its own word, cause why it was asked to end, if it was.
+func (c *serverConn) settle(p *playback, err, cause error) {
+	if p.yielded = yields(cause) && (err == nil || errors.Is(err, cause)); p.yielded {
+		return
 	}
 	switch {
-	case p.yielded:
-		return
 	case cause != nil && (err == nil || errors.Is(err, cause)):
 		err = cause
 	case err == nil:
@@ -88,16 +99,29 @@ func (c *serverConn) runPlayback(ctx context.Context, p *playback) {
 	case !c.taken():
 		err = asStatus(err, CodePlayFailed)
 	}
-	c.interrupt(&refusal{streamID: p.request.StreamID, err: err})
+	p.outcome = &refusal{streamID: p.request.StreamID, err: err}
+}
+
+// yields says whether a playback that ends for this cause leaves the connection to the client.
+func yields(cause error) bool { return errors.Is(cause, ErrStopped) || errors.Is(cause, ErrReplaced) }
+
+// joinPlayback ends the playback and waits for its end.
+func (c *serverConn) joinPlayback(cause error) {
+	p := c.playback
+	p.cancel(cause)
+	<-p.done
+	if p.end != nil {
+		c.settle(p, p.end(cause), cause)
+		p.end = nil
+	}
 }
 
 // stopPlayback ends the playback as the client wishes, and takes the output back.
 func (c *serverConn) stopPlayback(cause error) error {
 	p := c.playback
-	p.cancel(cause)
-	<-p.done
+	c.joinPlayback(cause)
 	if !p.yielded {
-		return c.endCause()
+		return p.outcome
 	}
 	c.playback = nil
 	c.writeMu.Lock()
@@ -119,8 +143,7 @@ func (c *serverConn) endPlayback(cause error, gone bool) (taken bool) {
 		_ = c.nc.SetWriteDeadline(time.Unix(1, 0))
 		c.writeMu.Unlock()
 	}
-	c.playback.cancel(cause)
-	<-c.playback.done
+	c.joinPlayback(cause)
 	return c.taken()
 }
 

@@ -38,10 +38,7 @@ func (s *Server) serveRTMP(l *listener) error {
 			return err
 		}
 		started := s.conns.Go(func() {
-			c := &rtmpConn{
-				server: s, nc: nc, protocol: protocol,
-				log: s.log.With("protocol", protocol, "remote", nc.RemoteAddr().String()),
-			}
+			c := s.newRTMPConn(nc, protocol)
 			c.logEnd(rtmp.Serve(s.ctx, nc, opt, c))
 		})
 		if !started {
@@ -77,6 +74,13 @@ type rtmpConn struct {
 }
 
 var _ rtmp.Handler = (*rtmpConn)(nil)
+
+func (s *Server) newRTMPConn(nc net.Conn, protocol string) *rtmpConn {
+	return &rtmpConn{
+		server: s, nc: nc, protocol: protocol,
+		log: s.log.With("protocol", protocol, "remote", nc.RemoteAddr().String()),
+	}
+}
 
 // logEnd logs connections that ended without a session of their own.
 func (c *rtmpConn) logEnd(err error) {
@@ -361,32 +365,36 @@ func (c *rtmpConn) Play(ctx context.Context, r *rtmp.PlayRequest, ps *rtmp.PlayS
 	if err != nil {
 		return err
 	}
-	player := s.fanout.Play(stream, fanout.PlayerOptions{
+	c.active.Store(true)
+	c.play(stream, r, ps)
+	return nil
+}
+
+// play starts a player that goes on without a goroutine of its own.
+func (c *rtmpConn) play(stream *live.Stream, r *rtmp.PlayRequest, ps *rtmp.PlayStream) {
+	player := c.server.fanout.Play(stream, fanout.PlayerOptions{
 		Conn: c.nc, Format: rtmp.Format{StreamID: r.StreamID, ChunkSize: rtmp.ChunkSize}, Trailer: rtmp.EndOfStream(r.StreamID),
+		OnEnd: ps.Over,
 	})
 	ss := newSession(c.protocol, c.nc.RemoteAddr().String(), stream.Name(), displayURL(r.ConnectRequest, r.Name, r.Query), false)
 	ss.StreamID = r.StreamID
 	ss.reconnect = reconnect(r.ConnectRequest)
-	c.active.Store(true)
-	end := s.beginPlayer(ss, stream, player, c.log)
+	end := c.server.beginPlayer(ss, stream, player, c.log)
 	replies, _ := ps.Start(player)
-	player.Start(replies)
-	select {
-	case <-player.Done():
-	case <-ctx.Done():
-		cause := context.Cause(ctx)
+	ps.Detach(func(cause error) error {
 		if errors.Is(cause, rtmp.ErrStopped) || errors.Is(cause, rtmp.ErrReplaced) {
 			player.Stop(cause)
 		} else {
 			player.Close(cause)
 		}
 		<-player.Done()
-	}
-	end(player.Err())
-	if err := player.Err(); !errors.Is(err, fanout.ErrStreamEnded) {
-		return err
-	}
-	return nil
+		end(player.Err())
+		if err := player.Err(); !errors.Is(err, fanout.ErrStreamEnded) {
+			return err
+		}
+		return nil
+	})
+	player.Start(replies)
 }
 
 // beginPlayer lists a player and returns what to call at its end.
