@@ -23,7 +23,7 @@ var layers = [][]string{
 	{"internal/server"},
 	{"internal/api", "internal/console", "internal/relay", "internal/record"},
 	{"internal/hls", "internal/rtmp", "internal/fanout", "internal/live", "internal/keys", "internal/auth"},
-	{"internal/flv", "internal/mpegts", "internal/fmp4"},
+	{"internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool"},
 	{"internal/media", "internal/amf"},
 }
 

@@ -1,0 +1,71 @@
+package spool
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// disk is what the writer does to files; a test's one is full, slow, or dies.
+type disk interface {
+	// write makes a file of the pieces, and its folder. After an error there is no file, if that can be helped.
+	write(path string, pieces ...[]byte) error
+	// writeAt puts data into a file at an offset; at 0 the file is made anew.
+	writeAt(path string, offset int64, data []byte) error
+	// remove removes a file or an empty folder; that it is not there is no error.
+	remove(path string) error
+}
+
+// systemDisk is the real one. What it makes is for the owner only.
+type systemDisk struct{}
+
+var _ disk = systemDisk{}
+
+func (systemDisk) write(path string, pieces ...[]byte) error {
+	f, err := create(path)
+	if err != nil {
+		return err
+	}
+	for _, piece := range pieces {
+		if _, err = f.Write(piece); err != nil {
+			break
+		}
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		_ = os.Remove(path) // the first error says it all
+	}
+	return err
+}
+
+// create makes an empty file, and its folder if that is missing.
+func create(path string) (*os.File, error) {
+	const flags, mode = os.O_WRONLY | os.O_CREATE | os.O_TRUNC, 0o600
+	f, err := os.OpenFile(path, flags, mode)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, flags, mode)
+}
+
+func (d systemDisk) writeAt(path string, offset int64, data []byte) error {
+	if offset == 0 {
+		return d.write(path, data)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(data, offset)
+	return errors.Join(err, f.Close())
+}
+
+func (systemDisk) remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
