@@ -37,8 +37,10 @@ type Config struct {
 	UseFLVHTTPS           bool
 	HLSAddr               string
 	UseHLSHTTPS           bool
+	HLSHTTP3              bool
 	HTTPSCert, HTTPSKey   string
 	HLSSegmentDuration    time.Duration
+	HLSPartDuration       time.Duration
 	HLSListSize           int
 	HLSKeepAfterEnd       bool
 	APIAddr               string

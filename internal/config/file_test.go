@@ -103,6 +103,7 @@ func TestDefect11ConfigTypoStopsTheStart(t *testing.T) {
 		{"stream_memory: 64", []string{"64 is too small, it must be at least 1MiB"}},
 		{"max_message_size: 64MiB", []string{"out of range"}},
 		{"hls_segment_duration: 3000", []string{"out of range, it must be from 100ms to 1m0s"}},
+		{"hls_part_duration: 200", []string{"out of range, it must be from 50ms to 5s"}},
 		{"hls_list_size: 0", []string{"out of range, it must be from 1"}},
 		{"max_connections: -1", []string{"at least 0"}},
 		{"level: verbose", []string{`"verbose" is not a level, use trace, debug, info`}},

@@ -18,7 +18,7 @@ func TestDefaults(t *testing.T) {
 		Level: slog.LevelInfo, LogFormat: "text", DataDir: "data", DrainTimeout: 5 * time.Second,
 		RTMPAddr: ":1935", RTMPSCert: "server.crt", RTMPSKey: "server.key",
 		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, MaxMessageSize: 8 << 20, EnableTLSVerify: true,
-		FLVAddr: ":7001", HLSAddr: ":7002", HLSSegmentDuration: 3 * time.Second, HLSListSize: 3,
+		FLVAddr: ":7001", HLSAddr: ":7002", HLSSegmentDuration: 3 * time.Second, HLSPartDuration: 200 * time.Millisecond, HLSListSize: 3,
 		HTTPSCert: "server.crt", HTTPSKey: "server.key", APIAddr: ":8090", JWTAlgorithm: "HS256",
 		GOPNum: 1, Takeover: true, PlayWait: 10 * time.Second, RepublishGrace: 10 * time.Second,
 		StreamMemory: 64 << 20, PlayerLag: 5 * time.Second, MaxBatchDelay: 100 * time.Millisecond, FLVDir: "tmp",
@@ -43,7 +43,7 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"rtmp_addr": "127.0.0.1:2935", "enable_rtmps": "true", "rtmps_addr": ":443", "rtmps_cert": "a.crt", "rtmps_key": "a.key",
 		"rtmp_noauth": "true", "read_timeout": "7s", "write_timeout": "8s", "max_message_size": "1MiB", "enable_tls_verify": "false",
 		"httpflv_addr": "[::1]:80", "use_flv_https": "true", "hls_addr": ":81", "use_hls_https": "true",
-		"hls_segment_duration": "1.5s", "hls_list_size": "6", "hls_keep_after_end": "true", "https_cert": "b.crt", "https_key": "b.key",
+		"hls_segment_duration": "1.5s", "hls_part_duration": "333ms", "hls_http3": "true", "hls_list_size": "6", "hls_keep_after_end": "true", "https_cert": "b.crt", "https_key": "b.key",
 		"api_addr": ":82", "jwt.secret": strings.Repeat("s", 40), "jwt.algorithm": "HS512",
 		"api_allow": "10.0.0.0/8", "api_origins": "https://example.org", "redis_addr": "redis:6379", "redis_pwd": "p",
 		"gop_num": "0", "takeover": "false", "play_wait": "0s", "republish_grace": "1m0s", "stream_memory": "128MiB",
@@ -225,6 +225,7 @@ func TestWarnings(t *testing.T) {
 		{given{env: []string{"JWT_SECRET=" + strings.Repeat("x", 16)}}, "jwt.secret has 16 bytes; RFC 7518 asks for at least 32"},
 		{given{file: "jwt: {algorithm: HS512}"}, "jwt.algorithm has no effect without jwt.secret"},
 		{given{file: "api_origins: [https://a.example]"}, "api_origins has no effect without jwt.secret"},
+		{given{file: "hls_http3: true"}, "livego.yaml:1: hls_http3 has no effect without use_hls_https"},
 		{given{file: "enable_rtmps: true\nrtmps_addr: \":443\""}, "no port is left for plain RTMP"},
 	} {
 		_, warnings := tc.given.mustLoad(t)

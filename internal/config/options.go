@@ -52,6 +52,8 @@ var topics = []topic{
 // Bounds that keep a slip of the keyboard (milliseconds for seconds, bytes for megabytes) from starting a server that cannot work.
 const (
 	maxSegmentDuration = time.Minute
+	minPartDuration    = 50 * time.Millisecond
+	maxPartDuration    = 5 * time.Second
 	maxListSize        = 1000
 	maxBatchDelay      = time.Second
 	minStreamMemory    = 1 << 20
@@ -101,10 +103,15 @@ var options = []option{
 		bind: func(c *Config) value { return address(&c.HLSAddr) }},
 	{key: "use_hls_https", def: "false", doc: "Speak HTTPS, and only HTTPS, on hls_addr.",
 		bind: func(c *Config) value { return boolean(&c.UseHLSHTTPS) }},
+	{key: "hls_http3", def: "false", doc: "Speak HTTP/3 too, on the UDP port with the number of hls_addr's. It needs use_hls_https.",
+		bind: func(c *Config) value { return boolean(&c.HLSHTTP3) }},
 	{key: "hls_segment_duration", def: "3s", doc: "Least length of a segment; it ends at the next key frame after this.",
 		bind: func(c *Config) value {
 			return duration(&c.HLSSegmentDuration, 100*time.Millisecond, maxSegmentDuration)
 		}},
+	{key: "hls_part_duration", def: "200ms", doc: "About the length of a part of Low-Latency HLS: the nearest whole number of pictures.\n" +
+		"A viewer is about three parts behind, and asks for each part.",
+		bind: func(c *Config) value { return duration(&c.HLSPartDuration, minPartDuration, maxPartDuration) }},
 	{key: "hls_list_size", def: "3", doc: "Number of segments in a playlist; more are listed where the standard asks for it.",
 		bind: func(c *Config) value { return number(&c.HLSListSize, 1, maxListSize) }},
 	{key: "hls_keep_after_end", def: "false", doc: "Keep an ended playlist until the stream's next session.",

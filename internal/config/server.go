@@ -45,6 +45,8 @@ func (c Config) ServerOptions() server.Options {
 		MinBatchDelay: c.MinBatchDelay,
 
 		HLSSegmentDuration: c.HLSSegmentDuration,
+		HLSPartDuration:    c.HLSPartDuration,
+		HLSHTTP3:           c.HLSHTTP3,
 		HLSListSize:        c.HLSListSize,
 		HLSKeepAfterEnd:    c.HLSKeepAfterEnd,
 

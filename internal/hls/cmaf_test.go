@@ -358,3 +358,37 @@ func TestCMAFAudience(t *testing.T) {
 		t.Errorf("%d viewers", n)
 	}
 }
+
+// A held request is answered although the connection's write deadline, which begins with the request, has passed.
+func TestHeldRequestsOutliveTheWriteTimeout(t *testing.T) {
+	const timeout = 50 * time.Millisecond
+	for _, unencrypted2 := range []bool{false, true} {
+		s, _, video, _ := lowLatency(Options{})
+		server := httptest.NewUnstartedServer(s)
+		server.Config.WriteTimeout = timeout
+		protocols := new(http.Protocols)
+		protocols.SetHTTP1(!unencrypted2)
+		protocols.SetUnencryptedHTTP2(unencrypted2)
+		server.Config.Protocols = protocols
+		server.Start()
+		transport := &http.Transport{Protocols: protocols}
+		held := make(chan string, 1)
+		go func() {
+			r, err := (&http.Client{Transport: transport}).Get(server.URL + v0 + "?_HLS_msn=106&_HLS_part=2")
+			if err != nil {
+				held <- err.Error()
+				return
+			}
+			defer r.Body.Close()
+			text, err := io.ReadAll(r.Body)
+			held <- fmt.Sprint(string(text), err)
+		}()
+		<-time.After(4 * timeout)
+		video.part(tick).show(3)
+		if got := <-held; got != video.text(fullForm)+"<nil>" {
+			t.Errorf("HTTP/2 %v: %s", unencrypted2, got)
+		}
+		transport.CloseIdleConnections()
+		server.Close()
+	}
+}

@@ -16,6 +16,8 @@ import (
 type Options struct {
 	// SegmentDuration (3 s) is the least length of a segment that is cut at a random access point.
 	SegmentDuration time.Duration
+	// PartDuration (200 ms) is about the length of a partial segment of Low-Latency HLS: the nearest whole number of pictures.
+	PartDuration time.Duration
 	// ListSize (3) is the least number of segments in a playlist. It holds at least three target durations too.
 	ListSize int
 	// KeepAfterEnd keeps an ended playlist until the stream's next life, instead of three target durations.
@@ -43,6 +45,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	defaults(&o.SegmentDuration, 3*time.Second)
+	defaults(&o.PartDuration, 200*time.Millisecond)
 	defaults(&o.ListSize, 3)
 	defaults(&o.FirstSegmentWait, 10*time.Second)
 	defaults(&o.WriteTimeout, time.Minute)

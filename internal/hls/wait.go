@@ -70,3 +70,6 @@ func (s *Server) refuseWait(w http.ResponseWriter, v verdict, retry time.Duratio
 	}
 	return true
 }
+
+// Waiting returns how many requests are held now.
+func (s *Server) Waiting() int { return int(s.waiting.Load()) }

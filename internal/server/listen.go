@@ -1,14 +1,12 @@
 package server
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"slices"
@@ -34,10 +32,12 @@ type listener struct {
 	net.Listener
 	name, option, addr string
 	secure             bool
-	cert               certificate
-	serve              func(*listener) error
-	log                *slog.Logger
-	limits             *connLimits
+	// multiplexed offers HTTP/2 to TLS clients. Its connections are what net/http knows as TLS, so nobody else may take them over.
+	multiplexed bool
+	cert        certificate
+	serve       func(*listener) error
+	log         *slog.Logger
+	limits      *connLimits
 
 	tls    *tls.Config
 	delay  time.Duration
@@ -52,6 +52,10 @@ func (l *listener) open() error {
 			return fmt.Errorf("%s with TLS: %w", l.option, err)
 		}
 		l.tls = cfg
+		if l.multiplexed {
+			l.tls = cfg.Clone()
+			l.tls.NextProtos = []string{"h2", "http/1.1"}
+		}
 	}
 	inner, err := net.Listen("tcp", l.addr)
 	if err != nil {
@@ -80,6 +84,9 @@ func (l *listener) Accept() (net.Conn, error) {
 			_ = c.Close()
 			l.warn("connection refused, limit reached", "remote", c.RemoteAddr().String())
 			continue
+		}
+		if l.tls != nil && l.multiplexed {
+			return tls.Server(lc, l.tls), nil
 		}
 		if l.tls != nil {
 			return &tlsConn{tls.Server(lc.Conn, l.tls), lc}, nil
@@ -250,31 +257,6 @@ func remoteAddr(c net.Conn) netip.Addr {
 		return netip.Addr{}
 	}
 	return ap.Addr().Unmap().WithZone("")
-}
-
-// httpServer returns a serve function for an HTTP handler, within bounds for slow clients.
-func (s *Server) httpServer(h http.Handler) func(*listener) error {
-	return func(l *listener) error {
-		srv := &http.Server{
-			Handler:        h,
-			ReadTimeout:    s.opt.ReadTimeout,
-			IdleTimeout:    httpIdleTimeout,
-			WriteTimeout:   httpWriteTimeout,
-			MaxHeaderBytes: maxHTTPHeader,
-			ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-			BaseContext:    func(net.Listener) context.Context { return s.ctx },
-			// An FLV connection is taken over from HTTP/1.1, and HLS over HTTP/2 comes with Low-Latency HLS.
-			TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
-		}
-		stop := context.AfterFunc(s.ctx, func() { _ = srv.Close() })
-		defer stop()
-		err := srv.Serve(l)
-		// The listener is closed first: requests on their way may still end well.
-		ctx, cancel := context.WithTimeout(s.ctx, s.opt.DrainTimeout)
-		defer cancel()
-		_ = srv.Shutdown(ctx)
-		return err
-	}
 }
 
 // certificate is a pair of PEM files that is read again when it changes.

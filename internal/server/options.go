@@ -73,6 +73,10 @@ type Options struct {
 	// HLSSegmentDuration (3 s) is the least length of a segment, HLSListSize (3) the number of segments in a playlist.
 	HLSSegmentDuration time.Duration
 	HLSListSize        int
+	// HLSPartDuration (200 ms) is about the length of a part of Low-Latency HLS.
+	HLSPartDuration time.Duration
+	// HLSHTTP3 serves HLS over HTTP/3 too, on the UDP port with the number of HLSAddr's. It has no effect without HLSTLS.
+	HLSHTTP3 bool
 	// HLSKeepAfterEnd keeps an ended playlist until the next session of the stream.
 	HLSKeepAfterEnd bool
 

@@ -52,6 +52,7 @@ type Server struct {
 	limits   *connLimits
 
 	listeners []*listener
+	http3     *http3Listener  // nil: off
 	ctx       context.Context // of all connections; ends when they must be gone
 	cancel    context.CancelCauseFunc
 	hlsCtx    context.Context // of the HLS packagers; ends first
@@ -87,7 +88,8 @@ func New(opt Options) (*Server, error) {
 		MinBatch: opt.MinBatchDelay, MaxBatch: opt.MaxBatchDelay,
 	})
 	s.hls = hls.NewServer(hls.Options{
-		SegmentDuration: opt.HLSSegmentDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd, Log: opt.Log,
+		SegmentDuration: opt.HLSSegmentDuration, PartDuration: opt.HLSPartDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd,
+		WriteTimeout: httpWriteTimeout, Log: opt.Log,
 	})
 	s.hub = live.NewHub(live.Options{
 		Log: opt.Log, GOPs: opt.GOPNum, Memory: opt.StreamMemory, Grace: opt.RepublishGrace, NoTakeover: opt.NoTakeover,
@@ -125,7 +127,7 @@ func (s *Server) listen() error {
 		{name: "rtmp", option: "rtmp_addr", addr: o.RTMPAddr, secure: o.RTMPTLS, cert: rtmps, serve: s.serveRTMP},
 		{name: "rtmps", option: "rtmps_addr", addr: o.RTMPSAddr, secure: true, cert: rtmps, serve: s.serveRTMP},
 		{name: "http-flv", option: "httpflv_addr", addr: o.FLVAddr, secure: o.FLVTLS, cert: https, serve: s.httpServer(http.HandlerFunc(s.serveFLV))},
-		{name: "hls", option: "hls_addr", addr: o.HLSAddr, secure: o.HLSTLS, cert: https, serve: s.httpServer(http.HandlerFunc(s.serveHLS))},
+		{name: "hls", option: "hls_addr", addr: o.HLSAddr, secure: o.HLSTLS, multiplexed: true, cert: https, serve: s.serveHLSPort},
 		{name: "api", option: "api_addr", addr: o.APIAddr, serve: s.httpServer(api.New(api.Options{
 			Keys: o.Keys, Sessions: s, Policy: s.policy, Log: s.log,
 		}))},
@@ -139,12 +141,15 @@ func (s *Server) listen() error {
 		}
 		s.listeners = append(s.listeners, l)
 	}
-	return nil
+	return s.openHTTP3()
 }
 
 func (s *Server) closeListeners() {
 	for _, l := range s.listeners {
 		_ = l.Close()
+	}
+	if s.http3 != nil {
+		s.http3.Close()
 	}
 }
 
@@ -169,6 +174,9 @@ func (s *Server) Run(ctx context.Context) error {
 				broken <- fmt.Errorf("%s listener: %w", l.name, err)
 			}
 		})
+	}
+	if s.http3 != nil {
+		serving.Go(func() { s.http3.serve(s.ctx) })
 	}
 	sampled := make(chan struct{})
 	go func() {
@@ -282,9 +290,4 @@ func (t *tasks) Wait() {
 	t.closed = true
 	t.mu.Unlock()
 	t.wg.Wait()
-}
-
-// serveHLS serves the HLS port.
-func (s *Server) serveHLS(w http.ResponseWriter, r *http.Request) {
-	s.hls.ServeHTTP(w, r)
 }

@@ -1,0 +1,88 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+const (
+	// maxStreams bounds the requests that one client of HTTP/2 or HTTP/3 may have under way: a player with a ladder has some ten.
+	maxStreams = 100
+	// receiveBuffer is for request bodies over HTTP/2, which nothing here reads: the least that the protocol allows.
+	receiveBuffer = 64 << 10
+	// pingAfter is how long an HTTP/2 client with requests under way may be silent until it is asked whether it is there.
+	pingAfter = 15 * time.Second
+)
+
+// httpServer returns a serve function for a handler that speaks HTTP/1.1 only: an FLV connection is taken over from it.
+func (s *Server) httpServer(h http.Handler) func(*listener) error {
+	return func(l *listener) error {
+		srv := s.newHTTPServer(h)
+		srv.Protocols.SetHTTP1(true)
+		return s.serveHTTP(l, srv)
+	}
+}
+
+// serveHLSPort serves HLS: over HTTP/1.1 and HTTP/2, which proxies may also speak without TLS (RFC 9113 3.3).
+func (s *Server) serveHLSPort(l *listener) error {
+	h := http.Handler(s.hls)
+	if s.http3 != nil {
+		h = s.http3.advertise(h)
+	}
+	srv := s.newHTTPServer(h)
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetHTTP2(true)
+	srv.Protocols.SetUnencryptedHTTP2(!l.secure)
+	srv.HTTP2 = &http.HTTP2Config{
+		MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: receiveBuffer, MaxReceiveBufferPerStream: receiveBuffer,
+		SendPingTimeout: pingAfter, PingTimeout: s.opt.ReadTimeout, WriteByteTimeout: httpWriteTimeout,
+	}
+	return s.serveHTTP(l, srv)
+}
+
+// newHTTPServer makes an HTTP server within bounds for slow clients, without protocols.
+func (s *Server) newHTTPServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:        s.guarded(h),
+		ReadTimeout:    s.opt.ReadTimeout,
+		IdleTimeout:    httpIdleTimeout,
+		WriteTimeout:   httpWriteTimeout,
+		MaxHeaderBytes: maxHTTPHeader,
+		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		BaseContext:    func(net.Listener) context.Context { return s.ctx },
+		Protocols:      new(http.Protocols),
+	}
+}
+
+// serveHTTP serves until the listener is closed. Requests on their way may still end well.
+func (s *Server) serveHTTP(l *listener, srv *http.Server) error {
+	stop := context.AfterFunc(s.ctx, func() { _ = srv.Close() })
+	defer stop()
+	err := srv.Serve(l)
+	ctx, cancel := context.WithTimeout(s.ctx, s.opt.DrainTimeout)
+	defer cancel()
+	_ = srv.Shutdown(ctx)
+	return err
+}
+
+// guarded logs a panic of the handler as what it is, our error, and ends its connection or stream. The HTTP servers' own log is for debugging,
+// as it is full of what clients do.
+func (s *Server) guarded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if v != http.ErrAbortHandler {
+				s.log.Error("HTTP handler panicked", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+			}
+			panic(http.ErrAbortHandler)
+		}()
+		h.ServeHTTP(w, r)
+	})
+}
