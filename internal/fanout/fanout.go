@@ -52,8 +52,9 @@ type Options struct {
 
 // Fanout owns the feeds of all streams. Its methods may be called from any goroutine.
 type Fanout struct {
-	opt Options
-	wg  sync.WaitGroup
+	opt  Options
+	pace *pace
+	wg   sync.WaitGroup
 
 	mu    sync.Mutex
 	feeds map[feedKey]*feed
@@ -79,7 +80,7 @@ func New(opt Options) *Fanout {
 	if opt.MaxShards <= 0 {
 		opt.MaxShards = defaultShards()
 	}
-	return &Fanout{opt: opt, feeds: make(map[feedKey]*feed)}
+	return &Fanout{opt: opt, pace: newPace(opt.MinBatch, opt.MaxBatch), feeds: make(map[feedKey]*feed)}
 }
 
 // Play adds a player to the stream's feed. It gets nothing before its Start, which must be called once in any case. From then

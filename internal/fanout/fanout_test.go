@@ -874,7 +874,7 @@ func TestDeliveryDoesNotAllocate(t *testing.T) {
 		at += 40 * time.Millisecond
 		units[0].DTS, units[0].Arrived = at, int64(at)
 		_ = src.pub.Write(units)
-		fd.step()
+		fd.step(time.Now(), time.Time{})
 	})
 	// One picture to 20 players. What is left are the log's blocks, per time and not per player.
 	if allocs > 0.5 {

@@ -44,7 +44,7 @@ type feed struct {
 	epoch   uint32
 	base    time.Duration // stream time of the wire's time zero
 	based   bool
-	pace    pace
+	last    time.Time // start of the last pass
 }
 
 func newFeed(f *Fanout, key feedKey) *feed {
@@ -52,7 +52,6 @@ func newFeed(f *Fanout, key feedKey) *feed {
 		owner: f, key: key, log: newFeedLog(), stop: make(chan struct{}),
 		reader: key.stream.NewReader(live.ReaderOptions{GOPs: f.opt.GOPs, Lazy: true}),
 		units:  make([]media.AccessUnit, pollBatch),
-		pace:   newPace(f.opt.MinBatch, f.opt.MaxBatch),
 	}
 	fd.shards = make([]*shard, f.opt.MaxShards)
 	for i := range fd.shards {
@@ -97,28 +96,39 @@ func (fd *feed) run() {
 		case <-ready:
 		case <-timer.C:
 		}
-		if wait := fd.pace.hold(time.Now()); wait > 0 {
+		now := time.Now()
+		due := fd.last.Add(fd.owner.pace.wait(now))
+		if wait := due.Sub(now); wait > 0 {
 			ready = nil
 			timer.Reset(wait)
 			continue
 		}
 		ready = fd.reader.Ready()
-		fd.step()
+		fd.step(now, due)
 	}
 }
 
-// step encodes what is new and delivers it.
-func (fd *feed) step() {
+// step encodes what is new and delivers it. It was due at due, or when the newest unit came.
+func (fd *feed) step(now, due time.Time) {
 	grew := fd.collect()
 	if !grew && fd.ended.Load() == nil {
 		return
 	}
+	if !fd.last.IsZero() {
+		fd.owner.pace.began(now.Sub(later(due, time.Unix(0, fd.log.newest.Load()))))
+	}
+	fd.last = now
 	for _, sh := range fd.shards[1:] {
 		sh.signal()
 	}
-	start := time.Now()
 	fd.shards[0].pass()
-	fd.pace.passed(start, time.Now())
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // collect encodes all new units. It says whether the log grew.

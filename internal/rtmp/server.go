@@ -62,6 +62,9 @@ func Serve(ctx context.Context, nc net.Conn, opt ServerOptions, h Handler) error
 	return newServerConn(nc, &opt, h).run(ctx)
 }
 
+// newServerConn is not for the inliner: its variables would stay on the stack of a connection for good.
+//
+//go:noinline
 func newServerConn(nc net.Conn, opt *ServerOptions, h Handler) *serverConn {
 	return &serverConn{nc: nc, opt: opt.withDefaults(), handler: h, publications: make(map[uint32]*publication)}
 }

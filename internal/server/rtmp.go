@@ -75,6 +75,9 @@ type rtmpConn struct {
 
 var _ rtmp.Handler = (*rtmpConn)(nil)
 
+// newRTMPConn is not for the inliner: its variables would stay on the stack of a connection for good.
+//
+//go:noinline
 func (s *Server) newRTMPConn(nc net.Conn, protocol string) *rtmpConn {
 	return &rtmpConn{
 		server: s, nc: nc, protocol: protocol,
