@@ -162,9 +162,13 @@ func (p *Player) Stop(cause error) {
 }
 
 // Post queues a message of the player's session, to be written between two messages of the stream. The queue is small: a peer
-// that asks and never reads ends with ErrControlFull.
+// that asks and never reads ends with ErrControlFull. A player that ends says nothing more.
 func (p *Player) Post(b []byte) error {
 	p.mu.Lock()
+	if p.flags.Load()&flagStopped != 0 { // the last word is said
+		p.mu.Unlock()
+		return nil
+	}
 	if len(p.control)+len(b) > maxControl {
 		p.mu.Unlock()
 		p.Close(ErrControlFull)

@@ -133,3 +133,22 @@ func TestOnEndComesBeforeDone(t *testing.T) {
 	_ = wait(t, p)
 	f.Wait()
 }
+
+// TestNothingFollowsTheTrailer: the peer may answer it before the player is over, and the session that answer.
+func TestNothingFollowsTheTrailer(t *testing.T) {
+	src := newSource(t, live.Options{})
+	f := New(Options{GOPs: 1})
+	server, client := pair(t)
+	p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, Trailer: []byte("bye")})
+	p.end(ErrTracksChanged)
+	if err := p.Post([]byte("answer")); err != nil {
+		t.Error(err)
+	}
+	p.Start(nil)
+	_ = wait(t, p)
+	server.Close()
+	if got, err := io.ReadAll(client); err != nil || string(got) != "bye" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	f.Wait()
+}
