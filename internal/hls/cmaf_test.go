@@ -122,7 +122,7 @@ func TestCMAFTexts(t *testing.T) {
 func TestMultivariantAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
-		l, _ := s.begin("live/movie")
+		l := s.begin("live/movie", &publication{})
 		began := time.Now()
 		r := ask(s, "GET", "/live/movie/index.m3u8")
 		if r.StatusCode != 404 || r.Header.Get("Retry-After") != "3" || time.Since(began) != 10*time.Second || body(t, r) != "no segment yet\n" {

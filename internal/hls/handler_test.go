@@ -15,7 +15,7 @@ import (
 func onAir(opt Options, segments int) *Server {
 	opt.Now = func() time.Time { return time.Unix(1000, 0) }
 	s := NewServer(opt)
-	l, _ := s.begin("live/movie")
+	l := s.begin("live/movie", &publication{})
 	w := &window{dir: "movie", listSize: 3, maxBytes: 1 << 20, target: 3 * time.Second, discontinuitySeq: 1000, gzip: &compressor{}}
 	for i := range segments {
 		sg := seg(int64(1000+i), 3*time.Second)

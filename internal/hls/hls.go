@@ -1,10 +1,11 @@
-// Package hls packages streams as HLS (RFC 8216) with MPEG-TS segments and serves them.
+// Package hls packages streams as HLS and serves them: MPEG-TS segments (RFC 8216), and CMAF with partial segments (Low-Latency HLS,
+// draft-pantos-hls-rfc8216bis), where the tracks and publications of a stream make an adaptive ladder.
 //
-// One goroutine per stream, in Server.Run, turns access units into segments; each segment is rendered once and shared by all
-// requests. The playlist is rendered once per segment, plain and compressed, into an immutable snapshot. Requests only read the
-// newest snapshot: they take no lock that packaging takes, and no number of viewers slows it down.
+// One goroutine per publication, in Server.Run, turns access units into segments; each is made once and shared by all requests. What
+// requests see is immutable and replaced as a whole: they take no lock that packaging takes, and no number of viewers slows it down.
 //
-//	media.Reader → segmenter → window → snapshot ← ServeHTTP
+//	media.Reader → segmenter → window → snapshot                            ← ServeHTTP
+//	            └→ packager  → cmafTrack, by one timeline → renditionView   ←
 package hls
 
 import (
@@ -32,7 +33,7 @@ type Options struct {
 
 	// MaxSegmentBytes (64 MiB) bounds a segment: 10 s at 50 Mbit/s. A longer one is cut wherever it is.
 	MaxSegmentBytes int
-	// MaxStreamBytes (256 MiB) bounds the segments kept of one stream.
+	// MaxStreamBytes (256 MiB) bounds the segments kept of one stream: those of MPEG-TS, and again those of all CMAF renditions together.
 	MaxStreamBytes int
 	// MaxKept (100) and MaxKeptBytes (256 MiB) bound the ended streams that KeepAfterEnd keeps; the oldest go first.
 	MaxKept, MaxKeptBytes int

@@ -123,7 +123,7 @@ func lowLatency(opt Options) (s *Server, l *life, video, audio *drawn) {
 		opt.Now = func() time.Time { return time.Unix(1000, 0) }
 	}
 	s = NewServer(opt)
-	l, _ = s.begin("live/movie")
+	l = s.begin("live/movie", &publication{})
 	video, audio = draw(l.cmaf, "v0", media.Video, 100), draw(l.cmaf, "a0", media.Audio, 100)
 	for _, d := range []*drawn{video, audio} {
 		for range 6 {

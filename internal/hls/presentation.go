@@ -136,6 +136,8 @@ type cmafSegment struct {
 	parts                      []part
 	// size is that of all parts. key is the length of the segment up to and with its first picture.
 	size, key int
+	// before counts the discontinuities before the segment, as discontinuitySeq does.
+	before int64
 	// dates are the EXT-X-DATERANGE attributes, rendered, that stand before the segment.
 	dates []string
 }

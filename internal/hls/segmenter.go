@@ -140,6 +140,13 @@ func (g *segmenter) follow(u *media.AccessUnit) {
 	g.discontinuity = g.discontinuity || u.Discontinuity
 }
 
+// restart lets the units of another publication follow, with sessions of its own.
+func (g *segmenter) restart() {
+	g.discontinuity, g.started, g.epoch = true, false, 0
+	g.want.reset()
+	g.refused = 0
+}
+
 // refuseIfEmpty tells viewers that nothing of the stream can be packaged, as soon as that is certain: its media flow.
 func (g *segmenter) refuseIfEmpty(u *media.AccessUnit) {
 	if u.Header == media.Sample && g.want.pair == (pair{}) && len(g.want.leftOut) > g.refused {

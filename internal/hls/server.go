@@ -7,7 +7,6 @@ import (
 	"hash/maphash"
 	"io"
 	"log/slog"
-	"path"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,6 +58,15 @@ type life struct {
 	over    atomic.Bool
 	// cmaf is the CMAF side.
 	cmaf *presentation
+	log  *slog.Logger
+
+	// active counts the publications; closed: no further one joins. The server's mu guards them.
+	active int
+	closed bool
+	// mu guards the packagers.
+	mu       sync.Mutex
+	ts       *tsPackager
+	packager *packager
 
 	// firstDiscontinuity is the discontinuity sequence number at the life's begin, lastDiscontinuity the highest one so far.
 	firstDiscontinuity int64
@@ -73,25 +81,40 @@ func (l *life) answer() { l.open.Do(func() { close(l.answerable) }) }
 // period is half of what the estimate of viewers looks back.
 func (l *life) period(target time.Duration) time.Duration { return target * minListed / 2 }
 
-// target is the target duration of the playlists that there are, 0 for none.
+// target is the longest target duration of the life's playlists, 0 without one.
 func (l *life) target() time.Duration {
+	target := l.cmaf.target()
 	if v := l.view.Load(); v != nil {
-		return v.target
+		target = max(target, v.target)
 	}
-	return l.cmaf.target()
+	return target
+}
+
+// windowBytes is the size of what can be fetched.
+func (l *life) windowBytes() int {
+	bytes := int(l.counts.window.Load())
+	if v := l.view.Load(); v != nil {
+		bytes += v.bytes
+	}
+	return bytes
 }
 
 func (l *life) stats(now time.Time) StreamStats {
+	c := &l.counts
 	st := StreamStats{
-		Name:       l.name,
-		Ended:      l.over.Load(),
-		Segments:   l.counts.segments.Load(),
-		Bytes:      l.counts.bytes.Load(),
-		Dropped:    l.counts.dropped.Load(),
-		ForcedCuts: l.counts.forced.Load(),
+		Name:        l.name,
+		Ended:       l.over.Load(),
+		Segments:    c.segments.Load(),
+		Bytes:       c.bytes.Load(),
+		Dropped:     c.dropped.Load(),
+		ForcedCuts:  max(c.forced.Load(), c.forcedCMAF.Load()),
+		Parts:       c.parts.Load(),
+		CMAFBytes:   c.cmafBytes.Load(),
+		LongParts:   c.longParts.Load(),
+		WindowBytes: l.windowBytes(),
 	}
-	if v := l.view.Load(); v != nil {
-		st.WindowBytes = v.bytes
+	if v := l.cmaf.view.Load(); v != nil {
+		st.Renditions = len(v.renditions)
 	}
 	if target := l.target(); target > 0 {
 		st.Viewers = l.audience.count(now, l.period(target))
@@ -101,74 +124,101 @@ func (l *life) stats(now time.Time) StreamStats {
 
 // Run packages one life of the stream name ("app/stream") until r ends: it is Begin and what that returns.
 func (s *Server) Run(ctx context.Context, name string, r media.Reader) error {
-	return s.Begin(name)(ctx, r)
+	return s.Begin(name, "")(ctx, r)
 }
 
-// Begin puts the stream name ("app/stream") on air: from now on requests for it wait for its first segment. The function that it
-// returns must be called, once; it packages the stream's life until r ends. At io.EOF the playlist gets its ENDLIST, stays for three target
-// durations or as KeepAfterEnd says, and the function returns nil. With any other error, and when ctx ends, it gets no ENDLIST, for viewers may
-// survive a restart of the server, and goes after three target durations. A new life of the same name replaces the old one.
-func (s *Server) Begin(name string) func(ctx context.Context, r media.Reader) error {
-	l, first := s.begin(name)
-	return func(ctx context.Context, r media.Reader) error { return s.run(ctx, l, first, r) }
+// Begin puts a publication of the stream name ("app/stream") on air: from now on requests for it wait for its first segment. Several
+// publications, each with a rendition name ("" is the stream's default one), share the stream's life and make one ladder. The function that
+// Begin returns must be called, once; it packages the publication until r ends. If others of the stream go on then, its renditions leave the
+// ladder. At io.EOF of the last one the playlists get their ENDLIST, stay for three target durations or as KeepAfterEnd says, and
+// the function returns nil. With any other error, and when ctx ends, they get no ENDLIST, for viewers may survive a restart of the
+// server, and go after three target durations. A new life of the same name replaces the old one. The error wraps
+// ErrMisaligned if the publication cannot be part of the ladder; its text is for who runs the encoder.
+func (s *Server) Begin(name, rendition string) func(ctx context.Context, r media.Reader) error {
+	pub := &publication{rendition: rendition}
+	l := s.begin(name, pub)
+	return func(ctx context.Context, r media.Reader) error { return s.run(ctx, l, pub, r) }
 }
 
-// run packages the life l, whose first segment gets the number first.
-func (s *Server) run(ctx context.Context, l *life, first int64, r media.Reader) error {
-	log := s.opt.Log.With("stream", l.name)
-	w := &window{
-		dir:      path.Base(l.name),
-		listSize: s.opt.ListSize, maxBytes: s.opt.MaxStreamBytes,
-		gzip:             &s.gzip,
-		discontinuitySeq: l.firstDiscontinuity,
-	}
-	g := newSegmenter(&s.opt, log, &l.counts, first)
-	g.publish = func(seg *segment) {
-		w.target = g.target
-		w.add(seg)
-		s.used(seg.seq)
-		if seg.discontinuity {
-			l.lastDiscontinuity.Add(1)
-		}
-		l.show(log, w, false)
-	}
-	g.refuse = func(reason string) {
-		l.refusal.Store(&reason)
-		l.answer()
-	}
-	err := g.run(ctx, r)
-	if errors.Is(err, io.EOF) {
-		if len(w.segments) > 0 {
-			l.show(log, w, true)
-		}
+// run packages a publication of the life l.
+func (s *Server) run(ctx context.Context, l *life, pub *publication, r media.Reader) error {
+	err := l.read(ctx, pub, r)
+	proper := errors.Is(err, io.EOF)
+	if proper {
 		err = nil
 	}
-	s.end(l, err == nil)
+	if !s.leave(l, pub, proper) {
+		return err
+	}
 	st := l.stats(s.opt.Now())
-	log.Info("HLS packaging ended", "segments", st.Segments, "bytes", st.Bytes, "dropped", st.Dropped, "forced_cuts", st.ForcedCuts)
+	l.log.Info("HLS packaging ended", "segments", st.Segments, "bytes", st.Bytes, "parts", st.Parts, "cmaf_bytes", st.CMAFBytes,
+		"dropped", st.Dropped, "forced_cuts", st.ForcedCuts)
 	return err
 }
 
-// run feeds the segmenter until r ends.
-func (g *segmenter) run(ctx context.Context, r media.Reader) error {
+// leave takes a publication out of its life, and says whether that was the end of it.
+func (s *Server) leave(l *life, pub *publication, proper bool) bool {
+	s.mu.Lock()
+	l.active--
+	last := l.active == 0
+	l.closed = last
+	s.mu.Unlock()
+	l.mu.Lock()
+	l.ts.exit(pub, last)
+	if !last {
+		l.packager.exit(pub)
+	} else {
+		if proper {
+			l.ts.end()
+		}
+		l.packager.end(proper)
+	}
+	l.mu.Unlock()
+	if last {
+		s.end(l, proper)
+	}
+	return last
+}
+
+// read packages the units of a publication until r ends.
+func (l *life) read(ctx context.Context, pub *publication, r media.Reader) error {
 	units := make([]media.AccessUnit, readBatch)
 	for {
 		n, err := r.Read(ctx, units)
-		for i := range units[:n] {
-			g.write(&units[i])
-		}
+		refused := l.write(pub, units[:n])
 		clear(units[:n]) // lets the bodies go
 		switch {
+		case refused != nil:
+			return refused
 		case err == nil:
 		case errors.Is(err, media.ErrSuspended):
-			g.flush()
+			l.flush(pub)
 		case errors.Is(err, io.EOF):
-			g.flush()
+			l.flush(pub)
 			return err
 		default:
 			return fmt.Errorf("reading units: %w", err)
 		}
 	}
+}
+
+// write packages units of a publication. The error says why it cannot be part of the ladder.
+func (l *life) write(pub *publication, units []media.AccessUnit) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range units {
+		l.ts.write(pub, &units[i])
+		l.packager.write(pub, &units[i])
+	}
+	return pub.err
+}
+
+// flush publishes what there is of a publication whose publisher is gone.
+func (l *life) flush(pub *publication) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ts.flush(pub)
+	l.packager.suspend(pub)
 }
 
 // show makes the window visible to requests.
@@ -183,20 +233,57 @@ func (l *life) show(log *slog.Logger, w *window, ended bool) {
 	l.answer()
 }
 
-// begin puts a new life in place and returns its first sequence number.
-func (s *Server) begin(name string) (*life, int64) {
-	l := &life{name: name, answerable: make(chan struct{}), cmaf: newPresentation()}
+// begin adds a publication to the life of its stream, which begins if need be.
+func (s *Server) begin(name string, pub *publication) *life {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last := int64(-1)
-	if old := s.lives[name]; old != nil {
-		last = old.lastDiscontinuity.Load()
-		s.forget(old)
+	l := s.lives[name]
+	if l == nil || l.closed {
+		last := int64(-1)
+		if l != nil {
+			last = l.lastDiscontinuity.Load()
+			s.forget(l)
+		}
+		l = s.newLife(name, last)
+		s.lives[name] = l
 	}
-	l.firstDiscontinuity = firstDiscontinuity(s.opt.Now(), last)
+	l.active++
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.packager.enter(pub)
+	l.ts.enter(pub)
+	return l
+}
+
+// newLife makes a life that follows one whose highest discontinuity sequence number was last, negative if none is known.
+func (s *Server) newLife(name string, last int64) *life {
+	first := max(s.lastSeq.Load()+1, s.opt.Now().Unix())
+	l := &life{
+		name: name, log: s.opt.Log.With("stream", name), answerable: make(chan struct{}), cmaf: newPresentation(),
+		firstDiscontinuity: firstDiscontinuity(s.opt.Now(), last),
+	}
 	l.lastDiscontinuity.Store(l.firstDiscontinuity)
-	s.lives[name] = l
-	return l, max(s.lastSeq.Load()+1, s.opt.Now().Unix())
+	l.ts = newTSPackager(s, l, first)
+	l.packager = newPackager(&s.opt, l.log, &l.counts, l.cmaf, timeline{
+		opt: &s.opt, first: first, next: first, firstDiscontinuity: l.firstDiscontinuity,
+		announce: func(b *boundary) {
+			s.used(b.seq)
+			if b.discontinuity {
+				l.discontinued(b.before + 1)
+			}
+		},
+	})
+	return l
+}
+
+// discontinued notes a discontinuity sequence number.
+func (l *life) discontinued(n int64) {
+	for {
+		last := l.lastDiscontinuity.Load()
+		if n <= last || l.lastDiscontinuity.CompareAndSwap(last, n) {
+			return
+		}
+	}
 }
 
 // used notes a sequence number.
@@ -219,15 +306,15 @@ func (s *Server) end(l *life, proper bool) {
 	if s.lives[l.name] != l {
 		return
 	}
-	view := l.view.Load()
+	target := l.target()
 	switch {
-	case view == nil:
+	case target == 0:
 		s.forget(l)
 	case s.opt.KeepAfterEnd && proper:
 		s.kept = append(s.kept, l)
 		s.trimKept()
 	default:
-		time.AfterFunc(minListed*view.target, func() {
+		time.AfterFunc(minListed*target, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.forget(l)
@@ -239,11 +326,11 @@ func (s *Server) end(l *life, proper bool) {
 func (s *Server) trimKept() {
 	bytes := 0
 	for _, l := range s.kept {
-		bytes += l.view.Load().bytes
+		bytes += l.windowBytes()
 	}
 	for len(s.kept) > s.opt.MaxKept || bytes > s.opt.MaxKeptBytes {
 		oldest := s.kept[0]
-		bytes -= oldest.view.Load().bytes
+		bytes -= oldest.windowBytes()
 		s.forget(oldest)
 	}
 }

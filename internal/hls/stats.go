@@ -9,6 +9,10 @@ import (
 // counters are written by a stream's packaging and read by anyone.
 type counters struct {
 	segments, bytes, dropped, forced atomic.Uint64
+	// These are of CMAF.
+	parts, cmafBytes, forcedCMAF, longParts atomic.Uint64
+	// window is the size of the CMAF segments that can be fetched.
+	window atomic.Int64
 }
 
 // StreamStats is what HLS knows of one stream.
@@ -17,9 +21,13 @@ type StreamStats struct {
 	Name string
 	// Ended: the stream is over, its playlist is still served.
 	Ended bool
-	// Segments and Bytes count what was packaged since the stream's start.
-	Segments, Bytes uint64
-	// Dropped counts access units that were left out, ForcedCuts segments that begin without a random access point.
+	// Segments and Bytes count what was packaged as MPEG-TS since the stream's start, Parts and CMAFBytes what was as CMAF.
+	Segments, Bytes, Parts, CMAFBytes uint64
+	// Renditions is how many the multivariant playlist has.
+	Renditions int
+	// LongParts counts parts that are longer than the part target duration.
+	LongParts uint64
+	// Dropped counts access units that were left out, of MPEG-TS and of CMAF, ForcedCuts segments that begin without a random access point.
 	Dropped, ForcedCuts uint64
 	// WindowBytes is the size of the segments that can be fetched now.
 	WindowBytes int

@@ -122,7 +122,7 @@ func TestHeldRequestsOutliveTheReadTimeout(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			const timeout = 100 * time.Millisecond
 			s := start(t, func(o *Options) { o.ReadTimeout = timeout })
-			end := s.hls.Begin("live/movie")
+			end := s.hls.Begin("live/movie", "")
 			held := make(chan answer, 1)
 			go func() {
 				a, _ := fetch(t, clientOf(t, protocol), s.url("http", "hls", "/live/movie.m3u8"))

@@ -59,7 +59,6 @@ type Server struct {
 	hlsCancel context.CancelFunc
 	conns     tasks
 	packagers tasks
-	packaged  sync.Map // keys of the streams that HLS has
 }
 
 // New checks the options and opens the listeners, so that a port that is in use is known at once. Run serves them.
@@ -223,19 +222,15 @@ func (s *Server) app(name string) (App, bool) {
 // appNames lists the configured applications, for messages.
 func (s *Server) appNames() []string { return slices.Sorted(maps.Keys(s.apps)) }
 
-// packageHLS starts the HLS packager of a publication that comes to life. HLS has the first one of each stream.
+// packageHLS starts the HLS packager of a publication that comes to life.
 func (s *Server) packageHLS(stream *live.Stream) {
 	name := stream.Name()
 	if app, ok := s.app(name.App); !ok || !app.HLS || s.opt.HLSAddr == "" {
 		return
 	}
-	if !s.takeHLS(stream) {
-		return
-	}
-	r := stream.NewReader(live.ReaderOptions{GOPs: -1, Settled: true})
-	run := s.hls.Begin(name.Key()) // at once: whoever hears of the stream may ask for its playlist
+	r := stream.NewReader(live.ReaderOptions{GOPs: -1, Settled: true, Lazy: true})
+	run := s.hls.Begin(name.Key(), name.Rendition) // at once: whoever hears of the stream may ask for its playlist
 	pack := func() {
-		defer s.packaged.CompareAndDelete(name.Key(), stream)
 		defer r.Close()
 		if err := run(s.hlsCtx, r); err != nil && s.hlsCtx.Err() == nil {
 			s.log.Error("hls packager ended", "stream", name.String(), "err", err)
@@ -243,25 +238,6 @@ func (s *Server) packageHLS(stream *live.Stream) {
 	}
 	if !s.packagers.Go(pack) {
 		pack() // shutting down: it ends at once
-	}
-}
-
-// takeHLS makes the publication the one that HLS has, unless it has another one of the stream that has not ended.
-func (s *Server) takeHLS(stream *live.Stream) bool {
-	key := stream.Name().Key()
-	for {
-		had, loaded := s.packaged.LoadOrStore(key, stream)
-		if !loaded {
-			return true
-		}
-		select {
-		case <-had.(*live.Stream).Done():
-		default:
-			return false
-		}
-		if s.packaged.CompareAndSwap(key, had, stream) {
-			return true
-		}
 	}
 }
 

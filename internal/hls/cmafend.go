@@ -1,0 +1,115 @@
+package hls
+
+import (
+	"slices"
+	"strings"
+
+	"livego/internal/media"
+)
+
+// suspend publishes what there is of a publication whose publisher was lost and may come back.
+func (p *packager) suspend(pub *publication) {
+	pub.idle = true
+	others := slices.ContainsFunc(p.pubs, func(o *publication) bool { return !o.idle })
+	if others && p.lead != nil && p.lead.pub == pub {
+		if v := p.runnerUp(); v != nil {
+			p.promote(v)
+			p.settle()
+		}
+	}
+	if !p.line.fixed() && others {
+		return
+	}
+	p.flush(pub)
+}
+
+// flush publishes what there is of a publication as it is.
+func (p *packager) flush(pub *publication) {
+	if !p.line.fixed() {
+		if p.lead == nil || len(p.line.bounds) == 0 {
+			return
+		}
+		p.fix(p.lead.newest + p.lead.length())
+	}
+	for _, t := range slices.Clone(p.tracks) {
+		if t.pub == pub {
+			p.empty(t)
+		}
+	}
+}
+
+// empty places all units of t and ends its segment.
+func (p *packager) empty(t *cmafTrack) {
+	for t.queue.len() > 0 {
+		u := t.queue.pop()
+		p.place(t, &u)
+	}
+	if t.standing == member && t.segment != nil && len(t.segment.parts)+len(t.part) > 0 {
+		p.close(t, 0, nil)
+	}
+}
+
+// exit removes a publication while others go on: its renditions leave the ladder, and the others are not held up by it.
+func (p *packager) exit(pub *publication) {
+	for _, t := range slices.Clone(p.tracks) {
+		if t.pub == pub {
+			p.leave(t, "its publisher ended")
+		}
+	}
+	p.tracks = slices.DeleteFunc(p.tracks, func(t *cmafTrack) bool { return t.pub == pub })
+	p.pubs = slices.DeleteFunc(p.pubs, func(o *publication) bool { return o == pub })
+	if p.lead == nil && len(p.tracks) > 0 {
+		p.promote(p.successor())
+		p.settle()
+	}
+}
+
+// successor is the best of the tracks that are left to lead: one that is on air before one that waits, and video before audio.
+func (p *packager) successor() *cmafTrack {
+	best := p.tracks[0]
+	for _, t := range p.tracks[1:] {
+		if best.standing != member && t.standing == member {
+			best = t
+		}
+	}
+	return best
+}
+
+// end ends the life. proper says that the playlists get their ENDLIST.
+func (p *packager) end(proper bool) {
+	if proper {
+		for _, pub := range p.pubs {
+			p.flush(pub)
+		}
+		p.present(true)
+	}
+	for _, t := range p.tracks {
+		if t.standing != member {
+			continue
+		}
+		if v := t.view.Load(); v != nil && proper {
+			p.publish(t, true)
+		} else if v != nil {
+			close(v.replaced)
+		}
+	}
+	p.pubs, p.tracks, p.lead = nil, nil, nil
+}
+
+// refuse tells viewers why nothing of the stream is packaged, once its media flow.
+func (p *packager) refuse() {
+	if len(p.tracks) > 0 || p.show.refusal.Load() != nil || p.show.view.Load() != nil {
+		return
+	}
+	var names []string
+	for _, pub := range p.pubs {
+		for _, t := range pub.tracks {
+			if name := codecName(t.header); t.header.Kind != media.Data && !slices.Contains(names, name) && len(names) < maxTrackLogs {
+				names = append(names, name)
+			}
+		}
+	}
+	reason := "HLS with CMAF segments cannot carry " + strings.Join(names, " and ") + ": watch this stream over RTMP or HTTP-FLV"
+	p.show.refusal.Store(&reason)
+	p.show.answer()
+}

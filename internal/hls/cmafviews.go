@@ -1,0 +1,123 @@
+package hls
+
+import (
+	"math"
+	"slices"
+
+	"livego/internal/fmp4"
+	"livego/internal/media"
+)
+
+// put makes a rendition known to requests.
+func (p *presentation) put(r *rendition) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.renditions[r.id] = r
+}
+
+// remove takes a rendition away from requests.
+func (p *presentation) remove(r *rendition) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.renditions[r.id] == r {
+		delete(p.renditions, r.id)
+	}
+}
+
+// publish gives requests a new view of a rendition, once its first segment is complete.
+func (p *packager) publish(t *cmafTrack, ended bool) {
+	w := &t.window
+	if len(w.segments) == 0 {
+		return
+	}
+	segments := append(make([]*cmafSegment, 0, len(w.segments)+1), w.segments...)
+	if s := t.segment; s != nil && len(s.parts) > 0 {
+		open := *s
+		segments = append(segments, &open)
+	}
+	p.counts.window.Store(int64(p.bytes))
+	t.version++
+	v := &renditionView{
+		version:  t.version,
+		segments: segments, listed: w.listed,
+		discontinuitySeq: w.segments[w.listed].before,
+		target:           p.line.target, partTarget: t.target, partHoldBack: minListed * p.longestPart,
+		ended:    ended,
+		replaced: make(chan struct{}),
+	}
+	if ended {
+		close(v.replaced)
+	}
+	if old := t.view.Swap(v); old != nil {
+		close(old.replaced)
+	}
+}
+
+// trim keeps all renditions together within their bound, but for the newest segment of each.
+func (p *packager) trim() {
+	for p.bytes > p.opt.MaxStreamBytes {
+		var largest *cmafTrack
+		for _, t := range p.tracks {
+			if t.standing == member && len(t.window.segments) > 1 && (largest == nil || t.window.bytes > largest.window.bytes) {
+				largest = t
+			}
+		}
+		if largest == nil {
+			return
+		}
+		p.bytes -= largest.window.drop()
+	}
+}
+
+// describe measures anew what the multivariant playlist says of t.
+func (p *packager) describe(t *cmafTrack) {
+	if t.info.track != t.track || t.info.rendition != t.rendition {
+		width, height := fmp4.Resolution(t.track)
+		t.info = renditionInfo{
+			rendition: t.rendition, publication: t.pub.rendition, track: t.track,
+			codecs: fmp4.Codecs(t.track), videoRange: fmp4.VideoRange(t.track), width: width, height: height,
+		}
+	}
+	t.info.peak, t.info.average = int(math.Ceil(t.rates.peak)), int(math.Ceil(t.rates.average()))
+	if t.kind == media.Video {
+		t.info.frameRate = frameRate(t)
+	}
+	p.present(false)
+}
+
+// frameRate is the measured one; what the header says counts if it is within a hundredth of that, so that the playlist stays as it is.
+func frameRate(t *cmafTrack) float64 {
+	measured := t.rates.perSecond()
+	if header := fmp4.FrameRate(t.track); measured > 0 && math.Abs(header-measured) < measured/100 {
+		return header
+	}
+	if old := t.info.frameRate; math.Abs(old-measured) < measured/100 {
+		return old
+	}
+	return math.Round(measured*100) / 100
+}
+
+// patienceSegments is how many segments the first multivariant playlist waits for renditions that are late.
+const patienceSegments = 3
+
+// present gives requests a new multivariant playlist, if there is something new. now says that nothing more is to be waited for.
+func (p *packager) present(now bool) {
+	old := p.show.view.Load()
+	infos := make([]renditionInfo, 0, len(p.tracks))
+	for _, t := range p.tracks {
+		if t.standing != member {
+			continue
+		}
+		if t.view.Load() != nil && t.info.rendition == t.rendition {
+			infos = append(infos, t.info)
+		} else if old == nil && !now && p.line.next-p.line.first <= patienceSegments {
+			return
+		}
+	}
+	if len(infos) == 0 || old != nil && old.independent == !p.dependent && slices.Equal(infos, old.renditions) {
+		return
+	}
+	p.show.view.Store(&presentationView{renditions: infos, independent: !p.dependent})
+	p.show.refusal.Store(nil)
+	p.show.answer()
+}

@@ -1,0 +1,403 @@
+package hls
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"livego/internal/fmp4"
+	"livego/internal/media"
+)
+
+// ErrMisaligned: a publication's random access points are not where those of the stream's first one are, so that no player could switch
+// between them.
+var ErrMisaligned = errors.New("renditions not aligned")
+
+const (
+	// maxRenditions bounds the renditions of a stream: as many as a multivariant playlist is read for, and a player switches between.
+	maxRenditions = 16
+	// patience is how long, in media time, other tracks wait for the leading one.
+	patience = 500 * time.Millisecond
+	// maxLag is how far a rendition may be behind the leading track before it misses segments.
+	maxLag = 3 * time.Second
+)
+
+// packager makes CMAF renditions of one stream life. The caller makes sure that one goroutine at a time uses it.
+type packager struct {
+	opt    *Options
+	log    *slog.Logger
+	counts *counters
+	show   *presentation
+
+	line timeline
+	pubs []*publication
+	// tracks are those that are packaged or may be, in the order in which playlists name them.
+	tracks []*cmafTrack
+	// lead is the track that decides where segments begin, nil while there is none.
+	lead *cmafTrack
+	// alone: the leading video pauses, and audio goes on.
+	alone bool
+	// bytes is the size of all that can be fetched or is under way.
+	bytes int
+	// longestPart is the longest part target duration of the first renditions.
+	longestPart time.Duration
+	// used is the newest segment of any rendition that left: no name is used twice.
+	used int64
+	// dependent: a segment began without a random access point.
+	dependent bool
+	leftOut   map[string]bool
+	warned    bool
+}
+
+func newPackager(opt *Options, log *slog.Logger, counts *counters, show *presentation, line timeline) *packager {
+	return &packager{
+		opt: opt, log: log, counts: counts, show: show, line: line,
+		leftOut: make(map[string]bool),
+	}
+}
+
+// publication is one encoder's contribution to a stream.
+type publication struct {
+	// rendition names it, "" for the stream's default one.
+	rendition string
+	// epoch is the publisher session, valid once started. turn counts sessions and jumps of time.
+	epoch, turn uint32
+	started     bool
+	// idle: its publisher was lost and may come back.
+	idle bool
+	// sampled: media came, so that its tracks are known.
+	sampled bool
+	tracks  []*cmafTrack
+	// err says why it must end.
+	err error
+}
+
+// enter adds a publication.
+func (p *packager) enter(pub *publication) { p.pubs = append(p.pubs, pub) }
+
+// write takes the next unit of a publication. Units that cannot be packaged are counted and left out.
+func (p *packager) write(pub *publication, u *media.AccessUnit) {
+	pub.follow(u)
+	if u.Epoch != pub.epoch || u.Track == nil || u.Track.Kind == media.Data {
+		return
+	}
+	if u.Header != media.Sample && u.Header != media.SequenceHeader {
+		return
+	}
+	t := p.track(pub, u.Track)
+	if len(p.tracks) == 0 && u.Header == media.Sample {
+		p.refuse()
+	}
+	if t.standing == out || u.Header != media.Sample || len(u.Data) == 0 {
+		return
+	}
+	if err := fmp4.Check(u); err != nil {
+		p.drop(t, u, err)
+		return
+	}
+	if u.DTS < t.newest {
+		p.counts.dropped.Add(1)
+		return
+	}
+	unit := *u
+	unit.Epoch, unit.Body = pub.turn, nil
+	p.take(t, &unit)
+}
+
+// follow notices new publisher sessions and jumps of time.
+func (pub *publication) follow(u *media.AccessUnit) {
+	if pub.started && (u.Epoch > pub.epoch || u.Discontinuity) {
+		pub.turn++
+	}
+	pub.epoch, pub.started, pub.idle = max(pub.epoch, u.Epoch), true, false
+	pub.sampled = pub.sampled || u.Header == media.Sample
+}
+
+// track returns what is known of a track, and takes notice of a new header.
+func (p *packager) track(pub *publication, header *media.Track) *cmafTrack {
+	i := slices.IndexFunc(pub.tracks, func(t *cmafTrack) bool { return t.kind == header.Kind && t.number == header.ID })
+	if i >= 0 && pub.tracks[i].header == header {
+		return pub.tracks[i]
+	}
+	var t *cmafTrack
+	if i >= 0 {
+		t = pub.tracks[i]
+	} else {
+		t = &cmafTrack{pub: pub, kind: header.Kind, number: header.ID, standing: out}
+		pub.tracks = append(pub.tracks, t)
+	}
+	t.header = header
+	switch reason := p.objection(t); {
+	case reason != "":
+		p.exclude(t, reason)
+	case t.standing == out:
+		p.welcome(t)
+	}
+	return t
+}
+
+// objection says why a track cannot be packaged, "" if it can.
+func (p *packager) objection(t *cmafTrack) string {
+	switch {
+	case !fmp4.Supports(t.header):
+		return "CMAF cannot carry its codec, or its header does not parse"
+	case t.standing == out && len(p.tracks) >= maxRenditions:
+		return "a stream has so many renditions at most"
+	case t.kind == media.Audio && t.pub != p.pubs[0] && (!p.pubs[0].sampled || p.pubs[0].has(media.Audio)):
+		return "audio comes from the stream's first publication"
+	}
+	return ""
+}
+
+func (pub *publication) has(kind media.Kind) bool {
+	return slices.ContainsFunc(pub.tracks, func(t *cmafTrack) bool { return t.kind == kind && t.standing != out })
+}
+
+// welcome lets a track wait for its place.
+func (p *packager) welcome(t *cmafTrack) {
+	t.standing, t.tried, t.tries = joining, 0, 0
+	p.show.carries.Store(true)
+	p.tracks = append(p.tracks, t)
+	slices.SortStableFunc(p.tracks, func(a, b *cmafTrack) int {
+		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(p.rank(a), p.rank(b)), cmp.Compare(a.number, b.number))
+	})
+}
+
+func (p *packager) rank(t *cmafTrack) int { return slices.Index(p.pubs, t.pub) }
+
+// exclude leaves a track out.
+func (p *packager) exclude(t *cmafTrack, reason string) {
+	p.leave(t, reason)
+	misaligned := t.tries >= maxTries
+	t.standing = out
+	t.queue = unitQueue{}
+	p.tracks = slices.DeleteFunc(p.tracks, func(o *cmafTrack) bool { return o == t })
+	if misaligned && len(p.pubs) > 1 && !slices.ContainsFunc(t.pub.tracks, func(o *cmafTrack) bool { return o.kind == media.Video && o.standing == member }) {
+		t.pub.err = fmt.Errorf("rendition %q: %s; let all encoders use the same fixed key frame interval and one clock: %w", t.pub.rendition, reason, ErrMisaligned)
+	}
+	key := t.id() + codecName(t.header)
+	if p.leftOut[key] || len(p.leftOut) >= maxTrackLogs {
+		return
+	}
+	p.leftOut[key] = true
+	p.log.Warn("track left out of CMAF", "rendition", t.id(), "codec", string(t.header.Codec), "reason", reason)
+}
+
+// take puts a unit of a track in line, and places what can be placed.
+func (p *packager) take(t *cmafTrack, u *media.AccessUnit) {
+	if p.lead == nil || p.lead.kind == media.Audio && t.kind == media.Video {
+		p.elect(t, u)
+	}
+	if p.lead == nil && t.kind == media.Video || p.lead == t && len(p.line.bounds) == 0 && !u.RandomAccess {
+		p.counts.dropped.Add(1)
+		return
+	}
+	length := t.length()
+	t.newest = u.DTS
+	t.step.mark(u.DTS)
+	if t == p.lead {
+		p.decide(t, u, length)
+	}
+	t.queue.push(u)
+	p.bound(t)
+	switch {
+	case p.lead == nil:
+		p.impatient(t)
+	case t == p.lead:
+		p.alone = false
+		p.settle()
+	case p.alone && t.kind == media.Audio:
+		p.line.pace(u, length)
+		p.settle()
+	default:
+		p.drain(t)
+		p.impatient(t)
+	}
+}
+
+// elect lets t lead if nobody better does.
+func (p *packager) elect(t *cmafTrack, u *media.AccessUnit) {
+	switch {
+	case t.kind == media.Video && (u.RandomAccess || t.standing == member):
+		p.follow(t)
+	case t.kind == media.Audio && !slices.ContainsFunc(p.tracks, func(o *cmafTrack) bool { return o.kind == media.Video }):
+		p.promote(t)
+	}
+}
+
+// follow makes t the leading track.
+func (p *packager) follow(t *cmafTrack) {
+	p.lead, p.alone = t, false
+	t.lastHeader = nil
+	if t.standing == member {
+		t.lastHeader, t.lastTurn = t.track, t.turn
+	}
+}
+
+// promote lets t lead, and decides about the units that wait in its queue.
+func (p *packager) promote(t *cmafTrack) {
+	p.follow(t)
+	for i := range t.queue.waiting() {
+		u := &t.queue.waiting()[i]
+		if u.DTS > p.line.now || len(p.line.bounds) == 0 {
+			p.decide(t, u, t.length())
+		}
+	}
+}
+
+// decide asks the timeline about the next unit of the leading track.
+func (p *packager) decide(t *cmafTrack, u *media.AccessUnit, length time.Duration) {
+	if t.lastHeader != nil && (u.Epoch != t.lastTurn || u.Track != t.lastHeader) {
+		p.line.owed = true
+	}
+	t.lastHeader, t.lastTurn = u.Track, u.Epoch
+	if !p.line.lead(u, length, t.standing == joining && p.line.fixed()) {
+		return
+	}
+	if p.counts.forcedCMAF.Add(1) == 1 {
+		p.log.Warn("CMAF segment cut before a random access point: key frames are too far apart, or the bit rate is too high",
+			"at", u.DTS, "limit", p.line.limit())
+	}
+}
+
+// bound holds a queue within its limits.
+func (p *packager) bound(t *cmafTrack) {
+	if t.queue.len() <= maxQueue && t.queue.bytes <= p.opt.MaxSegmentBytes {
+		return
+	}
+	if t == p.lead {
+		p.line.full = true
+	}
+	if t != p.lead || t.queue.len() > maxQueue+1 {
+		t.queue.pop()
+		p.counts.dropped.Add(1)
+	}
+}
+
+// impatient lets the stream go on without the leading track if t has waited for it long enough.
+func (p *packager) impatient(t *cmafTrack) {
+	if t.queue.len() == 0 {
+		return
+	}
+	if p.lead == nil {
+		if t.newest-t.queue.waiting()[0].DTS > patience {
+			p.promote(t)
+			p.settle()
+		}
+		return
+	}
+	if t.newest-p.line.now <= max(2*p.line.part, patience) {
+		return
+	}
+	if v := p.runnerUp(); v != nil {
+		p.promote(v)
+	} else if t.kind == media.Audio {
+		p.alone = true
+		for i := range t.queue.waiting() {
+			p.line.pace(&t.queue.waiting()[i], t.length())
+		}
+	}
+	p.settle()
+}
+
+// runnerUp is the video that may lead instead of the one that does.
+func (p *packager) runnerUp() *cmafTrack {
+	var best *cmafTrack
+	for _, t := range p.tracks {
+		if t.kind != media.Video || t == p.lead || t.pub.idle || t.newest <= p.line.now {
+			continue
+		}
+		if best == nil || t.standing == member && best.standing != member {
+			best = t
+		}
+	}
+	return best
+}
+
+// settle places what can be placed after something was decided.
+func (p *packager) settle() {
+	if !p.line.fixed() && len(p.line.bounds) > 1 {
+		p.fix(p.line.bounds[1].at)
+	}
+	for i := 0; i < len(p.tracks); i++ { // tracks may leave meanwhile
+		p.drain(p.tracks[i])
+	}
+	for i := 0; i < len(p.tracks); i++ {
+		p.lag(p.tracks[i])
+	}
+}
+
+// fix settles what depends on the first segment, which ends at end.
+func (p *packager) fix(end time.Duration) {
+	p.line.fix(p.lead.queue.waiting(), frame(p.lead.header), end)
+	for _, t := range p.tracks {
+		p.longestPart = max(p.longestPart, t.partTarget(p.line.part))
+	}
+}
+
+// drain places the units of t of which it is decided where they belong.
+func (p *packager) drain(t *cmafTrack) {
+	if !p.line.fixed() {
+		return
+	}
+	for t.queue.len() > 0 {
+		next := &t.queue.waiting()[0]
+		if t != p.lead && next.DTS+p.tolerance(t) > p.line.now+p.line.ahead() {
+			return
+		}
+		u := t.queue.pop()
+		p.place(t, &u)
+	}
+}
+
+// lag ends segments for which nothing came in time.
+func (p *packager) lag(t *cmafTrack) {
+	for t.standing == member && t.queue.len() == 0 {
+		next := p.line.get(t.seq + 1)
+		if next == nil || p.line.now-next.at <= maxLag {
+			return
+		}
+		p.close(t, next.at, next)
+		p.open(t, next)
+		if t.gaps >= maxGaps {
+			p.leave(t, "nothing came for it")
+		}
+	}
+}
+
+// leave takes t out of the ladder. It comes back at a boundary that it matches.
+func (p *packager) leave(t *cmafTrack, reason string) {
+	if p.lead == t {
+		p.lead, p.alone = nil, false
+	}
+	if t.standing != member {
+		return
+	}
+	p.log.Warn("rendition left the ladder", "rendition", t.id(), "reason", reason)
+	t.standing, t.tried, t.tries = joining, 0, 0
+	p.used = max(p.used, t.seq)
+	p.show.remove(t.rendition)
+	p.bytes -= t.window.bytes
+	if t.segment != nil {
+		p.bytes -= t.segment.size
+	}
+	if v := t.view.Load(); v != nil && !v.ended {
+		close(v.replaced)
+	}
+	clear(t.part)
+	t.part = t.part[:0]
+	t.rendition, t.segment, t.window, t.writer, t.init, t.track = nil, nil, cmafWindow{}, nil, nil, nil
+	p.present(false)
+}
+
+// drop leaves out a unit that cannot be written.
+func (p *packager) drop(t *cmafTrack, u *media.AccessUnit, err error) {
+	p.counts.dropped.Add(1)
+	if !p.warned {
+		p.warned = true
+		p.log.Warn("access unit left out of CMAF", "rendition", t.id(), "codec", u.Track.Codec, "dts", u.DTS, "error", err)
+	}
+}

@@ -1,0 +1,271 @@
+package hls
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"livego/internal/media"
+)
+
+// TestPartsOfRates: parts lie on one grid for all usual rates, though times come in milliseconds; none is longer than the part target
+// duration and, but for the last of a segment, none shorter than 85 % of it (RFC 8216bis 4.4.3.7). What goes in comes out.
+func TestPartsOfRates(t *testing.T) {
+	sounds := []struct {
+		name  string
+		track *media.Track
+		every float64
+	}{
+		{"AAC 44.1", aac(44100), 1024.0 / 44100},
+		{"AAC 48", aac(48000), 1024.0 / 48000},
+		{"Opus", opus48(), 0.020},
+	}
+	rates := []struct {
+		rate     float64
+		pictures int
+	}{{10, 2}, {15, 3}, {24, 5}, {25, 5}, {24000.0 / 1001, 5}, {30000.0 / 1001, 6}, {30, 6}, {50, 10}, {60000.0 / 1001, 12}, {60, 12}}
+	for _, c := range rates {
+		for _, a := range sounds {
+			t.Run(a.name+time.Duration(c.rate*1e9).String(), func(t *testing.T) {
+				s := studio{video: avcTrack(0), audio: a.track, rate: c.rate, gop: int(c.rate * 2), audioEvery: a.every, reorder: true}
+				r := newRig(t, Options{})
+				units := s.until(30 * time.Second)
+				r.feed("", units...)
+				r.finish()
+				v, audio := r.of("v0"), r.of("a0")
+				sameSamples(t, v.samples(t, 90000), samplesOf(units, s.video), 0)
+				sameSamples(t, audio.samples(t, int64(a.track.SampleRate)), samplesOf(units, s.audio), 3*time.Millisecond)
+				for name, rec := range map[string]*record{"video": v, "audio": audio} {
+					d, target := rec.durations(), rec.view.partTarget
+					if low, high := d[0], d[len(d)-1]; low < target*85/100 || high > target {
+						t.Errorf("%s parts from %v to %v, target %v", name, low, high, target)
+					}
+				}
+				if want := time.Duration(float64(c.pictures)/c.rate*1e9).Round(time.Millisecond) + time.Millisecond; v.view.partTarget != want {
+					t.Errorf("part target %v, want %v", v.view.partTarget, want)
+				}
+				for _, seq := range v.order {
+					a, b := v.segments[seq], audio.segments[seq]
+					if b == nil || (a.start-b.start).Abs() > 20*time.Millisecond || (len(a.parts) != len(b.parts) && seq != v.order[len(v.order)-1]) {
+						t.Errorf("segments %d differ:\n%s\n%s", seq, v, audio)
+					}
+				}
+				if r.counts.dropped.Load() != 0 || r.counts.longParts.Load() != 0 || r.log.Len() > 0 {
+					t.Errorf("dropped %d, long %d:\n%s", r.counts.dropped.Load(), r.counts.longParts.Load(), &r.log)
+				}
+			})
+		}
+	}
+}
+
+// TestSegmentsOfOne: how single streams are cut.
+func TestSegmentsOfOne(t *testing.T) {
+	cases := []struct {
+		name string
+		s    studio
+		opt  Options
+		id   string
+		want string
+	}{
+		{"key frame each second", studio{video: avcTrack(0), rate: 25, gop: 25}, Options{}, "v0",
+			"1000 0s+3s parts 15\n1001 3s+3s parts 15\n1002 6s+3s parts 15\n1003 9s+1s parts 5\n"},
+		{"audio only", studio{audio: aac(48000), audioEvery: 1024.0 / 48000}, Options{}, "a0",
+			"1000 0s+3.008s parts 16\n1001 3.008s+3.008s parts 16\n1002 6.016s+3.008s parts 16\n1003 9.024s+981ms parts 6\n"},
+		{"no second key frame", studio{video: avcTrack(0), rate: 25, gop: 1000}, Options{SegmentDuration: time.Second, PartDuration: time.Second}, "v0",
+			"1000 0s+10s parts 10\n"},
+		{"long parts", studio{video: avcTrack(0), rate: 1, gop: 1}, Options{}, "v0",
+			"1000 0s+3s parts 3\n1001 3s+3s parts 3\n1002 6s+3s parts 3\n1003 9s+1s parts 1\n"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, c.opt)
+			r.feed("", c.s.until(10*time.Second)...)
+			r.finish()
+			if got := r.of(c.id).String(); got != c.want {
+				t.Errorf("got\n%swant\n%s%s", got, c.want, &r.log)
+			}
+		})
+	}
+}
+
+// TestForcedCut: a GOP of ten minutes is cut so that the target duration holds, in all renditions.
+func TestForcedCut(t *testing.T) {
+	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 15000}
+	r := newRig(t, Options{})
+	units := s.until(90 * time.Second)
+	r.feed("", units...)
+	r.finish()
+	v := r.of("v0")
+	sameSamples(t, v.samples(t, 90000), samplesOf(units, s.video), 0)
+	sameSamples(t, r.of("a0").samples(t, 48000), samplesOf(units, s.audio), 3*time.Millisecond)
+	if r.counts.forcedCMAF.Load() != 4 || strings.Count(r.log.String(), "\n") != 1 || r.show.view.Load().independent {
+		t.Errorf("%d cuts:\n%s%s", r.counts.forcedCMAF.Load(), v, &r.log)
+	}
+}
+
+// TestPublishedInTime: a part is there as soon as the first picture after it came.
+func TestPublishedInTime(t *testing.T) {
+	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 50}
+	r := newRig(t, Options{})
+	r.feed("", s.until(8*time.Second)...)
+	for step := range 40 {
+		before := r.of("v0").view.version
+		r.feed("", s.until(8*time.Second+time.Duration(step)*40*time.Millisecond+time.Millisecond)...)
+		if published := r.of("v0").view.version > before; published != (step%5 == 0) {
+			t.Errorf("step %d: %v", step, published)
+		}
+		last := func(id string) time.Duration {
+			segments := r.of(id).view.segments
+			s := segments[len(segments)-1]
+			return s.start + s.duration
+		}
+		if behind := last("v0") - last("a0"); behind > 30*time.Millisecond {
+			t.Errorf("step %d: audio is %v behind", step, behind)
+		}
+	}
+}
+
+// TestSession: a new publisher session begins with a discontinuity, though tracks are byte-equal, and only then.
+func TestSession(t *testing.T) {
+	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 25}
+	r := newRig(t, Options{})
+	units := s.until(7500 * time.Millisecond)
+	r.feed("", units...)
+	r.suspend(r.publication(""))
+	r.look()
+	if got, want := r.of("v0").String(), "1000 0s+3s parts 15\n1001 3s+3s parts 15\n1002 6s+1.52s parts 8\n"; got != want {
+		t.Errorf("suspended: got\n%swant\n%s", got, want)
+	}
+	next := studio{video: avcTrack(0), audio: aac(48000), audioEvery: s.audioEvery, rate: 25, gop: 25, epoch: 1, begin: 7520 * time.Millisecond}
+	more := next.until(5 * time.Second)
+	r.feed("", more...)
+	r.finish()
+	if got, want := r.of("v0").String(), "1000 0s+3s parts 15\n1001 3s+3s parts 15\n1002 6s+1.52s parts 8\n"+
+		"1003 7.52s+3s parts 15 discontinuity\n1004 10.52s+2s parts 10\n"; got != want {
+		t.Errorf("got\n%swant\n%s%s", got, want, &r.log)
+	}
+	sameSamples(t, r.of("a0").samples(t, 48000), append(samplesOf(units, s.audio), samplesOf(more, next.audio)...), 3*time.Millisecond)
+	v := r.of("v0").view
+	if v.segments[0].init != v.segments[4].init {
+		t.Error("equal headers make two init segments")
+	}
+	if v.discontinuitySeq != 1000 || v.segments[4].before != 1001 {
+		t.Errorf("discontinuity sequence %d, then %d", v.discontinuitySeq, v.segments[4].before)
+	}
+}
+
+// TestVideoPauses: audio goes on when pictures stop; video has gaps, leaves and comes back.
+func TestVideoPauses(t *testing.T) {
+	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 25}
+	r := newRig(t, Options{})
+	var fed []media.AccessUnit
+	for _, u := range s.until(40 * time.Second) {
+		if u.Track == s.video && u.DTS > 10*time.Second && u.DTS < 25*time.Second {
+			continue
+		}
+		fed = append(fed, u)
+		r.feed("", u)
+		if behind := u.DTS - r.line.now; behind > time.Second {
+			t.Fatalf("at %v nothing is decided for %v", u.DTS, behind)
+		}
+	}
+	r.finish()
+	sameSamples(t, r.of("a0").samples(t, 48000), samplesOf(fed, s.audio), 3*time.Millisecond)
+	if v := r.show.view.Load(); len(v.renditions) != 2 {
+		t.Errorf("%d renditions in the end", len(v.renditions))
+	}
+	want := "1003 9s+3.331s parts 6\n1004 12.331s+3.008s parts 0 gap\n1005 15.339s+3.008s parts 0 gap\n" + // with a third it leaves
+		"1009 25s+3s parts 15\n1010 28s+3s parts 15\n"
+	if got := r.of("v0").String(); !strings.Contains(got, want) {
+		t.Errorf("video:\n%saudio:\n%slog:\n%s", got, r.of("a0"), &r.log)
+	}
+}
+
+// TestScreenSharing: pictures come when something changes. Every one is shown until the next.
+func TestScreenSharing(t *testing.T) {
+	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 25}
+	r := newRig(t, Options{})
+	for _, u := range s.until(60 * time.Second) {
+		if n := u.DTS / (40 * time.Millisecond); u.Track == s.video && n%25 != 0 && n%(7+n/100) != 0 {
+			continue
+		}
+		r.feed("", u)
+	}
+	r.finish()
+	v := r.of("v0")
+	for i, seq := range v.order[1:] {
+		a, b := v.segments[v.order[i]], v.segments[seq]
+		if a.start+a.duration != b.start {
+			t.Errorf("segment %d ends at %v, next begins at %v", a.seq, a.start+a.duration, b.start)
+		}
+	}
+	if r.counts.dropped.Load() > 0 {
+		t.Errorf("%d dropped:\n%s%s", r.counts.dropped.Load(), v, &r.log)
+	}
+}
+
+// TestLateAudio: audio that turns up late joins at a boundary; audio that is replaced gets a new init segment behind a discontinuity.
+func TestLateAudio(t *testing.T) {
+	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 25}
+	r := newRig(t, Options{})
+	other := aac(48000)
+	other.Channels = 2
+	for _, u := range s.until(20 * time.Second) {
+		switch {
+		case u.Track == s.audio && u.DTS < 4*time.Second:
+			continue
+		case u.Track == s.audio && u.DTS > 12200*time.Millisecond:
+			u.Track = other
+		}
+		r.feed("", u)
+	}
+	r.finish()
+	want := "1002 5.995s+3.008s parts 16\n1003 9.003s+3.008s parts 16\n1004 12.011s+192ms parts 1\n" +
+		"1005 12.992s+3.008s parts 16 discontinuity\n1006 16s+3.008s parts 16\n1007 19.008s+1.003s parts 6\n"
+	a := r.of("a0")
+	if got := a.String(); got != want {
+		t.Errorf("got\n%swant\n%svideo\n%slog\n%s", got, want, r.of("v0"), &r.log)
+	}
+	if n := len(r.show.view.Load().renditions); n != 2 || a.segments[1004].init == a.segments[1005].init || r.of("v0").segments[1004].init != r.of("v0").segments[1005].init {
+		t.Errorf("%d renditions, or wrong init segments", n)
+	}
+}
+
+// TestCMAFRefusal: viewers are told why there is nothing.
+func TestCMAFRefusal(t *testing.T) {
+	r := newRig(t, Options{})
+	bad := &media.Track{Kind: media.Video, Codec: media.VP8, Name: "vp08"}
+	for i := range 100 {
+		r.feed("", picture(bad, 40*i, true, i))
+	}
+	if text := r.show.refusal.Load(); text == nil || !strings.Contains(*text, "VP8") || strings.Count(r.log.String(), "\n") != 1 {
+		t.Errorf("%v\n%s", text, &r.log)
+	}
+	select {
+	case <-r.show.answerable:
+	default:
+		t.Error("requests still wait")
+	}
+}
+
+// TestPackagingAllocations: what is allocated is per part, not per unit.
+func TestPackagingAllocations(t *testing.T) {
+	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 50, gop: 50, bytes: 5000}
+	show := newPresentation()
+	opt := Options{}.withDefaults()
+	p := newPackager(&opt, opt.Log, &counters{}, show, lineFrom(&opt))
+	pub := &publication{}
+	p.enter(pub)
+	warm, units := s.until(60*time.Second), s.until(120*time.Second)
+	for i := range warm {
+		p.write(pub, &warm[i])
+	}
+	next := 0
+	allocs := testing.AllocsPerRun(50*(50+46), func() {
+		p.write(pub, &units[next])
+		next++
+	})
+	if allocs > 1 { // five parts a second of two renditions, of 97 units
+		t.Errorf("%v allocations per unit", allocs)
+	}
+}

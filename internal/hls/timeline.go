@@ -1,0 +1,216 @@
+package hls
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"livego/internal/media"
+)
+
+const (
+	// maxBoundaries is how many segment starts a timeline remembers: more than any rendition may lag.
+	maxBoundaries = 64
+	// spill is how much longer than the leading track's segment one of another rendition may get: an audio frame. The limit of the
+	// leading track is less by that, so that all stay within the target duration.
+	spill = 150 * time.Millisecond
+	// maxTolerance and maxLookahead bound half and three quarters of a picture interval, for streams of few pictures.
+	maxTolerance = 20 * time.Millisecond
+	maxLookahead     = 30 * time.Millisecond
+	// usualInterval is the picture interval where nothing says better.
+	usualInterval = 40 * time.Millisecond
+)
+
+// boundary is where a segment begins, in all renditions.
+type boundary struct {
+	// seq is the media sequence number of the segment.
+	seq int64
+	// at is the decode time of the leading track's first unit, wall the clock of the day then, zero if nobody stamped it.
+	at   time.Duration
+	wall time.Time
+	// discontinuity: times or tracks are not those of the segment before. before is the discontinuity sequence number without this one.
+	discontinuity bool
+	before        int64
+	// loose: it was not chosen for a random access point, so none is asked of anybody.
+	loose bool
+}
+
+// timeline decides where the segments of one stream life begin. Its leading track does, unit by unit; all other tracks follow. So
+// where they are cut depends on the times of their units and not on the order in which renditions arrive.
+type timeline struct {
+	opt *Options
+	// announce takes each boundary.
+	announce func(*boundary)
+	// bounds are the newest segment starts, rising.
+	bounds []boundary
+	// first and next are the media sequence numbers of the first and of the next segment.
+	first, next int64
+	// firstDiscontinuity is the discontinuity sequence number at the begin, and discontinuities how many there were.
+	firstDiscontinuity, discontinuities int64
+	// owed: the next segment begins with a discontinuity. full: it begins with the next unit, as one has too many bytes.
+	owed, full bool
+	// now is the time up to which it is decided where segments begin. lastPicture is that of the leading video's last one.
+	now, lastPicture time.Duration
+	// interval is how far the units of the leading track are apart, part the length of parts by the grid, target the target duration:
+	// all are fixed when the first segment is complete, and 0 before.
+	interval, part, target time.Duration
+	clock                  wallClock
+}
+
+func (l *timeline) last() *boundary { return &l.bounds[len(l.bounds)-1] }
+
+func (l *timeline) fixed() bool { return l.target != 0 }
+
+// limit is how long a segment of the leading track may last.
+func (l *timeline) limit() time.Duration {
+	if l.target == 0 {
+		return max(maxFirstSegment, 2*l.opt.SegmentDuration)
+	}
+	return l.target + rounding - spill
+}
+
+// lead decides whether u, the next unit of the leading track, which lasts for about step, begins a segment. joining says that the
+// track has no place in the ladder yet. It returns whether the segment was cut by force.
+func (l *timeline) lead(u *media.AccessUnit, step time.Duration, joining bool) (forced bool) {
+	hole := false
+	if u.Track.Kind == media.Video {
+		hole = u.DTS-l.lastPicture > maxStep
+		l.lastPicture = max(l.lastPicture, u.DTS)
+	}
+	l.now = max(l.now, u.DTS)
+	if len(l.bounds) == 0 {
+		if u.RandomAccess {
+			l.begin(u, false)
+		}
+		return false
+	}
+	length := u.DTS - l.last().at
+	switch {
+	case u.RandomAccess && length >= 0 && (l.owed || joining || length >= l.opt.SegmentDuration):
+		l.begin(u, false)
+	case length+step > l.limit() || l.full:
+		l.owed = l.owed || hole && length > l.limit()
+		l.begin(u, true)
+		return true
+	}
+	return false
+}
+
+// pace decides the same for audio that goes on alone, because the leading video pauses.
+func (l *timeline) pace(u *media.AccessUnit, step time.Duration) {
+	if u.DTS < l.now || len(l.bounds) == 0 {
+		return
+	}
+	l.now = u.DTS
+	length := u.DTS - l.last().at
+	quiet := u.DTS - l.lastPicture
+	if length+step > l.limit() || length >= l.opt.SegmentDuration && quiet >= l.opt.SegmentDuration {
+		l.begin(u, true)
+	}
+}
+
+// begin puts a boundary at u.
+func (l *timeline) begin(u *media.AccessUnit, loose bool) {
+	b := boundary{seq: l.next, at: u.DTS, loose: loose, before: l.firstDiscontinuity + l.discontinuities}
+	if len(l.bounds) > 0 {
+		b.discontinuity = l.owed
+		b.at = max(b.at, l.last().at)
+	}
+	if len(l.bounds) == 0 || b.discontinuity {
+		l.anchor(u)
+	}
+	if b.discontinuity {
+		l.discontinuities++
+	}
+	b.wall = l.clock.at(b.at)
+	l.owed, l.full = false, false
+	l.next++
+	if len(l.bounds) == maxBoundaries {
+		l.bounds = append(l.bounds[:0], l.bounds[1:]...)
+	}
+	l.bounds = append(l.bounds, b)
+	l.announce(&b)
+}
+
+// anchor maps the timeline to the clock of the day by the arrival of u. The clock does not go back.
+func (l *timeline) anchor(u *media.AccessUnit) {
+	c := wallClock{arrived: u.Arrived, dts: u.DTS}
+	if l.clock == (wallClock{}) || c.arrived != 0 && c.at(u.DTS).After(l.clock.at(u.DTS)) {
+		l.clock = c
+	}
+}
+
+// find returns the boundary of the segment to which a time belongs, nil if there is none.
+func (l *timeline) find(t time.Duration) *boundary {
+	for i := len(l.bounds) - 1; i >= 0; i-- {
+		if l.bounds[i].at <= t {
+			return &l.bounds[i]
+		}
+	}
+	return nil
+}
+
+// get returns the boundary with a number, nil if it is forgotten or yet to come.
+func (l *timeline) get(seq int64) *boundary {
+	if len(l.bounds) == 0 {
+		return nil
+	}
+	i := seq - l.bounds[0].seq
+	if i < 0 || i >= int64(len(l.bounds)) {
+		return nil
+	}
+	return &l.bounds[i]
+}
+
+// discontinuous says whether one of the boundaries from one number to another, both included, is a discontinuity.
+func (l *timeline) discontinuous(from, to int64) bool {
+	for seq := from; seq <= to; seq++ {
+		if b := l.get(seq); b != nil && b.discontinuity {
+			return true
+		}
+	}
+	return false
+}
+
+// fix settles what depends on the first segment, which ends at end: units are those of the leading track, frame their length if that
+// is constant.
+func (l *timeline) fix(units []media.AccessUnit, frame, end time.Duration) {
+	l.interval = frame
+	if frame == 0 {
+		l.interval = interval(units)
+	}
+	n := max(1, (l.opt.PartDuration+l.interval/2)/l.interval)
+	first := end - l.bounds[0].at
+	l.target = (max(first, l.opt.SegmentDuration) + time.Second - 1).Truncate(time.Second)
+	l.part = min(n*l.interval, l.target)
+}
+
+// tolerance is how far from a boundary a unit may lie that begins there.
+func (l *timeline) tolerance() time.Duration { return min(l.interval/2, maxTolerance) }
+
+// ahead is how far after the leading track's newest unit nothing more will be decided.
+func (l *timeline) ahead() time.Duration { return min(l.interval*3/4, maxLookahead) }
+
+// interval measures how far units are apart, exact to a fraction of the milliseconds in which their times come: the mean of those distances that
+// are about the median, because encoders leave pictures out.
+func interval(units []media.AccessUnit) time.Duration {
+	steps := make([]time.Duration, 0, len(units))
+	for i := 1; i < len(units); i++ {
+		if d := units[i].DTS - units[i-1].DTS; d > 0 {
+			steps = append(steps, d)
+		}
+	}
+	if len(steps) == 0 {
+		return usualInterval
+	}
+	slices.SortFunc(steps, cmp.Compare[time.Duration])
+	median := steps[len(steps)/2]
+	sum, n := time.Duration(0), time.Duration(0)
+	for _, d := range steps {
+		if d >= median*2/3-time.Millisecond && d <= median*4/3+time.Millisecond {
+			sum += d
+			n++
+		}
+	}
+	return sum / n
+}

@@ -1,0 +1,79 @@
+package hls
+
+import (
+	"path"
+
+	"livego/internal/media"
+)
+
+// tsPackager is the MPEG-TS side of a life. It packages one publication at a time: the first one, and when that is over the next.
+type tsPackager struct {
+	life   *life
+	cut    *segmenter
+	window *window
+	// pubs are those on air; the first is packaged.
+	pubs []*publication
+}
+
+func newTSPackager(s *Server, l *life, first int64) *tsPackager {
+	w := &window{
+		dir:      path.Base(l.name),
+		listSize: s.opt.ListSize, maxBytes: s.opt.MaxStreamBytes,
+		gzip:             &s.gzip,
+		discontinuitySeq: l.firstDiscontinuity,
+	}
+	discontinuities := l.firstDiscontinuity
+	g := newSegmenter(&s.opt, l.log, &l.counts, first)
+	g.publish = func(seg *segment) {
+		w.target = g.target
+		w.add(seg)
+		s.used(seg.seq)
+		if seg.discontinuity {
+			discontinuities++
+			l.discontinued(discontinuities)
+		}
+		l.show(l.log, w, false)
+	}
+	g.refuse = func(reason string) {
+		l.refusal.Store(&reason)
+		l.answer()
+	}
+	return &tsPackager{life: l, cut: g, window: w}
+}
+
+func (t *tsPackager) enter(pub *publication) { t.pubs = append(t.pubs, pub) }
+
+func (t *tsPackager) write(pub *publication, u *media.AccessUnit) {
+	if t.pubs[0] == pub {
+		t.cut.write(u)
+	}
+}
+
+// flush publishes the segment under way if it is the publication's.
+func (t *tsPackager) flush(pub *publication) {
+	if t.pubs[0] == pub {
+		t.cut.flush()
+	}
+}
+
+// exit removes a publication. The next one goes on in its place.
+func (t *tsPackager) exit(pub *publication, last bool) {
+	for i, o := range t.pubs {
+		if o != pub {
+			continue
+		}
+		t.pubs = append(t.pubs[:i:i], t.pubs[i+1:]...)
+		if i == 0 && !last {
+			t.cut.flush()
+			t.cut.restart()
+		}
+		return
+	}
+}
+
+// end shows the last playlist.
+func (t *tsPackager) end() {
+	if len(t.window.segments) > 0 {
+		t.life.show(t.life.log, t.window, true)
+	}
+}
