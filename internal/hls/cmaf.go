@@ -205,12 +205,12 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, t target) {
 			return
 		}
 	}
-	var pieces []part
+	var pieces document
 	if view != nil {
 		pieces = view.pieces(t)
 	}
 	if pieces == nil {
-		refuse(w, http.StatusNotFound, "no such file, or no longer")
+		s.serveStored(w, r, rendition, t)
 		return
 	}
 	writePieces(w, r, rendition.kind, t, pieces)
@@ -239,10 +239,10 @@ func (s *Server) awaitPart(w http.ResponseWriter, r *http.Request, rendition *re
 }
 
 // pieces returns the bytes of a file, nil if it is not there.
-func (v *renditionView) pieces(t target) []part {
+func (v *renditionView) pieces(t target) document {
 	if t.kind == cmafInitFile {
 		if init := v.initSegment(t.seq); init != nil {
-			return []part{{data: init.data}}
+			return document{{data: init.data}}
 		}
 		return nil
 	}
@@ -251,27 +251,18 @@ func (v *renditionView) pieces(t target) []part {
 	case s == nil:
 		return nil
 	case t.kind == cmafPartFile && t.part < len(s.parts):
-		return s.parts[t.part : t.part+1]
+		return document(s.parts[t.part : t.part+1])
 	case t.kind == cmafSegmentFile && s.complete && !s.gap && len(s.parts) > 0:
-		return s.parts
+		return document(s.parts)
 	}
 	return nil
 }
 
 // writePieces serves bytes that never change, without joining them: a segment is its parts.
-func writePieces(w http.ResponseWriter, r *http.Request, kind media.Kind, t target, pieces []part) {
-	size := 0
-	for i := range pieces {
-		size += len(pieces[i].data)
-	}
-	tag := strconv.FormatInt(t.seq, 10)
-	if t.kind == cmafPartFile {
-		tag += "." + strconv.Itoa(t.part)
-	}
+func writePieces(w http.ResponseWriter, r *http.Request, kind media.Kind, t target, pieces document) {
+	size := pieces.size()
 	h := w.Header()
-	h.Set("Cache-Control", cacheSegment)
-	h.Set("Content-Type", mediaType(kind))
-	h.Set("ETag", `"`+tag+`"`)
+	fileHeader(h, kind, t)
 	if conditional(r.Header) {
 		http.ServeContent(w, r, "", time.Time{}, &pieceReader{pieces: pieces, size: int64(size)})
 		return
@@ -279,14 +270,20 @@ func writePieces(w http.ResponseWriter, r *http.Request, kind media.Kind, t targ
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("Content-Length", strconv.Itoa(size))
 	w.WriteHeader(http.StatusOK)
-	if r.Method == http.MethodHead {
-		return
+	if r.Method != http.MethodHead {
+		pieces.write(w)
 	}
-	for i := range pieces {
-		if _, err := w.Write(pieces[i].data); err != nil {
-			return // the client is gone
-		}
+}
+
+// fileHeader is the same wherever a file comes from.
+func fileHeader(h http.Header, kind media.Kind, t target) {
+	tag := strconv.FormatInt(t.seq, 10)
+	if t.kind == cmafPartFile {
+		tag += "." + strconv.Itoa(t.part)
 	}
+	h.Set("Cache-Control", cacheSegment)
+	h.Set("Content-Type", mediaType(kind))
+	h.Set("ETag", `"`+tag+`"`)
 }
 
 // conditional says whether the answer may be something else than the whole file.

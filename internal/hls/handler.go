@@ -2,6 +2,7 @@ package hls
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 	"net/url"
 	"path"
@@ -97,7 +98,7 @@ func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name stri
 	default:
 		s.watched(r, l)
 		w.Header().Set("Cache-Control", cachePlaylist)
-		writeText(w, r, view.playlist, view.compressed, view.tag)
+		writeText(w, r, document{{data: view.playlist}}, document{{data: view.compressed}}, view.tag)
 	}
 }
 
@@ -123,7 +124,7 @@ func retryAfter(w http.ResponseWriter, d time.Duration) {
 }
 
 // writeText serves a playlist, compressed if the client takes it.
-func writeText(w http.ResponseWriter, r *http.Request, plain, compressed []byte, tag string) {
+func writeText(w http.ResponseWriter, r *http.Request, plain, compressed document, tag string) {
 	h := w.Header()
 	h.Set("Vary", "Accept-Encoding")
 	h.Set("Content-Type", "application/vnd.apple.mpegurl")
@@ -133,15 +134,24 @@ func writeText(w http.ResponseWriter, r *http.Request, plain, compressed []byte,
 		h.Set("Content-Encoding", "gzip")
 	}
 	h.Set("ETag", tag+`"`)
-	h.Set("Content-Length", strconv.Itoa(len(body))) // ServeContent leaves it out when there is an encoding
+	h.Set("Content-Length", strconv.Itoa(body.size())) // ServeContent leaves it out when there is an encoding
 	if conditional(r.Header) {
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+		http.ServeContent(w, r, "", time.Time{}, &pieceReader{pieces: body, size: int64(body.size())})
 		return
 	}
 	h.Set("Accept-Ranges", "bytes")
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the client is gone if this fails
+		body.write(w)
+	}
+}
+
+// write sends all pieces, unless the client is gone.
+func (d document) write(w io.Writer) {
+	for i := range d {
+		if _, err := w.Write(d[i].data); err != nil {
+			return
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ type drawn struct {
 	segs   []cmafSegment
 	init   *initSegment
 	now    renditionView // without segments
+	gzip   compressor
 	clock  time.Time
 }
 

@@ -20,10 +20,10 @@ const (
 
 // multivariant returns the multivariant playlist.
 func (v *presentationView) multivariant(gzip *compressor) *lazyText {
-	return v.text.get(gzip, func() []byte {
+	return v.text.get(gzip, func() (rendered, error) {
 		m := newMultivariant(v)
 		m.render(v)
-		return m.b
+		return rendered{head: m.b}, nil
 	})
 }
 

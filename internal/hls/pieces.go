@@ -7,7 +7,7 @@ import (
 
 // pieceReader reads pieces as if they were one file.
 type pieceReader struct {
-	pieces []part
+	pieces document
 	size   int64
 	// at is the place in the file, piece and offset the same in the pieces.
 	at            int64

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"livego/internal/media"
+	"livego/internal/spool"
 )
 
 // presentation is what requests see of a stream's CMAF side: a multivariant playlist and its renditions. Packaging replaces the views,
@@ -64,6 +65,9 @@ type rendition struct {
 	kind media.Kind
 	// view is nil until the first segment is complete.
 	view atomic.Pointer[renditionView]
+	// disk has the segments for rewinding, nil if there are none; rewind the texts of these, of all media and of I-frames.
+	disk   *spool.Rendition
+	rewind [2]runTexts
 }
 
 // presentationView is a multivariant playlist to be. It never changes.
@@ -109,6 +113,8 @@ type renditionView struct {
 	listed   int
 	// discontinuitySeq is that of the playlist: it counts the discontinuities before segments[listed], without one that stands right before it.
 	discontinuitySeq int64
+	// stored is what the playlist lists before segments[listed]: it ends there, or is empty.
+	stored spool.Window
 	// target is the target duration, partTarget the part target duration. They do not change.
 	target, partTarget time.Duration
 	// partHoldBack is at least three times the part target duration of each rendition, and the same in all of them (RFC 8216bis 6.2.4).

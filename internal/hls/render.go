@@ -20,16 +20,11 @@ const (
 	dateFormat = "2006-01-02T15:04:05.000Z07:00"
 )
 
-func (f playlistForm) framesOnly() bool { return f == framesForm || f == framesDeltaForm }
-
-func (f playlistForm) isDelta() bool { return f == deltaForm || f == framesDeltaForm }
-
 // playlist returns a form of the rendition's playlist.
 func (p *presentation) playlist(r *rendition, v *renditionView, form playlistForm, gzip *compressor) *lazyText {
-	return v.texts[form].get(gzip, func() []byte {
-		m := mediaRenderer{id: r.id, view: v, form: form}
-		m.render(p.others(r))
-		return m.b
+	return v.texts[form].get(gzip, func() (rendered, error) {
+		m := mediaRenderer{id: r.id, view: v, form: form, init: noInit}
+		return m.render(r, p.others(r), gzip)
 	})
 }
 
@@ -53,19 +48,42 @@ type mediaRenderer struct {
 	id   string
 	view *renditionView
 	form playlistForm
-	// init is the initialization section that applies where the text ends.
-	init *initSegment
+	// init is the number of the initialization section that applies where the text ends.
+	init int64
 }
 
-func (m *mediaRenderer) render(others []*rendition) {
-	list := m.view.segments[m.view.listed:]
+// noInit is no initialization section's number.
+const noInit = -1
+
+func (m *mediaRenderer) render(r *rendition, others []*rendition, gzip *compressor) (text rendered, err error) {
+	list, stored := m.view.segments[m.view.listed:], &m.view.stored
 	m.b = make([]byte, 0, m.estimate(list))
 	m.head(list)
 	after := tails(list)
-	n := m.skip(list, after)
-	for i := n; i < len(list); i++ {
+	n := m.skippable(list, after)
+	if n == 0 && stored.Len() > 0 {
+		text.head, m.b = m.b, make([]byte, 0, m.estimate(list))
+		if text.runs, err = r.rewind[m.form.media()].runs(gzip, m.id, m.form, stored); err != nil {
+			return text, err
+		}
+		m.init = stored.At(stored.End() - 1).Init
+	} else {
+		m.skip(list, n)
+	}
+	for i := max(0, n-stored.Len()); i < len(list); i++ {
 		m.segment(list[i], after[i] < partsFor*m.view.target)
 	}
+	m.foot(others)
+	if text.runs == nil {
+		text.head = m.b
+	} else {
+		text.tail = m.b
+	}
+	return text, nil
+}
+
+// foot writes what stands after the segments.
+func (m *mediaRenderer) foot(others []*rendition) {
 	if !m.form.framesOnly() && !m.view.ended {
 		m.hint()
 		m.reports(others)
@@ -111,43 +129,77 @@ func (m *mediaRenderer) head(list []*cmafSegment) {
 		m.b = append(m.b, "\n#EXT-X-PART-INF:PART-TARGET="...)
 		m.b = appendSeconds(m.b, v.partTarget)
 	}
-	first := int64(0)
+	first, discontinuities := int64(0), v.discontinuitySeq
 	if len(list) > 0 {
 		first = list[0].seq
+	}
+	if e := v.stored.At(v.stored.First()); e != nil {
+		first, discontinuities = e.Seq, e.DiscontinuitySeq
 	}
 	m.b = append(m.b, "\n#EXT-X-MEDIA-SEQUENCE:"...)
 	m.b = strconv.AppendInt(m.b, first, 10)
 	m.b = append(m.b, "\n#EXT-X-DISCONTINUITY-SEQUENCE:"...)
-	m.b = strconv.AppendInt(m.b, v.discontinuitySeq, 10)
+	m.b = strconv.AppendInt(m.b, discontinuities, 10)
 	m.b = append(m.b, '\n')
 }
 
-// skip writes what stands for the segments that a delta update leaves out, and returns their number (RFC 8216bis 6.2.5.1). Date ranges
-// are not media segment tags and stay (4.4.5.2). With nothing to leave out the update is the full playlist.
-func (m *mediaRenderer) skip(list []*cmafSegment, after []time.Duration) int {
-	n := 0
-	for m.form.isDelta() && !m.view.ended && n < len(list) && list[n].complete && after[n] >= skipAfter*m.view.target {
+// skippable returns how many segments a delta update leaves out (RFC 8216bis 6.2.5.1).
+func (m *mediaRenderer) skippable(list []*cmafSegment, after []time.Duration) int {
+	if !m.form.isDelta() || m.view.ended || len(list) == 0 {
+		return 0
+	}
+	stored, boundary, n := &m.view.stored, skipAfter*m.view.target, 0
+	for n < len(list) && list[n].complete && after[n] >= boundary {
 		n++
 	}
+	if n > 0 {
+		return stored.Len() + n
+	}
+	follows := after[0] + list[0].duration
+	for seq := stored.End() - 1; seq >= stored.First(); seq-- {
+		if follows >= boundary {
+			return int(seq-stored.First()) + 1
+		}
+		follows += stored.At(seq).Duration
+	}
+	return 0
+}
+
+// skip writes what stands for the first n segments, and those from disk that follow. Date ranges are not media segment tags and stay
+// (RFC 8216bis 4.4.5.2). With nothing to leave out the update is the full playlist.
+func (m *mediaRenderer) skip(list []*cmafSegment, n int) {
 	if n == 0 {
-		return 0
+		return
 	}
 	m.b = append(m.b, "#EXT-X-SKIP:SKIPPED-SEGMENTS="...)
 	m.b = strconv.AppendInt(m.b, int64(n), 10)
 	m.b = append(m.b, '\n')
-	for _, s := range list[:n] {
+	stored := &m.view.stored
+	shown := min(stored.First()+int64(n), stored.End())
+	for seq := stored.First(); seq < shown; seq++ {
+		e := stored.At(seq)
+		m.init = e.Init
+		if e.Dates != "" {
+			s := storedSegment(e)
+			m.dates(&s)
+		}
+	}
+	for _, s := range list[:max(0, n-stored.Len())] {
 		m.dates(s)
 		m.keep(s.init)
 	}
-	return n
+	for seq := shown; seq < stored.End(); seq++ {
+		s := storedSegment(stored.At(seq))
+		m.segment(&s, false)
+	}
 }
 
 // keep notes an initialization section that was written, or skipped, and says whether it is another one.
 func (m *mediaRenderer) keep(init *initSegment) bool {
-	if init == nil || init == m.init {
+	if init == nil || init.seq == m.init {
 		return false
 	}
-	m.init = init
+	m.init = init.seq
 	return true
 }
 

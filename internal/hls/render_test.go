@@ -31,7 +31,7 @@ func golden(t *testing.T, name, got string) {
 
 // text is the plain form of a rendition's playlist as it is now.
 func (d *drawn) text(form playlistForm) string {
-	return string(d.ladder.playlist(d.rendition, d.view.Load(), form, &compressor{}).plain)
+	return d.ladder.playlist(d.rendition, d.view.Load(), form, &compressor{}).plain.join()
 }
 
 func TestMediaPlaylists(t *testing.T) {
@@ -90,7 +90,7 @@ func TestMediaPlaylists(t *testing.T) {
 }
 
 func TestMultivariantPlaylists(t *testing.T) {
-	text := func(v *presentationView) string { return string(v.multivariant(&compressor{}).plain) }
+	text := func(v *presentationView) string { return v.multivariant(&compressor{}).plain.join() }
 	_, l, video, audio := lowLatency(Options{})
 	v, a := videoInfo(video.rendition), audioInfo(audio.rendition)
 	low, other := draw(l.cmaf, "360p.v0", media.Video, 100), draw(l.cmaf, "a1", media.Audio, 100)
@@ -134,8 +134,8 @@ func TestRenderAllocations(t *testing.T) {
 	}
 	video.show(1000)
 	n := testing.AllocsPerRun(10, func() {
-		m := mediaRenderer{id: video.id, view: video.view.Load()}
-		m.render(video.ladder.others(video.rendition))
+		m := mediaRenderer{id: video.id, view: video.view.Load(), init: noInit}
+		_, _ = m.render(video.rendition, video.ladder.others(video.rendition), nil)
 	})
 	if n > 6 {
 		t.Errorf("%v allocations", n)
@@ -145,7 +145,7 @@ func TestRenderAllocations(t *testing.T) {
 func BenchmarkRender(b *testing.B) {
 	_, _, video, _ := lowLatency(Options{})
 	for b.Loop() {
-		m := mediaRenderer{id: video.id, view: video.view.Load()}
-		m.render(video.ladder.others(video.rendition))
+		m := mediaRenderer{id: video.id, view: video.view.Load(), init: noInit}
+		_, _ = m.render(video.rendition, video.ladder.others(video.rendition), nil)
 	}
 }

@@ -158,7 +158,7 @@ func segmentURI(dir string, seq int64) string {
 }
 
 // compressor makes gzip copies. Its writers are large and shared by all streams. The zero value is ready.
-type compressor struct{ idle sync.Pool }
+type compressor struct{ idle, raw sync.Pool }
 
 func (c *compressor) compress(b []byte) ([]byte, error) {
 	var buf bytes.Buffer
