@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
@@ -37,12 +39,24 @@ func (p program) serve(cmd *cobra.Command, _ []string) (err error) {
 	options := cfg.ServerOptions()
 	options.Log, options.Version, options.Keys = log, serverVersion(), store
 	quietMonitor()
+	collectEarly()
 	s, err := server.New(options)
 	if err != nil {
 		return err
 	}
 	logLinks(log, cfg, s.Addrs())
 	return s.Run(cmd.Context())
+}
+
+// gcPercent is how much the heap may grow between two collections, in percent. Most of it is media, which a collection does not look
+// into, and delivery allocates next to nothing: collecting twice as often as usual costs little, and saves a quarter of the memory.
+const gcPercent = 50
+
+// collectEarly sets gcPercent, unless the environment says something else.
+func collectEarly() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 }
 
 // openKeys opens the store of channel keys that the configuration names. An error says which option to look at.

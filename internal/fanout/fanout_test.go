@@ -116,6 +116,7 @@ type source struct {
 	n            uint32
 	at           time.Duration
 	size         int
+	arrived      int64 // when the first unit comes, if not in real time
 }
 
 func newSource(t testing.TB, opt live.Options) *source {
@@ -164,6 +165,9 @@ func (s *source) step() {
 	v := s.body(kind, s.size)
 	a := s.body('A', 100)
 	now := time.Now().UnixNano()
+	if s.arrived != 0 {
+		now = s.arrived + int64(s.at)
+	}
 	s.write(media.AccessUnit{Track: s.video, RandomAccess: key, MessageType: typ, DTS: s.at, PTS: s.at, Body: v, Data: v, Arrived: now},
 		media.AccessUnit{Track: s.audio, RandomAccess: true, MessageType: 8, DTS: s.at, PTS: s.at, Body: a, Data: a, Arrived: now})
 	s.at += 40 * time.Millisecond
@@ -831,7 +835,7 @@ func TestLogBlocksAreFoundAndDropped(t *testing.T) {
 		u := media.AccessUnit{Track: track, MessageType: 9, Body: body, Arrived: now, Join: i%50 == 0}
 		l.append(plainFormat{}, &u, uint32(i), nil)
 		want.Write(plainFormat{}.AppendMessage(nil, 9, uint32(i), body))
-		l.publish(int64(2*time.Second), 1<<30)
+		l.publish(retention{most: int64(2 * time.Second), mostBytes: 1 << 30})
 	}
 	x := l.index.Load()
 	if held := now - x.blocks[0].entries[0].arrived; held < int64(2*time.Second) || held > int64(4*time.Second) {
@@ -851,6 +855,58 @@ func TestLogBlocksAreFoundAndDropped(t *testing.T) {
 	if _, lost := x.after(&block{seq: 0}); !lost {
 		t.Error("a dropped block is not reported as lost")
 	}
+}
+
+// TestRetention: a log keeps what joiners and players that are a little behind need, not the whole lag that players may have.
+func TestRetention(t *testing.T) {
+	keep := retention{spare: 10, most: 30, mostBytes: 1000, first: 7}
+	for _, tc := range []struct {
+		name      string
+		seq       uint64
+		age, back int64
+		want      bool
+	}{
+		{"new", 9, 0, 0, true},
+		{"spare, needed by nobody", 6, 10, 500, true},
+		{"older, needed by nobody", 6, 11, 500, false},
+		{"older, needed", 7, 11, 500, true},
+		{"oldest, needed", 7, 30, 1000, true},
+		{"too old", 7, 31, 500, false},
+		{"too far back", 7, 30, 1001, false},
+		{"new, but too far back", 9, 0, 1001, false},
+	} {
+		if got := keep.keeps(&block{seq: tc.seq}, tc.age, tc.back); got != tc.want {
+			t.Errorf("%s: kept %v", tc.name, got)
+		}
+	}
+}
+
+// TestBlockOfASlowPlayerIsKept: a player that is behind, but not too far, misses nothing.
+func TestBlockOfASlowPlayerIsKept(t *testing.T) {
+	src := newSource(t, live.Options{})
+	src.size, src.arrived = 60_000, 1e9
+	f := New(Options{GOPs: 1, PlayerLag: time.Hour, PlayerBytes: 1 << 30})
+	src.headers()
+	src.steps(1)
+	server, client := pair(t)
+	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+	eventually(t, "the player begins", func() bool { return p.Stats().Audio > 0 })
+	src.steps(200) // 12 MB, far more than sockets hold, in 8 s
+	src.pub.Unpublish()
+	watched := make(chan checker, 1)
+	go func() {
+		c, err := watch(client)
+		if err != nil {
+			t.Error(err)
+		}
+		watched <- c
+	}()
+	_ = wait(t, p)
+	server.Close()
+	if c := <-watched; c.gaps != 0 || c.messages != 402 || p.Stats().Jumps != 0 {
+		t.Errorf("%d messages, %d gaps, %d jumps", c.messages, c.gaps, p.Stats().Jumps)
+	}
+	f.Wait()
 }
 
 func TestDeliveryDoesNotAllocate(t *testing.T) {

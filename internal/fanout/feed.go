@@ -3,6 +3,7 @@ package fanout
 import (
 	"errors"
 	"io"
+	"math"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -56,6 +57,7 @@ func newFeed(f *Fanout, key feedKey) *feed {
 	fd.shards = make([]*shard, f.opt.MaxShards)
 	for i := range fd.shards {
 		fd.shards[i] = &shard{feed: fd, wake: make(chan struct{}, 1)}
+		fd.shards[i].oldest.Store(math.MaxUint64)
 	}
 	return fd
 }
@@ -213,16 +215,25 @@ func (fd *feed) timestamp(u *media.AccessUnit) (ms uint32, ok bool) {
 	return uint32(t / time.Millisecond), true
 }
 
-// publish makes the new part of the log visible and bounds the log: it keeps the GOPs that joiners get and what a player may lag behind them.
+// spareLog is how much longer the log is than joiners need, whoever reads it: a player that has just joined is not counted yet.
+const spareLog = time.Second
+
+// publish makes the new part of the log visible and bounds the log: it keeps the GOPs that joiners get, and what players still need as
+// long as they do not lag too far behind those.
 func (fd *feed) publish() {
 	opt := &fd.owner.opt
-	keep, keepBytes := int64(opt.PlayerLag), int64(opt.PlayerBytes)
+	keep := retention{spare: int64(spareLog), most: int64(opt.PlayerLag), mostBytes: int64(opt.PlayerBytes), first: math.MaxUint64}
 	if joins := fd.log.index.Load().joins; len(joins) > 0 && opt.GOPs > 0 {
 		oldest := joins[max(0, len(joins)-opt.GOPs)]
-		keep += max(fd.log.newest.Load()-oldest.arrived, 0)
-		keepBytes += fd.log.end - oldest.at
+		age := max(fd.log.newest.Load()-oldest.arrived, 0)
+		keep.spare += age
+		keep.most += age
+		keep.mostBytes += fd.log.end - oldest.at
 	}
-	fd.log.publish(keep, keepBytes)
+	for _, sh := range fd.shards {
+		keep.first = min(keep.first, sh.oldest.Load())
+	}
+	fd.log.publish(keep)
 }
 
 // finish says that nothing more will come. Players end when they have got everything.

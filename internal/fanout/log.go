@@ -209,15 +209,26 @@ func (l *feedLog) publishBlock(b *block) {
 	b.filled.Store(int64(b.used))
 }
 
-// publish makes everything that was appended visible, and lets go of blocks older than keep (ns) or further back than keepBytes.
-func (l *feedLog) publish(keep, keepBytes int64) {
+// retention says which blocks the log keeps: those that are not older than spare (ns), and those from the block first on, as long as
+// they are not older than most (ns) nor further back than mostBytes.
+type retention struct {
+	spare, most, mostBytes int64
+	first                  uint64
+}
+
+func (r *retention) keeps(b *block, age, back int64) bool {
+	return age <= r.most && back <= r.mostBytes && (b.seq >= r.first || age <= r.spare)
+}
+
+// publish makes everything that was appended visible, and lets go of the blocks that keep does not name.
+func (l *feedLog) publish(keep retention) {
 	if l.last == nil {
 		return
 	}
 	l.publishBlock(l.last)
 	newest := l.newestArrival()
 	if len(l.fresh) > 0 || len(l.joins) > 0 {
-		l.swapIndex(newest, keep, keepBytes)
+		l.swapIndex(newest, keep)
 	}
 	l.newest.Store(newest)
 	l.tail.Store(l.end)
@@ -230,14 +241,14 @@ func (l *feedLog) newestArrival() int64 {
 	return l.newest.Load()
 }
 
-func (l *feedLog) swapIndex(newest, keep, keepBytes int64) {
+func (l *feedLog) swapIndex(newest int64, keep retention) {
 	old := l.index.Load()
 	blocks := slices.Concat(old.blocks, l.fresh)
 	joins := slices.Concat(old.joins, l.joins)
 	drop := 0
 	for drop < len(blocks)-1 && blocks[drop].sealed.Load() {
 		b := blocks[drop]
-		if newest-b.entries[b.messages-1].arrived <= keep && l.end-b.base-b.filled.Load() <= keepBytes {
+		if keep.keeps(b, newest-b.entries[b.messages-1].arrived, l.end-b.base-b.filled.Load()) {
 			break
 		}
 		l.bytes.Add(-int64(len(b.buf)))

@@ -176,6 +176,14 @@ func (p *Player) enter(b *block, pos int) {
 	p.atPos.Store(int64(pos))
 }
 
+// needs returns the number of the block that the player is in, if that is less than first.
+func (p *Player) needs(first uint64) uint64 {
+	if b := p.atBlock.Load(); b != nil && b.seq < first {
+		return b.seq
+	}
+	return first
+}
+
 // leave gives up the player's place in the log.
 func (p *Player) leave() {
 	v, a := p.block.payloadAt(p.pos)

@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 )
@@ -21,6 +22,8 @@ type shard struct {
 	kinds   uint32
 	spare   []*Player
 	ticked  atomic.Bool // there is something new in the log
+	// oldest is the number of the oldest block that a player is in.
+	oldest atomic.Uint64
 }
 
 // run is the goroutine of all shards but the first.
@@ -82,6 +85,7 @@ func (sh *shard) service() {
 		if sh.attend(p) {
 			sh.remove(p)
 		}
+		sh.oldest.Store(p.needs(sh.oldest.Load()))
 	}
 	sh.spare = dirty[:0]
 }
@@ -89,13 +93,17 @@ func (sh *shard) service() {
 // pass delivers what is new to every player.
 func (sh *shard) pass() {
 	sh.checkKinds()
+	oldest := uint64(math.MaxUint64)
 	for i := 0; i < len(sh.players); {
-		if p := sh.players[i]; sh.attend(p) {
+		p := sh.players[i]
+		if sh.attend(p) {
 			sh.remove(p)
 			continue
 		}
+		oldest = p.needs(oldest)
 		i++
 	}
+	sh.oldest.Store(oldest)
 }
 
 // attend does what a player needs now. It says whether the player is over.

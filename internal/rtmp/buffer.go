@@ -1,6 +1,9 @@
 package rtmp
 
-import "io"
+import (
+	"io"
+	"time"
+)
 
 // This file is the memory of the chunk reader: one buffer between the socket and the parser, and slabs from which bodies are cut.
 // A payload is copied once, from the buffer to its slab; the rest of a long one is read from the socket straight to its place.
@@ -19,6 +22,9 @@ func (r *chunkReader) fill(n int) error {
 	for r.end < n {
 		k, err := r.receive(r.buf[r.end:])
 		r.end += k
+		if r.end == len(r.buf) && r.slabSize > 0 {
+			r.bufSize = min(2*len(r.buf), mediaBufferSize)
+		}
 		if err != nil && r.end < n {
 			return err
 		}
@@ -83,22 +89,37 @@ func (r *chunkReader) readInto(p []byte) (int, error) {
 	return n, nil
 }
 
-// reserve returns memory for a body of n bytes: cut from the slab, or, if it is long, its own. For a body longer than a slab it is
-// a slab's worth, which grows as data arrives: what a peer announces costs it nothing.
+// reserve returns memory for a body of n bytes: cut from the slab, or, if it is long, its own. For a very long body it is a part that
+// grows as data arrives: what a peer announces costs it nothing.
 func (r *chunkReader) reserve(n int) ([]byte, error) {
-	size := min(n, r.slabSize)
+	size := min(n, r.firstBody)
 	if err := r.charge(size); err != nil {
 		return nil, err
 	}
 	if size > len(r.slab) {
-		if !r.slabs || size > r.slabSize/slabShare {
+		if size > r.slabSize/slabShare {
 			return make([]byte, 0, size), nil
 		}
-		r.slab = make([]byte, r.slabSize)
+		r.newSlab()
 	}
 	body := r.slab[:0:size]
 	r.slab = r.slab[size:]
 	return body, nil
+}
+
+// newSlab begins a slab. Its size follows the rate.
+func (r *chunkReader) newSlab() {
+	now := time.Now()
+	if !r.slabSince.IsZero() {
+		switch lasted := now.Sub(r.slabSince); {
+		case lasted < slabDuration/2:
+			r.slabSize = min(2*r.slabSize, mediaSlabSize)
+		case lasted > 2*slabDuration:
+			r.slabSize = max(r.slabSize/2, minSlabSize)
+		}
+	}
+	r.slabSince = now
+	r.slab = make([]byte, r.slabSize)
 }
 
 // grow doubles the memory of a body that was longer than a slab.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"time"
 )
 
 // Limits of a chunk reader.
@@ -24,10 +25,15 @@ const (
 // thousands, and large for publishers, where it saves system calls and allocations.
 const (
 	setupBufferSize  = 4 << 10
-	setupSlabSize    = 4 << 10
+	setupBodySize    = 4 << 10
 	playerBufferSize = 256
 	mediaBufferSize  = 64 << 10
 	mediaSlabSize    = 256 << 10
+	// minBufferSize and minSlabSize are what a publisher begins with: both double while it fills them quickly.
+	minBufferSize = 16 << 10
+	minSlabSize   = 16 << 10
+	// slabDuration is how long a slab should last: the longer, the fewer; but it stays as long as the newest body cut from it.
+	slabDuration = 500 * time.Millisecond
 	// slabShare: bodies longer than this part of a slab get memory of their own, so that little is lost where a slab ends. All bodies
 	// do before publish: there are few, and what is left of a slab would stay with each player.
 	slabShare = 8
@@ -85,10 +91,11 @@ type chunkReader struct {
 	streams        []*chunkStream
 	aggregate      aggregate
 
-	slab     []byte
-	slabSize int
-	slabs    bool // bodies are cut from slabs
-	pending  int  // bytes of memory that open messages hold
+	slab      []byte
+	slabSize  int // 0: bodies are not cut from slabs
+	slabSince time.Time
+	firstBody int // bytes of memory that a message gets at most before its data come
+	pending   int // bytes of memory that open messages hold
 
 	received uint32 // modulo 2^32, as acknowledgements count
 	acked    uint32
@@ -105,7 +112,7 @@ func newChunkReader(src io.Reader, acknowledge func(sequence uint32) error) *chu
 		chunkSize:      defaultChunkSize,
 		maxMessageSize: setupMessageSize,
 		maxStreams:     setupChunkStreams,
-		slabSize:       setupSlabSize,
+		firstBody:      setupBodySize,
 		window:         defaultWindow,
 	}
 }
@@ -114,12 +121,16 @@ func newChunkReader(src io.Reader, acknowledge func(sequence uint32) error) *chu
 func (r *chunkReader) allowMedia(maxMessageSize int) {
 	r.allowStreams()
 	r.maxMessageSize = max(r.maxMessageSize, min(maxMessageSize, MaxBody))
-	r.slabSize, r.slabs = mediaSlabSize, true
-	r.bufSize = mediaBufferSize
+	r.firstBody = mediaSlabSize
+	r.slabSize = max(r.slabSize, minSlabSize)
+	r.bufSize = max(r.bufSize, minBufferSize)
 }
 
 // expectLittle is for a peer that sends commands and acknowledgements from now on.
-func (r *chunkReader) expectLittle() { r.bufSize = min(r.bufSize, playerBufferSize) }
+func (r *chunkReader) expectLittle() {
+	r.bufSize = min(r.bufSize, playerBufferSize)
+	r.slab, r.slabSize = nil, 0
+}
 
 // allowStreams raises the number of chunk streams only.
 func (r *chunkReader) allowStreams() { r.maxStreams = maxChunkStreams }

@@ -448,7 +448,7 @@ func TestBufferChangesItsSize(t *testing.T) {
 				t.Fatalf("%s: message %d of %d bytes changed", name, i, len(m.Body))
 			}
 		}
-		if len(r.buf) != mediaBufferSize {
+		if len(r.buf) < minBufferSize || len(r.buf) > mediaBufferSize {
 			t.Errorf("%s: buffer of %d bytes at the end", name, len(r.buf))
 		}
 		r.expectLittle()
