@@ -10,7 +10,9 @@ BENCHFLAGS ?=
 TESTS    ?= .
 TRIXIE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/livego/trixie-ffmpeg
 
-.PHONY: help demo run build test tools lint unit e2e cross fuzz bench bench-ingest bench-many bench-audio bench-hls bench-tools clean
+BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-hls bench-llhls bench-stopped
+
+.PHONY: help demo run build test tools lint unit e2e cross fuzz $(BENCHES) bench-all bench-tools clean
 
 help:   ; @sed -n 's|^\([a-z0-9-]*\):[^;]*## |\1\t|p' Makefile
 demo: build ## server plus a looping test stream, with links to watch it
@@ -35,16 +37,29 @@ cross: ## builds for the other systems
 	scripts/cross.sh
 fuzz: ## every fuzz target for FUZZTIME
 	scripts/fuzz.sh $(FUZZTIME)
-bench: build bench-tools ## comparison with the floor and nginx-rtmp, 1,000 players, 7 minutes
+bench: build bench-tools ## comparison with the floor and nginx-rtmp, 1,000 players, 9 minutes
 	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) fanout
-bench-ingest: build bench-tools ## 40 publishers with HLS on, against nginx-rtmp
-	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) ingest
+bench-load: build bench-tools ## more and more players, up to saturation
+	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) load
+bench-memory: build bench-tools ## memory with 3,000 players
+	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) memory
+bench-tls: build bench-tools ## players over TLS, against a loop around crypto/tls
+	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) tls
+bench-join: build bench-tools ## 1,000 players join within a second while 500 watch
+	@go run ./scripts/bench -rounds $(ROUNDS) -duration 6s $(BENCHFLAGS) join
 bench-many: build bench-tools ## 300 streams with 10 players each
 	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) many
-bench-audio: build bench-tools ## 8,000 players of an audio stream
+bench-audio: build bench-tools ## 10,000 players of an audio stream
 	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) audio
+bench-ingest: build bench-tools ## 40 publishers, HLS on and off, against nginx-rtmp, 18 minutes
+	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) ingest
 bench-hls: build bench-tools ## requests for HLS files, against nginx
 	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) hls
+bench-llhls: build bench-tools ## players of Low-Latency HLS
+	@go run ./scripts/bench -rounds $(ROUNDS) -duration 10s $(BENCHFLAGS) llhls
+bench-stopped: build bench-tools ## players that stop reading, 11 minutes
+	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) stopped
+bench-all: $(BENCHES) ## all of them, two hours on a quiet machine
 bench-tools: ## programs that the comparisons run
 	@scripts/install-test-tools.sh
 clean: ## removes what was built

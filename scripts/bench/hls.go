@@ -26,7 +26,6 @@ import (
 // meanwhile. Cost is the server's CPU time for an answer.
 
 const (
-	nginxAddr      = "127.0.0.1:19354"
 	hlsConnections = 64
 	// maxHLSFile bounds what is fetched for nginx to serve, in bytes.
 	maxHLSFile = 64 << 20
@@ -86,10 +85,10 @@ func (m *measurement) hls(ctx context.Context) error {
 		return err
 	}
 	config := filepath.Join(m.dir, "files.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, nginxFiles, nginxAddr), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, nginxFiles, m.filesAddr), 0o600); err != nil {
 		return err
 	}
-	files, err := m.start(ctx, &target{command: []string{nginxProgram, "-p", m.dir, "-c", config}, listens: []string{nginxAddr}})
+	files, err := m.start(ctx, &target{command: []string{nginxProgram, "-p", m.dir, "-c", config}, listens: []string{m.filesAddr}})
 	if err != nil {
 		return err
 	}
@@ -106,7 +105,7 @@ func (m *measurement) copyFiles(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, segmentsTimeout)
 	defer cancel()
 	for {
-		segment, playlist, err := newestSegment(ctx)
+		segment, playlist, err := m.newestSegment(ctx)
 		if err == nil {
 			content, err := fetch(ctx, segment)
 			return errors.Join(err,
@@ -121,15 +120,15 @@ func (m *measurement) copyFiles(ctx context.Context) error {
 }
 
 // livePlaylist is the one that livego makes of the published stream.
-const livePlaylist = "http://" + hlsAddr + "/live/bench.m3u8"
+func (m *measurement) livePlaylist() string { return "http://" + m.hlsAddr + "/live/bench.m3u8" }
 
 // newestSegment returns the URL of the last segment in livego's playlist, and the playlist.
-func newestSegment(ctx context.Context) (segment string, playlist []byte, err error) {
-	playlist, err = fetch(ctx, livePlaylist)
+func (m *measurement) newestSegment(ctx context.Context) (segment string, playlist []byte, err error) {
+	playlist, err = fetch(ctx, m.livePlaylist())
 	if err != nil {
 		return "", nil, err
 	}
-	base, err := url.Parse(livePlaylist)
+	base, err := url.Parse(m.livePlaylist())
 	if err != nil {
 		return "", nil, err
 	}
@@ -174,17 +173,17 @@ func (m *measurement) hlsRounds(ctx context.Context, server, files *process) err
 	}
 	for round := range m.rounds {
 		for _, r := range results {
-			address, process := "http://"+nginxAddr+"/s.ts", files
+			address, process := "http://"+m.filesAddr+"/s.ts", files
 			if r.playlist {
-				address = "http://" + nginxAddr + "/p.m3u8"
+				address = "http://" + m.filesAddr + "/p.m3u8"
 			}
 			if r.live {
-				segment, _, err := newestSegment(ctx)
+				segment, _, err := m.newestSegment(ctx)
 				if err != nil {
 					return err
 				}
 				if address, process = segment, server; r.playlist {
-					address = livePlaylist
+					address = m.livePlaylist()
 				}
 			}
 			if err := m.wrk(ctx, r, address, process.cmd.Process.Pid); err != nil {

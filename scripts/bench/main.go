@@ -16,12 +16,15 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -84,8 +87,11 @@ func run(ctx context.Context, o options, name string) error {
 			return err
 		}
 		m := measurement{options: o, scenario: s, dir: dir}
-		if s.files {
-			return m.hls(ctx)
+		if m.addrs, err = freeAddrs(); err != nil {
+			return err
+		}
+		if s.run != nil {
+			return s.run(&m, ctx)
 		}
 		return m.run(ctx)
 	}
@@ -105,6 +111,7 @@ func raiseFileLimit() error {
 // measurement is one run of a scenario.
 type measurement struct {
 	options
+	addrs
 	scenario scenario
 	dir      string
 	results  []result // by row
@@ -114,6 +121,7 @@ type measurement struct {
 type result struct {
 	row     row
 	reports []*bench.Report
+	heaps   []float64 // live heap at the end, in MB, 0 if not known
 }
 
 func (m *measurement) run(ctx context.Context) error {
@@ -124,11 +132,11 @@ func (m *measurement) run(ctx context.Context) error {
 	for round := range m.rounds {
 		for i := range m.results {
 			r := &m.results[i]
-			report, err := m.measure(ctx, r.row)
+			report, heap, err := m.measure(ctx, r.row)
 			if err != nil {
 				return fmt.Errorf("%s: %w", r.row.name, err)
 			}
-			r.reports = append(r.reports, report)
+			r.reports, r.heaps = append(r.reports, report), append(r.heaps, heap)
 			fmt.Fprintf(os.Stderr, "%4.0fs  round %d/%d  %-36s %s\n", time.Since(start).Seconds(), round+1, m.rounds, r.row.name, brief(report))
 		}
 	}
@@ -136,10 +144,10 @@ func (m *measurement) run(ctx context.Context) error {
 	return nil
 }
 
-// chooseRows leaves out what is not wanted, and servers that are not installed.
+// chooseRows leaves out what is not wanted, and servers that are not installed. Bases stay, for others are compared with them.
 func (m *measurement) chooseRows(ctx context.Context) error {
 	for i, r := range m.scenario.rows {
-		if i > 0 && m.only != "" && !strings.Contains(r.name, m.only) {
+		if i > 0 && !r.base && m.only != "" && !strings.Contains(r.name, m.only) {
 			continue
 		}
 		if err := r.kind.prepare(ctx, m); err != nil {
@@ -154,15 +162,15 @@ func (m *measurement) chooseRows(ctx context.Context) error {
 	return nil
 }
 
-// measure starts the server of a row, puts the load on it, and ends it.
-func (m *measurement) measure(ctx context.Context, r row) (*bench.Report, error) {
+// measure starts the server of a row, puts the load on it, and ends it. It returns the server's live heap in MB too, 0 if not known.
+func (m *measurement) measure(ctx context.Context, r row) (*bench.Report, float64, error) {
 	target, err := r.kind.command(m, r.args)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	server, err := m.start(ctx, target)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer server.stop()
 	args := append([]string{"bench", "--json", "--pid", strconv.Itoa(server.cmd.Process.Pid),
@@ -175,16 +183,69 @@ func (m *measurement) measure(ctx context.Context, r row) (*bench.Report, error)
 	if m.verbose {
 		load.Stderr = os.Stderr
 	}
+	before, err := m.look(server)
+	if err != nil {
+		return nil, 0, err
+	}
 	if err := load.Run(); err != nil {
-		return nil, fmt.Errorf("load: %w\n%s", err, said.String())
+		return nil, 0, fmt.Errorf("load: %w\n%s", err, said.String())
+	}
+	after, err := m.look(server)
+	if err != nil {
+		return nil, 0, err
 	}
 	report := &bench.Report{}
-	return report, json.Unmarshal(out.Bytes(), report)
+	if err := json.Unmarshal(out.Bytes(), report); err != nil {
+		return nil, 0, err
+	}
+	if others := before.others(after, load.ProcessState.UserTime()+load.ProcessState.SystemTime()); others > maxOthers {
+		report.Doubts = append(report.Doubts, fmt.Sprintf("other programs needed %.2f cores of the same CPUs", others))
+	}
+	return report, liveHeap(server.said.String()), nil
+}
+
+// liveHeap reads what the garbage collector said last (GODEBUG=gctrace=1): sizes before, at the end, and of what lives, in MB.
+func liveHeap(said string) float64 {
+	found := heapSizes.FindAllStringSubmatch(said, -1)
+	if found == nil {
+		return 0
+	}
+	live, err := strconv.ParseFloat(found[len(found)-1][1], 64)
+	if err != nil {
+		return 0
+	}
+	return live
+}
+
+var heapSizes = regexp.MustCompile(`\d+->\d+->(\d+) MB`)
+
+// output collects what a server says, up to a bound, while it may be read.
+type output struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+// maxOutput bounds what of a server's words is kept: the last ones.
+const maxOutput = 1 << 20
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text = append(o.text, b...)
+	o.text = o.text[max(0, len(o.text)-maxOutput):]
+	return len(b), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return string(o.text)
 }
 
 // process is a running server.
 type process struct {
 	cmd  *exec.Cmd
+	said *output
 	done chan error
 }
 
@@ -192,20 +253,20 @@ type process struct {
 func (m *measurement) start(ctx context.Context, t *target) (*process, error) {
 	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", m.serverCPU}, t.command...)...)
 	cmd.Dir = m.dir
-	var said bytes.Buffer
-	cmd.Stderr = &said
+	cmd.Env = append(os.Environ(), "GODEBUG=gctrace=1")
+	p := &process{cmd: cmd, said: &output{}, done: make(chan error, 1)}
+	cmd.Stderr = p.said
 	if m.verbose {
-		cmd.Stderr = os.Stderr
+		cmd.Stderr = io.MultiWriter(p.said, os.Stderr)
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	p := &process{cmd: cmd, done: make(chan error, 1)}
 	go func() { p.done <- cmd.Wait() }()
 	for _, addr := range t.listens {
 		if err := p.awaitListener(ctx, addr); err != nil {
 			p.stop()
-			return nil, fmt.Errorf("%w\n%s", err, said.String())
+			return nil, fmt.Errorf("%w\n%s", err, p.said)
 		}
 	}
 	return p, nil

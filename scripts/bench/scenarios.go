@@ -2,17 +2,22 @@
 
 package main
 
-// scenario is a load and the servers that get it. The first row is what the others are compared with.
+import (
+	"context"
+	"strconv"
+)
+
+// scenario is a load and the servers that get it.
 type scenario struct {
 	name  string
 	title string
 	// load are flags of livego bench for all rows.
 	load []string
 	rows []row
-	// idle: there are no players, so cost is told in cores.
-	idle bool
-	// files: single files are asked for instead of streams (hls.go); there are no rows.
-	files bool
+	// columns of the table behind the server's name.
+	columns []column
+	// run, if set, measures and prints what does not fit into rows (hls.go, stopped.go).
+	run func(*measurement, context.Context) error
 }
 
 // row is a line of the table.
@@ -21,21 +26,49 @@ type row struct {
 	kind kind
 	args []string // of the server
 	load []string // of livego bench
+	// base: the rows from here on are compared with this one. The first row is one too.
+	base bool
+	// held is how many seconds of all streams the server holds in memory, 0 where it is not told.
+	held float64
 }
 
 // perPicture switches livego's batching off: one write for each player and picture, as the floor does.
 func perPicture() []string { return []string{"--max_batch_delay", "0"} }
 
-// ringFilled is long enough for servers to hold all the media that they are going to hold.
-const ringFilled = "15s"
+// forced makes livego write every 100 ms only, as the floor does with the argument 100.
+func forced() []string { return []string{"--min_batch_delay", "100ms", "--max_batch_delay", "100ms"} }
 
 func play(protocol string) []string { return []string{"--protocol", protocol} }
 
+// players returns flags for so many players, who join at a pace that leaves a busy server time for those who watch.
+func players(n int, more ...string) []string {
+	return append([]string{"--players", strconv.Itoa(n)}, more...)
+}
+
+func nginxHLS() []string {
+	return []string{"hls on;", "hls_path hls;", "hls_fragment 3s;", "hls_playlist_length 9s;"}
+}
+
+const (
+	// streamRate is the built-in clip's, in bytes per second.
+	streamRate = 2_600_000 / 8
+	// ringHeld is what livego's ring keeps for joiners, in seconds. segmentsHeld is what of MPEG-TS segments it keeps: segments of 4 s, of
+	// which three are listed and four more were so until a while ago, and half of one that is being made.
+	ringHeld     = 10
+	segmentsHeld = 7*4 + 2
+	// ringFilled and windowFilled are long enough to hold as much.
+	ringFilled   = "12s"
+	windowFilled = "45s"
+)
+
+var fanoutColumns = []column{costColumn, ratioColumn, latency50Column, latency99Column, memoryColumn, servedColumn}
+
 var scenarios = []scenario{
 	{
-		name:  "fanout",
-		title: "One stream of 2.6 Mbit/s, 30 pictures and 43 audio frames a second, to 1,000 players",
-		load:  []string{"--players", "1000"},
+		name:    "fanout",
+		title:   "One stream of 2.6 Mbit/s, 30 pictures and 43 audio frames a second, to 1,000 players",
+		load:    players(1000),
+		columns: fanoutColumns,
 		rows: []row{
 			{name: "floor: C loop, one write per picture", kind: floor{}},
 			{name: "livego RTMP, per picture", kind: livego{}, args: perPicture(), load: play("rtmp")},
@@ -43,13 +76,68 @@ var scenarios = []scenario{
 			{name: "livego WebSocket-FLV, per picture", kind: livego{}, args: perPicture(), load: play("ws-flv")},
 			{name: "nginx-rtmp", kind: nginx{}},
 			{name: "livego RTMP, defaults", kind: livego{}, load: play("rtmp")},
-			{name: "floor: one write per 100 ms", kind: floor{}, args: []string{"100"}},
+			{name: "floor: C loop, one write per 100 ms", kind: floor{}, args: []string{"100"}, base: true},
+			{name: "livego RTMP, every 100 ms", kind: livego{}, args: forced(), load: play("rtmp")},
+			{name: "livego HTTP-FLV, every 100 ms", kind: livego{}, args: forced(), load: play("http-flv")},
 		},
 	},
 	{
-		name:  "many",
-		title: "300 streams of 0.5 Mbit/s to 10 players each",
-		load:  []string{"--streams", "300", "--players", "3000", "--video-rate", "452", "--audio-rate", "64"},
+		name:    "load",
+		title:   "One stream of 2.6 Mbit/s to more and more players, livego with its defaults",
+		columns: []column{coresColumn, costColumn, latency50Column, latency99Column, latencyMaxColumn, rateColumn, servedColumn},
+		rows: []row{
+			{name: "livego RTMP, 250 players", kind: livego{}, load: players(250)},
+			{name: "livego RTMP, 500 players", kind: livego{}, load: players(500)},
+			{name: "livego RTMP, 1,000 players", kind: livego{}, load: players(1000)},
+			{name: "livego RTMP, 2,000 players", kind: livego{}, load: players(2000)},
+			{name: "livego RTMP, 3,000 players", kind: livego{}, load: players(3000)},
+			{name: "nginx-rtmp, 1,000 players", kind: nginx{}, load: players(1000)},
+			{name: "nginx-rtmp, 3,000 players", kind: nginx{}, load: players(3000)},
+			{name: "floor, one write per 100 ms, 3,000 players", kind: floor{}, args: []string{"100"}, load: players(3000)},
+		},
+	},
+	{
+		name:    "memory",
+		title:   "Memory with 3,000 players of one stream of 2.6 Mbit/s",
+		load:    players(3000),
+		columns: []column{memoryColumn, perPlayerColumn, coresColumn, latency99Column, servedColumn},
+		rows: []row{
+			{name: "nginx-rtmp", kind: nginx{}},
+			{name: "livego RTMP, defaults", kind: livego{}, load: play("rtmp")},
+			{name: "livego HTTP-FLV, defaults", kind: livego{}, load: play("http-flv")},
+			{name: "livego WebSocket-FLV, defaults", kind: livego{}, load: play("ws-flv")},
+		},
+	},
+	{
+		name:    "tls",
+		title:   "One stream of 2.6 Mbit/s to 300 players over TLS 1.3 (AES-128-GCM)",
+		load:    players(300, "--insecure", "--join-rate", "200"),
+		columns: fanoutColumns,
+		rows: []row{
+			{name: "floor: crypto/tls in a loop, one write per picture", kind: tlsFloor{}},
+			{name: "livego RTMPS, per picture", kind: livego{tls: true}, args: perPicture(), load: play("rtmps")},
+			{name: "livego HTTPS-FLV, per picture", kind: livego{tls: true}, args: perPicture(), load: play("http-flv")},
+			{name: "livego WSS-FLV, per picture", kind: livego{tls: true}, args: perPicture(), load: play("ws-flv")},
+			{name: "livego HTTPS-FLV, defaults", kind: livego{tls: true}, load: play("http-flv")},
+		},
+	},
+	{
+		name:    "join",
+		title:   "1,000 players join a stream of 2.6 Mbit/s within a second while 500 watch",
+		load:    players(500, "--storm", "1000", "--sample", "50"),
+		columns: []column{gapMaxColumn, latency99Column, latencyMaxColumn, stormKey50Column, stormKey99Column, stormColumn, servedColumn},
+		rows: []row{
+			{name: "nginx-rtmp (which starts players at the next key frame)", kind: nginx{}},
+			{name: "livego RTMP, defaults", kind: livego{}, load: play("rtmp")},
+			{name: "livego HTTP-FLV, defaults", kind: livego{}, load: play("http-flv")},
+			{name: "livego WebSocket-FLV, defaults", kind: livego{}, load: play("ws-flv")},
+		},
+	},
+	{
+		name:    "many",
+		title:   "300 streams of 0.5 Mbit/s to 10 players each",
+		load:    players(3000, "--streams", "300", "--video-rate", "452", "--audio-rate", "64"),
+		columns: fanoutColumns,
 		rows: []row{
 			{name: "floor: C loop, one write per picture", kind: floor{}},
 			{name: "livego RTMP, per picture", kind: livego{}, args: perPicture(), load: play("rtmp")},
@@ -58,9 +146,10 @@ var scenarios = []scenario{
 		},
 	},
 	{
-		name:  "audio",
-		title: "One audio stream of 64 kbit/s to 8,000 players",
-		load:  []string{"--players", "8000", "--video-rate", "0", "--audio-rate", "64"},
+		name:    "audio",
+		title:   "One audio stream of 64 kbit/s to 10,000 players",
+		load:    players(10_000, "--video-rate", "0", "--audio-rate", "64", "--join-rate", "500"),
+		columns: []column{coresColumn, memoryColumn, perPlayerColumn, latency50Column, latency99Column, starvedColumn, servedColumn},
 		rows: []row{
 			{name: "nginx-rtmp", kind: nginx{}},
 			{name: "livego RTMP, defaults", kind: livego{}, load: play("rtmp")},
@@ -68,20 +157,36 @@ var scenarios = []scenario{
 		},
 	},
 	{
-		name:  "ingest",
-		title: "40 publishers of 2.6 Mbit/s with HLS on, no players",
-		load:  []string{"--streams", "40", "--players", "0", "--warmup", ringFilled},
-		idle:  true,
+		name:    "ingest",
+		title:   "40 publishers of 2.6 Mbit/s, no players",
+		load:    []string{"--streams", "40", "--players", "0"},
+		columns: []column{coresColumn, coresRatioColumn, memoryColumn, heapColumn, heldColumn, heapShareColumn, memoryShareColumn},
 		rows: []row{
-			{name: "nginx-rtmp, HLS on", kind: nginx{}, args: []string{"hls on;", "hls_path hls;", "hls_fragment 3s;", "hls_playlist_length 9s;"}},
-			{name: "nginx-rtmp, HLS off", kind: nginx{}},
-			{name: "livego, HLS on", kind: livego{}},
-			{name: "livego, HLS off", kind: livego{}, args: []string{"--hls_addr="}},
+			{name: "nginx-rtmp, HLS on (on disk)", kind: nginx{}, args: nginxHLS(), load: []string{"--warmup", ringFilled}},
+			{name: "livego, HLS on", kind: livego{}, load: []string{"--warmup", windowFilled}, held: ringHeld + segmentsHeld},
+			{name: "nginx-rtmp, HLS off", kind: nginx{}, load: []string{"--warmup", ringFilled}, base: true},
+			{name: "livego, HLS off", kind: livego{}, args: []string{"--hls_addr="}, load: []string{"--warmup", ringFilled}, held: ringHeld},
 		},
 	},
 	{
 		name:  "hls",
 		title: "HLS: 64 connections that ask for one file again and again, the same from livego as it packages and from nginx on disk",
-		files: true,
+		run:   (*measurement).hls,
+	},
+	{
+		name:    "llhls",
+		title:   "Low-Latency HLS of one stream of 2.6 Mbit/s: each player asks for parts by their hints and holds a request for the next playlist, for pictures and for sound",
+		load:    append(play("ll-hls"), "--join-rate", "200", "--warmup", "4s"),
+		columns: []column{part50Column, part99Column, latency50Column, latency99Column, coresColumn, costColumn, rateColumn, servedColumn},
+		rows: []row{
+			{name: "livego, 100 players", kind: livego{}, load: players(100)},
+			{name: "livego, 300 players", kind: livego{}, load: players(300)},
+			{name: "livego, 1,000 players", kind: livego{}, load: players(1000)},
+		},
+	},
+	{
+		name:  "stopped",
+		title: "Players of a stream of 2.6 Mbit/s that stop reading",
+		run:   (*measurement).stopped,
 	},
 }

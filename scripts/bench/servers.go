@@ -13,14 +13,6 @@ import (
 	"time"
 )
 
-// All servers listen here, one at a time.
-const (
-	rtmpAddr = "127.0.0.1:19350"
-	flvAddr  = "127.0.0.1:19351"
-	hlsAddr  = "127.0.0.1:19352"
-	apiAddr  = "127.0.0.1:19353"
-)
-
 // startTimeout is how long a server may take to listen.
 const startTimeout = 10 * time.Second
 
@@ -80,35 +72,70 @@ func (floor) prepare(ctx context.Context, m *measurement) error {
 }
 
 func (floor) command(m *measurement, args []string) (*target, error) {
-	_, port, err := net.SplitHostPort(flvAddr)
+	_, port, err := net.SplitHostPort(m.flvAddr)
 	if err != nil {
 		return nil, err
 	}
 	return &target{
 		command: append([]string{filepath.Join(m.dir, "floor"), port}, args...),
-		listens: []string{flvAddr},
-		load:    []string{"--publish", "http://" + flvAddr + "/{stream}", "--play", "http://" + flvAddr + "/{stream}.flv"},
+		listens: []string{m.flvAddr},
+		load:    []string{"--publish", "http://" + m.flvAddr + "/{stream}", "--play", "http://" + m.flvAddr + "/{stream}.flv"},
+	}, nil
+}
+
+// tlsFloor is floor/tls.
+type tlsFloor struct{}
+
+var _ kind = tlsFloor{}
+
+func (tlsFloor) prepare(ctx context.Context, m *measurement) error {
+	out, err := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(m.dir, "tls-floor"), "./scripts/bench/floor/tls").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("compiling the floor: %w\n%s", err, out)
+	}
+	return m.makeCertificate()
+}
+
+func (tlsFloor) command(m *measurement, _ []string) (*target, error) {
+	return &target{
+		command: []string{filepath.Join(m.dir, "tls-floor"), m.certificate(), m.privateKey(), m.flvAddr, m.tlsAddr},
+		listens: []string{m.flvAddr, m.tlsAddr},
+		load:    []string{"--publish", "http://" + m.flvAddr + "/{stream}", "--play", "https://" + m.tlsAddr + "/{stream}.flv"},
 	}, nil
 }
 
 // livego is the server of this project. Its arguments are its flags.
-type livego struct{}
+type livego struct {
+	// tls: the ports for players speak it.
+	tls bool
+}
 
 var _ kind = livego{}
 
-func (livego) prepare(_ context.Context, m *measurement) error {
+func (l livego) prepare(_ context.Context, m *measurement) error {
+	if l.tls {
+		if err := m.makeCertificate(); err != nil {
+			return err
+		}
+	}
 	_, err := os.Stat(m.livego)
 	return err
 }
 
-func (livego) command(m *measurement, args []string) (*target, error) {
+func (l livego) command(m *measurement, args []string) (*target, error) {
 	data, err := os.MkdirTemp(m.dir, "livego-")
 	if err != nil {
 		return nil, err
 	}
-	addrs := []string{"--rtmp_addr", rtmpAddr, "--httpflv_addr", flvAddr, "--hls_addr", hlsAddr, "--api_addr", apiAddr}
+	addrs := []string{"--rtmp_addr", m.rtmpAddr, "--httpflv_addr", m.flvAddr, "--hls_addr", m.hlsAddr, "--api_addr", m.apiAddr}
+	if l.tls {
+		addrs = append(addrs, "--rtmps_addr", m.tlsAddr, "--use_flv_https")
+	}
 	own := append([]string{m.livego, "--data_dir", data, "--level", "error"}, addrs...)
-	return &target{command: append(own, args...), listens: []string{rtmpAddr, flvAddr, apiAddr}, load: addrs}, nil
+	if l.tls {
+		own = append(own, "--rtmps_cert", m.certificate(), "--rtmps_key", m.privateKey(), "--https_cert", m.certificate(), "--https_key", m.privateKey())
+	}
+	return &target{command: append(own, args...), listens: []string{m.rtmpAddr, m.flvAddr, m.apiAddr}, load: addrs}, nil
 }
 
 // nginx is Debian's nginx with its RTMP module, in one process. Its arguments are lines for its application.
@@ -158,13 +185,13 @@ func (nginx) command(m *measurement, args []string) (*target, error) {
 		lines += line + "\n"
 	}
 	config := filepath.Join(prefix, "nginx.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, nginxModule, rtmpAddr, lines), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, nginxConfig, nginxModule, m.rtmpAddr, lines), 0o600); err != nil {
 		return nil, err
 	}
-	url := "rtmp://" + rtmpAddr + "/live/{stream}"
+	url := "rtmp://" + m.rtmpAddr + "/live/{stream}"
 	return &target{
 		command: []string{nginxProgram, "-p", prefix, "-c", config},
-		listens: []string{rtmpAddr},
+		listens: []string{m.rtmpAddr},
 		load:    []string{"--publish", url, "--play", url},
 	}, nil
 }

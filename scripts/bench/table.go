@@ -37,50 +37,46 @@ func (r *result) of(figure func(*bench.Report) float64) []float64 {
 	return values
 }
 
-// cost is what the rows are compared by.
-func (m *measurement) cost(r *bench.Report) float64 {
-	if m.scenario.idle {
-		return r.Server.Cores
-	}
-	return r.Server.CPUSecondsPerGbit
-}
-
-// ratio compares a row with the first one, round by round.
-func (m *measurement) ratio(r *result) spread {
-	values := r.of(m.cost)
-	for i, reference := range m.results[0].of(m.cost) {
+// ratio compares a figure of a row with that of its base, round by round.
+func (m *measurement) ratio(r *result, of func(*bench.Report) float64) spread {
+	values := r.of(of)
+	for i, reference := range m.base(r).of(of) {
 		values[i] /= reference
 	}
 	return spreadOf(values)
 }
 
+// base returns the row that a row is compared with: the last one before it that is a base, or the first one.
+func (m *measurement) base(r *result) *result {
+	base := &m.results[0]
+	for i := range m.results {
+		if m.results[i].row.base {
+			base = &m.results[i]
+		}
+		if &m.results[i] == r {
+			break
+		}
+	}
+	return base
+}
+
 func (m *measurement) printTable(w io.Writer) {
 	out := bufio.NewWriter(w)
 	defer out.Flush()
-	unit := "CPU-s per Gbit"
-	if m.scenario.idle {
-		unit = "CPU cores"
+	fmt.Fprintf(out, "%s. Medians of %d rounds of %v (range).\n\n| server |", m.scenario.title, m.rounds, m.duration)
+	for _, c := range m.scenario.columns {
+		fmt.Fprintf(out, " %s |", c.title)
 	}
-	fmt.Fprintf(out, "%s. Medians of %d rounds of %v (range).\n\n", m.scenario.title, m.rounds, m.duration)
-	fmt.Fprintf(out, "| server | %s | ratio | latency p50, ms | latency p99, ms | memory, MB | players served |\n", unit)
-	fmt.Fprintln(out, "|---|---|---|---|---|---|---|")
+	fmt.Fprintf(out, "\n|---|%s\n", strings.Repeat("---|", len(m.scenario.columns)))
 	for i := range m.results {
 		r := &m.results[i]
-		latency := func(q func(bench.Quantiles) float64) string {
-			if r.reports[0].LatencyMS.Count == 0 {
-				return "–"
-			}
-			return spreadOf(r.of(func(b *bench.Report) float64 { return q(b.LatencyMS) })).text("%.1f")
+		fmt.Fprintf(out, "| %s |", r.title())
+		for _, c := range m.scenario.columns {
+			fmt.Fprintf(out, " %s |", c.cell(m, r))
 		}
-		fmt.Fprintf(out, "| %s | %s | %s | %s | %s | %.0f | %s |\n", r.row.name,
-			spreadOf(r.of(m.cost)).text("%.3f"),
-			m.ratio(r).text("%.2f"),
-			latency(func(q bench.Quantiles) float64 { return q.P50 }),
-			latency(func(q bench.Quantiles) float64 { return q.P99 }),
-			spreadOf(r.of(func(b *bench.Report) float64 { return float64(b.Server.RSS) / 1e6 })).median,
-			served(r.reports))
+		fmt.Fprintln(out)
 	}
-	fmt.Fprintf(out, "\n%s\n", m.machine())
+	fmt.Fprintf(out, "\n%s\n\nRepeat with `%s`.\n", m.machine(), m.repeat())
 	for i := range m.results {
 		for _, problem := range problems(m.results[i].reports) {
 			fmt.Fprintf(out, "\nNot sound: %s: %s.\n", m.results[i].row.name, problem)
@@ -88,35 +84,37 @@ func (m *measurement) printTable(w io.Writer) {
 	}
 }
 
-// served tells how many players got everything, at the least.
-func served(reports []*bench.Report) string {
-	if reports[0].Players == 0 {
-		return "–"
+// title is the row's name, with a warning if the load tool was the bottleneck in half of the rounds or more.
+func (r *result) title() string {
+	doubtful := 0
+	for _, report := range r.reports {
+		if len(report.Doubts) > 0 {
+			doubtful++
+		}
 	}
-	least := slices.MinFunc(reports, func(a, b *bench.Report) int { return a.Delivered - b.Delivered })
-	return fmt.Sprintf("%d of %d", least.Delivered, least.Players)
+	if 2*doubtful >= len(r.reports) {
+		return r.row.name + " (**invalid**, see below)"
+	}
+	return r.row.name
 }
 
-const (
-	// maxOwnCPU is the share of its core above which the load tool may have been the bottleneck.
-	maxOwnCPU = 0.8
-	// maxPublishLate is how late messages may have been sent, in milliseconds, so that latencies mean something.
-	maxPublishLate = 50
-)
+// repeat is the command that makes the table.
+func (m *measurement) repeat() string {
+	target := "make bench"
+	if m.scenario.name != "fanout" {
+		target += "-" + m.scenario.name
+	}
+	return fmt.Sprintf("%s ROUNDS=%d", target, m.rounds)
+}
 
 // problems lists what makes figures doubtful.
 func problems(reports []*bench.Report) (found []string) {
-	var cpu, late float64
 	faults := bench.Faults{}
-	for _, r := range reports {
-		cpu, late = max(cpu, r.OwnCPU), max(late, r.PublishLateMS)
+	for round, r := range reports {
+		for _, doubt := range r.Doubts {
+			found = append(found, fmt.Sprintf("round %d: %s", round+1, doubt))
+		}
 		faults.Add(r.Faults)
-	}
-	if cpu > maxOwnCPU {
-		found = append(found, fmt.Sprintf("the load tool needed %.2f cores", cpu))
-	}
-	if late > maxPublishLate {
-		found = append(found, fmt.Sprintf("the stream was published up to %.0f ms late", late))
 	}
 	if faults != (bench.Faults{}) {
 		found = append(found, fmt.Sprintf("faults: %+v", faults))
