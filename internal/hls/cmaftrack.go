@@ -29,6 +29,8 @@ const (
 	joining standing = iota
 	// member: it has a rendition.
 	member
+	// spare: it is audio that another publication has too.
+	spare
 	// out: it cannot be packaged, until it gets another header.
 	out
 )
@@ -168,6 +170,9 @@ func (p *packager) tolerance(t *cmafTrack) time.Duration {
 // place puts a unit of t where it belongs. Where segments begin at and before it is decided.
 func (p *packager) place(t *cmafTrack, u *media.AccessUnit) {
 	b := p.line.find(u.DTS + p.tolerance(t))
+	if b != nil && b.discontinuity && t.kind == media.Audio && u.Track == t.track && u.Epoch == t.turn {
+		b = p.line.find(u.DTS) // the last frame of a session stays with it
+	}
 	switch {
 	case b == nil:
 		p.counts.dropped.Add(1)

@@ -68,9 +68,7 @@ type publication struct {
 	started     bool
 	// idle: its publisher was lost and may come back.
 	idle bool
-	// sampled: media came, so that its tracks are known.
-	sampled bool
-	tracks  []*cmafTrack
+	tracks []*cmafTrack
 	// err says why it must end.
 	err error
 }
@@ -91,7 +89,7 @@ func (p *packager) write(pub *publication, u *media.AccessUnit) {
 	if len(p.tracks) == 0 && u.Header == media.Sample {
 		p.refuse()
 	}
-	if t.standing == out || u.Header != media.Sample || len(u.Data) == 0 {
+	if t.standing == out || t.standing == spare || u.Header != media.Sample || len(u.Data) == 0 {
 		return
 	}
 	if err := fmp4.Check(u); err != nil {
@@ -113,13 +111,12 @@ func (pub *publication) follow(u *media.AccessUnit) {
 		pub.turn++
 	}
 	pub.epoch, pub.started, pub.idle = max(pub.epoch, u.Epoch), true, false
-	pub.sampled = pub.sampled || u.Header == media.Sample
 }
 
 // track returns what is known of a track, and takes notice of a new header.
 func (p *packager) track(pub *publication, header *media.Track) *cmafTrack {
 	i := slices.IndexFunc(pub.tracks, func(t *cmafTrack) bool { return t.kind == header.Kind && t.number == header.ID })
-	if i >= 0 && pub.tracks[i].header == header {
+	if i >= 0 && pub.tracks[i].header == header && (pub.tracks[i].standing != spare || p.spare(pub.tracks[i])) {
 		return pub.tracks[i]
 	}
 	var t *cmafTrack
@@ -133,8 +130,11 @@ func (p *packager) track(pub *publication, header *media.Track) *cmafTrack {
 	switch reason := p.objection(t); {
 	case reason != "":
 		p.exclude(t, reason)
-	case t.standing == out:
-		p.welcome(t)
+	case t.standing > member:
+		t.standing = spare
+		if !p.spare(t) {
+			p.welcome(t)
+		}
 	}
 	return t
 }
@@ -144,16 +144,22 @@ func (p *packager) objection(t *cmafTrack) string {
 	switch {
 	case !fmp4.Supports(t.header):
 		return "CMAF cannot carry its codec, or its header does not parse"
-	case t.standing == out && len(p.tracks) >= maxRenditions:
+	case t.standing > member && len(p.tracks) >= maxRenditions:
 		return "a stream has so many renditions at most"
-	case t.kind == media.Audio && t.pub != p.pubs[0] && (!p.pubs[0].sampled || p.pubs[0].has(media.Audio)):
-		return "audio comes from the stream's first publication"
 	}
 	return ""
 }
 
+// spare says that the audio of t is not used, because it would be the same as that of the stream's first publication with audio.
+func (p *packager) spare(t *cmafTrack) bool {
+	if t.kind != media.Audio || t.pub == p.pubs[0] {
+		return false
+	}
+	return !p.line.fixed() || slices.ContainsFunc(p.pubs, func(o *publication) bool { return o != t.pub && o.has(media.Audio) })
+}
+
 func (pub *publication) has(kind media.Kind) bool {
-	return slices.ContainsFunc(pub.tracks, func(t *cmafTrack) bool { return t.kind == kind && t.standing != out })
+	return slices.ContainsFunc(pub.tracks, func(t *cmafTrack) bool { return t.kind == kind && t.standing <= member })
 }
 
 // welcome lets a track wait for its place.

@@ -1,0 +1,294 @@
+package hls
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"livego/internal/media"
+)
+
+// encoders are three publications of one stream, one of them with two video tracks.
+func encoders(rate float64, gop int) []*studio {
+	var all []*studio
+	for range 3 {
+		all = append(all, &studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: rate, gop: gop})
+	}
+	return all
+}
+
+// nameOf is the name of one of the publications of encoders.
+func nameOf(i int) string { return []string{"", "720p", "360p"}[i] }
+
+// twin adds a second video track to units, with the same times.
+func twin(units []media.AccessUnit) []media.AccessUnit {
+	second := avcTrack(1)
+	var out []media.AccessUnit
+	for _, u := range units {
+		out = append(out, u)
+		if u.Track.Kind == media.Video {
+			u.Track = second
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+// interleave feeds units of several publications; pick chooses whose next unit comes, among those at most skew ahead of the slowest.
+func (r *rig) interleave(feeds [][]media.AccessUnit, skew time.Duration, pick func(n int) int) {
+	for i := range feeds {
+		r.publication(nameOf(i))
+	}
+	for {
+		slowest := time.Duration(1<<63 - 1)
+		for _, units := range feeds {
+			if len(units) > 0 {
+				slowest = min(slowest, units[0].DTS)
+			}
+		}
+		var ready []int
+		for i, units := range feeds {
+			if len(units) > 0 && units[0].DTS <= slowest+skew {
+				ready = append(ready, i)
+			}
+		}
+		if len(ready) == 0 {
+			return
+		}
+		i := ready[pick(len(ready))]
+		r.feed(nameOf(i), feeds[i][0])
+		feeds[i] = feeds[i][1:]
+	}
+}
+
+func (r *rig) histories() string {
+	var b strings.Builder
+	for _, id := range []string{"v0", "v1", "a0", "720p.v0", "720p.v1", "720p.a0", "360p.v0"} {
+		if rec := r.seen[id]; rec != nil {
+			fmt.Fprintf(&b, "%s\n%s", id, rec)
+		}
+	}
+	return b.String()
+}
+
+// TestAnyOrder: whatever the order in which renditions arrive, they are cut at the same times into the same parts, and nothing is lost.
+func TestAnyOrder(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		rate := rapid.SampledFrom([]float64{24, 25, 30000.0 / 1001, 30, 50, 60}).Draw(rt, "rate")
+		gop := rapid.SampledFrom([]int{10, 25, 48, 60}).Draw(rt, "gop")
+		feeds := func() [][]media.AccessUnit {
+			var all [][]media.AccessUnit
+			for i, s := range encoders(rate, gop) {
+				units := s.until(14 * time.Second)
+				if i == 1 {
+					units = twin(units)
+				}
+				all = append(all, units)
+			}
+			return all
+		}
+		want := newRig(t, Options{})
+		want.interleave(feeds(), 0, func(int) int { return 0 })
+		want.finish()
+		got := newRig(t, Options{})
+		skew := time.Duration(rapid.IntRange(0, 400).Draw(rt, "skew")) * time.Millisecond
+		bias := rapid.IntRange(0, 2).Draw(rt, "bias")
+		random := rapid.Uint64().Draw(rt, "seed") | 1
+		got.interleave(feeds(), skew, func(n int) int {
+			random ^= random << 13
+			random ^= random >> 7
+			random ^= random << 17
+			if random%4 == 0 {
+				return bias % n
+			}
+			return int(random>>8) % n
+		})
+		got.finish()
+		a, b := want.histories(), got.histories()
+		if a != b || strings.Count(a, "parts") < 15 || got.counts.dropped.Load() > 0 {
+			rt.Errorf("%d dropped; in order:\n%sthis way:\n%s%s", got.counts.dropped.Load(), a, b, &got.log)
+		}
+	})
+}
+
+// TestOwnClock: an encoder whose times are some milliseconds off is in the ladder.
+func TestOwnClock(t *testing.T) {
+	all := encoders(30, 60)
+	all[1].begin, all[2].begin = 4*time.Millisecond, 9*time.Millisecond
+	var feeds [][]media.AccessUnit
+	for _, s := range all {
+		feeds = append(feeds, s.until(14*time.Second))
+	}
+	r := newRig(t, Options{})
+	r.interleave(feeds, 100*time.Millisecond, func(n int) int { return n - 1 })
+	r.finish()
+	for _, id := range []string{"v0", "720p.v0", "360p.v0"} {
+		if n := strings.Count(r.of(id).String(), "parts 20"); n != 3 {
+			t.Errorf("%s:\n%s", id, r.of(id))
+		}
+	}
+	if r.counts.dropped.Load() > 0 || len(r.show.view.Load().renditions) != 4 {
+		t.Errorf("%d dropped\n%s", r.counts.dropped.Load(), &r.log)
+	}
+}
+
+// TestMisaligned: a publication whose key frames are elsewhere is refused with a reason; a track like that is left out.
+func TestMisaligned(t *testing.T) {
+	all := encoders(30, 60)
+	all[1].gop = 50
+	all[2].gop = 120 // has one at each second boundary only
+	var feeds [][]media.AccessUnit
+	for _, s := range all {
+		feeds = append(feeds, s.until(40*time.Second))
+	}
+	r := newRig(t, Options{})
+	r.interleave(feeds, 0, func(int) int { return 0 })
+	r.finish()
+	if err := r.publication("720p").err; !errors.Is(err, ErrMisaligned) || !strings.Contains(err.Error(), "720p") {
+		t.Errorf("%v", err)
+	}
+	if err := r.publication("360p").err; err != nil {
+		t.Errorf("%v\n%s", err, r.histories())
+	}
+	if n := len(r.show.view.Load().renditions); n != 3 {
+		t.Errorf("%d renditions:\n%s", n, &r.log)
+	}
+}
+
+// TestRenditionEnds: one that ends leaves the ladder and holds up nobody, also if it led.
+func TestRenditionEnds(t *testing.T) {
+	for gone := range 3 {
+		r := newRig(t, Options{})
+		all := encoders(25, 50)
+		feeds := func(until time.Duration) (f [][]media.AccessUnit) {
+			for _, s := range all {
+				f = append(f, s.until(until))
+			}
+			return f
+		}
+		r.interleave(feeds(9*time.Second), 0, func(int) int { return 0 })
+		before := r.show.view.Load()
+		old := r.of(before.renditions[gone].id).view
+		r.exit(r.publication(nameOf(gone)))
+		r.look()
+		<-old.replaced
+		rest := feeds(21 * time.Second)
+		rest[gone] = nil
+		for i := range rest {
+			r.feed(nameOf((i+2)%3), rest[(i+2)%3]...)
+		}
+		r.finish()
+		for i := range 3 {
+			id := strings.TrimPrefix(nameOf(i)+".v0", ".")
+			n := len(r.of(id).order)
+			if i == gone && (n != 3 || r.show.renditions[id] != nil) || i != gone && n < 5 {
+				t.Errorf("without %d: %s\n%s%s", gone, id, r.of(id), &r.log)
+			}
+		}
+		if n := len(r.show.view.Load().renditions); gone > 0 && n != 3 {
+			t.Errorf("without %d: %d renditions\n%s", gone, n, &r.log)
+		}
+	}
+}
+
+// TestRestartTogether: all encoders begin anew at one time: one discontinuity in all renditions, whoever comes first.
+func TestRestartTogether(t *testing.T) {
+	for first := range 3 {
+		r := newRig(t, Options{})
+		var before, after [][]media.AccessUnit
+		for _, s := range encoders(25, 50) {
+			before = append(before, s.until(7*time.Second))
+			s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: s.audioEvery, rate: 25, gop: 50, epoch: 1, begin: 7 * time.Second}
+			after = append(after, s.until(9*time.Second))
+		}
+		pick := func(n int) int { return min(first, n-1) }
+		r.interleave(before, 300*time.Millisecond, pick)
+		r.interleave(after, 300*time.Millisecond, pick)
+		r.finish()
+		for _, id := range []string{"v0", "720p.v0", "360p.v0"} {
+			if got, want := r.of(id).String(), "1000 0s+4s parts 20\n1001 4s+3s parts 15\n1002 7s+4s parts 20 discontinuity\n1003 11s+4s parts 20\n1004 15s+1s parts 5\n"; got != want {
+				t.Errorf("first %d: %s\n%s%s", first, id, got, &r.log)
+			}
+		}
+		if r.counts.dropped.Load() > 0 {
+			t.Errorf("%d dropped", r.counts.dropped.Load())
+		}
+	}
+}
+
+// TestRestartAlone: an encoder that restarts alone leaves the ladder and comes back at a boundary; the others have no discontinuity.
+func TestRestartAlone(t *testing.T) {
+	for alone := range 3 {
+		r := newRig(t, Options{})
+		var feeds [][]media.AccessUnit
+		for i, s := range encoders(25, 50) {
+			units := s.until(24 * time.Second)
+			if i == alone {
+				again := studio{video: avcTrack(0), audio: aac(48000), audioEvery: s.audioEvery, rate: 25, gop: 50}
+				for _, u := range again.until(24 * time.Second) {
+					if u.DTS >= 10*time.Second {
+						u.Epoch = 1
+					}
+					switch {
+					case u.DTS < 6*time.Second:
+					case u.DTS >= 10*time.Second:
+						u.Epoch = 1
+						units = append(units, u)
+					}
+				}
+				var kept []media.AccessUnit
+				for _, u := range units {
+					if u.DTS < 6*time.Second && u.Epoch == 0 || u.Epoch == 1 {
+						kept = append(kept, u)
+					}
+				}
+				units = kept
+			}
+			feeds = append(feeds, units)
+		}
+		if alone > 0 { // the leading one's return is a discontinuity of all, and it has no rendition to come back to
+			r.interleave(feeds, 30*time.Second, func(n int) int { return 0 })
+		} else {
+			r.interleave(feeds, 20*time.Millisecond, func(n int) int { return 0 })
+		}
+		r.finish()
+		if n := len(r.show.view.Load().renditions); n < 3 {
+			t.Errorf("alone %d: %d renditions\n%s%s", alone, n, r.histories(), &r.log)
+		}
+	}
+}
+
+// TestHungRendition: a publisher that sends nothing any more holds up nobody, also if it leads.
+func TestHungRendition(t *testing.T) {
+	for hung := range 3 {
+		r := newRig(t, Options{})
+		var feeds [][]media.AccessUnit
+		for i, s := range encoders(25, 50) {
+			if i == hung {
+				feeds = append(feeds, s.until(7*time.Second))
+			} else {
+				feeds = append(feeds, s.until(30*time.Second))
+			}
+		}
+		r.interleave(feeds, 0, func(int) int { return 0 })
+		for i := range 3 {
+			if i == hung {
+				continue
+			}
+			id := strings.TrimPrefix(nameOf(i)+".v0", ".")
+			v := r.of(id).view
+			if last := v.segments[len(v.segments)-1]; last.start+last.duration < 29*time.Second {
+				t.Errorf("without %d: %s is at %v", hung, id, last.start+last.duration)
+			}
+		}
+		id := strings.TrimPrefix(nameOf(hung)+".v0", ".")
+		if r.show.renditions[id] != nil {
+			t.Errorf("%s is still there", id)
+		}
+		r.finish()
+	}
+}

@@ -1,0 +1,147 @@
+package hls
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// onAirAs starts a publication of live/movie.
+func onAirAs(t *testing.T, s *Server, name string, st *studio) (feed func(time.Duration), end func(error) error) {
+	r := newFakeReader()
+	done := make(chan error, 1)
+	run := s.Begin("live/movie", name)
+	go func() { done <- run(t.Context(), r) }()
+	feed = func(until time.Duration) {
+		select {
+		case r.feed <- st.until(until):
+		case err := <-done:
+			done <- err
+		}
+		synctest.Wait()
+	}
+	end = func(err error) error {
+		select {
+		case r.feed <- err:
+		case err := <-done:
+			return err
+		}
+		return <-done
+	}
+	return feed, end
+}
+
+// TestLadderLife: publications share a life, which ends with the last of them; MPEG-TS goes on with the one that is left.
+func TestLadderLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		all := encoders(25, 50)
+		feedA, endA := onAirAs(t, s, "", all[0])
+		feedB, endB := onAirAs(t, s, "720p", all[1])
+		for at := time.Second; at <= 10*time.Second; at += time.Second {
+			feedA(at)
+			feedB(at)
+		}
+		st := s.Stats()
+		if len(st) != 1 || st[0].Renditions != 3 || st[0].Parts < 100 || st[0].CMAFBytes == 0 || st[0].Segments != 2 || st[0].WindowBytes < int(st[0].CMAFBytes) {
+			t.Errorf("%+v", st)
+		}
+		l := s.find("live/movie")
+		if err := endA(io.EOF); err != nil || l.over.Load() {
+			t.Errorf("%v, over %v", err, l.over.Load())
+		}
+		for at := 11 * time.Second; at <= 30*time.Second; at += time.Second {
+			feedB(at)
+		}
+		v := l.cmaf.view.Load()
+		if len(v.renditions) != 2 || v.renditions[0].id != "720p.v0" || v.renditions[1].id != "720p.a0" {
+			t.Errorf("%+v", v.renditions)
+		}
+		if p := (&station{t: t, s: s}).playlist(); p.Endlist || len(p.Segments) < 3 {
+			t.Errorf("%+v", p)
+		}
+		if err := endB(io.EOF); err != nil || !l.over.Load() {
+			t.Errorf("%v, over %v", err, l.over.Load())
+		}
+		view := l.cmaf.rendition("720p.v0").view.Load()
+		if last := view.segments[len(view.segments)-1]; !view.ended || !last.complete || last.start+last.duration != 30*time.Second {
+			t.Errorf("%+v", view)
+		}
+		<-view.replaced
+		if p := (&station{t: t, s: s}).playlist(); !p.Endlist {
+			t.Errorf("%+v", p)
+		}
+		time.Sleep(minListed*view.target + time.Second)
+		synctest.Wait()
+		if s.find("live/movie") != nil {
+			t.Error("an ended stream stays")
+		}
+	})
+}
+
+// TestMisalignedPublication: the one whose key frames are elsewhere is told so; the other goes on.
+func TestMisalignedPublication(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		all := encoders(25, 50)
+		all[1].gop = 35
+		feedA, endA := onAirAs(t, s, "", all[0])
+		feedB, endB := onAirAs(t, s, "720p", all[1])
+		for at := time.Second; at <= 30*time.Second; at += time.Second {
+			feedA(at)
+			feedB(at)
+		}
+		if err := endB(io.EOF); !errors.Is(err, ErrMisaligned) {
+			t.Errorf("%v", err)
+		}
+		if v := s.find("live/movie").cmaf.view.Load(); len(v.renditions) != 2 {
+			t.Errorf("%d renditions", len(v.renditions))
+		}
+		if err := endA(io.EOF); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestShutdownKeepsCMAFOpen: without io.EOF there is no ENDLIST, and whoever waits is let go.
+func TestShutdownKeepsCMAFOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		feed, end := onAirAs(t, s, "", encoders(25, 50)[0])
+		feed(10 * time.Second)
+		view := s.find("live/movie").cmaf.rendition("v0").view.Load()
+		if err := end(context.Canceled); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		<-view.replaced
+		if now := s.find("live/movie").cmaf.rendition("v0").view.Load(); now.ended {
+			t.Error("the playlist ended")
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// TestSecondLife: a new life of the same name has new numbers.
+func TestSecondLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		var last int64
+		for range 3 {
+			feed, end := onAirAs(t, s, "", encoders(25, 25)[0])
+			feed(200 * time.Second)
+			l := s.find("live/movie")
+			v := l.cmaf.rendition("v0").view.Load()
+			if first := v.segments[0].seq; first <= last {
+				t.Errorf("number %d after %d", first, last)
+			}
+			last = v.segments[len(v.segments)-1].seq
+			if err := end(io.EOF); err != nil {
+				t.Error(err)
+			}
+		}
+		time.Sleep(time.Minute)
+	})
+}
