@@ -41,8 +41,9 @@ type cmafTrack struct {
 	kind     media.Kind
 	number   uint8
 	standing standing
-	// header is the newest one.
-	header *media.Track
+	// header is the newest one. objection says why it is not packaged, until that was logged.
+	header    *media.Track
+	objection string
 	// queue holds units that wait: for the leading track, or for the first segment's end.
 	queue  unitQueue
 	newest time.Duration
@@ -349,9 +350,15 @@ func (p *packager) add(t *cmafTrack, u *media.AccessUnit, b *boundary) {
 	if t == p.lead && s.size+bytesOf(t.part) > p.opt.MaxSegmentBytes {
 		p.line.full = true
 	}
-	if t.kind == media.Audio && frame(t.track) > 0 && p.cellOf(t, u.DTS+length-time.Millisecond) > t.cell {
-		p.finishPart(t, u.DTS+length) // nothing more can come for it
+	if end := u.DTS + length - time.Millisecond; p.cellOf(t, end) > t.cell && p.known(t, b, end+length) {
+		p.finishPart(t, end)
 	}
+}
+
+// known says that audio until then, and one more frame, is in the segment of b: so a part may be published before the next frame came, for
+// there will be one more part. What is published makes players ask for the part behind it.
+func (p *packager) known(t *cmafTrack, b *boundary, then time.Duration) bool {
+	return t.kind == media.Audio && frame(t.track) > 0 && !p.line.owed && then < b.at+p.opt.SegmentDuration
 }
 
 // cellOf returns the place of a time on the grid of parts.

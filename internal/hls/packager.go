@@ -89,7 +89,11 @@ func (p *packager) write(pub *publication, u *media.AccessUnit) {
 	if len(p.tracks) == 0 && u.Header == media.Sample {
 		p.refuse()
 	}
-	if t.standing == out || t.standing == spare || u.Header != media.Sample || len(u.Data) == 0 {
+	if u.Header != media.Sample || len(u.Data) == 0 {
+		return
+	}
+	if t.standing > member {
+		p.tell(t)
 		return
 	}
 	if err := fmp4.Check(u); err != nil {
@@ -126,7 +130,7 @@ func (p *packager) track(pub *publication, header *media.Track) *cmafTrack {
 		t = &cmafTrack{pub: pub, kind: header.Kind, number: header.ID, standing: out}
 		pub.tracks = append(pub.tracks, t)
 	}
-	t.header = header
+	t.header, t.objection = header, ""
 	switch reason := p.objection(t); {
 	case reason != "":
 		p.exclude(t, reason)
@@ -184,8 +188,14 @@ func (p *packager) exclude(t *cmafTrack, reason string) {
 	if misaligned && len(p.pubs) > 1 && !slices.ContainsFunc(t.pub.tracks, func(o *cmafTrack) bool { return o.kind == media.Video && o.standing == member }) {
 		t.pub.err = fmt.Errorf("rendition %q: %s; let all encoders use the same fixed key frame interval and one clock: %w", t.pub.rendition, reason, ErrMisaligned)
 	}
-	key := t.id() + codecName(t.header)
-	if p.leftOut[key] || len(p.leftOut) >= maxTrackLogs {
+	t.objection = reason
+}
+
+// tell logs why a track is left out, once its media flow: what is known of it may be refined until then.
+func (p *packager) tell(t *cmafTrack) {
+	reason, key := t.objection, t.id()+codecName(t.header)
+	t.objection = ""
+	if reason == "" || p.leftOut[key] || len(p.leftOut) >= maxTrackLogs {
 		return
 	}
 	p.leftOut[key] = true

@@ -31,6 +31,9 @@ func TestPartsOfRates(t *testing.T) {
 				r := newRig(t, Options{})
 				units := s.until(30 * time.Second)
 				r.feed("", units...)
+				if r.broken > 0 {
+					t.Errorf("%d parts were hinted and never came", r.broken)
+				}
 				r.finish()
 				v, audio := r.of("v0"), r.of("a0")
 				sameSamples(t, v.samples(t, 90000), samplesOf(units, s.video), 0)

@@ -120,6 +120,8 @@ type rig struct {
 	show   *presentation
 	log    bytes.Buffer
 	seen   map[string]*record
+	// broken counts the parts that were hinted and never came.
+	broken int
 	pubs   map[string]*publication
 }
 
@@ -185,6 +187,14 @@ func (r *rig) check(id string, rec *record, v *renditionView) {
 		case <-old.replaced:
 		default:
 			r.t.Errorf("%s: replaced view %d is not closed", id, old.version)
+		}
+	}
+	if old := rec.view; old != nil {
+		hinted := old.segments[len(old.segments)-1]
+		for _, s := range v.segments {
+			if s.seq == hinted.seq && s.complete && !hinted.complete && len(s.parts) == len(hinted.parts) {
+				r.broken++
+			}
 		}
 	}
 	listed := time.Duration(0)
