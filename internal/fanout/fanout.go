@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"livego/internal/live"
+	"livego/internal/media"
 )
 
 // Why a player ended. A failed write wraps ErrGone; a player that its session closes ends with the session's cause.
@@ -46,6 +47,9 @@ type Options struct {
 	MaxBatch time.Duration
 	// MinBatch is how long delivery waits at least between two writes, whatever the load.
 	MinBatch time.Duration
+	// Body makes the body of a message for a unit that has none, or that came in a message with other tracks. An error says that there
+	// is none: the unit is left out. Nil: all such units are.
+	Body func(dst []byte, u *media.AccessUnit) ([]byte, error)
 	// MaxShards bounds the goroutines that deliver one feed; 0: the number of CPUs.
 	MaxShards int
 }
@@ -64,6 +68,7 @@ type feedKey struct {
 	stream *live.Stream
 	format Format
 	limit  time.Duration
+	view   View
 }
 
 // New returns a Fanout without feeds.
@@ -86,7 +91,7 @@ func New(opt Options) *Fanout {
 // Play adds a player to the stream's feed. It gets nothing before its Start, which must be called once in any case. From then
 // on it writes to o.Conn until it ends, and never closes it.
 func (f *Fanout) Play(s *live.Stream, o PlayerOptions) *Player {
-	key := feedKey{stream: s, format: o.Format, limit: o.TimeLimit}
+	key := feedKey{stream: s, format: o.Format, limit: o.TimeLimit, view: o.View.shared(s)}
 	f.mu.Lock()
 	fd := f.feeds[key]
 	if fd == nil {

@@ -41,6 +41,7 @@ type feed struct {
 
 	// Only for the feed's goroutine.
 	units   []media.AccessUnit
+	cutter  cutter
 	headers *media.Headers
 	epoch   uint32
 	base    time.Duration // stream time of the wire's time zero
@@ -51,7 +52,8 @@ type feed struct {
 func newFeed(f *Fanout, key feedKey) *feed {
 	fd := &feed{
 		owner: f, key: key, log: newFeedLog(), stop: make(chan struct{}),
-		reader: key.stream.NewReader(live.ReaderOptions{GOPs: f.opt.GOPs, Lazy: true}),
+		reader: key.stream.NewReader(live.ReaderOptions{GOPs: key.view.gops(f.opt.GOPs), Lazy: true}),
+		cutter: cutter{view: key.view, body: f.opt.Body},
 		units:  make([]media.AccessUnit, pollBatch),
 	}
 	fd.shards = make([]*shard, f.opt.MaxShards)
@@ -156,8 +158,21 @@ func (fd *feed) collect() (grew bool) {
 	return grew
 }
 
-// encode appends one unit's message; following are the next units, some of which may share it.
+// encode appends one unit's message, or what the view makes of it; following are the next units, some of which may share it.
 func (fd *feed) encode(u *media.AccessUnit, following []media.AccessUnit) {
+	if fd.key.view.Whole {
+		fd.write(u, following)
+		return
+	}
+	cut := fd.cutter.cut(u)
+	for i := range cut {
+		fd.write(&cut[i], nil)
+	}
+	clear(cut)
+}
+
+// write appends one unit's message; following are the next units, some of which may share it.
+func (fd *feed) write(u *media.AccessUnit, following []media.AccessUnit) {
 	before := fd.headers
 	fd.headers = before.After(u)
 	if before == nil {

@@ -24,6 +24,8 @@ type PlayerOptions struct {
 	// Conn is written to directly when it is a TCP connection, or a Holder of one, and through a goroutine otherwise.
 	Conn   net.Conn
 	Format Format
+	// View is what the player gets of the stream's tracks.
+	View View
 	// TimeLimit is the first time that the format cannot express; 0: it wraps.
 	TimeLimit time.Duration
 	// Trailer goes out when the stream ends.

@@ -67,6 +67,7 @@ func (d *Demuxer) appendExAudio(dst []media.AccessUnit, m *message) ([]media.Acc
 	if err != nil {
 		return dst, err
 	}
+	m.multitrack = p.multitrack
 	if p.unknown {
 		return append(dst, m.unit(d.current(media.Audio), media.Command)), nil
 	}
@@ -94,7 +95,7 @@ func (m *message) exAudio(s *trackState, p *tracks) (media.AccessUnit, error) {
 	case packetSequenceEnd:
 		return m.unit(s, media.SequenceEnd), nil
 	case audioMultichannel:
-		return m.unit(s, media.Multichannel), nil
+		return m.header(s, media.Multichannel, p.payload), nil
 	}
 	return m.unit(s, media.Command), nil
 }

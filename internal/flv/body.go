@@ -11,7 +11,8 @@ import (
 // of a multitrack message. Codecs that have a legacy body (H264, AAC, MP3, PCMA, PCMU, Speex) get that, since every player knows it; the
 // others get the E-RTMP one. The track's id is not written: the track is taken as the only one of its kind.
 //
-// It returns ErrUnsupported for codecs without a body, and for headers whose content is only in the body that is missing.
+// It returns ErrUnsupported for codecs without a body, and for messages that are none of those: what they say is only in the body that
+// is missing.
 func AppendBody(dst []byte, u *media.AccessUnit) ([]byte, error) {
 	switch {
 	case u.Track.Kind == media.Data && u.Header == media.Sample:
@@ -24,6 +25,10 @@ func AppendBody(dst []byte, u *media.AccessUnit) ([]byte, error) {
 		return AppendSequenceHeader(dst, u.Track)
 	case u.Header == media.SequenceEnd:
 		return appendSequenceEnd(dst, u.Track)
+	case u.Header == media.Colour:
+		return appendContent(dst, u, videoMetadata)
+	case u.Header == media.Multichannel:
+		return appendContent(dst, u, audioMultichannel)
 	}
 	return dst, fmt.Errorf("body of a header of kind %d: %w", u.Header, ErrUnsupported)
 }
@@ -54,6 +59,15 @@ func appendSequenceEnd(dst []byte, t *media.Track) ([]byte, error) {
 		return dst, fmt.Errorf("sequence end of codec %q: %w", t.Codec, ErrUnsupported)
 	}
 	return appendExHeader(dst, t.Kind, frameKey, packetSequenceEnd, f), nil
+}
+
+// appendContent appends the body of a header with content. Codecs whose body is the legacy one have no such header.
+func appendContent(dst []byte, u *media.AccessUnit, packetType uint8) ([]byte, error) {
+	f, ok := fourCCOf(u.Track)
+	if !ok || u.Track.Codec == media.H264 || u.Track.Codec == media.AAC || u.Track.Codec == media.MP3 {
+		return dst, fmt.Errorf("header of codec %q: %w", u.Track.Codec, ErrUnsupported)
+	}
+	return append(appendExHeader(dst, u.Track.Kind, frameKey, packetType, f), u.Data...), nil
 }
 
 // legacyAACByte is the first byte of AAC: rate 3 and stereo, whatever the configuration says (FLV E.4.2.1).

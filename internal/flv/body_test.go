@@ -51,6 +51,8 @@ func TestAppendBody(t *testing.T) {
 		{"AAC header", audio(media.AAC, "1210", 44100, 2), header, "af 00 1210"},
 		{"AAC", audio(media.AAC, "1210", 44100, 2), sound, "af 01 aa"},
 		{"AAC end", audio(media.AAC, "1210", 44100, 2), end, "92 'mp4a'"},
+		{"HEVC colour", video(media.HEVC, hvcC), media.AccessUnit{Header: media.Colour, Data: []byte{2, 0}}, "94 'hvc1' 0200"},
+		{"Opus channels", audio(media.Opus, "", 48000, 2), media.AccessUnit{Header: media.Multichannel, Data: []byte{1, 2}}, "94 'Opus' 0102"},
 		{"MP3 44.1 kHz stereo", audio(media.MP3, "", 44100, 2), sound, "2f aa"},
 		{"MP3 48 kHz mono", audio(media.MP3, "", 48000, 1), sound, "2e aa"},
 		{"MP3 22 kHz", audio(media.MP3, "", 22050, 1), sound, "2a aa"},
@@ -122,6 +124,7 @@ func TestAppendBodyErrors(t *testing.T) {
 		{"header of a codec without", media.AccessUnit{Track: mp3, Header: media.SequenceHeader}, ErrUnsupported},
 		{"end of an unknown codec", media.AccessUnit{Track: unknownVideo, Header: media.SequenceEnd}, ErrUnsupported},
 		{"colour information", media.AccessUnit{Track: h264, Header: media.Colour}, ErrUnsupported},
+		{"channels", media.AccessUnit{Track: mp3, Header: media.Multichannel}, ErrUnsupported},
 		{"metadata", media.AccessUnit{Track: &media.Track{Kind: media.Data}, Header: media.Metadata}, ErrUnsupported},
 		{"command", media.AccessUnit{Track: h264, Header: media.Command}, ErrUnsupported},
 	} {

@@ -56,6 +56,7 @@ type message struct {
 	ms          int64
 	nanos       uint32
 	key         bool
+	multitrack  bool
 	units       int // made of it so far
 }
 
@@ -135,11 +136,19 @@ func (m *message) unit(s *trackState, header media.Header) media.AccessUnit {
 		Header:      header,
 		MessageType: m.messageType,
 		Shared:      m.units > 1,
+		Multitrack:  m.multitrack,
 		Nanos:       m.nanos,
 		DTS:         at,
 		PTS:         at,
 		Body:        m.body,
 	}
+}
+
+// header returns a unit with a header that has content of its own.
+func (m *message) header(s *trackState, header media.Header, content []byte) media.AccessUnit {
+	u := m.unit(s, header)
+	u.Data = content
+	return u
 }
 
 // sample returns a unit with a sample, which first may tell more about its track.

@@ -54,6 +54,9 @@ func summary(u media.AccessUnit) string {
 	if u.Data != nil {
 		s += fmt.Sprintf(" [%x]", u.Data)
 	}
+	if u.Multitrack {
+		s += " multitrack"
+	}
 	return s
 }
 
@@ -195,7 +198,10 @@ func TestAppend(t *testing.T) {
 		{"colour information, whatever the frame type", []input{
 			{9, 0, "94 'hvc1' 02 0009 'colorInfo' 06"},
 			{9, 1, "d4 'hvc1' 02 0009 'colorInfo' 06"},
-		}, []string{"video0 HEVC/hvc1 colour 0", "video0 HEVC/hvc1 colour 1"}},
+		}, []string{
+			"video0 HEVC/hvc1 colour 0 [020009636f6c6f72496e666f06]",
+			"video0 HEVC/hvc1 colour 1 [020009636f6c6f72496e666f06]",
+		}},
 		{"MPEG-2 TS sequence start, packet types of the future", []input{
 			{9, 0, "95 'av01' 8004810d0c00"},
 			{9, 1, "98 'av01' aa"},
@@ -226,7 +232,7 @@ func TestAppend(t *testing.T) {
 			{8, 190, "91 'mp4a' 21"},
 		}, []string{
 			"audio0 Opus/Opus header 0",
-			"audio0 Opus/Opus multichannel 0",
+			"audio0 Opus/Opus multichannel 0 [010200000003]",
 			"audio0 Opus/Opus sample key 20 [fc]",
 			"audio0 Opus/Opus end 40",
 			"audio0 FLAC/fLaC header 60",
@@ -260,30 +266,30 @@ func TestAppend(t *testing.T) {
 		{"one track", []input{
 			{9, 0, "96 01 'hvc1' 03 000005 aa"},
 			{8, 0, "95 01 'Opus' 02 bb"},
-		}, []string{"video3 HEVC/hvc1 sample key 0+5 [aa]", "audio2 Opus/Opus sample key 0 [bb]"}},
+		}, []string{"video3 HEVC/hvc1 sample key 0+5 [aa] multitrack", "audio2 Opus/Opus sample key 0 [bb] multitrack"}},
 		{"many tracks", []input{
 			{9, 0, "a6 11 'avc1' 00 000005 000001 aabb 01 000004 000002 cc 02 000003 000000"},
 			{8, 0, "95 11 'Opus' 00 000001 dd 01 000000"},
 		}, []string{
-			"video0 H264/avc1 sample 0+1 [aabb]",
-			"video1 H264/avc1 sample shared 0+2 [cc]",
-			"video2 H264/avc1 command shared 0",
-			"audio0 Opus/Opus sample key 0 [dd]",
-			"audio1 Opus/Opus sample key shared 0 []",
+			"video0 H264/avc1 sample 0+1 [aabb] multitrack",
+			"video1 H264/avc1 sample shared 0+2 [cc] multitrack",
+			"video2 H264/avc1 command shared 0 multitrack",
+			"audio0 Opus/Opus sample key 0 [dd] multitrack",
+			"audio1 Opus/Opus sample key shared 0 [] multitrack",
 		}},
 		{"many tracks, many codecs, with ModEx before", []input{
 			{9, 7, "97 02 000001 06 21 'av01' 00 000001 aa 'hvc1' 01 000004 000000 bb"},
 			{9, 8, "96 20 'av01' 00 000011" + av1C + "'hvc1' 01 000070" + hvcC},
 		}, []string{
-			"video0 AV1/av01 sample key 7 1ns [aa]",
-			"video1 HEVC/hvc1 sample key shared 7 1ns [bb]",
-			"video0 AV1/av01 header 8",
-			"video1 HEVC/hvc1 header shared 8",
+			"video0 AV1/av01 sample key 7 1ns [aa] multitrack",
+			"video1 HEVC/hvc1 sample key shared 7 1ns [bb] multitrack",
+			"video0 AV1/av01 header 8 multitrack",
+			"video1 HEVC/hvc1 header shared 8 multitrack",
 		}},
 		{"multitrack type of the future", []input{
 			{9, 0, "96 31 aabbccdd"},
 			{8, 0, "95 f1 aabbccdd"},
-		}, []string{"video0 / command 0", "audio0 / command 0"}},
+		}, []string{"video0 / command 0 multitrack", "audio0 / command 0 multitrack"}},
 		{"script data", []input{
 			{18, 0, setDataFrame + "02 000a 'onMetaData' 08 00000000 000009"},
 			{18, 5, "02 000a 'onMetaData' 03 000009"},

@@ -74,7 +74,7 @@ func FuzzDemuxer(f *testing.F) {
 				if !within(body, u.Body) || !within(u.Body, u.Data) {
 					t.Fatal("body or data lies outside the message")
 				}
-				if (u.Data != nil) != (u.Header == media.Sample) {
+				if content := u.Header == media.Colour || u.Header == media.Multichannel; (u.Data != nil) != (content || u.Header == media.Sample) {
 					t.Fatalf("%s", summary(u))
 				}
 				if u.MessageType != map[media.Kind]uint8{media.Audio: 8, media.Video: 9, media.Data: 18}[u.Track.Kind] {

@@ -70,6 +70,7 @@ func (d *Demuxer) appendExVideo(dst []media.AccessUnit, m *message, frameType ui
 	if err != nil {
 		return dst, err
 	}
+	m.multitrack = p.multitrack
 	if p.unknown {
 		return append(dst, m.unit(d.current(media.Video), media.Command)), nil
 	}
@@ -106,7 +107,7 @@ func (m *message) exVideo(s *trackState, p *tracks) (media.AccessUnit, error) {
 	case packetSequenceEnd:
 		return m.unit(s, media.SequenceEnd), nil
 	case videoMetadata:
-		return m.unit(s, media.Colour), nil
+		return m.header(s, media.Colour, p.payload), nil
 	}
 	return m.unit(s, media.Command), nil
 }

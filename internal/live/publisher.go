@@ -114,8 +114,9 @@ func (p *Publisher) admit(unit *media.AccessUnit) {
 	u := *unit
 	u.Join, u.Discontinuity, u.Epoch = false, false, p.stream.epoch
 	if u.Header != media.Sample {
-		u.Body = p.copyHeader(&u)
+		u.Body, u.Data = p.copyHeader(&u), bytes.Clone(u.Data)
 	}
+	p.stream.multitrack = p.stream.multitrack || u.Multitrack
 	if u.Header == media.Command {
 		// It may come on a track of which nothing is known.
 		if p.started {

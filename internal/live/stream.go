@@ -41,6 +41,7 @@ type Stream struct {
 	last        time.Duration              // largest DTS sent
 	frame       time.Duration              // last known distance of two units of the leading track
 	lastOut     map[trackKey]time.Duration // largest DTS sent per track
+	multitrack  bool                       // a message of a form for several tracks came
 	suspended   bool
 	suspensions uint32
 	ended       bool
@@ -100,6 +101,13 @@ func (s *Stream) Tracks() []*media.Track {
 		return p.currentTracks()
 	}
 	return slices.Clone(s.tracks)
+}
+
+// Multitrack says whether messages of a form for several tracks have come since the publication's life began.
+func (s *Stream) Multitrack() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.multitrack
 }
 
 // keepTracks notes the tracks of a session that is over.

@@ -38,6 +38,9 @@ func (h *Headers) After(u *AccessUnit) *Headers {
 	}
 	next := &Headers{epoch: u.Epoch, units: append(make([]AccessUnit, 0, len(h.Units())+1), h.Units()...)}
 	switch {
+	case at >= 0 && next.units[at].Multitrack:
+		// The message of the old one may hold headers of other tracks that are in force still. It has to come before the new one.
+		next.units = append(slices.Delete(next.units, at, at+1), *u)
 	case at >= 0:
 		next.units[at] = *u
 	case len(next.units) >= maxHeaders:
@@ -50,7 +53,8 @@ func (h *Headers) After(u *AccessUnit) *Headers {
 	return next
 }
 
-// Units returns the header units: metadata first, then in the order of their first appearance. The caller must not change them.
+// Units returns the header units: metadata first, then in the order of their first appearance, those of multitrack messages of their
+// last one. The caller must not change them.
 func (h *Headers) Units() []AccessUnit {
 	if h == nil {
 		return nil

@@ -125,6 +125,8 @@ type AccessUnit struct {
 	Discontinuity bool
 	// Shared: Body is that of the unit before (a message that carries several tracks goes out once).
 	Shared bool
+	// Multitrack: Body is of a form that carries several tracks, or may. Players that do not know it get a body of their own.
+	Multitrack bool
 	// MessageType is the RTMP message type or FLV tag type of Body: 8, 9 or 18.
 	MessageType uint8
 	// Epoch numbers the publisher session, rising over the life of a stream. Set by live.
@@ -141,7 +143,7 @@ type AccessUnit struct {
 	// Body is the RTMP message body or FLV tag body exactly as received. Nil for units with another origin.
 	Body []byte
 	// Data is the sample: length-prefixed NAL units, low-overhead OBUs, a raw audio frame; a sub-slice of Body where there is one.
-	// Nil for headers, empty for a silent audio message.
+	// Empty for a silent audio message. Of headers Multichannel and Colour have it, the content behind codec and track; others have nil.
 	Data []byte
 }
 
