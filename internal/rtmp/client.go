@@ -39,6 +39,8 @@ type ClientOptions struct {
 	FlashVer string
 	// TLSConfig is used for rtmps. Its ServerName is the URL's host if empty.
 	TLSConfig *tls.Config
+	// Legacy declares nothing of Enhanced RTMP, as players do that know nothing of it.
+	Legacy bool
 	// Digest uses the handshake with digests, which some servers insist on.
 	Digest bool
 	// DialContext, if not nil, makes connections in place of a net.Dialer.
@@ -141,8 +143,10 @@ func (c *Client) connect() error {
 		{Name: "type", Value: "nonprivate"},
 		{Name: "flashVer", Value: c.opt.FlashVer},
 		{Name: "tcUrl", Value: c.url.TCURL},
-		{Name: "capsEx", Value: CapMultitrack | CapModEx},
-		{Name: "fourCcList", Value: amf.StrictArray{"*"}},
+	}
+	if !c.opt.Legacy {
+		object = append(object, amf.Property{Name: "capsEx", Value: CapMultitrack | CapModEx},
+			amf.Property{Name: "fourCcList", Value: amf.StrictArray{"*"}})
 	}
 	if _, err := c.call("connect", object); err != nil {
 		return err

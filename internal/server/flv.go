@@ -58,27 +58,32 @@ func (s *Server) serveFLV(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "invalid path", http.StatusBadRequest)
 		return
 	}
-	rendition, err := rendition(r.URL.RawQuery)
+	pick, err := readChoice(r.URL.RawQuery)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	name.Rendition = rendition
+	name.Rendition = pick.rendition
 	stream, ok := s.hub.Lookup(name)
 	if app, known := s.app(name.App); !ok || !known || !app.FLV {
 		h.Set("Cache-Control", "no-store")
 		http.Error(w, "no publisher", http.StatusNotFound)
 		return
 	}
+	if err := s.awaitChoice(r.Context(), stream, pick); err != nil {
+		h.Set("Cache-Control", "no-store")
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
 	switch {
 	case isWebSocket(r):
-		s.playWebSocket(w, r, stream)
+		s.playWebSocket(w, r, stream, pick.view)
 	case r.Method == http.MethodHead:
 		h.Set("Content-Type", "video/x-flv")
 		h.Set("Cache-Control", "no-cache, no-store")
 		w.WriteHeader(http.StatusOK)
 	default:
-		s.playFLV(w, r, stream)
+		s.playFLV(w, r, stream, pick.view)
 	}
 }
 
@@ -105,19 +110,19 @@ const flvHead = "HTTP/1.1 200 OK\r\n" +
 	"Connection: close\r\n\r\n"
 
 // playFLV takes the connection over from HTTP and plays.
-func (s *Server) playFLV(w http.ResponseWriter, r *http.Request, stream *live.Stream) {
+func (s *Server) playFLV(w http.ResponseWriter, r *http.Request, stream *live.Stream, view fanout.View) {
 	nc, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, "cannot stream over this connection", http.StatusInternalServerError)
 		return
 	}
 	v := s.newViewer(nc, r, stream, "http-flv", flv.TagFormat{})
-	v.head = flvHead
+	v.head, v.view = flvHead, view
 	v.start(v.readNothing)
 }
 
 // playWebSocket upgrades the connection and plays.
-func (s *Server) playWebSocket(w http.ResponseWriter, r *http.Request, stream *live.Stream) {
+func (s *Server) playWebSocket(w http.ResponseWriter, r *http.Request, stream *live.Stream, view fanout.View) {
 	w.Header().Del("Access-Control-Allow-Origin")
 	nc, _, _, err := ws.HTTPUpgrader{Timeout: s.opt.WriteTimeout}.Upgrade(r, w)
 	if err != nil {
@@ -125,6 +130,7 @@ func (s *Server) playWebSocket(w http.ResponseWriter, r *http.Request, stream *l
 		return
 	}
 	v := s.newViewer(nc, r, stream, "ws-flv", flv.WebSocketFormat{})
+	v.view = view
 	v.trailer = closeFrame(ws.StatusNormalClosure, "stream ended")
 	v.start(v.readWebSocket)
 }
@@ -136,6 +142,7 @@ type viewer struct {
 	stream  *live.Stream
 	session *session
 	format  flvFormat
+	view    fanout.View
 	head    string // goes out first, and at once
 	trailer []byte
 	log     *slog.Logger
@@ -174,7 +181,7 @@ func (v *viewer) run(read func() error) {
 	}
 	kinds, header := v.header()
 	v.player = v.server.fanout.Play(v.stream, fanout.PlayerOptions{
-		Conn: v.nc, Format: v.format, TimeLimit: maxFLVTime, Trailer: v.trailer, Kinds: kinds,
+		Conn: v.nc, Format: v.format, View: v.view, TimeLimit: maxFLVTime, Trailer: v.trailer, Kinds: kinds,
 		OnEnd: func(error) { _ = v.nc.SetReadDeadline(time.Unix(1, 0)) },
 	})
 	end := v.server.beginPlayer(v.session, v.stream, v.player, v.log)
@@ -236,8 +243,8 @@ func (v *viewer) awaitTracks() bool {
 func (v *viewer) header() (kinds []media.Kind, header []byte) {
 	var video, audio bool
 	for _, t := range v.stream.Tracks() {
-		video = video || t.Kind == media.Video
-		audio = audio || t.Kind == media.Audio
+		video = video || (t.Kind == media.Video && v.view.Video != fanout.None)
+		audio = audio || (t.Kind == media.Audio && v.view.Audio != fanout.None)
 	}
 	if video {
 		kinds = append(kinds, media.Video)

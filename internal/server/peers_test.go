@@ -198,6 +198,12 @@ func watchRTMPAt(t testing.TB, url string) *watcher {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return playWith(t, client)
+}
+
+// playWith plays what the client's URL names.
+func playWith(t testing.TB, client *rtmp.Client) *watcher {
+	t.Helper()
 	v := &watcher{name: "rtmp", ended: make(chan error, 1), leave: func() { client.Close() }}
 	t.Cleanup(v.leave)
 	go func() {

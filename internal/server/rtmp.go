@@ -112,7 +112,8 @@ func (c *rtmpConn) Connect(_ context.Context, r *rtmp.ConnectRequest) error {
 
 // Publish turns a channel key into a stream and takes the publisher on air.
 func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Publication, error) {
-	rendition, err := rendition(r.Query)
+	query, _ := url.ParseQuery(r.Query) // what does not parse says nothing
+	rendition, err := rendition(query)
 	if err != nil {
 		c.log.Warn("publisher refused", "reason", err.Error())
 		return nil, &rtmp.StatusError{Code: rtmp.CodePublishBadName, Description: "Publishing is refused: " + err.Error() + ".", Err: err}
@@ -181,9 +182,14 @@ type publication struct {
 	units   []media.AccessUnit
 	tracks  map[trackID]*media.Track
 	bad     uint64
+	// trackLines counts what there was to say about tracks.
+	trackLines int
 
 	video, audio atomic.Uint64
 }
+
+// maxTrackLines bounds the log lines of a session about its tracks: those of a ladder, and some changes.
+const maxTrackLines = 12
 
 type trackID struct {
 	kind media.Kind
@@ -213,15 +219,6 @@ func (p *publication) begin() {
 		case <-p.stop:
 		}
 	})
-}
-
-// rendition reads which rendition a query names, none if it does not say.
-func rendition(query string) (string, error) {
-	values, _ := url.ParseQuery(query) // what does not parse names nothing
-	if !values.Has("rendition") {
-		return "", nil
-	}
-	return values.Get("rendition"), live.ValidateRendition(values.Get("rendition"))
 }
 
 // misaligned says that a publisher cannot be a rendition of its stream because of its key frames.
@@ -301,15 +298,21 @@ func (p *publication) noteTrack(t *media.Track) {
 	}
 	before := p.tracks[id]
 	p.tracks[id] = t
+	if p.trackLines++; p.trackLines >= maxTrackLines {
+		if p.trackLines == maxTrackLines {
+			p.log.Warn("many tracks or changes of tracks; further ones are not logged")
+		}
+		return
+	}
 	if before != nil && before.Codec == t.Codec && before.Parsed == t.Parsed {
 		p.log.Debug("track changed", "kind", t.Kind.String(), "codec", codecName(t))
 		return
 	}
 	switch {
 	case t.Kind == media.Video:
-		p.log.Info("track", "kind", "video", "codec", codecName(t), "width", t.Width, "height", t.Height)
+		p.log.Info("track", "kind", "video", "track", t.ID, "codec", codecName(t), "width", t.Width, "height", t.Height)
 	default:
-		p.log.Info("track", "kind", "audio", "codec", codecName(t), "rate", t.SampleRate, "channels", t.Channels)
+		p.log.Info("track", "kind", "audio", "track", t.ID, "codec", codecName(t), "rate", t.SampleRate, "channels", t.Channels)
 	}
 	if !t.Parsed && (t.Err != "" || t.Codec == media.Unknown) {
 		p.log.Warn("track is passed on to RTMP and FLV only", "kind", t.Kind.String(), "codec", codecName(t))
@@ -355,11 +358,11 @@ func (c *rtmpConn) Play(ctx context.Context, r *rtmp.PlayRequest, ps *rtmp.PlayS
 	if err := keys.ValidateName(r.Name); err != nil {
 		return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "Bad stream name: " + err.Error() + ".", Err: err}
 	}
-	rendition, err := rendition(r.Query)
+	pick, err := readChoice(r.Query)
 	if err != nil {
-		return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "The stream cannot be played: " + err.Error() + ".", Err: err}
+		return cannotPlay(err)
 	}
-	name := live.Name{App: r.App, Stream: r.Name, Rendition: rendition}
+	name := live.Name{App: r.App, Stream: r.Name, Rendition: pick.rendition}
 	stream, err := s.hub.Subscribe(ctx, name, s.opt.PlayWait)
 	if errors.Is(err, live.ErrNotFound) {
 		c.log.Info("player refused", "stream", name.String(), "reason", err.Error())
@@ -368,15 +371,27 @@ func (c *rtmpConn) Play(ctx context.Context, r *rtmp.PlayRequest, ps *rtmp.PlayS
 	if err != nil {
 		return err
 	}
+	if err := s.awaitChoice(ctx, stream, pick); errors.Is(err, errNoTrack) {
+		c.log.Info("player refused", "stream", name.String(), "reason", err.Error())
+		return cannotPlay(err)
+	} else if err != nil {
+		return err
+	}
+	// Who knows messages of several tracks gets them, unless it asks for one.
+	pick.view.Whole = !pick.asksTracks() && r.Caps.Ex&rtmp.CapMultitrack != 0
 	c.active.Store(true)
-	c.play(stream, r, ps)
+	c.play(stream, pick.view, r, ps)
 	return nil
 }
 
+func cannotPlay(err error) error {
+	return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "The stream cannot be played: " + err.Error() + ".", Err: err}
+}
+
 // play starts a player that goes on without a goroutine of its own.
-func (c *rtmpConn) play(stream *live.Stream, r *rtmp.PlayRequest, ps *rtmp.PlayStream) {
+func (c *rtmpConn) play(stream *live.Stream, view fanout.View, r *rtmp.PlayRequest, ps *rtmp.PlayStream) {
 	player := c.server.fanout.Play(stream, fanout.PlayerOptions{
-		Conn: c.nc, Format: rtmp.Format{StreamID: r.StreamID, ChunkSize: rtmp.ChunkSize}, Trailer: rtmp.EndOfStream(r.StreamID),
+		Conn: c.nc, Format: rtmp.Format{StreamID: r.StreamID, ChunkSize: rtmp.ChunkSize}, View: view, Trailer: rtmp.EndOfStream(r.StreamID),
 		OnEnd: ps.Over,
 	})
 	ss := newSession(c.protocol, c.nc.RemoteAddr().String(), stream.Name(), displayURL(r.ConnectRequest, r.Name, r.Query), false)

@@ -15,6 +15,7 @@ import (
 	"livego/internal/api"
 	"livego/internal/auth"
 	"livego/internal/fanout"
+	"livego/internal/flv"
 	"livego/internal/hls"
 	"livego/internal/live"
 	"livego/internal/rtmp"
@@ -84,7 +85,7 @@ func New(opt Options) (*Server, error) {
 	s.hlsCtx, s.hlsCancel = context.WithCancel(s.ctx)
 	s.fanout = fanout.New(fanout.Options{
 		GOPs: opt.GOPNum, PlayerLag: opt.PlayerLag, WriteTimeout: opt.WriteTimeout,
-		MinBatch: opt.MinBatchDelay, MaxBatch: opt.MaxBatchDelay,
+		MinBatch: opt.MinBatchDelay, MaxBatch: opt.MaxBatchDelay, Body: flv.AppendBody,
 	})
 	s.hls = hls.NewServer(hls.Options{
 		SegmentDuration: opt.HLSSegmentDuration, PartDuration: opt.HLSPartDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd,
