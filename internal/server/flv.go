@@ -53,38 +53,45 @@ func (s *Server) serveFLV(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 		return
 	}
-	name, ok := flvName(r.URL.Path)
-	if !ok {
-		http.Error(w, "invalid path", http.StatusBadRequest)
-		return
-	}
-	pick, err := readChoice(r.URL.RawQuery)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	name.Rendition = pick.rendition
-	stream, ok := s.hub.Lookup(name)
-	if app, known := s.app(name.App); !ok || !known || !app.FLV {
-		h.Set("Cache-Control", "no-store")
-		http.Error(w, "no publisher", http.StatusNotFound)
-		return
-	}
-	if err := s.awaitChoice(r.Context(), stream, pick); err != nil {
-		h.Set("Cache-Control", "no-store")
-		http.Error(w, err.Error(), http.StatusNotFound)
-		return
-	}
+	stream, view, ok := s.findFLV(w, r)
 	switch {
+	case !ok:
 	case isWebSocket(r):
-		s.playWebSocket(w, r, stream, pick.view)
+		s.playWebSocket(w, r, stream, view)
 	case r.Method == http.MethodHead:
 		h.Set("Content-Type", "video/x-flv")
 		h.Set("Cache-Control", "no-cache, no-store")
 		w.WriteHeader(http.StatusOK)
 	default:
-		s.playFLV(w, r, stream, pick.view)
+		s.playFLV(w, r, stream, view)
 	}
+}
+
+// findFLV finds what a request asks for, or answers that it is not there.
+func (s *Server) findFLV(w http.ResponseWriter, r *http.Request) (stream *live.Stream, view fanout.View, found bool) {
+	name, ok := flvName(r.URL.Path)
+	if !ok {
+		http.Error(w, "invalid path", http.StatusBadRequest)
+		return nil, view, false
+	}
+	pick, err := readChoice(r.URL.RawQuery)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return nil, view, false
+	}
+	name.Rendition = pick.rendition
+	stream, ok = s.hub.Lookup(name)
+	if app, known := s.app(name.App); !ok || !known || !app.FLV {
+		w.Header().Set("Cache-Control", "no-store")
+		http.Error(w, "no publisher", http.StatusNotFound)
+		return nil, view, false
+	}
+	if err := s.awaitChoice(r.Context(), stream, pick); err != nil {
+		w.Header().Set("Cache-Control", "no-store")
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return nil, view, false
+	}
+	return stream, pick.view, true
 }
 
 const flvMethods = "GET, HEAD, OPTIONS"
