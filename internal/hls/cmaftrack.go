@@ -67,14 +67,15 @@ type cmafTrack struct {
 	seq     int64
 	segment *cmafSegment
 	// part is the part under way, cell its place on the grid of parts, origin where the grid begins.
-	part   []media.AccessUnit
-	cell   int64
-	origin time.Duration
-	gaps   int
-	window cmafWindow
-	rates  rates
-	target time.Duration // of parts
-	info   renditionInfo
+	part     []media.AccessUnit
+	cell     int64
+	origin   time.Duration
+	gaps     int
+	window   cmafWindow
+	rates    rates
+	captions captionReader
+	target   time.Duration // of parts
+	info     renditionInfo
 	// version is that of the newest view.
 	version uint64
 }
@@ -237,7 +238,7 @@ func (p *packager) join(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
 	}
 	t.standing, t.tries, t.gaps = member, 0, 0
 	t.window = cmafWindow{}
-	t.rates = rates{}
+	t.rates, t.captions = rates{}, captionReader{}
 	t.version = 0
 	t.target = min(t.partTarget(p.line.part), p.longestPart)
 	p.show.put(t.rendition)
@@ -346,6 +347,7 @@ func (p *packager) add(t *cmafTrack, u *media.AccessUnit, b *boundary) {
 		}
 	}
 	t.part = append(t.part, *u)
+	t.captions.scan(u)
 	t.rates.units++
 	if t == p.lead && s.size+bytesOf(t.part) > p.opt.MaxSegmentBytes {
 		p.line.full = true

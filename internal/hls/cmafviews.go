@@ -79,6 +79,7 @@ func (p *packager) describe(t *cmafTrack) {
 		}
 	}
 	t.info.peak, t.info.average = int(math.Ceil(t.rates.peak)), int(math.Ceil(t.rates.average()))
+	t.info.captions = t.captions.set
 	if t.kind == media.Video {
 		t.info.frameRate = frameRate(t)
 	}

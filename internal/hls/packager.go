@@ -67,7 +67,7 @@ type publication struct {
 	epoch, turn uint32
 	started     bool
 	// idle: its publisher was lost and may come back.
-	idle bool
+	idle   bool
 	tracks []*cmafTrack
 	// err says why it must end.
 	err error

@@ -16,7 +16,7 @@ const (
 	spill = 150 * time.Millisecond
 	// maxTolerance and maxLookahead bound half and three quarters of a picture interval, for streams of few pictures.
 	maxTolerance = 20 * time.Millisecond
-	maxLookahead     = 30 * time.Millisecond
+	maxLookahead = 30 * time.Millisecond
 	// usualInterval is the picture interval where nothing says better.
 	usualInterval = 40 * time.Millisecond
 )

@@ -1,0 +1,161 @@
+package hls
+
+import (
+	"encoding/binary"
+	"slices"
+	"testing"
+
+	"livego/internal/media"
+)
+
+// sei makes a SEI NAL unit of cc_data, with emulation prevention.
+func sei(codec media.Codec, triplets ...[3]byte) []byte {
+	payload := append([]byte("\xB5\x00\x31GA94\x03"), 0x40|byte(len(triplets)), 0xFF)
+	for _, t := range triplets {
+		payload = append(payload, t[0], t[1], t[2])
+	}
+	payload = append(payload, 0xFF)
+	message := append([]byte{1, 1, 0x33, 4, byte(len(payload))}, payload...) // behind a pic_timing
+	nal := []byte{6}
+	if codec == media.HEVC {
+		nal = []byte{39 << 1, 1}
+	}
+	zeros := 0
+	for _, v := range append(message, 0x80) {
+		if zeros == 2 && v <= 3 {
+			nal, zeros = append(nal, 3), 0
+		}
+		if v == 0 {
+			zeros++
+		} else {
+			zeros = 0
+		}
+		nal = append(nal, v)
+	}
+	return nal
+}
+
+// unitOf makes a picture of NAL units.
+func unitOf(codec media.Codec, nals ...[]byte) *media.AccessUnit {
+	u := &media.AccessUnit{Track: &media.Track{Kind: media.Video, Codec: codec, NALLengthSize: 4}}
+	for _, n := range nals {
+		u.Data = append(binary.BigEndian.AppendUint32(u.Data, uint32(len(n))), n...)
+	}
+	return u
+}
+
+func TestCaptions(t *testing.T) {
+	cc := func(field, a, b byte) [3]byte { return [3]byte{0xFC | field, a, b} }
+	// dtvcc is a packet with these bytes after its header, in triplets.
+	dtvcc := func(b ...byte) [][3]byte {
+		b = append([]byte{0}, b...)
+		if len(b)%2 == 1 {
+			b = append(b, 0)
+		}
+		b[0] = byte(len(b) / 2)
+		var out [][3]byte
+		for i := 0; i < len(b); i += 2 {
+			kind := byte(0xFE)
+			if i == 0 {
+				kind = 0xFF
+			}
+			out = append(out, [3]byte{kind, b[i], b[i+1]})
+		}
+		return out
+	}
+	cases := []struct {
+		name     string
+		triplets [][3]byte
+		want     captionSet
+	}{
+		{"nothing", nil, captionSet{}},
+		{"padding", [][3]byte{cc(0, 0x80, 0x80), cc(1, 0x80, 0x80), {0xF8, 0, 0}, {0xFA, 0, 0}}, captionSet{}},
+		{"CC1, with parity", [][3]byte{cc(0, 0x94, 0x20), cc(0, 0xC8, 0x69)}, captionSet{channels: 1}},
+		{"CC2 and CC3", [][3]byte{cc(0, 0x1C, 0x20), cc(1, 0x15, 0x20)}, captionSet{channels: 6}},
+		{"CC4", [][3]byte{cc(1, 0x9D, 0x20)}, captionSet{channels: 8}},
+		{"XDS", [][3]byte{cc(1, 0x01, 0x03)}, captionSet{}},
+		{"not valid", [][3]byte{{0xF8, 0x94, 0x20}}, captionSet{}},
+		{"service 1", dtvcc(1<<5|3, 'a', 'b', 'c'), captionSet{services: 1 << 1}},
+		{"services 1, 2 and 40", dtvcc(1<<5|1, 'a', 2<<5|2, 'a', 'b', 7<<5|1, 40, 'x'), captionSet{services: 1<<1 | 1<<2 | 1<<40}},
+		{"empty block", dtvcc(3<<5, 0, 0), captionSet{}},
+		{"lying block", dtvcc(1<<5|30, 'a'), captionSet{}},
+		{"zeros to escape", dtvcc(1<<5|4, 0, 0, 0, 1), captionSet{services: 1 << 1}},
+	}
+	slices := map[media.Codec][]byte{media.H264: {0x41, 0x9a}, media.HEVC: {1 << 1, 1}}
+	for _, c := range cases {
+		for codec, slice := range slices {
+			t.Run(c.name+" "+string(codec), func(t *testing.T) {
+				var before, after captionReader
+				before.scan(unitOf(codec, sei(codec, c.triplets...), slice))
+				if before.set != c.want {
+					t.Errorf("got %+v, want %+v", before.set, c.want)
+				}
+				after.scan(unitOf(codec, slice, sei(codec, c.triplets...)))
+				if after.set != (captionSet{}) {
+					t.Errorf("behind a slice: %+v", after.set)
+				}
+			})
+		}
+	}
+}
+
+// TestCaptionPacketOverPictures: a DTVCC packet may go on in the next picture.
+func TestCaptionPacketOverPictures(t *testing.T) {
+	var c captionReader
+	c.scan(unitOf(media.H264, sei(media.H264, [3]byte{0xFF, 3, 1<<5 | 4}, [3]byte{0xFE, 'a', 'b'}), []byte{0x41}))
+	if c.set != (captionSet{}) {
+		t.Errorf("%+v", c.set)
+	}
+	c.scan(unitOf(media.H264, sei(media.H264, [3]byte{0xFE, 'c', 'd'}), []byte{0x41}))
+	if c.set.services != 2 {
+		t.Errorf("%+v", c.set)
+	}
+}
+
+// TestCaptionsShown: what was seen is in the multivariant view.
+func TestCaptionsShown(t *testing.T) {
+	s := studio{video: avcTrack(0), rate: 25, gop: 25}
+	r := newRig(t, Options{})
+	for i, u := range s.until(10 * 1e9) {
+		if i == 130 {
+			u.Data = slices.Concat(unitOf(media.H264, sei(media.H264, [3]byte{0xFC, 0x94, 0x20})).Data, u.Data)
+		}
+		r.feed("", u)
+		if v := r.show.view.Load(); v != nil && v.renditions[0].captions.channels != 0 && i < 130 {
+			t.Fatal("captions before there are any")
+		}
+	}
+	if got := r.show.view.Load().renditions[0].captions; got != (captionSet{channels: 1}) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestCaptionAllocations: looking for captions allocates nothing.
+func TestCaptionAllocations(t *testing.T) {
+	var c captionReader
+	u := unitOf(media.H264, sei(media.H264, [3]byte{0xFC, 0x94, 0x20}), make([]byte, 1000))
+	if n := testing.AllocsPerRun(100, func() { c.scan(u) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// FuzzCaptions: nothing that a picture holds makes the reader leave its bounds, and what it finds does not depend on what stands behind
+// the first slice.
+func FuzzCaptions(f *testing.F) {
+	f.Add(sei(media.H264, [3]byte{0xFC, 0x94, 0x20}), false)
+	f.Add(sei(media.HEVC, [3]byte{0xFF, 2, 1<<5 | 2}, [3]byte{0xFE, 'a', 'b'}), true)
+	f.Add([]byte{6, 4, 255, 255, 255, 0, 0, 3, 0, 0, 3}, false)
+	f.Fuzz(func(t *testing.T, nal []byte, hevc bool) {
+		codec, slice := media.H264, []byte{0x65, 1}
+		if hevc {
+			codec, slice = media.HEVC, []byte{19 << 1, 1}
+		}
+		var a, b, raw captionReader
+		raw.scan(&media.AccessUnit{Track: &media.Track{Codec: codec, NALLengthSize: 1}, Data: nal})
+		a.scan(unitOf(codec, nal, slice))
+		b.scan(unitOf(codec, nal, slice, sei(codec, [3]byte{0xFC, 0x94, 0x20})))
+		if a.set != b.set || a.set.channels > 15 || a.set.services&1 != 0 {
+			t.Errorf("%+v, %+v", a.set, b.set)
+		}
+	})
+}
