@@ -441,6 +441,10 @@ func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary) {
 	if t.segment == nil {
 		return
 	}
+	if end != nil && end.discontinuity && len(t.part) > 0 {
+		// What follows has times of its own: the last unit need not last until then, but the part must not get too long.
+		next = min(next, t.part[0].DTS+t.target)
+	}
 	p.writePart(t, next)
 	s := t.segment
 	s.complete = true

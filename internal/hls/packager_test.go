@@ -157,6 +157,21 @@ func TestSession(t *testing.T) {
 	}
 }
 
+// TestSeam: the part before a discontinuity is not longer than others, though the new session begins a little late.
+func TestSeam(t *testing.T) {
+	s := studio{video: avcTrack(0), rate: 25, gop: 25}
+	r := newRig(t, Options{})
+	r.feed("", s.until(7*time.Second)...)
+	next := studio{video: avcTrack(0), rate: 25, gop: 25, epoch: 1, begin: 7013 * time.Millisecond}
+	r.feed("", next.until(5*time.Second)...)
+	r.finish()
+	v := r.of("v0")
+	parts := v.segments[1002].parts
+	if last := parts[len(parts)-1].duration; last != v.view.partTarget || r.counts.longParts.Load() > 0 {
+		t.Errorf("last part %v of %v\n%s", last, v.view.partTarget, v)
+	}
+}
+
 // TestVideoPauses: audio goes on when pictures stop; video has gaps, leaves and comes back.
 func TestVideoPauses(t *testing.T) {
 	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 25}
