@@ -31,6 +31,7 @@ const (
 	maxHLSFile = 64 << 20
 	// segmentsTimeout is how long the first segments may take.
 	segmentsTimeout = 30 * time.Second
+	copyRetry       = 200 * time.Millisecond
 )
 
 const nginxFiles = `daemon off;
@@ -48,14 +49,45 @@ http {
 }
 `
 
+// format is a way to package a stream.
+type format struct {
+	name string // and that of the copies that nginx serves
+	// list returns the URL of the media playlist.
+	list func(context.Context, *measurement) (*url.URL, error)
+}
+
+var formats = []format{
+	{"MPEG-TS", func(_ context.Context, m *measurement) (*url.URL, error) { return url.Parse(m.hlsURL(".m3u8")) }},
+	{"CMAF", func(ctx context.Context, m *measurement) (*url.URL, error) {
+		return lastReference(ctx, m.hlsURL("/index.m3u8"))
+	}},
+}
+
 // hlsResult is what the rounds brought for one server and one file.
 type hlsResult struct {
 	name         string
+	format       format
 	playlist     bool
 	live         bool      // livego; else nginx
 	microseconds []float64 // of CPU for an answer
 	perSecond    []float64 // answers
 	p99          []float64 // milliseconds
+}
+
+// hlsResults has the row of nginx in front of each one of livego.
+func hlsResults() (results []*hlsResult) {
+	for _, f := range formats {
+		for _, playlist := range []bool{true, false} {
+			file := f.name + " segment"
+			if playlist {
+				file = f.name + " playlist"
+			}
+			results = append(results,
+				&hlsResult{name: "nginx, " + file, format: f, playlist: playlist},
+				&hlsResult{name: "livego, " + file, format: f, playlist: playlist, live: true})
+		}
+	}
+	return results
 }
 
 // hls measures requests for playlists and segments.
@@ -96,7 +128,7 @@ func (m *measurement) hls(ctx context.Context) error {
 	return m.hlsRounds(ctx, server, files)
 }
 
-// copyFiles waits for the playlist, and puts it and a segment where nginx finds them.
+// copyFiles waits for the playlists, and puts them and a segment of each where nginx finds them.
 func (m *measurement) copyFiles(ctx context.Context) error {
 	www := filepath.Join(m.dir, "www")
 	if err := os.Mkdir(www, 0o755); err != nil {
@@ -104,33 +136,50 @@ func (m *measurement) copyFiles(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, segmentsTimeout)
 	defer cancel()
-	for {
-		segment, playlist, err := m.newestSegment(ctx)
-		if err == nil {
-			content, err := fetch(ctx, segment)
-			return errors.Join(err,
-				os.WriteFile(filepath.Join(www, "s.ts"), content, 0o600), os.WriteFile(filepath.Join(www, "p.m3u8"), playlist, 0o600))
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("no segment comes: %w", err)
-		case <-time.After(200 * time.Millisecond):
+	for _, f := range formats {
+		for {
+			err := m.copyFormat(ctx, f, www)
+			if err == nil {
+				break
+			}
+			if pause(ctx, copyRetry) != nil {
+				return fmt.Errorf("no %s comes: %w", f.name, err)
+			}
 		}
 	}
+	return nil
 }
 
-// livePlaylist is the one that livego makes of the published stream.
-func (m *measurement) livePlaylist() string { return "http://" + m.hlsAddr + "/live/bench.m3u8" }
-
-// newestSegment returns the URL of the last segment in livego's playlist, and the playlist.
-func (m *measurement) newestSegment(ctx context.Context) (segment string, playlist []byte, err error) {
-	playlist, err = fetch(ctx, m.livePlaylist())
+func (m *measurement) copyFormat(ctx context.Context, f format, www string) error {
+	list, err := f.list(ctx, m)
 	if err != nil {
-		return "", nil, err
+		return err
 	}
-	base, err := url.Parse(m.livePlaylist())
+	playlist, err := fetch(ctx, list.String())
 	if err != nil {
-		return "", nil, err
+		return err
+	}
+	segment, err := lastReference(ctx, list.String())
+	if err != nil {
+		return err
+	}
+	content, err := fetch(ctx, segment.String())
+	return errors.Join(err,
+		os.WriteFile(filepath.Join(www, f.name+".m3u8"), playlist, 0o600), os.WriteFile(filepath.Join(www, f.name), content, 0o600))
+}
+
+// hlsURL returns a URL of the published stream.
+func (m *measurement) hlsURL(rest string) string { return "http://" + m.hlsAddr + "/live/bench" + rest }
+
+// lastReference returns the last URL in a playlist.
+func lastReference(ctx context.Context, list string) (*url.URL, error) {
+	base, err := url.Parse(list)
+	if err != nil {
+		return nil, err
+	}
+	playlist, err := fetch(ctx, list)
+	if err != nil {
+		return nil, err
 	}
 	last := ""
 	for line := range strings.Lines(string(playlist)) {
@@ -139,13 +188,9 @@ func (m *measurement) newestSegment(ctx context.Context) (segment string, playli
 		}
 	}
 	if last == "" {
-		return "", nil, errors.New("a playlist without segments")
+		return nil, fmt.Errorf("%s names nothing", list)
 	}
-	u, err := base.Parse(last)
-	if err != nil {
-		return "", nil, err
-	}
-	return u.String(), playlist, nil
+	return base.Parse(last)
 }
 
 func fetch(ctx context.Context, address string) ([]byte, error) {
@@ -165,36 +210,41 @@ func fetch(ctx context.Context, address string) ([]byte, error) {
 }
 
 func (m *measurement) hlsRounds(ctx context.Context, server, files *process) error {
-	results := []*hlsResult{
-		{name: "nginx, playlist", playlist: true},
-		{name: "livego, playlist", playlist: true, live: true},
-		{name: "nginx, segment"},
-		{name: "livego, segment", live: true},
-	}
+	results := hlsResults()
 	for round := range m.rounds {
 		for _, r := range results {
-			address, process := "http://"+m.filesAddr+"/s.ts", files
-			if r.playlist {
-				address = "http://" + m.filesAddr + "/p.m3u8"
-			}
-			if r.live {
-				segment, _, err := m.newestSegment(ctx)
-				if err != nil {
-					return err
-				}
-				if address, process = segment, server; r.playlist {
-					address = m.livePlaylist()
-				}
+			address, process, err := m.hlsAddress(ctx, r, server, files)
+			if err != nil {
+				return err
 			}
 			if err := m.wrk(ctx, r, address, process.cmd.Process.Pid); err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
-			fmt.Fprintf(os.Stderr, "round %d/%d  %-18s %6.1f µs of CPU  %8.0f/s  p99 %.2f ms\n",
+			fmt.Fprintf(os.Stderr, "round %d/%d  %-24s %6.1f µs of CPU  %8.0f/s  p99 %.2f ms\n",
 				round+1, m.rounds, r.name, r.microseconds[round], r.perSecond[round], r.p99[round])
 		}
 	}
 	m.printHLS(os.Stdout, results)
 	return nil
+}
+
+// hlsAddress returns the URL of a row, and the process that answers.
+func (m *measurement) hlsAddress(ctx context.Context, r *hlsResult, server, files *process) (string, *process, error) {
+	if !r.live {
+		address := "http://" + m.filesAddr + "/" + r.format.name
+		if r.playlist {
+			address += ".m3u8"
+		}
+		return address, files, nil
+	}
+	u, err := r.format.list(ctx, m)
+	if err == nil && !r.playlist {
+		u, err = lastReference(ctx, u.String())
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return u.String(), server, nil
 }
 
 // wrk asks for one URL and adds what it saw to r.
@@ -258,5 +308,5 @@ func (m *measurement) printHLS(w io.Writer, results []*hlsResult) {
 		fmt.Fprintf(out, "| %s | %s | %s | %s | %s |\n", r.name, spreadOf(r.microseconds).text("%.1f"), spreadOf(ratios).text("%.2f"),
 			spreadOf(r.perSecond).text("%.0f"), spreadOf(r.p99).text("%.1f"))
 	}
-	fmt.Fprintf(out, "\n%s\n", m.machine())
+	fmt.Fprintf(out, "\n%s\n\nRepeat with `%s`.\n", m.machine(), m.repeat())
 }

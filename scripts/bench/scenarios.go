@@ -52,8 +52,8 @@ func nginxHLS() []string {
 const (
 	// streamRate is the built-in clip's, in bytes per second.
 	streamRate = 2_600_000 / 8
-	// ringHeld is what livego's ring keeps for joiners, in seconds. segmentsHeld is what of MPEG-TS segments it keeps: segments of 4 s, of
-	// which three are listed and four more were so until a while ago, and half of one that is being made.
+	// ringHeld is what livego's ring keeps for joiners, in seconds. segmentsHeld is what it keeps for HLS, in MPEG-TS and as much again in
+	// CMAF: segments of 4 s, of which three are listed and four more were so until a while ago, and half of one that is being made.
 	ringHeld     = 10
 	segmentsHeld = 7*4 + 2
 	// ringFilled and windowFilled are long enough to hold as much.
@@ -163,14 +163,14 @@ var scenarios = []scenario{
 		columns: []column{coresColumn, coresRatioColumn, memoryColumn, heapColumn, heldColumn, heapShareColumn, memoryShareColumn},
 		rows: []row{
 			{name: "nginx-rtmp, HLS on (on disk)", kind: nginx{}, args: nginxHLS(), load: []string{"--warmup", ringFilled}},
-			{name: "livego, HLS on", kind: livego{}, load: []string{"--warmup", windowFilled}, held: ringHeld + segmentsHeld},
+			{name: "livego, HLS on (MPEG-TS and CMAF)", kind: livego{}, load: []string{"--warmup", windowFilled}, held: ringHeld + 2*segmentsHeld},
 			{name: "nginx-rtmp, HLS off", kind: nginx{}, load: []string{"--warmup", ringFilled}, base: true},
 			{name: "livego, HLS off", kind: livego{}, args: []string{"--hls_addr="}, load: []string{"--warmup", ringFilled}, held: ringHeld},
 		},
 	},
 	{
 		name:  "hls",
-		title: "HLS: 64 connections that ask for one file again and again, the same from livego as it packages and from nginx on disk",
+		title: "HLS, MPEG-TS and CMAF (with the playlist of Low-Latency HLS): 64 connections that ask for one file again and again, livego for what it packages and nginx for a copy on disk",
 		run:   (*measurement).hls,
 	},
 	{
