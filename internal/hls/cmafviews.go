@@ -106,13 +106,11 @@ func (p *packager) present(now bool) {
 	old := p.show.view.Load()
 	infos := make([]renditionInfo, 0, len(p.tracks))
 	for _, t := range p.tracks {
-		if t.standing != member {
-			continue
-		}
-		if t.view.Load() != nil && t.info.rendition == t.rendition {
+		switch {
+		case t.standing == member && t.view.Load() != nil && t.info.rendition == t.rendition:
 			infos = append(infos, t.info)
-		} else if old == nil && !now && p.line.next-p.line.first <= patienceSegments {
-			return
+		case t.standing != out && old == nil && !now && p.line.next-p.line.first <= patienceSegments:
+			return // players take what the first playlist names for all that there will be
 		}
 	}
 	if len(infos) == 0 || old != nil && old.independent == !p.dependent && slices.Equal(infos, old.renditions) {
