@@ -17,6 +17,8 @@ const (
 	// maxQueue bounds the units that wait for the leading track: the longest first segment at 120 pictures a second, and more audio frames
 	// than that.
 	maxQueue = 4096
+	// firstPartRoom is for the boxes of a segment's first part: two fragments of a few pictures.
+	firstPartRoom = 1024
 	// spareQueue is how many units' room a queue keeps.
 	spareQueue = 256
 )
@@ -405,7 +407,7 @@ func (p *packager) writePart(t *cmafTrack, next time.Duration) bool {
 	if first.Arrived != 0 {
 		f.Wall = time.Unix(0, first.Arrived)
 	}
-	data, w, err := t.writer.Append(nil, &f)
+	data, w, err := t.fragments(&f)
 	if err != nil {
 		p.counts.dropped.Add(uint64(len(units) - 1))
 		p.drop(t, first, err)
@@ -425,6 +427,22 @@ func (p *packager) writePart(t *cmafTrack, next time.Duration) bool {
 	p.counts.parts.Add(1)
 	p.counts.cmafBytes.Add(uint64(len(data)))
 	return true
+}
+
+// fragments writes f. A segment of video begins with a fragment of one picture, which alone is what I-frame playlists point to: FFmpeg reads no
+// range that ends within a fragment.
+func (t *cmafTrack) fragments(f *fmp4.Fragment) (data []byte, w fmp4.Written, err error) {
+	if !f.Segment || t.kind != media.Video || len(f.Units) == 1 {
+		return t.writer.Append(nil, f)
+	}
+	first, rest := *f, fmp4.Fragment{Units: f.Units[1:], Next: f.Next}
+	first.Units, first.Next = f.Units[:1], f.Units[1].DTS
+	if data, w, err = t.writer.Append(make([]byte, 0, bytesOf(f.Units)+firstPartRoom), &first); err != nil {
+		return nil, w, err
+	}
+	data, more, err := t.writer.Append(data, &rest)
+	w.Duration += more.Duration
+	return data, w, err
 }
 
 // noteLong counts parts that are longer than the part target duration: pictures are further apart than they were in the first segment.

@@ -240,6 +240,12 @@ func (r *rig) checkSegment(id string, s *cmafSegment, v *renditionView) {
 	case s.init == nil || len(s.init.data) == 0:
 		r.t.Errorf("%s: segment %d without init", id, s.seq)
 	}
+	if s.key > 0 {
+		var first fmp4.Parts
+		if err := first.Unmarshal(s.parts[0].data[:s.key]); err != nil || len(first) != 1 || len(first[0].Tracks[0].Samples) != 1 {
+			r.t.Errorf("%s: the first picture of segment %d is no fragment of its own: %v", id, s.seq, err)
+		}
+	}
 }
 
 // of returns the history of a rendition.
@@ -284,16 +290,18 @@ func (rec *record) samples(t testing.TB, scale int64) []sample {
 	for _, seq := range rec.order {
 		for _, p := range rec.segments[seq].parts {
 			var parts fmp4.Parts
-			if err := parts.Unmarshal(p.data); err != nil || len(parts) != 1 || len(parts[0].Tracks) != 1 {
+			if err := parts.Unmarshal(p.data); err != nil {
 				t.Fatalf("segment %d: %v", seq, err)
 			}
-			at := int64(parts[0].Tracks[0].BaseTime)
-			for _, s := range parts[0].Tracks[0].Samples {
-				out = append(out, sample{
-					data: string(s.Payload), key: !s.IsNonSyncSample,
-					dts: ticks(at, scale), pts: ticks(at+int64(s.PTSOffset), scale),
-				})
-				at += int64(s.Duration)
+			for _, fragment := range parts {
+				at := int64(fragment.Tracks[0].BaseTime)
+				for _, s := range fragment.Tracks[0].Samples {
+					out = append(out, sample{
+						data: string(s.Payload), key: !s.IsNonSyncSample,
+						dts: ticks(at, scale), pts: ticks(at+int64(s.PTSOffset), scale),
+					})
+					at += int64(s.Duration)
+				}
 			}
 		}
 	}
