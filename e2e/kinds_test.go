@@ -3,7 +3,6 @@ package e2e
 import (
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 )
@@ -21,22 +20,24 @@ func TestKinds(t *testing.T) {
 		ts []string
 		// flags are those of the FLV header: 1 video, 4 audio.
 		flags byte
+		// cmaf lists the sample entries of CMAF, in the order of their renditions' names. Nil: it is not looked at.
+		cmaf []string
 	}{
-		{"H.264 and AAC", "h264-aac", nil, h264NAL, []string{"H264", "MPEG4Audio"}, 5},
-		{"B-frames", "h264-aac-b", nil, h264NAL, []string{"H264", "MPEG4Audio"}, 5},
-		{"video only", "h264", nil, h264NAL, []string{"H264"}, 1},
-		{"audio only", "aac", nil, noNAL, []string{"MPEG4Audio"}, 4},
-		{"MP3", "h264-mp3", nil, h264NAL, []string{"H264", "MPEG1Audio"}, 5},
-		{"High 4:4:4", "h264-444", nil, h264NAL, []string{"H264", "MPEG4Audio"}, 5},
-		{"HEVC as id 12", "hevc-aac", &wrapping{legacyHEVC: true}, hevcNAL, []string{"H265", "MPEG4Audio"}, 5},
-		{"Enhanced HEVC", "hevc-aac", &wrapping{}, hevcNAL, []string{"H265", "MPEG4Audio"}, 5},
-		{"Enhanced HEVC with ModEx", "hevc-aac", &wrapping{modEx: true}, hevcNAL, nil, 5},
-		{"Enhanced HEVC multitrack", "hevc-aac", &wrapping{multitrack: true}, hevcNAL, nil, 5},
-		{"AV1 and Opus", "av1-opus", &wrapping{}, noNAL, []string{}, 5},
-		{"VP9 and FLAC", "vp9-flac", &wrapping{}, noNAL, []string{}, 5},
-		{"Opus beside H.264", "h264-opus", &wrapping{}, h264NAL, []string{"H264"}, 5},
-		{"AC-3", "h264-ac3", &wrapping{}, h264NAL, []string{"H264", "AC3"}, 5},
-		{"E-AC-3", "h264-eac3", &wrapping{}, h264NAL, []string{"H264", "EAC3"}, 5},
+		{"H.264 and AAC", "h264-aac", nil, h264NAL, []string{"H264", "MPEG4Audio"}, 5, []string{"mp4a", "avc1"}},
+		{"B-frames", "h264-aac-b", nil, h264NAL, []string{"H264", "MPEG4Audio"}, 5, []string{"mp4a", "avc1"}},
+		{"video only", "h264", nil, h264NAL, []string{"H264"}, 1, []string{"avc1"}},
+		{"audio only", "aac", nil, noNAL, []string{"MPEG4Audio"}, 4, []string{"mp4a"}},
+		{"MP3", "h264-mp3", nil, h264NAL, []string{"H264", "MPEG1Audio"}, 5, []string{"mp4a", "avc1"}},
+		{"High 4:4:4", "h264-444", nil, h264NAL, []string{"H264", "MPEG4Audio"}, 5, []string{"mp4a", "avc1"}},
+		{"HEVC as id 12", "hevc-aac", &wrapping{legacyHEVC: true}, hevcNAL, []string{"H265", "MPEG4Audio"}, 5, []string{"mp4a", "hvc1"}},
+		{"Enhanced HEVC", "hevc-aac", &wrapping{}, hevcNAL, []string{"H265", "MPEG4Audio"}, 5, []string{"mp4a", "hvc1"}},
+		{"Enhanced HEVC with ModEx", "hevc-aac", &wrapping{modEx: true}, hevcNAL, nil, 5, []string{"mp4a", "hvc1"}},
+		{"Enhanced HEVC multitrack", "hevc-aac", &wrapping{multitrack: true}, hevcNAL, nil, 5, []string{"mp4a", "hvc1"}},
+		{"AV1 and Opus", "av1-opus", &wrapping{}, noNAL, []string{}, 5, []string{"Opus", "av01"}},
+		{"VP9 and FLAC", "vp9-flac", &wrapping{}, noNAL, []string{}, 5, []string{"fLaC", "vp09"}},
+		{"Opus beside H.264", "h264-opus", &wrapping{}, h264NAL, []string{"H264"}, 5, []string{"Opus", "avc1"}},
+		{"AC-3", "h264-ac3", &wrapping{}, h264NAL, []string{"H264", "AC3"}, 5, []string{"ac-3", "avc1"}},
+		{"E-AC-3", "h264-eac3", &wrapping{}, h264NAL, []string{"H264", "EAC3"}, 5, []string{"ec-3", "avc1"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -65,10 +66,14 @@ func TestKinds(t *testing.T) {
 			if len(test.ts) > 0 {
 				list = watchHLS(t, s, room)
 			} else if test.ts != nil {
-				status, body, _ := s.fetch(t, s.hlsURL(room))
-				if status != http.StatusNotFound || !strings.Contains(body, test.name[:3]) {
-					t.Errorf("HLS of codecs that MPEG-TS does not carry answers %d %q", status, body)
+				status, body, header := s.fetch(t, s.hlsURL(room))
+				if status != http.StatusFound || resolve(s.hlsURL(room), header.Get("Location")) != s.indexURL(room) {
+					t.Errorf("HLS of codecs that MPEG-TS does not carry answers %d %q, Location %q", status, body, header.Get("Location"))
 				}
+			}
+			var cmaf *llViewer
+			if test.cmaf != nil {
+				cmaf = watchLL(t, s.indexURL(room), nil)
 			}
 			early.waitFrames(t, 10)
 			flv, ws := watchFLV(t, s, room), watchWS(t, s, room)
@@ -96,6 +101,15 @@ func TestKinds(t *testing.T) {
 					t.Errorf("%s: the FLV header's flags are %d, want %d", v.name, v.flags, test.flags)
 				}
 			}
+			if cmaf != nil {
+				cmaf.waitEnd(t, 20*time.Second)
+				cmaf.verify(t)
+				got, entries := cmaf.units(t, "")
+				if !slices.Equal(entries, test.cmaf) {
+					t.Errorf("CMAF carries %v, want %v", entries, test.cmaf)
+				}
+				comparison{tolerance: 1, whole: true}.check(t, "CMAF", plainUnits(t, test.clip, seconds, test.wrap, test.nal), got)
+			}
 			if list == nil {
 				return
 			}
@@ -106,6 +120,15 @@ func TestKinds(t *testing.T) {
 			comparison{tolerance: 2, whole: true}.check(t, "HLS", carried(unitsOf(tags, test.nal), test.ts), got)
 		})
 	}
+}
+
+// plainUnits are those of a clip, whatever it is wrapped in to be published.
+func plainUnits(t *testing.T, name string, seconds int, how *wrapping, codec nalCodec) []unit {
+	t.Helper()
+	if how == nil {
+		return unitsOf(flvClip(t, name, seconds), codec)
+	}
+	return unitsOf(wrap(t, clip(t, name, seconds, "mp4"), wrapping{}), codec)
 }
 
 // bodiesOf makes units whose hash is that of the whole body, for protocols that must pass it on as it is.
