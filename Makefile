@@ -59,7 +59,7 @@ bench-llhls: build bench-tools ## players of Low-Latency HLS
 	@go run ./scripts/bench -rounds $(ROUNDS) -duration 10s $(BENCHFLAGS) llhls
 bench-stopped: build bench-tools ## players that stop reading, 11 minutes
 	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) stopped
-bench-all: $(BENCHES) ## all of them, two hours on a quiet machine
+bench-all: $(BENCHES) ## all of them, 90 minutes on a quiet machine
 bench-tools: ## programs that the comparisons run
 	@scripts/install-test-tools.sh
 clean: ## removes what was built

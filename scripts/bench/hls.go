@@ -224,8 +224,7 @@ func (m *measurement) hlsRounds(ctx context.Context, server, files *process) err
 				round+1, m.rounds, r.name, r.microseconds[round], r.perSecond[round], r.p99[round])
 		}
 	}
-	m.printHLS(os.Stdout, results)
-	return nil
+	return m.publish(func(w io.Writer) { m.printHLS(w, results) })
 }
 
 // hlsAddress returns the URL of a row, and the process that answers.

@@ -37,7 +37,7 @@ type options struct {
 	livego             string
 	serverCPU, loadCPU string
 	duration, warmup   time.Duration
-	only               string
+	only, into         string
 	verbose            bool
 }
 
@@ -50,6 +50,7 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", 4*time.Second, "time of one measurement")
 	flag.DurationVar(&o.warmup, "warmup", 1500*time.Millisecond, "time before it, after the last player has joined")
 	flag.StringVar(&o.only, "only", "", "measure only rows whose name has this in it, and the first one")
+	flag.StringVar(&o.into, "into", "", "put the table into this file too, between <!-- bench SCENARIO --> and <!-- end -->")
 	flag.BoolVar(&o.verbose, "v", false, "show what the load tool and the servers say")
 	flag.Usage = usage
 	flag.Parse()
@@ -140,8 +141,7 @@ func (m *measurement) run(ctx context.Context) error {
 			fmt.Fprintf(os.Stderr, "%4.0fs  round %d/%d  %-36s %s\n", time.Since(start).Seconds(), round+1, m.rounds, r.row.name, brief(report))
 		}
 	}
-	m.printTable(os.Stdout)
-	return nil
+	return m.publish(m.printTable)
 }
 
 // chooseRows leaves out what is not wanted, and servers that are not installed. Bases stay, for others are compared with them.

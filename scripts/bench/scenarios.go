@@ -40,7 +40,7 @@ func forced() []string { return []string{"--min_batch_delay", "100ms", "--max_ba
 
 func play(protocol string) []string { return []string{"--protocol", protocol} }
 
-// players returns flags for so many players, who join at a pace that leaves a busy server time for those who watch.
+// players returns flags for so many players, and others.
 func players(n int, more ...string) []string {
 	return append([]string{"--players", strconv.Itoa(n)}, more...)
 }

@@ -72,8 +72,7 @@ func (m *measurement) stopped(ctx context.Context) error {
 				round+1, m.rounds, r.name, r.queues[round]/1e3, r.growths[round]/1e3, r.lives[round])
 		}
 	}
-	m.printStopped(os.Stdout, kept)
-	return nil
+	return m.publish(func(w io.Writer) { m.printStopped(w, kept) })
 }
 
 // stop measures one server once.

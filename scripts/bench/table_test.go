@@ -3,10 +3,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -263,5 +266,44 @@ func TestOthers(t *testing.T) {
 		if set, err := processors(bad); err == nil {
 			t.Errorf("%q: %v", bad, set)
 		}
+	}
+}
+
+// TestInsert puts a table in its place, again and again.
+func TestInsert(t *testing.T) {
+	document := "# A\n<!-- bench one -->\nold\n<!-- end -->\n<!-- bench two -->\n<!-- end -->\nB\n"
+	want := "# A\n<!-- bench one -->\nold\n<!-- end -->\n<!-- bench two -->\n\n| x |\n\n<!-- end -->\nB\n"
+	for range 2 {
+		got, err := insert(document, "two", "\n| x |\n")
+		if err != nil || got != want {
+			t.Errorf("%q, %v", got, err)
+		}
+		document = got
+	}
+	if _, err := insert(document, "three", "x"); !errors.Is(err, errNoPlace) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestDocument has a place for the table of each scenario.
+func TestDocument(t *testing.T) {
+	document, err := os.ReadFile("../../BENCHMARKS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range scenarios {
+		if _, err := insert(string(document), s.name, "x"); err != nil {
+			t.Error(err)
+		}
+	}
+	m := measurement{options: options{into: filepath.Join(t.TempDir(), "x.md")}, scenario: scenarios[0]}
+	if err := os.WriteFile(m.into, document, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.publish(func(w io.Writer) { fmt.Fprint(w, "the table") }); err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := os.ReadFile(m.into); err != nil || !strings.Contains(string(changed), "\nthe table\n") {
+		t.Errorf("%v: %s", err, changed)
 	}
 }
