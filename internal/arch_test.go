@@ -22,7 +22,7 @@ var layers = [][]string{
 	{"internal/config", "internal/bench", "internal/demo"},
 	{"internal/server"},
 	{"internal/api", "internal/console", "internal/relay", "internal/record"},
-	{"internal/hls", "internal/rtmp", "internal/fanout", "internal/live", "internal/keys", "internal/auth"},
+	{"internal/hls", "internal/hls/hlswatch", "internal/rtmp", "internal/fanout", "internal/live", "internal/keys", "internal/auth"},
 	{"internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool"},
 	{"internal/media", "internal/amf", "internal/hls/hlscheck"},
 }

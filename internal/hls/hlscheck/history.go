@@ -133,7 +133,11 @@ func (c *Checker) merge(u *url.URL, h *history, p *playlist) bool {
 	if p.skipped <= 0 {
 		return false
 	}
-	c.check(p.duration() >= boundary-drift, "6.2.5.1", "skipped segments are within %v of the end, skip boundary %v", p.duration(), boundary)
+	rest := p.duration()
+	if p.open != nil {
+		rest += p.open.length()
+	}
+	c.check(rest >= boundary-drift, "6.2.5.1", "skipped segments are within %v of the end, skip boundary %v", rest, boundary)
 	var list []segment
 	for msn := p.mediaSequence; msn < p.mediaSequence+int64(p.skipped); msn++ {
 		s := h.segments[msn]

@@ -58,7 +58,9 @@ type Checker struct {
 	// Shared says that the answers come through a cache that other clients use: what they say of the present may be old.
 	Shared bool
 
+	// problems are those that were found, known the same by clause and text: one is reported once.
 	problems  []Problem
+	known     map[string]bool
 	playlists map[string]*history
 	files     map[string]*file
 	ladder    *multivariant
@@ -69,10 +71,10 @@ type Checker struct {
 	found []Problem
 }
 
-// Add takes the next response and returns the rules that it breaks.
+// Add takes the next response and returns the rules that it breaks, unless the same was found before.
 func (c *Checker) Add(r Response) []Problem {
 	if c.playlists == nil {
-		c.playlists, c.files = map[string]*history{}, map[string]*file{}
+		c.playlists, c.files, c.known = map[string]*history{}, map[string]*file{}, map[string]bool{}
 	}
 	c.now, c.found = &r, nil
 	if u, err := url.Parse(r.URL); err != nil {
@@ -80,9 +82,6 @@ func (c *Checker) Add(r Response) []Problem {
 	} else {
 		c.headers()
 		c.dispatch(u)
-	}
-	if len(c.problems) < maxProblems {
-		c.problems = append(c.problems, c.found...)
 	}
 	return c.found
 }
@@ -117,7 +116,11 @@ func (c *Checker) Playlists() int { return len(c.playlists) }
 func (c *Checker) Files() int { return len(c.files) }
 
 func (c *Checker) report(clause, format string, args ...any) {
-	c.found = append(c.found, Problem{Clause: clause, URL: c.now.URL, Text: fmt.Sprintf(format, args...)})
+	p := Problem{Clause: clause, URL: c.now.URL, Text: fmt.Sprintf(format, args...)}
+	if key := p.Clause + p.Text; !c.known[key] && len(c.problems) < maxProblems {
+		c.known[key] = true
+		c.problems, c.found = append(c.problems, p), append(c.found, p)
+	}
 }
 
 // check reports a broken rule unless ok.

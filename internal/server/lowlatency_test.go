@@ -1,0 +1,83 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/quic-go/quic-go/http3"
+
+	"livego/internal/flv"
+	"livego/internal/hls/hlswatch"
+)
+
+// speed is how much faster than real time tests publish.
+const speed = 3
+
+// perform sends tags in their time, so many times one after the other. The clip lasts 8 s.
+func (e *encoder) perform(t testing.TB, tags []flv.Tag, times int) {
+	t.Helper()
+	const length = 8000
+	began := time.Now()
+	clock := time.NewTicker(5 * time.Millisecond)
+	defer clock.Stop()
+	for n := range times {
+		for _, tag := range tags {
+			if n > 0 && isHeader(tag) {
+				continue
+			}
+			tag.TimestampMS += uint32(n * length)
+			for time.Since(began)*speed < time.Duration(tag.TimestampMS)*time.Millisecond {
+				<-clock.C
+			}
+			e.send(tag)
+		}
+	}
+}
+
+// TestLowLatencyHLS has each response of a client that plays all renditions held against the rules, over a takeover and to the end.
+func TestLowLatencyHLS(t *testing.T) {
+	t.Parallel()
+	secure := withTLS(t)
+	for _, tc := range []struct {
+		client, scheme string
+		change         func(*Options)
+	}{
+		{"HTTP/1.1", "http", func(*Options) {}},
+		{"HTTP/2.0", "https", secure},
+		{"HTTP/3.0", "https", func(o *Options) { secure(o); o.HLSHTTP3 = true }},
+	} {
+		t.Run(tc.client, func(t *testing.T) {
+			t.Parallel()
+			s, tags := start(t, tc.change, func(o *Options) { o.HLSSegmentDuration, o.HLSListSize = time.Second, 12 }), clip(t)
+			client := clientOf(t, tc.client)
+			client.Timeout = 0
+			if tr, ok := client.Transport.(*http.Transport); ok {
+				tr.MaxIdleConnsPerHost = 20
+			}
+			w := &hlswatch.Watcher{Client: client}
+			ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
+			defer cancel()
+			e := publish(t, s, "movie")
+			watched := make(chan error, 1)
+			go func() { watched <- w.Watch(ctx, s.url(tc.scheme, "hls", "/live/movie/index.m3u8")) }()
+			e.perform(t, tags, 2)
+			second := publish(t, s, "movie")
+			second.perform(t, tags, 2)
+			second.unpublish()
+			if err := receive(t, "end of the stream", watched); err != nil {
+				t.Error(err)
+			}
+			if err := w.Checker.Err(); err != nil {
+				t.Error(err)
+			}
+			if w.Checker.Playlists() != 3 || w.Checker.Files() < 300 {
+				t.Errorf("%d playlists, %d files", w.Checker.Playlists(), w.Checker.Files())
+			}
+			if tr, ok := client.Transport.(*http3.Transport); ok {
+				tr.Close()
+			}
+		})
+	}
+}
