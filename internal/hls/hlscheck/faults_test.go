@@ -213,6 +213,7 @@ func deliveryFaults() []fault {
 		{"length", "RFC 9110 8.6", "Content-Length", header("v0/102.m4s", "Content-Length", "1")},
 		{"weak tag", "livego", "no strong ETag", header("v0/102.m4s", "Etag", `W/"x"`)},
 		{"file changed", "6.2.1", "file has changed", between(22, "v0/102.m4s", 200, immutable, "other")},
+		{"discontinuity sequence", "livego", "hls.js", all(v, "DISCONTINUITY-SEQUENCE:1", "DISCONTINUITY-SEQUENCE:17953551")},
 		{"tag changed", "livego", "another ETag", func(s *session) {
 			for _, r := range s.list {
 				if strings.HasSuffix(r.URL, "v0/102.m4s") {

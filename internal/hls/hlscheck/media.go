@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// maxDiscontinuity bounds the discontinuity sequence: hls.js copies an array with an element for each number up to it.
+const maxDiscontinuity = 1e7
+
 // onceOnly are the tags that a media playlist may have one of (RFC 8216bis 4.4).
 var onceOnly = []string{
 	"EXT-X-VERSION", "EXT-X-TARGETDURATION", "EXT-X-MEDIA-SEQUENCE", "EXT-X-DISCONTINUITY-SEQUENCE", "EXT-X-ENDLIST",
@@ -21,6 +24,7 @@ func (c *Checker) form(p *playlist) {
 	}
 	c.versions(p)
 	c.check(p.tags["EXT-X-TARGETDURATION"] == 1 && p.target > 0, "4.4.3.1", "no target duration")
+	c.check(p.discontinue < maxDiscontinuity, "livego", "discontinuity sequence %d: hls.js keeps an array of that length", p.discontinue)
 	c.check(p.tags["EXT-X-PLAYLIST-TYPE"] == 0, "6.2.2", "a live playlist has a type")
 	for _, s := range p.segments {
 		c.check(s.duration.Round(time.Second) <= time.Duration(p.target)*time.Second, "4.4.3.1", "segment %d lasts %v, target duration %d s", s.msn, s.duration, p.target)

@@ -4,6 +4,7 @@ package hlswatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,14 +29,16 @@ type Watcher struct {
 	Client *http.Client
 	// Checker gets every response.
 	Checker hlscheck.Checker
+	// Index is the multivariant playlist that Watch found.
+	Index string
 
 	mu      sync.Mutex
 	fetched map[string]bool
 	files   sync.WaitGroup
 }
 
-// Watch plays the stream with the multivariant playlist at address until ctx or the stream ends. The error is about the client's own
-// trouble, not about what the checker found.
+// Watch plays the stream with the multivariant playlist at address until ctx or the stream ends. The error is about playlists that could
+// not be had, not about what the checker found.
 func (w *Watcher) Watch(ctx context.Context, address string) error {
 	w.fetched = map[string]bool{}
 	status, text, err := w.get(ctx, address)
@@ -46,17 +49,17 @@ func (w *Watcher) Watch(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	var players sync.WaitGroup
-	for uri := range playlists(text) {
-		u, err := base.Parse(uri)
-		if err != nil {
-			return err
-		}
-		players.Go(func() { w.play(ctx, u) })
+	w.Index = text
+	list := playlists(text)
+	ends := make(chan error, len(list))
+	for uri := range list {
+		go func() { ends <- w.play(ctx, base, uri) }()
 	}
-	players.Wait()
+	for range list {
+		err = errors.Join(err, <-ends)
+	}
 	w.files.Wait()
-	return nil
+	return err
 }
 
 // playlists returns the URIs of all media playlists, each once.
@@ -84,21 +87,28 @@ func attribute(line, name string) string {
 }
 
 // play follows one media playlist with blocking requests.
-func (w *Watcher) play(ctx context.Context, u *url.URL) {
+func (w *Watcher) play(ctx context.Context, base *url.URL, uri string) error {
+	u, err := base.Parse(uri)
+	if err != nil {
+		return err
+	}
 	query := ""
-	for n := 1; ctx.Err() == nil; n++ {
+	for n := 1; ; n++ {
 		if n%deltaEvery == 0 && query != "" {
 			query += "&_HLS_skip=YES"
 		}
 		next := *u
 		next.RawQuery = query
 		status, text, err := w.get(ctx, next.String())
-		if err != nil || status != http.StatusOK {
-			return
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil || status != http.StatusOK:
+			return fmt.Errorf("%s: status %d: %w", &next, status, err)
 		}
 		w.fetch(ctx, u, text)
 		if strings.Contains(text, "#EXT-X-ENDLIST") {
-			return
+			return nil
 		}
 		query = after(text)
 	}

@@ -46,7 +46,7 @@ func TestWatch(t *testing.T) {
 	transport := &http.Transport{MaxConnsPerHost: 1}
 	defer transport.CloseIdleConnections()
 	w := &Watcher{Client: &http.Client{Transport: transport}}
-	if err := w.Watch(t.Context(), s.URL+"/a/index.m3u8"); err != nil {
+	if err := w.Watch(t.Context(), s.URL+"/a/index.m3u8"); err == nil || !strings.Contains(err.Error(), "index-a0.m3u8: status 404") {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"/a/index-v0.m3u8", "/a/index-a0.m3u8", "/a/v0/1.mp4", "/a/v0/1.m4s", "/a/v0/3.0.m4s"} {
