@@ -658,7 +658,7 @@ func TestPlayerToldOfFewerTracksEnds(t *testing.T) {
 		a := src.body('A', 100)
 		src.write(media.AccessUnit{Track: src.audio, RandomAccess: true, MessageType: 8, DTS: time.Duration(i) * 50 * time.Millisecond, Body: a, Data: a})
 	}
-	src.pub.Expect(false, true)
+	src.pub.Expect(0, 1)
 	s1, _ := pair(t)
 	audioOnly := play(f, src.stream, PlayerOptions{Conn: s1, Format: plainFormat{}, Kinds: []media.Kind{media.Audio}})
 	s2, _ := pair(t)

@@ -239,7 +239,7 @@ func TestViewsShareFeeds(t *testing.T) {
 	if whole.shared(src.stream) != whole {
 		t.Error("a stream without tracks may become anything")
 	}
-	src.pub.Expect(true, true)
+	src.pub.Expect(1, 1)
 	src.headers()
 	src.steps(1)
 	for _, v := range []View{whole, first, {Video: Track(0), Audio: Track(0)}} {

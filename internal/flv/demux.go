@@ -85,11 +85,11 @@ func (d *Demuxer) Append(dst []media.AccessUnit, messageType uint8, timestampMS 
 	return dst, nil
 }
 
-// Expected returns which kinds of track the last onMetaData names, and whether it names any. A codec id of 0, which encoders send
+// Expected returns how many tracks of each kind the last onMetaData names, and whether it names any. A codec id of 0, which encoders send
 // for a kind that they do not send, counts as absent, though it is linear PCM in audio: unless a rate, a size or a track map of that kind
 // says otherwise. hasVideo and hasAudio, where present and false, decide alone.
-func (d *Demuxer) Expected() (video, audio, known bool) {
-	return d.expected.video, d.expected.audio, d.expected.video || d.expected.audio
+func (d *Demuxer) Expected() (video, audio int, known bool) {
+	return d.expected.video, d.expected.audio, d.expected.video+d.expected.audio > 0
 }
 
 // track returns the state of a track, which is made, or made anew if the format changed.

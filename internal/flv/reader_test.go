@@ -175,7 +175,7 @@ func TestClip(t *testing.T) {
 	if diff := cmp.Diff(want, count); diff != "" {
 		t.Error(diff)
 	}
-	if video, audio, known := d.Expected(); !video || !audio || !known {
+	if video, audio, known := d.Expected(); video != 1 || audio != 1 || !known {
 		t.Error("onMetaData names both tracks")
 	}
 }

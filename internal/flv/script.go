@@ -3,6 +3,7 @@ package flv
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"livego/internal/amf"
 )
@@ -29,45 +30,50 @@ func scriptArguments(b []byte) ([]any, error) {
 	return values, err
 }
 
-// expected says which kinds of track an onMetaData names.
-type expected struct{ video, audio bool }
+// expected says how many tracks of each kind an onMetaData names.
+type expected struct{ video, audio int }
 
-// What onMetaData says of each kind of track (FLV E.5, E-RTMP "Enhancing onMetaData", and a few that encoders add).
+// What onMetaData says of each kind of track (FLV E.5, and a few that encoders add).
 var (
-	videoProperties = []string{"videocodecid", "width", "height", "videodatarate", "videoTrackIdInfoMap", "hasVideo"}
-	audioProperties = []string{"audiocodecid", "audiosamplerate", "audiodatarate", "audiochannels", "audioTrackIdInfoMap", "hasAudio"}
+	videoProperties = []string{"videocodecid", "width", "height", "videodatarate", "hasVideo"}
+	audioProperties = []string{"audiocodecid", "audiosamplerate", "audiodatarate", "audiochannels", "hasAudio"}
 )
 
 func expectedBy(metadata amf.Object) expected {
 	return expected{
-		video: names(metadata, "hasVideo", videoProperties),
-		audio: names(metadata, "hasAudio", audioProperties),
+		video: tracksNamed(metadata, "hasVideo", "videoTrackIdInfoMap", videoProperties),
+		audio: tracksNamed(metadata, "hasAudio", "audioTrackIdInfoMap", audioProperties),
 	}
 }
 
-func names(metadata amf.Object, has string, properties []string) bool {
+// tracksNamed counts the tracks of a kind: the properties are those of track 0, the map holds others by their ids (E-RTMP, "Enhancing
+// onMetaData").
+func tracksNamed(metadata amf.Object, has, byID string, properties []string) int {
 	if value, ok := metadata.Get(has).(bool); ok && !value {
-		return false
+		return 0
 	}
-	for _, property := range properties {
-		switch v := metadata.Get(property).(type) {
-		case float64:
-			if v > 0 {
-				return true
-			}
-		case string: // old encoders name the codec: "avc1", "mp4a"
-			if v != "" {
-				return true
-			}
-		case bool:
-			if v {
-				return true
-			}
-		default:
-			if len(amf.Properties(v)) > 0 {
-				return true
-			}
+	n := 0
+	if slices.ContainsFunc(properties, func(name string) bool { return says(metadata.Get(name)) }) {
+		n = 1
+	}
+	others := amf.Properties(metadata.Get(byID))
+	for _, other := range others {
+		if other.Name != "0" || n == 0 {
+			n++
 		}
 	}
-	return false
+	return min(n, maxTracks)
+}
+
+// says reports whether a property has a value that means something.
+func says(value any) bool {
+	switch v := value.(type) {
+	case float64:
+		return v > 0
+	case string: // old encoders name the codec: "avc1", "mp4a"
+		return v != ""
+	case bool:
+		return v
+	}
+	return len(amf.Properties(value)) > 0
 }

@@ -44,13 +44,13 @@ func TestTracksAtATakeover(t *testing.T) {
 	h := NewHub(Options{})
 	defer h.Close()
 	first, e := publish(t, h), newEncoder()
-	first.Expect(true, true)
+	first.Expect(1, 1)
 	write(t, first, e.headers()...)
 	e.gops(t, first, 0, 1)
 	s, _ := h.Lookup(name)
 
 	second, e2 := publish(t, h), newEncoder()
-	second.Expect(true, true)
+	second.Expect(1, 1)
 	write(t, second, e2.headers()[0])
 	if got := kinds(s.Tracks()); got != "video audio " {
 		t.Errorf("before the second session has all its headers: %s", got)
@@ -70,7 +70,7 @@ func TestTracksAfterALoss(t *testing.T) {
 	e.gops(t, first, 0, 1)
 	s, _ := h.Lookup(name)
 	second, e2 := publish(t, h), newEncoder()
-	second.Expect(true, false)
+	second.Expect(1, 0)
 	write(t, second, e2.headers()[0], e2.picture(0, true), e2.picture(40, false))
 	write(t, second, media.AccessUnit{Track: &media.Track{Kind: media.Audio, Err: "no track yet"}, Header: media.Command, Body: []byte{1}})
 	second.Lose(io.EOF)
@@ -113,7 +113,7 @@ func TestHeldUnitsOfAnotherTimeline(t *testing.T) {
 	h := NewHub(Options{})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
-	p.Expect(true, true)
+	p.Expect(1, 1)
 	write(t, p, e.headers()...)
 	s, _ := h.Lookup(name)
 	r := s.NewReader(ReaderOptions{GOPs: -1})
@@ -135,7 +135,7 @@ func TestHeldUnitsAreBounded(t *testing.T) {
 	h := NewHub(Options{Memory: 1 << 20})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
-	p.Expect(true, true)
+	p.Expect(1, 1)
 	write(t, p, e.headers()...)
 	for i := range 500 {
 		u := e.sound(i * 20)
@@ -235,7 +235,7 @@ func TestChurn(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				p.Expect(rand.IntN(2) == 0, true)
+				p.Expect(rand.IntN(2), 1)
 				_ = p.Write(e.headers())
 				at := rand.IntN(100_000)
 				for i := range rand.IntN(200) {

@@ -227,6 +227,21 @@ func (h *Hub) expire(s *Stream, p *Publisher) {
 	}
 }
 
+// Evict ends the publication for a cause: its publisher hears of it through its evict function; in grace it ends at once.
+func (s *Stream) Evict(cause error) {
+	s.hub.mu.Lock()
+	s.mu.Lock()
+	p := s.publisher
+	if p == nil && !s.ended {
+		s.hub.end(s, cause)
+	}
+	s.mu.Unlock()
+	s.hub.mu.Unlock()
+	if p != nil {
+		p.evict(cause)
+	}
+}
+
 // end takes the stream out of the hub. The caller holds both locks.
 func (h *Hub) end(s *Stream, cause error) {
 	s.endLocked()

@@ -149,7 +149,7 @@ func TestSessionStartsAtRandomAccessPoint(t *testing.T) {
 	p, e := publish(t, h), newEncoder()
 	s, _ := h.Lookup(name)
 	r := s.NewReader(ReaderOptions{})
-	p.Expect(true, true)
+	p.Expect(1, 1)
 	write(t, p, e.headers()...)
 	write(t, p, e.sound(0), e.picture(10, false), e.sound(20), e.sound(60), e.picture(50, true), e.sound(80))
 	got, _ := drain(t, r)
@@ -235,7 +235,7 @@ func TestSettle(t *testing.T) {
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	s, _ := h.Lookup(name)
-	p.Expect(true, true)
+	p.Expect(1, 1)
 	write(t, p, e.headers()...)
 	if !s.isSettled() {
 		t.Error("not settled although all named tracks are there")
@@ -507,7 +507,7 @@ func TestLazyReadersWakeWithPictures(t *testing.T) {
 		p, e := publish(t, h), newEncoder()
 		s, _ := h.Lookup(name)
 		r := s.NewReader(ReaderOptions{Lazy: true})
-		p.Expect(true, true)
+		p.Expect(1, 1)
 		write(t, p, e.headers()...)
 		ready := func() bool {
 			synctest.Wait()

@@ -33,8 +33,8 @@ type Publisher struct {
 	holds   int                // bytes in held
 	tracks  []*trackState      // in the order of their appearance
 	known   bool               // metadata named tracks
-	video   bool               // metadata names video
-	audio   bool               // metadata names audio
+	video   int                // tracks of video that metadata names
+	audio   int                // tracks of audio
 	offset  time.Duration      // stream time minus encoder time
 	floor   time.Duration      // stream time of the session's or timeline's start
 	jumped  bool               // the next sample follows a discontinuity
@@ -65,8 +65,8 @@ type trackState struct {
 // Stream returns the stream that the session feeds.
 func (p *Publisher) Stream() *Stream { return p.stream }
 
-// Expect tells which tracks the session's metadata names, so that the set of tracks settles as soon as they are there.
-func (p *Publisher) Expect(video, audio bool) {
+// Expect tells how many tracks of each kind the session's metadata names, so that the set of tracks settles as soon as they are there.
+func (p *Publisher) Expect(video, audio int) {
 	s := p.stream
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -379,13 +379,19 @@ func (p *Publisher) armSettle() {
 
 // trySettle settles the set of tracks if all that the metadata names are there.
 func (p *Publisher) trySettle() {
-	if p.settled || !p.known || !(p.video || p.audio) {
+	if p.settled || !p.known || p.video+p.audio == 0 {
 		return
 	}
-	has := func(k media.Kind) bool {
-		return slices.ContainsFunc(p.tracks, func(t *trackState) bool { return t.track.Kind == k })
+	video, audio := 0, 0
+	for _, t := range p.tracks {
+		switch t.track.Kind {
+		case media.Video:
+			video++
+		case media.Audio:
+			audio++
+		}
 	}
-	if (!p.video || has(media.Video)) && (!p.audio || has(media.Audio)) {
+	if video >= p.video && audio >= p.audio {
 		p.settle()
 	}
 }

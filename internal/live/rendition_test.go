@@ -41,7 +41,7 @@ func (r *rendition) connect(which string) {
 		r.t.Fatal(err)
 	}
 	r.pub, r.encoder = pub, newEncoder()
-	pub.Expect(true, true)
+	pub.Expect(1, 1)
 	if err := pub.Write(r.headers()); err != nil {
 		r.t.Fatal(err)
 	}
@@ -419,7 +419,7 @@ func TestAudioRendition(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Expect(false, true)
+	p.Expect(0, 1)
 	if err := p.write([]media.AccessUnit{newEncoder().sound(5_000_000)}, wall(20_100)); err != nil {
 		t.Fatal(err)
 	}

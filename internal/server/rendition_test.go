@@ -215,3 +215,37 @@ func TestMisalignedRendition(t *testing.T) {
 	wantContains(t, "reason", err.Error(), "key frames")
 	eventually(t, "it is gone at once", func() bool { return len(s.hub.Streams()) == 1 })
 }
+
+// TestRenditionThatHLSCannotAlign: its key frames come at other times than those of the first rendition.
+func TestRenditionThatHLSCannotAlign(t *testing.T) {
+	t.Parallel()
+	s, tags := start(t, func(o *Options) { o.HLSSegmentDuration = time.Second }), clip(t)
+	def, other := rung(t, s, ""), rung(t, s, "other")
+	def.send(tags[:3]...)
+	other.send(tags[:3]...)
+	const round = 8000
+	tick := time.NewTicker(20 * time.Millisecond) // the packagers have to keep up
+	defer tick.Stop()
+	for at := uint32(0); at < 5*round; at += 500 {
+		<-tick.C
+		second := between(tags, at%round, at%round+500)
+		for i := range second {
+			second[i].TimestampMS += at - at%round
+		}
+		def.send(second...)
+		if at < 4000 { // the first one has to be the one by which others are judged
+			continue
+		}
+		for i := range second {
+			second[i].TimestampMS -= 1100
+		}
+		if other.trySend(second...) != nil {
+			break
+		}
+	}
+	err := receive(t, "end of the publisher", other.ended)
+	refusedWith(t, "misaligned publisher", err, rtmp.CodePublishBadName)
+	wantContains(t, "reason", err.Error(), "other", "key frame")
+	eventually(t, "it is gone at once", func() bool { return len(s.hub.Streams()) == 1 })
+	wantEqual(t, "errors logged", s.logs.count("level=ERROR"), 0)
+}

@@ -13,6 +13,7 @@ import (
 
 	"livego/internal/fanout"
 	"livego/internal/flv"
+	"livego/internal/hls"
 	"livego/internal/keys"
 	"livego/internal/live"
 	"livego/internal/media"
@@ -222,7 +223,9 @@ func (p *publication) begin() {
 }
 
 // misaligned says that a publisher cannot be a rendition of its stream because of its key frames.
-func misaligned(err error) bool { return errors.Is(err, live.ErrMisaligned) }
+func misaligned(err error) bool {
+	return errors.Is(err, live.ErrMisaligned) || errors.Is(err, hls.ErrMisaligned)
+}
 
 // reconnect asks a client that can do so to connect again.
 func reconnect(r *rtmp.ConnectRequest) func() {

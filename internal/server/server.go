@@ -233,7 +233,12 @@ func (s *Server) packageHLS(stream *live.Stream) {
 	run := s.hls.Begin(name.Key(), name.Rendition) // at once: whoever hears of the stream may ask for its playlist
 	pack := func() {
 		defer r.Close()
-		if err := run(s.hlsCtx, r); err != nil && s.hlsCtx.Err() == nil {
+		err := run(s.hlsCtx, r)
+		switch {
+		case err == nil, s.hlsCtx.Err() != nil:
+		case misaligned(err):
+			stream.Evict(err)
+		default:
 			s.log.Error("hls packager ended", "stream", name.String(), "err", err)
 		}
 	}
