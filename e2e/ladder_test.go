@@ -83,7 +83,7 @@ func keyTimes(tags []tag) (times []uint32) {
 // of them each.
 func TestTracks(t *testing.T) {
 	t.Parallel()
-	file := clip(t, "h264-444", 5, "mp4")
+	file := clip(t, "h264-aac-b", 5, "mp4")
 	first, second := wrap(t, clip(t, "h264-aac", 5, "mp4"), wrapping{}), wrap(t, file, wrapping{})
 	tags := slices.Clone(first)
 	for _, other := range second {

@@ -16,6 +16,8 @@ const (
 	videoGone = 10 * time.Second
 	// maxHeld bounds, in units, what a session keeps back until its first random access point; in bytes the bound is that of a ring.
 	maxHeld = 1024
+	// maxEarly: video tracks that begin that much before the one to join on keep their first GOP.
+	maxEarly = 500 * time.Millisecond
 	// defaultFrame is the distance to the next unit where nothing better is known.
 	defaultFrame = 33 * time.Millisecond
 )
@@ -212,12 +214,14 @@ func (p *Publisher) hold(t *trackState, u media.AccessUnit) {
 			t.keys++
 		}
 		// A lower track that has none while this one has its second may never have one.
-		if !u.RandomAccess || (t != p.leading() && t.keys < 2) {
+		if u.RandomAccess && (t == p.leading() || t.keys == 2) {
+			p.begin(u)
+			return
+		}
+		if t.keys == 0 {
 			p.dropped++
 			return
 		}
-		p.begin(u)
-		return
 	}
 	p.keep(u)
 	if sample && t.track.Kind == media.Audio {
@@ -269,6 +273,7 @@ func (p *Publisher) tryStartAudio() {
 // start makes the session visible: its headers, then first, then the audio from there on that was held back.
 func (p *Publisher) start(first *media.AccessUnit, to mapping) {
 	p.started = true
+	to.floor -= p.early(first, to)
 	p.rebase(to)
 	p.stream.timeline.begin(p.stream, to, p.came)
 	held := p.held
@@ -281,15 +286,41 @@ func (p *Publisher) start(first *media.AccessUnit, to mapping) {
 	p.state(first).open = true
 	p.emit(*first)
 	for _, u := range held {
-		switch {
-		case u.Header != media.Sample:
-		case u.DTS < first.DTS, u.DTS > first.DTS+maxForwardJump: // the latter is of another timeline
-			p.dropped++
-		default:
-			p.emit(u)
+		if u.Header == media.Sample {
+			p.emitHeld(u, first)
 		}
 	}
 	p.stream.suspended = false
+}
+
+// emitHeld hands out a sample that was held back: audio from the first unit on, other video tracks from their first random access point on.
+func (p *Publisher) emitHeld(u media.AccessUnit, first *media.AccessUnit) {
+	t := p.state(&u)
+	since := first.DTS
+	if u.Track.Kind == media.Video {
+		since -= maxEarly
+		t.open = t.open || (u.RandomAccess && u.DTS >= since)
+	}
+	// One far ahead is of another timeline. What the first picture's own track had is of before it.
+	if u.DTS < since || u.DTS > first.DTS+maxForwardJump || (u.Track.Kind == media.Video && (u.Track.ID == first.Track.ID || !t.open)) {
+		p.dropped++
+		return
+	}
+	p.emit(u)
+}
+
+// early returns by how much other video tracks begin before the first unit: their encoders' reordering of pictures may differ. Stream time does
+// not go back for them.
+func (p *Publisher) early(first *media.AccessUnit, to mapping) (by time.Duration) {
+	for _, u := range p.held {
+		if d := first.DTS - u.DTS; u.Header == media.Sample && u.Track.Kind == media.Video && u.RandomAccess && d <= maxEarly {
+			by = max(by, d)
+		}
+	}
+	if s := p.stream; s.ring.next > 0 {
+		by = min(by, max(to.floor-s.last-1, 0))
+	}
+	return by
 }
 
 // rebase begins a timeline of the session.
@@ -330,7 +361,7 @@ func (p *Publisher) emit(u media.AccessUnit) {
 		u.DTS = max(u.DTS, last)
 	}
 	u.PTS = u.DTS + composition
-	u.Shared = u.Shared && len(u.Body) > 0 && p.written == &u.Body[0]
+	u.Shared = (u.Shared || u.Multitrack) && len(u.Body) > 0 && p.written == &u.Body[0]
 	if len(u.Body) > 0 {
 		p.written = &u.Body[0]
 	}
