@@ -29,7 +29,7 @@ func TestConnectAnswer(t *testing.T) {
 	body := text("_result") + number(7) +
 		"03" + amfString("fmsVer") + text("livego/1.0") +
 		amfString("capabilities") + number(31) +
-		amfString("capsEx") + number(2+4) + // Multitrack, ModEx
+		amfString("capsEx") + number(2+4+8) + // Multitrack, ModEx, TimestampNanoOffset
 		amfString("fourCcList") + "0a00000001" + text("*") +
 		amfString("videoFourCcInfoMap") + forward +
 		amfString("audioFourCcInfoMap") + forward + "000009" +
@@ -674,7 +674,7 @@ func TestReconnectRequest(t *testing.T) {
 		}
 		p.command(0, "connect", 1, amf.Object{{Name: "app", Value: "live"}, {Name: "capsEx", Value: caps}})
 		_, values := p.expectCommand("_result")
-		wantEqual(t, "capsEx", float64(CapReconnect|CapMultitrack|CapModEx), amf.Properties(values[2]).Number("capsEx"))
+		wantEqual(t, "capsEx", float64(CapReconnect|CapMultitrack|CapModEx|CapTimestampNanoOffset), amf.Properties(values[2]).Number("capsEx"))
 		p.publish(1, "key")
 		asked, err := h.connected[0].RequestReconnect("rtmp://other/live", "Update.")
 		if asked != capable || err != nil {

@@ -145,9 +145,9 @@ func appendGreeting(dst []byte) []byte {
 }
 
 // appendConnected appends the answer to connect. It states what this server can do, whatever the client can: it passes every codec
-// on, and messages with several tracks or with ModEx unchanged.
+// on, and messages with several tracks or with ModEx unchanged; HLS uses the nanoseconds in those.
 func (c *serverConn) appendConnected(dst []byte, transaction float64) []byte {
-	caps := CapMultitrack | CapModEx
+	caps := CapMultitrack | CapModEx | CapTimestampNanoOffset
 	if c.opt.Reconnect {
 		caps |= CapReconnect
 	}
