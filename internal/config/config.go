@@ -42,6 +42,7 @@ type Config struct {
 	HLSSegmentDuration    time.Duration
 	HLSPartDuration       time.Duration
 	HLSListSize           int
+	HLSOnDemand           bool
 	HLSKeepAfterEnd       bool
 	APIAddr               string
 	JWTSecret             Secret

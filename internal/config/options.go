@@ -114,6 +114,9 @@ var options = []option{
 		bind: func(c *Config) value { return duration(&c.HLSPartDuration, minPartDuration, maxPartDuration) }},
 	{key: "hls_list_size", def: "3", doc: "Number of segments in a playlist; more are listed where the standard asks for it.",
 		bind: func(c *Config) value { return number(&c.HLSListSize, 1, maxListSize) }},
+	{key: "hls_on_demand", def: "false", doc: "Package a stream only while somebody watches it over HLS. An idle stream costs nothing then; the first\n" +
+		"viewer begins with what gop_num and stream_memory keep of it.",
+		bind: func(c *Config) value { return boolean(&c.HLSOnDemand) }},
 	{key: "hls_keep_after_end", def: "false", doc: "Keep an ended playlist until the stream's next session.",
 		bind: func(c *Config) value { return boolean(&c.HLSKeepAfterEnd) }},
 

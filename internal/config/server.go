@@ -48,6 +48,7 @@ func (c Config) ServerOptions() server.Options {
 		HLSPartDuration:    c.HLSPartDuration,
 		HLSHTTP3:           c.HLSHTTP3,
 		HLSListSize:        c.HLSListSize,
+		HLSOnDemand:        c.HLSOnDemand,
 		HLSKeepAfterEnd:    c.HLSKeepAfterEnd,
 
 		MaxConnections:        c.MaxConnections,

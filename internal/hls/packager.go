@@ -67,14 +67,22 @@ type publication struct {
 	epoch, turn uint32
 	started     bool
 	// idle: its publisher was lost and may come back.
-	idle   bool
+	idle bool
+	// behind: there is more to be read of it at once.
+	behind bool
 	tracks []*cmafTrack
 	// err says why it must end.
 	err error
 }
 
-// enter adds a publication.
-func (p *packager) enter(pub *publication) { p.pubs = append(p.pubs, pub) }
+// enter adds a publication. The default one is the first.
+func (p *packager) enter(pub *publication) {
+	at := len(p.pubs)
+	if pub.rendition == "" {
+		at = 0
+	}
+	p.pubs = slices.Insert(p.pubs, at, pub)
+}
 
 // write takes the next unit of a publication. Units that cannot be packaged are counted and left out.
 func (p *packager) write(pub *publication, u *media.AccessUnit) {
@@ -159,7 +167,8 @@ func (p *packager) spare(t *cmafTrack) bool {
 	if t.kind != media.Audio || t.pub == p.pubs[0] {
 		return false
 	}
-	return !p.line.fixed() || slices.ContainsFunc(p.pubs, func(o *publication) bool { return o != t.pub && o.has(media.Audio) })
+	silent := len(p.pubs[0].tracks) == 0 && p.line.next-p.line.first <= patienceSegments
+	return silent || !p.line.fixed() || slices.ContainsFunc(p.pubs, func(o *publication) bool { return o != t.pub && o.has(media.Audio) })
 }
 
 func (pub *publication) has(kind media.Kind) bool {
@@ -371,7 +380,7 @@ func (p *packager) drain(t *cmafTrack) {
 
 // lag ends segments for which nothing came in time.
 func (p *packager) lag(t *cmafTrack) {
-	for t.standing == member && t.queue.len() == 0 {
+	for t.standing == member && t.queue.len() == 0 && !t.pub.behind {
 		next := p.line.get(t.seq + 1)
 		if next == nil || p.line.now-next.at <= maxLag {
 			return

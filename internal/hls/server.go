@@ -60,6 +60,8 @@ type life struct {
 	cmaf *presentation
 	log  *slog.Logger
 
+	demand *demand
+
 	// active counts the publications; closed: no further one joins. The server's mu guards them.
 	active int
 	closed bool
@@ -142,7 +144,11 @@ func (s *Server) Begin(name, rendition string) func(ctx context.Context, r media
 
 // run packages a publication of the life l.
 func (s *Server) run(ctx context.Context, l *life, pub *publication, r media.Reader) error {
-	err := l.read(ctx, pub, r)
+	return s.finish(l, pub, l.read(ctx, pub, r, nil))
+}
+
+// finish takes a publication whose reader ended with err out of its life, and returns the error that its caller should see.
+func (s *Server) finish(l *life, pub *publication, err error) error {
 	proper := errors.Is(err, io.EOF)
 	if proper {
 		err = nil
@@ -161,7 +167,7 @@ func (s *Server) leave(l *life, pub *publication, proper bool) bool {
 	s.mu.Lock()
 	l.active--
 	last := l.active == 0
-	l.closed = last
+	l.closed = l.closed || last
 	s.mu.Unlock()
 	l.mu.Lock()
 	l.ts.exit(pub, last)
@@ -180,8 +186,8 @@ func (s *Server) leave(l *life, pub *publication, proper bool) bool {
 	return last
 }
 
-// read packages the units of a publication until r ends.
-func (l *life) read(ctx context.Context, pub *publication, r media.Reader) error {
+// read packages the units of a publication until r ends, or, where that is given, idle says that nobody watches.
+func (l *life) read(ctx context.Context, pub *publication, r media.Reader, idle func() bool) error {
 	units := make([]media.AccessUnit, readBatch)
 	for {
 		n, err := r.Read(ctx, units)
@@ -190,6 +196,8 @@ func (l *life) read(ctx context.Context, pub *publication, r media.Reader) error
 		switch {
 		case refused != nil:
 			return refused
+		case idle != nil && idle():
+			return errIdle
 		case err == nil:
 		case errors.Is(err, media.ErrSuspended):
 			l.flush(pub)
@@ -206,6 +214,7 @@ func (l *life) read(ctx context.Context, pub *publication, r media.Reader) error
 func (l *life) write(pub *publication, units []media.AccessUnit) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	pub.behind = len(units) == readBatch
 	for i := range units {
 		l.ts.write(pub, &units[i])
 		l.packager.write(pub, &units[i])
@@ -259,7 +268,7 @@ func (s *Server) begin(name string, pub *publication) *life {
 func (s *Server) newLife(name string, last int64) *life {
 	first := max(s.lastSeq.Load()+1, s.opt.Now().Unix())
 	l := &life{
-		name: name, log: s.opt.Log.With("stream", name), answerable: make(chan struct{}), cmaf: newPresentation(),
+		name: name, demand: newDemand(), log: s.opt.Log.With("stream", name), answerable: make(chan struct{}), cmaf: newPresentation(),
 		firstDiscontinuity: firstDiscontinuity(s.opt.Now(), last),
 	}
 	l.lastDiscontinuity.Store(l.firstDiscontinuity)
@@ -363,9 +372,13 @@ func (l *life) settlesIn(segment time.Duration) int {
 	return missing * int(view.target/time.Second)
 }
 
-// find returns the life of a stream, nil if there is none.
+// find returns the life of a stream that somebody asks for, nil if there is none.
 func (s *Server) find(name string) *life {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.lives[name]
+	l := s.lives[name]
+	s.mu.RUnlock()
+	if l != nil {
+		l.demand.ask(s.opt.Now())
+	}
+	return l
 }

@@ -2,6 +2,7 @@ package hls
 
 import (
 	"path"
+	"slices"
 
 	"livego/internal/media"
 )
@@ -41,7 +42,14 @@ func newTSPackager(s *Server, l *life, first int64) *tsPackager {
 	return &tsPackager{life: l, cut: g, window: w}
 }
 
-func (t *tsPackager) enter(pub *publication) { t.pubs = append(t.pubs, pub) }
+// enter adds a publication. The default one is the first, unless another one is packaged already.
+func (t *tsPackager) enter(pub *publication) {
+	at := len(t.pubs)
+	if pub.rendition == "" && !t.cut.started {
+		at = 0
+	}
+	t.pubs = slices.Insert(t.pubs, at, pub)
+}
 
 func (t *tsPackager) write(pub *publication, u *media.AccessUnit) {
 	if t.pubs[0] == pub {

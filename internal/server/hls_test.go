@@ -19,10 +19,14 @@ import (
 // TestHLSDeliversWhatWasPublished takes the segments of an ended playlist apart.
 func TestHLSDeliversWhatWasPublished(t *testing.T) {
 	for _, tc := range []struct {
-		scheme string
-		change func(*Options)
-	}{{"http", func(*Options) {}}, {"https", withTLS(t)}} {
-		t.Run(tc.scheme, func(t *testing.T) {
+		name, scheme string
+		change       func(*Options)
+	}{
+		{"http", "http", func(*Options) {}},
+		{"https", "https", withTLS(t)},
+		{"on demand", "http", func(o *Options) { o.HLSOnDemand = true }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			s, tags := start(t, tc.change), clip(t)
 			address := s.url(tc.scheme, "hls", "/live/movie.m3u8")

@@ -229,11 +229,9 @@ func (s *Server) packageHLS(stream *live.Stream) {
 	if app, ok := s.app(name.App); !ok || !app.HLS || s.opt.HLSAddr == "" {
 		return
 	}
-	r := stream.NewReader(live.ReaderOptions{GOPs: -1, Settled: true, Lazy: true})
-	run := s.hls.Begin(name.Key(), name.Rendition) // at once: whoever hears of the stream may ask for its playlist
+	run := s.hlsRun(stream) // at once: whoever hears of the stream may ask for its playlist
 	pack := func() {
-		defer r.Close()
-		err := run(s.hlsCtx, r)
+		err := run(s.hlsCtx)
 		switch {
 		case err == nil, s.hlsCtx.Err() != nil:
 		case misaligned(err):
@@ -244,6 +242,23 @@ func (s *Server) packageHLS(stream *live.Stream) {
 	}
 	if !s.packagers.Go(pack) {
 		pack() // shutting down: it ends at once
+	}
+}
+
+// hlsRun makes a publication known to HLS, and returns what packages it: always, or while somebody watches.
+func (s *Server) hlsRun(stream *live.Stream) func(context.Context) error {
+	name, reader := stream.Name(), live.ReaderOptions{GOPs: -1, Settled: true, Lazy: true}
+	if s.opt.HLSOnDemand {
+		run := s.hls.Offer(name.Key(), name.Rendition)
+		return func(ctx context.Context) error {
+			return run(ctx, func() hls.Source { return stream.NewReader(reader) }, stream.Done())
+		}
+	}
+	r := stream.NewReader(reader)
+	run := s.hls.Begin(name.Key(), name.Rendition)
+	return func(ctx context.Context) error {
+		defer r.Close()
+		return run(ctx, r)
 	}
 }
 
