@@ -72,12 +72,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) servePage(w http.ResponseWriter, r *http.Request, name string) {
 	l := s.find(name)
-	onAir := l != nil && !l.over.Load()
+	var playlists []string
 	refresh := offAirRefresh
-	if onAir {
-		refresh = l.settlesIn(s.opt.SegmentDuration)
+	if l != nil && !l.over.Load() {
+		playlists, refresh = l.playlists(), l.settlesIn(s.opt.SegmentDuration)
 	}
-	s.page.serve(w, r, name, onAir, refresh)
+	s.page.serve(w, r, name, playlists, refresh)
 }
 
 func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name string) {

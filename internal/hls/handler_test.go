@@ -146,7 +146,7 @@ func TestWatchPage(t *testing.T) {
 		t.Errorf("%d %v", r.StatusCode, r.Header)
 	}
 	for _, part := range []string{
-		`<video controls autoplay muted playsinline src="../movie.m3u8">`, `<title>live/movie`, `href="../movie.m3u8"`,
+		`<video controls autoplay muted playsinline>`, `<source src="../movie.m3u8" type="application/vnd.apple.mpegurl">`, `<title>live/movie`, `href="../movie.m3u8"`,
 		"http://tv.example:7002/live/movie.m3u8", "Open Network Stream", "on air",
 	} {
 		if !strings.Contains(page, part) {
@@ -163,6 +163,30 @@ func TestWatchPage(t *testing.T) {
 	_, style, _ := strings.Cut(page, "<style>")
 	if style, _, _ = strings.Cut(style, "</style>"); style != pageCSS {
 		t.Errorf("style %q", style)
+	}
+}
+
+// Which playlists the page offers, and when it loads again.
+func TestWatchPageSources(t *testing.T) {
+	_, l, _, _ := lowLatency(Options{})
+	reason := "no"
+	l.answer()
+	s, refresh := NewServer(Options{}), `http-equiv="refresh"`
+	s.lives["live/movie"] = l
+	show := func() string { return body(t, ask(s, "GET", "http://tv.example/live/movie/")) }
+	page := show()
+	first, second := strings.Index(page, `<source src="index.m3u8"`), strings.Index(page, `<source src="../movie.m3u8"`)
+	if first < 0 || second < first || strings.Contains(page, refresh) || !strings.Contains(page, "http://tv.example/live/movie/index.m3u8") {
+		t.Errorf("both:\n%s", page)
+	}
+	l.refusal.Store(&reason)
+	if page = show(); strings.Contains(page, "../movie.m3u8") || !strings.Contains(page, `<source src="index.m3u8"`) || strings.Contains(page, refresh) {
+		t.Errorf("CMAF only:\n%s", page)
+	}
+	l.cmaf = newPresentation()
+	l.refusal.Store(nil)
+	if page = show(); strings.Contains(page, "index.m3u8") || !strings.Contains(page, `<source src="../movie.m3u8"`) || !strings.Contains(page, refresh) {
+		t.Errorf("nothing yet:\n%s", page)
 	}
 }
 

@@ -41,22 +41,30 @@ type pageData struct {
 	// Refresh is after how many seconds the page loads again, 0: never.
 	Refresh int
 	Style   template.CSS
-	// Playlist is relative to the page, Address the same in full, for other players.
-	Playlist, Address string
+	// Playlists are for the browser, the one to try first first.
+	Playlists []pagePlaylist
+	// Simplest is the address of the last of them: the form that most players know.
+	Simplest string
 }
+
+// pagePlaylist is a playlist: URI is relative to the page, Address the same in full, for other players.
+type pagePlaylist struct{ URI, Address string }
 
 // offAirRefresh is how often, in seconds, the page looks for a stream that is not on air.
 const offAirRefresh = 5
 
-func (p page) serve(w http.ResponseWriter, r *http.Request, name string, onAir bool, refresh int) {
-	address := url.URL{Scheme: scheme(r), Host: r.Host, Path: "/" + name + playlistSuffix}
-	playlist := url.URL{Path: "../" + path.Base(name) + playlistSuffix}
+// serve shows the stream name with its playlists, which are relative to the page; without any it is off air.
+func (p page) serve(w http.ResponseWriter, r *http.Request, name string, playlists []string, refresh int) {
+	onAir := len(playlists) > 0
+	data := pageData{Stream: name, OnAir: onAir, Refresh: refresh, Style: template.CSS(pageCSS)}
+	for _, uri := range playlists {
+		relative := url.URL{Path: uri}
+		address := url.URL{Scheme: scheme(r), Host: r.Host, Path: path.Join("/"+name, uri)}
+		data.Playlists = append(data.Playlists, pagePlaylist{relative.String(), address.String()})
+		data.Simplest = address.String()
+	}
 	var body bytes.Buffer
-	err := p.tmpl.Execute(&body, pageData{
-		Stream: name, OnAir: onAir, Refresh: refresh, Style: template.CSS(pageCSS),
-		Playlist: playlist.String(), Address: address.String(),
-	})
-	if err != nil {
+	if err := p.tmpl.Execute(&body, data); err != nil {
 		refuse(w, http.StatusInternalServerError, "watch page: "+err.Error())
 		return
 	}

@@ -57,6 +57,18 @@ func (p *presentation) target() time.Duration {
 	return 0
 }
 
+// segments is how many complete segments the renditions have.
+func (p *presentation) segments() (n int) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, r := range p.renditions {
+		if v := r.view.Load(); v != nil {
+			n = max(n, v.complete())
+		}
+	}
+	return n
+}
+
 // rendition is one media playlist: one track of one publication.
 type rendition struct {
 	// id names it in URLs, the same over restarts: "v0" and "a1" are video track 0 and audio track 1 of the stream's first publication,

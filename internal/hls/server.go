@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"io"
 	"log/slog"
+	"path"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -364,12 +365,27 @@ const startSegments = 3
 
 // settlesIn estimates in how many seconds the stream will have that many segments, 0: it has them.
 func (l *life) settlesIn(segment time.Duration) int {
-	view := l.view.Load()
-	if view == nil {
+	target := l.target()
+	if target == 0 {
 		return int((startSegments*segment + time.Second - 1) / time.Second)
 	}
-	missing := max(startSegments-len(view.segments), 0)
-	return missing * int(view.target/time.Second)
+	n := l.cmaf.segments()
+	if view := l.view.Load(); view != nil {
+		n = max(n, len(view.segments))
+	}
+	return max(startSegments-n, 0) * int(target/time.Second)
+}
+
+// playlists returns the URIs of the playlists that a browser may try, the best first, relative to the watch page. That with CMAF comes first: it carries
+// more codecs, and Safari is closer to live with it.
+func (l *life) playlists() (list []string) {
+	if l.cmaf.mayHave() {
+		list = append(list, indexName+playlistSuffix)
+	}
+	if len(list) == 0 || l.refusal.Load() == nil {
+		list = append(list, "../"+path.Base(l.name)+playlistSuffix)
+	}
+	return list
 }
 
 // find returns the life of a stream that somebody asks for, nil if there is none.

@@ -55,3 +55,13 @@ func (v *renditionView) next() (seq int64, part int, ok bool) {
 	}
 	return s.seq, len(s.parts), true
 }
+
+// complete counts the complete segments.
+func (v *renditionView) complete() (n int) {
+	for _, s := range v.segments {
+		if s.complete {
+			n++
+		}
+	}
+	return n
+}
