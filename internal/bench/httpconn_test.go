@@ -177,3 +177,30 @@ func TestRedirections(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// FuzzAnswer checks that no answer does harm, that no body is longer than it may be, and that what comes behind it is left where it is.
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcdeHTTP/1.1"))
+	f.Add([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nT: u\r\n\r\n"))
+	f.Add([]byte("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.0 302 Found\r\nLocation: /x\r\nConnection: close\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		const limit = 1000
+		source := bytes.NewReader(b)
+		c := &httpConn{in: bufio.NewReaderSize(source, headSize)}
+		a, err := c.head()
+		if err != nil {
+			return
+		}
+		var body bytes.Buffer
+		if err := c.body(a, &body, limit); err != nil {
+			return
+		}
+		if body.Len() > limit || !a.chunked && a.length >= 0 && a.status/100 == 2 && a.status != 204 && int64(body.Len()) != a.length {
+			t.Errorf("%d bytes of %+v", body.Len(), a)
+		}
+		left := source.Len() + c.in.Buffered()
+		if used := len(b) - left; used < body.Len() {
+			t.Errorf("%d bytes made %d", used, body.Len())
+		}
+	})
+}

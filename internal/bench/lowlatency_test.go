@@ -191,7 +191,7 @@ func (o *origin) part(track byte, n int) []byte {
 }
 
 // tracksOf returns the built-in clip's tracks.
-func tracksOf(t *testing.T) (video, audio *media.Track) {
+func tracksOf(t testing.TB) (video, audio *media.Track) {
 	t.Helper()
 	c, err := builtIn(452_000, 64_000)
 	if err != nil {
@@ -383,6 +383,13 @@ func TestFragmentDefaults(t *testing.T) {
 
 // FuzzFragments checks that no bytes do harm, and that samples lie inside of what was given.
 func FuzzFragments(f *testing.F) {
+	o := &origin{began: time.Unix(1, 0)}
+	o.video, o.audio = tracksOf(f)
+	init, err := fmp4.AppendInit(nil, o.video, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(init, o.part('v', 1))
 	f.Add([]byte("\x00\x00\x00\x08moof"), []byte("\x00\x00\x00\x10moof\x00\x00\x00\x08traf"))
 	f.Add([]byte("\x00\x00\x00\x08mvex"), []byte("\x00\x00\x00\x20moof\x00\x00\x00\x18trun\x00\x00\x00\x01\xFF\xFF\xFF\xFF\x00\x00\x00\x08\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, init, b []byte) {
