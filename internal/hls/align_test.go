@@ -83,7 +83,7 @@ func TestAnyOrder(t *testing.T) {
 		feeds := func() [][]media.AccessUnit {
 			var all [][]media.AccessUnit
 			for i, s := range encoders(rate, gop) {
-				units := s.until(14 * time.Second)
+				units := s.until(9 * time.Second)
 				if i == 1 {
 					units = twin(units)
 				}
@@ -109,7 +109,7 @@ func TestAnyOrder(t *testing.T) {
 		})
 		got.finish()
 		a, b := want.histories(), got.histories()
-		if a != b || strings.Count(a, "parts") < 15 || got.counts.dropped.Load() > 0 {
+		if a != b || strings.Count(a, "parts") < 10 || got.counts.dropped.Load() > 0 {
 			rt.Errorf("%d dropped; in order:\n%sthis way:\n%s%s", got.counts.dropped.Load(), a, b, &got.log)
 		}
 	})

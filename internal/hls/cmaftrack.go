@@ -76,8 +76,11 @@ type cmafTrack struct {
 	window   cmafWindow
 	rates    rates
 	captions captionReader
-	target   time.Duration // of parts
-	info     renditionInfo
+	// dates are date ranges for the next segment, events what the next part tells the player.
+	dates  []string
+	events []fmp4.Event
+	target time.Duration // of parts
+	info   renditionInfo
 	// version is that of the newest view.
 	version uint64
 }
@@ -315,8 +318,9 @@ func (p *packager) open(t *cmafTrack, b *boundary) {
 	t.seq, t.cell, t.origin = b.seq, -1, b.at
 	t.segment = &cmafSegment{
 		seq: b.seq, start: b.at, at: b.wall, init: t.init,
-		discontinuity: b.discontinuity, before: b.before, independent: true,
+		discontinuity: b.discontinuity, before: b.before, independent: true, dates: t.dates,
 	}
+	t.dates = nil
 }
 
 // add puts u into the part to which it belongs.
@@ -403,7 +407,8 @@ func (p *packager) writePart(t *cmafTrack, next time.Duration) bool {
 	if next-s.start > p.line.limit()+spill {
 		next = 0 // a hole
 	}
-	f := fmp4.Fragment{Units: units, Next: next, Segment: len(s.parts) == 0}
+	f := fmp4.Fragment{Units: units, Next: next, Segment: len(s.parts) == 0, Events: t.events}
+	t.events = nil
 	if first.Arrived != 0 {
 		f.Wall = time.Unix(0, first.Arrived)
 	}

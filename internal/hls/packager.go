@@ -50,6 +50,8 @@ type packager struct {
 	dependent bool
 	leftOut   map[string]bool
 	warned    bool
+	// cues counts the events of the life.
+	cues int
 }
 
 func newPackager(opt *Options, log *slog.Logger, counts *counters, show *presentation, line timeline) *packager {
@@ -87,7 +89,11 @@ func (p *packager) enter(pub *publication) {
 // write takes the next unit of a publication. Units that cannot be packaged are counted and left out.
 func (p *packager) write(pub *publication, u *media.AccessUnit) {
 	pub.follow(u)
-	if u.Epoch != pub.epoch || u.Track == nil || u.Track.Kind == media.Data {
+	if u.Epoch != pub.epoch || u.Track == nil {
+		return
+	}
+	if u.Track.Kind == media.Data {
+		p.script(pub, u)
 		return
 	}
 	if u.Header != media.Sample && u.Header != media.SequenceHeader {
