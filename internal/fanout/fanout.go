@@ -25,6 +25,7 @@ const (
 	defaultPlayerLag    = 5 * time.Second
 	defaultPlayerBytes  = 8 << 20
 	defaultWriteTimeout = 10 * time.Second
+	defaultMemory       = 64 << 20
 )
 
 // Format frames messages for one wire format. Implementations are comparable values: equal formats share a feed.
@@ -38,6 +39,9 @@ type Format interface {
 type Options struct {
 	// GOPs is how many cached GOPs a joining player gets; 0: it waits for the next random access point.
 	GOPs int
+	// Memory (64 MiB) bounds what a feed keeps of cached GOPs, in bytes, as that of a stream's ring does: where even the newest GOP is longer,
+	// joining players wait for the next random access point.
+	Memory int
 	// PlayerLag (5 s) and PlayerBytes (8 MiB) are how far a player may fall behind, beyond the lag it joined with, before it jumps.
 	PlayerLag   time.Duration
 	PlayerBytes int
@@ -78,6 +82,9 @@ func New(opt Options) *Fanout {
 	}
 	if opt.PlayerBytes <= 0 {
 		opt.PlayerBytes = defaultPlayerBytes
+	}
+	if opt.Memory <= 0 {
+		opt.Memory = defaultMemory
 	}
 	if opt.WriteTimeout <= 0 {
 		opt.WriteTimeout = defaultWriteTimeout

@@ -117,6 +117,7 @@ type source struct {
 	at           time.Duration
 	size         int
 	arrived      int64 // when the first unit comes, if not in real time
+	endless      bool  // the first key frame is the only one
 }
 
 func newSource(t testing.TB, opt live.Options) *source {
@@ -158,7 +159,8 @@ func (s *source) body(kind byte, size int) []byte {
 // step publishes one picture, a key frame each tenth time, and one audio frame, 40 ms of media.
 func (s *source) step() {
 	kind, typ := byte('P'), uint8(9)
-	key := int(s.at/(40*time.Millisecond))%10 == 0
+	number := int(s.at / (40 * time.Millisecond))
+	key := number == 0 || number%10 == 0 && !s.endless
 	if key {
 		kind = 'K'
 	}
@@ -879,6 +881,40 @@ func TestRetention(t *testing.T) {
 			t.Errorf("%s: kept %v", tc.name, got)
 		}
 	}
+}
+
+// TestLogIsBoundedWithoutKeyFrames: what is kept for joiners has a bound, also in a GOP that does not end.
+func TestLogIsBoundedWithoutKeyFrames(t *testing.T) {
+	const bound = 1 << 20
+	src := newSource(t, live.Options{})
+	src.size, src.arrived, src.endless = 100_000, 1e9, true
+	f := New(Options{GOPs: 1, Memory: bound, PlayerLag: time.Second, PlayerBytes: bound})
+	src.headers()
+	src.steps(1)
+	server, client := pair(t)
+	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+	watched := make(chan checker, 1)
+	go func() {
+		c, err := watch(client)
+		if err != nil {
+			t.Error(err)
+		}
+		watched <- c
+	}()
+	for i := range 10 {
+		src.steps(10) // 1 MB
+		eventually(t, "the player has it", func() bool { return p.Stats().Audio >= uint64(100*(10*i+11)) })
+		if st := f.Stats(); st.LogBytes > 3*bound {
+			t.Fatalf("the log holds %d bytes after %d MB without a key frame", st.LogBytes, i+1)
+		}
+	}
+	src.pub.Unpublish()
+	_ = wait(t, p)
+	server.Close()
+	if c := <-watched; c.gaps != 0 || p.Stats().Jumps != 0 {
+		t.Errorf("%d gaps, %d jumps", c.gaps, p.Stats().Jumps)
+	}
+	f.Wait()
 }
 
 // TestBlockOfASlowPlayerIsKept: a player that is behind, but not too far, misses nothing.

@@ -238,8 +238,7 @@ const spareLog = time.Second
 func (fd *feed) publish() {
 	opt := &fd.owner.opt
 	keep := retention{spare: int64(spareLog), most: int64(opt.PlayerLag), mostBytes: int64(opt.PlayerBytes), first: math.MaxUint64}
-	if joins := fd.log.index.Load().joins; len(joins) > 0 && opt.GOPs > 0 {
-		oldest := joins[max(0, len(joins)-opt.GOPs)]
+	if oldest := fd.cached(); oldest != nil {
 		age := max(fd.log.newest.Load()-oldest.arrived, 0)
 		keep.spare += age
 		keep.most += age
@@ -249,6 +248,17 @@ func (fd *feed) publish() {
 		keep.first = min(keep.first, sh.oldest.Load())
 	}
 	fd.log.publish(keep)
+}
+
+// cached returns the place where the GOPs begin that joiners get, nil if they get none: a GOP may be longer than there is memory for.
+func (fd *feed) cached() *join {
+	joins := fd.log.index.Load().joins
+	for _, j := range joins[max(0, len(joins)-fd.owner.opt.GOPs):] {
+		if fd.log.end-j.at <= int64(fd.owner.opt.Memory) {
+			return j
+		}
+	}
+	return nil
 }
 
 // finish says that nothing more will come. Players end when they have got everything.

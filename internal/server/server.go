@@ -84,7 +84,7 @@ func New(opt Options) (*Server, error) {
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.hlsCtx, s.hlsCancel = context.WithCancel(s.ctx)
 	s.fanout = fanout.New(fanout.Options{
-		GOPs: opt.GOPNum, PlayerLag: opt.PlayerLag, WriteTimeout: opt.WriteTimeout,
+		GOPs: opt.GOPNum, Memory: opt.StreamMemory, PlayerLag: opt.PlayerLag, WriteTimeout: opt.WriteTimeout,
 		MinBatch: opt.MinBatchDelay, MaxBatch: opt.MaxBatchDelay, Body: flv.AppendBody,
 	})
 	s.hls = hls.NewServer(hls.Options{
