@@ -44,6 +44,8 @@ type Config struct {
 	HLSListSize           int
 	HLSOnDemand           bool
 	HLSKeepAfterEnd       bool
+	HLSDVRWindow          time.Duration
+	HLSDVRMaxBytes        int
 	APIAddr               string
 	JWTSecret             Secret
 	JWTAlgorithm          string

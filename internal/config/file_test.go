@@ -104,6 +104,8 @@ func TestDefect11ConfigTypoStopsTheStart(t *testing.T) {
 		{"max_message_size: 64MiB", []string{"out of range"}},
 		{"hls_segment_duration: 3000", []string{"out of range, it must be from 100ms to 1m0s"}},
 		{"hls_part_duration: 200", []string{"out of range, it must be from 50ms to 5s"}},
+		{"hls_dvr_max_bytes: 1MiB", []string{"too small, it must be at least 64MiB"}},
+		{"hls_dvr_window: -2h", []string{"-2h is too small"}},
 		{"hls_list_size: 0", []string{"out of range, it must be from 1"}},
 		{"max_connections: -1", []string{"at least 0"}},
 		{"level: verbose", []string{`"verbose" is not a level, use trace, debug, info`}},
@@ -191,6 +193,7 @@ func TestBatchDelays(t *testing.T) {
 		{[]string{"--min_batch_delay=100ms"}, ""},
 		{[]string{"--min_batch_delay=50ms", "--max_batch_delay=50ms"}, ""},
 		{[]string{"--min_batch_delay=101ms"}, "flag --min_batch_delay: min_batch_delay 101ms is more than max_batch_delay 100ms"},
+		{[]string{"--hls_on_demand", "--hls_dvr_window=2h"}, "flag --hls_on_demand: hls_on_demand and hls_dvr_window exclude each other"},
 		{[]string{"--min_batch_delay=10ms", "--max_batch_delay=0"}, "is more than max_batch_delay 0s"},
 	} {
 		_, _, err := given{flags: tc.flags}.load(t)

@@ -57,6 +57,8 @@ const (
 	maxListSize        = 1000
 	maxBatchDelay      = time.Second
 	minStreamMemory    = 1 << 20
+	// The segments that wait for the disk, and those of a minute.
+	minDVRBytes = 64 << 20
 	// A message before publish or play may have 64 KiB; RTMP's length field has 24 bits.
 	minMessageSize = 64 << 10
 	maxMessageSize = 1<<24 - 1
@@ -68,7 +70,8 @@ var options = []option{
 		bind: func(c *Config) value { return level(&c.Level) }},
 	{key: "log_format", def: "text", doc: "Form of the log: text or json.",
 		bind: func(c *Config) value { return choice(&c.LogFormat, "text", "json") }},
-	{key: "data_dir", def: "data", doc: "Directory of the server's own files; it holds the channel keys (livego.db).",
+	{key: "data_dir", def: "data", doc: "Directory of the server's own files; it holds the channel keys (livego.db)\n" +
+		"and the segments of hls_dvr_window (hls).",
 		bind: func(c *Config) value { return nonEmpty(&c.DataDir) }},
 	{key: "drain_timeout", def: "5s", doc: "How long the end of the server may take.",
 		bind: func(c *Config) value { return duration(&c.DrainTimeout, time.Millisecond, unbounded) }},
@@ -119,6 +122,11 @@ var options = []option{
 		bind: func(c *Config) value { return boolean(&c.HLSOnDemand) }},
 	{key: "hls_keep_after_end", def: "false", doc: "Keep an ended playlist until the stream's next session.",
 		bind: func(c *Config) value { return boolean(&c.HLSKeepAfterEnd) }},
+	{key: "hls_dvr_window", def: "0s", doc: "How far viewers of Low-Latency HLS can rewind, also after a restart. Segments are kept on disk,\n" +
+		"below data_dir. 0: not further than hls_list_size. Not together with hls_on_demand.",
+		bind: func(c *Config) value { return duration(&c.HLSDVRWindow, 0, unbounded) }},
+	{key: "hls_dvr_max_bytes", def: "10GiB", doc: "Most disk space for hls_dvr_window; beyond it the oldest segments of all streams go.",
+		bind: func(c *Config) value { return size(&c.HLSDVRMaxBytes, minDVRBytes, math.MaxInt) }},
 
 	{key: "https_cert", def: "server.crt", doc: "Certificate chain for use_hls_https and use_flv_https, PEM file. Read again when it changes.",
 		bind: func(c *Config) value { return nonEmpty(&c.HTTPSCert) }},

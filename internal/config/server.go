@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path/filepath"
 	"time"
 
 	"livego/internal/keys"
@@ -50,6 +51,9 @@ func (c Config) ServerOptions() server.Options {
 		HLSListSize:        c.HLSListSize,
 		HLSOnDemand:        c.HLSOnDemand,
 		HLSKeepAfterEnd:    c.HLSKeepAfterEnd,
+		HLSDVRWindow:       c.HLSDVRWindow,
+		HLSDVRDir:          filepath.Join(c.DataDir, "hls"),
+		HLSDVRMaxBytes:     int64(c.HLSDVRMaxBytes),
 
 		MaxConnections:        c.MaxConnections,
 		MaxConnectionsPerAddr: c.MaxConnectionsPerAddr,

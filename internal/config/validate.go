@@ -24,6 +24,9 @@ func (l *loader) validate() {
 	if l.cfg.MinBatchDelay > l.cfg.MaxBatchDelay {
 		l.problem(l.origin["min_batch_delay"], "min_batch_delay %v is more than max_batch_delay %v", l.cfg.MinBatchDelay, l.cfg.MaxBatchDelay)
 	}
+	if l.cfg.HLSOnDemand && l.cfg.HLSDVRWindow > 0 {
+		l.problem(l.origin["hls_on_demand"], "hls_on_demand and hls_dvr_window exclude each other: nobody could rewind to what was not packaged")
+	}
 	if l.cfg.HLSHTTP3 && !l.cfg.UseHLSHTTPS {
 		l.warn("%s: hls_http3 has no effect without use_hls_https: HTTP/3 has no form without TLS", l.origin["hls_http3"])
 	}

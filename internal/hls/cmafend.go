@@ -77,11 +77,16 @@ func (p *packager) successor() *cmafTrack {
 
 // end ends the life. proper says that the playlists get their ENDLIST.
 func (p *packager) end(proper bool) {
-	if proper {
+	if proper || p.stored != nil && p.line.fixed() { // what was seen can be seen again after a restart
 		for _, pub := range p.pubs {
 			p.flush(pub)
 		}
+	}
+	if proper {
 		p.present(true)
+	}
+	if p.stored != nil {
+		p.stored.End(p.line.next)
 	}
 	for _, t := range p.tracks {
 		if t.standing != member {

@@ -235,7 +235,7 @@ func (p *packager) mayJoin(t *cmafTrack, u *media.AccessUnit, b *boundary) bool 
 
 // join makes t a member of the ladder, from the segment on that begins at b.
 func (p *packager) join(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
-	t.rendition = &rendition{id: t.id(), kind: t.kind}
+	t.rendition = &rendition{id: t.id(), kind: t.kind, disk: p.disk(t.id())}
 	t.init, t.track = nil, nil
 	if !p.retrack(t, u, b.seq) {
 		t.rendition = nil
@@ -243,7 +243,7 @@ func (p *packager) join(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
 	}
 	t.standing, t.tries, t.gaps = member, 0, 0
 	t.window = cmafWindow{}
-	t.rates, t.captions = rates{}, captionReader{}
+	t.rates, t.captions = rates{peak: t.storedPeak(b.seq)}, captionReader{}
 	t.version = 0
 	t.target = min(t.partTarget(p.line.part), p.longestPart)
 	p.show.put(t.rendition)
@@ -489,6 +489,7 @@ func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary) {
 	p.dependent = p.dependent || !s.independent
 	t.rates.note(s, p.line.target)
 	p.bytes -= t.window.add(s, p.opt.ListSize, p.line.target)
+	p.store(t, s)
 	p.trim()
 	p.publish(t, false)
 	p.describe(t)

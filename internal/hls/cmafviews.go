@@ -41,6 +41,7 @@ func (p *packager) publish(t *cmafTrack, ended bool) {
 		version:  t.version,
 		segments: segments, listed: w.listed,
 		discontinuitySeq: w.segments[w.listed].before,
+		stored:           t.storedBefore(w.segments[w.listed].seq),
 		target:           p.line.target, partTarget: t.target, partHoldBack: minListed * p.longestPart,
 		ended:    ended,
 		replaced: make(chan struct{}),

@@ -11,6 +11,8 @@ package hls
 import (
 	"log/slog"
 	"time"
+
+	"livego/internal/spool"
 )
 
 // Options configures a Server. The zero value of a field means the default in parentheses.
@@ -37,6 +39,9 @@ type Options struct {
 	MaxStreamBytes int
 	// MaxKept (100) and MaxKeptBytes (256 MiB) bound the ended streams that KeepAfterEnd keeps; the oldest go first.
 	MaxKept, MaxKeptBytes int
+
+	// Spool keeps segments on disk, for rewinding and for the time after a restart. Nil: there is none. The Server does not close it.
+	Spool *spool.Store
 
 	// Log gets one line per event of a stream, never one per access unit. Nil: nothing is logged.
 	Log *slog.Logger

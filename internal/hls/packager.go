@@ -10,6 +10,7 @@ import (
 
 	"livego/internal/fmp4"
 	"livego/internal/media"
+	"livego/internal/spool"
 )
 
 // ErrMisaligned: a publication's random access points are not where those of the stream's first one are, so that no player could switch
@@ -31,6 +32,8 @@ type packager struct {
 	log    *slog.Logger
 	counts *counters
 	show   *presentation
+	// stored takes the segments for rewinding, nil if there is none.
+	stored *spool.Life
 
 	line timeline
 	pubs []*publication
@@ -52,6 +55,8 @@ type packager struct {
 	warned    bool
 	// cues counts the events of the life.
 	cues int
+	// unstored: the log has a segment that was not stored.
+	unstored bool
 }
 
 func newPackager(opt *Options, log *slog.Logger, counts *counters, show *presentation, line timeline) *packager {

@@ -149,6 +149,9 @@ func (m *mediaRenderer) skippable(list []*cmafSegment, after []time.Duration) in
 		return 0
 	}
 	stored, boundary, n := &m.view.stored, skipAfter*m.view.target, 0
+	if last := list[len(list)-1]; !last.complete {
+		boundary += last.duration // it is measured from the end of the last segment that is whole
+	}
 	for n < len(list) && list[n].complete && after[n] >= boundary {
 		n++
 	}

@@ -43,6 +43,54 @@ func (r *rendition) storedBefore(seq int64) spool.Window {
 	return w
 }
 
+// rewind begins a stream's life on disk. If the stream was on air within the window, its playlists go on: numbers, and the target
+// duration at least.
+func (s *Server) rewind(name string, line *timeline) *spool.Life {
+	if s.opt.Spool == nil {
+		return nil
+	}
+	l := s.opt.Spool.Begin(name)
+	if next, discontinuities, ok := l.Continues(); ok {
+		line.first, line.next, line.firstDiscontinuity = next, next, discontinuities
+		line.continues, line.least, line.until = true, l.Target(), l.Until()
+	}
+	return l
+}
+
+// disk returns where the segments of a rendition go, nil if they go nowhere.
+func (p *packager) disk(id string) *spool.Rendition {
+	if p.stored == nil {
+		return nil
+	}
+	return p.stored.Rendition(id)
+}
+
+// store gives a complete segment to the disk. The playlist lists it from there when memory lets it go.
+func (p *packager) store(t *cmafTrack, s *cmafSegment) {
+	if t.disk == nil {
+		return
+	}
+	pieces := make([][]byte, len(s.parts))
+	for i := range s.parts {
+		pieces[i] = s.parts[i].data
+	}
+	if err := t.disk.Append(s.toStore(p.line.target), s.init.data, pieces...); err != nil && !p.unstored {
+		p.unstored = true
+		p.log.Warn("segment not stored for rewinding", "rendition", t.id(), "error", err)
+	}
+}
+
+// storedPeak returns the highest bit rate of the segments on disk before a number: players may go back to them.
+func (r *rendition) storedPeak(before int64) (peak float64) {
+	w := r.storedBefore(before)
+	for seq := w.First(); seq < w.End(); seq++ {
+		if e := w.At(seq); e.Duration >= time.Second {
+			peak = max(peak, float64(e.Size)*8/e.Duration.Seconds())
+		}
+	}
+	return peak
+}
+
 // runs returns the texts of a window, oldest first.
 func (c *runTexts) runs(gzip *compressor, id string, form playlistForm, w *spool.Window) ([]*runText, error) {
 	c.mu.Lock()
@@ -131,11 +179,11 @@ func storedSegment(e *spool.Segment) cmafSegment {
 }
 
 // toStore is a segment from memory as one for the disk.
-func (s *cmafSegment) toStore() spool.Segment {
+func (s *cmafSegment) toStore(target time.Duration) spool.Segment {
 	e := spool.Segment{
 		Seq: s.seq, Start: s.start, Duration: s.duration, Init: s.init.seq,
-		Discontinuity: s.discontinuity, Independent: s.independent, Gap: s.gap,
-		Key: int32(s.key), Dates: strings.Join(s.dates, "\n"),
+		Discontinuity: s.discontinuity, DiscontinuitySeq: s.before, Independent: s.independent, Gap: s.gap,
+		Key: int32(s.key), Target: int32(target / time.Second), Dates: strings.Join(s.dates, "\n"),
 	}
 	if !s.at.IsZero() {
 		e.At = s.at.UnixNano()

@@ -69,7 +69,7 @@ func (d *drawn) rewound(t testing.TB, store *spool.Store, life *spool.Life, inMe
 	}
 	move = max(0, move-inMemory)
 	for _, s := range v.segments[:move] {
-		e := s.toStore()
+		e := s.toStore(v.target)
 		e.DiscontinuitySeq = discontinuities
 		if s.discontinuity {
 			discontinuities++

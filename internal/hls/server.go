@@ -274,7 +274,7 @@ func (s *Server) newLife(name string, last int64) *life {
 	}
 	l.lastDiscontinuity.Store(l.firstDiscontinuity)
 	l.ts = newTSPackager(s, l, first)
-	l.packager = newPackager(&s.opt, l.log, &l.counts, l.cmaf, timeline{
+	line := timeline{
 		opt: &s.opt, first: first, next: first, firstDiscontinuity: l.firstDiscontinuity,
 		announce: func(b *boundary) {
 			s.used(b.seq)
@@ -282,7 +282,10 @@ func (s *Server) newLife(name string, last int64) *life {
 				l.discontinued(b.before + 1)
 			}
 		},
-	})
+	}
+	stored := s.rewind(name, &line)
+	l.packager = newPackager(&s.opt, l.log, &l.counts, l.cmaf, line)
+	l.packager.stored = stored
 	return l
 }
 

@@ -47,6 +47,11 @@ type timeline struct {
 	first, next int64
 	// firstDiscontinuity is the discontinuity sequence number at the begin, and discontinuities how many there were.
 	firstDiscontinuity, discontinuities int64
+	// continues: the first segment follows those of an earlier life, whose target duration is the least.
+	// They end at the time until of the clock of the day.
+	continues bool
+	least     time.Duration
+	until     int64
 	// owed: the next segment begins with a discontinuity. full: it begins with the next unit, as one has too many bytes.
 	owed, full bool
 	// now is the time up to which it is decided where segments begin. lastPicture is that of the leading video's last one.
@@ -117,6 +122,7 @@ func (l *timeline) begin(u *media.AccessUnit, loose bool) {
 		b.at = max(b.at, l.last().at)
 	}
 	if len(l.bounds) == 0 || b.discontinuity {
+		b.discontinuity = b.discontinuity || l.continues
 		l.anchor(u)
 	}
 	if b.discontinuity {
@@ -135,6 +141,9 @@ func (l *timeline) begin(u *media.AccessUnit, loose bool) {
 // anchor maps the timeline to the clock of the day by the arrival of u. The clock does not go back.
 func (l *timeline) anchor(u *media.AccessUnit) {
 	c := wallClock{arrived: u.Arrived, dts: u.DTS}
+	if c.arrived != 0 {
+		c.arrived = max(c.arrived, l.until)
+	}
 	if l.clock == (wallClock{}) || c.arrived != 0 && c.at(u.DTS).After(l.clock.at(u.DTS)) {
 		l.clock = c
 	}
@@ -181,7 +190,7 @@ func (l *timeline) fix(units []media.AccessUnit, frame, end time.Duration) {
 	}
 	n := max(1, (l.opt.PartDuration+l.interval/2)/l.interval)
 	first := end - l.bounds[0].at
-	l.target = (max(first, l.opt.SegmentDuration) + time.Second - 1).Truncate(time.Second)
+	l.target = (max(first, l.opt.SegmentDuration, l.least) + time.Second - 1).Truncate(time.Second)
 	l.part = min(n*l.interval, l.target)
 }
 

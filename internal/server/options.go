@@ -81,6 +81,11 @@ type Options struct {
 	HLSOnDemand bool
 	// HLSKeepAfterEnd keeps an ended playlist until the next session of the stream.
 	HLSKeepAfterEnd bool
+	// HLSDVRWindow is for how long segments stay in playlists, from disk; 0: as long as HLSListSize says, from memory. They are below
+	// HLSDVRDir and take at most HLSDVRMaxBytes (10 GiB).
+	HLSDVRWindow   time.Duration
+	HLSDVRDir      string
+	HLSDVRMaxBytes int64
 
 	// MaxConnections and MaxConnectionsPerAddr bound open connections; 0: no bound.
 	MaxConnections, MaxConnectionsPerAddr int

@@ -19,6 +19,7 @@ import (
 	"livego/internal/hls"
 	"livego/internal/live"
 	"livego/internal/rtmp"
+	"livego/internal/spool"
 )
 
 // Why the server ends sessions itself.
@@ -47,6 +48,7 @@ type Server struct {
 	hub      *live.Hub
 	fanout   *fanout.Fanout
 	hls      *hls.Server
+	spool    *spool.Store // nil: no rewinding
 	policy   *auth.APIPolicy
 	failures *auth.FailureLimiter
 	sessions *registry
@@ -87,9 +89,12 @@ func New(opt Options) (*Server, error) {
 		GOPs: opt.GOPNum, Memory: opt.StreamMemory, PlayerLag: opt.PlayerLag, WriteTimeout: opt.WriteTimeout,
 		MinBatch: opt.MinBatchDelay, MaxBatch: opt.MaxBatchDelay, Body: flv.AppendBody,
 	})
+	if err := s.openSpool(); err != nil {
+		return nil, err
+	}
 	s.hls = hls.NewServer(hls.Options{
 		SegmentDuration: opt.HLSSegmentDuration, PartDuration: opt.HLSPartDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd,
-		WriteTimeout: httpWriteTimeout, Log: opt.Log,
+		WriteTimeout: httpWriteTimeout, Spool: s.spool, Log: opt.Log,
 	})
 	s.hub = live.NewHub(live.Options{
 		Log: opt.Log, GOPs: opt.GOPNum, Memory: opt.StreamMemory, Grace: opt.RepublishGrace, NoTakeover: opt.NoTakeover,
@@ -97,6 +102,7 @@ func New(opt Options) (*Server, error) {
 	})
 	if err := s.listen(); err != nil {
 		s.closeListeners()
+		s.closeSpool(time.Now().Add(opt.DrainTimeout))
 		s.cancel(err)
 		return nil, err
 	}
@@ -203,6 +209,7 @@ func (s *Server) drain() {
 	s.closeListeners()
 	s.hlsCancel()
 	s.packagers.Wait()
+	s.closeSpool(begin.Add(s.opt.DrainTimeout / 2))
 	s.sessions.announce(s.opt.DrainTimeout / 10)
 	s.sessions.closeAll()
 	s.hub.Close()

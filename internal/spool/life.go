@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 const (
@@ -23,6 +24,8 @@ type Life struct {
 
 	next, discontinuitySeq int64
 	continues              bool
+	target                 time.Duration
+	until                  int64
 }
 
 // Begin starts a life of a stream and ends the one before. Any name will do.
@@ -37,6 +40,7 @@ func (s *Store) Begin(name string) *Life {
 	}
 	l := &Life{store: s, stream: st}
 	l.next, l.discontinuitySeq, l.continues = st.successor(s.now() - int64(s.opt.Window))
+	l.target, l.until = st.target(), st.until()
 	if !l.continues {
 		clear(st.shelves) // what they hold goes in its time
 		l.next = 0
@@ -81,6 +85,30 @@ func (st *stream) successor(since int64) (next, discontinuitySeq int64, ok bool)
 // before the new ones. That segment is a discontinuity. It is false if there are no old segments: then any number above all others will do.
 func (l *Life) Continues() (next, discontinuitySeq int64, ok bool) {
 	return l.next, l.discontinuitySeq, l.continues
+}
+
+// Target returns the target duration of the old playlists, which must not change while they go on, and is enough for all their segments.
+func (l *Life) Target() time.Duration { return l.target }
+
+func (st *stream) target() (target time.Duration) {
+	for _, sh := range st.shelves {
+		if last := sh.list.at(sh.list.end - 1); last != nil {
+			target = max(target, time.Duration(last.Target)*time.Second)
+		}
+	}
+	return target
+}
+
+// Until returns where the old segments end by the clock of the day, in nanoseconds since 1970, 0 if that is not known.
+func (l *Life) Until() int64 { return l.until }
+
+func (st *stream) until() (until int64) {
+	for _, sh := range st.shelves {
+		if last := sh.list.at(sh.list.end - 1); last != nil && last.At != 0 {
+			until = max(until, last.At+int64(last.Duration))
+		}
+	}
+	return until
 }
 
 // End says that the life stores no more and used all numbers before next, whether it stored them or not. What it stored stays.
@@ -139,7 +167,7 @@ func (r *Rendition) append(e Segment, init []byte, pieces [][]byte) (slow bool, 
 	if r.shelf.list.len() > 0 && e.Seq < r.shelf.list.end {
 		return false, ErrOrder
 	}
-	r.join(e.Seq)
+	r.join(&e)
 	j := job{shelf: r.shelf, seq: e.Seq}
 	if !e.Gap {
 		j.init, j.pieces = init, pieces
@@ -158,15 +186,15 @@ func (r *Rendition) append(e Segment, init []byte, pieces [][]byte) (slow bool, 
 	return slow, nil
 }
 
-// join makes the rendition's shelf end where the segment seq begins. The caller holds mu.
-func (r *Rendition) join(seq int64) {
+// join makes the rendition's shelf end where a segment begins. The caller holds mu.
+func (r *Rendition) join(next *Segment) {
 	st, sh := r.life.stream, r.shelf
-	if sh.list.len() > 0 && seq-sh.list.end > maxFill {
+	if sh.list.len() > 0 && next.Seq-sh.list.end > maxFill {
 		sh = newShelf(st, r.id)
 	}
 	st.shelves[sh.id], r.shelf = sh, sh
-	for sh.list.len() > 0 && sh.list.end < seq {
-		e := sh.standIn()
+	for sh.list.len() > 0 && sh.list.end < next.Seq {
+		e := sh.standIn(next)
 		r.life.store.push(sh, e)
 		r.life.store.enqueue(job{shelf: sh, seq: e.Seq})
 	}
@@ -200,35 +228,41 @@ func (r *Rendition) list(before int64) (w Window, slow bool) {
 // Open opens a segment's file, which is as long as the segment's Size and can be read to its end also when the segment goes meanwhile. It
 // fails with ErrNotStored.
 func (r *Rendition) Open(seq int64) (*os.File, error) {
-	s := r.life.store
-	s.mu.Lock()
+	path, size := r.find(seq)
+	return open(path, size)
+}
+
+func (r *Rendition) find(seq int64) (path string, size int64) {
+	r.life.store.mu.Lock()
+	defer r.life.store.mu.Unlock()
 	e := r.shelf.list.at(seq)
-	stored := e != nil && e.written && !e.Gap
-	size := int64(0)
-	if stored {
-		size = e.Size
+	if e == nil || !e.written || e.Gap {
+		return "", 0
 	}
-	s.mu.Unlock()
-	if !stored {
-		return nil, ErrNotStored
-	}
-	return open(fileName(r.shelf.folder, seq, segmentSuffix), size)
+	return fileName(r.shelf.folder, seq, segmentSuffix), e.Size
 }
 
 // OpenInit opens the file of an init segment. It fails with ErrNotStored.
 func (r *Rendition) OpenInit(seq int64) (*os.File, error) {
-	s := r.life.store
-	s.mu.Lock()
+	path, size := r.findInit(seq)
+	return open(path, size)
+}
+
+func (r *Rendition) findInit(seq int64) (path string, size int64) {
+	r.life.store.mu.Lock()
+	defer r.life.store.mu.Unlock()
 	size, stored := r.shelf.initSize(seq)
-	s.mu.Unlock()
 	if !stored {
-		return nil, ErrNotStored
+		return "", 0
 	}
-	return open(fileName(r.shelf.folder, seq, initSuffix), size)
+	return fileName(r.shelf.folder, seq, initSuffix), size
 }
 
 // open opens a file that should have a size: nobody gets half a segment when somebody else wrote to the folder.
 func open(path string, size int64) (*os.File, error) {
+	if path == "" {
+		return nil, ErrNotStored
+	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNotStored

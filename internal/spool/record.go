@@ -14,7 +14,7 @@ import (
 //	payload:
 //	  kind    1  segmentRecord, endRecord or beginRecord
 //	  segmentRecord:
-//	    flags 1, key 4, seq 8, start 8, duration 8, at 8, init 8, discontinuity sequence 8, size 8, stored 8, size of the init segment 8,
+//	    flags 1, key 4, target 4, seq 8, start 8, duration 8, at 8, init 8, discontinuity sequence 8, size 8, stored 8, size of the init segment 8,
 //	          then dates to the end
 //	  endRecord:
 //	    next  8  a life ended; the number after the last one that it used
@@ -22,7 +22,7 @@ import (
 //	    next  8  a life began; its first number
 const (
 	frameSize    = 8
-	segmentFixed = 2 + 4 + 9*8
+	segmentFixed = 2 + 2*4 + 9*8
 	markSize     = 1 + 8
 	// maxDates bounds the text of a segment's EXT-X-DATERANGE tags; a longer one is not stored.
 	maxDates = 32 << 10
@@ -59,6 +59,7 @@ func appendSegment(b []byte, e *Segment, initSize int64) []byte {
 	b = append(b, make([]byte, frameSize)...)
 	b = append(b, segmentRecord, flagsOf(e))
 	b = le.AppendUint32(b, uint32(e.Key))
+	b = le.AppendUint32(b, uint32(e.Target))
 	for _, v := range []int64{e.Seq, int64(e.Start), int64(e.Duration), e.At, e.Init, e.DiscontinuitySeq, e.Size, e.stored, initSize} {
 		b = le.AppendUint64(b, uint64(v))
 	}
@@ -127,12 +128,13 @@ func parseSegment(payload []byte) (e Segment, initSize int64) {
 	le, flags := binary.LittleEndian, payload[1]
 	e = Segment{
 		Discontinuity: flags&flagDiscontinuity != 0, Independent: flags&flagIndependent != 0, Gap: flags&flagGap != 0,
-		Key:   int32(le.Uint32(payload[2:])),
-		Dates: string(payload[segmentFixed:]),
+		Key:    int32(le.Uint32(payload[2:])),
+		Target: int32(le.Uint32(payload[6:])),
+		Dates:  string(payload[segmentFixed:]),
 	}
 	var start, duration int64
 	for i, v := range []*int64{&e.Seq, &start, &duration, &e.At, &e.Init, &e.DiscontinuitySeq, &e.Size, &e.stored, &initSize} {
-		*v = int64(le.Uint64(payload[6+8*i:]))
+		*v = int64(le.Uint64(payload[10+8*i:]))
 	}
 	e.Start, e.Duration = time.Duration(start), time.Duration(duration)
 	return e, initSize
@@ -142,7 +144,7 @@ func parseSegment(payload []byte) (e Segment, initSize int64) {
 func (r *record) plausible() bool {
 	const most = 1 << 60
 	e := &r.segment
-	for _, v := range []int64{r.next, r.initSize, e.Seq, e.Init, e.DiscontinuitySeq, e.Size, int64(e.Duration), int64(e.Key)} {
+	for _, v := range []int64{r.next, r.initSize, e.Seq, e.Init, e.DiscontinuitySeq, e.Size, int64(e.Duration), int64(e.Key), int64(e.Target)} {
 		if v < 0 || v > most {
 			return false
 		}

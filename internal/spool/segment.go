@@ -21,6 +21,8 @@ type Segment struct {
 	// stored is when the segment came, in nanoseconds since 1970.
 	stored int64
 	Key    int32
+	// Target is the playlist's target duration in seconds.
+	Target int32
 	// Discontinuity: it does not continue the one before. Independent: decoding may begin with it. Gap: it has no media.
 	Discontinuity, Independent, Gap bool
 	// written: its file is on disk.
@@ -31,7 +33,7 @@ type Segment struct {
 func (e *Segment) blank(seq int64) Segment {
 	return Segment{
 		Seq: seq, Start: e.Start, Duration: e.Duration, At: e.At, Init: e.Init,
-		Discontinuity: e.Discontinuity, DiscontinuitySeq: e.DiscontinuitySeq, Gap: true,
+		Discontinuity: e.Discontinuity, DiscontinuitySeq: e.DiscontinuitySeq, Target: e.Target, Gap: true,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // shelf is the stored segments of one rendition. The store's mu guards it.
@@ -41,17 +42,25 @@ func newShelfIn(st *stream, name string) *shelf {
 	return &shelf{stream: st, id: name, folder: filepath.Join(st.folder, name)}
 }
 
-// standIn is the gap for the segment after the last one: with the times of another rendition's segment, if there is one.
-func (sh *shelf) standIn() Segment {
-	next := sh.list.at(sh.list.end - 1).following()
+// minGap is the length of a gap for which there is no time: players refuse 0.
+const minGap = time.Millisecond
+
+// standIn is the gap for the segment after the last one, where the segment until is next to come: with the times of another rendition's
+// segment, if there is one. Else it is as long as the last one, or shorter if until follows sooner by the clock of the day.
+func (sh *shelf) standIn(until *Segment) Segment {
+	gap := sh.list.at(sh.list.end - 1).following()
 	for _, other := range sh.stream.shelves {
-		if e := other.list.at(next.Seq); e != nil && other != sh {
-			blank := e.blank(next.Seq)
-			blank.Init = next.Init
+		if e := other.list.at(gap.Seq); e != nil && other != sh {
+			blank := e.blank(gap.Seq)
+			blank.Init = gap.Init
 			return blank
 		}
 	}
-	return next
+	if gap.At != 0 && until.At != 0 {
+		room := time.Duration((until.At - gap.At) / (until.Seq - gap.Seq))
+		gap.Duration = min(gap.Duration, max(minGap, room.Truncate(time.Millisecond)))
+	}
+	return gap
 }
 
 func (sh *shelf) initSize(seq int64) (int64, bool) {

@@ -100,7 +100,7 @@ func TestLives(t *testing.T) {
 		t.Errorf("a number twice: %v", err)
 	}
 	discontinuity := seg(8)
-	discontinuity.Discontinuity, discontinuity.DiscontinuitySeq = true, 41
+	discontinuity.Discontinuity, discontinuity.DiscontinuitySeq, discontinuity.Target = true, 41, 7
 	if err := r.Append(discontinuity, initOf(8), []byte("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -109,6 +109,8 @@ func TestLives(t *testing.T) {
 	if next != 9+killedSpare || sequence != 42 || !ok {
 		t.Errorf("continues at %d, %d, %v", next, sequence, ok)
 	}
+	wantEqual(t, "target duration", l.Target(), 7*time.Second)
+	wantEqual(t, "end", l.Until(), discontinuity.At+int64(discontinuity.Duration))
 	if err := r.Append(seg(9), nil, nil); !errors.Is(err, ErrOver) {
 		t.Errorf("a life that was replaced: %v", err)
 	}
@@ -163,6 +165,33 @@ func TestHoles(t *testing.T) {
 	w = s.Begin("a").Rendition("720p.v0")
 	wantWindow(t, w.List(1<<40), 21+maxFill+1, 21+maxFill+3)
 	check(t, w, w.List(1<<40))
+}
+
+// TestShortHole: gaps after a restart are not longer than the time that it took.
+func TestShortHole(t *testing.T) {
+	for name, tc := range map[string]struct {
+		later, want time.Duration
+	}{
+		"at once":           {0, time.Millisecond},
+		"the clock is back": {-time.Hour, time.Millisecond},
+		"soon":              {600 * time.Millisecond, 200 * time.Millisecond},
+		"late":              {time.Hour, 2 * time.Second},
+	} {
+		s := open1(t, Options{Dir: t.TempDir(), disk: idleDisk{}})
+		r := s.Begin("a").Rendition("v0")
+		fill(t, r, 1, 3)
+		next := seg(6)
+		next.At = seg(3).At + int64(tc.later)
+		if err := r.Append(next, nil); err != nil {
+			t.Fatal(err)
+		}
+		settled(t, s)
+		w := r.List(7)
+		for seq := int64(3); seq < 6; seq++ {
+			wantEqual(t, name, w.At(seq).Duration, tc.want)
+		}
+		wantEqual(t, name, w.At(5).At, seg(3).At+2*int64(tc.want))
+	}
 }
 
 // TestOwnGaps: a segment that the packager had no media for.
@@ -465,7 +494,8 @@ func TestTogether(t *testing.T) {
 			l.End(200)
 		})
 		wg.Go(func() {
-			for seq := range int64(200) {
+			for i := range int64(5000) {
+				seq := i % 200
 				got, err := read(r, seq)
 				if err == nil && !bytes.Equal(got, body(r.id, seq, segmentSize)) {
 					t.Errorf("segment %d: %q", seq, got)

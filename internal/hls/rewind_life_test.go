@@ -1,0 +1,284 @@
+package hls
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"livego/internal/hls/hlscheck"
+	"livego/internal/spool"
+)
+
+// viewer is a client that asks for all playlists again and again, and for each segment that is new in them.
+type viewer struct {
+	t       *testing.T
+	check   hlscheck.Checker
+	fetched map[string]bool
+	delta   bool
+	// restarted: parts that a server had in memory are in no playlist of the next one.
+	restarted bool
+}
+
+func newViewer(t *testing.T) *viewer { return &viewer{t: t, fetched: map[string]bool{}} }
+
+func (v *viewer) get(s *Server, path string) (string, int) {
+	v.t.Helper()
+	r := ask(s, http.MethodGet, path)
+	text := body(v.t, r)
+	for _, problem := range v.check.Add(hlscheck.Response{URL: path, Asked: time.Now(), At: time.Now(), Status: r.StatusCode, Header: r.Header, Body: []byte(text)}) {
+		if v.restarted && problem.Clause == "6.2.2" && strings.Contains(problem.Text, "the parts of segment") {
+			continue
+		}
+		v.t.Errorf("%v\n%s", problem, text)
+	}
+	return text, r.StatusCode
+}
+
+// look asks for the playlists of some renditions and returns the segments in the first one.
+func (v *viewer) look(s *Server, ids ...string) (segments []int64) {
+	v.t.Helper()
+	v.delta = !v.delta
+	for i, id := range ids {
+		path := "/live/movie/index-" + id + ".m3u8"
+		if v.delta && v.fetched[id] {
+			v.get(s, path+"?_HLS_skip=YES")
+		}
+		text, status := v.get(s, path)
+		if status != 200 {
+			v.t.Fatalf("%s: %d %s", path, status, text)
+		}
+		v.fetched[id] = true
+		gap := false
+		for line := range strings.Lines(text) {
+			line = strings.TrimSpace(line)
+			name := line
+			if _, uri, ok := strings.Cut(line, `EXT-X-MAP:URI="`); ok {
+				name = strings.TrimSuffix(uri, `"`)
+			} else if strings.HasPrefix(line, "#") {
+				gap = gap || line == "#EXT-X-GAP"
+				continue
+			} else if i == 0 {
+				seq, err := strconv.ParseInt(strings.TrimSuffix(line[strings.IndexByte(line, '/')+1:], ".m4s"), 10, 64)
+				if err != nil {
+					v.t.Fatal(err)
+				}
+				segments = append(segments, seq)
+			}
+			if !gap && !v.fetched[name] {
+				v.fetched[name] = true
+				if _, status := v.get(s, "/live/movie/"+name); status != 200 {
+					v.t.Errorf("%s: %d", name, status)
+				}
+			}
+			gap = false
+		}
+	}
+	return segments
+}
+
+// rewinding is a server with a store, and a studio that is on air on it.
+type rewinding struct {
+	t      *testing.T
+	s      *Server
+	store  *spool.Store
+	r      *fakeReader
+	studio *studio
+	done   chan error
+	cancel context.CancelFunc
+}
+
+func startRewinding(t *testing.T, dir string) *rewinding {
+	store, err := spool.Open(spool.Options{Dir: dir, Window: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &rewinding{t: t, store: store, s: NewServer(Options{Spool: store, SegmentDuration: 2 * time.Second})}
+}
+
+// publish begins a life.
+func (r *rewinding) publish() {
+	ctx, cancel := context.WithCancel(r.t.Context())
+	r.r, r.done, r.cancel = newFakeReader(), make(chan error, 1), cancel
+	r.studio = &studio{video: avcTrack(0), audio: aac(48000), rate: 25, gop: 50, audioEvery: 1024.0 / 48000, bytes: 1000}
+	run := r.s.Begin("live/movie", "")
+	go func() { r.done <- run(ctx, r.r) }()
+}
+
+// play sends so much media in steps, in real time, while somebody looks.
+func (r *rewinding) play(from, to time.Duration, v *viewer, ids ...string) (segments []int64) {
+	r.t.Helper()
+	for at := from; at < to; at += 200 * time.Millisecond {
+		units := r.studio.until(at + 200*time.Millisecond)
+		for i := range units {
+			units[i].Arrived = time.Now().Add(units[i].DTS - at).UnixNano()
+		}
+		r.r.feed <- units
+		time.Sleep(200 * time.Millisecond)
+		synctest.Wait()
+		if at >= 4*time.Second {
+			segments = v.look(r.s, ids...)
+		}
+	}
+	return segments
+}
+
+func (r *rewinding) finish(err error) {
+	r.r.feed <- err
+	<-r.done
+	r.cancel()
+}
+
+// kill leaves everything as it is, as kill -9 does. stop ends what is left.
+func (r *rewinding) stop() {
+	r.cancel()
+	<-r.done
+	closeSpool(r.t, r.store)
+}
+
+func consecutive(t *testing.T, segments []int64) {
+	t.Helper()
+	for i := 1; i < len(segments); i++ {
+		if segments[i] != segments[i-1]+1 {
+			t.Errorf("segment %d after %d", segments[i], segments[i-1])
+		}
+	}
+}
+
+// TestRewindAcrossRestart: one viewer sees a stream before and after the server was killed, and everything since the start can be played.
+func TestRewindAcrossRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, v := t.TempDir(), newViewer(t)
+		ids := []string{"v0", "a0", "v0.iframes"}
+		r := startRewinding(t, dir)
+		r.publish()
+		before := r.play(0, 41*time.Second, v, ids...)
+		if len(before) < 18 {
+			t.Errorf("%d segments before", len(before))
+		}
+		time.Sleep(3 * time.Second)
+
+		again := startRewinding(t, dir)
+		again.publish()
+		after := again.play(0, 61*time.Second, v, ids...)
+		consecutive(t, after)
+		if after[0] != before[0] || len(after) < len(before)+28 || len(after) > len(before)+33 {
+			t.Errorf("[%d to %d] became [%d to %d]", before[0], before[len(before)-1], after[0], after[len(after)-1])
+		}
+		text, _ := v.get(again.s, "/live/movie/index-v0.m3u8")
+		for tag, want := range map[string]int{"EXT-X-DISCONTINUITY\n": 1, "EXT-X-GAP\n": 2, "EXT-X-MAP": 2, "EXT-X-PLAYLIST-TYPE": 0} {
+			if n := strings.Count(text, tag); n != want {
+				t.Errorf("%d times %s, want %d", n, tag, want)
+			}
+		}
+		if v.check.Files() < 100 {
+			t.Errorf("%d files were looked at", v.check.Files())
+		}
+		r.stop()
+		again.stop()
+	})
+}
+
+// TestRewindAcrossShutdown: after a proper end of the server there is no hole.
+func TestRewindAcrossShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, v := t.TempDir(), newViewer(t)
+		r := startRewinding(t, dir)
+		r.publish()
+		before := r.play(0, 21*time.Second, v, "v0", "a0")
+		r.stop()
+		v.restarted = true
+		again := startRewinding(t, dir)
+		again.publish()
+		after := again.play(0, 21*time.Second, v, "v0", "a0")
+		consecutive(t, after)
+		if after[0] != before[0] || len(after) < 20 {
+			t.Errorf("%v became %v", before, after)
+		}
+		text, _ := v.get(again.s, "/live/movie/index-v0.m3u8")
+		if strings.Contains(text, "EXT-X-GAP") {
+			t.Error(text)
+		}
+		again.stop()
+	})
+}
+
+// TestRewindAcrossLives: a stream that ended and comes back within the window goes on where it was, for those who come then.
+func TestRewindAcrossLives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newViewer(t)
+		r := startRewinding(t, t.TempDir())
+		r.publish()
+		before := r.play(0, 21*time.Second, v, "v0", "a0")
+		r.finish(io.EOF)
+		before = v.look(r.s, "v0", "a0")
+		text, _ := v.get(r.s, "/live/movie/index-v0.m3u8")
+		if !strings.HasSuffix(text, "#EXT-X-ENDLIST\n") {
+			t.Error(text)
+		}
+		for _, pause := range []time.Duration{3 * time.Second, 10 * time.Minute} {
+			time.Sleep(pause)
+			v = newViewer(t) // an ended playlist is not asked for again
+			r.publish()
+			after := r.play(0, 21*time.Second, v, "v0", "a0")
+			consecutive(t, after)
+			if after[0] != before[0] || len(after) < len(before)+9 {
+				t.Errorf("%v became %v", before, after)
+			}
+			r.finish(io.EOF)
+			before = v.look(r.s, "v0", "a0")
+		}
+		time.Sleep(2 * time.Hour)
+		v = newViewer(t)
+		r.publish()
+		after := r.play(0, 21*time.Second, v, "v0", "a0")
+		if slices.Contains(after, before[len(before)-1]) || len(after) > 11 {
+			t.Errorf("after the window: %v became %v", before, after)
+		}
+		r.stop()
+	})
+}
+
+// TestRewindTargetDuration: the target duration of a playlist that goes on is that of the longest segment in it.
+func TestRewindTargetDuration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startRewinding(t, t.TempDir())
+		r.publish()
+		r.studio.gop = 100
+		r.play(0, 21*time.Second, newViewer(t), "v0")
+		r.finish(io.EOF)
+		r.publish()
+		r.play(0, 21*time.Second, newViewer(t), "v0")
+		text := body(t, ask(r.s, "GET", "/live/movie/index-v0.m3u8"))
+		if !strings.Contains(text, "TARGETDURATION:4\n") {
+			t.Error(text)
+		}
+		r.stop()
+	})
+}
+
+// TestRewindRenditionThatLeft: a rendition of an old life that is not in the new one is in no playlist.
+func TestRewindRenditionThatLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := startRewinding(t, t.TempDir())
+		r.publish()
+		r.play(0, 9*time.Second, newViewer(t), "v0", "a0")
+		r.finish(io.EOF)
+		r.publish()
+		r.studio.audio = nil
+		v := newViewer(t)
+		r.play(0, 9*time.Second, v, "v0")
+		if _, status := v.get(r.s, "/live/movie/index-a0.m3u8"); status != 404 {
+			t.Errorf("status %d", status)
+		}
+		if text, _ := v.get(r.s, "/live/movie/index.m3u8"); strings.Contains(text, "a0") {
+			t.Error(text)
+		}
+		r.stop()
+	})
+}
