@@ -193,6 +193,12 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, t target) {
 		refuse(w, http.StatusNotFound, "no publisher")
 		return
 	}
+	if last, kind := l.cmaf.lastView(t.id); last != nil {
+		if pieces := last.pieces(t); pieces != nil {
+			writePieces(w, r, kind, t, pieces)
+			return
+		}
+	}
 	rendition := l.cmaf.rendition(t.id)
 	if rendition == nil {
 		refuse(w, http.StatusNotFound, noRendition)

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"livego/internal/media"
 )
 
 const (
@@ -391,4 +393,34 @@ func TestHeldRequestsOutliveTheWriteTimeout(t *testing.T) {
 		transport.CloseIdleConnections()
 		server.Close()
 	}
+}
+
+// What a playlist named stays for its duration after its rendition has left (RFC 8216bis 6.2.1), also if the rendition comes back.
+func TestFilesOfARenditionThatLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l, video, _ := lowLatency(Options{})
+		status := func(path string) int { return ask(s, "GET", "/live/movie/"+path).StatusCode }
+		video.leave()
+		time.Sleep(7*time.Second - 1) // three segments and two parts
+		again := draw(l.cmaf, "v0", media.Video, 200)
+		again.full().show(3)
+		for _, path := range []string{"v0/103.m4s", "v0/106.1.m4s", "v0/100.mp4", "v0/200.m4s", "v0/200.mp4"} {
+			if got := status(path); got != 200 {
+				t.Errorf("%s: %d", path, got)
+			}
+		}
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if a, b := status("v0/103.m4s"), status("v0/200.m4s"); a != 404 || b != 200 {
+			t.Errorf("after the playlist's duration: %d, %d", a, b)
+		}
+		for range 3 * maxDeparted {
+			d := draw(l.cmaf, fmt.Sprint("v", len(l.cmaf.departed)), media.Video, 300)
+			d.full().show(3).leave()
+		}
+		if n := len(l.cmaf.departed); n > maxDeparted {
+			t.Errorf("%d are kept", n)
+		}
+		time.Sleep(time.Minute)
+	})
 }

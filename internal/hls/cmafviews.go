@@ -15,15 +15,6 @@ func (p *presentation) put(r *rendition) {
 	p.renditions[r.id] = r
 }
 
-// remove takes a rendition away from requests.
-func (p *presentation) remove(r *rendition) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.renditions[r.id] == r {
-		delete(p.renditions, r.id)
-	}
-}
-
 // publish gives requests a new view of a rendition, once its first segment is complete.
 func (p *packager) publish(t *cmafTrack, ended bool) {
 	w := &t.window

@@ -112,9 +112,7 @@ func (d *drawn) end() {
 
 // leave takes the rendition out of the ladder.
 func (d *drawn) leave() {
-	d.ladder.mu.Lock()
-	delete(d.ladder.renditions, d.id)
-	d.ladder.mu.Unlock()
+	d.ladder.remove(d.rendition)
 	close(d.view.Load().replaced)
 }
 

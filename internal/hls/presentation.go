@@ -25,10 +25,15 @@ type presentation struct {
 	mu sync.RWMutex
 	// renditions holds those of the ladder by their name in URLs; one that has left is not in it.
 	renditions map[string]*rendition
+	// departed holds those that have left, for as long as players may ask for what their playlists named.
+	departed map[string]*rendition
 }
 
+// maxDeparted bounds the renditions that are kept although they left.
+const maxDeparted = 16
+
 func newPresentation() *presentation {
-	return &presentation{answerable: make(chan struct{}), renditions: make(map[string]*rendition)}
+	return &presentation{answerable: make(chan struct{}), renditions: make(map[string]*rendition), departed: make(map[string]*rendition)}
 }
 
 func (p *presentation) answer() { p.open.Do(func() { close(p.answerable) }) }
@@ -38,6 +43,38 @@ func (p *presentation) rendition(id string) *rendition {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.renditions[id]
+}
+
+// remove takes a rendition out of the ladder. Its files stay for the duration of its playlist, as the standard asks for (RFC 8216bis 6.2.1).
+func (p *presentation) remove(r *rendition) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.renditions[r.id] != r {
+		return
+	}
+	delete(p.renditions, r.id)
+	v := r.view.Load()
+	if v == nil || len(p.departed) >= maxDeparted {
+		return
+	}
+	p.departed[r.id] = r
+	time.AfterFunc(v.duration(), func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.departed[r.id] == r {
+			delete(p.departed, r.id)
+		}
+	})
+}
+
+// lastView returns what can still be fetched of a rendition that has left, nil if that is nothing.
+func (p *presentation) lastView(id string) (*renditionView, media.Kind) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if r := p.departed[id]; r != nil {
+		return r.view.Load(), r.kind
+	}
+	return nil, 0
 }
 
 // mayHave says whether there is a playlist, or will be one.

@@ -1,5 +1,7 @@
 package hls
 
+import "time"
+
 // The view answers what it holds and what comes next. All of it is read by requests, so nothing here changes a view.
 
 // segment returns the segment with a number, nil if the view has none.
@@ -64,4 +66,12 @@ func (v *renditionView) complete() (n int) {
 		}
 	}
 	return n
+}
+
+// duration is that of the playlist.
+func (v *renditionView) duration() (sum time.Duration) {
+	for _, s := range v.segments[v.listed:] {
+		sum += s.duration
+	}
+	return sum
 }
