@@ -292,3 +292,41 @@ func TestHungRendition(t *testing.T) {
 		r.finish()
 	}
 }
+
+// TestDefaultIsTheMeasure: a rendition whose key frames are elsewhere is the one that is refused, though it is far ahead of the default
+// publication, from the start or as a newcomer.
+func TestDefaultIsTheMeasure(t *testing.T) {
+	for _, ahead := range []time.Duration{0, 300 * time.Millisecond, 900 * time.Millisecond, 1400 * time.Millisecond} {
+		for _, late := range []time.Duration{0, 10 * time.Second} {
+			all := encoders(30, 60)
+			all[1].gop = 50
+			feeds := [][]media.AccessUnit{all[0].until(60 * time.Second), all[1].until(60 * time.Second)}
+			for len(feeds[1]) > 0 && (feeds[1][0].DTS < late || !feeds[1][0].RandomAccess || feeds[1][0].Track.Kind != media.Video) {
+				feeds[1] = feeds[1][1:]
+			}
+			r := newRig(t, Options{})
+			r.publication("")
+			for len(feeds[0]) > 0 {
+				for r.pubs["720p"] == nil || r.pubs["720p"].err == nil {
+					if len(feeds[1]) == 0 || feeds[1][0].DTS > feeds[0][0].DTS+ahead {
+						break
+					}
+					r.feed("720p", feeds[1][0])
+					feeds[1] = feeds[1][1:]
+				}
+				if p := r.pubs["720p"]; p != nil && p.err != nil && len(r.packager.pubs) > 1 {
+					r.exit(p)
+				}
+				r.feed("", feeds[0][0])
+				feeds[0] = feeds[0][1:]
+			}
+			r.finish()
+			if err := r.pubs["720p"].err; !errors.Is(err, ErrMisaligned) {
+				t.Errorf("%v ahead, %v late: 720p: %v", ahead, late, err)
+			}
+			if err := r.pubs[""].err; err != nil || len(r.of("v0").order) != 15 || r.counts.forcedCMAF.Load() > 0 {
+				t.Errorf("%v ahead, %v late: %v\n%s%s", ahead, late, err, r.of("v0"), &r.log)
+			}
+		}
+	}
+}

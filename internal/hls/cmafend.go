@@ -12,8 +12,8 @@ func (p *packager) suspend(pub *publication) {
 	pub.idle = true
 	others := slices.ContainsFunc(p.pubs, func(o *publication) bool { return !o.idle })
 	if others && p.lead != nil && p.lead.pub == pub {
-		if v := p.runnerUp(); v != nil {
-			p.promote(v)
+		if t := p.heir(); t != nil && t.kind == media.Video && !t.pub.idle {
+			p.promote(t)
 			p.settle()
 		}
 	}
@@ -59,16 +59,26 @@ func (p *packager) exit(pub *publication) {
 	p.tracks = slices.DeleteFunc(p.tracks, func(t *cmafTrack) bool { return t.pub == pub })
 	p.pubs = slices.DeleteFunc(p.pubs, func(o *publication) bool { return o == pub })
 	if p.lead == nil && len(p.tracks) > 0 {
-		p.promote(p.successor())
+		p.promote(p.heir())
 		p.settle()
 	}
 }
 
-// successor is the best of the tracks that are left to lead: one that is on air before one that waits, and video before audio.
-func (p *packager) successor() *cmafTrack {
-	best := p.tracks[0]
-	for _, t := range p.tracks[1:] {
-		if best.standing != member && t.standing == member {
+// heir is the best of the tracks to lead instead of the one that does: one whose publisher is there, one that is in the ladder, and
+// of those the first.
+func (p *packager) heir() *cmafTrack {
+	score := func(t *cmafTrack) (n int) {
+		if !t.pub.idle {
+			n += 2
+		}
+		if t.standing == member {
+			n++
+		}
+		return n
+	}
+	var best *cmafTrack
+	for _, t := range p.tracks {
+		if t != p.lead && (best == nil || score(t) > score(best)) {
 			best = t
 		}
 	}

@@ -165,10 +165,7 @@ func (p *packager) near(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
 
 // tolerance is how far from a boundary a unit of t may lie that belongs behind it.
 func (p *packager) tolerance(t *cmafTrack) time.Duration {
-	switch {
-	case t == p.lead:
-		return 0
-	case t.kind == media.Audio:
+	if t.kind == media.Audio {
 		return min(t.length()/2, maxTolerance)
 	}
 	return p.line.tolerance()
@@ -177,8 +174,8 @@ func (p *packager) tolerance(t *cmafTrack) time.Duration {
 // place puts a unit of t where it belongs. Where segments begin at and before it is decided.
 func (p *packager) place(t *cmafTrack, u *media.AccessUnit) {
 	b := p.line.find(u.DTS + p.tolerance(t))
-	if b != nil && b.discontinuity && t.kind == media.Audio && u.Track == t.track && u.Epoch == t.turn {
-		b = p.line.find(u.DTS) // the last frame of a session stays with it
+	if b != nil && u.DTS < b.at && p.early(t, u, b) {
+		b = p.line.find(u.DTS)
 	}
 	switch {
 	case b == nil:
@@ -198,6 +195,14 @@ func (p *packager) place(t *cmafTrack, u *media.AccessUnit) {
 	default:
 		p.add(t, u, b)
 	}
+}
+
+// early says that a unit just before b does not belong behind it: a picture with which nobody can begin, the last frame of a session.
+func (p *packager) early(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
+	if t.kind == media.Video {
+		return !u.RandomAccess && !b.loose
+	}
+	return b.discontinuity && u.Track == t.track && u.Epoch == t.turn
 }
 
 // change deals with a unit of another header or session within a segment. What concerns all waits for the next segment, which

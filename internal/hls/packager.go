@@ -20,8 +20,10 @@ var ErrMisaligned = errors.New("renditions not aligned")
 const (
 	// maxRenditions bounds the renditions of a stream: as many as a multivariant playlist is read for, and a player switches between.
 	maxRenditions = 16
-	// patience is how long, in media time, other tracks wait for the leading one.
-	patience = 500 * time.Millisecond
+	// patience is how long, in media time, audio waits for the leading video before it goes on alone, and videoPatience how long video of
+	// the ladder waits before it leads itself: by then the other one has stopped, it is not only late.
+	patience      = 500 * time.Millisecond
+	videoPatience = 1500 * time.Millisecond
 	// maxLag is how far a rendition may be behind the leading track before it misses segments.
 	maxLag = 3 * time.Second
 )
@@ -226,6 +228,8 @@ func (p *packager) tell(t *cmafTrack) {
 func (p *packager) take(t *cmafTrack, u *media.AccessUnit) {
 	if p.lead == nil || p.lead.kind == media.Audio && t.kind == media.Video {
 		p.elect(t, u)
+	} else if t.kind == media.Video && t != p.lead && p.before(t, p.lead) {
+		p.reclaim(t, u)
 	}
 	if p.lead == nil && t.kind == media.Video || p.lead == t && len(p.line.bounds) == 0 && !u.RandomAccess {
 		p.counts.dropped.Add(1)
@@ -264,6 +268,25 @@ func (p *packager) elect(t *cmafTrack, u *media.AccessUnit) {
 	}
 }
 
+// before says that playlists name a before b.
+func (p *packager) before(a, b *cmafTrack) bool {
+	return slices.Index(p.tracks, a) < slices.Index(p.tracks, b)
+}
+
+// reclaim lets t lead again instead of one that comes after it: the default publication is the measure for all others. As long as nothing is
+// published it may begin anew.
+func (p *packager) reclaim(t *cmafTrack, u *media.AccessUnit) {
+	switch {
+	case t.standing == member && p.line.now-u.DTS <= patience:
+		p.follow(t)
+	case !p.line.fixed() && u.RandomAccess && t.pub != p.lead.pub && t.queue.len() == 0:
+		if len(p.line.bounds) > 0 && (u.DTS-p.line.bounds[0].at).Abs() > maxTolerance {
+			p.line.restart()
+		}
+		p.follow(t)
+	}
+}
+
 // follow makes t the leading track.
 func (p *packager) follow(t *cmafTrack) {
 	p.lead, p.alone = t, false
@@ -290,6 +313,9 @@ func (p *packager) decide(t *cmafTrack, u *media.AccessUnit, length time.Duratio
 		p.line.owed = true
 	}
 	t.lastHeader, t.lastTurn = u.Track, u.Epoch
+	if u.DTS < p.line.now && len(p.line.bounds) > 0 {
+		return // it was decided by another one
+	}
 	if !p.line.lead(u, length, t.standing == joining && p.line.fixed()) {
 		return
 	}
@@ -339,11 +365,16 @@ func (p *packager) impatient(t *cmafTrack) {
 	p.settle()
 }
 
-// runnerUp is the video that may lead instead of the one that does.
+// runnerUp is the video that leads instead of one that has stopped: one of the ladder, or, when nobody else goes on for long, one that
+// waits for its place.
 func (p *packager) runnerUp() *cmafTrack {
 	var best *cmafTrack
 	for _, t := range p.tracks {
-		if t.kind != media.Video || t == p.lead || t.pub.idle || t.newest <= p.line.now {
+		wait := videoPatience
+		if t.standing != member {
+			wait = maxLag
+		}
+		if t.kind != media.Video || t == p.lead || t.newest-p.line.now <= wait {
 			continue
 		}
 		if best == nil || t.standing == member && best.standing != member {

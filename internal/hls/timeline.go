@@ -138,6 +138,13 @@ func (l *timeline) begin(u *media.AccessUnit, loose bool) {
 	l.announce(&b)
 }
 
+// restart forgets all boundaries, of which nothing was published.
+func (l *timeline) restart() {
+	l.bounds, l.next, l.now, l.lastPicture = nil, l.first, 0, 0
+	l.discontinuities, l.owed, l.full = 0, false, false
+	l.clock = wallClock{}
+}
+
 // anchor maps the timeline to the clock of the day by the arrival of u. The clock does not go back.
 func (l *timeline) anchor(u *media.AccessUnit) {
 	c := wallClock{arrived: u.Arrived, dts: u.DTS}
