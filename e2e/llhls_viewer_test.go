@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"livego/internal/hls/hlscheck"
 )
 
 func (s *server) indexURL(stream string) string {
@@ -23,8 +25,10 @@ func (s *server) indexURL(stream string) string {
 // time as a delta, asks for hinted parts before they are there, and for each whole segment later. It keeps all that it got.
 type llViewer struct {
 	index string
-	// observe, if there is one, sees every response.
-	observe func(*http.Request, *http.Response, []byte, time.Time)
+	// observe, if there is one, sees every response in the order in which they came.
+	observe func(hlscheck.Response)
+
+	observing sync.Mutex
 
 	client *http.Client
 	ctx    context.Context
@@ -55,7 +59,7 @@ type llMedia struct {
 }
 
 // watchLL watches until the playlists end or the test does, and must find the stream within 20 s.
-func watchLL(t testing.TB, index string, observe func(*http.Request, *http.Response, []byte, time.Time)) *llViewer {
+func watchLL(t testing.TB, index string, observe func(hlscheck.Response)) *llViewer {
 	t.Helper()
 	v := &llViewer{index: index, observe: observe, client: &http.Client{Timeout: 30 * time.Second}, renditions: map[string]*llRendition{}}
 	v.ctx, v.leave = context.WithCancel(context.Background())
@@ -109,7 +113,9 @@ func (v *llViewer) get(address string) (int, []byte) {
 		return 0, []byte(err.Error())
 	}
 	if v.observe != nil {
-		v.observe(r, answer, body, asked)
+		v.observing.Lock()
+		defer v.observing.Unlock()
+		v.observe(hlscheck.Response{URL: address, Asked: asked, At: time.Now(), Status: answer.StatusCode, Header: answer.Header, Body: body})
 	}
 	return answer.StatusCode, body
 }

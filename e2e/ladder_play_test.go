@@ -1,0 +1,90 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// rung is one rendition of a ladder.
+type rung struct {
+	name      string
+	height    int
+	kilobits  int
+	arguments string
+}
+
+// ladder is what the tests publish. The bit rates are constant, so that a limit between two of them decides.
+var ladder = []rung{{"high", 360, 1500, "-s 640x360"}, {"middle", 180, 600, "-s 320x180"}, {"low", 90, 150, "-s 160x90"}}
+
+// publishLadder lets one FFmpeg encode live and publish all rungs, each with the sound.
+func publishLadder(t testing.TB, s *server, key string) *program {
+	t.Helper()
+	call := strings.Fields("-v error -re -f lavfi -i testsrc2=s=640x360:r=25 -re -f lavfi -i " + sound)
+	for _, rung := range ladder {
+		output := fmt.Sprintf("-map 0:v -map 1:a %s -c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g 25 -keyint_min 25 -sc_threshold 0 "+
+			"-b:v %dk -minrate %dk -maxrate %dk -bufsize %dk -nal-hrd cbr -c:a aac -b:a 64k -f flv",
+			rung.arguments, rung.kilobits, rung.kilobits, rung.kilobits, rung.kilobits)
+		call = append(append(call, strings.Fields(output)...), s.publishURL(key)+"?rendition="+rung.name)
+	}
+	return launch(t, "ffmpeg", call...)
+}
+
+// waitLadder waits until the multivariant playlist names n pictures sizes.
+func waitLadder(t testing.TB, s *server, stream string, n int) {
+	t.Helper()
+	var list multivariant
+	var text []byte
+	if !waitUntil(30*time.Second, func() bool {
+		_, text, _ = get(s.indexURL(stream))
+		var err error
+		list, err = parseMultivariant(s.indexURL(stream), string(text))
+		return err == nil && len(list.variants) == n
+	}) {
+		t.Fatalf("no ladder of %d variants:\n%s", n, text)
+	}
+}
+
+// TestLadderThrottled publishes a ladder with one FFmpeg and no transcoding here, and limits what the page may download: hls.js goes down, and up again.
+func TestLadderThrottled(t *testing.T) {
+	t.Parallel()
+	s, room := start(t, "--hls_segment_duration", "1", "--hls_list_size", "6"), roomOf(t)
+	publishLadder(t, s, s.key(t, room))
+	s.waitOnAir(t, room)
+	waitLadder(t, s, room, len(ladder))
+	p := webPlay(t, hlsJS, s.indexURL(room), lowLatency)
+	p.waitPlaying(t)
+	height := func(want int) func(webReport) bool {
+		return func(r webReport) bool { return r.Height == want }
+	}
+	p.waitFor(t, 40*time.Second, "it plays the highest level", height(360))
+	p.throttle(t, 1200)
+	p.waitFor(t, 40*time.Second, "it goes down", func(r webReport) bool { return r.Height < 360 })
+	p.throttle(t, 0)
+	p.waitFor(t, 40*time.Second, "it goes up again", height(360))
+	r := p.waitProgress(t, 2, 20*time.Second)
+	t.Logf("levels that were played: %v", r.Switches)
+}
+
+// TestLadderLeaves takes a rung out of the ladder while it is played, and then the first publication, which brought the sound: hls.js goes on with what
+// is left.
+func TestLadderLeaves(t *testing.T) {
+	t.Parallel()
+	s, room := start(t, "--hls_segment_duration", "1", "--hls_list_size", "6", "--republish_grace", "1"), roomOf(t)
+	key := s.key(t, room)
+	tags := flvClip(t, "h264-aac", 5)
+	high := publish(t, s, key+"?rendition=high", tags, pacing{loop: true})
+	publish(t, s, key+"?rendition=low", flvClip(t, "h264-small", 5), pacing{loop: true})
+	s.waitOnAir(t, room)
+	waitLadder(t, s, room, 2)
+	p := webPlay(t, hlsJS, s.indexURL(room), lowLatency)
+	p.waitPlaying(t)
+	p.evaluate(t, "hls.currentLevel = hls.levels.findIndex(level => level.height === 180)", nil)
+	p.waitFor(t, 20*time.Second, "the level that will leave is played", func(r webReport) bool { return r.Height == 180 })
+	high.cancel()
+	high.finish(t)
+	p.evaluate(t, "hls.currentLevel = -1", nil)
+	p.waitFor(t, 40*time.Second, "it plays the level that is left", func(r webReport) bool { return r.Height == 90 })
+	p.waitProgress(t, 5, 30*time.Second)
+}

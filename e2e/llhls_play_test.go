@@ -1,0 +1,144 @@
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// startShipped runs the program as it is shipped, without the race detector, which would be what is measured.
+func startShipped(t testing.TB, args ...string) *server {
+	t.Helper()
+	s := &server{}
+	s.launch(t, setting(t, "LIVEGO_BIN"), nil, args...)
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Errorf("server: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("log of the server:\n%s", s.logTail())
+		}
+	})
+	return s
+}
+
+// ffmpegLive publishes what FFmpeg encodes meanwhile, with a key frame each second. Unlike a file that is sent again and again it has no seams.
+func ffmpegLive(t testing.TB, s *server, key string) *program {
+	t.Helper()
+	call := "-v error -re -f lavfi -i " + picture + " -re -f lavfi -i " + sound + " -c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g 25 -c:a aac -b:a 64k -f flv"
+	return launch(t, "ffmpeg", append(strings.Fields(call), s.publishURL(key))...)
+}
+
+// playLive waits until the player is as close to live as it should be. The test clicks on "live" until it is, as viewers do, because hls.js closes in
+// on live only when it is near, and the start of a player on a busy machine takes long.
+func (p *webPlayer) playLive(t testing.TB) {
+	t.Helper()
+	p.waitPlaying(t)
+	for range 5 {
+		p.evaluate(t, "video.currentTime = hls.liveSyncPosition", nil)
+		p.waitProgress(t, 3, 20*time.Second)
+		if r := p.report(t); r.Latency < behindLimit {
+			break
+		}
+	}
+	p.forget(t)
+}
+
+// behindLimit is how far behind live hls.js may be with the default length of parts, in seconds.
+const behindLimit = 1.2
+
+// TestLLHLSLatency plays a stream of FFmpeg's for a minute with the default options. How far it is behind is measured by EXT-X-PROGRAM-DATE-TIME,
+// which is the server's clock when the picture came in; TestLLHLSPictures shows that it can be trusted. It is the one test that does not run beside
+// others, for it measures.
+func TestLLHLSLatency(t *testing.T) {
+	s, room := startShipped(t), roomOf(t)
+	ffmpegLive(t, s, s.key(t, room))
+	s.waitOnAir(t, room)
+	waitIndex(t, s, room)
+	p := webPlay(t, hlsJS, s.indexURL(room), lowLatency)
+	p.playLive(t)
+	r := p.waitProgress(t, 60, 90*time.Second)
+	low, middle, high := quantiles(r.Behind)
+	t.Logf("behind live: %.2f s, 90 %% of the time between %.2f and %.2f s; %d pictures, %d dropped", middle, low, high, r.Decoded, r.Dropped)
+	if len(r.Behind) < 100 || high > behindLimit {
+		t.Errorf("%.2f s behind live, %.2f s are allowed (%d samples)", high, behindLimit, len(r.Behind))
+	}
+	if len(r.Halts) > 0 || slices.ContainsFunc(r.Errors, isStall) {
+		t.Errorf("it stalled: %v, %q", r.Halts, r.Errors)
+	}
+}
+
+// isStall says whether an error of hls.js is that nothing was left to play.
+func isStall(text string) bool { return len(text) >= 19 && text[:19] == "bufferStalledError " }
+
+// TestLLHLSPictures compares what the pictures themselves tell of their age with what EXT-X-PROGRAM-DATE-TIME does.
+func TestLLHLSPictures(t *testing.T) {
+	t.Parallel()
+	s, room := startShipped(t), roomOf(t)
+	stream := publishBars(t, s, s.key(t, room))
+	s.waitOnAir(t, room)
+	waitIndex(t, s, room)
+	p := webPlay(t, hlsJS, s.indexURL(room), lowLatency)
+	p.playLive(t)
+	var ages []float64
+	for range 5 {
+		ages = append(ages, stream.age(p.waitProgress(t, 0.5, 20*time.Second)))
+	}
+	_, age, _ := quantiles(ages)
+	_, behind, _ := quantiles(p.report(t).Behind)
+	t.Logf("pictures are %.2f s old when they are seen; %.2f s behind by EXT-X-PROGRAM-DATE-TIME", age, behind)
+	if age < 0 || age-behind > 0.3 || behind-age > 0.3 {
+		t.Errorf("pictures are %v s old when they are seen; %.2f s behind by EXT-X-PROGRAM-DATE-TIME", ages, behind)
+	}
+}
+
+// TestLLHLSRepublish loses the encoder in mid-play, and lets a second one take the stream over: hls.js goes on, close to live.
+func TestLLHLSRepublish(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"h264-aac", "h264", "aac"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, room := shared(t), roomOf(t)
+			key, file := s.key(t, room), clip(t, name, 5, "flv")
+			first := ffmpegLoop(t, s, file, key)
+			s.waitOnAir(t, room)
+			waitIndex(t, s, room)
+			p := webPlay(t, hlsJS, s.indexURL(room), lowLatency)
+			p.waitPlaying(t)
+			first.kill()
+			s.waitOffAir(t, room)
+			ffmpegLoop(t, s, file, key)
+			s.waitOnAir(t, room)
+			p.waitProgress(t, 5, 30*time.Second)
+			ffmpegLoop(t, s, file, key) // takes over
+			p.waitProgress(t, 5, 30*time.Second)
+			p.waitFor(t, 20*time.Second, "it is close to live again", func(r webReport) bool { return r.Latency < 3 })
+		})
+	}
+}
+
+// TestLLHLSRestart kills the server in mid-play and starts it again: the encoder comes back, and viewers go on without a click.
+func TestLLHLSRestart(t *testing.T) {
+	t.Parallel()
+	s := startWith(t, nil, "--hls_segment_duration", "1")
+	room := roomOf(t)
+	key, file := s.key(t, room), clip(t, "h264-aac", 5, "flv")
+	first := ffmpegLoop(t, s, file, key)
+	s.waitOnAir(t, room)
+	waitIndex(t, s, room)
+	// What a site sets that wants its viewers to survive an upgrade: more than the default of three tries for a playlist that is away.
+	patient := map[string]any{"lowLatencyMode": true}
+	for _, policy := range []string{"playlistLoadPolicy", "manifestLoadPolicy", "fragLoadPolicy"} {
+		retry := map[string]any{"maxNumRetry": 30, "retryDelayMs": 300, "maxRetryDelayMs": 1000}
+		patient[policy] = map[string]any{"default": map[string]any{"maxTimeToFirstByteMs": 10000, "maxLoadTimeMs": 20000, "timeoutRetry": retry, "errorRetry": retry}}
+	}
+	p := webPlay(t, hlsJS, s.indexURL(room), patient)
+	p.waitPlaying(t)
+	s.kill()
+	first.wait(t, 20*time.Second)
+	s.relaunch(t, raceBinary(t), nil, "--hls_segment_duration", "1")
+	ffmpegLoop(t, s, file, key)
+	s.waitOnAir(t, room)
+	p.waitProgress(t, 8, 40*time.Second)
+}
