@@ -67,6 +67,40 @@ func TestRewind(t *testing.T) {
 	}
 }
 
+// TestRewindHLSJS lets hls.js begin at the first picture, play across the kill of the server, and come back to the live edge.
+func TestRewindHLSJS(t *testing.T) {
+	t.Parallel()
+	options := []string{"--hls_dvr_window", "1h", "--hls_segment_duration", "1"}
+	s, room := start(t, options...), roomOf(t)
+	key, file := s.key(t, room), clip(t, "h264-aac", 5, "flv")
+	first := ffmpegLoop(t, s, file, key)
+	s.waitOnAir(t, room)
+	segments := func(n int) func() bool {
+		return func() bool {
+			_, body, _ := get(strings.Replace(s.indexURL(room), "index.m3u8", "index-v0.m3u8", 1))
+			return strings.Count(string(body), "#EXTINF") >= n
+		}
+	}
+	eventually(t, 30*time.Second, "twelve segments are listed", segments(12))
+	s.kill()
+	first.wait(t, 10*time.Second)
+	s.relaunch(t, raceBinary(t), nil, options...)
+	ffmpegLoop(t, s, file, key)
+	s.waitOnAir(t, room)
+	eventually(t, 30*time.Second, "the playlist goes on", segments(15))
+
+	p := webPlay(t, hlsJS, s.indexURL(room), map[string]any{"startPosition": 0, "lowLatencyMode": true, "maxLiveSyncPlaybackRate": 1})
+	if r := p.waitPlaying(t); r.Position > 8 {
+		t.Errorf("it begins at %.1f s", r.Position)
+	}
+	p.waitFor(t, 40*time.Second, "it plays across the kill", func(r webReport) bool { return r.Position > 18 })
+	p.evaluate(t, "(video.currentTime = 3, 0)", nil)
+	p.waitFor(t, 20*time.Second, "it rewinds", func(r webReport) bool { return r.Position > 4 && r.Position < 10 })
+	p.evaluate(t, "(video.currentTime = hls.liveSyncPosition, 0)", nil)
+	p.waitFor(t, 20*time.Second, "it is live again", func(r webReport) bool { return r.Position > 25 && r.Latency < 5 })
+	p.waitProgress(t, 3, 15*time.Second)
+}
+
 // segmentLines leaves of a playlist what says which segments there are and how long they are, but for the last one, which may be a gap later.
 func segmentLines(text string) string {
 	var b strings.Builder
