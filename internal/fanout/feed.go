@@ -237,28 +237,14 @@ const spareLog = time.Second
 // long as they do not lag too far behind those.
 func (fd *feed) publish() {
 	opt := &fd.owner.opt
-	keep := retention{spare: int64(spareLog), most: int64(opt.PlayerLag), mostBytes: int64(opt.PlayerBytes), first: math.MaxUint64}
-	if oldest := fd.cached(); oldest != nil {
-		age := max(fd.log.newest.Load()-oldest.arrived, 0)
-		keep.spare += age
-		keep.most += age
-		keep.mostBytes += fd.log.end - oldest.at
+	keep := retention{
+		gops: opt.GOPs, memory: int64(opt.Memory), spare: int64(min(spareLog, opt.PlayerLag)), first: math.MaxUint64,
+		most: int64(opt.PlayerLag), mostBytes: int64(opt.PlayerBytes),
 	}
 	for _, sh := range fd.shards {
 		keep.first = min(keep.first, sh.oldest.Load())
 	}
 	fd.log.publish(keep)
-}
-
-// cached returns the place where the GOPs begin that joiners get, nil if they get none: a GOP may be longer than there is memory for.
-func (fd *feed) cached() *join {
-	joins := fd.log.index.Load().joins
-	for _, j := range joins[max(0, len(joins)-fd.owner.opt.GOPs):] {
-		if fd.log.end-j.at <= int64(fd.owner.opt.Memory) {
-			return j
-		}
-	}
-	return nil
 }
 
 // finish says that nothing more will come. Players end when they have got everything.

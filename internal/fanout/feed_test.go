@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"testing"
@@ -82,4 +83,63 @@ func TestPrefixHoldsAMessageOnce(t *testing.T) {
 	}
 	p.Close(ErrGone)
 	f.Wait()
+}
+
+// TestFeedBeginsWithALongGOP: the key frame that a joiner begins with stays in the log, however much came at once behind it.
+func TestFeedBeginsWithALongGOP(t *testing.T) {
+	src := newSource(t, live.Options{})
+	f := New(Options{GOPs: 1, PlayerLag: 100 * time.Millisecond})
+	src.arrived, src.size = 1e9, 20_000
+	src.headers()
+	src.steps(1)
+	src.endless = true
+	src.steps(200) // 8 s
+	server, client := pair(t)
+	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+	watched := make(chan checker, 1)
+	go func() {
+		c, err := watch(client)
+		if err != nil {
+			t.Error(err)
+		}
+		watched <- c
+	}()
+	eventually(t, "the player gets the GOP", func() bool { return p.Stats().Audio == 20100 })
+	src.steps(10)
+	src.pub.Unpublish()
+	_ = wait(t, p)
+	server.Close()
+	if c := <-watched; c.messages != 422 || c.gaps != 0 {
+		t.Errorf("%d messages, %d gaps", c.messages, c.gaps)
+	}
+	f.Wait()
+}
+
+// TestTrailerWithoutAnythingElse: a player that has found no place to begin until the stream ends, or is paused, gets the trailer.
+func TestTrailerWithoutAnythingElse(t *testing.T) {
+	for name, prepare := range map[string]func(*Player){
+		"waiting": func(*Player) {},
+		"paused":  func(p *Player) { p.Pause(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			src := newSource(t, live.Options{})
+			f := New(Options{}) // no GOPs: the player waits for the next one
+			src.headers()
+			src.steps(2)
+			server, client := pair(t)
+			p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, Trailer: []byte("bye")})
+			prepare(p)
+			p.Start([]byte("hello"))
+			eventually(t, "the player begins", func() bool { return p.Stats().Sent == 5 })
+			src.pub.Unpublish()
+			if err := wait(t, p); !errors.Is(err, ErrStreamEnded) {
+				t.Error(err)
+			}
+			server.Close()
+			if got, err := io.ReadAll(client); err != nil || string(got) != "hellobye" {
+				t.Errorf("got %q, %v", got, err)
+			}
+			f.Wait()
+		})
+	}
 }

@@ -209,11 +209,27 @@ func (l *feedLog) publishBlock(b *block) {
 	b.filled.Store(int64(b.used))
 }
 
-// retention says which blocks the log keeps: those that are not older than spare (ns), and those from the block first on, as long as
-// they are not older than most (ns) nor further back than mostBytes.
+// retention says which blocks the log keeps: those that joiners need for the newest gops GOPs of at most memory bytes, those that are not
+// older than spare (ns) before that, and those from the block first on, as long as they are not older than most (ns) nor further back
+// than mostBytes.
 type retention struct {
-	spare, most, mostBytes int64
-	first                  uint64
+	gops                           int
+	memory, spare, most, mostBytes int64
+	first                          uint64
+}
+
+// with adds what joiners need. A GOP that is longer than there is memory for is not cached.
+func (r retention) with(joins []*join, newest, end int64) retention {
+	for _, j := range joins[max(0, len(joins)-r.gops):] {
+		if end-j.at <= r.memory {
+			age := max(newest-j.arrived, 0)
+			r.spare += age
+			r.most += age
+			r.mostBytes += end - j.at
+			break
+		}
+	}
+	return r
 }
 
 func (r *retention) keeps(b *block, age, back int64) bool {
@@ -245,6 +261,7 @@ func (l *feedLog) swapIndex(newest int64, keep retention) {
 	old := l.index.Load()
 	blocks := slices.Concat(old.blocks, l.fresh)
 	joins := slices.Concat(old.joins, l.joins)
+	keep = keep.with(joins, newest, l.end)
 	drop := 0
 	for drop < len(blocks)-1 && blocks[drop].sealed.Load() {
 		b := blocks[drop]

@@ -25,12 +25,12 @@ func (p *Player) next() ([]byte, error) {
 		}
 		if flags&flagPaused != 0 {
 			p.slow = true
-			return nil, p.endIfOver()
+			return p.upToDate()
 		}
 	}
 	if p.block == nil {
 		if !p.join() {
-			return nil, p.endIfOver()
+			return p.upToDate()
 		}
 		if len(p.pending) > 0 {
 			return p.pending, nil
@@ -219,7 +219,7 @@ func (p *Player) jump() ([]byte, error) {
 	p.leave()
 	p.jumps.Add(1)
 	if !p.join() {
-		return nil, p.endIfOver()
+		return p.upToDate()
 	}
 	if len(p.pending) > 0 {
 		return p.pending, nil
