@@ -20,14 +20,19 @@ func waitIndex(t testing.TB, s *server, stream string) {
 	})
 }
 
+// playedPairs are the clips that TestCMAFPairs plays.
+func playedPairs() []string {
+	return []string{
+		"h264-aac", "h264-opus", "h264-flac", "av1-aac", "av1-opus", "av1-flac", "vp9-aac", "vp9-opus", "vp9-flac", "h264-aac-b", "h264", "aac",
+	}
+}
+
 // TestCMAFPairs plays every pair of codecs that Chromium decodes. FFmpeg 7.1 publishes those with AAC, the tests' own client the others, for that version
 // writes only video by the Enhanced way.
 func TestCMAFPairs(t *testing.T) {
 	t.Parallel()
 	ffmpeg7 := setting(t, "FFMPEG7")
-	for _, name := range []string{
-		"h264-aac", "h264-opus", "h264-flac", "av1-aac", "av1-opus", "av1-flac", "vp9-aac", "vp9-opus", "vp9-flac", "h264-aac-b", "h264", "aac",
-	} {
+	for _, name := range playedPairs() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, room := shared(t), roomOf(t)

@@ -7,22 +7,23 @@ import (
 	"time"
 )
 
-// TestKinds publishes each kind of media and compares what every protocol's players get with what was sent.
-func TestKinds(t *testing.T) {
-	const seconds = 5
-	tests := []struct {
-		name string
-		clip string
-		// wrap is nil for clips that FFmpeg publishes itself.
-		wrap *wrapping
-		nal  nalCodec
-		// ts lists the codecs that HLS must carry. None: MPEG-TS cannot carry the stream at all. Nil: HLS is not looked at.
-		ts []string
-		// flags are those of the FLV header: 1 video, 4 audio.
-		flags byte
-		// cmaf lists the sample entries of CMAF, in the order of their renditions' names. Nil: it is not looked at.
-		cmaf []string
-	}{
+// kind is one kind of media that is published, and what protocols must make of it.
+type kind struct {
+	name string
+	clip string
+	// wrap is nil for clips that FFmpeg publishes itself.
+	wrap *wrapping
+	nal  nalCodec
+	// ts lists the codecs that HLS must carry. None: MPEG-TS cannot carry the stream at all. Nil: HLS is not looked at.
+	ts []string
+	// flags are those of the FLV header: 1 video, 4 audio.
+	flags byte
+	// cmaf lists the sample entries of CMAF, in the order of their renditions' names. Nil: it is not looked at.
+	cmaf []string
+}
+
+func kinds() []kind {
+	return []kind{
 		{"H.264 and AAC", "h264-aac", nil, h264NAL, []string{"H264", "MPEG4Audio"}, 5, []string{"mp4a", "avc1"}},
 		{"B-frames", "h264-aac-b", nil, h264NAL, []string{"H264", "MPEG4Audio"}, 5, []string{"mp4a", "avc1"}},
 		{"video only", "h264", nil, h264NAL, []string{"H264"}, 1, []string{"avc1"}},
@@ -39,14 +40,21 @@ func TestKinds(t *testing.T) {
 		{"AC-3", "h264-ac3", &wrapping{}, h264NAL, []string{"H264", "AC3"}, 5, []string{"ac-3", "avc1"}},
 		{"E-AC-3", "h264-eac3", &wrapping{}, h264NAL, []string{"H264", "EAC3"}, 5, []string{"ec-3", "avc1"}},
 	}
-	for _, test := range tests {
+}
+
+// kindSeconds is the length of each clip.
+const kindSeconds = 5
+
+// TestKinds publishes each kind of media and compares what every protocol's players get with what was sent.
+func TestKinds(t *testing.T) {
+	for _, test := range kinds() {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var tags []tag
 			if test.wrap == nil {
-				tags = flvClip(t, test.clip, seconds)
+				tags = flvClip(t, test.clip, kindSeconds)
 			} else {
-				tags = wrap(t, clip(t, test.clip, seconds, "mp4"), *test.wrap)
+				tags = wrap(t, clip(t, test.clip, kindSeconds, "mp4"), *test.wrap)
 			}
 			s := shared(t)
 			room := roomOf(t)
@@ -55,7 +63,7 @@ func TestKinds(t *testing.T) {
 			early := watchRTMP(t, s, room)
 			var finish func()
 			if test.wrap == nil {
-				encoder := ffmpegPublish(t, s, clip(t, test.clip, seconds, "flv"), key)
+				encoder := ffmpegPublish(t, s, clip(t, test.clip, kindSeconds, "flv"), key)
 				finish = func() { encoder.succeed(t, 20*time.Second) }
 			} else {
 				encoder := publish(t, s, key, tags, pacing{})
@@ -83,7 +91,7 @@ func TestKinds(t *testing.T) {
 			if test.wrap != nil && test.wrap.multitrack {
 				// Players that do not know several tracks get messages of one: the same samples.
 				units = func(tags []tag) []unit { return unitsOf(tags, test.nal) }
-				asked = wrap(t, clip(t, test.clip, seconds, "mp4"), wrapping{})
+				asked = wrap(t, clip(t, test.clip, kindSeconds, "mp4"), wrapping{})
 			}
 			sent := units(asked)
 			comparison{whole: true}.check(t, "RTMP", sent, units(early.waitEnd(t, 10*time.Second)))
@@ -108,7 +116,7 @@ func TestKinds(t *testing.T) {
 				if !slices.Equal(entries, test.cmaf) {
 					t.Errorf("CMAF carries %v, want %v", entries, test.cmaf)
 				}
-				comparison{tolerance: 1, whole: true}.check(t, "CMAF", plainUnits(t, test.clip, seconds, test.wrap, test.nal), got)
+				comparison{tolerance: 1, whole: true}.check(t, "CMAF", plainUnits(t, test.clip, test.wrap, test.nal), got)
 			}
 			if list == nil {
 				return
@@ -123,12 +131,12 @@ func TestKinds(t *testing.T) {
 }
 
 // plainUnits are those of a clip, whatever it is wrapped in to be published.
-func plainUnits(t *testing.T, name string, seconds int, how *wrapping, codec nalCodec) []unit {
+func plainUnits(t *testing.T, name string, how *wrapping, codec nalCodec) []unit {
 	t.Helper()
 	if how == nil {
-		return unitsOf(flvClip(t, name, seconds), codec)
+		return unitsOf(flvClip(t, name, kindSeconds), codec)
 	}
-	return unitsOf(wrap(t, clip(t, name, seconds, "mp4"), wrapping{}), codec)
+	return unitsOf(wrap(t, clip(t, name, kindSeconds, "mp4"), wrapping{}), codec)
 }
 
 // bodiesOf makes units whose hash is that of the whole body, for protocols that must pass it on as it is.

@@ -8,10 +8,8 @@ import (
 	"time"
 )
 
-// barSeconds is the length of the clip whose pictures are numbered: 200 pictures fit the eight bars.
-const barSeconds = 8
-
-// barClip makes a clip of H.264 and AAC whose pictures carry their number as bars in the upper quarter, as web/player.js reads them.
+// barClip makes a clip of H.264 and AAC whose pictures carry their number as bars in the upper quarter, as web/player.js reads them. It is eight
+// seconds long, for eight bars can tell 200 pictures apart.
 var barClip = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(work, "bars.flv")
 	const bars = "geq=lum='if(lt(Y,H/4),if(bitand(N,pow(2,floor(X*8/W))),235,16),lum(X,Y))':cb='if(lt(Y,H/8),128,cb(X,Y))':cr='if(lt(Y,H/8),128,cr(X,Y))'"

@@ -227,12 +227,6 @@ func webPlay(t testing.TB, player, address string, config map[string]any) *webPl
 	return p
 }
 
-// again lets a player begin anew in the same page.
-func (p *webPlayer) again(t testing.TB, player, address string, config map[string]any) {
-	t.Helper()
-	p.run(t, "again", player, address, config)
-}
-
 func (p *webPlayer) run(t testing.TB, function, player, address string, config map[string]any) {
 	t.Helper()
 	if config == nil {

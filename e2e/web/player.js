@@ -53,16 +53,6 @@ function beginFLV(url, config) {
   flv.play()?.catch(error => account.errors.push(`play: ${error.message}`))
 }
 
-/** Gives the player up and begins anew, as the script of a site does after a fatal error or the end of an FLV stream. */
-function again(player, url, config) {
-  hls?.destroy()
-  flv?.destroy()
-  hls = flv = null
-  account.complete = false
-  if (player === 'hls') beginHLS(url, config)
-  else beginFLV(url, config)
-}
-
 function watchPosition() {
   let last = -1
   let since = performance.now()
