@@ -31,7 +31,7 @@ func TestFoldersDiffer(t *testing.T) {
 		any := rapid.OneOf(rapid.String(), rapid.StringMatching(`[aAbB./%~]{0,8}`), rapid.StringN(100, 300, 600))
 		a, b := any.Draw(t, "a"), any.Draw(t, "b")
 		x, y := folder(streamPrefix, a), folder(streamPrefix, b)
-		if (a == b) != (strings.ToLower(x) == strings.ToLower(y)) {
+		if (a == b) != (strings.EqualFold(x, y)) {
 			t.Fatalf("%q and %q: %q and %q", a, b, x, y)
 		}
 		if filepath.Base(x) != x || strings.Contains(x, ".") || len(x) > maxFolder {
