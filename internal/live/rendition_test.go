@@ -23,6 +23,8 @@ type rendition struct {
 	*encoder
 	reader *Reader
 	got    []media.AccessUnit
+	// skew, in ms, is by how much the encoder times of this output are later than those of the script.
+	skew int
 }
 
 func newRendition(t testing.TB, h *Hub, which string) *rendition {
@@ -54,7 +56,7 @@ func wall(ms int) time.Time { return clockStart.Add(time.Duration(ms) * time.Mil
 
 // at writes the picture and the sound of one encoder time, which arrive at a time of the script, both in ms.
 func (r *rendition) at(encoder, arrives int) error {
-	picture, sound := r.picture(encoder, encoder%1000 == 0), r.sound(encoder)
+	picture, sound := r.picture(encoder+r.skew, encoder%1000 == 0), r.sound(encoder+r.skew)
 	picture.PTS, sound.PTS = picture.DTS, sound.DTS
 	picture.Seq, sound.Seq = uint64(encoder), uint64(encoder)
 	picture.Nanos, sound.Nanos = uint32(encoder), uint32(encoder) // live passes it on
@@ -219,6 +221,39 @@ func TestRenditionsOfOneEncoder(t *testing.T) {
 			}
 			h.Close()
 		}
+	}
+}
+
+// TestSkewedOutputs: FFmpeg's outputs without sound are earlier than those with sound, by less than any two pictures need to be apart.
+func TestSkewedOutputs(t *testing.T) {
+	for _, tc := range []struct {
+		name                string
+		skew, ahead, behind int // ms: of the second output, and by how much either arrives before the other
+	}{
+		{"later", 21, 0, 0},
+		{"earlier", -21, 0, 0},
+		{"the second arrives first", 21, 0, 200},
+		{"the first arrives first", 21, 200, 0},
+		{"far ahead", -21, 0, 360},
+	} {
+		h := NewHub(Options{})
+		main, low := newRendition(t, h, ""), newRendition(t, h, "low")
+		low.skew = tc.skew
+		both := func(from, to, arrives int) {
+			for e := from; e < to; e += 40 {
+				if at := e - from; at >= tc.behind {
+					main.run(e-tc.behind, e-tc.behind+40, arrives+at)
+				}
+				if at := e - from; at >= tc.ahead {
+					low.run(e-tc.ahead, e-tc.ahead+40, arrives+at)
+				}
+			}
+		}
+		main.run(1000, 2000, 0)
+		both(2000, 5000, 1000)
+		sameTimes(t, tc.name, main.times(), low.times(), 50)
+		both(60_000, 63_000, 4000) // the encoder's time jumps
+		sameTimes(t, tc.name+", after a jump", main.times(), low.times(), 100)
 	}
 }
 

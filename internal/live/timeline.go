@@ -12,6 +12,9 @@ const (
 	sameClock = 10 * time.Second
 	// snapWindow: random access points of two encoders that arrive within that of each other are taken for the same picture.
 	snapWindow = 500 * time.Millisecond
+	// maxSkew: random access points of one encoder's outputs that are that near to each other are the same picture. FFmpeg shifts
+	// an output by the priming of its audio encoder, 21 ms with AAC at 48 kHz, and an output without sound not at all.
+	maxSkew = 100 * time.Millisecond
 	// silence: a publication without a unit for that long may be a connection that is dead already, and nobody aligns with it.
 	silence = 2 * time.Second
 	// maxPoints is how many of a publication's newest random access points are remembered.
@@ -29,12 +32,12 @@ type timeline struct {
 
 // mark is what the others need to know of a publication's session.
 type mark struct {
-	of            *Stream
-	offset, floor time.Duration
-	last          time.Duration // newest stream time
-	at            time.Time     // when that was written
-	points        []point       // newest random access points of the video, oldest first
-	lost          bool          // in grace
+	of *Stream
+	mapping
+	last   time.Duration // newest stream time
+	at     time.Time     // when that was written
+	points []point       // newest random access points of the video, oldest first
+	lost   bool          // in grace
 }
 
 // point is a random access point.
@@ -43,8 +46,12 @@ type point struct {
 	arrived time.Time
 }
 
-// mapping puts encoder time onto the timeline: offset is stream time minus encoder time, and nothing comes before floor.
-type mapping struct{ offset, floor time.Duration }
+// mapping puts encoder time onto the timeline: offset is stream time minus encoder time, and nothing comes before floor. skew is the
+// part of offset that outputs of the same encoder do not share.
+type mapping struct{ offset, floor, skew time.Duration }
+
+// clock is the offset that outputs of the same encoder share.
+func (m *mapping) clock() time.Duration { return m.offset - m.skew }
 
 // verdict is what place says of a session that wants to begin.
 type verdict uint8
@@ -83,9 +90,9 @@ func (tl *timeline) place(s *Stream, e entry, now time.Time) (mapping, verdict) 
 	}
 	others := tl.others(s, now)
 	if m := tl.fitting(s, e.from, e.arrived, minDuration); m != nil {
-		to := mapping{m.offset, e.from + m.offset}
-		if to.floor >= lowest {
-			return to, placed
+		to, v := skewed(others, mapping{offset: m.clock(), floor: e.from + m.clock()}, e, now)
+		if v != placed || to.floor >= lowest {
+			return to, v
 		}
 		if slices.Contains(others, m) {
 			return to, tooEarly
@@ -98,7 +105,28 @@ func (tl *timeline) place(s *Stream, e entry, now time.Time) (mapping, verdict) 
 	if v == placed && at < lowest {
 		v = tooEarly
 	}
-	return mapping{at - e.from, at}, v
+	return mapping{offset: at - e.from, floor: at}, v
+}
+
+// skewed corrects the mapping of a session with the clock of others, so that its first random access point is the nearest of theirs.
+func skewed(others []*mark, to mapping, e entry, now time.Time) (mapping, verdict) {
+	if !e.video {
+		return to, placed
+	}
+	nearest, behind := time.Duration(0), false
+	found := false
+	for _, m := range others {
+		behind = behind || len(m.points) > 0 && m.last < to.floor+maxSkew
+		for _, p := range m.points {
+			if d := p.dts - to.floor; d.Abs() <= maxSkew && (!found || d.Abs() < nearest.Abs()) {
+				nearest, found = d, true
+			}
+		}
+	}
+	if !found && behind && now.Sub(e.arrived) < snapWindow {
+		return to, undecided
+	}
+	return mapping{offset: to.offset + nearest, floor: to.floor + nearest, skew: nearest}, placed
 }
 
 const minDuration = time.Duration(-1 << 63)
@@ -108,12 +136,16 @@ const minDuration = time.Duration(-1 << 63)
 func (tl *timeline) jump(s *Stream, from time.Duration, now time.Time) mapping {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
+	own := tl.mark(s)
 	to := tl.after(s, from)
-	if m := tl.fitting(s, from, now, s.last-maxBackJump); m != nil {
-		to = mapping{m.offset, max(s.last, m.floor)}
+	if own != nil {
+		to.skew = own.skew
 	}
-	if m := tl.mark(s); m != nil {
-		m.offset, m.floor = to.offset, to.floor
+	if m := tl.fitting(s, from+to.skew, now, s.last-maxBackJump); m != nil {
+		to.offset, to.floor = m.clock()+to.skew, max(s.last, m.floor)
+	}
+	if own != nil {
+		own.mapping = to
 	}
 	return to
 }
@@ -125,7 +157,7 @@ func (tl *timeline) after(s *Stream, from time.Duration) mapping {
 		frame = defaultFrame
 	}
 	floor := (max(tl.newest, s.last) + frame).Round(time.Millisecond)
-	return mapping{floor - from, floor}
+	return mapping{offset: floor - from, floor: floor}
 }
 
 // fitting returns the mark of the publication whose mapping brings encoder time from nearest to where that publication is, if that is near
@@ -134,7 +166,7 @@ func (tl *timeline) fitting(s *Stream, from time.Duration, now time.Time, lowest
 	var best *mark
 	nearest := sameClock
 	for _, m := range tl.marks {
-		to := from + m.offset
+		to := from + m.clock()
 		if m.of == s || to < lowest {
 			continue
 		}
@@ -190,7 +222,7 @@ func (tl *timeline) begin(s *Stream, to mapping, now time.Time) {
 	defer tl.mu.Unlock()
 	tl.began = true
 	tl.remove(s)
-	tl.marks = append(tl.marks, &mark{of: s, offset: to.offset, floor: to.floor, last: to.floor, at: now})
+	tl.marks = append(tl.marks, &mark{of: s, mapping: to, last: to.floor, at: now})
 }
 
 // lose says that the publication's session is over and that another one may follow.
