@@ -16,6 +16,9 @@ const (
 	// keepBlocked is for how many target durations a cache may keep the answer to a request that names a segment.
 	keepBlocked = 6
 
+	// departure is how long a request for a rendition that left waits for the stream's end: that is often the reason.
+	departure = time.Second
+
 	noRendition = "no such rendition, or no longer"
 )
 
@@ -80,6 +83,9 @@ func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target
 		return
 	}
 	rendition := l.cmaf.rendition(t.id)
+	if rendition == nil && l.cmaf.left(t.id) {
+		rendition = s.awaitEnd(w, r, l.cmaf, t.id)
+	}
 	if rendition == nil || t.kind == framesPlaylist && rendition.kind != media.Video {
 		refuse(w, http.StatusNotFound, noRendition)
 		return
@@ -113,7 +119,7 @@ func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *presentat
 		refuse(w, http.StatusBadRequest, errTooFarAhead.Error())
 		return nil
 	}
-	left := false
+	left, target := false, v.target
 	verdict := s.hold(w, r, blockFor*v.target, func() <-chan struct{} {
 		if d.met(v) {
 			return nil
@@ -126,11 +132,25 @@ func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *presentat
 	if s.refuseWait(w, verdict, v.target, "the stream stands still") {
 		return nil
 	}
-	if left {
-		refuseLeft(w, ladder.rendition(rendition.id) == rendition, v.target)
-		return nil
+	if !left {
+		return v
 	}
-	return v
+	ended := s.awaitEnd(w, r, ladder, rendition.id)
+	if ended != nil {
+		if v = ended.view.Load(); v != nil && v.ended {
+			return v
+		}
+	}
+	refuseLeft(w, ended == rendition, target)
+	return nil
+}
+
+// awaitEnd waits a little for the end of a stream of which a rendition has left, and returns the rendition if it is in the ladder then.
+func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *presentation, id string) *rendition {
+	if ladder.left(id) {
+		s.hold(w, r, departure, once(ladder.over))
+	}
+	return ladder.rendition(id)
 }
 
 // refuseLeft answers a request for a playlist that goes no further: its rendition left the ladder, or the server lets go of the stream

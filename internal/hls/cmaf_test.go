@@ -424,3 +424,43 @@ func TestFilesOfARenditionThatLeft(t *testing.T) {
 		time.Sleep(time.Minute)
 	})
 }
+
+// An encoder that publishes several renditions ends them one after the other: all of them have an end.
+func TestEndOfALadder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l, video, audio := lowLatency(Options{})
+		held := later(t, s, v0+"?_HLS_msn=106&_HLS_part=2")
+		video.leave()
+		late := later(t, s, v0)
+		audio.end()
+		s.end(l, true)
+		for _, answer := range []<-chan *http.Response{held, late} {
+			r := <-answer
+			text := body(t, r)
+			if r.StatusCode != 200 || !strings.HasSuffix(text, "#EXTINF:1,\nv0/106.m4s\n#EXT-X-ENDLIST\n") {
+				t.Errorf("%d %s", r.StatusCode, text)
+			}
+		}
+		if r := ask(s, "GET", "/live/movie/v0/106.m4s"); r.StatusCode != 200 {
+			t.Errorf("the last segment: %d", r.StatusCode)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// While others go on, whoever plays a rendition that left hears of it soon.
+func TestRequestsForARenditionThatLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, video, _ := lowLatency(Options{})
+		video.leave()
+		began := time.Now()
+		if r := ask(s, "GET", v0); r.StatusCode != 404 || time.Since(began) != departure {
+			t.Errorf("%d after %v", r.StatusCode, time.Since(began))
+		}
+		time.Sleep(time.Minute)
+		began = time.Now()
+		if r := ask(s, "GET", v0); r.StatusCode != 404 || time.Since(began) != 0 {
+			t.Errorf("%d after %v", r.StatusCode, time.Since(began))
+		}
+	})
+}

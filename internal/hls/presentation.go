@@ -15,6 +15,8 @@ type presentation struct {
 	// answerable is closed when a request need not wait: there is a view, a refusal, or the stream is over.
 	answerable chan struct{}
 	open       sync.Once
+	// over is closed when the stream is.
+	over chan struct{}
 	// view is nil until the first segment of each rendition that the stream begins with is complete.
 	view atomic.Pointer[presentationView]
 	// refusal says why nothing of the stream can be packaged.
@@ -33,7 +35,10 @@ type presentation struct {
 const maxDeparted = 16
 
 func newPresentation() *presentation {
-	return &presentation{answerable: make(chan struct{}), renditions: make(map[string]*rendition), departed: make(map[string]*rendition)}
+	return &presentation{
+		answerable: make(chan struct{}), over: make(chan struct{}),
+		renditions: make(map[string]*rendition), departed: make(map[string]*rendition),
+	}
 }
 
 func (p *presentation) answer() { p.open.Do(func() { close(p.answerable) }) }
@@ -65,6 +70,28 @@ func (p *presentation) remove(r *rendition) {
 			delete(p.departed, r.id)
 		}
 	})
+}
+
+// finish says that the stream is over. With a proper end renditions that left just before have their end too: an encoder that publishes several
+// ends them one after the other, and their viewers must not take that for a fault. It is called once.
+func (p *presentation) finish(proper bool) {
+	p.mu.Lock()
+	for id, r := range p.departed {
+		if v := r.view.Load(); proper && p.renditions[id] == nil && !v.ended {
+			r.view.Store(v.ending())
+			p.renditions[id] = r
+		}
+	}
+	p.mu.Unlock()
+	p.answer()
+	close(p.over)
+}
+
+// left says whether the rendition left a short while ago.
+func (p *presentation) left(id string) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.departed[id] != nil
 }
 
 // lastView returns what can still be fetched of a rendition that has left, nil if that is nothing.

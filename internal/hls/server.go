@@ -313,7 +313,7 @@ func (s *Server) used(seq int64) {
 func (s *Server) end(l *life, proper bool) {
 	l.over.Store(true)
 	l.answer()
-	l.cmaf.answer()
+	l.cmaf.finish(proper)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lives[l.name] != l {

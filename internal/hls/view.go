@@ -1,6 +1,9 @@
 package hls
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // The view answers what it holds and what comes next. All of it is read by requests, so nothing here changes a view.
 
@@ -74,4 +77,23 @@ func (v *renditionView) duration() (sum time.Duration) {
 		sum += s.duration
 	}
 	return sum
+}
+
+// ending returns the view with its end: what there is of the last segment is all of it.
+func (v *renditionView) ending() *renditionView {
+	e := &renditionView{
+		version: v.version + 1, segments: slices.Clone(v.segments), listed: v.listed,
+		discontinuitySeq: v.discontinuitySeq, stored: v.stored,
+		target: v.target, partTarget: v.partTarget, partHoldBack: v.partHoldBack,
+		ended: true, replaced: make(chan struct{}),
+	}
+	close(e.replaced)
+	if n := len(e.segments) - 1; n >= 0 && !e.segments[n].complete {
+		last := *e.segments[n]
+		last.complete = true
+		if e.segments[n] = &last; len(last.parts) == 0 {
+			e.segments = e.segments[:n]
+		}
+	}
+	return e
 }

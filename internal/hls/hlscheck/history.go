@@ -109,6 +109,7 @@ func (c *Checker) media(u *url.URL) {
 	}
 	p.number()
 	c.form(p)
+	c.reportDue(u.Path, p)
 	c.dates(p)
 	c.blocked(u, p)
 	c.follow(h, p)

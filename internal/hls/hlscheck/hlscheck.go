@@ -63,8 +63,10 @@ type Checker struct {
 	known     map[string]bool
 	playlists map[string]*history
 	files     map[string]*file
-	ladder    *multivariant
-	ladderDir string
+	// unreported are the playlists of which a report was missing, and since when.
+	unreported map[string]time.Time
+	ladder     *multivariant
+	ladderDir  string
 
 	// now is the response under way, found what it breaks.
 	now   *Response
@@ -75,6 +77,7 @@ type Checker struct {
 func (c *Checker) Add(r Response) []Problem {
 	if c.playlists == nil {
 		c.playlists, c.files, c.known = map[string]*history{}, map[string]*file{}, map[string]bool{}
+		c.unreported = map[string]time.Time{}
 	}
 	c.now, c.found = &r, nil
 	if u, err := url.Parse(r.URL); err != nil {

@@ -41,7 +41,9 @@ func (c *Checker) reports(h *history, p *playlist) {
 		}
 	}
 	for name := range c.renditions() {
-		c.check(name == h.path || reported[name], "B.1", "no report of %s", name)
+		if _, waits := c.unreported[name]; name != h.path && !reported[name] && !waits {
+			c.unreported[name] = c.now.At
+		}
 	}
 }
 
@@ -73,4 +75,12 @@ func number(text string) int64 {
 		return n
 	}
 	return -1
+}
+
+// reportDue checks that a playlist which goes on was in the reports of the others: one that was not may have left the ladder.
+func (c *Checker) reportDue(name string, p *playlist) {
+	if since, ok := c.unreported[name]; ok && c.now.Asked.After(since) && !p.ended() {
+		c.report("B.1", "no report of %s in another playlist", name)
+		delete(c.unreported, name)
+	}
 }
