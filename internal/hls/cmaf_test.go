@@ -414,13 +414,14 @@ func TestFilesOfARenditionThatLeft(t *testing.T) {
 		if a, b := status("v0/103.m4s"), status("v0/200.m4s"); a != 404 || b != 200 {
 			t.Errorf("after the playlist's duration: %d, %d", a, b)
 		}
-		for range 3 * maxDeparted {
-			d := draw(l.cmaf, fmt.Sprint("v", len(l.cmaf.departed)), media.Video, 300)
-			d.full().show(3).leave()
+		for i := range 3 * maxDeparted {
+			draw(l.cmaf, fmt.Sprint("v", i), media.Video, 300).full().show(3).leave()
 		}
-		if n := len(l.cmaf.departed); n > maxDeparted {
+		l.cmaf.mu.RLock()
+		if n := len(l.cmaf.departed); n != maxDeparted {
 			t.Errorf("%d are kept", n)
 		}
+		l.cmaf.mu.RUnlock()
 		time.Sleep(time.Minute)
 	})
 }
