@@ -124,7 +124,7 @@ func TestStoredTexts(t *testing.T) {
 		p := newPresentation()
 		d := draw(p, "v0", media.Video, first)
 		draw(p, "a0", media.Audio, first).full().show(1)
-		for range rapid.IntRange(5, 250).Draw(rt, "segments") {
+		for range rapid.IntRange(5, 140).Draw(rt, "segments") {
 			switch rapid.IntRange(0, 20).Draw(rt, "kind") {
 			case 0:
 				d.gap(1500 * time.Millisecond)
