@@ -35,6 +35,7 @@ func TestCMAFPairs(t *testing.T) {
 	for _, name := range playedPairs() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			chromium.turn(t)
 			s, room := shared(t), roomOf(t)
 			file, key := clip(t, name, 5, "mp4"), s.key(t, room)
 			if strings.Contains(name, "opus") || strings.Contains(name, "flac") {
@@ -105,6 +106,7 @@ func probePictures(t testing.TB, address string) []string {
 // TestCMAFRedirect: the MPEG-TS playlist of a codec that MPEG-TS cannot carry leads to CMAF.
 func TestCMAFRedirect(t *testing.T) {
 	t.Parallel()
+	chromium.turn(t)
 	s, room := shared(t), roomOf(t)
 	publish(t, s, s.key(t, room), wrap(t, clip(t, "av1-opus", 5, "mp4"), wrapping{}), pacing{loop: true})
 	s.waitOnAir(t, room)

@@ -11,6 +11,7 @@ func TestHLSJSTransportStream(t *testing.T) {
 	for name, width := range map[string]int{"h264-aac": 320, "h264-aac-b": 320, "h264": 320, "aac": 0, "h264-mp3": 320} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			chromium.turn(t)
 			s, room := shared(t), roomOf(t)
 			ffmpegLoop(t, s, clip(t, name, 5, "flv"), s.key(t, room))
 			s.waitOnAir(t, room)
@@ -27,6 +28,7 @@ func TestHLSJSTransportStream(t *testing.T) {
 // TestHLSJSTransportStreamRepublish loses the encoder in mid-play: the next one's segments begin with a discontinuity, and hls.js goes on.
 func TestHLSJSTransportStreamRepublish(t *testing.T) {
 	t.Parallel()
+	chromium.turn(t)
 	s, room := shared(t), roomOf(t)
 	key, file := s.key(t, room), clip(t, "h264-aac", 5, "flv")
 	first := ffmpegLoop(t, s, file, key)

@@ -49,6 +49,7 @@ func waitLadder(t testing.TB, s *server, stream string, n int) {
 // TestLadderThrottled publishes a ladder with one FFmpeg and no transcoding here, and limits what the page may download: hls.js goes down, and up again.
 func TestLadderThrottled(t *testing.T) {
 	t.Parallel()
+	chromium.turn(t)
 	s, room := start(t, "--hls_segment_duration", "1", "--hls_list_size", "6"), roomOf(t)
 	publishLadder(t, s, s.key(t, room))
 	s.waitOnAir(t, room)
@@ -71,6 +72,7 @@ func TestLadderThrottled(t *testing.T) {
 // is left.
 func TestLadderLeaves(t *testing.T) {
 	t.Parallel()
+	chromium.turn(t)
 	s, room := start(t, "--hls_segment_duration", "1", "--hls_list_size", "6", "--republish_grace", "1"), roomOf(t)
 	key := s.key(t, room)
 	tags := flvClip(t, "h264-aac", 5)

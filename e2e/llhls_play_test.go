@@ -52,6 +52,7 @@ const behindLimit = 1.2
 // which is the server's clock when the picture came in; TestLLHLSPictures shows that it can be trusted. It is the one test that does not run beside
 // others, for it measures.
 func TestLLHLSLatency(t *testing.T) {
+	chromium.turn(t)
 	s, room := startShipped(t), roomOf(t)
 	ffmpegLive(t, s, s.key(t, room))
 	s.waitOnAir(t, room)
@@ -75,6 +76,7 @@ func isStall(text string) bool { return len(text) >= 19 && text[:19] == "bufferS
 // TestLLHLSPictures compares what the pictures themselves tell of their age with what EXT-X-PROGRAM-DATE-TIME does.
 func TestLLHLSPictures(t *testing.T) {
 	t.Parallel()
+	chromium.turn(t)
 	s, room := startShipped(t), roomOf(t)
 	stream := publishBars(t, s, s.key(t, room))
 	s.waitOnAir(t, room)
@@ -99,6 +101,7 @@ func TestLLHLSRepublish(t *testing.T) {
 	for _, name := range []string{"h264-aac", "h264", "aac"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			chromium.turn(t)
 			s, room := shared(t), roomOf(t)
 			key, file := s.key(t, room), clip(t, name, 5, "flv")
 			first := ffmpegLoop(t, s, file, key)
@@ -121,6 +124,7 @@ func TestLLHLSRepublish(t *testing.T) {
 // TestLLHLSRestart kills the server in mid-play and starts it again: the encoder comes back, and viewers go on without a click.
 func TestLLHLSRestart(t *testing.T) {
 	t.Parallel()
+	chromium.turn(t)
 	s := startWith(t, nil, "--hls_segment_duration", "1")
 	room := roomOf(t)
 	key, file := s.key(t, room), clip(t, "h264-aac", 5, "flv")

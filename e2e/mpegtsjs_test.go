@@ -48,6 +48,7 @@ func TestMpegtsJSKinds(t *testing.T) {
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
+			chromium.turn(t)
 			s, room := shared(t), roomOf(t)
 			ffmpegLoop(t, s, clip(t, kind.clip, 5, "flv"), s.key(t, room))
 			s.waitOnAir(t, room)
@@ -68,6 +69,7 @@ func TestMpegtsJSKinds(t *testing.T) {
 // about it.
 func TestMpegtsJSRepublish(t *testing.T) {
 	t.Parallel()
+	chromium.turn(t)
 	s, room := shared(t), roomOf(t)
 	key, file := s.key(t, room), clip(t, "h264-aac", 5, "flv")
 	first := ffmpegLoop(t, s, file, key)

@@ -28,6 +28,8 @@ type webDriver struct {
 	in      io.WriteCloser
 	site    *httptest.Server // the page with the players
 	problem error
+	turns   sync.Map // names of the tests that have one
+	slots   chan struct{}
 
 	mutex   sync.Mutex
 	last    int
@@ -68,7 +70,7 @@ func (d *webDriver) launch() error {
 	if err := command.Start(); err != nil {
 		return err
 	}
-	d.command, d.waiting = command, make(map[int]chan webAnswer)
+	d.command, d.waiting, d.slots = command, make(map[int]chan webAnswer), make(chan struct{}, webTests)
 	d.site = httptest.NewServer(webSite())
 	go d.read(out)
 	return nil
@@ -185,7 +187,7 @@ const (
 type webReport struct {
 	Position, Buffered, Latency, Target float64
 	Width, Height, Decoded, Dropped     int
-	Errors, Fatal, Levels               []string
+	Errors, Fatal, Levels, Slowest      []string
 	Switches                            []int
 	Halts                               []struct{ At, Seconds float64 }
 	Behind                              []float64
@@ -203,14 +205,32 @@ func (r webReport) String() string {
 	if low, middle, high := quantiles(r.Behind); len(r.Behind) > 0 {
 		behind = fmt.Sprintf(", behind %.2f/%.2f/%.2f s", low, middle, high)
 	}
-	return fmt.Sprintf("at %.2f s, buffered %.2f s, latency %.2f s of %.2f s%s, %dx%d, %d pictures and %d dropped, halts %.2v, switches %v of %q, complete %v, paused %v, errors %q, fatal %q %s",
-		r.Position, r.Buffered, r.Latency, r.Target, behind, r.Width, r.Height, r.Decoded, r.Dropped, r.Halts, r.Switches, r.Levels, r.Complete, r.Paused, r.Errors, r.Fatal, r.MediaError)
+	return fmt.Sprintf("at %.2f s, buffered %.2f s, latency %.2f s of %.2f s%s, %dx%d, %d pictures and %d dropped, halts %.2v, switches %v of %q, complete %v, paused %v, errors %q, fatal %q %s, slow requests %q",
+		r.Position, r.Buffered, r.Latency, r.Target, behind, r.Width, r.Height, r.Decoded, r.Dropped, r.Halts, r.Switches, r.Levels, r.Complete, r.Paused, r.Errors, r.Fatal, r.MediaError, r.Slowest)
+}
+
+// webTests is how many tests may have pages at a time: each decodes video, with a processor to share.
+const webTests = 2
+
+// turn waits until the test may use the browser, and leaves it to others when the test ends. Tests take their turn before they publish, so that
+// streams do not run meanwhile.
+func (d *webDriver) turn(t testing.TB) {
+	t.Helper()
+	if _, has := d.turns.LoadOrStore(t.Name(), true); has {
+		return
+	}
+	d.start(t)
+	d.slots <- struct{}{}
+	t.Cleanup(func() {
+		d.turns.Delete(t.Name())
+		<-d.slots
+	})
 }
 
 // webPlay opens a page and lets a player begin with the address.
 func webPlay(t testing.TB, player, address string, config map[string]any) *webPlayer {
 	t.Helper()
-	chromium.start(t)
+	chromium.turn(t)
 	p := &webPlayer{}
 	chromium.call(t, "open", map[string]any{"url": chromium.site.URL + "/player.html"}, &p.page)
 	t.Cleanup(func() {

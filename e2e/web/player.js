@@ -100,6 +100,17 @@ function watchPictures() {
   video.requestVideoFrameCallback(look)
 }
 
+// The longest requests tell what a player waited for. Without parts a reload may take a segment.
+performance.setResourceTimingBufferSize(20_000)
+
+function slowest() {
+  return performance
+    .getEntriesByType('resource')
+    .filter(entry => entry.duration > 2000)
+    .map(entry => `${entry.name} ${entry.responseStatus} from ${Math.round(entry.startTime)} for ${Math.round(entry.duration)} ms`)
+    .slice(-10)
+}
+
 /** What the tests ask for. The lists of samples and halts begin anew with forget. */
 function report() {
   const quality = video.getVideoPlaybackQuality()
@@ -117,6 +128,7 @@ function report() {
     target: hls?.targetLatency ?? 0,
     levels: hls?.levels.map(level => `${level.height} ${level.codecSet ?? ''} ${level.attrs?.CODECS ?? ''}`) ?? [],
     level: hls?.currentLevel ?? -1,
+    slowest: slowest(),
     mediaError: video.error?.message ?? '',
   }
 }
