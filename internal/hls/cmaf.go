@@ -187,10 +187,11 @@ func once(c <-chan struct{}) func() <-chan struct{} {
 	}
 }
 
-// writeMedia writes a media playlist. The answer to a request that names a segment is the same for everybody, for a while (decision 28).
+// writeMedia writes a media playlist. The answer to a request that names a segment is the same for everybody, for a while (decision 28),
+// unless the playlist ended without it: the stream's next life may have it.
 func (s *Server) writeMedia(w http.ResponseWriter, r *http.Request, text *lazyText, v *renditionView, d directives) {
 	cache := cacheCurrent
-	if d.msn >= 0 {
+	if last, _, _ := v.last(); d.msn >= 0 && (!v.ended || d.msn <= last) {
 		cache = "max-age=" + strconv.FormatInt(int64(keepBlocked*v.target/time.Second), 10)
 	}
 	w.Header().Set("Cache-Control", cache)

@@ -203,7 +203,8 @@ func TestBlocking(t *testing.T) {
 					}
 				}
 				r := <-answer
-				if r.StatusCode != ok || body(t, r) != video.text(fullForm) || r.Header.Get("Cache-Control") != "max-age=12" {
+				cache := map[bool]string{false: "max-age=12", true: "max-age=1"}[c.name == "end"]
+				if r.StatusCode != ok || body(t, r) != video.text(fullForm) || r.Header.Get("Cache-Control") != cache {
 					t.Errorf("%d %v", r.StatusCode, r.Header)
 				}
 				if n := s.waiting.Load(); n != 0 {
@@ -276,11 +277,7 @@ func TestBlockingInVain(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			w := httptest.NewRecorder()
-			s.ServeHTTP(w, httptest.NewRequest("GET", v0+"?_HLS_msn=106", nil).WithContext(ctx))
-			if w.Body.Len() > 0 {
-				t.Errorf("a body for nobody: %s", w.Body)
-			}
+			s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", v0+"?_HLS_msn=106", nil).WithContext(ctx))
 		}()
 		first := later(t, s, "/live/movie/index-a0.m3u8?_HLS_msn=106")
 		if r := ask(s, "GET", v0+"?_HLS_msn=106"); r.StatusCode != 503 || body(t, r) != "too many requests wait\n" {

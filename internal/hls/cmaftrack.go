@@ -333,7 +333,7 @@ func (p *packager) add(t *cmafTrack, u *media.AccessUnit, b *boundary) {
 	s := t.segment
 	length := t.length()
 	long := max(s.duration, u.DTS-b.at) > p.line.limit()
-	if long || s.size+t.queue.bytes > 2*p.opt.MaxSegmentBytes {
+	if long || s.size+t.queue.bytes > 2*p.share() {
 		p.counts.dropped.Add(1) // the leading track has gone far ahead, or this one does not keep to a sane rate
 		return
 	}
@@ -360,7 +360,7 @@ func (p *packager) add(t *cmafTrack, u *media.AccessUnit, b *boundary) {
 	t.part = append(t.part, *u)
 	t.captions.scan(u)
 	t.rates.units++
-	if t == p.lead && s.size+bytesOf(t.part) > p.opt.MaxSegmentBytes {
+	if t == p.lead && s.size+bytesOf(t.part) > p.share() {
 		p.line.full = true
 	}
 	if end := u.DTS + length - time.Millisecond; p.cellOf(t, end) > t.cell && p.known(t, b, end+length) {

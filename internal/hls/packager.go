@@ -54,7 +54,9 @@ type packager struct {
 	// dependent: a segment began without a random access point.
 	dependent bool
 	leftOut   map[string]bool
-	warned    bool
+	// left counts how often a rendition left the ladder.
+	left   int
+	warned bool
 	// cues counts the events of the life.
 	cues int
 	// unstored: the log has a segment that was not stored.
@@ -325,15 +327,20 @@ func (p *packager) decide(t *cmafTrack, u *media.AccessUnit, length time.Duratio
 	}
 }
 
+// share bounds, in bytes, what waits to be packaged of each track, and is half the bound of its newest segment: of these none can be dropped.
+func (p *packager) share() int {
+	return min(p.opt.MaxSegmentBytes, p.opt.MaxStreamBytes/max(1, 2*len(p.tracks)))
+}
+
 // bound holds a queue within its limits.
 func (p *packager) bound(t *cmafTrack) {
-	if t.queue.len() <= maxQueue && t.queue.bytes <= p.opt.MaxSegmentBytes {
-		return
-	}
-	if t == p.lead {
-		p.line.full = true
-	}
-	if t != p.lead || t.queue.len() > maxQueue+1 {
+	for share := p.share(); t.queue.len() > maxQueue || t.queue.bytes > share; {
+		if t == p.lead {
+			p.line.full = true
+			if t.queue.len() <= maxQueue+1 {
+				return
+			}
+		}
 		t.queue.pop()
 		p.counts.dropped.Add(1)
 	}
@@ -443,7 +450,7 @@ func (p *packager) leave(t *cmafTrack, reason string) {
 	if t.standing != member {
 		return
 	}
-	p.log.Warn("rendition left the ladder", "rendition", t.id(), "reason", reason)
+	p.tellLeft(t, reason)
 	t.standing, t.tried, t.tries = joining, 0, 0
 	p.used = max(p.used, t.seq)
 	p.show.remove(t.rendition)
@@ -458,6 +465,14 @@ func (p *packager) leave(t *cmafTrack, reason string) {
 	t.part = t.part[:0]
 	t.rendition, t.segment, t.window, t.writer, t.init, t.track = nil, nil, cmafWindow{}, nil, nil, nil
 	p.present(false)
+}
+
+// tellLeft logs that a rendition left the ladder, not without end.
+func (p *packager) tellLeft(t *cmafTrack, reason string) {
+	if p.left++; p.left > maxTrackLogs {
+		return
+	}
+	p.log.Warn("rendition left the ladder", "rendition", t.id(), "reason", reason, "last_line", p.left == maxTrackLogs)
 }
 
 // drop leaves out a unit that cannot be written.

@@ -245,6 +245,16 @@ func (l *life) show(log *slog.Logger, w *window, ended bool) {
 
 // begin adds a publication to the life of its stream, which begins if need be.
 func (s *Server) begin(name string, pub *publication) *life {
+	l := s.enter(name)
+	l.mu.Lock() // not with the server's: requests need that, and packaging takes its time
+	defer l.mu.Unlock()
+	l.packager.enter(pub)
+	l.ts.enter(pub)
+	return l
+}
+
+// enter counts one more publication into the life of a stream.
+func (s *Server) enter(name string) *life {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l := s.lives[name]
@@ -258,16 +268,12 @@ func (s *Server) begin(name string, pub *publication) *life {
 		s.lives[name] = l
 	}
 	l.active++
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.packager.enter(pub)
-	l.ts.enter(pub)
 	return l
 }
 
 // newLife makes a life that follows one whose highest discontinuity sequence number was last, negative if none is known.
 func (s *Server) newLife(name string, last int64) *life {
-	first := max(s.lastSeq.Load()+1, s.opt.Now().Unix())
+	first := max(s.lastSeq.Load()+1, firstNumber(s.opt.Now(), s.opt.SegmentDuration))
 	l := &life{
 		name: name, demand: newDemand(), log: s.opt.Log.With("stream", name), answerable: make(chan struct{}), cmaf: newPresentation(),
 		firstDiscontinuity: firstDiscontinuity(s.opt.Now(), last),

@@ -224,12 +224,12 @@ func TestWaitEnds(t *testing.T) {
 		go func() {
 			w := httptest.NewRecorder()
 			s.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", "/live/movie.m3u8", nil))
-			gone <- w.Body.Len()
+			gone <- w.Code
 		}()
 		synctest.Wait()
 		cancel()
-		if n := <-gone; n != 0 {
-			t.Errorf("%d bytes for a client that left", n)
+		if code := <-gone; code != 503 {
+			t.Errorf("status %d for a client that left", code)
 		}
 		answer := make(chan *http.Response)
 		go func() { answer <- ask(s, "GET", "/live/movie.m3u8") }()

@@ -61,13 +61,13 @@ func (s *Server) refuseWait(w http.ResponseWriter, v verdict, retry time.Duratio
 	switch v {
 	case ready:
 		return false
-	case late, crowded:
-		if v == crowded {
-			text = "too many requests wait"
-		}
-		retryAfter(w, retry)
-		refuse(w, http.StatusServiceUnavailable, text)
+	case crowded:
+		text = "too many requests wait"
+	case gone: // maybe not the client itself: nobody on the way is to take nothing for a playlist
+		text = "the request has ended"
 	}
+	retryAfter(w, retry)
+	refuse(w, http.StatusServiceUnavailable, text)
 	return true
 }
 
