@@ -917,6 +917,36 @@ func TestLogIsBoundedWithoutKeyFrames(t *testing.T) {
 	f.Wait()
 }
 
+// TestTrailerIsTheLastWord: what the session says once the end is on its way is not sent, such as the answer to a client's answer.
+func TestTrailerIsTheLastWord(t *testing.T) {
+	src := newSource(t, live.Options{})
+	src.headers()
+	src.steps(1)
+	f := New(Options{GOPs: 1})
+	server, _ := pair(t)
+	p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, Trailer: []byte("bye")})
+	src.pub.Unpublish()
+	eventually(t, "the feed ends", func() bool { return p.feed.ended.Load() != nil })
+	last := ""
+	for { // not started: the test is the owner of the writes
+		b, err := p.next()
+		if err != nil {
+			break
+		}
+		last = string(b)
+		if last == "bye" {
+			_ = p.Post([]byte("late"))
+		}
+		p.wrote(b, len(b))
+	}
+	if last != "bye" {
+		t.Errorf("%q came last", last)
+	}
+	p.Start(nil)
+	_ = wait(t, p)
+	f.Wait()
+}
+
 // TestBlockOfASlowPlayerIsKept: a player that is behind, but not too far, misses nothing.
 func TestBlockOfASlowPlayerIsKept(t *testing.T) {
 	src := newSource(t, live.Options{})

@@ -95,7 +95,20 @@ func (p *Player) endIfOver() error {
 	}
 	p.ending = true
 	p.pending = p.opt.Trailer
+	p.hush(*cause)
 	return nil
+}
+
+// hush lets nothing follow the trailer.
+func (p *Player) hush(cause error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cause == nil {
+		p.cause = cause
+	}
+	p.control = nil
+	p.clearFlag(flagControl)
+	p.setFlag(flagStopped)
 }
 
 // hasMore says whether the log grew between the player's look at it and its end.

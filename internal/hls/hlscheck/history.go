@@ -100,7 +100,7 @@ func (c *Checker) media(u *url.URL) {
 		*h = history{path: u.Path, segments: map[int64]*seen{}} // another life
 	}
 	cache := "max-age=1"
-	if directive(u, "_HLS_msn") >= 0 {
+	if msn := directive(u, "_HLS_msn"); msn >= 0 && (!p.ended() || msn <= p.end().msn) { // another life may have one that an ended playlist has not
 		cache = fmt.Sprintf("max-age=%d", 6*p.target)
 	}
 	c.cached(cache)
