@@ -117,14 +117,24 @@ func TestAnyOrder(t *testing.T) {
 
 // TestOwnClock: an encoder whose times are some milliseconds off is in the ladder.
 func TestOwnClock(t *testing.T) {
+	for _, off := range [][2]time.Duration{{4, 9}, {21, 48}, {0, 23}, {40, 1}} {
+		testOwnClock(t, off[0]*time.Millisecond, off[1]*time.Millisecond)
+	}
+}
+
+func testOwnClock(t *testing.T, a, b time.Duration) {
 	all := encoders(30, 60)
-	all[1].begin, all[2].begin = 4*time.Millisecond, 9*time.Millisecond
+	all[1].begin, all[2].begin = a, b
+	if a > 20*time.Millisecond {
+		all[0].begin = a // so that others are before the one that leads
+		all[1].begin = 0
+	}
 	var feeds [][]media.AccessUnit
 	for _, s := range all {
 		feeds = append(feeds, s.until(14*time.Second))
 	}
 	r := newRig(t, Options{})
-	r.interleave(feeds, 100*time.Millisecond, func(n int) int { return n - 1 })
+	r.interleave(feeds, 100*time.Millisecond, func(n int) int { return 0 })
 	r.finish()
 	for _, id := range []string{"v0", "720p.v0", "360p.v0"} {
 		if n := strings.Count(r.of(id).String(), "parts 20"); n != 3 {

@@ -12,6 +12,9 @@ import (
 const (
 	// maxGaps is how many segments a rendition may miss before it leaves the ladder.
 	maxGaps = 3
+	// alignment is how far apart random access points are taken for the same one: an output of an encoder whose AAC has priming samples
+	// (1,024 to 2,112) begins that much later than one without sound.
+	alignment = 50 * time.Millisecond
 	// maxTries is how many boundaries a rendition gets to match.
 	maxTries = 3
 	// maxQueue bounds the units that wait for the leading track: the longest first segment at 120 pictures a second, and more audio frames
@@ -57,6 +60,8 @@ type cmafTrack struct {
 	// tried is the newest boundary at which the track could not begin, tries how many there were.
 	tried int64
 	tries int
+	// lastKey is the time of the last random access point of video, negative before the first one.
+	lastKey time.Duration
 
 	// The rest is of a member.
 	*rendition
@@ -159,8 +164,16 @@ func (t *cmafTrack) partTarget(grid time.Duration) time.Duration {
 
 // near says whether the track may begin at b with u.
 func (p *packager) near(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
-	distance := (u.DTS - b.at).Abs()
-	return u.RandomAccess && distance <= p.tolerance(t)
+	return u.RandomAccess && (u.DTS-b.at).Abs() <= p.reach(t, u)
+}
+
+// reach is how far from a boundary u may lie that belongs behind it. Where random access points are rare there is no doubt about which one is
+// meant.
+func (p *packager) reach(t *cmafTrack, u *media.AccessUnit) time.Duration {
+	if t.kind == media.Video && u.RandomAccess && (t.lastKey < 0 || u.DTS-t.lastKey > 4*alignment) {
+		return alignment
+	}
+	return p.tolerance(t)
 }
 
 // tolerance is how far from a boundary a unit of t may lie that belongs behind it.
@@ -173,8 +186,14 @@ func (p *packager) tolerance(t *cmafTrack) time.Duration {
 
 // place puts a unit of t where it belongs. Where segments begin at and before it is decided.
 func (p *packager) place(t *cmafTrack, u *media.AccessUnit) {
-	b := p.line.find(u.DTS + p.tolerance(t))
-	if b != nil && u.DTS < b.at && p.early(t, u, b) {
+	b := p.line.find(u.DTS + p.reach(t, u))
+	if t.kind == media.Video && u.RandomAccess {
+		defer func() { t.lastKey = u.DTS }()
+	}
+	switch begun := t.standing == member && t.segment != nil && len(t.segment.parts)+len(t.part) > 0 && u.DTS >= t.segment.start; {
+	case begun && (b == nil || b.seq <= t.seq):
+		b = p.line.get(t.seq) // the segment began a little before its boundary
+	case b != nil && u.DTS < b.at && p.early(t, u, b):
 		b = p.line.find(u.DTS)
 	}
 	switch {
@@ -352,6 +371,9 @@ func (p *packager) add(t *cmafTrack, u *media.AccessUnit, b *boundary) {
 		t.cell = max(cell, t.cell+1)
 		if len(s.parts) == 0 {
 			s.start = u.DTS
+			if t.kind == media.Video && (u.DTS-b.at).Abs() <= alignment {
+				t.origin, t.cell = u.DTS, 0
+			}
 			if !s.at.IsZero() {
 				s.at = b.wall.Add(u.DTS - b.at)
 			}

@@ -150,7 +150,7 @@ func (p *packager) track(pub *publication, header *media.Track) *cmafTrack {
 	if i >= 0 {
 		t = pub.tracks[i]
 	} else {
-		t = &cmafTrack{pub: pub, kind: header.Kind, number: header.ID, standing: out}
+		t = &cmafTrack{pub: pub, kind: header.Kind, number: header.ID, standing: out, lastKey: -1}
 		pub.tracks = append(pub.tracks, t)
 	}
 	t.header, t.objection = header, ""
@@ -419,7 +419,7 @@ func (p *packager) drain(t *cmafTrack) {
 	}
 	for t.queue.len() > 0 {
 		next := &t.queue.waiting()[0]
-		if t != p.lead && next.DTS+p.tolerance(t) > p.line.now+p.line.ahead() {
+		if t != p.lead && !p.near(t, next, p.line.last()) && next.DTS+p.reach(t, next) > p.line.now+p.line.ahead() {
 			return
 		}
 		u := t.queue.pop()
