@@ -62,7 +62,9 @@ type Options struct {
 type Fanout struct {
 	opt  Options
 	pace *pace
-	wg   sync.WaitGroup
+	// rings send to many players at once, where the system can do that.
+	rings rings
+	wg    sync.WaitGroup
 
 	mu    sync.Mutex
 	feeds map[feedKey]*feed
@@ -153,4 +155,7 @@ func (f *Fanout) Stats() Stats {
 }
 
 // Wait returns when all feeds are gone: after the last player has ended.
-func (f *Fanout) Wait() { f.wg.Wait() }
+func (f *Fanout) Wait() {
+	f.wg.Wait()
+	f.rings.close()
+}

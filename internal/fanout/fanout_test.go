@@ -985,7 +985,7 @@ func TestDeliveryDoesNotAllocate(t *testing.T) {
 	fd.players = 1 << 20
 	fd.collect()
 	for range 20 {
-		server, client := pair(t)
+		server, client := heldPair(t)
 		go func() { _, _ = io.Copy(io.Discard, client) }()
 		newPlayer(fd, fd.shards[0], PlayerOptions{Conn: server, Format: plainFormat{}}).Start(nil)
 	}
@@ -1005,4 +1005,8 @@ func TestDeliveryDoesNotAllocate(t *testing.T) {
 	if st := fd.shards[0].players[0].Stats(); st.Video == 0 || len(fd.shards[0].players) != 20 {
 		t.Errorf("nothing was delivered: %+v", st)
 	}
+	for _, p := range fd.shards[0].players {
+		p.Close(ErrGone)
+	}
+	fd.shards[0].service()
 }

@@ -81,6 +81,7 @@ type Player struct {
 
 	// Only for the shard.
 	listed, removed bool
+	upToNow         bool // got all in this pass
 	slot            int
 
 	// Only for the owner of the writes.

@@ -93,6 +93,7 @@ func (c closing) try([]byte) (int, error) {
 
 func (c closing) wait(b []byte) (int, error) { return c.try(b) }
 func (c closing) release()                   {}
+func (c closing) descriptor() int            { return -1 }
 
 func TestCauseOfACloseThatMeetsAWrite(t *testing.T) {
 	src := newSource(t, live.Options{})

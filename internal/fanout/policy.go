@@ -42,6 +42,19 @@ func (p *Player) next() ([]byte, error) {
 	return p.rest()
 }
 
+// ordinary returns the descriptor of a player that is in the newest block and needs nothing but what the block has after its position,
+// and those bytes; none for any other player.
+func (p *Player) ordinary() (fd int, b []byte) {
+	if p.owner.Load() != ownerShard || p.flags.Load() != 0 || p.block == nil || p.slow || len(p.pending) > 0 {
+		return 0, nil
+	}
+	fd = p.sock.descriptor()
+	if fd < 0 || p.block.sealed.Load() || p.feed.ended.Load() != nil {
+		return 0, nil
+	}
+	return fd, p.block.rest(p.pos)
+}
+
 // rest returns what the log has after the player's position.
 func (p *Player) rest() ([]byte, error) {
 	for {

@@ -93,17 +93,46 @@ func (sh *shard) service() {
 // pass delivers what is new to every player.
 func (sh *shard) pass() {
 	sh.checkKinds()
+	if ring := sh.feed.owner.rings.take(len(sh.players)); ring != nil {
+		sh.passBy(ring)
+		sh.feed.owner.rings.give(ring)
+	}
 	oldest := uint64(math.MaxUint64)
 	for i := 0; i < len(sh.players); {
 		p := sh.players[i]
-		if sh.attend(p) {
+		if !p.upToNow && sh.attend(p) {
 			sh.remove(p)
 			continue
 		}
+		p.upToNow = false
 		oldest = p.needs(oldest)
 		i++
 	}
 	sh.oldest.Store(oldest)
+}
+
+// passBy delivers through a ring to the players that are a descriptor and nothing unusual. Those that got all have upToNow set; the
+// others, in whatever state they are, are left to attend.
+func (sh *shard) passBy(ring *ring) {
+	for _, p := range sh.players {
+		fd, b := p.ordinary()
+		if len(b) > 0 && ring.add(p, fd, b) {
+			settle(ring.flush())
+		}
+	}
+	settle(ring.flush())
+}
+
+// settle moves players on by what was sent. What did not work will not work in attend either, which knows what to do.
+func settle(sends []send) {
+	for i := range sends {
+		s := &sends[i]
+		if s.n > 0 {
+			s.p.wrote(s.b, s.n)
+		}
+		s.p.upToNow = s.n == len(s.b)
+		*s = send{}
+	}
 }
 
 // attend does what a player needs now. It says whether the player is over.

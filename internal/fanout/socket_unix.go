@@ -89,6 +89,8 @@ func (s *rawSocket) try(b []byte) (int, error) {
 
 func (s *rawSocket) wait(b []byte) (int, error) { return s.do(b, true) }
 
+func (s *rawSocket) descriptor() int { return s.fd }
+
 // release gives the descriptor up.
 func (s *rawSocket) release() {
 	s.fd = -1

@@ -141,6 +141,8 @@ type socket interface {
 	// try writes what the socket takes now. wait waits until it takes something, or the write deadline.
 	try(b []byte) (int, error)
 	wait(b []byte) (int, error)
+	// descriptor is what a ring may write to; negative: nothing.
+	descriptor() int
 	// release is called once, by the player's owner, after the last write.
 	release()
 }
