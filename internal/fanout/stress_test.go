@@ -107,9 +107,8 @@ func (s *stress) repeat(src *source, rnd *rand.Rand, behave func(*viewer) bool) 
 
 // viewer is a player's other end.
 type viewer struct {
-	stop chan struct{}
-	p    *Player
-	rnd  *rand.Rand
+	p   *Player
+	rnd *rand.Rand
 	checker
 }
 

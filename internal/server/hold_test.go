@@ -48,8 +48,10 @@ func TestHeldConnectionKeepsItsDescriptor(t *testing.T) {
 	t.Parallel()
 	limits := &connLimits{}
 	c, client := limitedPair(t, limits)
-	if !c.Hold() || !c.Hold() {
-		t.Fatal("cannot be held")
+	for range 2 {
+		if !c.Hold() {
+			t.Fatal("cannot be held")
+		}
 	}
 	reading := make(chan error, 1)
 	go func() {
