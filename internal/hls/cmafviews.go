@@ -3,6 +3,7 @@ package hls
 import (
 	"math"
 	"slices"
+	"time"
 
 	"livego/internal/fmp4"
 	"livego/internal/media"
@@ -93,9 +94,21 @@ func frameRate(t *cmafTrack) float64 {
 // patienceSegments is how many segments the first multivariant playlist waits for renditions that are late.
 const patienceSegments = 3
 
+// catchUp bounds how long the first multivariant playlist waits for publications whose kept units are being read.
+const catchUp = time.Second
+
+// caughtUp says that what was kept of all publications has been read.
+func (p *packager) caughtUp() bool {
+	behind := slices.ContainsFunc(p.pubs, func(pub *publication) bool { return pub.behind })
+	return !behind || p.opt.Now().Sub(p.begun) > catchUp
+}
+
 // present gives requests a new multivariant playlist, if there is something new. now says that nothing more is to be waited for.
 func (p *packager) present(now bool) {
 	old := p.show.view.Load()
+	if old == nil && !now && !p.caughtUp() {
+		return
+	}
 	infos := make([]renditionInfo, 0, len(p.tracks))
 	for _, t := range p.tracks {
 		switch {

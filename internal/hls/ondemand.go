@@ -50,7 +50,7 @@ func (d *demand) since(now time.Time) time.Duration {
 // first viewer need not wait for a segment. It closes the reader when there was no request for six target durations, and waits
 // for the next one. It returns when that reader ends, as Begin's function does, when over is closed, and when ctx ends.
 func (s *Server) Offer(name, rendition string) func(ctx context.Context, open func() Source, over <-chan struct{}) error {
-	pub := &publication{rendition: rendition}
+	pub := &publication{rendition: rendition, behind: true}
 	l := s.begin(name, pub)
 	return func(ctx context.Context, open func() Source, over <-chan struct{}) error {
 		for {
@@ -87,7 +87,7 @@ func (s *Server) renew(l *life, pub *publication) (*life, *publication) {
 	s.mu.Lock()
 	l.closed = true
 	s.mu.Unlock()
-	next := &publication{rendition: pub.rendition}
+	next := &publication{rendition: pub.rendition, behind: true}
 	fresh := s.begin(l.name, next)
 	s.finish(l, pub, errIdle)
 	return fresh, next

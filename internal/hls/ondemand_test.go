@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,7 +112,9 @@ func TestOnDemandLadder(t *testing.T) {
 			go func() { dones[i] <- run(t.Context(), p.make, overs[i]) }()
 		}
 		for round := range 2 {
-			ask(s, "GET", "/live/movie/index.m3u8")
+			if text := body(t, ask(s, "GET", "/live/movie/index.m3u8")); strings.Count(text, "#EXT-X-STREAM-INF") != 2 {
+				t.Errorf("round %d: the first playlist lacks a rendition:\n%s", round, text)
+			}
 			synctest.Wait()
 			if taps[0].open != 1 || taps[1].open != 1 {
 				t.Fatalf("round %d: not all are awake", round)

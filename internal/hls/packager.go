@@ -57,6 +57,8 @@ type packager struct {
 	// left counts how often a rendition left the ladder.
 	left   int
 	warned bool
+	// begun is when the first unit came.
+	begun time.Time
 	// cues counts the events of the life.
 	cues int
 	// unstored: the log has a segment that was not stored.
@@ -97,6 +99,9 @@ func (p *packager) enter(pub *publication) {
 
 // write takes the next unit of a publication. Units that cannot be packaged are counted and left out.
 func (p *packager) write(pub *publication, u *media.AccessUnit) {
+	if p.begun.IsZero() {
+		p.begun = p.opt.Now()
+	}
 	pub.follow(u)
 	if u.Epoch != pub.epoch || u.Track == nil {
 		return

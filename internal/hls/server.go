@@ -215,10 +215,14 @@ func (l *life) read(ctx context.Context, pub *publication, r media.Reader, idle 
 func (l *life) write(pub *publication, units []media.AccessUnit) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	caught := pub.behind && len(units) < readBatch
 	pub.behind = len(units) == readBatch
 	for i := range units {
 		l.ts.write(pub, &units[i])
 		l.packager.write(pub, &units[i])
+	}
+	if caught {
+		l.packager.present(false)
 	}
 	return pub.err
 }
