@@ -342,6 +342,25 @@ func testPlayErrorAfterStart(t *testing.T, playing func() (*testHandler, <-chan 
 	}
 }
 
+// TestPlayOnAHighMessageStream is refused: for each number the stream is encoded anew. Numbers that were given out are low, however many were
+// asked for.
+func TestPlayOnAHighMessageStream(t *testing.T) {
+	client, done := serve(t, &testHandler{}, ServerOptions{})
+	p := connectedPeer(t, client)
+	p.command(maxMessageStreams+1, "play", 0, nil, "x")
+	p.expectStatus(maxMessageStreams+1, CodePlayFailed)
+	p.publish(2, "key")
+	for i := range 3 * maxMessageStreams {
+		p.command(0, "createStream", 5+i, nil)
+		_, values := p.expectCommand("_result")
+		if id := values[3].(float64); id < 1 || id > maxMessageStreams || id == 2 {
+			t.Fatalf("message stream %v", id)
+		}
+	}
+	client.Close()
+	<-done
+}
+
 func TestPlayWhilePublishing(t *testing.T) {
 	h := &testHandler{}
 	client, done := serve(t, h, ServerOptions{})

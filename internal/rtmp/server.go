@@ -23,6 +23,8 @@ const (
 
 	// maxPublications bounds the publications of one connection. Several are used for the renditions of a ladder.
 	maxPublications = 16
+	// maxMessageStreams is the highest number of a message stream to play on: what players get is encoded once for each number.
+	maxMessageStreams = 2 * maxPublications
 )
 
 // ServerOptions configures Serve. Zero values are the defaults named.

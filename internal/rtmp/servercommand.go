@@ -27,8 +27,7 @@ func (c *serverConn) command(ctx context.Context, m Message) error {
 	}
 	switch cmd.name {
 	case "createStream":
-		c.lastStream++
-		return c.send(appendResult(nil, cmd.transaction, nil, c.lastStream))
+		return c.send(appendResult(nil, cmd.transaction, nil, c.newStream()))
 	case "publish":
 		return c.onPublish(ctx, cmd)
 	case "play":
@@ -47,6 +46,18 @@ func (c *serverConn) command(ctx context.Context, m Message) error {
 		return c.onSeek(cmd)
 	}
 	return c.onCall(cmd)
+}
+
+// newStream returns the number of a message stream that is not in use.
+func (c *serverConn) newStream() uint32 {
+	for range maxMessageStreams {
+		c.lastStream = c.lastStream%maxMessageStreams + 1
+		_, publishes := c.publications[c.lastStream]
+		if !publishes && (c.playback == nil || c.playback.request.StreamID != c.lastStream) {
+			break
+		}
+	}
+	return c.lastStream
 }
 
 // onCall answers the calls that need no more than an answer. Clients that wait for one hang without it, and FFmpeg takes an _error

@@ -54,6 +54,9 @@ func (c *serverConn) play(ctx context.Context, name string, r *PlayRequest) erro
 	if len(c.publications) > 0 {
 		return c.send(appendStatus(nil, r.StreamID, levelError, CodePlayFailed, "This connection publishes."))
 	}
+	if r.StreamID > maxMessageStreams {
+		return c.send(appendStatus(nil, r.StreamID, levelError, CodePlayFailed, "No such message stream."))
+	}
 	if old := c.playback; old != nil {
 		if old.request.StreamID != r.StreamID {
 			return c.send(appendStatus(nil, r.StreamID, levelError, CodePlayFailed, "This connection plays another stream."))
