@@ -61,6 +61,7 @@ type Config struct {
 	PlayerLag             time.Duration
 	MaxBatchDelay         time.Duration
 	MinBatchDelay         time.Duration
+	IOURing               bool
 	MaxConnections        int
 	MaxConnectionsPerAddr int
 	FLVArchive            bool

@@ -21,7 +21,7 @@ func TestDefaults(t *testing.T) {
 		FLVAddr: ":7001", HLSAddr: ":7002", HLSSegmentDuration: 3 * time.Second, HLSPartDuration: 200 * time.Millisecond, HLSListSize: 3, HLSDVRMaxBytes: 10 << 30,
 		HTTPSCert: "server.crt", HTTPSKey: "server.key", APIAddr: ":8090", JWTAlgorithm: "HS256",
 		GOPNum: 1, Takeover: true, PlayWait: 10 * time.Second, RepublishGrace: 10 * time.Second,
-		StreamMemory: 64 << 20, PlayerLag: 5 * time.Second, MaxBatchDelay: 100 * time.Millisecond, FLVDir: "tmp",
+		StreamMemory: 64 << 20, PlayerLag: 5 * time.Second, MaxBatchDelay: 100 * time.Millisecond, IOURing: true, FLVDir: "tmp",
 		Apps: []App{{Name: "live", Live: true, HLS: true, FLV: true, API: true}},
 	}
 	got, warnings := given{}.mustLoad(t)
@@ -48,7 +48,7 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"api_addr": ":82", "jwt.secret": strings.Repeat("s", 40), "jwt.algorithm": "HS512",
 		"api_allow": "10.0.0.0/8", "api_origins": "https://example.org", "redis_addr": "redis:6379", "redis_pwd": "p",
 		"gop_num": "0", "takeover": "false", "play_wait": "0s", "republish_grace": "1m0s", "stream_memory": "128MiB",
-		"player_lag": "250ms", "max_batch_delay": "0s", "min_batch_delay": "40ms", "max_connections": "10", "max_connections_per_addr": "2",
+		"player_lag": "250ms", "max_batch_delay": "0s", "min_batch_delay": "40ms", "io_uring": "false", "max_connections": "10", "max_connections_per_addr": "2",
 		"flv_archive": "true", "flv_dir": "records",
 	}
 	for _, o := range options {

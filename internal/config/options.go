@@ -169,6 +169,8 @@ var options = []option{
 		bind: func(c *Config) value { return duration(&c.MaxBatchDelay, 0, maxBatchDelay) }},
 	{key: "min_batch_delay", def: "0", doc: "Time for which delivery always waits, so that writes are few and large. At most max_batch_delay.",
 		bind: func(c *Config) value { return duration(&c.MinBatchDelay, 0, maxBatchDelay) }},
+	{key: "io_uring", def: "true", doc: "Send to many players with one system call, where Linux allows that.",
+		bind: func(c *Config) value { return boolean(&c.IOURing) }},
 
 	{key: "max_connections", def: "0", doc: "Most open connections. 0: no bound.",
 		bind: func(c *Config) value { return number(&c.MaxConnections, 0, math.MaxInt) }},

@@ -44,6 +44,7 @@ func (c Config) ServerOptions() server.Options {
 		PlayerLag:     c.PlayerLag,
 		MaxBatchDelay: c.MaxBatchDelay,
 		MinBatchDelay: c.MinBatchDelay,
+		NoIOURing:     !c.IOURing,
 
 		HLSSegmentDuration: c.HLSSegmentDuration,
 		HLSPartDuration:    c.HLSPartDuration,

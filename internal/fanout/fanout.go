@@ -54,6 +54,8 @@ type Options struct {
 	// Body makes the body of a message for a unit that has none, or that came in a message with other tracks. An error says that there
 	// is none: the unit is left out. Nil: all such units are.
 	Body func(dst []byte, u *media.AccessUnit) ([]byte, error)
+	// NoRings writes to each player with a system call of its own, also where io_uring is allowed.
+	NoRings bool
 	// MaxShards bounds the goroutines that deliver one feed; 0: the number of CPUs.
 	MaxShards int
 }
@@ -94,7 +96,9 @@ func New(opt Options) *Fanout {
 	if opt.MaxShards <= 0 {
 		opt.MaxShards = defaultShards()
 	}
-	return &Fanout{opt: opt, pace: newPace(opt.MinBatch, opt.MaxBatch), feeds: make(map[feedKey]*feed)}
+	return &Fanout{
+		opt: opt, pace: newPace(opt.MinBatch, opt.MaxBatch), feeds: make(map[feedKey]*feed), rings: rings{off: opt.NoRings},
+	}
 }
 
 // Play adds a player to the stream's feed. It gets nothing before its Start, which must be called once in any case. From then

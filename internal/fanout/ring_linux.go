@@ -42,6 +42,8 @@ const (
 	offCompletions                   = 0x8000000
 	opSend                     uint8 = 26
 	enterGetEvents                   = 1
+	// featSkip came with Linux 5.17: before 5.12 a send that must not wait could wait all the same.
+	featSkip = 1 << 11
 )
 
 type ringParams struct {
@@ -84,7 +86,14 @@ func newRing() (*ring, error) {
 	}
 	syscall.CloseOnExec(int(fd))
 	r := &ring{fd: int(fd)}
-	if err := r.mapMemory(&p); err != nil {
+	err := r.mapMemory(&p)
+	if p.features&featSkip == 0 {
+		err = syscall.ENOSYS
+	}
+	if err == nil {
+		_, err = r.enter(0, 0) // may be forbidden though setting up is not
+	}
+	if err != nil {
 		r.close()
 		return nil, err
 	}
@@ -146,23 +155,38 @@ func (r *ring) add(p *Player, fd int, b []byte) (full bool) {
 	return r.queued == ringSize
 }
 
-// flush sends what is queued and returns it with the results, which hold until the next add.
+// flush sends what is queued and returns it with the results, which hold until the next add. If the system takes no more, what is left
+// counts as not sent.
 func (r *ring) flush() []send {
 	n := r.queued
 	r.queued = 0
 	atomic.StoreUint32(r.sqTail, *r.sqTail+uint32(n))
 	submit, done := n, 0
 	for done < n {
-		k, _, errno := syscall.RawSyscall6(sysEnter, uintptr(r.fd), uintptr(submit), uintptr(n-done), enterGetEvents, 0, 0)
-		if errno == 0 {
-			submit -= min(int(k), submit)
-		} else if errno != syscall.EINTR && errno != syscall.EAGAIN && errno != syscall.EBUSY {
-			panic("io_uring_enter: " + errno.Error()) // the memory of the sends cannot be given back
-		}
+		k, err := r.enter(submit, n-done)
+		submit -= min(k, submit)
 		done += r.reap()
+		if err != nil && done == n-submit {
+			atomic.StoreUint32(r.sqTail, *r.sqTail-uint32(submit)) // takes back what was not looked at
+			break
+		}
 	}
 	runtime.KeepAlive(r)
 	return r.sends[:n]
+}
+
+// enter hands over so many sends and waits for so many results.
+func (r *ring) enter(submit, results int) (taken int, err error) {
+	for {
+		n, _, errno := syscall.RawSyscall6(sysEnter, uintptr(r.fd), uintptr(submit), uintptr(results), enterGetEvents, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case syscall.EINTR:
+		default:
+			return 0, errno
+		}
+	}
 }
 
 // reap takes the results that are there.

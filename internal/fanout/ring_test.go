@@ -90,6 +90,28 @@ func TestRingDoesNotWait(t *testing.T) {
 	}
 }
 
+// TestRingThatBroke: sends that the system does not take count as not sent, and the ring does not remember them.
+func TestRingThatBroke(t *testing.T) {
+	r := testRing(t)
+	server, client := heldPair(t)
+	fd := descriptorOf(t, server)
+	whole := r.fd
+	r.fd = -1
+	r.add(nil, fd, []byte("lost"))
+	if sends := r.flush(); len(sends) != 1 || sends[0].n != 0 {
+		t.Errorf("%+v", sends)
+	}
+	r.fd = whole
+	r.add(nil, fd, []byte("kept"))
+	if sends := r.flush(); len(sends) != 1 || sends[0].n != 4 {
+		t.Errorf("%+v", sends)
+	}
+	got := make([]byte, 4)
+	if _, err := io.ReadFull(client, got); err != nil || string(got) != "kept" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestRingsAreLentOnce(t *testing.T) {
 	testRing(t)
 	var r rings

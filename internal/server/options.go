@@ -69,6 +69,8 @@ type Options struct {
 	MaxBatchDelay time.Duration
 	// MinBatchDelay is how long delivery waits at least between two writes, whatever the load.
 	MinBatchDelay time.Duration
+	// NoIOURing keeps delivery from using io_uring.
+	NoIOURing bool
 
 	// HLSSegmentDuration (3 s) is the least length of a segment, HLSListSize (3) the number of segments in a playlist.
 	HLSSegmentDuration time.Duration

@@ -88,6 +88,7 @@ func New(opt Options) (*Server, error) {
 	s.fanout = fanout.New(fanout.Options{
 		GOPs: opt.GOPNum, Memory: opt.StreamMemory, PlayerLag: opt.PlayerLag, WriteTimeout: opt.WriteTimeout,
 		MinBatch: opt.MinBatchDelay, MaxBatch: opt.MaxBatchDelay, Body: flv.AppendBody,
+		NoRings: opt.NoIOURing,
 	})
 	if err := s.openSpool(); err != nil {
 		return nil, err
