@@ -948,6 +948,24 @@ func TestTrailerIsTheLastWord(t *testing.T) {
 	f.Wait()
 }
 
+// TestPlayerThatEndedHoldsNoLog: its session may know it for long, with the figures that it had.
+func TestPlayerThatEndedHoldsNoLog(t *testing.T) {
+	src := newSource(t, live.Options{})
+	src.headers()
+	src.steps(5)
+	f := New(Options{GOPs: 1})
+	server, client := pair(t)
+	go func() { _, _ = io.Copy(io.Discard, client) }()
+	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+	eventually(t, "all is there", func() bool { return p.Stats().Audio == 500 })
+	p.Stop(ErrGone)
+	_ = wait(t, p)
+	if st := p.Stats(); p.atBlock.Load() != nil || st.Audio != 500 || st.Video != 5000 {
+		t.Errorf("it holds a block: %v; it got %+v", p.atBlock.Load() != nil, st)
+	}
+	f.Wait()
+}
+
 // TestBlockOfASlowPlayerIsKept: a player that is behind, but not too far, misses nothing.
 func TestBlockOfASlowPlayerIsKept(t *testing.T) {
 	src := newSource(t, live.Options{})

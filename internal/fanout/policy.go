@@ -212,15 +212,24 @@ func (p *Player) needs(first uint64) uint64 {
 
 // leave gives up the player's place in the log.
 func (p *Player) leave() {
-	v, a := p.block.payloadAt(p.pos)
 	p.headers = p.block.headersAt(p.pos)
 	p.from = p.block.base + int64(p.pos) + 1
 	p.block = nil
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.untrack()
+}
+
+// untrack counts what the player got and lets its block go. The caller holds mu.
+func (p *Player) untrack() {
+	if !p.tracked {
+		return
+	}
+	v, a := p.atBlock.Load().payloadAt(int(p.atPos.Load()))
 	p.tracked = false
 	p.doneVideo += v - min(v, p.startVideo)
 	p.doneAudio += a - min(a, p.startAudio)
+	p.atBlock.Store(nil)
 }
 
 // tooFarBehind compares the player's lag with the one it joined with.

@@ -124,6 +124,7 @@ func (p *Player) deadline(t time.Time) {
 func (p *Player) finish(err error) {
 	p.mu.Lock()
 	p.err = err
+	p.untrack()
 	p.mu.Unlock()
 	p.block, p.pending, p.headers = nil, nil, nil
 	if p.sock != nil {
