@@ -175,7 +175,7 @@ func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary) {
 	}
 	p.dependent = p.dependent || !s.independent
 	t.rates.note(s, p.line.target)
-	p.bytes -= t.window.add(s, p.opt.ListSize, p.line.target)
+	p.bytes -= t.window.add(s, p.opt.ListSize, p.line.target, t.settled)
 	p.store(t, s)
 	p.trim()
 	p.publish(t, false)

@@ -11,11 +11,12 @@ type cmafWindow struct {
 	bytes    int
 }
 
-// add puts a complete segment at the end and lets those go that are due, by the rules of window.
-func (w *cmafWindow) add(s *cmafSegment, listSize int, target time.Duration) (freed int) {
+// add puts a complete segment at the end and lets those go that are due, by the rules of window. One that is to be listed from disk
+// afterwards stays for a while if the disk has not settled it.
+func (w *cmafWindow) add(s *cmafSegment, listSize int, target time.Duration, settled func(seq int64) bool) (freed int) {
 	w.segments = append(w.segments, s)
 	w.bytes += s.size
-	for w.mayUnlist(listSize, target) {
+	for w.mayUnlist(listSize, target, settled) {
 		w.listed++
 	}
 	keep := max(listSize, len(w.segments)-w.listed) + 1
@@ -26,7 +27,7 @@ func (w *cmafWindow) add(s *cmafSegment, listSize int, target time.Duration) (fr
 }
 
 // mayUnlist says whether the playlist is long enough without its first segment.
-func (w *cmafWindow) mayUnlist(listSize int, target time.Duration) bool {
+func (w *cmafWindow) mayUnlist(listSize int, target time.Duration, settled func(seq int64) bool) bool {
 	n := len(w.segments) - w.listed
 	if n <= listSize {
 		return false
@@ -35,7 +36,7 @@ func (w *cmafWindow) mayUnlist(listSize int, target time.Duration) bool {
 	for _, s := range w.segments[w.listed+1:] {
 		rest += s.duration
 	}
-	return rest >= minListed*target || n > max(maxListed, listSize)
+	return rest >= minListed*target && settled(w.segments[w.listed].seq) || n > max(maxListed, listSize)
 }
 
 // drop lets the oldest segment go and returns its size.

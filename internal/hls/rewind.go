@@ -43,6 +43,9 @@ func (r *rendition) storedBefore(seq int64) spool.Window {
 	return w
 }
 
+// settled says whether it is known what the disk made of a segment, if it was to get it.
+func (r *rendition) settled(seq int64) bool { return r.disk == nil || r.disk.Settled(seq) }
+
 // rewind begins a stream's life on disk. If the stream was on air within the window, its playlists go on: numbers, and the target
 // duration at least.
 func (s *Server) rewind(name string, line *timeline) *spool.Life {

@@ -225,6 +225,14 @@ func (r *Rendition) list(before int64) (w Window, slow bool) {
 	return Window{list: sh.list, first: min(sh.listed, end), end: end}, slow
 }
 
+// Settled says whether a segment is on disk or a gap, and no longer on its way.
+func (r *Rendition) Settled(seq int64) bool {
+	r.life.store.mu.Lock()
+	defer r.life.store.mu.Unlock()
+	e := r.shelf.list.at(seq)
+	return e == nil || e.written || e.Gap
+}
+
 // Open opens a segment's file, which is as long as the segment's Size and can be read to its end also when the segment goes meanwhile. It
 // fails with ErrNotStored.
 func (r *Rendition) Open(seq int64) (*os.File, error) {

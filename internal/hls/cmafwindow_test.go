@@ -1,0 +1,37 @@
+package hls
+
+import (
+	"testing"
+	"time"
+)
+
+// TestWindowWaitsForTheDisk: what is to be listed from disk stays in memory until the disk has settled it, within bounds.
+func TestWindowWaitsForTheDisk(t *testing.T) {
+	var w cmafWindow
+	onDisk := int64(-1)
+	add := func(seq int64) {
+		w.add(&cmafSegment{seq: seq, duration: time.Second, size: 1, complete: true}, 3, time.Second, func(seq int64) bool { return seq <= onDisk })
+	}
+	for seq := range int64(10) {
+		add(seq)
+	}
+	if w.listed != 0 || len(w.segments) != 10 {
+		t.Errorf("%d of %d segments unlisted while the disk has none", w.listed, len(w.segments))
+	}
+	onDisk = 4
+	add(10)
+	if first := w.segments[w.listed].seq; first != 5 {
+		t.Errorf("the first segment listed from memory is %d", first)
+	}
+	for seq := int64(11); seq < 200; seq++ {
+		add(seq)
+	}
+	if n := len(w.segments) - w.listed; n != maxListed {
+		t.Errorf("a stuck disk leaves %d segments in the list", n)
+	}
+	onDisk = 1000
+	add(200)
+	if n := len(w.segments) - w.listed; n != 3 {
+		t.Errorf("%d segments listed once the disk has all", n)
+	}
+}
