@@ -38,7 +38,7 @@ func (s *Server) serveMultivariant(w http.ResponseWriter, r *http.Request, t tar
 		return
 	}
 	s.watched(r, l)
-	w.Header().Set("Cache-Control", cacheCurrent)
+	w.Header()["Cache-Control"] = keepCurrent
 	s.writeText(w, r, view.multivariant(&s.gzip))
 }
 
@@ -190,21 +190,12 @@ func once(c <-chan struct{}) func() <-chan struct{} {
 // writeMedia writes a media playlist. The answer to a request that names a segment is the same for everybody, for a while (decision 28),
 // unless the playlist ended without it: the stream's next life may have it.
 func (s *Server) writeMedia(w http.ResponseWriter, r *http.Request, text *lazyText, v *renditionView, d directives) {
-	cache := cacheCurrent
+	cache := keepCurrent
 	if last, _, _ := v.last(); d.msn >= 0 && (!v.ended || d.msn <= last) {
-		cache = "max-age=" + strconv.FormatInt(int64(keepBlocked*v.target/time.Second), 10)
+		cache = []string{"max-age=" + strconv.FormatInt(int64(keepBlocked*v.target/time.Second), 10)}
 	}
-	w.Header().Set("Cache-Control", cache)
+	w.Header()["Cache-Control"] = cache
 	s.writeText(w, r, text)
-}
-
-func (s *Server) writeText(w http.ResponseWriter, r *http.Request, text *lazyText) {
-	if text.err != nil {
-		s.opt.Log.Error("playlist not compressed", "error", text.err)
-		refuse(w, http.StatusInternalServerError, "playlist not compressed")
-		return
-	}
-	writeText(w, r, text.plain, text.compressed, text.tag)
 }
 
 // serveFile serves a segment, a part or an initialization section.
@@ -285,32 +276,26 @@ func (v *renditionView) pieces(t target) document {
 	return nil
 }
 
-// writePieces serves bytes that never change, without joining them: a segment is its parts.
+// writePieces serves bytes that never change: a segment is its parts.
 func writePieces(w http.ResponseWriter, r *http.Request, kind media.Kind, t target, pieces document) {
-	size := pieces.size()
-	h := w.Header()
-	fileHeader(h, kind, t)
-	if conditional(r.Header) {
-		http.ServeContent(w, r, "", time.Time{}, &pieceReader{pieces: pieces, size: int64(size)})
-		return
-	}
-	h.Set("Accept-Ranges", "bytes")
-	h.Set("Content-Length", strconv.Itoa(size))
-	w.WriteHeader(http.StatusOK)
-	if r.Method != http.MethodHead {
-		pieces.write(w)
-	}
+	fileHeader(w.Header(), kind)
+	f := newFile(pieces, t.tag())
+	f.write(w, r)
 }
 
 // fileHeader is the same wherever a file comes from.
-func fileHeader(h http.Header, kind media.Kind, t target) {
+func fileHeader(h http.Header, kind media.Kind) {
+	h["Cache-Control"] = keepForever
+	h["Content-Type"] = mediaType(kind)
+}
+
+// tag is the entity tag of a file without quotes, which is its name.
+func (t target) tag() string {
 	tag := strconv.FormatInt(t.seq, 10)
 	if t.kind == cmafPartFile {
 		tag += "." + strconv.Itoa(t.part)
 	}
-	h.Set("Cache-Control", cacheSegment)
-	h.Set("Content-Type", mediaType(kind))
-	h.Set("ETag", `"`+tag+`"`)
+	return tag
 }
 
 // conditional says whether the answer may be something else than the whole file.
@@ -318,9 +303,9 @@ func conditional(h http.Header) bool {
 	return h["Range"] != nil || h["If-None-Match"] != nil || h["If-Match"] != nil
 }
 
-func mediaType(kind media.Kind) string {
+func mediaType(kind media.Kind) []string {
 	if kind == media.Audio {
-		return "audio/mp4"
+		return audioType
 	}
-	return "video/mp4"
+	return videoType
 }

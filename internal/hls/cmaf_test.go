@@ -362,7 +362,7 @@ func TestCMAFAudience(t *testing.T) {
 func TestHeldRequestsOutliveTheWriteTimeout(t *testing.T) {
 	const timeout = 50 * time.Millisecond
 	for _, unencrypted2 := range []bool{false, true} {
-		s, _, video, _ := lowLatency(Options{})
+		s, _, video, _ := lowLatency(Options{WriteTimeout: 20 * timeout})
 		server := httptest.NewUnstartedServer(s)
 		server.Config.WriteTimeout = timeout
 		protocols := new(http.Protocols)

@@ -28,6 +28,7 @@ func (p *packager) publish(t *cmafTrack, ended bool) {
 		segments = append(segments, &open)
 	}
 	p.counts.window.Store(int64(p.bytes))
+	p.show.seconds.Store(int64(p.line.target / time.Second))
 	t.version++
 	v := &renditionView{
 		version:  t.version,

@@ -1,8 +1,8 @@
 package hls
 
 import (
-	"bytes"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -31,11 +31,11 @@ const (
 // ServeHTTP serves playlists, segments and watch pages. Of query strings it knows the delivery directives (RFC 8216bis 6.2.5).
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("X-Content-Type-Options", "nosniff")
+	h["Access-Control-Allow-Origin"] = anyOrigin
+	h["X-Content-Type-Options"] = noSniff
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		h.Set("Access-Control-Expose-Headers", "Content-Length, Content-Range, ETag")
+		h["Access-Control-Expose-Headers"] = exposedHeaders
 		s.serve(w, r)
 	case http.MethodOptions:
 		h.Set("Allow", allowedMethods)
@@ -97,8 +97,8 @@ func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name stri
 		s.refuseEmpty(w, l, reason)
 	default:
 		s.watched(r, l)
-		w.Header().Set("Cache-Control", cachePlaylist)
-		writeText(w, r, document{{data: view.playlist}}, document{{data: view.compressed}}, view.tag)
+		w.Header()["Cache-Control"] = revalidate
+		s.writeText(w, r, view.text())
 	}
 }
 
@@ -124,35 +124,56 @@ func retryAfter(w http.ResponseWriter, d time.Duration) {
 }
 
 // writeText serves a playlist, compressed if the client takes it.
-func writeText(w http.ResponseWriter, r *http.Request, plain, compressed document, tag string) {
-	h := w.Header()
-	h.Set("Vary", "Accept-Encoding")
-	h.Set("Content-Type", "application/vnd.apple.mpegurl")
-	body, tag := plain, `"`+tag
-	if acceptsGzip(r.Header.Values("Accept-Encoding")) {
-		body, tag = compressed, tag+"-gz"
-		h.Set("Content-Encoding", "gzip")
-	}
-	h.Set("ETag", tag+`"`)
-	h.Set("Content-Length", strconv.Itoa(body.size())) // ServeContent leaves it out when there is an encoding
-	if conditional(r.Header) {
-		http.ServeContent(w, r, "", time.Time{}, &pieceReader{pieces: body, size: int64(body.size())})
+func (s *Server) writeText(w http.ResponseWriter, r *http.Request, text *lazyText) {
+	if text.err != nil {
+		s.opt.Log.Error("playlist not compressed", "error", text.err)
+		refuse(w, http.StatusInternalServerError, "playlist not compressed")
 		return
 	}
-	h.Set("Accept-Ranges", "bytes")
+	h, f := w.Header(), &text.plain
+	h["Vary"] = byEncoding
+	h["Content-Type"] = playlistType
+	if acceptsGzip(r.Header["Accept-Encoding"]) {
+		f = &text.compressed
+		h["Content-Encoding"] = inGzip
+	}
+	f.write(w, r)
+}
+
+// write serves a file, without joining its pieces. The rest of the header is there already.
+func (f *file) write(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h["Etag"] = f.tag
+	if conditional(r.Header) {
+		if h["Content-Encoding"] != nil {
+			h["Content-Length"] = f.length // ServeContent leaves it out then
+		}
+		http.ServeContent(w, r, "", time.Time{}, &pieceReader{pieces: f.body, size: int64(f.body.size())})
+		return
+	}
+	h["Accept-Ranges"] = byteRanges
+	h["Content-Length"] = f.length
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		body.write(w)
+		f.body.write(w)
 	}
 }
 
-// write sends all pieces, unless the client is gone.
+// write sends all pieces, unless the client is gone. A plain connection takes many of them at once, as its ReadFrom does not copy them.
 func (d document) write(w io.Writer) {
-	for i := range d {
-		if _, err := w.Write(d[i].data); err != nil {
-			return
-		}
+	if len(d) == 1 {
+		_, _ = w.Write(d[0].data) // the client is gone if this fails
+		return
 	}
+	pieces := make(net.Buffers, len(d))
+	for i := range d {
+		pieces[i] = d[i].data
+	}
+	if conn, ok := w.(io.ReaderFrom); ok {
+		_, _ = conn.ReadFrom(&pieces)
+		return
+	}
+	_, _ = pieces.WriteTo(w)
 }
 
 func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request, name string, seq int64) {
@@ -167,10 +188,10 @@ func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request, name strin
 		return
 	}
 	h := w.Header()
-	h.Set("Cache-Control", cacheSegment)
-	h.Set("Content-Type", "video/mp2t")
-	h.Set("ETag", `"`+strconv.FormatInt(seq, 10)+`"`)
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(seg.data))
+	h["Cache-Control"] = keepForever
+	h["Content-Type"] = transportType
+	f := newFile(document{{data: seg.data}}, strconv.FormatInt(seq, 10))
+	f.write(w, r)
 }
 
 // acceptsGzip reads Accept-Encoding (RFC 9110 12.5.3).

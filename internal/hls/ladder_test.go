@@ -97,6 +97,7 @@ func (d *drawn) show(listed int) *drawn {
 	}
 	v.listed = max(0, complete-listed)
 	d.view.Store(v)
+	d.ladder.seconds.Store(int64(v.target / time.Second))
 	if old != nil {
 		close(old.replaced)
 	}

@@ -23,6 +23,8 @@ type presentation struct {
 	refusal atomic.Pointer[string]
 	// carries is set as soon as a track was found that can be packaged: where MPEG-TS has none, its playlist leads here.
 	carries atomic.Bool
+	// seconds is the target duration of all renditions, 0 as long as there was none.
+	seconds atomic.Int64
 
 	mu sync.RWMutex
 	// renditions holds those of the ladder by their name in URLs; one that has left is not in it.
@@ -109,17 +111,8 @@ func (p *presentation) mayHave() bool {
 	return p.view.Load() != nil || p.carries.Load() && p.refusal.Load() == nil
 }
 
-// target is the target duration of all renditions, 0 if there is none.
-func (p *presentation) target() time.Duration {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	for _, r := range p.renditions {
-		if v := r.view.Load(); v != nil {
-			return v.target
-		}
-	}
-	return 0
-}
+// target is the target duration of all renditions, 0 as long as there was none.
+func (p *presentation) target() time.Duration { return time.Duration(p.seconds.Load()) * time.Second }
 
 // segments is how many complete segments the renditions have.
 func (p *presentation) segments() (n int) {

@@ -31,7 +31,7 @@ func golden(t *testing.T, name, got string) {
 
 // text is the plain form of a rendition's playlist as it is now.
 func (d *drawn) text(form playlistForm) string {
-	return d.ladder.playlist(d.rendition, d.view.Load(), form, &compressor{}).plain.join()
+	return d.ladder.playlist(d.rendition, d.view.Load(), form, &compressor{}).plain.body.join()
 }
 
 func TestMediaPlaylists(t *testing.T) {
@@ -90,7 +90,7 @@ func TestMediaPlaylists(t *testing.T) {
 }
 
 func TestMultivariantPlaylists(t *testing.T) {
-	text := func(v *presentationView) string { return v.multivariant(&compressor{}).plain.join() }
+	text := func(v *presentationView) string { return v.multivariant(&compressor{}).plain.body.join() }
 	_, l, video, audio := lowLatency(Options{})
 	v, a := videoInfo(video.rendition), audioInfo(audio.rendition)
 	low, other := draw(l.cmaf, "360p.v0", media.Video, 100), draw(l.cmaf, "a1", media.Audio, 100)

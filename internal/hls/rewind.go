@@ -207,7 +207,9 @@ func (s *Server) serveStored(w http.ResponseWriter, r *http.Request, rendition *
 		return
 	}
 	defer f.Close()
-	fileHeader(w.Header(), rendition.kind, t)
+	h := w.Header()
+	fileHeader(h, rendition.kind)
+	h["Etag"] = []string{`"` + t.tag() + `"`}
 	http.ServeContent(w, r, "", time.Time{}, f)
 }
 

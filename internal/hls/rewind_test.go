@@ -153,12 +153,12 @@ func TestStoredTexts(t *testing.T) {
 		view := d.rewound(t, store, life, rapid.IntRange(5, 9).Draw(rt, "in memory"))
 		d.show(1 << 30)
 		for form := range playlistForms {
-			want := p.playlist(d.rendition, d.view.Load(), form, &compressor{}).plain.join()
+			want := p.playlist(d.rendition, d.view.Load(), form, &compressor{}).plain.body.join()
 			text := p.playlist(d.rendition, view, form, &compressor{})
-			if diff := cmp.Diff(want, text.plain.join()); diff != "" {
+			if diff := cmp.Diff(want, text.plain.body.join()); diff != "" {
 				rt.Fatalf("form %d: %s", form, diff)
 			}
-			if got := unpack(t, text.compressed); got != want {
+			if got := unpack(t, text.compressed.body); got != want {
 				rt.Fatalf("form %d: compressed: %s", form, cmp.Diff(want, got))
 			}
 		}
@@ -175,9 +175,9 @@ func TestStoredTextsAreShared(t *testing.T) {
 	}
 	d.part(500 * time.Millisecond)
 	view := d.rewound(t, store, store.Begin("a"), 4)
-	first := p.playlist(d.rendition, view, fullForm, &compressor{}).plain
+	first := p.playlist(d.rendition, view, fullForm, &compressor{}).plain.body
 	view.texts = [playlistForms]lazyText{}
-	second := p.playlist(d.rendition, view, fullForm, &compressor{}).plain
+	second := p.playlist(d.rendition, view, fullForm, &compressor{}).plain.body
 	for i := 1; i < len(first)-1; i++ {
 		if &first[i].data[0] != &second[i].data[0] {
 			t.Errorf("piece %d was rendered again", i)
@@ -291,7 +291,7 @@ func BenchmarkRewind(b *testing.B) {
 			for b.Loop() {
 				view.texts = [playlistForms]lazyText{}
 				text := p.playlist(d.rendition, view, form, &d.gzip)
-				size, packed = text.plain.size(), text.compressed.size()
+				size, packed = text.plain.body.size(), text.compressed.body.size()
 			}
 			b.ReportMetric(float64(size), "plain-B")
 			b.ReportMetric(float64(packed), "gzip-B")

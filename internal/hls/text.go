@@ -22,6 +22,8 @@ type rendered struct {
 	head []byte
 	runs []*runText
 	tail []byte
+	// tag is the entity tag without quotes if it is not to be a hash.
+	tag string
 }
 
 func (r *rendered) document() document {
@@ -39,10 +41,8 @@ func (r *rendered) document() document {
 // lazyText is a playlist that is rendered once, by the first who needs it, plain and compressed. The zero value is ready.
 type lazyText struct {
 	once              sync.Once
-	plain, compressed document
-	// tag is the entity tag of the plain form without quotes: a hash, for the same text may be rendered in another life.
-	tag string
-	err error
+	plain, compressed file
+	err               error
 }
 
 // get returns the text after render has made it, once. It may be called at the same time.
@@ -57,20 +57,38 @@ func (t *lazyText) get(gzip *compressor, render func() (rendered, error)) *lazyT
 }
 
 func (t *lazyText) set(gzip *compressor, r *rendered) {
-	t.plain = r.document()
+	plain := r.document()
+	compressed, sum, err := gzip.pack(r, plain)
+	if t.err = err; err != nil {
+		return
+	}
+	tag := r.tag
+	if tag == "" {
+		tag = r.hash(sum)
+	}
+	t.plain, t.compressed = newFile(plain, tag), newFile(compressed, tag+"-gz")
+}
+
+// pack compresses a text. sum is the checksum of all of it, 0 if it has no runs.
+func (c *compressor) pack(r *rendered, plain document) (d document, sum uint32, err error) {
+	if len(r.runs) == 0 {
+		b, err := c.compress(r.head)
+		return document{{data: b}}, 0, err
+	}
+	sum = plain.sum()
+	d, err = c.join(r, sum, plain.size())
+	return d, sum, err
+}
+
+// hash makes an entity tag of a text: the same text may be rendered in another life. sum is that of pack.
+func (r *rendered) hash(sum uint32) string {
 	hash := fnv.New64a()
 	_, _ = hash.Write(r.head) // never fails
 	_, _ = hash.Write(r.tail)
-	if len(r.runs) == 0 {
-		var b []byte
-		b, t.err = gzip.compress(r.head)
-		t.compressed = document{{data: b}}
-	} else {
-		sum := t.plain.sum()
+	if len(r.runs) > 0 {
 		_, _ = hash.Write(binary.BigEndian.AppendUint32(nil, sum))
-		t.compressed, t.err = gzip.join(r, sum, t.plain.size())
 	}
-	t.tag = fmt.Sprintf("%016x", hash.Sum64())
+	return fmt.Sprintf("%016x", hash.Sum64())
 }
 
 // playlistForm is one of the texts of a media playlist.

@@ -67,5 +67,10 @@ func clientID(seed maphash.Seed, r *http.Request) uint64 {
 	if err != nil {
 		host = r.RemoteAddr
 	}
-	return maphash.String(seed, host+"\x00"+r.UserAgent())
+	var h maphash.Hash
+	h.SetSeed(seed)
+	_, _ = h.WriteString(host) // never fails
+	_ = h.WriteByte(0)
+	_, _ = h.WriteString(r.UserAgent())
+	return h.Sum64()
 }

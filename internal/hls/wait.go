@@ -19,7 +19,8 @@ const (
 	gone
 )
 
-// hold keeps a request until next returns nil, at most for limit. next returns what to wait for before it is asked again.
+// hold keeps a request until next returns nil, at most for limit. next returns what to wait for before it is asked again. The connection's
+// deadlines stay as they are for a wait that leaves half of the time for the response: to move them costs as much as to wait.
 func (s *Server) hold(w http.ResponseWriter, r *http.Request, limit time.Duration, next func() <-chan struct{}) verdict {
 	change := next()
 	if change == nil {
@@ -30,8 +31,10 @@ func (s *Server) hold(w http.ResponseWriter, r *http.Request, limit time.Duratio
 		return crowded
 	}
 	defer s.waiting.Add(-1)
-	s.allow(w, limit)
-	defer s.allow(w, 0)
+	if limit >= s.opt.WriteTimeout/2 {
+		s.allow(w, limit)
+		defer s.allow(w, 0)
+	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	for change != nil {

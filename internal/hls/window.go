@@ -91,9 +91,17 @@ type snapshot struct {
 	bytes    int
 	target   time.Duration
 	ended    bool
-	// playlist is the media playlist, compressed the same with gzip, tag its entity tag without quotes.
-	playlist, compressed []byte
-	tag                  string
+	// playlist is the media playlist, tag its entity tag without quotes.
+	playlist []byte
+	tag      string
+	// lazy is the same for requests, compressed with gzip by the first of them.
+	lazy lazyText
+	gzip *compressor
+}
+
+// text returns the playlist as requests get it.
+func (s *snapshot) text() *lazyText {
+	return s.lazy.get(s.gzip, func() (rendered, error) { return rendered{head: s.playlist, tag: s.tag}, nil })
 }
 
 // snapshot renders the playlist.
@@ -110,12 +118,12 @@ func (w *window) snapshot(ended bool) (*snapshot, error) {
 		ended:    ended,
 		playlist: text,
 		tag:      strconv.FormatInt(last, 10),
+		gzip:     w.gzip,
 	}
 	if ended {
 		s.tag += "-end"
 	}
-	s.compressed, err = w.gzip.compress(text)
-	return s, err
+	return s, nil
 }
 
 // segment returns the segment with a sequence number, nil if it cannot be fetched.

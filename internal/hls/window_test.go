@@ -167,7 +167,7 @@ func TestPlaylistGolden(t *testing.T) {
 			if diff := cmp.Diff(string(want), string(view.playlist)); diff != "" {
 				t.Error(diff)
 			}
-			z, err := gzip.NewReader(bytes.NewReader(view.compressed))
+			z, err := gzip.NewReader(bytes.NewReader(view.text().compressed.body[0].data))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -208,6 +209,9 @@ func (c *limitedConn) cut() error {
 	}
 	return c.Conn.SetDeadline(past)
 }
+
+// ReadFrom writes what r gives, with one system call for many pieces (net.Buffers), and without copying a file.
+func (c *limitedConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
 
 // NetConn, Hold and Release implement fanout.Holder.
 func (c *limitedConn) NetConn() net.Conn { return c.Conn }

@@ -1,0 +1,35 @@
+package hls
+
+import "strconv"
+
+// Header values that are the same in many answers. They are never changed: who adds a value to a header makes a new slice. To set
+// them as they are, under their canonical names, costs no memory per request.
+var (
+	anyOrigin      = []string{"*"}
+	noSniff        = []string{"nosniff"}
+	exposedHeaders = []string{"Content-Length, Content-Range, ETag"}
+	byteRanges     = []string{"bytes"}
+	byEncoding     = []string{"Accept-Encoding"}
+	inGzip         = []string{"gzip"}
+
+	playlistType  = []string{"application/vnd.apple.mpegurl"}
+	transportType = []string{"video/mp2t"}
+	videoType     = []string{"video/mp4"}
+	audioType     = []string{"audio/mp4"}
+
+	keepForever = []string{cacheSegment}
+	keepCurrent = []string{cacheCurrent}
+	keepNothing = []string{cacheNothing}
+	revalidate  = []string{cachePlaylist}
+)
+
+// file is bytes as they are sent, with the header values that depend on them.
+type file struct {
+	body        document
+	tag, length []string
+}
+
+// newFile takes the entity tag without quotes.
+func newFile(body document, tag string) file {
+	return file{body: body, tag: []string{`"` + tag + `"`}, length: []string{strconv.Itoa(body.size())}}
+}
