@@ -182,7 +182,9 @@ func TestKindsInTheHeader(t *testing.T) {
 				e.send(tags[:len(tags)-len(media)]...)
 				e.send(media[0])
 				watchers := []*watcher{watchFLV(t, s, "movie"), watchWS(t, s, "movie"), watchRTMP(t, s, "movie")}
-				awaitPlayers(t, s, "movie", 3)
+				for _, w := range watchers {
+					w.await(t, media[0]) // audio comes in so fast that who joins later begins at a later place
+				}
 				e.send(media[1:]...)
 				e.unpublish()
 				for _, w := range watchers {
