@@ -42,6 +42,7 @@ type Config struct {
 	HLSSegmentDuration    time.Duration
 	HLSPartDuration       time.Duration
 	HLSListSize           int
+	HLSCMAF               bool
 	HLSOnDemand           bool
 	HLSKeepAfterEnd       bool
 	HLSDVRWindow          time.Duration

@@ -43,7 +43,7 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"rtmp_addr": "127.0.0.1:2935", "enable_rtmps": "true", "rtmps_addr": ":443", "rtmps_cert": "a.crt", "rtmps_key": "a.key",
 		"rtmp_noauth": "true", "read_timeout": "7s", "write_timeout": "8s", "max_message_size": "1MiB", "enable_tls_verify": "false",
 		"httpflv_addr": "[::1]:80", "use_flv_https": "true", "hls_addr": ":81", "use_hls_https": "true",
-		"hls_segment_duration": "1.5s", "hls_part_duration": "333ms", "hls_http3": "true", "hls_list_size": "6", "hls_on_demand": "true", "hls_keep_after_end": "true",
+		"hls_segment_duration": "1.5s", "hls_part_duration": "333ms", "hls_http3": "true", "hls_list_size": "6", "hls_cmaf": "false", "hls_on_demand": "true", "hls_keep_after_end": "true",
 		"hls_dvr_window": "2h0m0s", "hls_dvr_max_bytes": "1GiB", "https_cert": "b.crt", "https_key": "b.key",
 		"api_addr": ":82", "jwt.secret": strings.Repeat("s", 40), "jwt.algorithm": "HS512",
 		"api_allow": "10.0.0.0/8", "api_origins": "https://example.org", "redis_addr": "redis:6379", "redis_pwd": "p",

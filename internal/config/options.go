@@ -117,6 +117,9 @@ var options = []option{
 		bind: func(c *Config) value { return duration(&c.HLSPartDuration, minPartDuration, maxPartDuration) }},
 	{key: "hls_list_size", def: "3", doc: "Number of segments in a playlist; more are listed where the standard asks for it.",
 		bind: func(c *Config) value { return number(&c.HLSListSize, 1, maxListSize) }},
+	{key: "hls_cmaf", def: "true", doc: "Package CMAF segments too: Low-Latency HLS, adaptive ladders, all codecs. false: MPEG-TS only, which takes\n" +
+		"less CPU time and memory per stream. hls_dvr_window needs CMAF.",
+		bind: func(c *Config) value { return boolean(&c.HLSCMAF) }},
 	{key: "hls_on_demand", def: "false", doc: "Package a stream only while somebody watches it over HLS. An idle stream costs nothing then; the first\n" +
 		"viewer begins with what gop_num and stream_memory keep of it.",
 		bind: func(c *Config) value { return boolean(&c.HLSOnDemand) }},

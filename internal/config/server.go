@@ -50,6 +50,7 @@ func (c Config) ServerOptions() server.Options {
 		HLSPartDuration:    c.HLSPartDuration,
 		HLSHTTP3:           c.HLSHTTP3,
 		HLSListSize:        c.HLSListSize,
+		HLSNoCMAF:          !c.HLSCMAF,
 		HLSOnDemand:        c.HLSOnDemand,
 		HLSKeepAfterEnd:    c.HLSKeepAfterEnd,
 		HLSDVRWindow:       c.HLSDVRWindow,

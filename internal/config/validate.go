@@ -27,6 +27,9 @@ func (l *loader) validate() {
 	if l.cfg.HLSOnDemand && l.cfg.HLSDVRWindow > 0 {
 		l.problem(l.origin["hls_on_demand"], "hls_on_demand and hls_dvr_window exclude each other: nobody could rewind to what was not packaged")
 	}
+	if !l.cfg.HLSCMAF && l.cfg.HLSDVRWindow > 0 {
+		l.problem(l.origin["hls_cmaf"], "hls_dvr_window needs hls_cmaf: only CMAF segments are kept for rewinding")
+	}
 	if l.cfg.HLSHTTP3 && !l.cfg.UseHLSHTTPS {
 		l.warn("%s: hls_http3 has no effect without use_hls_https: HTTP/3 has no form without TLS", l.origin["hls_http3"])
 	}

@@ -125,6 +125,5 @@ func (p *packager) refuse() {
 		}
 	}
 	reason := "HLS with CMAF segments cannot carry " + strings.Join(names, " and ") + ": watch this stream over RTMP or HTTP-FLV"
-	p.show.refusal.Store(&reason)
-	p.show.answer()
+	p.show.refuse(reason)
 }

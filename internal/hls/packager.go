@@ -99,6 +99,9 @@ func (p *packager) enter(pub *publication) {
 
 // write takes the next unit of a publication. Units that cannot be packaged are counted and left out.
 func (p *packager) write(pub *publication, u *media.AccessUnit) {
+	if p.opt.NoCMAF {
+		return
+	}
 	if p.begun.IsZero() {
 		p.begun = p.opt.Now()
 	}

@@ -43,6 +43,12 @@ func newPresentation() *presentation {
 	}
 }
 
+// refuse tells requests why there is nothing.
+func (p *presentation) refuse(reason string) {
+	p.refusal.Store(&reason)
+	p.answer()
+}
+
 func (p *presentation) answer() { p.open.Do(func() { close(p.answerable) }) }
 
 // rendition returns the one with a name, nil if it is not in the ladder.

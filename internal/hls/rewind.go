@@ -49,7 +49,7 @@ func (r *rendition) settled(seq int64) bool { return r.disk == nil || r.disk.Set
 // rewind begins a stream's life on disk. If the stream was on air within the window, its playlists go on: numbers, and the target
 // duration at least.
 func (s *Server) rewind(name string, line *timeline) *spool.Life {
-	if s.opt.Spool == nil {
+	if s.opt.Spool == nil || s.opt.NoCMAF {
 		return nil
 	}
 	l := s.opt.Spool.Begin(name)

@@ -296,6 +296,9 @@ func (s *Server) newLife(name string, last int64) *life {
 	stored := s.rewind(name, &line)
 	l.packager = newPackager(&s.opt, l.log, &l.counts, l.cmaf, line)
 	l.packager.stored = stored
+	if s.opt.NoCMAF {
+		l.cmaf.refuse("this server packages no CMAF segments (hls_cmaf is false): " + path.Base(name) + playlistSuffix + " has MPEG-TS")
+	}
 	return l
 }
 

@@ -162,6 +162,21 @@ func TestHLSThatIsOff(t *testing.T) {
 	wantContains(t, "watch page", call(t, "GET", s.url("http", "hls", "/live/movie/")).body, "<html")
 }
 
+// TestHLSWithoutCMAF: MPEG-TS only, and whoever asks for CMAF is told so at once.
+func TestHLSWithoutCMAF(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(o *Options) { o.HLSNoCMAF = true })
+	publish(t, s, "movie").send(clip(t)...)
+	index := call(t, "GET", s.url("http", "hls", "/live/movie/index.m3u8"))
+	wantEqual(t, "index", index.status, 404)
+	wantContains(t, "index", index.body, "hls_cmaf is false): movie.m3u8")
+	wantEqual(t, "rendition", call(t, "GET", s.url("http", "hls", "/live/movie/index-v0.m3u8")).status, 404)
+	wantEqual(t, "MPEG-TS", call(t, "GET", s.url("http", "hls", "/live/movie.m3u8")).status, 200)
+	page := call(t, "GET", s.url("http", "hls", "/live/movie/")).body
+	wantContains(t, "watch page", page, `src="../movie.m3u8"`)
+	wantEqual(t, "CMAF in the page", strings.Contains(page, "index.m3u8"), false)
+}
+
 // Decision 26: a takeover is a discontinuity of the same playlist.
 func TestHLSAtATakeover(t *testing.T) {
 	t.Parallel()

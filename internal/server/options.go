@@ -79,6 +79,8 @@ type Options struct {
 	HLSPartDuration time.Duration
 	// HLSHTTP3 serves HLS over HTTP/3 too, on the UDP port with the number of HLSAddr's. It has no effect without HLSTLS.
 	HLSHTTP3 bool
+	// HLSNoCMAF packages MPEG-TS only.
+	HLSNoCMAF bool
 	// HLSOnDemand packages a stream only while somebody watches it over HLS.
 	HLSOnDemand bool
 	// HLSKeepAfterEnd keeps an ended playlist until the next session of the stream.

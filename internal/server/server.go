@@ -95,7 +95,7 @@ func New(opt Options) (*Server, error) {
 	}
 	s.hls = hls.NewServer(hls.Options{
 		SegmentDuration: opt.HLSSegmentDuration, PartDuration: opt.HLSPartDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd,
-		WriteTimeout: httpWriteTimeout, Spool: s.spool, Log: opt.Log,
+		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, Spool: s.spool, Log: opt.Log,
 	})
 	s.hub = live.NewHub(live.Options{
 		Log: opt.Log, GOPs: opt.GOPNum, Memory: opt.StreamMemory, Grace: opt.RepublishGrace, NoTakeover: opt.NoTakeover,

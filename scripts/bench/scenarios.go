@@ -164,6 +164,7 @@ var scenarios = []scenario{
 		rows: []row{
 			{name: "nginx-rtmp, HLS on (on disk)", kind: nginx{}, args: nginxHLS(), load: []string{"--warmup", ringFilled}},
 			{name: "livego, HLS on (MPEG-TS and CMAF)", kind: livego{}, load: []string{"--warmup", windowFilled}, held: ringHeld + 2*segmentsHeld},
+			{name: "livego, HLS on (MPEG-TS only)", kind: livego{}, args: []string{"--hls_cmaf=false"}, load: []string{"--warmup", windowFilled}, held: ringHeld + segmentsHeld},
 			{name: "nginx-rtmp, HLS off", kind: nginx{}, load: []string{"--warmup", ringFilled}, base: true},
 			{name: "livego, HLS off", kind: livego{}, args: []string{"--hls_addr="}, load: []string{"--warmup", ringFilled}, held: ringHeld},
 		},
