@@ -18,7 +18,7 @@ func TestDefaults(t *testing.T) {
 		Level: slog.LevelInfo, LogFormat: "text", DataDir: "data", DrainTimeout: 5 * time.Second,
 		RTMPAddr: ":1935", RTMPSCert: "server.crt", RTMPSKey: "server.key",
 		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, MaxMessageSize: 8 << 20, EnableTLSVerify: true,
-		FLVAddr: ":7001", HLSAddr: ":7002", HLSSegmentDuration: 3 * time.Second, HLSPartDuration: 200 * time.Millisecond, HLSListSize: 3, HLSDVRMaxBytes: 10 << 30,
+		FLVAddr: ":7001", HLSAddr: ":7002", HLSSegmentDuration: 3 * time.Second, HLSPartDuration: 200 * time.Millisecond, HLSListSize: 3, HLSCMAF: true, HLSDVRMaxBytes: 10 << 30,
 		HTTPSCert: "server.crt", HTTPSKey: "server.key", APIAddr: ":8090", JWTAlgorithm: "HS256",
 		GOPNum: 1, Takeover: true, PlayWait: 10 * time.Second, RepublishGrace: 10 * time.Second,
 		StreamMemory: 64 << 20, PlayerLag: 5 * time.Second, MaxBatchDelay: 100 * time.Millisecond, IOURing: true, FLVDir: "tmp",
