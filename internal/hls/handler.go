@@ -204,8 +204,11 @@ func acceptsGzip(values []string) bool {
 				continue
 			}
 			q, ok := strings.CutPrefix(strings.TrimSpace(params), "q=")
+			if !ok {
+				return true
+			}
 			weight, err := strconv.ParseFloat(q, 64)
-			return !ok || err == nil && weight > 0
+			return err == nil && weight > 0
 		}
 	}
 	return false
