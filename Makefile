@@ -12,7 +12,7 @@ TRIXIE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/livego/trixie-ffmpeg
 
 BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-hls bench-llhls bench-stopped
 
-.PHONY: help demo run build test tools lint unit e2e cross fuzz $(BENCHES) bench-all bench-tools clean
+.PHONY: help demo run build test tools lint unit e2e latency cross fuzz $(BENCHES) bench-all bench-tools clean
 
 help:   ; @sed -n 's|^\([a-z0-9-]*\):[^;]*## |\1\t|p' Makefile
 demo: build ## server plus a looping test stream, with links to watch it
@@ -33,6 +33,9 @@ e2e: build ## the built program against real clients
 	go build -race -o bin/livego-race ./cmd/livego
 	LIVEGO_E2E=1 LIVEGO_BIN=$(CURDIR)/bin/livego LIVEGO_RACE_BIN=$(CURDIR)/bin/livego-race FFMPEG7=$(TRIXIE)/ffmpeg \
 		go test -count=1 -timeout 10m -parallel 10 -run '$(TESTS)' ./e2e
+latency: export LIVEGO_LATENCY = 1
+latency: ## how far hls.js is behind live with Low-Latency HLS, on an idle machine, 3 minutes
+	@$(MAKE) e2e TESTS='TestLLHLSLatency|TestLLHLSPictures'
 cross: ## builds for the other systems
 	scripts/cross.sh
 fuzz: ## every fuzz target for FUZZTIME

@@ -95,10 +95,11 @@ func probeLive(t testing.TB, address string) string {
 	return probe.output.String()
 }
 
-// probePictures decodes the first two pictures and returns their types. FFmpeg shall not wait for twenty of them to guess a picture rate.
+// probePictures decodes the first two pictures and returns their types. FFmpeg shall not wait for twenty of them to guess a picture rate, and not keep
+// connections: it asks for the byte range of the first picture of the init segment too, and then waits for bytes that there are not.
 func probePictures(t testing.TB, address string) []string {
 	t.Helper()
-	probe := launch(t, "ffprobe", "-v", "error", "-fpsprobesize", "0", "-select_streams", "v", "-read_intervals", "%+#2", "-show_entries", "frame=pict_type", "-of", "csv=p=0", address)
+	probe := launch(t, "ffprobe", "-v", "error", "-fpsprobesize", "0", "-http_persistent", "0", "-select_streams", "v", "-read_intervals", "%+#2", "-show_entries", "frame=pict_type", "-of", "csv=p=0", address)
 	probe.succeed(t, 30*time.Second)
 	return strings.FieldsFunc(probe.output.String(), func(r rune) bool { return r == '\n' || r == ',' })
 }
