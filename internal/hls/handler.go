@@ -155,7 +155,6 @@ func (f *file) write(w http.ResponseWriter, r *http.Request) {
 	h["Content-Length"] = f.length
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		f.gather(r)
 		f.body.write(w)
 	}
 }

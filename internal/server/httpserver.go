@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"time"
-
-	"livego/internal/hls"
 )
 
 const (
@@ -36,7 +34,6 @@ func (s *Server) serveHLSPort(l *listener) error {
 		h = s.http3.advertise(h)
 	}
 	srv := s.newHTTPServer(h)
-	srv.ConnContext = hls.ConnContext
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetHTTP2(true)
 	srv.Protocols.SetUnencryptedHTTP2(!l.secure)

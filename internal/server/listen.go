@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -125,9 +126,6 @@ type connLimits struct {
 	mu     sync.Mutex
 	open   map[*limitedConn]struct{}
 	byAddr map[netip.Addr]int
-
-	// kept are buffers for what connections gather.
-	kept sync.Pool
 }
 
 // limitedConn gives its place back when it is closed.
@@ -139,8 +137,6 @@ type limitedConn struct {
 	mu     sync.Mutex
 	holds  int  // that keep the descriptor open
 	closed bool // asked for
-
-	gathering gathering
 }
 
 var _ fanout.Holder = (*limitedConn)(nil)
@@ -213,6 +209,9 @@ func (c *limitedConn) cut() error {
 	}
 	return c.Conn.SetDeadline(past)
 }
+
+// ReadFrom writes what r gives, with one system call for many pieces (net.Buffers), and without copying a file.
+func (c *limitedConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
 
 // NetConn, Hold and Release implement fanout.Holder.
 func (c *limitedConn) NetConn() net.Conn { return c.Conn }
