@@ -19,7 +19,6 @@ var (
 
 	keepForever = []string{cacheSegment}
 	keepCurrent = []string{cacheCurrent}
-	keepNothing = []string{cacheNothing}
 	revalidate  = []string{cachePlaylist}
 )
 
