@@ -122,8 +122,10 @@ func TestTracks(t *testing.T) {
 	ffmpeg.succeed(t, 10*time.Second)
 	want := launch(t, "ffmpeg", "-v", "error", "-i", file, "-map", "0:v", "-c", "copy", "-f", "framemd5", "-")
 	want.succeed(t, 10*time.Second)
-	if got, want := frameHashes(ffmpeg.output.String()), frameHashes(want.output.String()); !slices.Equal(got, want) {
-		t.Errorf("FFmpeg got %d pictures of %d, or others", len(got), len(want))
+	// FFmpeg takes its time to start, and may join at a later key frame.
+	got, all := frameHashes(ffmpeg.output.String()), frameHashes(want.output.String())
+	if len(got) < len(all)/5 || len(got) > len(all) || !slices.Equal(got, all[len(all)-len(got):]) {
+		t.Errorf("FFmpeg got %d pictures of %d, or others", len(got), len(all))
 	}
 }
 
