@@ -45,7 +45,7 @@ func (p *packager) empty(t *cmafTrack) {
 		p.place(t, &u)
 	}
 	if t.standing == member && t.segment != nil && len(t.segment.parts)+len(t.part) > 0 {
-		p.close(t, 0, nil)
+		p.close(t, 0, nil, false)
 	}
 }
 

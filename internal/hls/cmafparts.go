@@ -146,8 +146,9 @@ func (p *packager) noteLong(t *cmafTrack, d time.Duration) {
 		"rendition", t.id(), "duration", d, "part_target", t.target)
 }
 
-// close ends the segment under way, which is a gap if there is nothing in it. end is where the next segment begins.
-func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary) {
+// close ends the segment under way, which is a gap if there is nothing in it. end is where the next segment begins, and follows says that the
+// track has a unit for that one.
+func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary, follows bool) {
 	if t.segment == nil {
 		return
 	}
@@ -157,6 +158,7 @@ func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary) {
 	}
 	p.writePart(t, next)
 	s := t.segment
+	withheld := follows && !end.discontinuity && p.withhold(t)
 	s.complete = true
 	if len(s.parts) > 0 {
 		t.gaps = 0
@@ -178,6 +180,30 @@ func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary) {
 	p.bytes -= t.window.add(s, p.opt.ListSize, p.line.target, t.settled)
 	p.store(t, s)
 	p.trim()
-	p.publish(t, false)
+	if !withheld {
+		p.publish(t, false)
+	}
 	p.describe(t)
+}
+
+const (
+	// shortPart is a last part's length up to which a segment's end is withheld: the 200 ms of hls.js and the rounding of times.
+	shortPart = 250 * time.Millisecond
+	// maxWithheld bounds for how long: what comes next is a part.
+	maxWithheld = 500 * time.Millisecond
+)
+
+// withhold publishes all parts of the segment under way but not its end, which the next part brings. It is false if the end is due at once.
+//
+// As soon as a playlist has a segment's end, hls.js (1.7.4, FragmentTracker.bufferPadding) takes the segment for buffered when no more than 200 ms
+// of it are missing. Were the end to come together with a last part that is as short as that, and while hls.js parses the part before it, then it
+// would never ask for the last part, and stand in front of it until the segment's parts are listed no more.
+func (p *packager) withhold(t *cmafTrack) bool {
+	n := len(t.segment.parts)
+	if n < 2 || len(t.window.segments) == 0 || t.target > maxWithheld || t.segment.parts[n-1].duration > shortPart {
+		return false
+	}
+	t.segment.full = true
+	p.publish(t, false)
+	return true
 }

@@ -329,9 +329,9 @@ func (p *packager) advance(t *cmafTrack, next time.Duration, seq int64) {
 	for t.seq < seq {
 		b := p.line.get(t.seq + 1)
 		if t.seq+1 < seq {
-			p.close(t, b.at, b)
+			p.close(t, b.at, b, false)
 		} else {
-			p.close(t, next, b)
+			p.close(t, next, b, true)
 		}
 		p.open(t, b)
 	}

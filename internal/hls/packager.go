@@ -330,7 +330,7 @@ func (p *packager) lag(t *cmafTrack) {
 		if next == nil || p.line.now-next.at <= maxLag {
 			return
 		}
-		p.close(t, next.at, next)
+		p.close(t, next.at, next, false)
 		p.open(t, next)
 		if t.gaps >= maxGaps {
 			p.leave(t, "nothing came for it")

@@ -34,6 +34,9 @@ func TestPartsOfRates(t *testing.T) {
 				if r.broken > 0 {
 					t.Errorf("%d parts were hinted and never came", r.broken)
 				}
+				if r.abrupt > 0 {
+					t.Errorf("%d segments ended with the playlist that brought their last part", r.abrupt)
+				}
 				r.finish()
 				v, audio := r.of("v0"), r.of("a0")
 				sameSamples(t, v.samples(t, 90000), samplesOf(units, s.video), 0)

@@ -212,9 +212,10 @@ type cmafSegment struct {
 	at            time.Time
 	init          *initSegment
 	discontinuity bool
-	// independent: decoding may begin with this segment. gap: it has no media (EXT-X-GAP), complete: no more parts will come.
-	independent, gap, complete bool
-	parts                      []part
+	// independent: decoding may begin with this segment. gap: it has no media (EXT-X-GAP). full: no more parts will come, complete: and
+	// playlists say so.
+	independent, gap, full, complete bool
+	parts                            []part
 	// size is that of all parts. key is the length of the segment up to and with its first picture.
 	size, key int
 	// before counts the discontinuities before the segment, as discontinuitySeq does.

@@ -120,9 +120,9 @@ type rig struct {
 	show   *presentation
 	log    bytes.Buffer
 	seen   map[string]*record
-	// broken counts the parts that were hinted and never came.
-	broken int
-	pubs   map[string]*publication
+	// broken counts the parts that were hinted and never came, abrupt the segments whose end came together with their last part.
+	broken, abrupt int
+	pubs           map[string]*publication
 }
 
 // record is the history of a rendition.
@@ -190,11 +190,14 @@ func (r *rig) check(id string, rec *record, v *renditionView) {
 		}
 	}
 	if old := rec.view; old != nil {
-		hinted := old.segments[len(old.segments)-1]
-		for _, s := range v.segments {
-			if s.seq == hinted.seq && s.complete && !hinted.complete && len(s.parts) == len(hinted.parts) {
+		if seq, part, ok := old.next(); ok {
+			if s := v.segment(seq); s != nil && s.complete && len(s.parts) <= part {
 				r.broken++
 			}
+		}
+		seq, part, _ := old.last()
+		if s := v.segment(seq); s != nil && s.complete && len(s.parts) > part+1 {
+			r.abrupt++
 		}
 	}
 	listed := time.Duration(0)

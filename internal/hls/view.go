@@ -55,7 +55,7 @@ func (v *renditionView) next() (seq int64, part int, ok bool) {
 		return 0, 0, false
 	}
 	s := v.segments[len(v.segments)-1]
-	if s.complete {
+	if s.complete || s.full {
 		return s.seq + 1, 0, true
 	}
 	return s.seq, len(s.parts), true
