@@ -47,8 +47,9 @@ func waitLadder(t testing.TB, s *server, stream string, n int) {
 }
 
 // TestLadderThrottled publishes a ladder with one FFmpeg and no transcoding here, and limits what the page may download: hls.js goes down, and up again.
+// On a busy machine it takes the wrong decisions, for it measures.
 func TestLadderThrottled(t *testing.T) {
-	t.Parallel()
+	measured(t)
 	chromium.turn(t)
 	s, room := start(t, "--hls_segment_duration", "1", "--hls_list_size", "6"), roomOf(t)
 	publishLadder(t, s, s.key(t, room))
