@@ -235,6 +235,19 @@ func play(f *Fanout, s *live.Stream, o PlayerOptions) *Player {
 	return p
 }
 
+// watching runs watch beside the test.
+func watching(t *testing.T, client io.Reader) <-chan checker {
+	watched := make(chan checker, 1)
+	go func() {
+		c, err := watch(client)
+		if err != nil {
+			t.Error(err)
+		}
+		watched <- c
+	}()
+	return watched
+}
+
 // watch reads a player's end to its finish.
 func watch(r io.Reader) (c checker, err error) {
 	br := bufio.NewReaderSize(r, 1<<16)
@@ -894,14 +907,7 @@ func TestLogIsBoundedWithoutKeyFrames(t *testing.T) {
 	src.steps(1)
 	server, client := pair(t)
 	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
-	watched := make(chan checker, 1)
-	go func() {
-		c, err := watch(client)
-		if err != nil {
-			t.Error(err)
-		}
-		watched <- c
-	}()
+	watched := watching(t, client)
 	for i := range 10 {
 		src.steps(10) // 1 MB
 		eventually(t, "the player has it", func() bool { return p.Stats().Audio >= uint64(100*(10*i+11)) })
@@ -978,14 +984,7 @@ func TestBlockOfASlowPlayerIsKept(t *testing.T) {
 	eventually(t, "the player begins", func() bool { return p.Stats().Audio > 0 })
 	src.steps(200) // 12 MB, far more than sockets hold, in 8 s
 	src.pub.Unpublish()
-	watched := make(chan checker, 1)
-	go func() {
-		c, err := watch(client)
-		if err != nil {
-			t.Error(err)
-		}
-		watched <- c
-	}()
+	watched := watching(t, client)
 	_ = wait(t, p)
 	server.Close()
 	if c := <-watched; c.gaps != 0 || c.messages != 402 || p.Stats().Jumps != 0 {

@@ -96,14 +96,7 @@ func TestFeedBeginsWithALongGOP(t *testing.T) {
 	src.steps(200) // 8 s
 	server, client := pair(t)
 	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
-	watched := make(chan checker, 1)
-	go func() {
-		c, err := watch(client)
-		if err != nil {
-			t.Error(err)
-		}
-		watched <- c
-	}()
+	watched := watching(t, client)
 	eventually(t, "the player gets the GOP", func() bool { return p.Stats().Audio == 20100 })
 	src.steps(10)
 	src.pub.Unpublish()

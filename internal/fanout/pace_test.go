@@ -107,14 +107,7 @@ func TestFeedWaitsAsThePaceSays(t *testing.T) {
 	src.steps(1)
 	server, client := pair(t)
 	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
-	watched := make(chan checker, 1)
-	go func() {
-		c, err := watch(client)
-		if err != nil {
-			t.Error(err)
-		}
-		watched <- c
-	}()
+	watched := watching(t, client)
 	eventually(t, "the player begins", func() bool { return p.Stats().Audio == 100 })
 	begin := time.Now()
 	for i := range 3 {

@@ -25,13 +25,7 @@ func TestCMAFAnswers(t *testing.T) {
 	s, _, video, _ := lowLatency(Options{})
 	full := video.text(fullForm)
 	segment := "<v0 105.0><v0 105.1><v0 105.2><v0 105.3>"
-	cases := []struct {
-		name, method, path string
-		request            []string
-		status             int
-		headers            map[string]string
-		body               string
-	}{
+	checkAnswers(t, s, []answer{
 		{"playlist", "GET", v0 + "?x=1", nil, 200, map[string]string{"Content-Type": "application/vnd.apple.mpegurl", "Cache-Control": "max-age=1", "Content-Length": fmt.Sprint(len(full)), "Vary": "Accept-Encoding", "Content-Encoding": "", "Accept-Ranges": "bytes"}, full},
 		{"playlist, HEAD", "HEAD", v0, nil, 200, map[string]string{"Content-Length": fmt.Sprint(len(full))}, ""},
 		{"playlist, range", "GET", v0, []string{"Range", "bytes=1-6"}, 206, map[string]string{"Content-Range": fmt.Sprintf("bytes 1-6/%d", len(full))}, "EXTM3U"},
@@ -62,26 +56,7 @@ func TestCMAFAnswers(t *testing.T) {
 		{"no stream, segment", "GET", "/live/other/v0/105.m4s", nil, 404, nil, "no publisher\n"},
 		{"preflight", "OPTIONS", v0, nil, 204, map[string]string{"Access-Control-Allow-Methods": "GET, HEAD, OPTIONS"}, ""},
 		{"post", "POST", v0, nil, 405, map[string]string{"Allow": "GET, HEAD, OPTIONS"}, "method not allowed\n"},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			r := ask(s, c.method, c.path, c.request...)
-			if r.StatusCode != c.status {
-				t.Errorf("status %d", r.StatusCode)
-			}
-			for k, want := range c.headers {
-				if got := r.Header.Get(k); got != want {
-					t.Errorf("%s: %q, want %q", k, got, want)
-				}
-			}
-			if got := r.Header.Get("Access-Control-Allow-Origin"); got != "*" {
-				t.Errorf("Access-Control-Allow-Origin: %q", got)
-			}
-			if got := body(t, r); c.method != "HEAD" && got != c.body {
-				t.Errorf("body %q, want %q", got, c.body)
-			}
-		})
-	}
+	})
 }
 
 // Each form of a text has a strong tag of its own, and compression changes nothing else.

@@ -45,36 +45,18 @@ func body(t *testing.T, r *http.Response) string {
 	return string(b)
 }
 
-// TestAnswers: status and headers of every kind of answer (decision 28, spec 2.9).
-func TestAnswers(t *testing.T) {
-	s := onAir(Options{}, 9)
-	playlist := body(t, ask(s, "GET", "/live/movie.m3u8"))
-	cases := []struct {
-		name, method, path string
-		request            []string
-		status             int
-		headers            map[string]string
-		body               string
-	}{
-		{"playlist", "GET", "/live/movie.m3u8?x=1", nil, 200, map[string]string{"Content-Type": "application/vnd.apple.mpegurl", "Cache-Control": "no-cache", "Content-Length": fmt.Sprint(len(playlist)), "Vary": "Accept-Encoding", "Etag": `"1008"`, "Content-Encoding": ""}, playlist},
-		{"playlist, HEAD", "HEAD", "/live/movie.m3u8", nil, 200, map[string]string{"Content-Type": "application/vnd.apple.mpegurl", "Content-Length": fmt.Sprint(len(playlist))}, ""},
-		{"playlist not modified", "GET", "/live/movie.m3u8", []string{"If-None-Match", `"1008"`}, 304, map[string]string{"Etag": `"1008"`, "Cache-Control": "no-cache"}, ""},
-		{"segment", "GET", "/live/movie/1008.ts", nil, 200, map[string]string{"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable", "Content-Length": "12", "Etag": `"1008"`, "Accept-Ranges": "bytes"}, "segment 1008"},
-		{"segment, HEAD", "HEAD", "/live/movie/1008.ts", nil, 200, map[string]string{"Content-Length": "12"}, ""},
-		{"segment, range", "GET", "/live/movie/1008.ts", []string{"Range", "bytes=8-10"}, 206, map[string]string{"Content-Range": "bytes 8-10/12", "Cache-Control": "public, max-age=31536000, immutable"}, "100"},
-		{"segment, range beyond", "GET", "/live/movie/1008.ts", []string{"Range", "bytes=50-"}, 416, map[string]string{"Content-Range": "bytes */12"}, "invalid range: failed to overlap\n"},
-		{"segment out of the list", "GET", "/live/movie/1003.ts", nil, 200, nil, "segment 1003"},
-		{"oldest segment", "GET", "/live/movie/1002.ts", nil, 200, nil, "segment 1002"},
-		{"segment gone", "GET", "/live/movie/1001.ts", nil, 404, map[string]string{"Cache-Control": "no-store"}, "no such segment, or no longer\n"},
-		{"segment to come", "GET", "/live/movie/1009.ts", nil, 404, map[string]string{"Cache-Control": "no-store"}, "no such segment, or no longer\n"},
-		{"no stream", "GET", "/live/other.m3u8", nil, 404, map[string]string{"Cache-Control": "no-store", "Content-Type": "text/plain; charset=utf-8", "Retry-After": ""}, "no publisher\n"},
-		{"no stream, segment", "GET", "/live/other/1000.ts", nil, 404, nil, "no such segment, or no longer\n"},
-		{"root", "GET", "/", nil, 404, map[string]string{"Cache-Control": "no-store"}, "not found\n"},
-		{"preflight", "OPTIONS", "/live/movie.m3u8", nil, 204, map[string]string{"Access-Control-Allow-Methods": "GET, HEAD, OPTIONS"}, ""},
-		{"post", "POST", "/live/movie.m3u8", nil, 405, map[string]string{"Allow": "GET, HEAD, OPTIONS", "Cache-Control": "no-store"}, "method not allowed\n"},
-		{"delete", "DELETE", "/live/movie/1008.ts", nil, 405, map[string]string{"Allow": "GET, HEAD, OPTIONS"}, "method not allowed\n"},
-		{"policy", "GET", "/any/where/crossdomain.xml", nil, 200, map[string]string{"Content-Type": "application/xml"}, policy},
-	}
+// answer is a request and what has to come back.
+type answer struct {
+	name, method, path string
+	request            []string
+	status             int
+	headers            map[string]string
+	body               string
+}
+
+// checkAnswers asks the server for each of them.
+func checkAnswers(t *testing.T, s *Server, cases []answer) {
+	t.Helper()
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			r := ask(s, c.method, c.path, c.request...)
@@ -94,6 +76,32 @@ func TestAnswers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAnswers: status and headers of every kind of answer (decision 28, spec 2.9).
+func TestAnswers(t *testing.T) {
+	s := onAir(Options{}, 9)
+	playlist := body(t, ask(s, "GET", "/live/movie.m3u8"))
+	checkAnswers(t, s, []answer{
+		{"playlist", "GET", "/live/movie.m3u8?x=1", nil, 200, map[string]string{"Content-Type": "application/vnd.apple.mpegurl", "Cache-Control": "no-cache", "Content-Length": fmt.Sprint(len(playlist)), "Vary": "Accept-Encoding", "Etag": `"1008"`, "Content-Encoding": ""}, playlist},
+		{"playlist, HEAD", "HEAD", "/live/movie.m3u8", nil, 200, map[string]string{"Content-Type": "application/vnd.apple.mpegurl", "Content-Length": fmt.Sprint(len(playlist))}, ""},
+		{"playlist not modified", "GET", "/live/movie.m3u8", []string{"If-None-Match", `"1008"`}, 304, map[string]string{"Etag": `"1008"`, "Cache-Control": "no-cache"}, ""},
+		{"segment", "GET", "/live/movie/1008.ts", nil, 200, map[string]string{"Content-Type": "video/mp2t", "Cache-Control": "public, max-age=31536000, immutable", "Content-Length": "12", "Etag": `"1008"`, "Accept-Ranges": "bytes"}, "segment 1008"},
+		{"segment, HEAD", "HEAD", "/live/movie/1008.ts", nil, 200, map[string]string{"Content-Length": "12"}, ""},
+		{"segment, range", "GET", "/live/movie/1008.ts", []string{"Range", "bytes=8-10"}, 206, map[string]string{"Content-Range": "bytes 8-10/12", "Cache-Control": "public, max-age=31536000, immutable"}, "100"},
+		{"segment, range beyond", "GET", "/live/movie/1008.ts", []string{"Range", "bytes=50-"}, 416, map[string]string{"Content-Range": "bytes */12"}, "invalid range: failed to overlap\n"},
+		{"segment out of the list", "GET", "/live/movie/1003.ts", nil, 200, nil, "segment 1003"},
+		{"oldest segment", "GET", "/live/movie/1002.ts", nil, 200, nil, "segment 1002"},
+		{"segment gone", "GET", "/live/movie/1001.ts", nil, 404, map[string]string{"Cache-Control": "no-store"}, "no such segment, or no longer\n"},
+		{"segment to come", "GET", "/live/movie/1009.ts", nil, 404, map[string]string{"Cache-Control": "no-store"}, "no such segment, or no longer\n"},
+		{"no stream", "GET", "/live/other.m3u8", nil, 404, map[string]string{"Cache-Control": "no-store", "Content-Type": "text/plain; charset=utf-8", "Retry-After": ""}, "no publisher\n"},
+		{"no stream, segment", "GET", "/live/other/1000.ts", nil, 404, nil, "no such segment, or no longer\n"},
+		{"root", "GET", "/", nil, 404, map[string]string{"Cache-Control": "no-store"}, "not found\n"},
+		{"preflight", "OPTIONS", "/live/movie.m3u8", nil, 204, map[string]string{"Access-Control-Allow-Methods": "GET, HEAD, OPTIONS"}, ""},
+		{"post", "POST", "/live/movie.m3u8", nil, 405, map[string]string{"Allow": "GET, HEAD, OPTIONS", "Cache-Control": "no-store"}, "method not allowed\n"},
+		{"delete", "DELETE", "/live/movie/1008.ts", nil, 405, map[string]string{"Allow": "GET, HEAD, OPTIONS"}, "method not allowed\n"},
+		{"policy", "GET", "/any/where/crossdomain.xml", nil, 200, map[string]string{"Content-Type": "application/xml"}, policy},
+	})
 }
 
 func TestCompressedPlaylist(t *testing.T) {

@@ -1,8 +1,8 @@
 // Package hls packages streams as HLS and serves them: MPEG-TS segments (RFC 8216), and CMAF with partial segments (Low-Latency HLS,
 // draft-pantos-hls-rfc8216bis), where the tracks and publications of a stream make an adaptive ladder.
 //
-// One goroutine per publication, in Server.Run, turns access units into segments; each is made once and shared by all requests. What
-// requests see is immutable and replaced as a whole: they take no lock that packaging takes, and no number of viewers slows it down.
+// One goroutine per publication, in what Server.Begin returns, turns access units into segments; each is made once and shared by all
+// requests. What requests see is immutable and replaced as a whole: they take no lock that packaging takes, and no number of viewers slows it down.
 //
 //	media.Reader → segmenter → window → snapshot                            ← ServeHTTP
 //	            └→ packager  → cmafTrack, by one timeline → renditionView   ←

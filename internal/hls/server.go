@@ -18,7 +18,7 @@ import (
 // readBatch is how many units are read at a time: about a second of video with audio.
 const readBatch = 64
 
-// Server packages streams, each in its own Run, and serves them. Its methods may be called at the same time.
+// Server packages streams and serves them. Its methods may be called at the same time.
 type Server struct {
 	opt  Options
 	page page
@@ -123,11 +123,6 @@ func (l *life) stats(now time.Time) StreamStats {
 		st.Viewers = l.audience.count(now, l.period(target))
 	}
 	return st
-}
-
-// Run packages one life of the stream name ("app/stream") until r ends: it is Begin and what that returns.
-func (s *Server) Run(ctx context.Context, name string, r media.Reader) error {
-	return s.Begin(name, "")(ctx, r)
 }
 
 // Begin puts a publication of the stream name ("app/stream") on air: from now on requests for it wait for its first segment. Several
@@ -303,20 +298,16 @@ func (s *Server) newLife(name string, last int64) *life {
 }
 
 // discontinued notes a discontinuity sequence number.
-func (l *life) discontinued(n int64) {
-	for {
-		last := l.lastDiscontinuity.Load()
-		if n <= last || l.lastDiscontinuity.CompareAndSwap(last, n) {
-			return
-		}
-	}
-}
+func (l *life) discontinued(n int64) { raise(&l.lastDiscontinuity, n) }
 
 // used notes a sequence number.
-func (s *Server) used(seq int64) {
+func (s *Server) used(seq int64) { raise(&s.lastSeq, seq) }
+
+// raise makes v at least n.
+func raise(v *atomic.Int64, n int64) {
 	for {
-		last := s.lastSeq.Load()
-		if seq <= last || s.lastSeq.CompareAndSwap(last, seq) {
+		last := v.Load()
+		if n <= last || v.CompareAndSwap(last, n) {
 			return
 		}
 	}

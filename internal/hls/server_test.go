@@ -34,7 +34,7 @@ func goOnAir(t *testing.T, s *Server) *station {
 	ctx, cancel := context.WithCancel(t.Context())
 	st := &station{t: t, s: s, r: newFakeReader(), done: make(chan error, 1), cancel: cancel,
 		enc: &encoder{video: h264Track(), audio: aacTrack(), gop: 1000}}
-	go func() { st.done <- s.Run(ctx, "live/movie", st.r) }()
+	go func() { st.done <- s.Begin("live/movie", "")(ctx, st.r) }()
 	synctest.Wait()
 	return st
 }
@@ -307,7 +307,7 @@ func TestKeepBounds(t *testing.T) {
 				for _, name := range []string{"live/a", "live/b", "live/c", "live/d", "live/c"} {
 					r := newFakeReader()
 					done := make(chan error)
-					go func() { done <- s.Run(t.Context(), name, r) }()
+					go func() { done <- s.Begin(name, "")(t.Context(), r) }()
 					e := encoder{video: h264Track(), audio: aacTrack(), gop: 1000}
 					r.feed <- append(e.headers(), e.play(3500)...)
 					r.feed <- io.EOF
@@ -332,7 +332,7 @@ func TestRequestsWhilePackaging(t *testing.T) {
 	s := NewServer(Options{SegmentDuration: 40 * time.Millisecond})
 	r := newFakeReader()
 	done := make(chan error)
-	go func() { done <- s.Run(t.Context(), "live/movie", r) }()
+	go func() { done <- s.Begin("live/movie", "")(t.Context(), r) }()
 	e := encoder{video: h264Track(), audio: aacTrack(), gop: 40}
 	r.feed <- append(e.headers(), e.play(1000)...)
 	stop := make(chan struct{})

@@ -91,6 +91,7 @@ func New(opt Options) (*Server, error) {
 		NoRings: opt.NoIOURing,
 	})
 	if err := s.openSpool(); err != nil {
+		s.cancel(err)
 		return nil, err
 	}
 	s.hls = hls.NewServer(hls.Options{
