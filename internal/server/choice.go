@@ -69,16 +69,33 @@ func (s *Server) awaitChoice(ctx context.Context, stream *live.Stream, c choice)
 	if !c.asksTracks() {
 		return nil
 	}
-	timer := time.NewTimer(s.opt.ReadTimeout)
+	if err := await(ctx, s.opt.ReadTimeout, stream.Done(), stream.Settled()); err != nil {
+		return err
+	}
+	if checkTracks(c.view, stream.Tracks()) == nil {
+		return nil
+	}
+	if err := await(ctx, lateTrack, stream.Done(), nil); err != nil {
+		return err
+	}
+	return checkTracks(c.view, stream.Tracks())
+}
+
+// lateTrack is how much later a track may come that the metadata does not name: the others may have settled the stream before.
+const lateTrack = 500 * time.Millisecond
+
+// await waits for either event, at most for d, and fails only if ctx ends first.
+func await(ctx context.Context, d time.Duration, a, b <-chan struct{}) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-stream.Settled():
-	case <-stream.Done():
+	case <-a:
+	case <-b:
 	case <-timer.C:
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	return checkTracks(c.view, stream.Tracks())
+	return nil
 }
 
 // checkTracks fails unless all tracks that a view names are there, and at least one.

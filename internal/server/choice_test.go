@@ -1,7 +1,10 @@
 package server
 
 import (
+	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"livego/internal/fanout"
 	"livego/internal/live"
@@ -53,6 +56,41 @@ func TestCheckTracks(t *testing.T) {
 		if err := checkTracks(pick.view, c.tracks); (err == nil) != c.ok {
 			t.Errorf("%s of %d tracks: %v", c.query, len(c.tracks), err)
 		}
+	}
+}
+
+// TestAwaitChoice: a track that the metadata does not name may come a little after those by which the stream has settled.
+func TestAwaitChoice(t *testing.T) {
+	for _, c := range []struct {
+		comes time.Duration
+		ok    bool
+	}{{lateTrack / 2, true}, {2 * lateTrack, false}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &Server{opt: Options{ReadTimeout: time.Minute}}
+			pub, err := live.NewHub(live.Options{}).Publish(live.Name{App: "live", Stream: "movie"}, func(error) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			write := func(id uint8, kind media.Kind, header media.Header) {
+				u := media.AccessUnit{Track: &media.Track{Kind: kind, ID: id}, Header: header, RandomAccess: true, Body: []byte{1}, Data: []byte{1}}
+				if err := pub.Write([]media.AccessUnit{u}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			pub.Expect(1, 0)
+			write(0, media.Video, media.SequenceHeader)
+			write(0, media.Video, media.Sample)
+			done := make(chan error, 1)
+			go func() {
+				done <- s.awaitChoice(t.Context(), pub.Stream(), choice{view: fanout.View{Video: fanout.Track(1)}})
+			}()
+			time.Sleep(c.comes)
+			write(1, media.Video, media.SequenceHeader)
+			if err := <-done; errors.Is(err, errNoTrack) == c.ok {
+				t.Errorf("the track comes after %v: %v", c.comes, err)
+			}
+			pub.Unpublish()
+		})
 	}
 }
 
