@@ -48,6 +48,7 @@ type Config struct {
 	HLSDVRWindow          time.Duration
 	HLSDVRMaxBytes        int
 	APIAddr               string
+	PprofAddr             string
 	JWTSecret             Secret
 	JWTAlgorithm          string
 	APIAllow              []netip.Prefix

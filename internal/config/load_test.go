@@ -45,7 +45,7 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"httpflv_addr": "[::1]:80", "use_flv_https": "true", "hls_addr": ":81", "use_hls_https": "true",
 		"hls_segment_duration": "1.5s", "hls_part_duration": "333ms", "hls_http3": "true", "hls_list_size": "6", "hls_cmaf": "false", "hls_on_demand": "true", "hls_keep_after_end": "true",
 		"hls_dvr_window": "2h0m0s", "hls_dvr_max_bytes": "1GiB", "https_cert": "b.crt", "https_key": "b.key",
-		"api_addr": ":82", "jwt.secret": strings.Repeat("s", 40), "jwt.algorithm": "HS512",
+		"api_addr": ":82", "pprof_addr": "127.0.0.1:83", "jwt.secret": strings.Repeat("s", 40), "jwt.algorithm": "HS512",
 		"api_allow": "10.0.0.0/8", "api_origins": "https://example.org", "redis_addr": "redis:6379", "redis_pwd": "p",
 		"gop_num": "0", "takeover": "false", "play_wait": "0s", "republish_grace": "1m0s", "stream_memory": "128MiB",
 		"player_lag": "250ms", "max_batch_delay": "0s", "min_batch_delay": "40ms", "io_uring": "false", "max_connections": "10", "max_connections_per_addr": "2",

@@ -149,6 +149,9 @@ var options = []option{
 		bind: func(c *Config) value { return networks(&c.APIAllow) }},
 	{key: "api_origins", def: "", doc: "Web origins whose pages may call the API from a browser, such as https://example.org.",
 		bind: func(c *Config) value { return origins(&c.APIOrigins) }},
+	{key: "pprof_addr", def: "", doc: "Listen address of Go's profiler, for go tool pprof http://127.0.0.1:6060/debug/pprof/profile. It shows the\n" +
+		"inside of the server to whoever can reach it: name an address of this machine, 127.0.0.1:6060. Empty: off.",
+		bind: func(c *Config) value { return address(&c.PprofAddr) }},
 
 	{key: "redis_addr", def: "", doc: "Redis server that holds the channel keys of several servers: host:port, or a URL with the scheme redis,\n" +
 		"rediss (TLS) or unix. Empty: the keys are in a file in data_dir.",

@@ -16,6 +16,7 @@ func (c Config) ServerOptions() server.Options {
 		FLVAddr:   c.FLVAddr,
 		HLSAddr:   c.HLSAddr,
 		APIAddr:   c.APIAddr,
+		PprofAddr: c.PprofAddr,
 
 		RTMPTLS:   c.EnableRTMPS,
 		FLVTLS:    c.UseFLVHTTPS,

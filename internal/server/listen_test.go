@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,6 +35,7 @@ func TestPortInUse(t *testing.T) {
 		"httpflv_addr": func(o *Options, addr string) { o.FLVAddr = addr },
 		"hls_addr":     func(o *Options, addr string) { o.HLSAddr = addr },
 		"api_addr":     func(o *Options, addr string) { o.APIAddr = addr },
+		"pprof_addr":   func(o *Options, addr string) { o.PprofAddr = addr },
 	} {
 		opt := testOptions()
 		set(&opt, taken.Addr().String())
@@ -344,4 +346,17 @@ func TestHTTPOnTheRTMPPort(t *testing.T) {
 	wantEqual(t, "answer where most is off", a.body, "This is livego's RTMP port. HLS is on "+s.opt.HLSAddr+".\n")
 	s = start(t, func(o *Options) { o.FLVAddr, o.HLSAddr, o.APIAddr = "", "", "" })
 	wantEqual(t, "answer where all is off", call(t, "GET", s.url("http", "rtmp", "/")).body, "This is livego's RTMP port.\n")
+}
+
+// TestPprof: the profiler has a port of its own, and is not on any other.
+func TestPprof(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(o *Options) { o.PprofAddr = "127.0.0.1:0" })
+	a := call(t, "GET", s.url("http", "pprof", "/debug/pprof/goroutine?debug=1"))
+	wantContains(t, "goroutines", a.body, "goroutine profile: total")
+	for _, other := range []string{"http-flv", "hls", "api"} {
+		if a := call(t, "GET", s.url("http", other, "/debug/pprof/cmdline")); a.status == http.StatusOK {
+			t.Errorf("the profiler answers on the port of %s: %s", other, a.body)
+		}
+	}
 }

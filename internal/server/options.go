@@ -25,8 +25,9 @@ type Options struct {
 	// Version is shown in logs, in the API and to RTMP peers.
 	Version string
 
-	// RTMPAddr, RTMPSAddr, FLVAddr, HLSAddr and APIAddr are listen addresses; an empty one switches the listener off.
-	RTMPAddr, RTMPSAddr, FLVAddr, HLSAddr, APIAddr string
+	// RTMPAddr, RTMPSAddr, FLVAddr, HLSAddr, APIAddr and PprofAddr are listen addresses; an empty one switches the listener off.
+	// Whoever reaches PprofAddr may look into the process.
+	RTMPAddr, RTMPSAddr, FLVAddr, HLSAddr, APIAddr, PprofAddr string
 	// RTMPTLS makes RTMPAddr speak TLS only. FLVTLS and HLSTLS do the same for theirs.
 	RTMPTLS, FLVTLS, HLSTLS bool
 	// RTMPSCert, RTMPSKey are PEM files for RTMPS; HTTPSCert, HTTPSKey for FLVTLS and HLSTLS. They are read again when they change.

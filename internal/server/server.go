@@ -139,6 +139,7 @@ func (s *Server) listen() error {
 		{name: "api", option: "api_addr", addr: o.APIAddr, serve: s.httpServer(api.New(api.Options{
 			Keys: o.Keys, Sessions: s, Policy: s.policy, Log: s.log,
 		}))},
+		{name: "pprof", option: "pprof_addr", addr: o.PprofAddr, serve: s.httpServer(profiler())},
 	} {
 		if l.addr == "" {
 			continue
@@ -161,7 +162,7 @@ func (s *Server) closeListeners() {
 	}
 }
 
-// Addrs returns the addresses that the server listens on, by the names rtmp, rtmps, http-flv, hls and api.
+// Addrs returns the addresses that the server listens on, by the names rtmp, rtmps, http-flv, hls, api and pprof.
 func (s *Server) Addrs() map[string]net.Addr {
 	addrs := make(map[string]net.Addr)
 	for _, l := range s.listeners {
