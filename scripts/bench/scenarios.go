@@ -32,11 +32,14 @@ type row struct {
 	held float64
 }
 
-// perPicture switches livego's batching off: one write for each player and picture, as the floor does.
-func perPicture() []string { return []string{"--max_batch_delay", "0"} }
+// perPicture switches livego's batching off: one write for each player and picture, as the floor does. HLS is off, as in the floor.
+func perPicture() []string { return []string{noHLS, "--max_batch_delay", "0"} }
 
-// forced makes livego write every 100 ms only, as the floor does with the argument 100.
-func forced() []string { return []string{"--min_batch_delay", "100ms", "--max_batch_delay", "100ms"} }
+// forced makes livego write every 100 ms only, as the floor does with the argument 100. HLS is off, as in the floor.
+func forced() []string { return []string{noHLS, "--min_batch_delay", "100ms", "--max_batch_delay", "100ms"} }
+
+// noHLS switches HLS off: neither the floor nor nginx-rtmp does anything for it unless told so.
+const noHLS = "--hls_addr="
 
 func play(protocol string) []string { return []string{"--protocol", protocol} }
 
@@ -75,7 +78,7 @@ var scenarios = []scenario{
 			{name: "livego HTTP-FLV, per picture", kind: livego{}, args: perPicture(), load: play("http-flv")},
 			{name: "livego WebSocket-FLV, per picture", kind: livego{}, args: perPicture(), load: play("ws-flv")},
 			{name: "nginx-rtmp", kind: nginx{}},
-			{name: "livego RTMP, defaults", kind: livego{}, load: play("rtmp")},
+			{name: "livego RTMP, defaults, HLS too", kind: livego{}, load: play("rtmp")},
 			{name: "floor: C loop, one write per 100 ms", kind: floor{}, args: []string{"100"}, base: true},
 			{name: "livego RTMP, every 100 ms", kind: livego{}, args: forced(), load: play("rtmp")},
 			{name: "livego HTTP-FLV, every 100 ms", kind: livego{}, args: forced(), load: play("http-flv")},
@@ -143,6 +146,7 @@ var scenarios = []scenario{
 			{name: "livego RTMP, per picture", kind: livego{}, args: perPicture(), load: play("rtmp")},
 			{name: "livego HTTP-FLV, per picture", kind: livego{}, args: perPicture(), load: play("http-flv")},
 			{name: "nginx-rtmp", kind: nginx{}},
+			{name: "livego RTMP, defaults, HLS too", kind: livego{}, load: play("rtmp")},
 		},
 	},
 	{
@@ -166,7 +170,7 @@ var scenarios = []scenario{
 			{name: "livego, HLS on (MPEG-TS and CMAF)", kind: livego{}, load: []string{"--warmup", windowFilled}, held: ringHeld + 2*segmentsHeld},
 			{name: "livego, HLS on (MPEG-TS only)", kind: livego{}, args: []string{"--hls_cmaf=false"}, load: []string{"--warmup", windowFilled}, held: ringHeld + segmentsHeld},
 			{name: "nginx-rtmp, HLS off", kind: nginx{}, load: []string{"--warmup", ringFilled}, base: true},
-			{name: "livego, HLS off", kind: livego{}, args: []string{"--hls_addr="}, load: []string{"--warmup", ringFilled}, held: ringHeld},
+			{name: "livego, HLS off", kind: livego{}, args: []string{noHLS}, load: []string{"--warmup", ringFilled}, held: ringHeld},
 		},
 	},
 	{
@@ -180,6 +184,7 @@ var scenarios = []scenario{
 		load:    append(play("ll-hls"), "--join-rate", "200", "--warmup", "4s"),
 		columns: []column{part50Column, part99Column, latency50Column, latency99Column, coresColumn, costColumn, rateColumn, servedColumn},
 		rows: []row{
+			{name: "livego, 10 players", kind: livego{}, load: players(10)},
 			{name: "livego, 100 players", kind: livego{}, load: players(100)},
 			{name: "livego, 300 players", kind: livego{}, load: players(300)},
 			{name: "livego, 1,000 players", kind: livego{}, load: players(1000)},
