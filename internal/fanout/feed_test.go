@@ -136,3 +136,50 @@ func TestTrailerWithoutAnythingElse(t *testing.T) {
 		})
 	}
 }
+
+// TestPassIsInOneBlock: what a pass adds to the log lies in one block, so that each player gets it with one write.
+func TestPassIsInOneBlock(t *testing.T) {
+	l := newFeedLog()
+	track := &media.Track{Kind: media.Video}
+	now, split := int64(0), 0
+	for pass := range 200 {
+		before := l.last
+		for range 3 {
+			now += int64(33 * time.Millisecond)
+			l.append(plainFormat{}, &media.AccessUnit{Track: track, MessageType: 9, Body: make([]byte, 10_000+pass), Arrived: now}, 0, nil)
+			if before != nil && before != l.last && !before.sealed.Load() {
+				t.Fatal("a block that is left is not sealed")
+			}
+		}
+		if l.last.messages < 3 && pass > 20 {
+			split++
+		}
+		l.publish(retention{most: int64(2 * time.Second), mostBytes: 1 << 30})
+	}
+	if split > 0 {
+		t.Errorf("%d passes lie in two blocks", split)
+	}
+}
+
+// numbered is a socket with a descriptor.
+type numbered struct{ socket }
+
+func (numbered) descriptor() int { return 7 }
+
+// TestRingFollowsToTheNextBlock: a player that has read a sealed block to its end goes on in the next one without the detour over push.
+func TestRingFollowsToTheNextBlock(t *testing.T) {
+	l := newFeedLog()
+	add := func(size int) {
+		l.append(plainFormat{}, &media.AccessUnit{Track: &media.Track{Kind: media.Video}, MessageType: 9, Body: make([]byte, size), Arrived: 1}, 0, nil)
+		l.publish(retention{most: 1, mostBytes: 1 << 30})
+	}
+	add(minBlock - 100)
+	p := &Player{feed: &feed{log: l}, block: l.last, sock: numbered{}}
+	p.pos = l.last.used
+	p.owner.Store(ownerShard)
+	first := p.block
+	add(500)
+	if d, b := p.ordinary(); d != 7 || len(b) != 513 || p.block == first {
+		t.Errorf("descriptor %d, %d bytes", d, len(b))
+	}
+}

@@ -153,12 +153,14 @@ func newFeedLog() *feedLog {
 // reserve returns a block with room for a message of at most n bytes.
 func (l *feedLog) reserve(n int, arrived int64) *block {
 	b := l.last
-	if b != nil && len(b.buf)-b.used >= n && b.messages < len(b.entries) {
-		return b
+	if b != nil && !b.sealed.Load() {
+		if len(b.buf)-b.used >= n && b.messages < len(b.entries) {
+			return b
+		}
+		l.seal(b, arrived)
 	}
 	next := &block{base: l.end, video: l.v, audio: l.a}
 	if b != nil {
-		l.seal(b, arrived)
 		next.seq = b.seq + 1
 	}
 	next.buf = make([]byte, max(n, l.blockSize))
@@ -246,8 +248,17 @@ func (l *feedLog) publish(keep retention) {
 	if len(l.fresh) > 0 || len(l.joins) > 0 {
 		l.swapIndex(newest, keep)
 	}
+	if !l.last.sealed.Load() && !l.last.fitsAnother(l.end-l.tail.Load()) {
+		l.seal(l.last, newest)
+	}
 	l.newest.Store(newest)
 	l.tail.Store(l.end)
+}
+
+// fitsAnother says whether a pass of so many bytes like the last one has room in the block. If not, a new block is better than one write
+// for the end of this one and one for the beginning of the next to each player. Not much is left empty for that.
+func (b *block) fitsAnother(n int64) bool {
+	return int64(len(b.buf)-b.used) >= min(n, int64(len(b.buf)/4))
 }
 
 func (l *feedLog) newestArrival() int64 {

@@ -42,35 +42,42 @@ func (p *Player) next() ([]byte, error) {
 	return p.rest()
 }
 
-// ordinary returns the descriptor of a player that is in the newest block and needs nothing but what the block has after its position,
-// and those bytes; none for any other player.
+// ordinary returns the descriptor of a player that needs nothing but what the log has after its position, and those bytes; none for any
+// other player.
 func (p *Player) ordinary() (fd int, b []byte) {
 	if p.owner.Load() != ownerShard || p.flags.Load() != 0 || p.block == nil || p.slow || len(p.pending) > 0 {
 		return 0, nil
 	}
 	fd = p.sock.descriptor()
-	if fd < 0 || p.block.sealed.Load() || p.feed.ended.Load() != nil {
+	if fd < 0 || p.feed.ended.Load() != nil {
 		return 0, nil
 	}
-	return fd, p.block.rest(p.pos)
+	b, _ = p.ahead()
+	return fd, b
 }
 
 // rest returns what the log has after the player's position.
 func (p *Player) rest() ([]byte, error) {
+	b, lost := p.ahead()
+	switch {
+	case lost:
+		return p.jump()
+	case len(b) == 0:
+		return p.upToDate()
+	}
+	return b, nil
+}
+
+// ahead returns what the log has after the player's position, in one block: none if there is nothing yet, or if it is lost.
+func (p *Player) ahead() (b []byte, lost bool) {
 	for {
 		sealed := p.block.sealed.Load()
-		if b := p.block.rest(p.pos); len(b) > 0 {
-			return b, nil
-		}
-		if !sealed {
-			return p.upToDate()
+		if b := p.block.rest(p.pos); len(b) > 0 || !sealed {
+			return b, false
 		}
 		next, lost := p.feed.log.index.Load().after(p.block)
-		switch {
-		case lost:
-			return p.jump()
-		case next == nil:
-			return p.upToDate()
+		if next == nil {
+			return nil, lost
 		}
 		p.enter(next, 0)
 	}
@@ -126,8 +133,11 @@ func (p *Player) hush(cause error) {
 
 // hasMore says whether the log grew between the player's look at it and its end.
 func (p *Player) hasMore() bool {
-	return p.block != nil && p.flags.Load()&flagPaused == 0 && p.block.base+int64(p.pos) < p.feed.log.tail.Load()
+	return p.block != nil && p.flags.Load()&flagPaused == 0 && p.at() < p.feed.log.tail.Load()
 }
+
+// at is the offset in the log up to which the player has got everything.
+func (p *Player) at() int64 { return p.block.base + int64(p.pos) }
 
 // message returns the rest of the message that the player is in.
 func (p *Player) message() []byte {
@@ -213,7 +223,7 @@ func (p *Player) needs(first uint64) uint64 {
 // leave gives up the player's place in the log.
 func (p *Player) leave() {
 	p.headers = p.block.headersAt(p.pos)
-	p.from = p.block.base + int64(p.pos) + 1
+	p.from = p.at() + 1
 	p.block = nil
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -235,7 +245,7 @@ func (p *Player) untrack() {
 // tooFarBehind compares the player's lag with the one it joined with.
 func (p *Player) tooFarBehind() bool {
 	log, opt := p.feed.log, &p.feed.owner.opt
-	lag := log.tail.Load() - p.block.base - int64(p.pos)
+	lag := log.tail.Load() - p.at()
 	if lag <= 0 {
 		return false
 	}

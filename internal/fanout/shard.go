@@ -114,23 +114,24 @@ func (sh *shard) pass() {
 // passBy delivers through a ring to the players that are a descriptor and nothing unusual. Those that got all have upToNow set; the
 // others, in whatever state they are, are left to attend.
 func (sh *shard) passBy(ring *ring) {
+	tail := sh.feed.log.tail.Load()
 	for _, p := range sh.players {
 		fd, b := p.ordinary()
 		if len(b) > 0 && ring.add(p, fd, b) {
-			settle(ring.flush())
+			settle(ring.flush(), tail)
 		}
 	}
-	settle(ring.flush())
+	settle(ring.flush(), tail)
 }
 
 // settle moves players on by what was sent. What did not work will not work in attend either, which knows what to do.
-func settle(sends []send) {
+func settle(sends []send, tail int64) {
 	for i := range sends {
 		s := &sends[i]
 		if s.n > 0 {
 			s.p.wrote(s.b, s.n)
 		}
-		s.p.upToNow = s.n == len(s.b)
+		s.p.upToNow = s.p.at() >= tail
 		*s = send{}
 	}
 }
