@@ -27,6 +27,19 @@ func (r *bitReader) bits(n int) uint32 {
 
 func (r *bitReader) flag() bool { return r.bits(1) == 1 }
 
+// exponential returns the next Exp-Golomb number, ue(v) in ITU-T H.265 §9.2.
+func (r *bitReader) exponential() uint32 {
+	const longest = 31
+	zeros := 0
+	for !r.flag() {
+		if zeros++; r.bad || zeros > longest {
+			r.bad = true
+			return 0
+		}
+	}
+	return 1<<zeros - 1 + r.bits(zeros)
+}
+
 // bytes returns the next n bytes, which alias the input. Only at a byte boundary.
 func (r *bitReader) bytes(n int) []byte {
 	if n*8 > r.left() {

@@ -21,7 +21,8 @@ import (
 // A sequence header makes a new Track unless it is byte-equal to the one before it of that track; codecs without header get their
 // Track from the first frame, and a new one when rate, channels or picture size change. Frames of a codec whose header did not come
 // or did not parse, and of codecs nobody knows, are samples of a Track with Parsed false, for RTMP and FLV players can use them.
-// VP8 and VP9 headers do not hold the picture size, so that such a Track is followed by a parsed one at the first key frame.
+// VP8 and VP9 headers do not hold the picture size, so that such a Track is followed by a parsed one at the first key frame. A key frame
+// also begins a new Track if colour information that came before it, or the Dolby Vision metadata in it, is not that of the Track.
 // What belongs to no sample and to no known header (seek commands, packet types of the future, pictures of no bytes) comes out as
 // media.Command; if there was no track of its kind yet, with a placeholder as Track whose codec is unknown and whose name is empty.
 //
@@ -46,7 +47,9 @@ type trackState struct {
 	// header is the payload of the last sequence header, of the packet type headerType. Nil if there was none.
 	header     []byte
 	headerType uint8
-	timeline   timeline
+	// colour is what the last colour information said.
+	colour   media.ColourDescription
+	timeline timeline
 }
 
 // message is a message on its way through the demuxer.
@@ -103,7 +106,7 @@ func (d *Demuxer) track(kind media.Kind, id uint8, f format) (*trackState, error
 			continue
 		}
 		if s.format != f {
-			s.track, s.format, s.header = newTrack(kind, id, f), f, nil
+			s.track, s.format, s.header, s.colour = newTrack(kind, id, f), f, nil, media.ColourDescription{}
 		}
 		return s, nil
 	}
@@ -154,6 +157,9 @@ func (m *message) header(s *trackState, header media.Header, content []byte) med
 // sample returns a unit with a sample, which first may tell more about its track.
 func (m *message) sample(s *trackState, compositionMS int32, data []byte) media.AccessUnit {
 	s.track = refine(s.track, m.key, data)
+	if m.key && s.track.Kind == media.Video {
+		s.track = describe(s.track, s.colour, dolbyVision(s.track, data))
+	}
 	u := m.unit(s, media.Sample)
 	u.RandomAccess = m.key
 	u.PTS += time.Duration(compositionMS) * time.Millisecond

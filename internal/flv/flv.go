@@ -38,6 +38,8 @@ const (
 	// maxMetadata bounds the message that is read for its values. 64 KiB is the RTMP limit before publish; recorded files carry
 	// the times and positions of all key frames.
 	maxMetadata = 1 << 20
+	// maxColour bounds colour information that is read for its values, which has under 600 bytes.
+	maxColour = 16 << 10
 )
 
 // Legacy SoundFormat (FLV E.4.2.1). 9 is the escape to ExAudioTagHeader.

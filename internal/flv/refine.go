@@ -107,3 +107,13 @@ func readVP9(key bool, frame []byte) (width, height int) {
 	}
 	return h.Width(), h.Height()
 }
+
+// describe returns the track with a colour description and a Dolby Vision profile: t itself if it has them.
+func describe(t *media.Track, colour media.ColourDescription, dolbyVision uint8) *media.Track {
+	if t.Colour == colour && t.DolbyVision == dolbyVision {
+		return t
+	}
+	c := *t
+	c.Colour, c.DolbyVision = colour, dolbyVision
+	return &c
+}

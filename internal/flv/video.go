@@ -107,6 +107,9 @@ func (m *message) exVideo(s *trackState, p *tracks) (media.AccessUnit, error) {
 	case packetSequenceEnd:
 		return m.unit(s, media.SequenceEnd), nil
 	case videoMetadata:
+		if c, ok := readColour(p.payload); ok {
+			s.colour = c
+		}
 		return m.header(s, media.Colour, p.payload), nil
 	}
 	return m.unit(s, media.Command), nil

@@ -83,6 +83,10 @@ type Track struct {
 	Width, Height int
 	// FrameRate is pictures per second, 0 when the header does not say.
 	FrameRate float64
+	// Colour is what the sender said beside the bitstream before the random access point with which the track began.
+	Colour ColourDescription
+	// DolbyVision is the profile of the Dolby Vision metadata in that random access point: 5 or 8 in HEVC, 0 for none.
+	DolbyVision uint8
 
 	// SampleRate in Hz and Channels are what a decoder puts out (for HE-AAC the extended rate).
 	SampleRate, Channels int
