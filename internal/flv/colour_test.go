@@ -24,7 +24,7 @@ func hdr10() amf.Object {
 	}
 }
 
-// described is what hdr10 says. The numbers are those of the example for this display in ITU-T H.265 §D.3.28.
+// described is what hdr10 says. The numbers are those for this display in the manual of x265 (--master-display).
 var described = media.ColourDescription{
 	Primaries: 9, Transfer: 16, Matrix: 9,
 	Mastering: media.MasteringDisplay{

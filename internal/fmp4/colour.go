@@ -68,6 +68,7 @@ func (d *description) readAVC(sets [][]byte) {
 		if v.AspectRatioInfoPresentFlag {
 			d.aspect = sampleAspect(v.AspectRatioIdc, v.SarWidth, v.SarHeight)
 		}
+		d.colour.fullRange = v.VideoFullRangeFlag
 		if v.ColourDescriptionPresentFlag {
 			d.colour = colour{v.ColourPrimaries, v.TransferCharacteristics, v.MatrixCoefficients, v.VideoFullRangeFlag}
 		}
@@ -86,6 +87,7 @@ func (d *description) readHEVC(sets [][]byte) {
 		if v.AspectRatioInfoPresentFlag {
 			d.aspect = sampleAspect(v.AspectRatioIdc, v.SarWidth, v.SarHeight)
 		}
+		d.colour.fullRange = v.VideoFullRangeFlag
 		if v.ColourDescriptionPresentFlag {
 			d.colour = colour{v.ColourPrimaries, v.TransferCharacteristics, v.MatrixCoefficients, v.VideoFullRangeFlag}
 		}

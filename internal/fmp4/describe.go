@@ -18,6 +18,7 @@ type description struct {
 	// aspect is the width of a pixel to its height, zero where the header does not say.
 	aspect    ratio
 	frameRate float64
+	dolby     dolbyVision
 }
 
 type ratio struct{ width, height int }
@@ -29,14 +30,25 @@ func Codecs(t *media.Track) string {
 	return d.codecs
 }
 
-// VideoRange returns the VIDEO-RANGE attribute: SDR, HLG or PQ, by the transfer characteristics that the track's header names. It is
-// empty for audio, and for a codec whose header is not read that far.
+// SupplementalCodecs returns the track's element of the SUPPLEMENTAL-CODECS attribute (RFC 8216bis 4.4.6.2): what a player may take it
+// for that knows more than Codecs asks for. It is empty for most tracks.
+func SupplementalCodecs(t *media.Track) string {
+	d, err := describe(t)
+	if err != nil || d.dolby.brand == "" {
+		return ""
+	}
+	return d.dolby.codecs() + "/" + d.dolby.brand
+}
+
+// VideoRange returns the VIDEO-RANGE attribute: SDR, HLG or PQ, by the transfer characteristics that the track's header names, or if it
+// names none those that the sender said beside it. It is empty for audio, and if neither is known of a codec whose header is not read that
+// far.
 func VideoRange(t *media.Track) string {
 	d, err := describe(t)
 	switch {
-	case err != nil || t.Kind != media.Video || t.Codec == media.VVC:
+	case err != nil || t.Kind != media.Video || t.Codec == media.VVC && !d.colour.known():
 		return ""
-	case d.colour.transfer == transferPQ:
+	case d.colour.transfer == transferPQ || d.dolby.profile == 5:
 		return "PQ"
 	case d.colour.transfer == transferHLG:
 		return "HLG"
@@ -108,6 +120,8 @@ func describeVideo(t *media.Track) (description, bool) {
 	case media.VP9:
 		ok = d.vp9(t)
 	}
+	d.colour = d.colour.fill(t.Colour)
+	d.describeDolbyVision(t)
 	if width, _ := d.display(t); width <= 0 || width > maxPicture { // a pixel of absurd shape
 		d.aspect = ratio{}
 	}

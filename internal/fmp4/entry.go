@@ -14,7 +14,8 @@ import (
 //	vvc1 ─ vvcC      ISO/IEC 14496-15 §11.3      fLaC ─ dfLa    Encapsulation of FLAC in ISOBMFF §3.3
 //	av01 ─ av1C      AV1 in ISOBMFF §2.2         ac-3 ─ dac3    ETSI TS 102 366 §F.2
 //	vp09 ─ vpcC      VP in ISOBMFF §2.1          ec-3 ─ dec3    ETSI TS 102 366 §F.5
-//	└ colr, pasp where the header has them
+//	└ colr, pasp where the header has them; mdcv, clli, and colr too, where the sender said it beside the header; dvvC with Dolby Vision,
+//	  or dvcC in dvh1, which stands for hvc1 if nobody else can show the pictures
 //
 // Decoder configuration records go in as the encoder wrote them, but for what their sample entry demands.
 func (w *initSegment) sampleEntry() {
@@ -23,7 +24,11 @@ func (w *initSegment) sampleEntry() {
 	case media.H264:
 		w.visual("avc1", func() { w.box("avcC", func() { w.bytes(config) }) })
 	case media.HEVC:
-		w.visual("hvc1", func() { w.box("hvcC", func() { w.bytes(completeArrays(config)) }) })
+		kind := "hvc1"
+		if w.dolby.profile == 5 {
+			kind = "dvh1"
+		}
+		w.visual(kind, func() { w.box("hvcC", func() { w.bytes(completeArrays(config)) }) })
 	case media.VVC:
 		w.visual("vvc1", func() { w.full("vvcC", 0, 0, func() { w.bytes(config) }) })
 	case media.AV1:
@@ -37,9 +42,9 @@ func (w *initSegment) sampleEntry() {
 	case media.FLAC:
 		w.audio("fLaC", flacDepth(config), func() { w.dfLa(config) })
 	case media.AC3:
-		w.audio("ac-3", 16, func() { w.box("dac3", func() { w.bytes(w.dolby) }) })
+		w.audio("ac-3", 16, func() { w.box("dac3", func() { w.bytes(w.frame) }) })
 	case media.EAC3:
-		w.audio("ec-3", 16, func() { w.box("dec3", func() { w.bytes(w.dolby) }) })
+		w.audio("ec-3", 16, func() { w.box("dec3", func() { w.bytes(w.frame) }) })
 	}
 }
 
@@ -59,7 +64,10 @@ func (w *initSegment) visual(kind string, config func()) {
 		w.u16(0x0018)
 		w.u16(0xFFFF)
 		config()
+		w.dovi()
 		w.colr()
+		w.mdcv()
+		w.clli()
 		w.pasp()
 	})
 }

@@ -30,6 +30,10 @@ func FuzzInit(f *testing.F) {
 		if i := int(codec) % len(codecs); i >= 5 && i <= 10 {
 			track.Kind, track.SampleRate, track.Channels, track.SamplesPerFrame = media.Audio, int(a), int(b), 1536
 		}
+		if track.Kind == media.Video {
+			track.DolbyVision = [...]uint8{0, 5, 8}[a%3]
+			track.Colour = media.ColourDescription{Primaries: uint8(b), Transfer: uint8(a), Matrix: 9, Light: media.ContentLight{Max: b}}
+		}
 		before := string(config)
 		init, err := AppendInit(nil, track, sample)
 		if string(config) != before {

@@ -1,6 +1,8 @@
 package fmp4
 
 import (
+	"bytes"
+
 	"livego/internal/media"
 )
 
@@ -31,9 +33,9 @@ func AppendInit(dst []byte, t *media.Track, sample []byte) ([]byte, error) {
 	i := initSegment{t: t, description: d}
 	switch t.Codec {
 	case media.AC3:
-		i.dolby, err = dac3(sample)
+		i.frame, err = dac3(sample)
 	case media.EAC3:
-		i.dolby, err = dec3(t, sample)
+		i.frame, err = dec3(t, sample)
 	}
 	if err != nil {
 		return dst, err
@@ -48,8 +50,22 @@ type initSegment struct {
 	boxes
 	description
 	t *media.Track
-	// dolby is the payload of dac3 or dec3.
-	dolby []byte
+	// frame is the payload of dac3 or dec3.
+	frame []byte
+}
+
+// SameInit says whether a is a track of the same sequence header as b, and what came since changes nothing for players: not the init
+// segment, nor what a playlist says.
+func SameInit(a, b *media.Track) bool {
+	if a == b {
+		return true
+	}
+	if a.Kind != media.Video || b.Kind != media.Video || len(a.Config) == 0 || len(b.Config) == 0 || &a.Config[0] != &b.Config[0] {
+		return false
+	}
+	first, err := AppendInit(nil, a, nil)
+	second, err2 := AppendInit(nil, b, nil)
+	return err == nil && err2 == nil && bytes.Equal(first, second) && VideoRange(a) == VideoRange(b)
 }
 
 // timescale returns the ticks per second of a track's media times: an audio frame has a whole number of them.
@@ -68,6 +84,10 @@ func (w *initSegment) write() {
 		w.text("iso6")
 		if w.t.Codec == media.AV1 { // AV1 in ISOBMFF §2.1
 			w.text("av01")
+		}
+		if w.dolby != (dolbyVision{}) {
+			w.text("dby1")
+			w.text(w.dolby.brand)
 		}
 	})
 	w.box("moov", func() {

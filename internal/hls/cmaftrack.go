@@ -49,6 +49,8 @@ type cmafTrack struct {
 	// header is the newest one. objection says why it is not packaged, until that was logged.
 	header    *media.Track
 	objection string
+	// same is a later header that changes nothing for players, so that header stays.
+	same *media.Track
 	// queue holds units that wait: for the leading track, or for the first segment's end.
 	queue  unitQueue
 	newest time.Duration
@@ -131,6 +133,18 @@ func (t *cmafTrack) id() string {
 		return t.pub.rendition + "." + id
 	}
 	return id
+}
+
+// has says whether a header is that of the track, or makes no difference.
+func (t *cmafTrack) has(header *media.Track) bool {
+	if t.header == header || t.same == header {
+		return true
+	}
+	if !fmp4.SameInit(t.header, header) {
+		return false
+	}
+	t.same = header
+	return true
 }
 
 // frame is the length of an audio frame if it is constant, else 0.

@@ -69,7 +69,8 @@ func (p *packager) describe(t *cmafTrack) {
 		width, height := fmp4.Resolution(t.track)
 		t.info = renditionInfo{
 			rendition: t.rendition, publication: t.pub.rendition, track: t.track,
-			codecs: fmp4.Codecs(t.track), videoRange: fmp4.VideoRange(t.track), width: width, height: height,
+			codecs: fmp4.Codecs(t.track), supplemental: fmp4.SupplementalCodecs(t.track),
+			videoRange: fmp4.VideoRange(t.track), width: width, height: height,
 		}
 	}
 	t.info.peak, t.info.average = int(math.Ceil(t.rates.peak)), int(math.Ceil(t.rates.average()))

@@ -136,7 +136,7 @@ func (p *packager) write(pub *publication, u *media.AccessUnit) {
 		return
 	}
 	unit := *u
-	unit.Epoch, unit.Body = pub.turn, nil
+	unit.Epoch, unit.Body, unit.Track = pub.turn, nil, t.header
 	p.take(t, &unit)
 }
 
@@ -151,7 +151,7 @@ func (pub *publication) follow(u *media.AccessUnit) {
 // track returns what is known of a track, and takes notice of a new header.
 func (p *packager) track(pub *publication, header *media.Track) *cmafTrack {
 	i := slices.IndexFunc(pub.tracks, func(t *cmafTrack) bool { return t.kind == header.Kind && t.number == header.ID })
-	if i >= 0 && pub.tracks[i].header == header && (pub.tracks[i].standing != spare || p.spare(pub.tracks[i])) {
+	if i >= 0 && pub.tracks[i].has(header) && (pub.tracks[i].standing != spare || p.spare(pub.tracks[i])) {
 		return pub.tracks[i]
 	}
 	var t *cmafTrack
@@ -161,7 +161,7 @@ func (p *packager) track(pub *publication, header *media.Track) *cmafTrack {
 		t = &cmafTrack{pub: pub, kind: header.Kind, number: header.ID, standing: out, lastKey: -1}
 		pub.tracks = append(pub.tracks, t)
 	}
-	t.header, t.objection = header, ""
+	t.header, t.same, t.objection = header, nil, ""
 	switch reason := p.objection(t); {
 	case reason != "":
 		p.exclude(t, reason)

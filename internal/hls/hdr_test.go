@@ -1,0 +1,66 @@
+package hls
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"livego/internal/media"
+)
+
+func multivariantOf(r *rig) string {
+	m := newMultivariant(r.show.view.Load())
+	m.render(r.show.view.Load())
+	return string(m.b)
+}
+
+// TestColourChanges: what the sender says of colour changes the init segment, behind a discontinuity, and the multivariant playlist; not if it
+// changes nothing for players.
+func TestColourChanges(t *testing.T) {
+	s := studio{video: avcTrack(0), rate: 25, gop: 25}
+	with := func(primaries, transfer, matrix uint8) *media.Track {
+		c := *s.video
+		c.Colour = media.ColourDescription{Primaries: primaries, Transfer: transfer, Matrix: matrix}
+		return &c
+	}
+	r := newRig(t, Options{})
+	units := s.until(4 * time.Second)
+	s.video = with(2, 2, 2) // nothing
+	units = append(units, s.until(7*time.Second)...)
+	r.feed("", units...)
+	s.video = with(9, 16, 9)
+	units = s.until(9 * time.Second)
+	again := *s.video
+	s.video = &again
+	r.feed("", append(units, s.until(11*time.Second)...)...)
+	r.finish()
+	v := r.of("v0")
+	want := "1000 0s+3s parts 15\n1001 3s+3s parts 15\n1002 6s+1s parts 5\n1003 7s+3s parts 15 discontinuity\n1004 10s+1s parts 5\n"
+	if got := v.String(); got != want {
+		t.Errorf("got\n%swant\n%s%s", got, want, &r.log)
+	}
+	if seg := v.view.segments; seg[0].init != seg[2].init || seg[3].init == seg[2].init || seg[4].init != seg[3].init {
+		t.Error("init segments do not follow the colour")
+	} else if bytes.Contains(seg[2].init.data, []byte("nclx")) || !bytes.Contains(seg[3].init.data, []byte("nclx\x00\x09\x00\x10\x00\x09\x00")) {
+		t.Error("colr is not in the second init segment alone")
+	}
+	if got := multivariantOf(r); !strings.Contains(got, "VIDEO-RANGE=PQ") || strings.Contains(got, "SUPPLEMENTAL") {
+		t.Errorf("%s", got)
+	}
+}
+
+// TestDolbyVisionPlaylist: players learn of Dolby Vision beside the codec that all can decode.
+func TestDolbyVisionPlaylist(t *testing.T) {
+	config := unhex("0102200000009000000000001ef000fcfdfafa00000f03a00001001840010c01ffff02200000030090000003000003001e959409" + // libx265, BT.2020, HLG
+		"a10001002e42010102200000030090000003000003001ea0182071f6d965654a4c2f016a12241208000003000800000300c840a2000100064401c073c189")
+	s := studio{rate: 25, gop: 25, video: &media.Track{Kind: media.Video, Codec: media.HEVC, Config: config, Parsed: true, Width: 192, Height: 108, FrameRate: 25,
+		NALLengthSize: 4, ParameterSets: [][]byte{config[28:52], config[57:103]}, DolbyVision: 8}}
+	r := newRig(t, Options{})
+	r.feed("", s.until(7*time.Second)...)
+	r.finish()
+	got := multivariantOf(r)
+	if strings.Count(got, `CODECS="hvc1.2.4.L30.90",SUPPLEMENTAL-CODECS="dvh1.08.01/db4h",`) != 2 || strings.Count(got, "VIDEO-RANGE=HLG") != 2 {
+		t.Errorf("%s", got) // a stream and its pictures
+	}
+}
