@@ -155,6 +155,19 @@ func TestColourOfTrack(t *testing.T) {
 	}
 }
 
+// TestColourOfLegacyTrack: colour information has no legacy form, so it comes in the other one to pictures in this one.
+func TestColourOfLegacyTrack(t *testing.T) {
+	var d Demuxer
+	for i, body := range []string{
+		string(unhex(t, "17 00 000000"+avcC)), string(amf.Append([]byte("\xd4avc1"), "colorInfo", hdr10())), "\x17\x01\x00\x00\x00\x00\x00\x00\x02\x65\x88",
+	} {
+		units, err := d.Append(nil, TypeVideo, uint32(40*i), []byte(body))
+		if err != nil || len(units) != 1 || !units[0].Track.Parsed || (i == 2) != (units[0].Track.Colour == described) {
+			t.Fatalf("message %d: %v, %+v", i, err, units)
+		}
+	}
+}
+
 // FuzzColour checks that whatever is read lies in the ranges of Enhanced RTMP, and reads back.
 func FuzzColour(f *testing.F) {
 	f.Add(amf.Append(nil, "colorInfo", hdr10()))

@@ -75,7 +75,11 @@ func (d *Demuxer) appendExVideo(dst []media.AccessUnit, m *message, frameType ui
 		return append(dst, m.unit(d.current(media.Video), media.Command)), nil
 	}
 	for p.next() {
-		s, err := d.track(media.Video, p.id, p.format)
+		f := p.format
+		if p.packetType == videoMetadata {
+			f = d.formatOf(p.id, f)
+		}
+		s, err := d.track(media.Video, p.id, f)
 		if err != nil {
 			return dst, err
 		}
@@ -86,6 +90,17 @@ func (d *Demuxer) appendExVideo(dst []media.AccessUnit, m *message, frameType ui
 		dst = append(dst, u)
 	}
 	return dst, p.err
+}
+
+// formatOf returns the format of a video track if f is the same codec, else f: colour information of a track whose pictures come in the
+// legacy form has the Enhanced one, as there is no other.
+func (d *Demuxer) formatOf(id uint8, f format) format {
+	for _, s := range d.video {
+		if s.track.ID == id && s.track.Codec == codecOf(media.Video, f) && s.track.Codec != media.Unknown {
+			return s.format
+		}
+	}
+	return f
 }
 
 // exVideo returns the unit of one track's ExVideoTagBody.
