@@ -14,7 +14,7 @@ type kind struct {
 	// wrap is nil for clips that FFmpeg publishes itself.
 	wrap *wrapping
 	nal  nalCodec
-	// ts lists the codecs that HLS must carry. None: MPEG-TS cannot carry the stream at all. Nil: HLS is not looked at.
+	// ts lists the codecs that HLS must carry. None: MPEG-TS cannot carry all of it, and its playlist leads to CMAF. Nil: HLS is not looked at.
 	ts []string
 	// flags are those of the FLV header: 1 video, 4 audio.
 	flags byte
@@ -36,7 +36,7 @@ func kinds() []kind {
 		{"Enhanced HEVC multitrack", "hevc-aac", &wrapping{multitrack: true}, hevcNAL, nil, 5, []string{"mp4a", "hvc1"}},
 		{"AV1 and Opus", "av1-opus", &wrapping{}, noNAL, []string{}, 5, []string{"Opus", "av01"}},
 		{"VP9 and FLAC", "vp9-flac", &wrapping{}, noNAL, []string{}, 5, []string{"fLaC", "vp09"}},
-		{"Opus beside H.264", "h264-opus", &wrapping{}, h264NAL, []string{"H264"}, 5, []string{"Opus", "avc1"}},
+		{"Opus beside H.264", "h264-opus", &wrapping{}, h264NAL, []string{}, 5, []string{"Opus", "avc1"}},
 		{"AC-3", "h264-ac3", &wrapping{}, h264NAL, []string{"H264", "AC3"}, 5, []string{"ac-3", "avc1"}},
 		{"E-AC-3", "h264-eac3", &wrapping{}, h264NAL, []string{"H264", "EAC3"}, 5, []string{"ec-3", "avc1"}},
 	}

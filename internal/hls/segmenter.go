@@ -21,6 +21,8 @@ const (
 	maxStep = time.Second
 	// unitOverhead is room for what the transport stream adds to an access unit, beside 1/16 of its size.
 	unitOverhead = 16 << 10
+	// settleTime is for how long, in media time, the tracks of a publisher session may turn up one by one.
+	settleTime = 500 * time.Millisecond
 	// spareCapacity is how much longer than the last segment the buffer may stay.
 	spareCapacity = 1 << 20
 )
@@ -45,9 +47,10 @@ type segmenter struct {
 
 	// video and audio estimate where the units of a track end.
 	video, audio pace
-	// epoch is the publisher session, valid once started.
-	epoch   uint32
-	started bool
+	// epoch is the publisher session, valid once started. Its media begin at since, valid once heard.
+	epoch          uint32
+	started, heard bool
+	since          time.Duration
 	// discontinuity is owed to the next segment.
 	discontinuity bool
 	// target is the target duration, 0 until the first segment is complete.
@@ -57,6 +60,8 @@ type segmenter struct {
 	// refused is how many codecs the last refusal named; warned, that a bad unit was logged.
 	refused int
 	warned  bool
+	// aside: viewers were sent to CMAF, and there was no segment since.
+	aside bool
 }
 
 // draft is a segment under way.
@@ -96,7 +101,7 @@ func (c *wallClock) at(dts time.Duration) time.Time {
 func newSegmenter(opt *Options, log *slog.Logger, counts *counters, firstSeq int64) *segmenter {
 	return &segmenter{
 		opt: opt, log: log, counts: counts,
-		want:    selection{log: log},
+		want:    selection{log: log, noCMAF: opt.NoCMAF},
 		mux:     mpegts.NewMuxer(),
 		nextSeq: firstSeq,
 	}
@@ -110,7 +115,15 @@ func (g *segmenter) write(u *media.AccessUnit) {
 		return // the last metadata or header of a session that is over
 	case u.Track == nil || u.Header != media.Sample && u.Header != media.SequenceHeader:
 		return
-	case !g.want.note(u.Track):
+	}
+	if !g.heard && u.Header == media.Sample {
+		g.heard, g.since = true, u.DTS
+	}
+	switch carried := g.want.note(u.Track); {
+	case g.want.away && g.settled(u):
+		g.stepAside()
+		return
+	case !carried:
 		g.refuseIfEmpty(u)
 		return
 	case u.Header != media.Sample || len(u.Data) == 0:
@@ -133,8 +146,7 @@ func (g *segmenter) write(u *media.AccessUnit) {
 func (g *segmenter) follow(u *media.AccessUnit) {
 	if g.started && u.Epoch > g.epoch {
 		g.discontinuity = true
-		g.want.reset()
-		g.refused = 0
+		g.forget()
 	}
 	g.epoch, g.started = max(g.epoch, u.Epoch), true
 	g.discontinuity = g.discontinuity || u.Discontinuity
@@ -143,16 +155,35 @@ func (g *segmenter) follow(u *media.AccessUnit) {
 // restart lets the units of another publication follow, with sessions of its own.
 func (g *segmenter) restart() {
 	g.discontinuity, g.started, g.epoch = true, false, 0
-	g.want.reset()
-	g.refused = 0
+	g.forget()
 }
 
-// refuseIfEmpty tells viewers that nothing of the stream can be packaged, as soon as that is certain: its media flow.
+// forget lets go of what is known of a publisher session.
+func (g *segmenter) forget() {
+	g.want.reset()
+	g.refused, g.heard = 0, false
+}
+
+// refuseIfEmpty tells viewers that nothing of the stream can be packaged, as soon as that is certain.
 func (g *segmenter) refuseIfEmpty(u *media.AccessUnit) {
-	if u.Header == media.Sample && g.want.pair == (pair{}) && len(g.want.leftOut) > g.refused {
+	if g.settled(u) && g.want.pair == (pair{}) && len(g.want.leftOut) > g.refused {
 		g.refused = len(g.want.leftOut)
 		g.refuse(g.want.refusal())
 	}
+}
+
+// settled says whether the session's tracks are known. It decides who gets MPEG-TS and who CMAF: nothing is published or refused before.
+func (g *segmenter) settled(u *media.AccessUnit) bool { return g.heard && u.DTS-g.since >= settleTime }
+
+// stepAside leaves a stream of which CMAF carries more to CMAF. What is under way is never shown: a segment
+// without sound would be the wrong answer to those who wait for the first one.
+func (g *segmenter) stepAside() {
+	if g.aside {
+		return
+	}
+	g.aside, g.discontinuity, g.current = true, true, nil
+	g.setTracks(pair{})
+	g.refuse(g.want.refusal())
 }
 
 // mayStart says whether decoding of the wanted tracks may begin with u.
@@ -163,7 +194,7 @@ func (g *segmenter) mayStart(u *media.AccessUnit) bool {
 // mustCut says whether u belongs into a new segment.
 func (g *segmenter) mustCut(u *media.AccessUnit) bool {
 	stale := g.discontinuity || g.tracks != g.want.pair
-	long := u.DTS-g.current.start >= g.opt.SegmentDuration
+	long := u.DTS-g.current.start >= g.opt.SegmentDuration && g.settled(u)
 	if g.mayStart(u) {
 		if stale || long {
 			return true
@@ -284,7 +315,7 @@ func (g *segmenter) lastEnd() time.Duration {
 // finish publishes the segment under way. end is where the next one begins.
 func (g *segmenter) finish(end time.Duration) {
 	d := g.current
-	g.current = nil
+	g.current, g.aside = nil, false
 	g.buf = g.mux.Flush(g.buf)
 	g.mux.AppendTables(g.buf[:0])
 

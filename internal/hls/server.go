@@ -54,7 +54,7 @@ type life struct {
 	open       sync.Once
 	// view is nil until the first segment.
 	view atomic.Pointer[snapshot]
-	// refusal says why nothing of the stream can be packaged.
+	// refusal says why the stream is not packaged with MPEG-TS: nothing of it can be, or CMAF carries more of it.
 	refusal atomic.Pointer[string]
 	over    atomic.Bool
 	// cmaf is the CMAF side.
@@ -213,8 +213,8 @@ func (l *life) write(pub *publication, units []media.AccessUnit) error {
 	caught := pub.behind && len(units) < readBatch
 	pub.behind = len(units) == readBatch
 	for i := range units {
+		l.packager.write(pub, &units[i]) // first: where MPEG-TS refuses, CMAF must be ready to take over
 		l.ts.write(pub, &units[i])
-		l.packager.write(pub, &units[i])
 	}
 	if caught {
 		l.packager.present(false)
@@ -238,7 +238,9 @@ func (l *life) show(log *slog.Logger, w *window, ended bool) {
 		return
 	}
 	l.view.Store(v)
-	l.refusal.Store(nil)
+	if !ended {
+		l.refusal.Store(nil)
+	}
 	l.answer()
 }
 

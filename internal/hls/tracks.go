@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"livego/internal/fmp4"
 	"livego/internal/media"
 	"livego/internal/mpegts"
 )
@@ -30,6 +31,10 @@ func (p *pair) of(kind media.Kind) **media.Track {
 type selection struct {
 	pair
 	log *slog.Logger
+	// main is of each kind the track with the lowest number, whether it can be carried or not: what a viewer expects to get.
+	main pair
+	// noCMAF: there is nowhere else to watch. away: viewers get more of main with CMAF.
+	noCMAF, away bool
 	// leftOut names the codecs of the present publisher session that a transport stream cannot carry.
 	leftOut []string
 	logged  map[string]bool
@@ -37,7 +42,7 @@ type selection struct {
 
 // reset forgets the tracks of a publisher session that is over.
 func (s *selection) reset() {
-	s.pair, s.leftOut = pair{}, nil
+	s.pair, s.main, s.away, s.leftOut = pair{}, pair{}, false, nil
 }
 
 // note takes notice of a track and says whether it is packaged.
@@ -48,19 +53,50 @@ func (s *selection) note(t *media.Track) bool {
 		return false
 	case *place == t:
 		return true
-	case *place != nil && (*place).ID != t.ID:
-		s.leave(t, "HLS carries one track of a kind")
+	case s.away && *s.main.of(t.Kind) == t:
 		return false
+	}
+	s.rank(t)
+	other := *place != nil && (*place).ID != t.ID
+	switch {
 	case !mpegts.Supports(t):
-		*place = nil
+		if !other {
+			*place = nil
+		}
 		s.leave(t, "MPEG-TS cannot carry its codec")
 		if name := codecName(t); !slices.Contains(s.leftOut, name) && len(s.leftOut) < maxTrackLogs {
 			s.leftOut = append(s.leftOut, name)
 		}
 		return false
+	case other:
+		s.leave(t, "HLS with MPEG-TS carries one track of a kind")
+		return false
 	}
 	*place = t
 	return true
+}
+
+// rank takes notice of a track that may be the main one of its kind.
+func (s *selection) rank(t *media.Track) {
+	if main := s.main.of(t.Kind); *main == nil || t.ID <= (*main).ID {
+		*main = t
+		s.away = !s.noCMAF && s.main.moreWithCMAF()
+	}
+}
+
+// moreWithCMAF says whether CMAF carries a track that MPEG-TS cannot, and all that MPEG-TS can.
+func (p *pair) moreWithCMAF() (more bool) {
+	for _, t := range []*media.Track{p.video, p.audio} {
+		if t == nil {
+			continue
+		}
+		ts, cmaf := mpegts.Supports(t), fmp4.Supports(t)
+		if ts && !cmaf {
+			return false
+		}
+		more = more || cmaf && !ts
+	}
+	return more
 }
 
 // leave logs a track that is not packaged, once.
