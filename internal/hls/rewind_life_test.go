@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,7 +139,16 @@ func (r *rewinding) finish(err error) {
 	r.cancel()
 }
 
-// kill leaves everything as it is, as kill -9 does. stop ends what is left.
+// wreck returns a folder with what kill -9 would leave of a store's now.
+func wreck(t *testing.T, dir string) string {
+	t.Helper()
+	left := t.TempDir()
+	if err := os.CopyFS(left, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	return left
+}
+
 func (r *rewinding) stop() {
 	r.cancel()
 	<-r.done
@@ -167,7 +177,7 @@ func TestRewindAcrossRestart(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 
-		again := startRewinding(t, dir)
+		again := startRewinding(t, wreck(t, dir))
 		again.publish()
 		after := again.play(0, 61*time.Second, v, ids...)
 		consecutive(t, after)

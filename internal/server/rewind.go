@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,6 +19,9 @@ func (s *Server) openSpool() error {
 	store, err := spool.Open(spool.Options{
 		Dir: o.HLSDVRDir, Window: o.HLSDVRWindow, MaxBytes: o.HLSDVRMaxBytes, Log: o.Log,
 	})
+	if errors.Is(err, spool.ErrInUse) {
+		return fmt.Errorf("hls_dvr_window: %w: give each server a data_dir of its own", err)
+	}
 	if err != nil {
 		return fmt.Errorf("hls_dvr_window: %w", err)
 	}

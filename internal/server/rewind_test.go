@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"livego/internal/hls/hlscheck"
+	"livego/internal/spool"
 )
 
 // withRewinding keeps segments of half a second and more in a folder.
@@ -155,5 +157,26 @@ func TestRewindBound(t *testing.T) {
 	})
 	if err != nil || total == 0 || total > most {
 		t.Errorf("%d bytes on disk, %v", total, err)
+	}
+}
+
+// TestRewindFolderInUse: a second server with the same folder does not start, says what to do, and does the first one no harm.
+func TestRewindFolderInUse(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "hls")
+	s := start(t, withRewinding(dir))
+	publish(t, s, "movie").send(clip(t)...)
+	playlist := s.url("http", "hls", "/live/movie/index-v0.m3u8")
+	var uris []string
+	eventually(t, "the clip is packaged", func() bool {
+		uris = segmentsOf(call(t, "GET", playlist).body)
+		return len(uris) >= 3
+	})
+	opt := testOptions()
+	withRewinding(dir)(&opt)
+	if _, err := New(opt); err == nil || !errors.Is(err, spool.ErrInUse) || !strings.Contains(err.Error(), "data_dir") || !strings.Contains(err.Error(), dir) {
+		t.Errorf("a second server: %v", err)
+	}
+	for _, uri := range uris {
+		wantEqual(t, uri, call(t, "GET", s.url("http", "hls", "/live/movie/")+uri).status, 200)
 	}
 }

@@ -134,6 +134,13 @@ func open1(t testing.TB, o Options) *Store {
 	return s
 }
 
+// reopen opens the folder of a store whose process was killed.
+func reopen(t testing.TB, killed *Store, o Options) *Store {
+	t.Helper()
+	killed.unlock()
+	return open1(t, o)
+}
+
 func shut(t testing.TB, s *Store) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -240,11 +247,11 @@ func check(t testing.TB, r *Rendition, w Window) (there, gaps int) {
 	return there, gaps
 }
 
-// files lists what is in a folder, without the folders.
+// files lists what is in a folder, without the folders and the lock.
 func files(t testing.TB, dir string) (paths []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
+		if err == nil && !d.IsDir() && d.Name() != lockFile {
 			paths = append(paths, path)
 		}
 		return err

@@ -16,6 +16,7 @@ const (
 	initSuffix      = ".mp4"
 	indexSuffix     = ".idx"
 	probeFile       = "writable"
+	lockFile        = "lock"
 	// maxFolder is the longest written-out name of a folder: file systems allow 255 bytes.
 	maxFolder = 200
 )

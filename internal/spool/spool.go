@@ -10,6 +10,8 @@
 //	                              /{seq}.mp4   an init segment, by the number of the first segment that needs it
 //	                              /{seq}.idx   an index: records of segments, appended, from segment seq on
 //
+//	{Dir}/lock                                 locked as long as a Store uses the folder
+//
 // A segment is a file, because then removing one is one unlink, which takes nothing from those who still read it, and serving one is a
 // sendfile. Its record follows when the file is whole: a killed process leaves at most a file without a record, which the next start
 // removes, or half a record, which it leaves out. Nothing is ever synced: the page cache survives the process, and after a loss of power
@@ -21,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -53,7 +56,7 @@ var (
 
 // Options configures a Store. The zero value of a field means the default in parentheses.
 type Options struct {
-	// Dir holds the folders of streams, and nothing that the Store did not make is touched in it. One Store at a time may use it.
+	// Dir holds the folders of streams, and nothing that the Store did not make is touched in it. One Store at a time may use it, of all processes.
 	Dir string
 	// Window (2 h) is for how long a segment is listed.
 	Window time.Duration
@@ -117,6 +120,9 @@ type Store struct {
 	failing bool
 	failed  time.Time
 
+	// held is the lock file, nil where there are no locks.
+	held *os.File
+
 	wake    chan struct{}
 	abandon chan struct{}
 	done    chan struct{}
@@ -134,6 +140,7 @@ type stream struct {
 }
 
 // Open opens the store in a folder, or makes it. It reads the indexes and looks for each file, about 4 µs for each segment. The Store must be closed.
+// It fails with ErrInUse while another Store has the folder.
 func Open(o Options) (*Store, error) {
 	o = o.withDefaults()
 	s := &Store{
@@ -146,7 +153,11 @@ func Open(o Options) (*Store, error) {
 	if err := s.probe(); err != nil {
 		return nil, fmt.Errorf("opening the store of segments: %w", err)
 	}
+	if err := s.lock(); err != nil {
+		return nil, fmt.Errorf("opening the store of segments: %w", err)
+	}
 	if err := s.scan(); err != nil {
+		s.unlock()
 		return nil, fmt.Errorf("opening the store of segments: %w", err)
 	}
 	go s.run()

@@ -68,7 +68,7 @@ func TestKilled(t *testing.T) {
 	want := int64(20)
 	for range 3 {
 		want += killedSpare
-		s = open1(t, Options{Dir: dir})
+		s = reopen(t, s, Options{Dir: dir})
 		next, _, ok := s.Begin("a").Continues()
 		if next != want || !ok {
 			t.Fatalf("continues at %d, %v, want %d", next, ok, want)
@@ -86,7 +86,7 @@ func TestKilled(t *testing.T) {
 	wantEqual(t, "gaps", gaps, int(want-20))
 	l.End(want + 5)
 	settled(t, s)
-	s = open1(t, Options{Dir: dir})
+	s = reopen(t, s, Options{Dir: dir})
 	next, _, _ := s.Begin("a").Continues()
 	wantEqual(t, "after a proper end", next, want+5)
 }
@@ -161,7 +161,7 @@ func TestHoles(t *testing.T) {
 	settled(t, s)
 	wantWindow(t, w.List(21+maxFill+3), 21+maxFill+1, 21+maxFill+3)
 	check(t, w, w.List(21+maxFill+3))
-	s = open1(t, Options{Dir: dir})
+	s = reopen(t, s, Options{Dir: dir})
 	w = s.Begin("a").Rendition("720p.v0")
 	wantWindow(t, w.List(1<<40), 21+maxFill+1, 21+maxFill+3)
 	check(t, w, w.List(1<<40))
@@ -214,7 +214,7 @@ func TestOwnGaps(t *testing.T) {
 		if _, err := r.Open(3); !errors.Is(err, ErrNotStored) {
 			t.Errorf("a gap was opened: %v", err)
 		}
-		s = open1(t, Options{Dir: dir})
+		s = reopen(t, s, Options{Dir: dir})
 		r = s.Begin("a").Rendition("v0")
 	}
 	wantEqual(t, "lost", s.Stats().Lost, 0)
@@ -245,7 +245,7 @@ func TestSlowDisk(t *testing.T) {
 	for seq := range int64(5) {
 		wantEqual(t, "listed as a gap", w.At(seq).Gap, true)
 	}
-	r = open1(t, Options{Dir: dir}).Begin("a").Rendition("v0")
+	r = reopen(t, s, Options{Dir: dir}).Begin("a").Rendition("v0")
 	again, _ := check(t, r, r.List(30))
 	wantWindow(t, r.List(30), 5, 30) // gaps at the beginning go
 	wantEqual(t, "segments after a restart", again, there)

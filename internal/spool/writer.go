@@ -44,6 +44,7 @@ func (s *Store) enqueue(j job) {
 // run writes and removes until the store is closed.
 func (s *Store) run() {
 	defer close(s.done)
+	defer s.unlock()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for !s.abandoned() {
