@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// killedSpare is how many numbers after the last stored one are left out after a killed process: that of the segment that was under
-	// way, parts of which players and caches have, and one that was not written yet.
+	// killedSpare is how many numbers after the last stored one are left out after a killed process at least, whatever it reserved: that of the
+	// segment that was under way, parts of which players and caches have, and one that was not written yet.
 	killedSpare = 2
 	// maxFill bounds the gaps that join what a rendition had to what it has now. After a larger hole it begins anew.
 	maxFill = 1024
@@ -47,6 +47,9 @@ func (s *Store) Begin(name string) *Life {
 	}
 	st.life, st.next, st.begun = l, 0, l.next
 	s.mark(st, beginRecord, l.next)
+	if l.continues {
+		s.reserve(st, l.next+reserveAhead)
+	}
 	return l
 }
 
@@ -78,7 +81,11 @@ func (st *stream) successor(since int64) (next, discontinuitySeq int64, ok bool)
 	if st.next >= next {
 		return st.next, discontinuitySeq, ok
 	}
-	return max(next, st.begun) + killedSpare, discontinuitySeq, ok
+	next = max(next, st.begun) + killedSpare
+	if st.life == nil { // else it is this process, which knows what it used
+		next = max(next, st.reserved)
+	}
+	return next, discontinuitySeq, ok
 }
 
 // Continues returns the number that the first segment must have, and its discontinuity sequence number, for the old segments to be listed
@@ -121,6 +128,9 @@ func (l *Life) End(next int64) {
 	}
 	l.stream.life, l.stream.next = nil, next
 	s.mark(l.stream, endRecord, next)
+	if l.stream.reserved > 0 {
+		s.reserve(l.stream, next)
+	}
 }
 
 // Rendition is one media playlist of a life.
@@ -182,6 +192,7 @@ func (r *Rendition) append(e Segment, init []byte, pieces [][]byte) (slow bool, 
 		e, j = e.blank(e.Seq), job{shelf: r.shelf, seq: e.Seq}
 	}
 	s.push(r.shelf, e)
+	r.life.renew(e.Seq)
 	s.enqueue(j)
 	return slow, nil
 }

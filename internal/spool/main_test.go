@@ -182,7 +182,7 @@ func settled(t testing.TB, s *Store) {
 	idle := func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return !s.busy && len(s.queue) == 0
+		return !s.busy && len(s.queue)+len(s.reservations) == 0
 	}
 	for range 1000 {
 		if idle() {

@@ -17,6 +17,7 @@ const (
 	indexSuffix     = ".idx"
 	probeFile       = "writable"
 	lockFile        = "lock"
+	reserveFile     = "reserved"
 	// maxFolder is the longest written-out name of a folder: file systems allow 255 bytes.
 	maxFolder = 200
 )

@@ -12,7 +12,7 @@ import (
 //	length    4  of the payload
 //	checksum  4  CRC-32 (IEEE) of the payload
 //	payload:
-//	  kind    1  segmentRecord, endRecord or beginRecord
+//	  kind    1  segmentRecord, endRecord, beginRecord or reserveRecord
 //	  segmentRecord:
 //	    flags 1, key 4, target 4, seq 8, start 8, duration 8, at 8, init 8, discontinuity sequence 8, size 8, stored 8, size of the init segment 8,
 //	          then dates to the end
@@ -20,6 +20,8 @@ import (
 //	    next  8  a life ended; the number after the last one that it used
 //	  beginRecord:
 //	    next  8  a life began; its first number
+//	  reserveRecord, in a file of its own:
+//	    next  8  the number before which all may be used
 const (
 	frameSize    = 8
 	segmentFixed = 2 + 2*4 + 9*8
@@ -32,6 +34,7 @@ const (
 	segmentRecord = 1
 	endRecord     = 2
 	beginRecord   = 3
+	reserveRecord = 4
 
 	flagDiscontinuity = 1
 	flagIndependent   = 2
@@ -111,7 +114,7 @@ func parseRecord(b []byte) (r record, n int, err error) {
 	}
 	r.kind = payload[0]
 	switch {
-	case (r.kind == endRecord || r.kind == beginRecord) && length == markSize:
+	case (r.kind == endRecord || r.kind == beginRecord || r.kind == reserveRecord) && length == markSize:
 		r.next = int64(binary.LittleEndian.Uint64(payload[1:]))
 	case r.kind == segmentRecord && length >= segmentFixed:
 		r.segment, r.initSize = parseSegment(payload)

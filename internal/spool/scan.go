@@ -55,10 +55,12 @@ func (s *Store) scanStream(st *stream) error {
 			st.next = max(st.next, last.next)
 		}
 	}
+	st.readReservation()
 	if !st.ended() {
 		st.next = 0
 	}
 	if len(st.shelves) == 0 {
+		s.remove(filepath.Join(st.folder, reserveFile))
 		s.remove(st.folder)
 	}
 	return nil
@@ -71,7 +73,7 @@ func (st *stream) ended() bool {
 			return false
 		}
 	}
-	return st.next >= st.begun
+	return st.next >= st.begun && st.next >= st.reserved
 }
 
 // contents are the files of a shelf's folder by their numbers, with their sizes.

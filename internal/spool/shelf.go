@@ -177,14 +177,19 @@ func (s *Store) evictRest(sh *shelf, paths []string) []string {
 	if sh.stream.shelves[sh.id] == sh {
 		delete(sh.stream.shelves, sh.id)
 	}
-	s.forget(sh.stream)
-	return append(paths, sh.folder, sh.stream.folder)
+	paths = append(paths, sh.folder)
+	if !s.forget(sh.stream) {
+		return paths
+	}
+	return append(paths, filepath.Join(sh.stream.folder, reserveFile), sh.stream.folder)
 }
 
-// forget lets go of a stream that is off the air and has nothing.
-func (s *Store) forget(st *stream) {
+// forget lets go of a stream that is off the air and has nothing, and says whether it did.
+func (s *Store) forget(st *stream) bool {
 	key := filepath.Base(st.folder)
-	if st.life == nil && len(st.shelves) == 0 && s.streams[key] == st {
-		delete(s.streams, key)
+	if st.life != nil || len(st.shelves) > 0 || s.streams[key] != st {
+		return false
 	}
+	delete(s.streams, key)
+	return true
 }

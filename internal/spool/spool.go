@@ -10,6 +10,7 @@
 //	                              /{seq}.mp4   an init segment, by the number of the first segment that needs it
 //	                              /{seq}.idx   an index: records of segments, appended, from segment seq on
 //
+//	{Dir}/s-{stream}/reserved                  a record, twice: before which number all may be used
 //	{Dir}/lock                                 locked as long as a Store uses the folder
 //
 // A segment is a file, because then removing one is one unlink, which takes nothing from those who still read it, and serving one is a
@@ -113,6 +114,8 @@ type Store struct {
 
 	queue  []job
 	queued int // bytes
+	// reservations are the streams whose reservation waits for the disk. They go first.
+	reservations []*stream
 	// busy: the writer has a job from the queue.
 	busy, closed bool
 	// lost counts segments that became gaps. failing: the log says so; failed is when the last one did.
@@ -137,6 +140,11 @@ type stream struct {
 	// next is the number after the last one that was used, 0 if nobody said so: the process was killed. begun is the first number of the
 	// last life that was noted.
 	next, begun int64
+	// reserved is the number before which all may be used, as the disk has it or will have it; reserving: it waits for the disk.
+	reserved  int64
+	reserving bool
+	// noted: there is a file with a reservation. Only the writer uses it.
+	noted bool
 }
 
 // Open opens the store in a folder, or makes it. It reads the indexes and looks for each file, about 4 µs for each segment. The Store must be closed.

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -21,14 +22,15 @@ var (
 	errNoInit = errors.New("init segment is missing")
 )
 
-// job is a segment to write, or with mark the record of a life's beginning or end.
+// job is a segment to write, or with mark the record of a life's beginning or end. With reserved it is the reservation of a stream.
 type job struct {
-	shelf  *shelf
-	seq    int64
-	init   []byte
-	pieces [][]byte
-	bytes  int
-	mark   byte
+	reserved *stream
+	shelf    *shelf
+	seq      int64
+	init     []byte
+	pieces   [][]byte
+	bytes    int
+	mark     byte
 }
 
 // enqueue hands a job to the writer. The caller holds mu.
@@ -79,7 +81,13 @@ func (s *Store) abandoned() bool {
 func (s *Store) take() (j job, ok, closed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.busy = len(s.queue) > 0
+	s.busy = len(s.queue) > 0 || len(s.reservations) > 0
+	if len(s.reservations) > 0 {
+		st := s.reservations[0]
+		s.reservations = slices.Delete(s.reservations, 0, 1)
+		st.reserving = false
+		return job{reserved: st, seq: st.reserved}, true, s.closed
+	}
 	if !s.busy {
 		s.queue = nil
 		return job{}, false, s.closed
@@ -117,6 +125,10 @@ func (s *Store) remove(path string) {
 
 // do writes a segment and its record.
 func (s *Store) do(j *job) {
+	if j.reserved != nil {
+		s.report(s.saveReservation(j.reserved, j.seq))
+		return
+	}
 	if j.mark != 0 {
 		s.report(s.save(j.shelf, j.seq, func(b []byte) []byte { return appendMark(b, j.mark, j.seq) }))
 		return
