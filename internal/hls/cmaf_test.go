@@ -182,7 +182,7 @@ func TestBlocking(t *testing.T) {
 				if r.StatusCode != ok || body(t, r) != video.text(fullForm) || r.Header.Get("Cache-Control") != cache {
 					t.Errorf("%d %v", r.StatusCode, r.Header)
 				}
-				if n := s.waiting.Load(); n != 0 {
+				if n := s.Waiting(); n != 0 {
 					t.Errorf("%d requests wait", n)
 				}
 			})
@@ -247,7 +247,7 @@ func TestBlockingTooLong(t *testing.T) {
 // A client that goes away, a rendition that leaves, a server that goes down, a crowd.
 func TestBlockingInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, _, video, audio := lowLatency(Options{MaxWaiting: 2})
+		s, _, video, audio := lowLatency(Options{MaxWaiting: 4}) // two for each address
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {

@@ -32,7 +32,8 @@ type Options struct {
 
 	// WriteTimeout (1 min) bounds the time that a response takes once it is known: a request that was held has half of it at least.
 	WriteTimeout time.Duration
-	// MaxWaiting (32768) bounds the requests of all clients that are held until there is what they ask for, at some 20 KiB each.
+	// MaxWaiting (32768) bounds the requests of all clients that are held until there is what they ask for, at some 20 KiB each. One client
+	// address gets at most half of what the others leave.
 	MaxWaiting int
 
 	// MaxSegmentBytes (64 MiB) bounds a segment: 10 s at 50 Mbit/s. A longer one is cut wherever it is.

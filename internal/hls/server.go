@@ -25,7 +25,7 @@ type Server struct {
 	seed maphash.Seed
 	gzip compressor
 	// waiting counts the requests that are held.
-	waiting atomic.Int64
+	waiting waiters
 
 	// lastSeq is the highest sequence number that any stream used: a bound for each of them that needs no memory of their names.
 	lastSeq atomic.Int64

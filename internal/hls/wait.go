@@ -13,7 +13,7 @@ const (
 	ready verdict = iota
 	// late: it took too long.
 	late
-	// crowded: too many requests wait already.
+	// crowded: too many requests wait already, of all clients or from this one's address.
 	crowded
 	// gone: the client went away.
 	gone
@@ -26,11 +26,11 @@ func (s *Server) hold(w http.ResponseWriter, r *http.Request, limit time.Duratio
 	if change == nil {
 		return ready
 	}
-	if s.waiting.Add(1) > int64(s.opt.MaxWaiting) {
-		s.waiting.Add(-1)
+	address := addressOf(s.seed, r)
+	if !s.waiting.enter(address, int64(s.opt.MaxWaiting)) {
 		return crowded
 	}
-	defer s.waiting.Add(-1)
+	defer s.waiting.leave(address)
 	if limit >= s.opt.WriteTimeout/2 {
 		s.allow(w, limit)
 		defer s.allow(w, 0)
@@ -75,4 +75,4 @@ func (s *Server) refuseWait(w http.ResponseWriter, v verdict, retry time.Duratio
 }
 
 // Waiting returns how many requests are held now.
-func (s *Server) Waiting() int { return int(s.waiting.Load()) }
+func (s *Server) Waiting() int { return int(s.waiting.all.Load()) }
