@@ -69,8 +69,7 @@ func TestLadderThrottled(t *testing.T) {
 	t.Logf("levels that were played: %v", r.Switches)
 }
 
-// TestLadderLeaves takes a rung out of the ladder while it is played: hls.js goes on with the other. (When the publication that brings the sound leaves,
-// hls.js gives up, for the multivariant playlist that it knows has no other sound.)
+// TestLadderLeaves takes a rung out of the ladder while it is played: hls.js goes on with the other.
 func TestLadderLeaves(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)
@@ -89,4 +88,58 @@ func TestLadderLeaves(t *testing.T) {
 	p.evaluate(t, "hls.currentLevel = -1", nil)
 	p.waitFor(t, 40*time.Second, "it plays the level that is left", func(r webReport) bool { return r.Height == 180 })
 	p.waitProgress(t, 5, 30*time.Second)
+}
+
+// TestLadderSoundMoves takes the rung away that brings the sound, while it is played and while another is: hls.js goes on with the other one's sound,
+// whether the encoder says that it ends or is killed.
+func TestLadderSoundMoves(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name   string
+		height int
+		gone   func(testing.TB, *publication)
+	}{
+		{"killed, other played", 90, func(_ testing.TB, p *publication) { p.lose() }},
+		{"killed, played", 180, func(_ testing.TB, p *publication) { p.lose() }},
+		{"ended, played", 180, func(t testing.TB, p *publication) {
+			p.cancel()
+			p.finish(t)
+		}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			chromium.turn(t)
+			s, room := start(t, "--hls_segment_duration", "1", "--hls_list_size", "6", "--republish_grace", "3"), roomOf(t)
+			key := s.key(t, room)
+			high := publish(t, s, key+"?rendition=high", flvClip(t, "h264-aac", 5), pacing{loop: true})
+			s.waitOnAir(t, room)
+			publish(t, s, key+"?rendition=low", flvClip(t, "h264-small", 5), pacing{loop: true})
+			waitLadder(t, s, room, 2)
+			p := webPlay(t, hlsJS, s.indexURL(room), lowLatency)
+			p.waitPlaying(t)
+			p.evaluate(t, fmt.Sprintf("hls.currentLevel = hls.levels.findIndex(level => level.height === %d)", c.height), nil)
+			p.waitFor(t, 20*time.Second, "the level is played", func(r webReport) bool { return r.Height == c.height })
+			p.waitProgress(t, 2, 20*time.Second)
+			c.gone(t, high)
+			if c.height != 90 {
+				p.evaluate(t, "hls.currentLevel = -1", nil)
+			}
+			p.waitFor(t, 40*time.Second, "it plays the level that is left", func(r webReport) bool { return r.Height == 90 })
+			p.waitProgress(t, 6, 30*time.Second) // more than hls.js had buffered
+			before := p.decodedSound(t)
+			r := p.waitProgress(t, 5, 30*time.Second)
+			if sound := p.decodedSound(t) - before; sound < 5000 || len(r.Fatal) > 0 {
+				t.Errorf("%d bytes of sound in five seconds: %s", sound, r)
+			}
+			t.Log(r)
+		})
+	}
+}
+
+// decodedSound returns how many bytes of sound the page has decoded.
+func (p *webPlayer) decodedSound(t testing.TB) (n int) {
+	t.Helper()
+	p.evaluate(t, "video.webkitAudioDecodedByteCount", &n)
+	return n
 }

@@ -67,7 +67,7 @@ func (r *rig) interleave(feeds [][]media.AccessUnit, skew time.Duration, pick fu
 
 func (r *rig) histories() string {
 	var b strings.Builder
-	for _, id := range []string{"v0", "v1", "a0", "720p.v0", "720p.v1", "720p.a0", "360p.v0"} {
+	for _, id := range []string{"v0", "v1", "a0", "720p.v0", "720p.v1", "360p.v0"} {
 		if rec := r.seen[id]; rec != nil {
 			fmt.Fprintf(&b, "%s\n%s", id, rec)
 		}

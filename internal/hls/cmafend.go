@@ -20,6 +20,7 @@ func (p *packager) suspend(pub *publication) {
 	if !p.line.fixed() && others {
 		return
 	}
+	p.relieve(pub)
 	p.flush(pub)
 }
 
@@ -49,8 +50,9 @@ func (p *packager) empty(t *cmafTrack) {
 	}
 }
 
-// exit removes a publication while others go on: its renditions leave the ladder, and the others are not held up by it.
+// exit removes a publication while others go on: its renditions leave the ladder unless others have the same sound, and the others are not held up by it.
 func (p *packager) exit(pub *publication) {
+	p.relieve(pub)
 	for _, t := range slices.Clone(p.tracks) {
 		if t.pub == pub {
 			p.leave(t, "its publisher ended")

@@ -34,7 +34,7 @@ const (
 	joining standing = iota
 	// member: it has a rendition.
 	member
-	// spare: it is audio that another publication has too.
+	// spare: it is audio that another publication has too, and stands by.
 	spare
 	// out: it cannot be packaged, until it gets another header.
 	out
@@ -68,10 +68,11 @@ type cmafTrack struct {
 	// The rest is of a member.
 	*rendition
 	// track is what writer writes, and turn the publication's when it began.
-	track  *media.Track
-	turn   uint32
-	writer *fmp4.Writer
-	init   *initSegment
+	// twin is another publication's track that differs in nothing that a player sees, nil if there is none.
+	track, twin *media.Track
+	turn        uint32
+	writer      *fmp4.Writer
+	init        *initSegment
 	// seq is the number of the segment under way, segment what there is of it: nil if it was ended early.
 	seq     int64
 	segment *cmafSegment
@@ -126,10 +127,10 @@ func (q *unitQueue) pop() media.AccessUnit {
 	return u
 }
 
-// id is the track's name in URLs.
+// id is the track's name in URLs. That of audio does not say where it comes from.
 func (t *cmafTrack) id() string {
 	id := t.kind.String()[:1] + strconv.Itoa(int(t.number))
-	if t.pub.rendition != "" {
+	if t.pub.rendition != "" && t.kind == media.Video {
 		return t.pub.rendition + "." + id
 	}
 	return id
@@ -200,6 +201,7 @@ func (p *packager) tolerance(t *cmafTrack) time.Duration {
 
 // place puts a unit of t where it belongs. Where segments begin at and before it is decided.
 func (p *packager) place(t *cmafTrack, u *media.AccessUnit) {
+	t.adopt(u)
 	b := p.line.find(u.DTS + p.reach(t, u))
 	if t.kind == media.Video && u.RandomAccess {
 		defer func() { t.lastKey = u.DTS }()
@@ -305,6 +307,9 @@ func (p *packager) retrack(t *cmafTrack, u *media.AccessUnit, seq int64) bool {
 		if t.init == nil || !bytes.Equal(data, t.init.data) {
 			t.init = &initSegment{seq: seq, data: data}
 		}
+	}
+	if t.track != u.Track {
+		t.twin = nil
 	}
 	t.writer, t.track, t.turn = w, u.Track, u.Epoch
 	return true

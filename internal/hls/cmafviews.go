@@ -68,7 +68,7 @@ func (p *packager) describe(t *cmafTrack) {
 	if t.info.track != t.track || t.info.rendition != t.rendition {
 		width, height := fmp4.Resolution(t.track)
 		t.info = renditionInfo{
-			rendition: t.rendition, publication: t.pub.rendition, track: t.track,
+			rendition: t.rendition, track: t.track,
 			codecs: fmp4.Codecs(t.track), supplemental: fmp4.SupplementalCodecs(t.track),
 			videoRange: fmp4.VideoRange(t.track), width: width, height: height,
 		}

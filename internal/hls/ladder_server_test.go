@@ -57,7 +57,7 @@ func TestLadderLife(t *testing.T) {
 			feedB(at)
 		}
 		v := l.cmaf.view.Load()
-		if len(v.renditions) != 2 || v.renditions[0].id != "720p.v0" || v.renditions[1].id != "720p.a0" {
+		if len(v.renditions) != 2 || v.renditions[0].id != "720p.v0" || v.renditions[1].id != "a0" {
 			t.Errorf("%+v", v.renditions)
 		}
 		if p := (&station{t: t, s: s}).playlist(); p.Endlist || len(p.Segments) < 3 {

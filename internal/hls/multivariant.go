@@ -145,13 +145,7 @@ func (m *multivariantRenderer) audio(g *audioGroup) {
 }
 
 // name is what a player shows, the same for the same track of each codec.
-func (r *renditionInfo) name() string {
-	name := "Audio " + strconv.Itoa(int(r.track.ID)+1)
-	if r.publication != "" {
-		name += " (" + r.publication + ")"
-	}
-	return name
-}
+func (r *renditionInfo) name() string { return "Audio " + strconv.Itoa(int(r.track.ID)+1) }
 
 // captionMedia names the captions inside the video (RFC 8216bis 4.4.6.1).
 func (m *multivariantRenderer) captionMedia() {

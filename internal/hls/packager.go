@@ -54,9 +54,9 @@ type packager struct {
 	// dependent: a segment began without a random access point.
 	dependent bool
 	leftOut   map[string]bool
-	// left counts how often a rendition left the ladder.
-	left   int
-	warned bool
+	// left counts how often a rendition left the ladder, moved how often one went on with another publication.
+	left, moved int
+	warned      bool
 	// begun is when the first unit came.
 	begun time.Time
 	// cues counts the events of the life.
@@ -123,7 +123,7 @@ func (p *packager) write(pub *publication, u *media.AccessUnit) {
 	if u.Header != media.Sample || len(u.Data) == 0 {
 		return
 	}
-	if t.standing > member {
+	if t.standing == out {
 		p.tell(t)
 		return
 	}
@@ -137,6 +137,10 @@ func (p *packager) write(pub *publication, u *media.AccessUnit) {
 	}
 	unit := *u
 	unit.Epoch, unit.Body, unit.Track = pub.turn, nil, t.header
+	if t.standing == spare {
+		p.standBy(t, &unit)
+		return
+	}
 	p.take(t, &unit)
 }
 
@@ -185,15 +189,6 @@ func (p *packager) objection(t *cmafTrack) string {
 	return ""
 }
 
-// spare says that the audio of t is not used, because it would be the same as that of the stream's first publication with audio.
-func (p *packager) spare(t *cmafTrack) bool {
-	if t.kind != media.Audio || t.pub == p.pubs[0] {
-		return false
-	}
-	silent := len(p.pubs[0].tracks) == 0 && p.line.next-p.line.first <= patienceSegments
-	return silent || !p.line.fixed() || slices.ContainsFunc(p.pubs, func(o *publication) bool { return o != t.pub && o.has(media.Audio) })
-}
-
 func (pub *publication) has(kind media.Kind) bool {
 	return slices.ContainsFunc(pub.tracks, func(t *cmafTrack) bool { return t.kind == kind && t.standing <= member })
 }
@@ -203,12 +198,23 @@ func (p *packager) welcome(t *cmafTrack) {
 	t.standing, t.tried, t.tries = joining, 0, 0
 	p.show.carries.Store(true)
 	p.tracks = append(p.tracks, t)
+	p.sort()
+}
+
+// sort puts the tracks in the order of playlists.
+func (p *packager) sort() {
 	slices.SortStableFunc(p.tracks, func(a, b *cmafTrack) int {
 		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(p.rank(a), p.rank(b)), cmp.Compare(a.number, b.number))
 	})
 }
 
-func (p *packager) rank(t *cmafTrack) int { return slices.Index(p.pubs, t.pub) }
+// rank is the place of a track's publication. Sound has none: it stays where it is when it comes from another one.
+func (p *packager) rank(t *cmafTrack) int {
+	if t.kind == media.Audio {
+		return 0
+	}
+	return slices.Index(p.pubs, t.pub)
+}
 
 // exclude leaves a track out.
 func (p *packager) exclude(t *cmafTrack, reason string) {
@@ -225,13 +231,13 @@ func (p *packager) exclude(t *cmafTrack, reason string) {
 
 // tell logs why a track is left out, once its media flow: what is known of it may be refined until then.
 func (p *packager) tell(t *cmafTrack) {
-	reason, key := t.objection, t.id()+codecName(t.header)
+	reason, key := t.objection, t.pub.rendition+"."+t.id()+codecName(t.header)
 	t.objection = ""
 	if reason == "" || p.leftOut[key] || len(p.leftOut) >= maxTrackLogs {
 		return
 	}
 	p.leftOut[key] = true
-	p.log.Warn("track left out of CMAF", "rendition", t.id(), "codec", string(t.header.Codec), "reason", reason)
+	p.log.Warn("track left out of CMAF", "publication", t.pub.rendition, "rendition", t.id(), "codec", string(t.header.Codec), "reason", reason)
 }
 
 // take puts a unit of a track in line, and places what can be placed.

@@ -132,10 +132,10 @@ func (p *presentation) segments() (n int) {
 	return n
 }
 
-// rendition is one media playlist: one track of one publication.
+// rendition is one media playlist: one track of one publication, or one of sound that several have.
 type rendition struct {
-	// id names it in URLs, the same over restarts: "v0" and "a1" are video track 0 and audio track 1 of the stream's first publication,
-	// "720p.v0" is a track of the one that was published as rendition 720p.
+	// id names it in URLs, the same over restarts: "v0" is video track 0 of the stream's default publication, "720p.v0" that of the one that
+	// was published as rendition 720p, and "a1" is audio track 1 of any of them.
 	id   string
 	kind media.Kind
 	// view is nil until the first segment is complete.
@@ -158,9 +158,7 @@ type presentationView struct {
 // renditionInfo is what the multivariant playlist says of a rendition (RFC 8216bis 4.4.6).
 type renditionInfo struct {
 	*rendition
-	// publication is the rendition name of its publication, "" for the first one.
-	publication string
-	track       *media.Track
+	track *media.Track
 	// codecs is as in RFC 6381, supplemental as in RFC 8216bis 4.4.6.2 (empty: none).
 	codecs, supplemental string
 	// videoRange is SDR, PQ or HLG; frameRate is measured, 0 if not known.

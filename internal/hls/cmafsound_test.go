@@ -1,0 +1,297 @@
+package hls
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"livego/internal/media"
+)
+
+// signed marks the sound of a publication, so that a test knows where it came from.
+func signed(units []media.AccessUnit, name string) []media.AccessUnit {
+	for i := range units {
+		if u := &units[i]; u.Track.Kind == media.Audio {
+			u.Data = append(u.Data[:len(u.Data):len(u.Data)], name...)
+		}
+	}
+	return units
+}
+
+// duet is a ladder of two publications with the same sound, each signed.
+type duet struct {
+	*rig
+	studios []*studio
+	sent    [2][]media.AccessUnit
+}
+
+func newDuet(t testing.TB, opt Options, rate float64, gop int) *duet {
+	return &duet{rig: newRig(t, opt), studios: encoders(rate, gop)[:2]}
+}
+
+// make returns the units of a publication up to a time, and notes them.
+func (d *duet) make(i int, until time.Duration) []media.AccessUnit {
+	units := signed(d.studios[i].until(until-d.studios[i].begin), string(rune('A'+i)))
+	d.sent[i] = append(d.sent[i], units...)
+	return units
+}
+
+// play feeds both up to times of their own.
+func (d *duet) play(first, second, skew time.Duration) {
+	d.interleave([][]media.AccessUnit{d.make(0, first), d.make(1, second)}, skew, func(n int) int { return n - 1 })
+}
+
+// moved is what a0 should hold: all sound of one publication, and then that of the other.
+func (d *duet) moved(from, to int) []sample {
+	want := samplesOf(d.sent[from], d.studios[from].audio)
+	reached := want[len(want)-1].dts + frame(d.studios[from].audio)/2
+	for _, s := range samplesOf(d.sent[to], d.studios[to].audio) {
+		if s.dts >= reached {
+			want = append(want, s)
+		}
+	}
+	return want
+}
+
+// lag feeds units and returns by how much the sound that is published was behind them at worst.
+func (d *duet) lag(name string, units []media.AccessUnit) (worst time.Duration) {
+	for _, u := range units {
+		d.feed(name, u)
+		v := d.of("a0").view
+		last := v.segments[len(v.segments)-1]
+		worst = max(worst, u.DTS-last.start-last.duration)
+	}
+	return worst
+}
+
+// seams returns the numbers of the segments of a rendition that begin with a discontinuity.
+func (rec *record) seams() (seams []int64) {
+	for _, seq := range rec.order {
+		if rec.segments[seq].discontinuity {
+			seams = append(seams, seq)
+		}
+	}
+	return seams
+}
+
+// TestSoundMoves: however the publication with the sound goes, and whenever, its playlist goes on with every frame of the other one, and
+// one discontinuity that the video has at the same number.
+func TestSoundMoves(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		rate := rapid.SampledFrom([]float64{24, 25, 30, 50}).Draw(rt, "rate")
+		gop := rapid.SampledFrom([]int{25, 48, 60}).Draw(rt, "gop")
+		gone := rapid.IntRange(0, 1).Draw(rt, "gone") // 1: the one with the sound does not lead
+		how := rapid.SampledFrom([]string{"ends", "is lost", "hangs"}).Draw(rt, "how")
+		at := time.Duration(rapid.IntRange(6000, 10000).Draw(rt, "at")) * time.Millisecond
+		skew := time.Duration(rapid.IntRange(0, 300).Draw(rt, "skew")) * time.Millisecond
+		ahead := time.Duration(rapid.IntRange(-300, 300).Draw(rt, "ahead")) * time.Millisecond
+
+		d := newDuet(t, Options{}, rate, gop)
+		other := 1 - gone
+		if gone == 1 { // 720p has the sound, as it was first and alone
+			d.publication("720p")
+			d.feed("720p", d.make(1, 20*time.Millisecond)...)
+		}
+		ends := [2]time.Duration{at, at + ahead}
+		if gone == 1 {
+			ends = [2]time.Duration{at + ahead, at}
+		}
+		d.play(ends[0], ends[1], skew)
+		switch pub := d.publication(nameOf(gone)); how {
+		case "ends":
+			d.exit(pub)
+		case "is lost":
+			d.suspend(pub)
+		}
+		d.look()
+		worst := d.lag(nameOf(other), d.make(other, at+7*time.Second))
+		limit := time.Second
+		if how == "hangs" {
+			limit += soundPatience + 600*time.Millisecond // as far as it was behind already
+		}
+		if worst > limit {
+			rt.Errorf("the sound that is published was %v behind\n%s", worst, &d.log)
+		}
+		if how == "is lost" {
+			d.exit(d.publication(nameOf(gone)))
+		}
+		d.finish()
+
+		if len(d.of("a0").order) == 0 {
+			rt.Fatalf("no sound\n%s", &d.log)
+		}
+		sameSamples(t, d.of("a0").samples(t, 48000), d.moved(gone, other), 2*time.Millisecond)
+		video := strings.TrimPrefix(nameOf(other)+".v0", ".")
+		if a, v := d.of("a0").seams(), d.of(video).seams(); len(a) != 1 || fmt.Sprint(a) != fmt.Sprint(v) {
+			rt.Errorf("discontinuities at %v, in %s at %v\n%s%s", a, video, v, d.histories(), d.of("a0"))
+		}
+		if strings.Contains(d.of("a0").String(), "gap") || t.Failed() {
+			rt.Fatalf("%s%s", d.histories(), &d.log)
+		}
+	})
+}
+
+// TestSoundStays: the publication whose sound was given up for another's does not get it back before that one goes.
+func TestSoundStays(t *testing.T) {
+	d := newDuet(t, Options{}, 25, 50)
+	d.play(9*time.Second, 9*time.Second, 0)
+	d.suspend(d.publication(""))
+	d.feed("720p", d.make(1, 13*time.Second)...)
+	for len(d.studios[0].until(13*time.Second)) > 0 { // what was never sent
+	}
+	d.studios[0].epoch = 1
+	d.play(21*time.Second, 21*time.Second, 0)
+	own := samplesOf(d.sent[0], d.studios[0].audio)
+	d.exit(d.publication("720p"))
+	d.look()
+	d.feed("", d.make(0, 33*time.Second)...)
+	d.finish()
+	counts := map[byte]int{}
+	turns := ""
+	for _, s := range d.of("a0").samples(t, 48000) {
+		by := s.data[len(s.data)-1]
+		counts[by]++
+		if turns == "" || turns[len(turns)-1] != by {
+			turns += string(by)
+		}
+	}
+	if turns != "ABA" || len(own) == 0 {
+		t.Errorf("the sound came in turns of %s: %v\n%s%s", turns, counts, d.of("a0"), &d.log)
+	}
+	if d.show.renditions["720p.a0"] != nil || d.show.renditions["a0"] == nil {
+		t.Error("another rendition of sound")
+	}
+}
+
+// TestSoundOfAnotherCodec: a stand-by with another header begins where the next segment does, with an initialization section of its own; one with
+// the same codec is preferred.
+func TestSoundOfAnotherCodec(t *testing.T) {
+	r := newRig(t, Options{})
+	all := encoders(25, 50)
+	all[1].audio, all[1].audioEvery = opus48(), 0.02
+	feeds := func(until time.Duration) (f [][]media.AccessUnit) {
+		for i, s := range all {
+			f = append(f, signed(s.until(until), string(rune('A'+i))))
+		}
+		return f
+	}
+	r.interleave(feeds(9*time.Second), 0, func(int) int { return 0 })
+	rest := feeds(15 * time.Second)
+	r.exit(r.publication(""))
+	rest[0] = nil
+	r.interleave(rest, 0, func(int) int { return 0 })
+	if track := r.show.view.Load().renditions[2].track; track.Codec != media.AAC {
+		t.Errorf("%s is preferred to AAC", track.Codec)
+	}
+	r.exit(r.publication("360p"))
+	rest = feeds(27 * time.Second)
+	rest[0], rest[2] = nil, nil
+	r.interleave(rest, 0, func(int) int { return 0 })
+	r.finish()
+	rec := r.of("a0")
+	if seams := rec.seams(); len(seams) != 2 || rec.segments[seams[0]].init != rec.segments[seams[0]-1].init || rec.segments[seams[1]].init == rec.segments[seams[1]-1].init {
+		t.Errorf("discontinuities at %v\n%s%s", seams, rec, &r.log)
+	}
+	if track := r.show.view.Load().renditions[1].track; track.Codec != media.Opus || strings.Contains(rec.String(), "gap") {
+		t.Errorf("%s\n%s%s", track.Codec, rec, &r.log)
+	}
+}
+
+// TestSoundAlone: without another publication's sound its playlist leaves, and comes back at the same URL with the next one's.
+func TestSoundAlone(t *testing.T) {
+	r := newRig(t, Options{})
+	all := encoders(25, 50)
+	quiet := all[1].audio
+	all[1].audio = nil
+	for i := range 2 {
+		r.publication(nameOf(i))
+	}
+	r.interleave([][]media.AccessUnit{all[0].until(9 * time.Second), all[1].until(9 * time.Second)}, 0, func(int) int { return 0 })
+	last := r.of("a0").order[len(r.of("a0").order)-1]
+	r.exit(r.publication(""))
+	if r.show.renditions["a0"] != nil || r.show.departed["a0"] == nil {
+		t.Error("the playlist without sound is still there, or its files are not")
+	}
+	all[1].audio, all[1].samples = quiet, int(9/all[1].audioEvery)
+	r.feed("720p", all[1].until(21*time.Second)...)
+	r.finish()
+	for _, seq := range r.of("a0").order[len(r.of("a0").order)-2:] {
+		if seq <= last {
+			t.Errorf("%s%s", r.of("a0"), &r.log)
+		}
+	}
+}
+
+// TestPlayersKeepTheSound: what players get while the publication with the sound goes, by the rules of the standard: nobody asks for another
+// multivariant playlist than the first.
+func TestPlayersKeepTheSound(t *testing.T) {
+	for name, at := range map[string]time.Duration{"within a segment": 16300 * time.Millisecond, "where one ends": 16 * time.Second, "just before": 15980 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, all := NewServer(Options{SegmentDuration: 2 * time.Second}), encoders(25, 50)
+				feedA, endA := onAirAs(t, s, "", all[0])
+				feedB, endB := onAirAs(t, s, "720p", all[1])
+				v, gone := newViewer(t), false
+				var segments []int64
+				for now := time.Duration(0); now < 40*time.Second; now += 200 * time.Millisecond {
+					if gone = gone || now > at; !gone {
+						feedA(min(now, at))
+					} else if endA != nil {
+						feedA(at)
+						if err := endA(io.EOF); err != nil {
+							t.Error(err)
+						}
+						endA = nil
+					}
+					feedB(now)
+					time.Sleep(200 * time.Millisecond)
+					synctest.Wait()
+					switch {
+					case now < 5*time.Second:
+					case gone:
+						segments = v.look(s, "a0", "720p.v0")
+					default:
+						segments = v.look(s, "a0", "720p.v0", "v0")
+					}
+				}
+				consecutive(t, segments)
+				if n := len(v.fetched); n < 50 {
+					t.Errorf("%d files were fetched", n)
+				}
+				if err := endB(io.EOF); err != nil {
+					t.Error(err)
+				}
+				v.look(s, "a0", "720p.v0")
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
+// TestSoundOfAJump: a stand-by whose sound is seconds ahead of its pictures takes nothing away from the publication that goes on.
+func TestSoundOfAJump(t *testing.T) {
+	d := newDuet(t, Options{}, 25, 50)
+	d.play(9*time.Second, 9*time.Second, 0)
+	ahead := d.make(1, 12*time.Second)
+	for i := range ahead {
+		if u := &ahead[i]; u.Track.Kind == media.Audio {
+			u.DTS += 5 * time.Second
+			u.PTS += 5 * time.Second
+		}
+	}
+	for both := d.make(0, 12*time.Second); len(both) > 0; both = both[1:] {
+		d.feed("", both[0])
+		if len(ahead) > 0 {
+			d.feed("720p", ahead[0])
+			ahead = ahead[1:]
+		}
+	}
+	d.feed("", d.make(0, 20*time.Second)...)
+	d.finish()
+	sameSamples(t, d.of("a0").samples(t, 48000), samplesOf(d.sent[0], d.studios[0].audio), 2*time.Millisecond)
+}
