@@ -42,7 +42,7 @@ func TestHDR(t *testing.T) {
 			SideData []map[string]any `json:"side_data_list"`
 		}
 	}
-	if err := json.Unmarshal([]byte(probe.output.String()), &found); err != nil || len(found.Streams) == 0 {
+	if err := json.Unmarshal(probe.output.Bytes(), &found); err != nil || len(found.Streams) == 0 {
 		t.Fatalf("%v: %s", err, probe.output.String())
 	}
 	for kind, want := range map[string]fields{
