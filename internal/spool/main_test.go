@@ -86,7 +86,10 @@ func (d *testDisk) write(path string, pieces ...[]byte) error {
 }
 
 func (d *testDisk) writeAt(path string, offset int64, data []byte) error {
-	n, err := d.admit(path, offset+int64(len(data)), int64(len(data)))
+	d.mu.Lock()
+	size := max(d.sizes[path], offset+int64(len(data))) // a file does not shrink when its beginning is written over
+	d.mu.Unlock()
+	n, err := d.admit(path, size, int64(len(data)))
 	if err != nil && n == 0 {
 		return err
 	}

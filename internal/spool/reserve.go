@@ -34,8 +34,8 @@ func (l *Life) renew(seq int64) {
 	}
 }
 
-// saveReservation writes the reservation of a stream, which is the number next, over both copies one after the other, so that one of them is
-// whole wherever the process is killed. The caller is the writer.
+// saveReservation writes the reservation of a stream, which is the number next, over both copies one after the other, first over the one that
+// may be torn, so that the other is whole wherever the process is killed. The caller is the writer.
 func (s *Store) saveReservation(st *stream, next int64) (err error) {
 	path, record := filepath.Join(st.folder, reserveFile), appendMark(nil, reserveRecord, next)
 	if !st.noted {
@@ -43,27 +43,32 @@ func (s *Store) saveReservation(st *stream, next int64) (err error) {
 		st.noted = err == nil
 		return err
 	}
-	for copies := range 2 {
-		if err = s.disk.writeAt(path, int64(len(reserveHead)+copies*len(record)), record); err != nil {
+	for range 2 {
+		other := 1 - st.whole
+		if err = s.disk.writeAt(path, int64(len(reserveHead)+other*len(record)), record); err != nil {
 			break
 		}
+		st.whole = other
 	}
 	st.noted = !errors.Is(err, fs.ErrNotExist)
 	return err
 }
 
-// readReservation reads what an earlier process reserved. What cannot be read is none: the records of segments say enough unless the disk
-// stood still.
+// readReservation reads what an earlier process reserved: the larger number, if it was killed between the copies. What cannot be read is none:
+// the records of segments say enough unless the disk stood still.
 func (st *stream) readReservation() {
 	data, err := os.ReadFile(filepath.Join(st.folder, reserveFile))
 	if err != nil {
 		return
 	}
 	const length = frameSize + markSize
-	for at := len(reserveHead); at+length <= len(data); at += length {
-		if r, _, err := parseRecord(data[at:]); err == nil && r.kind == reserveRecord {
-			st.reserved, st.noted = r.next, true
+	for copies := range 2 {
+		at := len(reserveHead) + copies*length
+		if at+length > len(data) {
 			return
+		}
+		if r, _, err := parseRecord(data[at:]); err == nil && r.kind == reserveRecord && r.next > st.reserved {
+			st.reserved, st.noted, st.whole = r.next, true, copies
 		}
 	}
 }

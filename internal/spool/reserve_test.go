@@ -18,7 +18,7 @@ func TestKilledBehindTheDisk(t *testing.T) {
 	}{
 		{name: "no lag"},
 		{name: "stands still for a segment", used: 1},
-		{name: "stands still as long as is allowed for", used: reserveLeft},
+		{name: "stands still as long as is allowed for", used: reserveLeft - 1}, // and one under way
 		{name: "takes one in four", used: 60, slow: 4},
 		{name: "is full", used: 300, full: true},
 	}
@@ -70,6 +70,47 @@ func TestKilledBehindTheDisk(t *testing.T) {
 				t.Errorf("%d segments, %d gaps up to %d", there, gaps, next)
 			}
 		})
+	}
+}
+
+// TestTornReservations: a process is killed within the first copy of a reservation and the next one too: what the larger copy says counts.
+func TestTornReservations(t *testing.T) {
+	folder := t.TempDir()
+	s := open1(t, Options{Dir: t.TempDir()})
+	st := newStream(folder)
+	for _, next := range []int64{12, 25} {
+		if err := s.saveReservation(st, next); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for lives, kill := range []int64{6, 3, 10, 0} {
+		d := newTestDisk()
+		d.budget = kill
+		s.disk = d
+		st = newStream(folder)
+		st.readReservation()
+		if st.reserved < 25 {
+			t.Fatalf("life %d reads %d", lives, st.reserved)
+		}
+		if err := s.saveReservation(st, st.reserved+int64(lives)+1); err == nil {
+			t.Fatal("the process was not killed")
+		}
+	}
+	// One copy was written in all its bytes that differ, the other was not: the next one to be torn must be the other.
+	s.disk = systemDisk{}
+	path := filepath.Join(folder, reserveFile)
+	if err := os.WriteFile(path, appendMark(appendMark([]byte(reserveHead), reserveRecord, 1025), reserveRecord, 1013), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := newTestDisk()
+	d.budget = 5
+	s.disk = d
+	st = newStream(folder)
+	st.readReservation()
+	_ = s.saveReservation(st, 1037)
+	st = newStream(folder)
+	if st.readReservation(); st.reserved != 1025 {
+		t.Errorf("%d is left of 1025", st.reserved)
 	}
 }
 

@@ -143,8 +143,10 @@ type stream struct {
 	// reserved is the number before which all may be used, as the disk has it or will have it; reserving: it waits for the disk.
 	reserved  int64
 	reserving bool
-	// noted: there is a file with a reservation. Only the writer uses it.
+	// noted: there is a file with a reservation. whole is the copy in it, 0 or 1, that is whole and has the largest number. Only the writer
+	// uses them.
 	noted bool
+	whole int
 }
 
 // Open opens the store in a folder, or makes it. It reads the indexes and looks for each file, about 4 µs for each segment. The Store must be closed.
