@@ -18,10 +18,17 @@ func (p *packager) add(t *cmafTrack, u *media.AccessUnit, b *boundary) {
 	}
 	cell := p.cellOf(t, u.DTS)
 	if n := len(t.part); n > 0 {
-		switch long := u.DTS + length - t.part[0].DTS; {
+		wide := u.DTS+length-t.part[0].DTS > t.target+partSlack // pictures are not as far apart as they were
+		switch last, held := t.overhang(u.DTS); {
+		case held:
+			p.finishPart(t, last.DTS)
+			t.origin, t.cell, t.part = last.DTS, 0, append(t.part, last)
+			if cell = p.cellOf(t, u.DTS); cell > 0 {
+				p.finishPart(t, u.DTS)
+			}
 		case cell > t.cell:
 			p.finishPart(t, u.DTS)
-		case long > t.target+2*time.Millisecond: // pictures are not as far apart as they were
+		case wide:
 			p.finishPart(t, u.DTS)
 			t.origin = u.DTS
 			cell, t.cell = 0, -1
@@ -48,6 +55,21 @@ func (p *packager) add(t *cmafTrack, u *media.AccessUnit, b *boundary) {
 	if end := u.DTS + length - time.Millisecond; p.cellOf(t, end) > t.cell && p.known(t, b, end+length) {
 		p.finishPart(t, end)
 	}
+}
+
+// partSlack is by how much a part may seem longer than the part target duration: times come in whole milliseconds.
+const partSlack = 2 * time.Millisecond
+
+// overhang takes the last unit out of the part under way if there is a hole behind it, up to next, that would make the part too long: then that
+// unit, which lasts through the hole, belongs in a part behind this one.
+func (t *cmafTrack) overhang(next time.Duration) (last media.AccessUnit, held bool) {
+	n := len(t.part)
+	if n < 2 || next-t.part[0].DTS <= t.target+partSlack {
+		return media.AccessUnit{}, false
+	}
+	last = t.part[n-1]
+	t.part = t.part[:n-1]
+	return last, true
 }
 
 // known says that audio until then, and one more frame, is in the segment of b: so a part may be published before the next frame came, for
@@ -156,9 +178,13 @@ func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary, follow
 		// What follows has times of its own: the last unit need not last until then, but the part must not get too long.
 		next = min(next, t.part[0].DTS+t.target)
 	}
+	if last, held := t.overhang(next); held {
+		p.writePart(t, last.DTS)
+		t.part = append(t.part, last)
+	}
 	p.writePart(t, next)
 	s := t.segment
-	withheld := follows && !end.discontinuity && p.withhold(t)
+	withheld := follows && p.withhold(t)
 	s.complete = true
 	if len(s.parts) > 0 {
 		t.gaps = 0

@@ -1,0 +1,33 @@
+package hls
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestHoleBehindAPart leaves out one frame of sound or one picture, each at another place: no part gets longer than the part target duration.
+func TestHoleBehindAPart(t *testing.T) {
+	for name, s := range map[string]studio{
+		"sound":    {audio: aac(48000), audioEvery: 1024.0 / 48000},
+		"pictures": {video: avcTrack(0), rate: 30, gop: 60},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for lost := range 150 {
+				s := s
+				units := s.until(9 * time.Second)
+				r := newRig(t, Options{})
+				at := len(units)/3 + lost
+				units = slices.Delete(units, at, at+1)
+				r.feed("", units...)
+				r.finish()
+				if n := r.counts.longParts.Load(); n > 0 {
+					t.Errorf("without unit %d: %d parts are too long\n%s", at, n, &r.log)
+				}
+				if parts := r.counts.parts.Load(); parts < 44 {
+					t.Errorf("%d parts", parts)
+				}
+			}
+		})
+	}
+}
