@@ -2,7 +2,7 @@
 # lint.sh checks formatting, vet, staticcheck and that go.mod says what the code imports.
 set -euo pipefail
 
-unformatted=$(gofmt -l cmd internal e2e)
+unformatted=$(gofmt -l cmd internal e2e scripts)
 if [ -n "$unformatted" ]; then
   echo "gofmt -w is due on:" $unformatted
   exit 1

@@ -17,7 +17,7 @@ func (p *packager) add(t *cmafTrack, u *media.AccessUnit, b *boundary) {
 		return
 	}
 	cell := p.cellOf(t, u.DTS)
-	if n := len(t.part); n > 0 {
+	if len(t.part) > 0 {
 		wide := u.DTS+length-t.part[0].DTS > t.target+partSlack // pictures are not as far apart as they were
 		switch last, held := t.overhang(u.DTS); {
 		case held:

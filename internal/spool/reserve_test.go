@@ -97,7 +97,6 @@ func TestTornReservations(t *testing.T) {
 		}
 	}
 	// One copy was written in all its bytes that differ, the other was not: the next one to be torn must be the other.
-	s.disk = systemDisk{}
 	path := filepath.Join(folder, reserveFile)
 	if err := os.WriteFile(path, appendMark(appendMark([]byte(reserveHead), reserveRecord, 1025), reserveRecord, 1013), 0o600); err != nil {
 		t.Fatal(err)

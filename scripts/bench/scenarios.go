@@ -36,7 +36,9 @@ type row struct {
 func perPicture() []string { return []string{noHLS, "--max_batch_delay", "0"} }
 
 // forced makes livego write every 100 ms only, as the floor does with the argument 100. HLS is off, as in the floor.
-func forced() []string { return []string{noHLS, "--min_batch_delay", "100ms", "--max_batch_delay", "100ms"} }
+func forced() []string {
+	return []string{noHLS, "--min_batch_delay", "100ms", "--max_batch_delay", "100ms"}
+}
 
 // noHLS switches HLS off: neither the floor nor nginx-rtmp does anything for it unless told so.
 const noHLS = "--hls_addr="
