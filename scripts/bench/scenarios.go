@@ -141,7 +141,7 @@ var scenarios = []scenario{
 	{
 		name:    "many",
 		title:   "300 streams of 0.5 Mbit/s to 10 players each",
-		load:    players(3000, "--streams", "300", "--video-rate", "452", "--audio-rate", "64"),
+		load:    players(3000, "--streams", "300", "--video-rate", "452", "--audio-rate", "64", "--warmup", ringFilled),
 		columns: fanoutColumns,
 		rows: []row{
 			{name: "floor: C loop, one write per picture", kind: floor{}},
