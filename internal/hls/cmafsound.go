@@ -124,12 +124,16 @@ func (p *packager) tellMoved(t, s *cmafTrack) {
 
 // adopt makes u one of the track that is written, if nothing that a player sees is different.
 func (t *cmafTrack) adopt(u *media.AccessUnit) {
-	if t.kind != media.Audio || t.standing != member || u.Track == t.track {
+	if t.kind != media.Audio || t.standing != member || u.Track == t.track || u.Track == t.stranger {
 		return
 	}
 	if u.Track != t.twin {
 		data, err := fmp4.AppendInit(nil, u.Track, u.Data)
-		if err != nil || !bytes.Equal(data, t.init.data) {
+		if err != nil {
+			return // it may be this frame
+		}
+		if !bytes.Equal(data, t.init.data) {
+			t.stranger = u.Track // all frames up to the boundary come here
 			return
 		}
 		t.twin = u.Track

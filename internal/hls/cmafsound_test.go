@@ -295,3 +295,26 @@ func TestSoundOfAJump(t *testing.T) {
 	d.finish()
 	sameSamples(t, d.of("a0").samples(t, 48000), samplesOf(d.sent[0], d.studios[0].audio), 2*time.Millisecond)
 }
+
+// TestAdopt: sound that waits for its boundary is held against the initialization section once, and one that is the same is taken.
+func TestAdopt(t *testing.T) {
+	s := studio{audio: aac(48000), audioEvery: 1024.0 / 48000}
+	r := newRig(t, Options{})
+	r.feed("", s.until(4*time.Second)...)
+	a0 := r.publication("").tracks[0]
+	same := *s.audio
+	other := *aac(44100)
+	for name, c := range map[string]struct{ track, want *media.Track }{"the same": {&same, s.audio}, "another": {&other, &other}} {
+		u := &media.AccessUnit{RandomAccess: true, Data: []byte{1}}
+		adopt := func() {
+			u.Track = c.track
+			a0.adopt(u)
+		}
+		if adopt(); u.Track != c.want {
+			t.Errorf("%s: became %p, want %p", name, u.Track, c.want)
+		}
+		if n := testing.AllocsPerRun(10, adopt); n > 0 {
+			t.Errorf("%s: %v allocations for a frame, so it was compared again", name, n)
+		}
+	}
+}

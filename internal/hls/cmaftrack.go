@@ -68,11 +68,12 @@ type cmafTrack struct {
 	// The rest is of a member.
 	*rendition
 	// track is what writer writes, and turn the publication's when it began.
-	// twin is another publication's track that differs in nothing that a player sees, nil if there is none.
-	track, twin *media.Track
-	turn        uint32
-	writer      *fmp4.Writer
-	init        *initSegment
+	// twin is another publication's track that differs in nothing that a player sees, stranger one that has another initialization section,
+	// nil if there is none.
+	track, twin, stranger *media.Track
+	turn                  uint32
+	writer                *fmp4.Writer
+	init                  *initSegment
 	// seq is the number of the segment under way, segment what there is of it: nil if it was ended early.
 	seq     int64
 	segment *cmafSegment
@@ -309,7 +310,7 @@ func (p *packager) retrack(t *cmafTrack, u *media.AccessUnit, seq int64) bool {
 		}
 	}
 	if t.track != u.Track {
-		t.twin = nil
+		t.twin, t.stranger = nil, nil
 	}
 	t.writer, t.track, t.turn = w, u.Track, u.Epoch
 	return true
