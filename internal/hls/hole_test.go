@@ -31,3 +31,29 @@ func TestHoleBehindAPart(t *testing.T) {
 		})
 	}
 }
+
+// TestEndBeforeDiscontinuity: the playlist that brings a segment's last part does not bring its end too, though a discontinuity follows.
+func TestEndBeforeDiscontinuity(t *testing.T) {
+	for name, s := range map[string]studio{
+		"sound":              {audio: aac(48000), audioEvery: 1024.0 / 48000},
+		"pictures":           {video: avcTrack(0), rate: 25, gop: 25},
+		"pictures and sound": {video: avcTrack(0), rate: 25, gop: 25, audio: aac(48000), audioEvery: 1024.0 / 48000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, Options{})
+			for session := range 8 {
+				s := s
+				s.epoch, s.begin = uint32(session), time.Duration(session)*7040*time.Millisecond
+				r.feed("", s.until(7*time.Second)...)
+			}
+			for id, rec := range r.seen {
+				if n := len(rec.seams()); n != 7 {
+					t.Errorf("%s: %d discontinuities\n%s", id, n, rec)
+				}
+			}
+			if r.abrupt > 0 || r.broken > 0 {
+				t.Errorf("%d segments ended with the playlist that brought their last part, %d parts were hinted and never came\n%s", r.abrupt, r.broken, &r.log)
+			}
+		})
+	}
+}
