@@ -129,6 +129,9 @@ func (g *segmenter) write(u *media.AccessUnit) {
 	case u.Header != media.Sample || len(u.Data) == 0:
 		return // an empty audio message is silence (Enhanced RTMP v2)
 	}
+	if g.tracks.video != g.want.video && mpegts.SameStream(g.tracks.video, g.want.video) {
+		g.setTracks(pair{g.want.video, g.tracks.audio}) // it differs in what CMAF alone carries
+	}
 	if g.current == nil {
 		if !g.mayStart(u) {
 			g.counts.dropped.Add(1)

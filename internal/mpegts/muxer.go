@@ -91,6 +91,9 @@ func (m *Muxer) SetTracks(tracks ...*media.Track) {
 			audio = t
 		}
 	}
+	if SameStream(m.video.track, video) {
+		m.video.track = video
+	}
 	if m.tablesWritten && (video != m.video.track || audio != m.audio.track) {
 		m.pmtVersion = (m.pmtVersion + 1) & 0x1f
 		m.tablesWritten = false
@@ -144,6 +147,13 @@ func Supports(t *media.Track) bool {
 		return t.Kind == media.Audio && ok
 	}
 	return t.Kind == media.Audio
+}
+
+// SameStream says whether b is a track of the same sequence header as a, so that a transport stream goes on with it: what else is known of
+// video, its colour and Dolby Vision, is in no table that is written here.
+func SameStream(a, b *media.Track) bool {
+	return a != nil && b != nil && a.Kind == media.Video && b.Kind == media.Video && a.Codec == b.Codec && a.ID == b.ID &&
+		len(a.Config) > 0 && len(a.Config) == len(b.Config) && &a.Config[0] == &b.Config[0]
 }
 
 // Append adds the transport packets of one access unit to dst, which it may move, and returns it. Audio frames may wait inside for

@@ -149,6 +149,42 @@ func TestPMTVersionRisesWithTracks(t *testing.T) {
 	}
 }
 
+// TestSameStream: a track of which more is known goes on in the same stream, and the tables stay as they are.
+func TestSameStream(t *testing.T) {
+	video := h264Track()
+	video.Config = []byte{1, 0x64, 0, 0x0a}
+	known := *video
+	known.Colour.Primaries, known.DolbyVision = 9, 8
+	for _, c := range []struct {
+		name   string
+		change func(*media.Track)
+	}{
+		{"another header", func(t *media.Track) { t.Config = []byte{1, 0x64, 0, 0x0a} }},
+		{"no header", func(t *media.Track) { t.Config = nil }},
+		{"another number", func(t *media.Track) { t.ID = 1 }},
+		{"audio", func(t *media.Track) { t.Kind = media.Audio }},
+	} {
+		other := known
+		c.change(&other)
+		if SameStream(video, &other) || SameStream(&other, video) {
+			t.Errorf("%s is the same", c.name)
+		}
+	}
+	if SameStream(nil, video) || SameStream(video, nil) || SameStream(h264Track(), h264Track()) {
+		t.Error("no track is the same as another")
+	}
+	m := NewMuxer(video)
+	b := mux(t, m, picture(video, 0, true, 500))
+	b = m.AppendTables(b)
+	m.SetTracks(&known)
+	b = append(b, mux(t, m, picture(&known, ms(40), true, 500))...)
+	b = m.AppendTables(b)
+	pes, seen := check(t, b)
+	if len(pes[pidVideo]) != 2 || seen.tables[len(seen.tables)-1][5]>>1&0x1f != 0 {
+		t.Errorf("%d pictures, tables %x", len(pes[pidVideo]), seen.tables)
+	}
+}
+
 func TestSupports(t *testing.T) {
 	cases := []struct {
 		name  string
