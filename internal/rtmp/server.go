@@ -21,6 +21,9 @@ const (
 	lingerTimeout = time.Second
 	lingerBytes   = 4 << 20
 
+	// deadlineSteps is in how many steps the read deadline moves with a publisher's messages.
+	deadlineSteps = 20
+
 	// maxPublications bounds the publications of one connection. Several are used for the renditions of a ladder.
 	maxPublications = 16
 	// maxMessageStreams is the highest number of a message stream to play on: what players get is encoded once for each number.
@@ -29,7 +32,8 @@ const (
 
 // ServerOptions configures Serve. Zero values are the defaults named.
 type ServerOptions struct {
-	// ReadTimeout (10 s) bounds each step of the handshake, the time from there to publish or play, and the silence of a publisher.
+	// ReadTimeout (10 s) bounds each step of the handshake, the time from there to publish or play, and the silence of a publisher, up to
+	// a twentieth more.
 	// A player may be silent for ever.
 	ReadTimeout time.Duration
 	// WriteTimeout (10 s) bounds each write of the connection. Writes after PlayStream.Start are the taker's.
@@ -95,7 +99,8 @@ type serverConn struct {
 	fcPublish    bool // the client sent FCPublish and may wait for onFCPublish
 	publications map[uint32]*publication
 	playback     *playback
-	progress     int // bytes received since the read deadline was moved
+	progress     int       // bytes received since the read deadline was moved
+	heard        time.Time // when a message moved the read deadline; zero if something else has done so since
 
 	// writeMu keeps writes apart until control takes them over.
 	writeMu sync.Mutex
@@ -184,8 +189,20 @@ func (c *serverConn) readError(err error, phase string) error {
 
 // extendRead gives the client another ReadTimeout.
 func (c *serverConn) extendRead() {
-	c.progress = 0
+	c.progress, c.heard = 0, time.Time{}
 	c.setReadDeadline(time.Now().Add(c.opt.ReadTimeout))
+}
+
+// extendByMessage gives a publisher another ReadTimeout for a message. It moves the deadline in steps, and by a step more: moving it costs as
+// much as taking the message apart.
+func (c *serverConn) extendByMessage() {
+	c.progress = 0
+	now, step := time.Now(), c.opt.ReadTimeout/deadlineSteps
+	if now.Sub(c.heard) < step {
+		return
+	}
+	c.heard = now
+	c.setReadDeadline(now.Add(c.opt.ReadTimeout + step))
 }
 
 // setReadDeadline sets the read deadline unless the connection is to end. Errors show at the next read.

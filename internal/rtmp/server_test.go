@@ -417,7 +417,27 @@ func TestTimeoutOfSilentPublisher(t *testing.T) {
 		if !errors.Is(cause, ErrTimeout) || !errors.Is(err, ErrTimeout) {
 			t.Errorf("closed with %v, Serve %v", cause, err)
 		}
-		wantEqual(t, "time", 5*time.Second, time.Since(start))
+		wantEqual(t, "time", 5*time.Second+5*time.Second/deadlineSteps, time.Since(start))
+	})
+}
+
+// The deadline moves in steps: a publisher that talks all the time has the whole time from its last word on.
+func TestTimeoutAfterManyMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &testHandler{}
+		p, done := pipe(t, h, ServerOptions{ReadTimeout: 5 * time.Second})
+		p.command(1, "publish", 0, nil, "key")
+		for range 900 {
+			time.Sleep(17 * time.Millisecond)
+			p.send(TypeAudio, 4, 1, []byte{1})
+		}
+		start := time.Now()
+		if cause, _ := h.publication(0).closedOnce(t, done); !errors.Is(cause, ErrTimeout) {
+			t.Errorf("closed with %v", cause)
+		}
+		if d := time.Since(start); d < 5*time.Second || d > 5*time.Second+5*time.Second/deadlineSteps {
+			t.Errorf("closed after %v", d)
+		}
 	})
 }
 

@@ -66,7 +66,7 @@ func (c *serverConn) media(m Message) error {
 	if p == nil {
 		return nil
 	}
-	c.extendRead()
+	c.extendByMessage()
 	if err := p.to.Message(m); err != nil {
 		return &refusal{streamID: p.request.StreamID, err: err}
 	}
