@@ -161,11 +161,6 @@ func TestPassIsInOneBlock(t *testing.T) {
 	}
 }
 
-// numbered is a socket with a descriptor.
-type numbered struct{ socket }
-
-func (numbered) descriptor() int { return 7 }
-
 // TestRingFollowsToTheNextBlock: a player that has read a sealed block to its end goes on in the next one without the detour over push.
 func TestRingFollowsToTheNextBlock(t *testing.T) {
 	l := newFeedLog()
@@ -174,7 +169,7 @@ func TestRingFollowsToTheNextBlock(t *testing.T) {
 		l.publish(retention{most: 1, mostBytes: 1 << 30})
 	}
 	add(minBlock - 100)
-	p := &Player{feed: &feed{log: l}, block: l.last, sock: numbered{}}
+	p := &Player{feed: &feed{log: l}, block: l.last, descriptor: 7}
 	p.pos = l.last.used
 	p.owner.Store(ownerShard)
 	first := p.block

@@ -53,22 +53,38 @@ const (
 
 // Player is one viewer of a feed. The exported methods may be called from any goroutine.
 type Player struct {
+	// What a pass looks at comes first and close together: with thousands of players it is in no cache.
 	feed  *feed
-	shard *shard
-	opt   PlayerOptions
-	kinds uint32
-	sock  socket // nil: blocking writes through the player's own goroutine
-	done  chan struct{}
+	owner atomic.Int32
+	flags atomic.Uint32
 
-	owner  atomic.Int32
-	kicked atomic.Bool
-	flags  atomic.Uint32
-	wakeup chan struct{} // only with blocking writes
-	sent   atomic.Uint64
-	jumps  atomic.Uint64
+	// Only for the owner of the writes.
+	descriptor int    // what a ring may write to; negative: nothing
+	block      *block // nil: waiting for a place to join
+	pos        int
+	pending    []byte // goes out before the log
+	partial    bool   // pos is inside a message
+	slow       bool   // behind: look at the lag
+	ending     bool   // the trailer is on its way
+
+	// Only for the shard.
+	upToNow         bool // got all in this pass
+	listed, removed bool
+
+	sent  atomic.Uint64
+	jumps atomic.Uint64
 	// The player's place in the log, for others to look at.
-	atBlock atomic.Pointer[block]
 	atPos   atomic.Int64
+	atBlock atomic.Pointer[block]
+
+	shard  *shard
+	slot   int    // in the shard, and only for it
+	sock   socket // nil: blocking writes through the player's own goroutine
+	opt    PlayerOptions
+	kinds  uint32
+	kicked atomic.Bool
+	done   chan struct{}
+	wakeup chan struct{} // only with blocking writes
 
 	mu      sync.Mutex
 	control []byte
@@ -79,26 +95,15 @@ type Player struct {
 	startVideo, startAudio uint64
 	doneVideo, doneAudio   uint64
 
-	// Only for the shard.
-	listed, removed bool
-	upToNow         bool // got all in this pass
-	slot            int
-
 	// Only for the owner of the writes.
-	pending  []byte // goes out before the log
-	block    *block // nil: waiting for a place to join
-	pos      int
 	from     int64 // a place to join has to be at or after it; negative: the cached GOPs may be used
-	partial  bool  // pos is inside a message
-	slow     bool  // behind: look at the lag
-	ending   bool  // the trailer is on its way
 	headers  *media.Headers
 	joinLag  time.Duration
 	joinSize int64
 }
 
 func newPlayer(fd *feed, sh *shard, o PlayerOptions) *Player {
-	p := &Player{feed: fd, shard: sh, opt: o, done: make(chan struct{}), from: -1}
+	p := &Player{feed: fd, shard: sh, opt: o, done: make(chan struct{}), from: -1, descriptor: -1}
 	p.kicked.Store(true) // until Start
 	for _, k := range o.Kinds {
 		p.kinds |= 1 << k
@@ -111,6 +116,8 @@ func newPlayer(fd *feed, sh *shard, o PlayerOptions) *Player {
 		p.slow = true
 		p.wakeup = make(chan struct{}, 1)
 		p.owner.Store(ownerSelf)
+	} else {
+		p.descriptor = p.sock.descriptor()
 	}
 	return p
 }

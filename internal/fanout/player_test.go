@@ -103,7 +103,7 @@ func TestCauseOfACloseThatMeetsAWrite(t *testing.T) {
 	server, _ := pair(t)
 	cause := errors.New("cause")
 	p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
-	p.sock = closing{p, cause}
+	p.sock, p.descriptor = closing{p, cause}, -1
 	p.Start(nil)
 	if err := wait(t, p); err != cause {
 		t.Errorf("ended with %v", err)

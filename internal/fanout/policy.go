@@ -48,12 +48,11 @@ func (p *Player) ordinary() (fd int, b []byte) {
 	if p.owner.Load() != ownerShard || p.flags.Load() != 0 || p.block == nil || p.slow || len(p.pending) > 0 {
 		return 0, nil
 	}
-	fd = p.sock.descriptor()
-	if fd < 0 || p.feed.ended.Load() != nil {
+	if p.descriptor < 0 || p.feed.ended.Load() != nil {
 		return 0, nil
 	}
 	b, _ = p.ahead()
-	return fd, b
+	return p.descriptor, b
 }
 
 // rest returns what the log has after the player's position.

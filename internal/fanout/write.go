@@ -128,6 +128,7 @@ func (p *Player) finish(err error) {
 	p.mu.Unlock()
 	p.block, p.pending, p.headers = nil, nil, nil
 	if p.sock != nil {
+		p.descriptor = -1
 		p.sock.release()
 	}
 	p.owner.Store(ownerNone)
@@ -142,7 +143,7 @@ type socket interface {
 	// try writes what the socket takes now. wait waits until it takes something, or the write deadline.
 	try(b []byte) (int, error)
 	wait(b []byte) (int, error)
-	// descriptor is what a ring may write to; negative: nothing.
+	// descriptor is what a ring may write to until release; negative: nothing.
 	descriptor() int
 	// release is called once, by the player's owner, after the last write.
 	release()
