@@ -108,15 +108,15 @@ func (fd *feed) run() {
 			continue
 		}
 		ready = fd.reader.Ready()
-		fd.step(now, due)
+		timer.Reset(fd.reader.Doze(fd.step(now, due)))
 	}
 }
 
-// step encodes what is new and delivers it. It was due at due, or when the newest unit came.
-func (fd *feed) step(now, due time.Time) {
-	grew := fd.collect()
+// step encodes what is new and delivers it. It was due at due, or when the newest unit came. It says whether there was anything.
+func (fd *feed) step(now, due time.Time) (grew bool) {
+	grew = fd.collect()
 	if !grew && fd.ended.Load() == nil {
-		return
+		return false
 	}
 	if !fd.last.IsZero() {
 		fd.owner.pace.began(now.Sub(later(due, time.Unix(0, fd.log.newest.Load()))))
@@ -126,6 +126,7 @@ func (fd *feed) step(now, due time.Time) {
 		sh.signal()
 	}
 	fd.shards[0].pass()
+	return grew
 }
 
 func later(a, b time.Time) time.Time {

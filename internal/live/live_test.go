@@ -509,11 +509,13 @@ func TestLazyReadersWakeWithPictures(t *testing.T) {
 		r := s.NewReader(ReaderOptions{Lazy: true})
 		p.Expect(1, 1)
 		write(t, p, e.headers()...)
+		wait := forever
 		ready := func() bool {
 			synctest.Wait()
 			select {
 			case <-r.Ready():
-				_, _ = drain(t, r)
+				units, _ := drain(t, r)
+				wait = r.Doze(len(units) > 0)
 				return true
 			default:
 				return false
@@ -532,11 +534,85 @@ func TestLazyReadersWakeWithPictures(t *testing.T) {
 			}
 			time.Sleep(13 * time.Millisecond)
 		}
+		if wait < 33*time.Millisecond || wait > maxPictureWait {
+			t.Errorf("audio alone would wait %v", wait)
+		}
+		if units, _ := drain(t, r); len(units) != 1 {
+			t.Errorf("%d units for who polls by itself", len(units))
+		}
+		if r.Doze(true); r.Doze(false) != forever {
+			t.Error("it is to poll again though there was nothing")
+		}
 		write(t, p, e.sound(1000))
-		start := time.Now()
-		<-r.Ready()
-		if d := time.Since(start); d > maxPictureWait || d < 33*time.Millisecond {
-			t.Errorf("audio alone waits %v", d)
+		if !ready() {
+			t.Error("who has found nothing is not woken by audio")
+		}
+		if wait == forever {
+			t.Error("who was woken by audio is not to look again")
+		}
+	})
+}
+
+// TestLazyReadersWaitForPictures reads as HLS does: audio comes with the next picture, or after a while without one.
+func TestLazyReadersWaitForPictures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub(Options{})
+		defer h.Close()
+		p, e := publish(t, h), newEncoder()
+		s, _ := h.Lookup(name)
+		r := s.NewReader(ReaderOptions{Lazy: true})
+		p.Expect(1, 1)
+		write(t, p, e.headers()...)
+		type arrival struct {
+			dts, after time.Duration
+		}
+		began := time.Now()
+		var got []arrival
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() {
+			units := make([]media.AccessUnit, 16)
+			for {
+				n, err := r.Read(ctx, units)
+				if err != nil {
+					return
+				}
+				for _, u := range units[:n] {
+					if u.Header == media.Sample {
+						got = append(got, arrival{u.DTS, time.Since(began)})
+					}
+				}
+			}
+		}()
+		at := func(ms int) { time.Sleep(time.Until(began.Add(time.Duration(ms) * time.Millisecond))) }
+		for i := range 3 {
+			at(i * 33)
+			write(t, p, e.picture(i*33, i == 0))
+			at(i*33 + 20)
+			write(t, p, e.sound(i*33+20))
+		}
+		at(300)
+		write(t, p, e.sound(300)) // nothing came for long: at once
+		at(310)
+		write(t, p, e.sound(310)) // waits again
+		at(1000)
+		cancel()
+		synctest.Wait()
+		if len(got) != 8 {
+			t.Fatalf("got %v", got)
+		}
+		for _, a := range got {
+			if wait := a.after - a.dts; wait < 0 || wait > maxPictureWait {
+				t.Errorf("the unit at %v came after %v", a.dts, wait)
+			}
+		}
+		for i, want := range []time.Duration{0, 33, 33, 66, 66} {
+			if got[i].after != want*time.Millisecond {
+				t.Errorf("unit %d came at %v, want %v", i, got[i].after, want*time.Millisecond)
+			}
+		}
+		if got[6].after != 300*time.Millisecond || got[7].after <= 320*time.Millisecond {
+			t.Errorf("the last two came at %v and %v", got[6].after, got[7].after)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"livego/internal/media"
 )
@@ -13,12 +14,16 @@ import (
 type ReaderOptions struct {
 	// GOPs is how many cached GOPs the reader begins with: 0 waits for the next join unit, negative takes all that the ring holds.
 	GOPs int
-	// Lazy wakes the reader with pictures, not with every unit: other units wait for the next picture, at most 1.5 mean picture
-	// intervals and never over 50 ms; without video all units wait up to 60 ms (for few, larger writes to many players).
+	// Lazy wakes the reader with pictures, not with every unit (for few, larger writes to many players): other units wait for the next
+	// picture, at most 1.5 mean picture intervals and never over 50 ms; without video all units wait up to 60 ms. Who polls has to look
+	// at Doze.
 	Lazy bool
 	// Settled keeps back all units until the set of tracks is settled.
 	Settled bool
 }
+
+// forever is longer than any reader waits.
+const forever = time.Duration(1<<63 - 1)
 
 // Reader is a cursor into a stream's ring. It never slows the publisher: a reader that the ring has overtaken goes on at the newest
 // join unit, after the headers in force there. One goroutine at a time may use it.
@@ -26,6 +31,7 @@ type Reader struct {
 	stream *Stream
 	opt    ReaderOptions
 	ready  chan struct{}
+	timer  *time.Timer // of Read
 
 	// Guarded by stream.mu.
 	next      uint64
@@ -33,6 +39,7 @@ type Reader struct {
 	jumped    bool               // units were skipped, and the next sample has to say so
 	headers   []media.AccessUnit // to be handed out before next
 	suspended uint32             // suspensions reported
+	dozing    bool               // only a picture wakes it: it will look by itself
 	skipped   atomic.Uint64      // units lost by being overtaken
 }
 
@@ -106,6 +113,21 @@ func (r *Reader) Poll(dst []media.AccessUnit) (int, error) {
 	return n, r.stateError(n)
 }
 
+// Doze is what a lazy reader that has read everything does before it waits: it returns after how much time to poll again even if Ready
+// has not received. found says whether it has read anything since the last time; if not, whatever comes next wakes it.
+func (r *Reader) Doze(found bool) time.Duration {
+	if !r.opt.Lazy {
+		return forever
+	}
+	s := r.stream
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.dozing = found || r.next < s.ring.next; !r.dozing {
+		return forever
+	}
+	return s.lazyWait(time.Now())
+}
+
 // place finds the join unit that a joining reader begins with, and moves a reader that was overtaken.
 func (r *Reader) place() {
 	ring := &r.stream.ring
@@ -152,15 +174,22 @@ func (r *Reader) stateError(n int) error {
 
 // Read implements media.Reader.
 func (r *Reader) Read(ctx context.Context, dst []media.AccessUnit) (int, error) {
+	found := true
 	for {
 		n, err := r.Poll(dst)
 		if n > 0 || err != nil {
 			return n, err
 		}
+		if r.timer == nil {
+			r.timer = time.NewTimer(forever)
+		}
+		r.timer.Reset(r.Doze(found))
 		select {
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)
 		case <-r.ready:
+		case <-r.timer.C:
+			found = false
 		}
 	}
 }

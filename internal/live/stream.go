@@ -50,10 +50,7 @@ type Stream struct {
 	grace       *time.Timer
 	settle      *time.Timer
 
-	// Waking lazy readers.
-	pending      time.Time // when the oldest unit came that lazy readers were not woken for; zero: none
-	flush        *time.Timer
-	flushArmed   bool
+	// What lazy readers wait for.
 	lastPicture  time.Time
 	pictureEvery time.Duration // smoothed
 }
@@ -64,15 +61,12 @@ type trackKey struct {
 }
 
 func newStream(h *Hub, name Name, t *timeline) *Stream {
-	s := &Stream{
+	return &Stream{
 		name: name, hub: h, timeline: t,
 		done: make(chan struct{}), settled: make(chan struct{}),
 		ring:    newRing(h.opt.Memory, h.opt.GOPs),
 		lastOut: make(map[trackKey]time.Duration),
 	}
-	s.flush = time.AfterFunc(time.Hour, s.onFlush)
-	s.flush.Stop()
-	return s
 }
 
 // Name returns the stream's name.
@@ -153,31 +147,11 @@ func (s *Stream) append(u media.AccessUnit) {
 func (s *Stream) notify(now time.Time, picture bool) {
 	if picture {
 		s.tick(now)
-		s.wakeAll()
-		return
 	}
-	lazy := false
 	for _, r := range s.readers {
-		if r.opt.Lazy {
-			lazy = true
-			continue
+		if picture || !r.dozing {
+			r.wake()
 		}
-		r.wake()
-	}
-	if !lazy {
-		return
-	}
-	if s.pending.IsZero() {
-		s.pending = now
-	}
-	wait := s.lazyWait(now)
-	if now.Sub(s.pending) >= wait {
-		s.wakeAll()
-		return
-	}
-	if !s.flushArmed {
-		s.flushArmed = true
-		s.flush.Reset(wait)
 	}
 }
 
@@ -193,6 +167,7 @@ func (s *Stream) tick(now time.Time) {
 	s.lastPicture = now
 }
 
+// lazyWait is how long lazy readers wait for the next picture.
 func (s *Stream) lazyWait(now time.Time) time.Duration {
 	if s.lastPicture.IsZero() || now.Sub(s.lastPicture) > time.Second {
 		return audioWait
@@ -203,25 +178,7 @@ func (s *Stream) lazyWait(now time.Time) time.Duration {
 	return min(s.pictureEvery*3/2, maxPictureWait)
 }
 
-// onFlush runs when units have waited long enough for a picture.
-func (s *Stream) onFlush() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.flushArmed = false
-	if s.pending.IsZero() || s.ended {
-		return
-	}
-	now := time.Now()
-	if left := s.lazyWait(now) - now.Sub(s.pending); left > 0 {
-		s.flushArmed = true
-		s.flush.Reset(left)
-		return
-	}
-	s.wakeAll()
-}
-
 func (s *Stream) wakeAll() {
-	s.pending = time.Time{}
 	for _, r := range s.readers {
 		r.wake()
 	}
@@ -235,7 +192,7 @@ func (s *Stream) endLocked() {
 	s.keepTracks(s.publisher)
 	s.ended, s.suspended, s.publisher = true, false, nil
 	s.timeline.leave(s)
-	for _, t := range []*time.Timer{s.grace, s.settle, s.flush} {
+	for _, t := range []*time.Timer{s.grace, s.settle} {
 		if t != nil {
 			t.Stop()
 		}
