@@ -2,6 +2,7 @@ package hls
 
 import (
 	"livego/internal/media"
+	"livego/internal/obu"
 )
 
 const (
@@ -12,7 +13,7 @@ const (
 )
 
 // captionReader notices closed captions in the pictures of one track: CEA-608 channels and CEA-708 services, by the user data of
-// ATSC A/53 part 4 §6.2.3 in SEI messages. It has one user. The zero value is ready.
+// ATSC A/53 part 4 §6.2.3 in SEI messages, and in metadata OBUs of AV1. It has one user. The zero value is ready.
 type captionReader struct {
 	set captionSet
 	// packet is a DTVCC packet under way, of size bytes.
@@ -21,11 +22,20 @@ type captionReader struct {
 	scratch [maxSEI]byte
 }
 
-// scan looks at a picture, up to its first slice: an SEI message that speaks of a picture stands before that.
+// scan looks at a picture.
 func (c *captionReader) scan(u *media.AccessUnit) {
-	if u.Track.Codec != media.H264 && u.Track.Codec != media.HEVC {
-		return
+	switch u.Track.Codec {
+	case media.H264, media.HEVC:
+		c.scanNALUnits(u)
+	case media.AV1:
+		for message := range obu.T35(u.Data) {
+			c.userData(message)
+		}
 	}
+}
+
+// scanNALUnits looks at a picture up to its first slice: an SEI message that speaks of a picture stands before that.
+func (c *captionReader) scanNALUnits(u *media.AccessUnit) {
 	size := u.Track.NALLengthSize
 	for b := u.Data; len(b) > size; {
 		n := 0

@@ -8,13 +8,24 @@ import (
 	"livego/internal/media"
 )
 
+// ccData makes a message of ITU-T T.35.
+func ccData(triplets ...[3]byte) []byte {
+	message := append([]byte("\xB5\x00\x31GA94\x03"), 0x40|byte(len(triplets)), 0xFF)
+	for _, t := range triplets {
+		message = append(message, t[0], t[1], t[2])
+	}
+	return append(message, 0xFF)
+}
+
+// metadataOBU makes a metadata OBU of a message.
+func metadataOBU(message []byte) []byte {
+	const header, t35, trailing = 5<<3 | 2, 4, 0x80
+	return append(append([]byte{header, byte(len(message) + 2), t35}, message...), trailing)
+}
+
 // sei makes a SEI NAL unit of cc_data, with emulation prevention.
 func sei(codec media.Codec, triplets ...[3]byte) []byte {
-	payload := append([]byte("\xB5\x00\x31GA94\x03"), 0x40|byte(len(triplets)), 0xFF)
-	for _, t := range triplets {
-		payload = append(payload, t[0], t[1], t[2])
-	}
-	payload = append(payload, 0xFF)
+	payload := ccData(triplets...)
 	message := append([]byte{1, 1, 0x33, 4, byte(len(payload))}, payload...) // behind a pic_timing
 	nal := []byte{6}
 	if codec == media.HEVC {
@@ -42,6 +53,11 @@ func unitOf(codec media.Codec, nals ...[]byte) *media.AccessUnit {
 		u.Data = append(binary.BigEndian.AppendUint32(u.Data, uint32(len(n))), n...)
 	}
 	return u
+}
+
+// unitOfOBUs makes a temporal unit.
+func unitOfOBUs(obus ...[]byte) *media.AccessUnit {
+	return &media.AccessUnit{Track: &media.Track{Kind: media.Video, Codec: media.AV1}, Data: slices.Concat(obus...)}
 }
 
 func TestCaptions(t *testing.T) {
@@ -96,6 +112,19 @@ func TestCaptions(t *testing.T) {
 				}
 			})
 		}
+		for _, order := range []string{"before", "behind"} {
+			t.Run(c.name+" AV1 "+order+" the picture", func(t *testing.T) {
+				unit := [][]byte{{0x12, 0}, metadataOBU(ccData(c.triplets...)), {0x32, 2, 0x10, 0}} // temporal delimiter and frame
+				if order == "behind" {
+					unit[1], unit[2] = unit[2], unit[1]
+				}
+				var r captionReader
+				r.scan(unitOfOBUs(unit...))
+				if r.set != c.want {
+					t.Errorf("got %+v, want %+v", r.set, c.want)
+				}
+			})
+		}
 	}
 }
 
@@ -109,6 +138,43 @@ func TestCaptionPacketOverPictures(t *testing.T) {
 	c.scan(unitOf(media.H264, sei(media.H264, [3]byte{0xFE, 'c', 'd'}), []byte{0x41}))
 	if c.set.services != 2 {
 		t.Errorf("%+v", c.set)
+	}
+}
+
+// TestHostileMetadataOBU: messages that are none, lie about their length, or end early.
+func TestHostileMetadataOBU(t *testing.T) {
+	message := ccData([3]byte{0xFC, 0x94, 0x20}, [3]byte{0xFD, 0x15, 0x20})
+	changed := func(at int, v byte) []byte {
+		m := slices.Clone(message)
+		m[at] = v
+		return metadataOBU(m)
+	}
+	lying := metadataOBU(message)
+	lying[1]++
+	for _, c := range []struct {
+		name string
+		unit []byte
+		want captionSet
+	}{
+		{"as it should be", metadataOBU(message), captionSet{channels: 5}},
+		{"another country", changed(0, 0xB4), captionSet{}},
+		{"another provider", changed(2, 0x3B), captionSet{}},
+		{"another user", changed(6, '5'), captionSet{}},
+		{"bar data", changed(7, 6), captionSet{}},
+		{"not to be processed", changed(8, 2), captionSet{}},
+		{"more triplets told than there are", changed(8, 0x5F), captionSet{channels: 5}},
+		{"fewer triplets told than there are", changed(8, 0x41), captionSet{channels: 1}},
+		{"cut in a triplet", metadataOBU(message[:14]), captionSet{channels: 1}},
+		{"cut in its head", metadataOBU(message[:9]), captionSet{}},
+		{"length beyond the unit", lying, captionSet{}},
+		{"of another metadata type", func() []byte { b := metadataOBU(message); b[2] = 5; return b }(), captionSet{}},
+		{"OBU of another type", func() []byte { b := metadataOBU(message); b[0] = 6<<3 | 2; return b }(), captionSet{}},
+	} {
+		var r captionReader
+		r.scan(unitOfOBUs(c.unit))
+		if r.set != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, r.set, c.want)
+		}
 	}
 }
 
@@ -133,28 +199,49 @@ func TestCaptionsShown(t *testing.T) {
 // TestCaptionAllocations: looking for captions allocates nothing.
 func TestCaptionAllocations(t *testing.T) {
 	var c captionReader
-	u := unitOf(media.H264, sei(media.H264, [3]byte{0xFC, 0x94, 0x20}), make([]byte, 1000))
-	if n := testing.AllocsPerRun(100, func() { c.scan(u) }); n > 0 {
-		t.Errorf("%v allocations", n)
+	for _, u := range []*media.AccessUnit{
+		unitOf(media.H264, sei(media.H264, [3]byte{0xFC, 0x94, 0x20}), make([]byte, 1000)),
+		unitOfOBUs(metadataOBU(ccData([3]byte{0xFC, 0x94, 0x20})), []byte{0x30, 1, 2, 3}),
+	} {
+		if n := testing.AllocsPerRun(100, func() { c.scan(u) }); n > 0 || c.set.channels != 1 {
+			t.Errorf("%s: %v allocations, %+v", u.Track.Codec, n, c.set)
+		}
 	}
 }
 
 // FuzzCaptions: nothing that a picture holds makes the reader leave its bounds, and what it finds does not depend on what stands behind
-// the first slice.
+// the first slice, or in AV1 behind what is no OBU.
 func FuzzCaptions(f *testing.F) {
-	f.Add(sei(media.H264, [3]byte{0xFC, 0x94, 0x20}), false)
-	f.Add(sei(media.HEVC, [3]byte{0xFF, 2, 1<<5 | 2}, [3]byte{0xFE, 'a', 'b'}), true)
-	f.Add([]byte{6, 4, 255, 255, 255, 0, 0, 3, 0, 0, 3}, false)
-	f.Fuzz(func(t *testing.T, nal []byte, hevc bool) {
-		codec, slice := media.H264, []byte{0x65, 1}
-		if hevc {
-			codec, slice = media.HEVC, []byte{19 << 1, 1}
-		}
+	f.Add(sei(media.H264, [3]byte{0xFC, 0x94, 0x20}), byte(0))
+	f.Add(sei(media.HEVC, [3]byte{0xFF, 2, 1<<5 | 2}, [3]byte{0xFE, 'a', 'b'}), byte(1))
+	f.Add([]byte{6, 4, 255, 255, 255, 0, 0, 3, 0, 0, 3}, byte(0))
+	f.Add(ccData([3]byte{0xFF, 2, 1<<5 | 2}, [3]byte{0xFE, 'a', 'b'}), byte(2))
+	f.Add(metadataOBU(ccData([3]byte{0xFC, 0x94, 0x20})), byte(2))
+	f.Fuzz(func(t *testing.T, nal []byte, kind byte) {
+		codec := [...]media.Codec{media.H264, media.HEVC, media.AV1}[kind%3]
 		var a, b, raw captionReader
 		raw.scan(&media.AccessUnit{Track: &media.Track{Codec: codec, NALLengthSize: 1}, Data: nal})
-		a.scan(unitOf(codec, nal, slice))
-		b.scan(unitOf(codec, nal, slice, sei(codec, [3]byte{0xFC, 0x94, 0x20})))
-		if a.set != b.set || a.set.channels > 15 || a.set.services&1 != 0 {
+		switch caption := [3]byte{0xFC, 0x94, 0x20}; codec {
+		case media.AV1:
+			const forbidden = 0x80
+			message := metadataOBU(nal[:min(len(nal), 120)])
+			before := unitOfOBUs(message, []byte{forbidden})
+			a.scan(before)
+			b.scan(unitOfOBUs(before.Data, metadataOBU(ccData(caption))))
+		default:
+			slice := []byte{0x65, 1}
+			if codec == media.HEVC {
+				slice = []byte{19 << 1, 1}
+			}
+			a.scan(unitOf(codec, nal, slice))
+			b.scan(unitOf(codec, nal, slice, sei(codec, caption)))
+		}
+		for _, set := range []captionSet{a.set, raw.set} {
+			if set.channels > 15 || set.services&1 != 0 {
+				t.Errorf("%+v", set)
+			}
+		}
+		if a.set != b.set {
 			t.Errorf("%+v, %+v", a.set, b.set)
 		}
 	})
