@@ -148,7 +148,7 @@ func (f *file) write(w http.ResponseWriter, r *http.Request) {
 		if h["Content-Encoding"] != nil {
 			h["Content-Length"] = f.length // ServeContent leaves it out then
 		}
-		http.ServeContent(w, r, "", time.Time{}, &pieceReader{pieces: f.body, size: int64(f.body.size())})
+		http.ServeContent(refusals{w}, r, "", time.Time{}, &pieceReader{pieces: f.body, size: int64(f.body.size())})
 		return
 	}
 	h["Accept-Ranges"] = byteRanges
@@ -158,6 +158,22 @@ func (f *file) write(w http.ResponseWriter, r *http.Request) {
 		f.body.write(w)
 	}
 }
+
+// refusals keeps caches from keeping what ServeContent refuses: that a client named a wrong version (412) or range (416) says nothing of the file,
+// whose header is there already.
+type refusals struct{ http.ResponseWriter }
+
+func (w refusals) WriteHeader(status int) {
+	if h := w.Header(); status >= http.StatusBadRequest {
+		h.Set("Cache-Control", cacheNothing)
+		h.Del("Content-Length")
+		h.Del("Content-Encoding")
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// ReadFrom lets the system send files by itself.
+func (w refusals) ReadFrom(r io.Reader) (int64, error) { return io.Copy(w.ResponseWriter, r) }
 
 // write sends all pieces, unless the client is gone. A plain connection takes many of them at once, as its ReadFrom does not copy them.
 func (d document) write(w io.Writer) {

@@ -210,7 +210,7 @@ func (s *Server) serveStored(w http.ResponseWriter, r *http.Request, rendition *
 	h := w.Header()
 	fileHeader(h, rendition.kind)
 	h["Etag"] = []string{`"` + t.tag() + `"`}
-	http.ServeContent(w, r, "", time.Time{}, f)
+	http.ServeContent(refusals{w}, r, "", time.Time{}, f)
 }
 
 func (r *rendition) openStored(t target) (*os.File, error) {
