@@ -15,7 +15,7 @@ func TestManyRenditionsShareTheMemory(t *testing.T) {
 	const bound = 8 << 20
 	r := newRig(t, Options{MaxStreamBytes: bound, MaxSegmentBytes: bound / 4})
 	pub := r.publication("")
-	streams := make([]*studio, maxRenditions)
+	streams := make([]*studio, maxRenditions-1)
 	for i := range streams {
 		streams[i] = &studio{video: avcTrack(uint8(i)), rate: 25, gop: 50, bytes: 40_000}
 	}
@@ -35,8 +35,26 @@ func TestManyRenditionsShareTheMemory(t *testing.T) {
 			t.Fatalf("at %v %d bytes wait, %d can be fetched or are under way; the bound is %d", at, waiting, r.bytes, bound)
 		}
 	}
-	if n := len(r.show.renditions); n != maxRenditions {
+	if n := len(r.show.renditions); n != len(streams) {
 		t.Errorf("%d renditions", n)
+	}
+}
+
+// TestManyVideosLeaveRoomForSound, though it comes after all of them.
+func TestManyVideosLeaveRoomForSound(t *testing.T) {
+	r := newRig(t, Options{})
+	streams := make([]*studio, 64)
+	for i := range streams {
+		streams[i] = &studio{video: avcTrack(uint8(i)), rate: 25, gop: 50}
+	}
+	streams = append(streams, &studio{audio: aac(48000), audioEvery: 1024.0 / 48000})
+	for at := time.Duration(0); at < 10*time.Second; at += 100 * time.Millisecond {
+		for _, s := range streams {
+			r.feed("", s.until(at)...)
+		}
+	}
+	if n := len(r.show.renditions); n != maxRenditions || r.show.renditions["a0"] == nil {
+		t.Errorf("%d renditions, sound: %v", n, r.show.renditions["a0"] != nil)
 	}
 }
 

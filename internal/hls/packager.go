@@ -113,8 +113,8 @@ func (p *packager) write(pub *publication, u *media.AccessUnit) {
 		p.script(pub, u)
 		return
 	}
-	if u.Header != media.Sample && u.Header != media.SequenceHeader {
-		return
+	if u.Header != media.Sample && (u.Header != media.SequenceHeader || !u.Track.Parsed) {
+		return // what a header does not say, the first key frame may: VP9's has no picture size
 	}
 	t := p.track(pub, u.Track)
 	if len(p.tracks) == 0 && u.Header == media.Sample {
@@ -183,10 +183,19 @@ func (p *packager) objection(t *cmafTrack) string {
 	switch {
 	case !fmp4.Supports(t.header):
 		return "CMAF cannot carry its codec, or its header does not parse"
-	case t.standing > member && len(p.tracks) >= maxRenditions:
+	case t.standing > member && len(p.tracks) >= p.room(t.kind):
 		return "a stream has so many renditions at most"
 	}
 	return ""
+}
+
+// room is how many renditions there may be for one more of a kind: the last place is for a kind that has none yet, so that many videos leave one
+// for the sound.
+func (p *packager) room(kind media.Kind) int {
+	if slices.ContainsFunc(p.tracks, func(o *cmafTrack) bool { return o.kind != kind }) || len(p.tracks) == 0 {
+		return maxRenditions
+	}
+	return maxRenditions - 1
 }
 
 func (pub *publication) has(kind media.Kind) bool {

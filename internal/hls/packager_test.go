@@ -160,6 +160,33 @@ func TestSession(t *testing.T) {
 	}
 }
 
+// TestHeaderWithoutPictureSize: VP9's sequence header says too little, and the key frame behind it the rest. The rendition stays in the ladder
+// when a new session begins with such a header, and when the codec changes to VP9.
+func TestHeaderWithoutPictureSize(t *testing.T) {
+	vp9 := func() (header, full *media.Track) {
+		full = &media.Track{Kind: media.Video, Codec: media.VP9, Config: unhex("000b820202020000"), Parsed: true, Width: 192, Height: 108}
+		bare := *full
+		bare.Parsed, bare.Err, bare.Width, bare.Height = false, "no picture size yet", 0, 0
+		return &bare, full
+	}
+	r := newRig(t, Options{})
+	var begin time.Duration
+	for epoch, codec := range []media.Codec{media.VP9, media.VP9, media.H264, media.VP9} {
+		s := studio{video: avcTrack(0), rate: 25, gop: 25, epoch: uint32(epoch), begin: begin}
+		if codec == media.VP9 {
+			var header *media.Track
+			header, s.video = vp9()
+			r.feed("", media.AccessUnit{Track: header, Header: media.SequenceHeader, DTS: begin, PTS: begin, Epoch: s.epoch, Data: header.Config})
+		}
+		r.feed("", s.until(6*time.Second)...)
+		begin += 6 * time.Second
+	}
+	r.finish()
+	if n := len(r.of("v0").order); n != 8 || r.log.Len() > 0 {
+		t.Errorf("%d segments\n%s%s", n, r.of("v0"), &r.log)
+	}
+}
+
 // TestSeam: the part before a discontinuity is not longer than others, though the new session begins a little late.
 func TestSeam(t *testing.T) {
 	s := studio{video: avcTrack(0), rate: 25, gop: 25}

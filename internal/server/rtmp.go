@@ -277,8 +277,8 @@ func (p *publication) Message(m rtmp.Message) error {
 				p.pub.Expect(video, audio)
 			}
 		}
-		if units[i].Header != media.Command {
-			p.noteTrack(units[i].Track)
+		if u := &units[i]; u.Header != media.Command && (u.Header != media.SequenceHeader || u.Track.Parsed) {
+			p.noteTrack(u.Track) // what a header does not say, the first frame may
 		}
 	}
 	err = p.pub.Write(units)
