@@ -40,6 +40,19 @@ func (r *bitReader) exponential() uint32 {
 	return 1<<zeros - 1 + r.bits(zeros)
 }
 
+// variable returns the next number that comes in groups of n bits, variable_bits(n) in ETSI TS 102 366 annex H, n being 8 at most.
+func (r *bitReader) variable(n int) uint32 {
+	const most = 1<<16 - 1 // far above what any message holds
+	v := r.bits(n)
+	for r.flag() {
+		if v = (v+1)<<n | r.bits(n); r.bad || v > most {
+			r.bad = true
+			return 0
+		}
+	}
+	return v
+}
+
 // bytes returns the next n bytes, which alias the input. Only at a byte boundary.
 func (r *bitReader) bytes(n int) []byte {
 	if n*8 > r.left() {

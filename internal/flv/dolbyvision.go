@@ -1,6 +1,9 @@
 package flv
 
-import "livego/internal/media"
+import (
+	"livego/internal/media"
+	"livego/internal/obu"
+)
 
 // NAL unit types that Dolby Vision takes of the unspecified ones (ITU-T H.265 table 7-1).
 const (
@@ -8,14 +11,26 @@ const (
 	hevcDolbyEnhancement = 63
 )
 
-// dolbyVision returns the profile of the Dolby Vision metadata in an HEVC picture: 5 or 8, 0 for none and for profiles with a second
+// dolbyVision returns the profile of the Dolby Vision metadata in a picture, as HEVC has them: 5 or 8, 0 for none and for profiles with a second
 // layer of pictures.
 func dolbyVision(t *media.Track, picture []byte) (profile uint8) {
-	if t.Codec != media.HEVC || !t.Parsed {
-		return 0
+	switch {
+	case !t.Parsed:
+	case t.Codec == media.HEVC:
+		profile = dolbyInHEVC(t.NALLengthSize, picture)
+	case t.Codec == media.AV1:
+		for message := range obu.T35(picture) {
+			if rpu, size, ok := openDolbyMessage(message); ok {
+				profile = dolbyProfile(&rpu, size)
+			}
+		}
 	}
-	const header = 2
-	for b, size := picture, t.NALLengthSize; len(b) > size; {
+	return profile
+}
+
+func dolbyInHEVC(size int, picture []byte) (profile uint8) {
+	const header, prefix = 2, 25
+	for b := picture; len(b) > size; {
 		n := 0
 		for _, v := range b[:size] {
 			n = n<<8 | int(v)
@@ -28,25 +43,50 @@ func dolbyVision(t *media.Track, picture []byte) (profile uint8) {
 		case kind == hevcDolbyEnhancement:
 			return 0
 		case kind == hevcDolbyMetadata && n > header:
-			profile = dolbyProfile(b[header:n])
+			var head [64]byte
+			r := bitReader{b: unescape(head[:0], b[header:n])}
+			if profile = 0; r.bits(8) == prefix {
+				profile = dolbyProfile(&r, r.left())
+			}
 		}
 		b = b[n:]
 	}
 	return profile
 }
 
-// dolbyProfile tells the profile from the head of a reference processing unit (RPU), the content of a NAL unit: no field names it. 0 is one
-// that is not known here.
+// openDolbyMessage returns a reader that stands at the reference processing unit (RPU) in a message of ITU-T T.35, as AV1 has it, and the RPU's size in
+// bits. It is false if the message is another one, or shorter than it says.
 //
-//	prefix 8 | rpu_type 6 | rpu_format 11 | vdr_rpu_profile 4 | vdr_rpu_level 4 | vdr_seq_info_present 1, then
+//	country 0xB5 | provider 0x003B | provider's code 0x00000800, then an EMDF container (ETSI TS 102 366 annex H) of fixed values:
+//	emdf_version 2, 0 | key_id 3, 6 | emdf_payload_id 5, 31 | its extension, variable_bits(5), 225 | sample offset, duration, group id and
+//	codec data 1 each, not there | discard_unknown_payload 1, 1 | emdf_payload_size variable_bits(8) | RPU, at no byte boundary | protection
+func openDolbyMessage(message []byte) (rpu bitReader, size int, ok bool) {
+	const (
+		head     = "\xB5\x00\x3B\x00\x00\x08\x00"
+		emdf     = 0<<25 | 6<<22 | 31<<17 | (225>>5-1)<<12 | 1<<11 | (225&31)<<6 | 0<<5 | 0<<1 | 1
+		emdfBits = 27
+	)
+	if len(message) < len(head) || string(message[:len(head)]) != head {
+		return bitReader{}, 0, false
+	}
+	r := bitReader{b: message[len(head):]}
+	if r.bits(emdfBits) != emdf {
+		return bitReader{}, 0, false
+	}
+	size = 8 * int(r.variable(8))
+	return r, size, !r.bad && size <= r.left()
+}
+
+// dolbyProfile tells the profile from the head of a reference processing unit (RPU) of size bits: no field names it. 0 is one that is not known here.
+//
+//	rpu_type 6 | rpu_format 11 | vdr_rpu_profile 4 | vdr_rpu_level 4 | vdr_seq_info_present 1, then
 //	chroma_resampling_explicit_filter 1 | coefficient_data_type 2 | coefficient_log2_denom ue, if the type is 0 | vdr_rpu_normalized_idc 2 |
 //	bl_video_full_range 1 | bl, el and vdr_bit_depth_minus8 ue | spatial_resampling_filter 1 | reserved 3 |
 //	el_spatial_resampling_filter 1 | disable_residual 1
-func dolbyProfile(rpu []byte) uint8 {
-	const prefix, typeWanted, otherFormats, maxExtraDepth = 25, 2, 0x700, 8
-	var head [64]byte
-	r := bitReader{b: unescape(head[:0], rpu)}
-	if r.bits(8) != prefix || r.bits(6) != typeWanted || r.bits(11)&otherFormats != 0 {
+func dolbyProfile(r *bitReader, size int) uint8 {
+	const typeWanted, otherFormats, maxExtraDepth = 2, 0x700, 8
+	end := r.pos + size
+	if r.bits(6) != typeWanted || r.bits(11)&otherFormats != 0 {
 		return 0
 	}
 	family := r.bits(4)
@@ -64,7 +104,7 @@ func dolbyProfile(rpu []byte) uint8 {
 	r.skip(1 + 3)
 	resampled, noResidual := r.flag(), r.flag()
 	switch {
-	case r.bad || base > maxExtraDepth || enhancement&0xFF > maxExtraDepth || reference > maxExtraDepth:
+	case r.bad || r.pos > end || base > maxExtraDepth || enhancement&0xFF > maxExtraDepth || reference > maxExtraDepth:
 		return 0
 	case family == 0 && fullRange && noResidual:
 		return 5

@@ -48,7 +48,7 @@ func VideoRange(t *media.Track) string {
 	switch {
 	case err != nil || t.Kind != media.Video || t.Codec == media.VVC && !d.colour.known():
 		return ""
-	case d.colour.transfer == transferPQ || d.dolby.profile == 5:
+	case d.colour.transfer == transferPQ || d.dolby.alone():
 		return "PQ"
 	case d.colour.transfer == transferHLG:
 		return "HLG"

@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "rewrite golden files")
 // containers says how many bytes come before the boxes in a box that holds some.
 var containers = map[string]int{
 	"moov": 0, "trak": 0, "mdia": 0, "minf": 0, "dinf": 0, "stbl": 0, "mvex": 0, "moof": 0, "traf": 0, "dref": 8, "stsd": 8,
-	"avc1": 78, "hvc1": 78, "dvh1": 78, "vvc1": 78, "av01": 78, "vp09": 78, "mp4a": 28, "Opus": 28, "fLaC": 28, "ac-3": 28, "ec-3": 28,
+	"avc1": 78, "hvc1": 78, "dvh1": 78, "dav1": 78, "vvc1": 78, "av01": 78, "vp09": 78, "mp4a": 28, "Opus": 28, "fLaC": 28, "ac-3": 28, "ec-3": 28,
 }
 
 // boxSeen is a box as read by the tests' own reader.

@@ -15,7 +15,7 @@ import (
 //	av01 ─ av1C      AV1 in ISOBMFF §2.2         ac-3 ─ dac3    ETSI TS 102 366 §F.2
 //	vp09 ─ vpcC      VP in ISOBMFF §2.1          ec-3 ─ dec3    ETSI TS 102 366 §F.5
 //	└ colr, pasp where the header has them; mdcv, clli, and colr too, where the sender said it beside the header; dvvC with Dolby Vision,
-//	  or dvcC in dvh1, which stands for hvc1 if nobody else can show the pictures
+//	  or dvcC in dvh1, which stands for hvc1 if nobody else can show the pictures, as dav1 for av01
 //
 // Decoder configuration records go in as the encoder wrote them, but for what their sample entry demands.
 func (w *initSegment) sampleEntry() {
@@ -24,15 +24,11 @@ func (w *initSegment) sampleEntry() {
 	case media.H264:
 		w.visual("avc1", func() { w.box("avcC", func() { w.bytes(config) }) })
 	case media.HEVC:
-		kind := "hvc1"
-		if w.dolby.profile == 5 {
-			kind = "dvh1"
-		}
-		w.visual(kind, func() { w.box("hvcC", func() { w.bytes(completeArrays(config)) }) })
+		w.visual(w.entryOr("hvc1"), func() { w.box("hvcC", func() { w.bytes(completeArrays(config)) }) })
 	case media.VVC:
 		w.visual("vvc1", func() { w.full("vvcC", 0, 0, func() { w.bytes(config) }) })
 	case media.AV1:
-		w.visual("av01", func() { w.box("av1C", func() { w.bytes(config) }) })
+		w.visual(w.entryOr("av01"), func() { w.box("av1C", func() { w.bytes(config) }) })
 	case media.VP9:
 		w.visual("vp09", w.vpcC)
 	case media.AAC, media.MP3:
@@ -46,6 +42,14 @@ func (w *initSegment) sampleEntry() {
 	case media.EAC3:
 		w.audio("ec-3", 16, func() { w.box("dec3", func() { w.bytes(w.frame) }) })
 	}
+}
+
+// entryOr returns the sample entry of Dolby Vision if nobody else can show the pictures, else the codec's own.
+func (w *initSegment) entryOr(own string) string {
+	if w.dolby.alone() {
+		return w.dolby.entry
+	}
+	return own
 }
 
 // visual writes a VisualSampleEntry (ISO/IEC 14496-12 §12.1.3).

@@ -60,6 +60,8 @@ func (w *initSegment) clli() {
 
 // dolbyVision is what a file and a playlist say of Dolby Vision metadata in its pictures. The zero value is none.
 type dolbyVision struct {
+	// entry is the sample entry of pictures that nobody else can show.
+	entry          string
 	profile, level uint8
 	// compatibility says how the pictures look without the metadata (Dolby Vision Streams within the ISO Base Media File Format), and brand names that.
 	compatibility uint8
@@ -74,35 +76,38 @@ var dolbyLevels = [...]struct{ rate, width int }{
 	{3840 * 2160 * 120, 3840}, {3840 * 2160 * 120, 7680}, {7680 * 4320 * 60, 7680}, {7680 * 4320 * 120, 7680},
 }
 
-// dolbyLevel returns the lowest level that holds the pictures, 0 if none does. Where the header does not say how many there are in a
-// second, they are taken for 60.
-func dolbyLevel(t *media.Track) uint8 {
-	rate := t.FrameRate
+// dolbyLevel returns the lowest level that holds the pictures, 0 if none does. Where it is not known how many there are in a second, they are
+// taken for 60.
+func dolbyLevel(width, height int, rate float64) uint8 {
 	if rate <= 0 {
 		const assumed = 60
 		rate = assumed
 	}
 	const slack = 1.001 // headers round
 	for i, l := range dolbyLevels {
-		if t.Width <= l.width && float64(t.Width)*float64(t.Height)*rate <= float64(l.rate)*slack {
+		if width <= l.width && float64(width)*float64(height)*rate <= float64(l.rate)*slack {
 			return uint8(i + 1)
 		}
 	}
 	return 0
 }
 
-// describeDolbyVision looks for a kind of Dolby Vision that HLS has a name for: profile 5, and of profile 8 what plays as HDR10 or HLG too.
+// describeDolbyVision looks for a kind of Dolby Vision that HLS has a name for: profile 5, and of profile 8 what plays as HDR10 or HLG too. In
+// AV1 both are profile 10.
 func (d *description) describeDolbyVision(t *media.Track) {
-	const bt2020, bt2020NonConstant = 9, 9
-	v := dolbyVision{profile: t.DolbyVision, level: dolbyLevel(t)}
+	const bt2020, bt2020NonConstant, alone, ofAV1 = 9, 9, 5, 10
+	v := dolbyVision{entry: "dvh1", profile: t.DolbyVision, level: dolbyLevel(t.Width, t.Height, d.frameRate)}
+	if t.Codec == media.AV1 {
+		v.entry, v.profile = "dav1", ofAV1
+	}
 	switch hdr := d.colour.primaries == bt2020 && d.colour.matrix == bt2020NonConstant; {
-	case t.Codec != media.HEVC || v.level == 0:
+	case t.Codec != media.HEVC && t.Codec != media.AV1 || v.level == 0:
 		return
-	case v.profile == 5:
+	case t.DolbyVision == alone:
 		d.codecs = v.codecs()
-	case v.profile == 8 && hdr && d.colour.transfer == transferPQ:
+	case t.DolbyVision == 8 && hdr && d.colour.transfer == transferPQ:
 		v.compatibility, v.brand = 1, "db1p"
-	case v.profile == 8 && hdr && d.colour.transfer == transferHLG:
+	case t.DolbyVision == 8 && hdr && d.colour.transfer == transferHLG:
 		v.compatibility, v.brand = 4, "db4h"
 	default:
 		return
@@ -111,7 +116,10 @@ func (d *description) describeDolbyVision(t *media.Track) {
 }
 
 // codecs is a codecs string (Dolby Vision Streams within the HTTP Live Streaming format §4.2).
-func (v dolbyVision) codecs() string { return fmt.Sprintf("dvh1.%02d.%02d", v.profile, v.level) }
+func (v dolbyVision) codecs() string { return fmt.Sprintf("%s.%02d.%02d", v.entry, v.profile, v.level) }
+
+// alone says that nobody else can show the pictures.
+func (v dolbyVision) alone() bool { return v.profile > 0 && v.compatibility == 0 }
 
 // dovi writes a DOVIConfigurationBox (Dolby Vision Streams within the ISO Base Media File Format):
 //

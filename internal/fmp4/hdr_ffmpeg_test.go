@@ -57,8 +57,11 @@ func TestHDR(t *testing.T) {
 			t.Skip(name, "is not installed")
 		}
 	}
-	in := encode(t, &clip{fourCC: "hvc1", box: "hvcC", input: "testsrc2=size=192x108:rate=25:duration=0.4",
-		args: "-c:v libx265 -preset ultrafast -pix_fmt yuv420p10le -tag:v hvc1 -x265-params log-level=none:keyint=5:bframes=0"})
+	const input = "testsrc2=size=192x108:rate=25:duration=0.4"
+	hevc := &clip{fourCC: "hvc1", box: "hvcC", input: input,
+		args: "-c:v libx265 -preset ultrafast -pix_fmt yuv420p10le -tag:v hvc1 -x265-params log-level=none:keyint=5:bframes=0"}
+	av1 := &clip{fourCC: "av01", box: "av1C", input: input, args: "-c:v libaom-av1 -usage realtime -cpu-used 8 -g 5 -pix_fmt yuv420p"}
+	encodings := map[*clip]*encoded{hevc: encode(t, hevc), av1: encode(t, av1)}
 	config := func(transfer float64) amf.Property {
 		return amf.Property{Name: "colorConfig", Value: object(number{"bitDepth", 10}, number{"colorPrimaries", 9}, number{"transferCharacteristics", transfer}, number{"matrixCoefficients", 9})}
 	}
@@ -73,24 +76,29 @@ func TestHDR(t *testing.T) {
 		return sideData{Type: "DOVI configuration record", Profile: profile, Level: 1, RPU: 1, Base: 1, Compatibility: compatibility}
 	}
 	const (
-		rpu5 = "\x7c\x01\x19\x08\x09\x00\x40\x61\xb6\x50\x60"
-		rpu8 = "\x7c\x01\x19\x08\x09\x08\x40\x61\x36\x50\x60"
+		rpu5 = "\x00\x00\x00\x0b\x7c\x01\x19\x08\x09\x00\x40\x61\xb6\x50\x60"
+		rpu8 = "\x00\x00\x00\x0b\x7c\x01\x19\x08\x09\x08\x40\x61\x36\x50\x60"
+		// in a metadata OBU: a message of ITU-T T.35, in it an EMDF container, in it what stands behind the prefix of rpu8
+		rpu10 = "\x2a\x18\x04\xb5\x00\x3b\x00\x00\x08\x00\x37\xcd\x08\x21\x00\x80\x90\x84\x06\x13\x65\x06\x00\x20\x07\x80"
 	)
 	for _, c := range []struct {
 		name   string
+		clip   *clip
 		colour amf.Object
 		rpu    string
 		want   []sideData
 	}{
-		{"HDR10", hdr10, "", []sideData{mastering, light}},
-		{"HLG", amf.Object{config(18)}, "", nil},
-		{"Dolby Vision 8.1", hdr10, rpu8, []sideData{mastering, light, dolby(8, 1)}},
-		{"Dolby Vision 8.4", amf.Object{config(18)}, rpu8, []sideData{dolby(8, 4)}},
-		{"Dolby Vision 5", nil, rpu5, []sideData{dolby(5, 0)}},
-		{"nothing", nil, "", nil},
+		{"HDR10", hevc, hdr10, "", []sideData{mastering, light}},
+		{"HLG", hevc, amf.Object{config(18)}, "", nil},
+		{"Dolby Vision 8.1", hevc, hdr10, rpu8, []sideData{mastering, light, dolby(8, 1)}},
+		{"Dolby Vision 8.4", hevc, amf.Object{config(18)}, rpu8, []sideData{dolby(8, 4)}},
+		{"Dolby Vision 5", hevc, nil, rpu5, []sideData{dolby(5, 0)}},
+		{"Dolby Vision 10.1", av1, hdr10, rpu10, []sideData{mastering, light, dolby(10, 1)}},
+		{"Dolby Vision 10.4", av1, amf.Object{config(18)}, rpu10, []sideData{dolby(10, 4)}},
+		{"nothing", hevc, nil, "", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			units := publish(t, in, amf.Append([]byte("\xd4hvc1"), "colorInfo", c.colour), c.rpu)
+			units := publish(t, encodings[c.clip], c.clip.fourCC, amf.Append([]byte("\xd4"+c.clip.fourCC), "colorInfo", c.colour), c.rpu)
 			b, err := fmp4.AppendInit(nil, units[0].Track, units[0].Data)
 			if err != nil {
 				t.Fatal(err)
@@ -124,7 +132,7 @@ func TestHDR(t *testing.T) {
 }
 
 // publish sends samples by Enhanced RTMP, with a message behind the header and with something at the end of each.
-func publish(t *testing.T, in *encoded, colour []byte, rpu string) (units []media.AccessUnit) {
+func publish(t *testing.T, in *encoded, fourCC string, colour []byte, rpu string) (units []media.AccessUnit) {
 	t.Helper()
 	var d flv.Demuxer
 	send := func(at time.Duration, body []byte) {
@@ -133,18 +141,14 @@ func publish(t *testing.T, in *encoded, colour []byte, rpu string) (units []medi
 			t.Fatal(err)
 		}
 	}
-	send(0, append([]byte("\x90hvc1"), in.header()...))
+	send(0, append([]byte("\x90"+fourCC), in.header()...))
 	send(0, colour)
 	for _, s := range in.samples {
-		body := []byte("\xa3hvc1")
+		body := []byte("\xa3" + fourCC)
 		if s.key {
 			body[0] = 0x93
 		}
-		body = append(body, s.data...)
-		if rpu != "" {
-			body = append(append(body, 0, 0, 0, byte(len(rpu))), rpu...)
-		}
-		send(s.dts, body)
+		send(s.dts, append(append(body, s.data...), rpu...))
 	}
 	units = slices.DeleteFunc(units, func(u media.AccessUnit) bool { return u.Header != media.Sample })
 	for _, u := range units {

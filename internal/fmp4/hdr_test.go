@@ -109,6 +109,11 @@ func TestLightBoxes(t *testing.T) {
 }
 
 func TestDolbyVision(t *testing.T) {
+	av1Track := func(profile uint8, config string) *media.Track {
+		track := videoTrack(t, media.AV1, config)
+		track.DolbyVision = profile
+		return track
+	}
 	pq := func(track *media.Track) *media.Track { return hdr10(track) }
 	for _, c := range []struct {
 		name                                    string
@@ -125,6 +130,14 @@ func TestDolbyVision(t *testing.T) {
 			track.DolbyVision = 8
 			return track
 		}(), "avc1.6e000b", "", "PQ", "avc1 avcC colr"},
+		{"10.1", av1Track(8, av1PQ), "av01.0.00M.10.0.110.09.16.09.0", "dav1.10.01/db1p", "PQ", "av01 av1C dvvC colr"},
+		{"10.4 by what the sender says", func() *media.Track {
+			track := av1Track(8, av1Main)
+			track.Colour = media.ColourDescription{Primaries: 9, Transfer: 18, Matrix: 9}
+			return track
+		}(), "av01.0.00M.08", "dav1.10.01/db4h", "HLG", "av01 av1C dvvC colr"},
+		{"10 over pictures of no known colour", av1Track(8, av1Main), "av01.0.00M.08", "", "SDR", "av01 av1C"},
+		{"10.0", av1Track(5, av1Main), "dav1.10.01", "", "PQ", "dav1 av1C dvvC"},
 		{"too large for any level", func() *media.Track {
 			track := dolbyTrack(t, 8, hevcHLG)
 			track.Width, track.Height = 7682, 4320
@@ -136,6 +149,10 @@ func TestDolbyVision(t *testing.T) {
 			t.Errorf("%s: %s, supplemental %q, %s, %s", c.name, Codecs(c.track), SupplementalCodecs(c.track), VideoRange(c.track), kinds)
 		}
 	}
+	_, boxes := boxesOf(t, av1Track(8, av1PQ))
+	if got := boxes["dvvC"]; got != "0100"+"140d"+"10"+strings.Repeat("00", 19) { // profile 10, level 1, metadata and base; compatibility 1
+		t.Errorf("dvvC %s", got)
+	}
 	if got := SupplementalCodecs(nil); got != "" {
 		t.Errorf("no track: %q", got)
 	}
@@ -143,12 +160,19 @@ func TestDolbyVision(t *testing.T) {
 
 // TestDolbyBrands: files say in their first box that they have Dolby Vision, and what for those who do not know it.
 func TestDolbyBrands(t *testing.T) {
-	for profile, c := range map[uint8]struct{ config, want string }{
-		0: {hevcHLG, "cmfc\x00\x00\x00\x00cmfciso6"}, 5: {hevcMain, "cmfc\x00\x00\x00\x00cmfciso6dby1"}, 8: {hevcHLG, "cmfc\x00\x00\x00\x00cmfciso6dby1db4h"},
+	for _, c := range []struct {
+		codec        media.Codec
+		profile      uint8
+		config, want string
+	}{
+		{media.HEVC, 0, hevcHLG, ""}, {media.HEVC, 5, hevcMain, "dby1"}, {media.HEVC, 8, hevcHLG, "dby1db4h"},
+		{media.AV1, 0, av1PQ, "av01"}, {media.AV1, 5, av1PQ, "dby1"}, {media.AV1, 8, av1PQ, "av01dby1db1p"},
 	} {
-		b, err := AppendInit(nil, dolbyTrack(t, profile, c.config), nil)
-		if got := string(find(t, b, "ftyp")); err != nil || got != c.want {
-			t.Errorf("profile %d: %q, %v", profile, got, err)
+		track := videoTrack(t, c.codec, c.config)
+		track.DolbyVision = c.profile
+		b, err := AppendInit(nil, track, nil)
+		if got := string(find(t, b, "ftyp")); err != nil || got != "cmfc\x00\x00\x00\x00cmfciso6"+c.want {
+			t.Errorf("%s, profile %d: %q, %v", c.codec, c.profile, got, err)
 		}
 	}
 }
@@ -167,7 +191,7 @@ func TestDolbyLevel(t *testing.T) {
 		{1920, 320, 24, 3}, {2560, 540, 24, 4}, {3840, 540, 24, 5}, {7680, 540, 24, 11}, // by their width
 		{1920, 1080, 0, 5}, {3840, 2160, 0, 9}, {7682, 540, 24, 0}, {7680, 4320, 240, 0},
 	} {
-		if got := dolbyLevel(&media.Track{Width: c.width, Height: c.height, FrameRate: c.rate}); got != c.want {
+		if got := dolbyLevel(c.width, c.height, c.rate); got != c.want {
 			t.Errorf("%d x %d at %v: level %d, want %d", c.width, c.height, c.rate, got, c.want)
 		}
 	}

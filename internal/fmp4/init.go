@@ -82,7 +82,7 @@ func (w *initSegment) write() {
 		w.u32(0)
 		w.text("cmfc")
 		w.text("iso6")
-		if w.t.Codec == media.AV1 { // AV1 in ISOBMFF §2.1
+		if w.t.Codec == media.AV1 && !w.dolby.alone() { // AV1 in ISOBMFF §2.1: one who knows the brand can read a track
 			w.text("av01")
 		}
 		if w.dolby != (dolbyVision{}) {

@@ -66,6 +66,24 @@ func TestDolbyVisionPlaylist(t *testing.T) {
 	}
 }
 
+// TestDolbyVisionInAV1Playlist does the same with AV1, and with pictures that nobody else can show.
+func TestDolbyVisionInAV1Playlist(t *testing.T) {
+	config := unhex("81004c000a0d00000003b5feb36be542440241") // libaom, 10 bits, BT.2020, PQ
+	for profile, want := range map[uint8]string{
+		8: `CODECS="av01.0.00M.10.0.110.09.16.09.0",SUPPLEMENTAL-CODECS="dav1.10.01/db1p",`, 5: `CODECS="dav1.10.01",RESOLUTION`,
+	} {
+		video := &media.Track{Kind: media.Video, Codec: media.AV1, Config: config, Parsed: true, Width: 192, Height: 108, DolbyVision: profile}
+		s := studio{rate: 25, gop: 25, video: video}
+		r := newRig(t, Options{})
+		r.feed("", s.until(7*time.Second)...)
+		r.finish()
+		got := multivariantOf(r)
+		if strings.Count(got, want) != 2 || strings.Count(got, "VIDEO-RANGE=PQ") != 2 || profile == 5 && strings.Contains(got, "SUPPLEMENTAL") {
+			t.Errorf("%d: %s", profile, got)
+		}
+	}
+}
+
 // TestColourChangesInMPEGTS: what the sender says of colour is in no transport stream, so one goes on without a discontinuity; another
 // sequence header does make one.
 func TestColourChangesInMPEGTS(t *testing.T) {

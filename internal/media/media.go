@@ -85,7 +85,8 @@ type Track struct {
 	FrameRate float64
 	// Colour is what the sender said beside the bitstream before the random access point with which the track began.
 	Colour ColourDescription
-	// DolbyVision is the profile of the Dolby Vision metadata in that random access point: 5 or 8 in HEVC, 0 for none.
+	// DolbyVision is the profile of the Dolby Vision metadata in that random access point, as HEVC numbers them: 5 if the pictures mean nothing
+	// without, 8 if they do, 0 for none. In AV1 both are of profile 10.
 	DolbyVision uint8
 
 	// SampleRate in Hz and Channels are what a decoder puts out (for HE-AAC the extended rate).
