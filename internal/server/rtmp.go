@@ -277,7 +277,7 @@ func (p *publication) Message(m rtmp.Message) error {
 				p.pub.Expect(video, audio)
 			}
 		}
-		if u := &units[i]; u.Header != media.Command && (u.Header != media.SequenceHeader || u.Track.Parsed) {
+		if u := &units[i]; u.Header == media.Sample || u.Header == media.SequenceHeader && u.Track.Parsed {
 			p.noteTrack(u.Track) // what a header does not say, the first frame may
 		}
 	}
