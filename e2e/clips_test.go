@@ -38,6 +38,8 @@ var clipArguments = map[string]string{
 	"av1-flac":    "-c:v libsvtav1 -preset 12 -g 25 -svtav1-params scd=0 -c:a flac -strict -2",
 	"vp9-aac":     "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 -b:v 300k -c:a aac -b:a 64k",
 	"vp9-opus":    "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 -b:v 300k -c:a libopus -b:a 64k",
+	"av1-mp3":     "-c:v libsvtav1 -preset 12 -g 25 -svtav1-params scd=0 -c:a libmp3lame -b:a 64k -ar 44100",
+	"vp9-mp3":     "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 -b:v 300k -c:a libmp3lame -b:a 64k -ar 44100",
 	"h264-small":  "-s 160x90 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -bf 0 -c:a aac -b:a 64k",
 	"h264-opus":   "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -bf 0 -c:a libopus -b:a 64k",
 	"h264-ac3":    "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -bf 0 -c:a ac3 -b:a 96k",
@@ -152,6 +154,15 @@ type wrapping struct {
 	modEx bool
 	// multitrack sends each frame as the one track of a multitrack message (Enhanced RTMP v2).
 	multitrack bool
+	// video calls the pictures by another codec's FourCC, for codecs that the encoders here do not make.
+	video string
+}
+
+// configurations are those of codecs by which wrapping.video calls pictures: a VPCodecConfigurationRecord, and a VvcDecoderConfigurationRecord with no
+// profile and one parameter set.
+var configurations = map[string][]byte{
+	"vp08": {0, 11, 8<<4 | 1<<1, 2, 2, 2, 0, 0},
+	"vvc1": {0xfe, 1, 0x8f, 0, 1, 0, 2, 0x0f, 1},
 }
 
 // fourCCs are the codec names of Enhanced RTMP.
@@ -196,6 +207,9 @@ func kindOf(codecType string) byte {
 
 // header is the body of a sequence header, nil for codecs without one.
 func (how wrapping) header(codec string, config []byte) []byte {
+	if how.video != "" && codec == "h264" {
+		return how.enhanced(0x90, 0, how.video, configurations[how.video])
+	}
 	switch codec {
 	case "h264":
 		return append([]byte{0x17, 0, 0, 0, 0}, config...)
@@ -231,6 +245,13 @@ func (how wrapping) frame(codec string, key bool, composition int32, data []byte
 		frameType = 0x10
 	}
 	si24 := []byte{byte(composition >> 16), byte(composition >> 8), byte(composition)}
+	switch {
+	case codec != "h264" || how.video == "":
+	case how.video == "vvc1": // it has composition times
+		return how.enhanced(0x80|frameType, 1, how.video, append(si24, data...))
+	default:
+		return how.enhanced(0x80|frameType, 1, how.video, data)
+	}
 	switch codec {
 	case "h264":
 		return slices.Concat([]byte{frameType | 7, 1}, si24, data)

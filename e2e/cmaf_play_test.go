@@ -23,7 +23,8 @@ func waitIndex(t testing.TB, s *server, stream string) {
 // playedPairs are the clips that TestCMAFPairs plays.
 func playedPairs() []string {
 	return []string{
-		"h264-aac", "h264-opus", "h264-flac", "av1-aac", "av1-opus", "av1-flac", "vp9-aac", "vp9-opus", "vp9-flac", "h264-aac-b", "h264", "aac",
+		"h264-aac", "h264-opus", "h264-flac", "h264-mp3", "av1-aac", "av1-opus", "av1-flac", "av1-mp3", "vp9-aac", "vp9-opus", "vp9-flac", "vp9-mp3",
+		"h264-aac-b", "h264", "aac",
 	}
 }
 

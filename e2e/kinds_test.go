@@ -37,6 +37,8 @@ func kinds() []kind {
 		{"AV1 and Opus", "av1-opus", &wrapping{}, noNAL, []string{}, 5, []string{"Opus", "av01"}},
 		{"VP9 and FLAC", "vp9-flac", &wrapping{}, noNAL, []string{}, 5, []string{"fLaC", "vp09"}},
 		{"Opus beside H.264", "h264-opus", &wrapping{}, h264NAL, []string{}, 5, []string{"Opus", "avc1"}},
+		{"VP8", "h264-aac", &wrapping{video: "vp08"}, noNAL, nil, 5, nil},
+		{"VVC", "h264-aac", &wrapping{video: "vvc1"}, noNAL, nil, 5, nil},
 		{"AC-3", "h264-ac3", &wrapping{}, h264NAL, []string{"H264", "AC3"}, 5, []string{"ac-3", "avc1"}},
 		{"E-AC-3", "h264-eac3", &wrapping{}, h264NAL, []string{"H264", "EAC3"}, 5, []string{"ec-3", "avc1"}},
 	}
