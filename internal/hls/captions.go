@@ -8,6 +8,8 @@ import (
 const (
 	// maxSEI bounds one SEI message that is looked at: 31 triplets of caption data, with what may stand around them.
 	maxSEI = 256
+	// maxNALUnits bounds the work for one picture: HEVC level 6.2 allows 600 slices.
+	maxNALUnits = 1024
 	// maxPacket is the longest DTVCC packet (CTA-708 §5).
 	maxPacket = 128
 )
@@ -34,10 +36,11 @@ func (c *captionReader) scan(u *media.AccessUnit) {
 	}
 }
 
-// scanNALUnits looks at a picture up to its first slice: an SEI message that speaks of a picture stands before that.
+// scanNALUnits looks at all NAL units, though an SEI message that speaks of a picture stands before its first slice: OBS appends captions.
 func (c *captionReader) scanNALUnits(u *media.AccessUnit) {
 	size := u.Track.NALLengthSize
-	for b := u.Data; len(b) > size; {
+	b := u.Data
+	for units := 0; len(b) > size && units < maxNALUnits; units++ {
 		n := 0
 		for _, v := range b[:size] {
 			n = n<<8 | int(v)
@@ -46,26 +49,21 @@ func (c *captionReader) scanNALUnits(u *media.AccessUnit) {
 		if n == 0 || n > len(b) {
 			return
 		}
-		header, sei, slice := nalKind(u.Track.Codec, b[0])
-		if slice {
-			return
-		}
-		if sei && n > header {
+		if header, sei := nalKind(u.Track.Codec, b[0]); sei && n > header {
 			c.messages(b[header:n])
 		}
 		b = b[n:]
 	}
 }
 
-// nalKind reads the type from the first byte of a NAL unit: the length of its header, and whether it is a (prefix) SEI or a slice
-// (ITU-T H.264 table 7-1, H.265 table 7-1).
-func nalKind(codec media.Codec, first byte) (header int, sei, slice bool) {
+// nalKind reads the type from the first byte of a NAL unit: the length of its header, and whether it is an SEI (ITU-T H.264 table 7-1, H.265
+// table 7-1).
+func nalKind(codec media.Codec, first byte) (header int, sei bool) {
 	if codec == media.H264 {
-		kind := first & 0x1F
-		return 1, kind == 6, kind >= 1 && kind <= 5
+		return 1, first&0x1F == 6
 	}
 	kind := first >> 1 & 0x3F
-	return 2, kind == 39, kind < 32
+	return 2, kind == 39 || kind == 40
 }
 
 // messages walks the SEI messages of a NAL unit (H.264 §7.3.2.3.1): type and size are each a sum of bytes up to one that is not 255.

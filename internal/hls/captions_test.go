@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 	"testing"
@@ -107,8 +108,8 @@ func TestCaptions(t *testing.T) {
 					t.Errorf("got %+v, want %+v", before.set, c.want)
 				}
 				after.scan(unitOf(codec, slice, sei(codec, c.triplets...)))
-				if after.set != (captionSet{}) {
-					t.Errorf("behind a slice: %+v", after.set)
+				if after.set != c.want {
+					t.Errorf("behind a slice, as OBS does: got %+v, want %+v", after.set, c.want)
 				}
 			})
 		}
@@ -128,6 +129,16 @@ func TestCaptions(t *testing.T) {
 	}
 }
 
+// TestCaptionsInSuffixSEI: HEVC has SEI for what stands behind the slices too.
+func TestCaptionsInSuffixSEI(t *testing.T) {
+	suffix := sei(media.HEVC, [3]byte{0xFC, 0x94, 0x20})
+	suffix[0] = 40 << 1
+	var c captionReader
+	if c.scan(unitOf(media.HEVC, []byte{1 << 1, 1}, suffix)); c.set != (captionSet{channels: 1}) {
+		t.Errorf("%+v", c.set)
+	}
+}
+
 // TestCaptionPacketOverPictures: a DTVCC packet may go on in the next picture.
 func TestCaptionPacketOverPictures(t *testing.T) {
 	var c captionReader
@@ -138,6 +149,19 @@ func TestCaptionPacketOverPictures(t *testing.T) {
 	c.scan(unitOf(media.H264, sei(media.H264, [3]byte{0xFE, 'c', 'd'}), []byte{0x41}))
 	if c.set.services != 2 {
 		t.Errorf("%+v", c.set)
+	}
+}
+
+// TestCaptionBounds: a picture of nothing but tiny NAL units costs no more than one that a level allows.
+func TestCaptionBounds(t *testing.T) {
+	filler := unitOf(media.H264, []byte{0x41}).Data
+	for n, want := range map[int]captionSet{maxNALUnits - 1: {channels: 1}, maxNALUnits: {}} {
+		u := unitOf(media.H264, sei(media.H264, [3]byte{0xFC, 0x94, 0x20}))
+		u.Data = append(bytes.Repeat(filler, n), u.Data...)
+		var c captionReader
+		if c.scan(u); c.set != want {
+			t.Errorf("behind %d NAL units: %+v, want %+v", n, c.set, want)
+		}
 	}
 }
 
@@ -210,7 +234,7 @@ func TestCaptionAllocations(t *testing.T) {
 }
 
 // FuzzCaptions: nothing that a picture holds makes the reader leave its bounds, and what it finds does not depend on what stands behind
-// the first slice, or in AV1 behind what is no OBU.
+// a length that lies, or in AV1 behind what is no OBU.
 func FuzzCaptions(f *testing.F) {
 	f.Add(sei(media.H264, [3]byte{0xFC, 0x94, 0x20}), byte(0))
 	f.Add(sei(media.HEVC, [3]byte{0xFF, 2, 1<<5 | 2}, [3]byte{0xFE, 'a', 'b'}), byte(1))
@@ -229,12 +253,11 @@ func FuzzCaptions(f *testing.F) {
 			a.scan(before)
 			b.scan(unitOfOBUs(before.Data, metadataOBU(ccData(caption))))
 		default:
-			slice := []byte{0x65, 1}
-			if codec == media.HEVC {
-				slice = []byte{19 << 1, 1}
-			}
-			a.scan(unitOf(codec, nal, slice))
-			b.scan(unitOf(codec, nal, slice, sei(codec, caption)))
+			before := unitOf(codec, nal)
+			before.Data = append(before.Data, 0xFF, 0xFF, 0xFF, 0xFF)
+			a.scan(before)
+			before.Data = append(before.Data, unitOf(codec, sei(codec, caption)).Data...)
+			b.scan(before)
 		}
 		for _, set := range []captionSet{a.set, raw.set} {
 			if set.channels > 15 || set.services&1 != 0 {
