@@ -73,7 +73,7 @@ func (p *packager) describe(t *cmafTrack) {
 			videoRange: fmp4.VideoRange(t.track), width: width, height: height,
 		}
 	}
-	t.info.peak, t.info.average = int(math.Ceil(t.rates.peak)), int(math.Ceil(t.rates.average()))
+	t.info.peak, t.info.average = int(math.Ceil(t.rates.highest())), int(math.Ceil(t.rates.average()))
 	t.info.captions = t.captions.set
 	if t.kind == media.Video {
 		t.info.frameRate = frameRate(t)

@@ -55,23 +55,52 @@ type rates struct {
 	shown           time.Duration
 	bits            float64
 	peak            float64
+	// recent are the segments that may be in a set with the next one.
+	recent []sized
 }
 
-// note counts a complete segment. One of less than half the target duration says nothing of the peak (RFC 8216bis 4.1).
+// sized is how much media a segment has.
+type sized struct {
+	bits     float64
+	duration time.Duration
+}
+
+// maxRecent bounds the segments of a set whose bit rate is measured.
+const maxRecent = 64
+
+// note counts a complete segment. The peak is that of any contiguous set of segments that last between half and one and a half target durations
+// (RFC 8216bis 4.1): a shorter segment alone says nothing.
 func (r *rates) note(s *cmafSegment, target time.Duration) {
 	units := r.units
 	r.units = 0
 	if s.gap || s.duration <= 0 {
+		r.recent = r.recent[:0]
 		return
 	}
 	bits := float64(s.size) * 8
 	r.pictures += units
 	r.shown += s.duration
 	r.bits += bits
-	if s.duration >= target/2 || r.peak == 0 {
-		r.peak = max(r.peak, bits/s.duration.Seconds())
+	r.recent = append(r.recent, sized{bits, s.duration})
+	set := sized{}
+	for i := len(r.recent) - 1; i >= 0; i-- {
+		set.bits += r.recent[i].bits
+		set.duration += r.recent[i].duration
+		if set.duration > target*3/2 {
+			r.recent = append(r.recent[:0], r.recent[i+1:]...)
+			break
+		}
+		if set.duration >= target/2 {
+			r.peak = max(r.peak, set.bits/set.duration.Seconds())
+		}
+	}
+	if len(r.recent) > maxRecent {
+		r.recent = append(r.recent[:0], r.recent[1:]...)
 	}
 }
+
+// highest is the bit rate to announce: what all segments have is the best that is known as long as there is no such set.
+func (r *rates) highest() float64 { return max(r.peak, r.average()) }
 
 func (r *rates) average() float64 {
 	if r.shown <= 0 {

@@ -35,3 +35,27 @@ func TestWindowWaitsForTheDisk(t *testing.T) {
 		t.Errorf("%d segments listed once the disk has all", n)
 	}
 }
+
+// TestPeak: the peak bit rate is that of any contiguous set of segments that last between half and one and a half target durations (RFC 8216bis 4.1),
+// so also of several that are shorter each; a gap ends a set.
+func TestPeak(t *testing.T) {
+	for _, c := range []struct {
+		what     string
+		segments []int // kilobytes, of a second each; negative: a gap
+		want     float64
+	}{
+		{"one", []int{1}, 8000},
+		{"short at first", []int{1, 3}, 16000},
+		{"short ones", []int{1, 1, 1, 4, 4, 4, 1, 1}, 32000},
+		{"two make a set", []int{1, 1, 1, 1, 9, 1, 1, 1}, 40000},
+		{"a gap between", []int{1, 1, 1, 1, 9, -1, 9, 1, 1}, 40000},
+	} {
+		var r rates
+		for _, kilobytes := range c.segments {
+			r.note(&cmafSegment{size: 1000 * kilobytes, gap: kilobytes < 0, duration: time.Second}, 4*time.Second)
+		}
+		if r.highest() != c.want || len(r.recent) > 6 {
+			t.Errorf("%s: %v, want %v; %d segments kept", c.what, r.highest(), c.want, len(r.recent))
+		}
+	}
+}
