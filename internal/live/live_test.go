@@ -444,8 +444,8 @@ func TestTimeJumps(t *testing.T) {
 					discs++
 				}
 			}
-			if (discs == 1) != c.disc || discs > 1 {
-				t.Errorf("%d discontinuities", discs)
+			if (discs == 1) != c.disc || discs > 1 || int(p.Jumps()) != discs {
+				t.Errorf("%d discontinuities, %d jumps", discs, p.Jumps())
 			}
 			if end := got[len(got)-1].DTS; end > 30*time.Second {
 				t.Errorf("stream time ends at %v", end)

@@ -3,6 +3,7 @@ package live
 import (
 	"bytes"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"livego/internal/media"
@@ -45,8 +46,9 @@ type Publisher struct {
 	copyOf  *byte              // body of the last header message
 	copied  []byte             // its copy
 	dropped uint64
-	now     time.Time // of the present Write
-	came    time.Time // when the unit in hand came
+	jumps   atomic.Uint64 // of the encoder's time
+	now     time.Time     // of the present Write
+	came    time.Time     // when the unit in hand came
 
 	// A session that has to be aligned with other renditions keeps its first random access point, and what follows it, until that is
 	// decided.
@@ -343,8 +345,12 @@ func (p *Publisher) checkJump(t *trackState, u *media.AccessUnit) {
 	if lead := u.DTS + p.offset - p.stream.last; lead <= maxForwardJump && lead >= -maxBackJump {
 		return
 	}
+	p.jumps.Add(1)
 	p.rebase(p.stream.timeline.jump(p.stream, u.DTS, p.now))
 }
+
+// Jumps returns how often the encoder's time jumped.
+func (p *Publisher) Jumps() uint64 { return p.jumps.Load() }
 
 // emit maps a unit to stream time and hands it to the readers.
 func (p *Publisher) emit(u media.AccessUnit) {

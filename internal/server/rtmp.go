@@ -183,6 +183,8 @@ type publication struct {
 	units   []media.AccessUnit
 	tracks  map[trackID]*media.Track
 	bad     uint64
+	// jumped says that a jump of the encoder's time was logged.
+	jumped bool
 	// trackLines counts what there was to say about tracks.
 	trackLines int
 
@@ -284,6 +286,10 @@ func (p *publication) Message(m rtmp.Message) error {
 	err = p.pub.Write(units)
 	clear(units)
 	p.units = units
+	if !p.jumped && p.pub.Jumps() > 0 {
+		p.jumped = true
+		p.log.Warn("the encoder's time jumps; further jumps are only counted", "timestamp", m.TimestampMS)
+	}
 	if misaligned(err) {
 		p.closeWith(err)
 	}
@@ -343,7 +349,7 @@ func (p *publication) Close(cause error) {
 	p.conn.server.sessions.remove(p.session)
 	p.release()
 	p.log.Info("publisher ended", "reason", ended, "duration", time.Since(p.session.Start).Round(time.Millisecond),
-		"video_bytes", p.video.Load(), "audio_bytes", p.audio.Load(), "bad_messages", p.bad, "left_out", p.pub.Dropped())
+		"video_bytes", p.video.Load(), "audio_bytes", p.audio.Load(), "bad_messages", p.bad, "left_out", p.pub.Dropped(), "time_jumps", p.pub.Jumps())
 }
 
 func (p *publication) release() {
