@@ -30,6 +30,8 @@ type pacing struct {
 	from uint32
 	// app is the application, live when empty.
 	app string
+	// begin is when the tag of time 0 is due, at once when zero.
+	begin time.Time
 }
 
 // publish connects, publishes to the key and sends the tags in real time, in the background.
@@ -45,7 +47,10 @@ func publish(t testing.TB, s *server, key string, tags []tag, how pacing) *publi
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	pub := &publication{probe: p, began: time.Now(), ended: make(chan struct{}), cancel: cancel, replies: make(chan error, 1)}
+	pub := &publication{probe: p, began: how.begin, ended: make(chan struct{}), cancel: cancel, replies: make(chan error, 1)}
+	if how.begin.IsZero() {
+		pub.began = time.Now()
+	}
 	go func() {
 		for {
 			if _, err := p.receive(); err != nil {

@@ -209,6 +209,14 @@ func (r webReport) String() string {
 		r.Position, r.Buffered, r.Latency, r.Target, behind, r.Width, r.Height, r.Decoded, r.Dropped, r.Halts, r.Switches, r.Levels, r.Complete, r.Paused, r.Errors, r.Fatal, r.MediaError, r.Slowest)
 }
 
+// stood is for how many seconds the position stood still.
+func (r webReport) stood() (sum float64) {
+	for _, halt := range r.Halts {
+		sum += halt.Seconds
+	}
+	return sum
+}
+
 // webTests is how many tests may have pages at a time: each decodes video, with a processor to share.
 const webTests = 2
 

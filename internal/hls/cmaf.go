@@ -16,9 +16,6 @@ const (
 	// keepBlocked is for how many target durations a cache may keep the answer to a request that names a segment.
 	keepBlocked = 6
 
-	// departure is how long a request for a rendition that left waits for the stream's end: that is often the reason.
-	departure = time.Second
-
 	noRendition = "no such rendition, or no longer"
 )
 
@@ -145,10 +142,11 @@ func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *presentat
 	return nil
 }
 
-// awaitEnd waits a little for the end of a stream of which a rendition has left, and returns the rendition if it is in the ladder then.
+// awaitEnd waits for the end of a stream of which a rendition has left, as long as it may be near, and returns the rendition if it is in the
+// ladder then.
 func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *presentation, id string) *rendition {
-	if ladder.left(id) {
-		s.hold(w, r, departure, once(ladder.over))
+	if wait := time.Until(ladder.doubt()); wait > 0 && ladder.left(id) {
+		s.hold(w, r, wait, once(ladder.over))
 	}
 	return ladder.rendition(id)
 }

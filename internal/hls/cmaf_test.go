@@ -405,6 +405,7 @@ func TestEndOfALadder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, l, video, audio := lowLatency(Options{})
 		held := later(t, s, v0+"?_HLS_msn=106&_HLS_part=2")
+		l.cmaf.suspect()
 		video.leave()
 		late := later(t, s, v0)
 		audio.end()
@@ -423,19 +424,51 @@ func TestEndOfALadder(t *testing.T) {
 	})
 }
 
-// While others go on, whoever plays a rendition that left hears of it soon.
+// While others go on, whoever plays a rendition that left hears of it at once, or, if its publisher ended, as soon as it is clear that the others
+// did not end with it: however late the request comes, and whether it was held before or not.
 func TestRequestsForARenditionThatLeft(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, _, video, _ := lowLatency(Options{})
-		video.leave()
-		began := time.Now()
-		if r := ask(s, "GET", v0); r.StatusCode != 404 || time.Since(began) != departure {
-			t.Errorf("%d after %v", r.StatusCode, time.Since(began))
-		}
-		time.Sleep(time.Minute)
-		began = time.Now()
-		if r := ask(s, "GET", v0); r.StatusCode != 404 || time.Since(began) != 0 {
-			t.Errorf("%d after %v", r.StatusCode, time.Since(began))
-		}
-	})
+	cases := []struct {
+		name       string
+		ended      bool
+		held, late time.Duration
+	}{
+		{"its publisher ended", true, departure, departure - departure/5},
+		{"another reason", false, 0, 0},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, l, video, _ := lowLatency(Options{})
+				refused := func(path string, after time.Duration) {
+					t.Helper()
+					began := time.Now()
+					if r := ask(s, "GET", path); r.StatusCode != 404 || time.Since(began) != after || r.Header.Get("Cache-Control") != "no-store" {
+						t.Errorf("%s: %d after %v, want 404 after %v", path, r.StatusCode, time.Since(began), after)
+					}
+				}
+				done := make(chan time.Duration, 1)
+				began := time.Now()
+				go func() {
+					ask(s, "GET", v0+"?_HLS_msn=106&_HLS_part=2")
+					done <- time.Since(began)
+				}()
+				synctest.Wait()
+				if c.ended {
+					l.cmaf.suspect()
+				}
+				video.leave()
+				time.Sleep(departure / 5)
+				refused(v0+"?_HLS_msn=106&_HLS_part=2", c.late)
+				if held := <-done; held != c.held {
+					t.Errorf("the held request was answered after %v, want %v", held, c.held)
+				}
+				refused(v0, 0)
+				if r := ask(s, "GET", "/live/movie/v0/106.0.m4s"); r.StatusCode != 200 {
+					t.Errorf("what its playlist named: %d", r.StatusCode)
+				}
+				time.Sleep(time.Minute)
+				refused(v0, 0)
+			})
+		})
+	}
 }

@@ -3,13 +3,14 @@ package hls
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"livego/internal/media"
 )
 
 // suspend publishes what there is of a publication whose publisher was lost and may come back.
 func (p *packager) suspend(pub *publication) {
-	pub.idle = true
+	pub.idle, pub.others = true, p.videoBeside(pub)
 	others := slices.ContainsFunc(p.pubs, func(o *publication) bool { return !o.idle })
 	if others && p.lead != nil && p.lead.pub == pub {
 		if t := p.heir(); t != nil && t.kind == media.Video && !t.pub.idle {
@@ -22,6 +23,26 @@ func (p *packager) suspend(pub *publication) {
 	}
 	p.relieve(pub)
 	p.flush(pub)
+}
+
+// videoBeside returns how far the video of other publications has come.
+func (p *packager) videoBeside(pub *publication) map[*cmafTrack]time.Duration {
+	reached := make(map[*cmafTrack]time.Duration)
+	for _, t := range p.tracks {
+		if t.kind == media.Video && t.pub != pub {
+			reached[t] = t.newest
+		}
+	}
+	return reached
+}
+
+// deserted says that the publisher of t was lost while other video of the ladder goes on, so that it was not the encoder of all, or its network.
+// Players must not stand still with t until the publisher is back, or is waited for no more.
+func (p *packager) deserted(t *cmafTrack) bool {
+	return t.pub.idle && t.kind == media.Video && t.standing == member && slices.ContainsFunc(p.tracks, func(o *cmafTrack) bool {
+		from, beside := t.pub.others[o]
+		return beside && o.standing == member && !o.pub.idle && o.newest-from > departure
+	})
 }
 
 // flush publishes what there is of a publication as it is.
@@ -52,6 +73,7 @@ func (p *packager) empty(t *cmafTrack) {
 
 // exit removes a publication while others go on: its renditions leave the ladder unless others have the same sound, and the others are not held up by it.
 func (p *packager) exit(pub *publication) {
+	p.show.suspect()
 	p.relieve(pub)
 	for _, t := range slices.Clone(p.tracks) {
 		if t.pub == pub {

@@ -79,8 +79,9 @@ type publication struct {
 	// epoch is the publisher session, valid once started. turn counts sessions and jumps of time.
 	epoch, turn uint32
 	started     bool
-	// idle: its publisher was lost and may come back.
-	idle bool
+	// idle: its publisher was lost and may come back. The video of others had come as far as others says then.
+	idle   bool
+	others map[*cmafTrack]time.Duration
 	// behind: there is more to be read of it at once.
 	behind bool
 	tracks []*cmafTrack
@@ -340,6 +341,10 @@ func (p *packager) drain(t *cmafTrack) {
 
 // lag ends segments for which nothing came in time.
 func (p *packager) lag(t *cmafTrack) {
+	if p.deserted(t) {
+		p.leave(t, "its publisher was lost, and others go on")
+		return
+	}
 	for t.standing == member && t.queue.len() == 0 && !t.pub.behind {
 		next := p.line.get(t.seq + 1)
 		if next == nil || p.line.now-next.at <= maxLag {

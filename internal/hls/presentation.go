@@ -31,10 +31,17 @@ type presentation struct {
 	renditions map[string]*rendition
 	// departed holds those that have left, for as long as players may ask for what their playlists named.
 	departed map[string]*rendition
+	// doubtful is until when the stream may end too, because one of its publishers did.
+	doubtful time.Time
 }
 
 // maxDeparted bounds the renditions that are kept although they left.
 const maxDeparted = 16
+
+// departure is by how much an encoder that publishes several renditions ends them, or loses its connections, one after the other. Only then is it
+// known that the others go on, and players are told to go on with them. It must be short: a player in Low-Latency mode has little more than the
+// PART-HOLD-BACK in its buffer, and hls.js (1.7.4, PlaylistLoader.load) gives up a request that is held for 0.8 target durations.
+const departure = 250 * time.Millisecond
 
 func newPresentation() *presentation {
 	return &presentation{
@@ -93,6 +100,20 @@ func (p *presentation) finish(proper bool) {
 	p.mu.Unlock()
 	p.answer()
 	close(p.over)
+}
+
+// suspect says that the stream may end soon, because one of its publishers just did.
+func (p *presentation) suspect() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doubtful = time.Now().Add(departure)
+}
+
+// doubt is until when the stream may end because one of its publishers did.
+func (p *presentation) doubt() time.Time {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.doubtful
 }
 
 // left says whether the rendition left a short while ago.

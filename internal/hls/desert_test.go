@@ -1,0 +1,78 @@
+package hls
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"livego/internal/media"
+)
+
+// TestDeserted: the renditions of a publisher that was lost leave the ladder as soon as it is clear that the others go on, whichever leads. They
+// come back with it.
+func TestDeserted(t *testing.T) {
+	for _, lost := range []int{0, 1} {
+		other := 1 - lost
+		id := strings.TrimPrefix(nameOf(lost)+".v0", ".")
+		d := newDuet(t, Options{}, 25, 25)
+		d.play(9*time.Second, 9*time.Second, 0)
+		d.suspend(d.publication(nameOf(lost)))
+		rendition := d.show.rendition(id)
+		view := rendition.view.Load()
+		d.feed(nameOf(other), d.make(other, 9*time.Second+departure-80*time.Millisecond)...)
+		if d.show.rendition(id) == nil {
+			t.Fatalf("%s has left already\n%s", id, &d.log)
+		}
+		d.feed(nameOf(other), d.make(other, 9*time.Second+2*departure)...)
+		if d.show.rendition(id) != nil || !d.show.left(id) || len(d.show.view.Load().renditions) != 2 || time.Until(d.show.doubt()) > 0 {
+			t.Fatalf("%s has not left\n%s", id, &d.log)
+		}
+		select {
+		case <-view.replaced:
+		default:
+			t.Errorf("who waits for %s is not told", id)
+		}
+		if last := view.segments[len(view.segments)-1]; !last.complete || last.start+last.duration != 9*time.Second {
+			t.Errorf("what came of %s is not all published: %v", id, last)
+		}
+		d.feed(nameOf(other), d.make(other, 12*time.Second)...)
+		for len(d.studios[lost].until(12*time.Second)) > 0 { // what was never sent
+		}
+		d.studios[lost].epoch = 1
+		d.play(21*time.Second, 21*time.Second, 0)
+		if d.show.rendition(id) == nil || len(d.show.view.Load().renditions) != 3 {
+			t.Errorf("%s has not come back\n%s%s", id, d.histories(), &d.log)
+		}
+		d.finish()
+	}
+}
+
+// TestNotDeserted: as long as no other video goes on, a rendition stays, for all encoders may come back together.
+func TestNotDeserted(t *testing.T) {
+	cases := map[string]func(d *duet){
+		"all are lost": func(d *duet) {
+			d.suspend(d.publication(""))
+			d.feed("720p", d.make(1, 9*time.Second+departure-80*time.Millisecond)...)
+			d.suspend(d.publication("720p"))
+		},
+		"only sound goes on": func(d *duet) {
+			d.suspend(d.publication(""))
+			for _, u := range d.make(1, 11*time.Second) {
+				if u.Track.Kind == media.Audio {
+					d.feed("720p", u)
+				}
+			}
+		},
+	}
+	for name, lose := range cases {
+		t.Run(name, func(t *testing.T) {
+			d := newDuet(t, Options{}, 25, 25)
+			d.play(9*time.Second, 9*time.Second, 0)
+			lose(d)
+			d.look()
+			if d.show.rendition("v0") == nil || d.show.rendition("720p.v0") == nil {
+				t.Errorf("a rendition has left\n%s", &d.log)
+			}
+		})
+	}
+}
