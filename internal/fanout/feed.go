@@ -89,7 +89,7 @@ func (fd *feed) run() {
 	first := fd.shards[0]
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	ready := fd.reader.Ready()
+	ready, paced := fd.reader.Ready(), false
 	for {
 		select {
 		case <-fd.stop:
@@ -101,22 +101,29 @@ func (fd *feed) run() {
 		case <-timer.C:
 		}
 		now := time.Now()
+		if !paced {
+			if wait := fd.reader.Wait(now); wait > 0 {
+				timer.Reset(wait)
+				continue
+			}
+		}
 		due := fd.last.Add(fd.owner.pace.wait(now))
 		if wait := due.Sub(now); wait > 0 {
-			ready = nil
+			ready, paced = nil, true
 			timer.Reset(wait)
 			continue
 		}
-		ready = fd.reader.Ready()
-		timer.Reset(fd.reader.Doze(fd.step(now, due)))
+		ready, paced = fd.reader.Ready(), false
+		fd.step(now, due)
+		timer.Reset(fd.reader.Doze(now))
 	}
 }
 
-// step encodes what is new and delivers it. It was due at due, or when the newest unit came. It says whether there was anything.
-func (fd *feed) step(now, due time.Time) (grew bool) {
-	grew = fd.collect()
+// step encodes what is new and delivers it. It was due at due, or when the newest unit came.
+func (fd *feed) step(now, due time.Time) {
+	grew := fd.collect()
 	if !grew && fd.ended.Load() == nil {
-		return false
+		return
 	}
 	if !fd.last.IsZero() {
 		fd.owner.pace.began(now.Sub(later(due, time.Unix(0, fd.log.newest.Load()))))
@@ -126,7 +133,6 @@ func (fd *feed) step(now, due time.Time) (grew bool) {
 		sh.signal()
 	}
 	fd.shards[0].pass()
-	return grew
 }
 
 func later(a, b time.Time) time.Time {

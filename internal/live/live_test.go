@@ -509,48 +509,88 @@ func TestLazyReadersWakeWithPictures(t *testing.T) {
 		r := s.NewReader(ReaderOptions{Lazy: true})
 		p.Expect(1, 1)
 		write(t, p, e.headers()...)
-		wait := forever
-		ready := func() bool {
+		sound := func(at int) {
+			u := e.sound(at)
+			u.Arrived = time.Now().UnixNano()
+			write(t, p, u)
+		}
+		woken := func() bool {
 			synctest.Wait()
 			select {
 			case <-r.Ready():
-				units, _ := drain(t, r)
-				wait = r.Doze(len(units) > 0)
 				return true
 			default:
 				return false
 			}
 		}
-		ready()
+		wait := func() time.Duration { return r.Wait(time.Now()) }
+		wantRead := func(want int) {
+			t.Helper()
+			if wait() != 0 {
+				t.Fatalf("has to wait %v", wait())
+			}
+			units, _ := drain(t, r)
+			if units = samples(units); len(units) != want {
+				t.Fatalf("%d units, want %d", len(units), want)
+			}
+			if again := r.Doze(time.Now()); again < 33*time.Millisecond || again > audioWait {
+				t.Fatalf("looks again after %v", again)
+			}
+		}
 		for i := range 30 {
 			write(t, p, e.picture(i*33, i == 0))
-			if !ready() {
+			if !woken() {
 				t.Fatal("a picture does not wake")
 			}
+			wantRead(min(i, 1) + 1)
 			time.Sleep(20 * time.Millisecond)
-			write(t, p, e.sound(i*33+20))
-			if ready() {
+			sound(i*33 + 20)
+			if woken() {
 				t.Fatal("audio wakes before the picture")
 			}
 			time.Sleep(13 * time.Millisecond)
 		}
-		if wait < 33*time.Millisecond || wait > maxPictureWait {
-			t.Errorf("audio alone would wait %v", wait)
+		time.Sleep(7 * time.Millisecond)
+		if left := wait(); left <= 0 || left > maxPictureWait-20*time.Millisecond {
+			t.Errorf("audio that came 20 ms ago has %v left", left)
 		}
-		if units, _ := drain(t, r); len(units) != 1 {
-			t.Errorf("%d units for who polls by itself", len(units))
+		time.Sleep(wait())
+		wantRead(1)
+		if wait() != forever {
+			t.Error("it is to look again though there was nothing")
 		}
-		if r.Doze(true); r.Doze(false) != forever {
-			t.Error("it is to poll again though there was nothing")
-		}
-		write(t, p, e.sound(1000))
-		if !ready() {
+		sound(1100)
+		if !woken() {
 			t.Error("who has found nothing is not woken by audio")
 		}
-		if wait == forever {
-			t.Error("who was woken by audio is not to look again")
+		if left := wait(); left < 33*time.Millisecond || left > maxPictureWait {
+			t.Errorf("audio that has just come has %v left", left)
 		}
+		sound(1120)
+		if woken() {
+			t.Error("more audio wakes who waits for a picture")
+		}
+		time.Sleep(wait())
+		wantRead(2)
 	})
+}
+
+// A unit that came later than now, because the clock was set back, is not waited for.
+func TestLazyReadersAndTheClock(t *testing.T) {
+	h := NewHub(Options{})
+	defer h.Close()
+	p, e := publish(t, h), newEncoder()
+	s, _ := h.Lookup(name)
+	r := s.NewReader(ReaderOptions{Lazy: true})
+	write(t, p, e.headers()...)
+	write(t, p, e.picture(0, true))
+	_, _ = drain(t, r)
+	u := e.sound(20)
+	u.Arrived = time.Now().Add(time.Hour).UnixNano()
+	write(t, p, u)
+	if wait := r.Wait(time.Now()); wait != 0 {
+		t.Errorf("waits %v", wait)
+	}
 }
 
 // TestLazyReadersWaitForPictures reads as HLS does: audio comes with the next picture, or after a while without one.
@@ -584,17 +624,22 @@ func TestLazyReadersWaitForPictures(t *testing.T) {
 				}
 			}
 		}()
+		sound := func(at int) {
+			u := e.sound(at)
+			u.Arrived = time.Now().UnixNano()
+			write(t, p, u)
+		}
 		at := func(ms int) { time.Sleep(time.Until(began.Add(time.Duration(ms) * time.Millisecond))) }
 		for i := range 3 {
 			at(i * 33)
 			write(t, p, e.picture(i*33, i == 0))
 			at(i*33 + 20)
-			write(t, p, e.sound(i*33+20))
+			sound(i*33 + 20)
 		}
 		at(300)
-		write(t, p, e.sound(300)) // nothing came for long: at once
+		sound(300) // nothing came for long
 		at(310)
-		write(t, p, e.sound(310)) // waits again
+		sound(310) // goes with the one before
 		at(1000)
 		cancel()
 		synctest.Wait()
@@ -611,7 +656,7 @@ func TestLazyReadersWaitForPictures(t *testing.T) {
 				t.Errorf("unit %d came at %v, want %v", i, got[i].after, want*time.Millisecond)
 			}
 		}
-		if got[6].after != 300*time.Millisecond || got[7].after <= 320*time.Millisecond {
+		if got[6].after != got[7].after || got[6].after <= 330*time.Millisecond {
 			t.Errorf("the last two came at %v and %v", got[6].after, got[7].after)
 		}
 	})

@@ -98,7 +98,7 @@ func (p *Publisher) write(units []media.AccessUnit, now time.Time) error {
 	}
 	if s.ring.next > end {
 		s.timeline.note(s, now)
-		s.notify(now, s.ring.pictureSince(end))
+		s.notify(now, s.ring.pictures > end)
 	}
 	return p.gone
 }

@@ -16,7 +16,7 @@ type ReaderOptions struct {
 	GOPs int
 	// Lazy wakes the reader with pictures, not with every unit (for few, larger writes to many players): other units wait for the next
 	// picture, at most 1.5 mean picture intervals and never over 50 ms; without video all units wait up to 60 ms. Who polls has to look
-	// at Doze.
+	// at Wait and Doze.
 	Lazy bool
 	// Settled keeps back all units until the set of tracks is settled.
 	Settled bool
@@ -93,6 +93,10 @@ func (r *Reader) Poll(dst []media.AccessUnit) (int, error) {
 	s := r.stream
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	select {
+	case <-r.ready: // of what is read now
+	default:
+	}
 	if r.opt.Settled && !s.isSettled() && !s.ended {
 		return 0, nil
 	}
@@ -113,19 +117,40 @@ func (r *Reader) Poll(dst []media.AccessUnit) (int, error) {
 	return n, r.stateError(n)
 }
 
-// Doze is what a lazy reader that has read everything does before it waits: it returns after how much time to poll again even if Ready
-// has not received. found says whether it has read anything since the last time; if not, whatever comes next wakes it.
-func (r *Reader) Doze(found bool) time.Duration {
+// Wait returns for how long a lazy reader may leave what is there to be read: 0 when there is a picture, when other units have waited long
+// enough for one, and for a reader that is not lazy. Ready receives with the next picture, or when there was nothing with whatever comes.
+func (r *Reader) Wait(now time.Time) time.Duration {
+	s := r.stream
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !r.opt.Lazy || s.ended || s.suspended && r.suspended != s.suspensions:
+		return 0
+	case r.next >= s.ring.next:
+		r.dozing = false
+		return forever
+	case r.next < max(s.ring.first, s.ring.pictures):
+		return 0
+	}
+	wait, age := s.lazyWait(now), now.Sub(time.Unix(0, s.ring.at(r.next).Arrived))
+	if age < 0 || age >= wait { // less than 0 when the clock was set back
+		return 0
+	}
+	r.dozing = true
+	return wait - age
+}
+
+// Doze is what a reader that has read everything does: Ready receives with the next picture if it is lazy, and it looks at Wait by
+// itself after the time that Doze returns.
+func (r *Reader) Doze(now time.Time) time.Duration {
 	if !r.opt.Lazy {
 		return forever
 	}
 	s := r.stream
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.dozing = found || r.next < s.ring.next; !r.dozing {
-		return forever
-	}
-	return s.lazyWait(time.Now())
+	r.dozing = true
+	return s.lazyWait(now)
 }
 
 // place finds the join unit that a joining reader begins with, and moves a reader that was overtaken.
@@ -174,22 +199,24 @@ func (r *Reader) stateError(n int) error {
 
 // Read implements media.Reader.
 func (r *Reader) Read(ctx context.Context, dst []media.AccessUnit) (int, error) {
-	found := true
+	if r.timer == nil {
+		r.timer = time.NewTimer(forever)
+	}
 	for {
-		n, err := r.Poll(dst)
-		if n > 0 || err != nil {
-			return n, err
+		now := time.Now()
+		wait := r.Wait(now)
+		if wait == 0 {
+			if n, err := r.Poll(dst); n > 0 || err != nil {
+				return n, err
+			}
+			wait = r.Doze(now)
 		}
-		if r.timer == nil {
-			r.timer = time.NewTimer(forever)
-		}
-		r.timer.Reset(r.Doze(found))
+		r.timer.Reset(wait)
 		select {
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)
 		case <-r.ready:
 		case <-r.timer.C:
-			found = false
 		}
 	}
 }

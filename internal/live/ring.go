@@ -24,6 +24,8 @@ type ring struct {
 	before *media.Headers     // headers in force before the oldest unit
 	after  *media.Headers     // headers in force after the newest unit
 	bytes  int
+	// pictures is the sequence number behind the newest picture.
+	pictures uint64
 
 	maxBytes int
 	gops     int
@@ -45,21 +47,14 @@ func (r *ring) push(u media.AccessUnit) {
 	r.next++
 	r.bytes += cost(&u)
 	r.after = r.after.After(&u)
+	if u.Header == media.Sample && u.Track.Kind == media.Video {
+		r.pictures = r.next
+	}
 	if u.Join {
 		r.joins = append(r.joins, u.Seq)
 		r.evictGOPs()
 	}
 	r.evictBytes()
-}
-
-// pictureSince says whether a picture was pushed since next was seq.
-func (r *ring) pictureSince(seq uint64) bool {
-	for seq = max(seq, r.first); seq < r.next; seq++ {
-		if u := r.at(seq); u.Header == media.Sample && u.Track.Kind == media.Video {
-			return true
-		}
-	}
-	return false
 }
 
 func (r *ring) grow() {
