@@ -54,15 +54,15 @@ bench-many: build bench-tools ## 300 streams with 10 players each
 	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) many
 bench-audio: build bench-tools ## 10,000 players of an audio stream
 	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) audio
-bench-ingest: build bench-tools ## 40 publishers, HLS on and off, against nginx-rtmp, 18 minutes
-	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) ingest
+bench-ingest: build bench-tools ## 40 publishers, HLS on and off, against nginx-rtmp, 25 minutes
+	@go run ./scripts/bench -rounds $(ROUNDS) -duration 15s $(BENCHFLAGS) ingest
 bench-hls: build bench-tools ## requests for HLS files, against nginx
 	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) hls
 bench-llhls: build bench-tools ## players of Low-Latency HLS
 	@go run ./scripts/bench -rounds $(ROUNDS) -duration 10s $(BENCHFLAGS) llhls
 bench-stopped: build bench-tools ## players that stop reading, 11 minutes
 	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) stopped
-bench-all: $(BENCHES) ## all of them, 90 minutes on a quiet machine
+bench-all: $(BENCHES) ## all of them, two hours on a quiet machine
 bench-tools: ## programs that the comparisons run
 	@scripts/install-test-tools.sh
 clean: ## removes what was built

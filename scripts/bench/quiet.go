@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -19,10 +20,11 @@ const maxOthers = 0.1
 // errStat: /proc/stat is not as expected.
 var errStat = errors.New("/proc/stat cannot be read")
 
-// presence is what the processors of server and load have done so far.
+// presence is what the processors of server and load have done so far: all of it, the server's part, and the network's work that the kernel
+// has put off to threads of its own, which is done for server and load and counted as nobody's.
 type presence struct {
-	at           time.Time
-	busy, server time.Duration
+	at                     time.Time
+	busy, server, deferred time.Duration
 }
 
 // look reads the processors' time and the server's.
@@ -40,12 +42,31 @@ func (m *measurement) look(server *process) (presence, error) {
 		return presence{}, err
 	}
 	used, _, err := bench.Usage(server.cmd.Process.Pid)
-	return presence{at: time.Now(), busy: busy, server: used}, err
+	if err != nil {
+		return presence{}, err
+	}
+	deferred, _, err := bench.Usage(deferring("/proc", wanted)...)
+	return presence{at: time.Now(), busy: busy, server: used, deferred: deferred}, err
+}
+
+// deferring finds the kernel's threads for interrupts that were put off, of some processors. A container does not see them.
+func deferring(proc string, wanted map[int]bool) (pids []int) {
+	names, _ := filepath.Glob(filepath.Join(proc, "[0-9]*", "comm"))
+	for _, name := range names {
+		comm, _ := os.ReadFile(name) // a process may have ended meanwhile
+		number, is := strings.CutPrefix(strings.TrimSpace(string(comm)), "ksoftirqd/")
+		cpu, err := strconv.Atoi(number)
+		pid, pidErr := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if is && err == nil && pidErr == nil && wanted[cpu] {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // others returns the cores that programs took which are neither the server nor the load. load is the load's CPU time.
 func (p presence) others(later presence, load time.Duration) float64 {
-	rest := later.busy - p.busy - (later.server - p.server) - load
+	rest := later.busy - p.busy - (later.server - p.server) - (later.deferred - p.deferred) - load
 	return max(rest.Seconds()/later.at.Sub(p.at).Seconds(), 0)
 }
 

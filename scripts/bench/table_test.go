@@ -254,6 +254,10 @@ func TestOthers(t *testing.T) {
 	if got := begin.others(end, 9*time.Second); got != 0 {
 		t.Errorf("%v cores", got)
 	}
+	end.deferred = 200 * time.Millisecond
+	if got := begin.others(end, 3*time.Second); got != 0.48 {
+		t.Errorf("%v cores without what the kernel put off", got)
+	}
 	for _, bad := range []string{"", "cpu0 1 2 3\n", strings.Replace(stat(1, 1), "20", "x", 1)} {
 		if _, err := busyTime(bad, wanted); err == nil {
 			t.Errorf("%q: no error", bad)
@@ -266,6 +270,23 @@ func TestOthers(t *testing.T) {
 		if set, err := processors(bad); err == nil {
 			t.Errorf("%q: %v", bad, set)
 		}
+	}
+}
+
+// TestDeferring finds the kernel's threads of some processors.
+func TestDeferring(t *testing.T) {
+	proc := t.TempDir()
+	for pid, comm := range map[string]string{"14": "ksoftirqd/0\n", "22": "ksoftirqd/1\n", "30": "ksoftirqd/2\n", "31": "ksoftirqd/x\n", "40": "livego\n", "self": "ksoftirqd/0\n"} {
+		dir := filepath.Join(proc, pid)
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "comm"), []byte(comm), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := deferring(proc, map[int]bool{0: true, 2: true}); !slices.Equal(got, []int{14, 30}) {
+		t.Errorf("got %v", got)
+	}
+	if got := deferring(filepath.Join(proc, "none"), map[int]bool{0: true}); got != nil {
+		t.Errorf("got %v", got)
 	}
 }
 
