@@ -34,8 +34,8 @@ e2e: build ## the built program against real clients
 	LIVEGO_E2E=1 LIVEGO_BIN=$(CURDIR)/bin/livego LIVEGO_RACE_BIN=$(CURDIR)/bin/livego-race FFMPEG7=$(TRIXIE)/ffmpeg \
 		go test -count=1 -timeout 15m -parallel 6 $(if $(LIVEGO_LATENCY),-v )-run '$(TESTS)' ./e2e
 latency: export LIVEGO_LATENCY = 1
-latency: ## hls.js on an idle machine: how far it is behind live, how it changes levels; 2 minutes
-	@$(MAKE) e2e TESTS='TestLLHLSLatency|TestLLHLSPictures|TestLadderThrottled'
+latency: ## hls.js on an idle machine: how far it is behind live, how it changes levels; 4 minutes
+	@$(MAKE) e2e TESTS='TestLLHLSLatency|TestLLHLSPictures|TestLadderThrottled|TestLadderSoundMoves'
 cross: ## builds for the other systems
 	scripts/cross.sh
 fuzz: ## every fuzz target for FUZZTIME
