@@ -155,7 +155,7 @@ func TestLadderSoundMoves(t *testing.T) {
 	for _, c := range cases {
 		t.Run(fmt.Sprintf("%s, %d played", c.gone, c.height), func(t *testing.T) {
 			if c.height == 180 {
-				// Sound and level are lost at once. In one of some fifteen runs, on a busy machine, hls.js appended nothing more after that: an open fault.
+				// Sound and level are lost at once. In one of a dozen runs, on a busy machine, hls.js appended nothing more after that: an open fault.
 				measured(t)
 			}
 			t.Parallel()

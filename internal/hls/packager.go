@@ -150,7 +150,7 @@ func (pub *publication) follow(u *media.AccessUnit) {
 	if pub.started && (u.Epoch > pub.epoch || u.Discontinuity) {
 		pub.turn++
 	}
-	pub.epoch, pub.started, pub.idle = max(pub.epoch, u.Epoch), true, false
+	pub.epoch, pub.started, pub.idle, pub.others = max(pub.epoch, u.Epoch), true, false, nil
 }
 
 // track returns what is known of a track, and takes notice of a new header.
