@@ -96,8 +96,8 @@ var departures = map[string]func(testing.TB, *publication){
 const mayStand = 2
 
 // mayStay is how long hls.js may hold on to a level that leaves: the server says so after half a second at most, which is before hls.js gives up a
-// request by itself (0.8 s), asks again, and has played what it has.
-const mayStay = 1500 * time.Millisecond
+// request by itself (0.8 s), asks again, and has played what it has. The rest is for a busy machine.
+const mayStay = 2500 * time.Millisecond
 
 // waitLeaves waits until hls.js loads the level with a height, which is not the one that it was told to.
 func (p *webPlayer) waitLeaves(t testing.TB, height int) {
@@ -154,10 +154,6 @@ func TestLadderSoundMoves(t *testing.T) {
 	}{{"killed", 90}, {"killed", 180}, {"ended", 90}, {"ended", 180}}
 	for _, c := range cases {
 		t.Run(fmt.Sprintf("%s, %d played", c.gone, c.height), func(t *testing.T) {
-			if c.height == 180 {
-				// Sound and level are lost at once. In one of a dozen runs, on a busy machine, hls.js appended nothing more after that: an open fault.
-				measured(t)
-			}
 			t.Parallel()
 			chromium.turn(t)
 			s, room := start(t, "--hls_segment_duration", "1", "--hls_list_size", "6", "--republish_grace", "3"), roomOf(t)

@@ -94,8 +94,10 @@ func (p *packager) relieve(pub *publication) {
 	}
 }
 
-// hand lets the rendition of t go on with the track for which s stood by: they swap publications. That is a discontinuity, at the next
-// boundary and so in all renditions; up to there it goes on with the new sound if its initialization section is the same.
+// hand lets the rendition of t go on with the track for which s stood by: they swap publications. With the same initialization section the new
+// sound just follows, for both are on one timeline. Only another one makes a discontinuity, at the next boundary and so in all renditions:
+// hls.js (1.7.4) has trouble with one that it learns from the sound before it has the video's playlist. AudioStreamController then waits in the
+// middle of a part's load, loads the same part again, and each of both loads aborts the other as long as one takes longer than its 100 ms tick.
 func (p *packager) hand(t, s *cmafTrack) {
 	p.tellMoved(t, s)
 	waiting := s.queue.waiting()
@@ -104,7 +106,7 @@ func (p *packager) hand(t, s *cmafTrack) {
 	t.pub, s.pub = s.pub, t.pub
 	t.header, s.header = s.header, t.header
 	p.sort()
-	if t.standing == member {
+	if t.standing == member && len(waiting) > 0 && !t.sameSound(&waiting[0]) {
 		p.line.owed = true
 	}
 	for i := range waiting {
@@ -124,19 +126,27 @@ func (p *packager) tellMoved(t, s *cmafTrack) {
 
 // adopt makes u one of the track that is written, if nothing that a player sees is different.
 func (t *cmafTrack) adopt(u *media.AccessUnit) {
-	if t.kind != media.Audio || t.standing != member || u.Track == t.track || u.Track == t.stranger {
-		return
+	if t.kind == media.Audio && t.standing == member && t.sameSound(u) {
+		u.Track = t.track
 	}
-	if u.Track != t.twin {
-		data, err := fmp4.AppendInit(nil, u.Track, u.Data)
-		if err != nil {
-			return // it may be this frame
-		}
-		if !bytes.Equal(data, t.init.data) {
-			t.stranger = u.Track // all frames up to the boundary come here
-			return
-		}
-		t.twin = u.Track
+}
+
+// sameSound says whether u has the initialization section of the track that is written. That of a header is compared once.
+func (t *cmafTrack) sameSound(u *media.AccessUnit) bool {
+	switch u.Track {
+	case t.track, t.twin:
+		return true
+	case t.stranger:
+		return false
 	}
-	u.Track = t.track
+	data, err := fmp4.AppendInit(nil, u.Track, u.Data)
+	if err != nil {
+		return false // it may be this frame
+	}
+	if !bytes.Equal(data, t.init.data) {
+		t.stranger = u.Track
+		return false
+	}
+	t.twin = u.Track
+	return true
 }

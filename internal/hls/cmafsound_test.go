@@ -1,7 +1,6 @@
 package hls
 
 import (
-	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -80,7 +79,7 @@ func (rec *record) seams() (seams []int64) {
 }
 
 // TestSoundMoves: however the publication with the sound goes, and whenever, its playlist goes on with every frame of the other one, and
-// one discontinuity that the video has at the same number.
+// without a discontinuity, here or in the video.
 func TestSoundMoves(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		rate := rapid.SampledFrom([]float64{24, 25, 30, 50}).Draw(rt, "rate")
@@ -127,7 +126,7 @@ func TestSoundMoves(t *testing.T) {
 		}
 		sameSamples(t, d.of("a0").samples(t, 48000), d.moved(gone, other), 2*time.Millisecond)
 		video := strings.TrimPrefix(nameOf(other)+".v0", ".")
-		if a, v := d.of("a0").seams(), d.of(video).seams(); len(a) != 1 || fmt.Sprint(a) != fmt.Sprint(v) {
+		if a, v := d.of("a0").seams(), d.of(video).seams(); len(a)+len(v) != 0 {
 			rt.Errorf("discontinuities at %v, in %s at %v\n%s%s", a, video, v, d.histories(), d.of("a0"))
 		}
 		if strings.Contains(d.of("a0").String(), "gap") || t.Failed() {
@@ -194,7 +193,7 @@ func TestSoundOfAnotherCodec(t *testing.T) {
 	r.interleave(rest, 0, func(int) int { return 0 })
 	r.finish()
 	rec := r.of("a0")
-	if seams := rec.seams(); len(seams) != 2 || rec.segments[seams[0]].init != rec.segments[seams[0]-1].init || rec.segments[seams[1]].init == rec.segments[seams[1]-1].init {
+	if seams := rec.seams(); len(seams) != 1 || rec.segments[seams[0]].init == rec.segments[seams[0]-1].init {
 		t.Errorf("discontinuities at %v\n%s%s", seams, rec, &r.log)
 	}
 	if track := r.show.view.Load().renditions[1].track; track.Codec != media.Opus || strings.Contains(rec.String(), "gap") {
