@@ -33,3 +33,20 @@ func (r *bitReader) skipIf(n int) {
 		r.skip(n)
 	}
 }
+
+// bitWriter writes big-endian fields in a row, and fills the last byte with zeros.
+type bitWriter struct {
+	b   []byte
+	pos int // in bits
+}
+
+// put writes v in n bits.
+func (w *bitWriter) put(n int, v uint32) {
+	for ; n > 0; n-- {
+		if w.pos&7 == 0 {
+			w.b = append(w.b, 0)
+		}
+		w.b[w.pos>>3] |= byte(v>>(n-1)&1) << (7 - w.pos&7)
+		w.pos++
+	}
+}

@@ -22,6 +22,11 @@ func (p *packager) suspend(pub *publication) {
 		return
 	}
 	p.relieve(pub)
+	for _, t := range p.tracks {
+		if t.pub == pub && p.silentVideo(t) != nil {
+			p.silence(t, "its publisher was lost, and nobody else has sound")
+		}
+	}
 	p.flush(pub)
 }
 
@@ -66,7 +71,7 @@ func (p *packager) empty(t *cmafTrack) {
 		u := t.queue.pop()
 		p.place(t, &u)
 	}
-	if t.standing == member && t.segment != nil && len(t.segment.parts)+len(t.part) > 0 {
+	if t.standing == member && !t.silent && t.segment != nil && len(t.segment.parts)+len(t.part) > 0 {
 		p.close(t, 0, nil, false)
 	}
 }
@@ -76,7 +81,7 @@ func (p *packager) exit(pub *publication) {
 	p.show.suspect()
 	p.relieve(pub)
 	for _, t := range slices.Clone(p.tracks) {
-		if t.pub == pub {
+		if t.pub == pub && !p.inherit(t) {
 			p.leave(t, "its publisher ended")
 		}
 	}

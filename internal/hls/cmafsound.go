@@ -50,7 +50,7 @@ func (p *packager) standBy(s *cmafTrack, u *media.AccessUnit) {
 		s.queue.pop()
 	}
 	p.bound(s)
-	if s.queue.len() > 0 && (t.pub.idle || p.hangs(t, u)) {
+	if s.queue.len() > 0 && (t.pub.idle || t.silent || p.hangs(t, u)) {
 		p.hand(t, s)
 	}
 }
@@ -67,23 +67,36 @@ func (p *packager) hangs(t *cmafTrack, u *media.AccessUnit) bool {
 // reached is the time from which on another publication's frames follow those that came for t.
 func (t *cmafTrack) reached() time.Duration { return t.newest + t.length()/2 }
 
-// standIn returns the spare track with which the rendition of t can go on, nil if there is none: best one of the same codec.
+// standIn returns the spare track with which the rendition of t can go on, nil if there is none: best one for which something comes, and of those one
+// of the same codec.
 func (p *packager) standIn(t *cmafTrack) (best *cmafTrack) {
 	if t.kind != media.Audio {
 		return nil
+	}
+	score := func(s *cmafTrack) (n int) {
+		if p.sounds(s) {
+			n += 2
+		}
+		if s.header.Codec == t.header.Codec {
+			n++
+		}
+		return n
 	}
 	for _, pub := range p.pubs {
 		for _, s := range pub.tracks {
 			if pub == t.pub || pub.idle || s.standing != spare || s.number != t.number {
 				continue
 			}
-			if best == nil || s.header.Codec == t.header.Codec && best.header.Codec != t.header.Codec {
+			if best == nil || score(s) > score(best) {
 				best = s
 			}
 		}
 	}
 	return best
 }
+
+// sounds says that something comes for s, which is audio.
+func (p *packager) sounds(s *cmafTrack) bool { return s != nil && p.line.now-s.newest <= soundPatience }
 
 // relieve lets the sound of a publication that is gone go on with others.
 func (p *packager) relieve(pub *publication) {
@@ -100,11 +113,12 @@ func (p *packager) relieve(pub *publication) {
 // middle of a part's load, loads the same part again, and each of both loads aborts the other as long as one takes longer than its 100 ms tick.
 func (p *packager) hand(t, s *cmafTrack) {
 	p.tellMoved(t, s)
-	waiting := s.queue.waiting()
+	mute, waiting := !p.sounds(s), s.queue.waiting()
 	s.queue, s.newest, t.newest = unitQueue{}, t.newest, t.reached()
 	t.pub.tracks[slices.Index(t.pub.tracks, t)], s.pub.tracks[slices.Index(s.pub.tracks, s)] = s, t
 	t.pub, s.pub = s.pub, t.pub
 	t.header, s.header = s.header, t.header
+	t.silent = false
 	p.sort()
 	if t.standing == member && len(waiting) > 0 && !t.sameSound(&waiting[0]) {
 		p.line.owed = true
@@ -113,6 +127,9 @@ func (p *packager) hand(t, s *cmafTrack) {
 		if u := &waiting[i]; u.DTS >= t.newest {
 			p.take(t, u)
 		}
+	}
+	if mute {
+		p.silence(t, "nothing comes from the publication either")
 	}
 }
 

@@ -201,12 +201,13 @@ func TestSoundOfAnotherCodec(t *testing.T) {
 	}
 }
 
-// TestSoundAlone: without another publication's sound its playlist leaves, and comes back at the same URL with the next one's.
+// TestSoundAlone: without another publication's sound, and without silence in its codec, its playlist leaves, and comes back at the same URL with the
+// next one's.
 func TestSoundAlone(t *testing.T) {
 	r := newRig(t, Options{})
 	all := encoders(25, 50)
 	quiet := all[1].audio
-	all[1].audio = nil
+	all[0].audio, all[1].audio = soundTrack(media.AAC, "0988", 48000, 1024), nil // AAC Main
 	for i := range 2 {
 		r.publication(nameOf(i))
 	}

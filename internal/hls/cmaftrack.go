@@ -90,6 +90,10 @@ type cmafTrack struct {
 	events []fmp4.Event
 	target time.Duration // of parts
 	info   renditionInfo
+	// quiet: the encoder says that no sound comes. silent: silence is made. resumes is the time from which on sound is taken after it.
+	// skew is by how much it was behind the leading video at most.
+	quiet, silent bool
+	resumes, skew time.Duration
 	// version is that of the newest view.
 	version uint64
 }

@@ -54,9 +54,9 @@ type packager struct {
 	// dependent: a segment began without a random access point.
 	dependent bool
 	leftOut   map[string]bool
-	// left counts how often a rendition left the ladder, moved how often one went on with another publication.
-	left, moved int
-	warned      bool
+	// left counts how often a rendition left the ladder, moved how often one went on with another publication, hushed how often one fell silent.
+	left, moved, hushed int
+	warned              bool
 	// begun is when the first unit came.
 	begun time.Time
 	// cues counts the events of the life.
@@ -114,6 +114,10 @@ func (p *packager) write(pub *publication, u *media.AccessUnit) {
 		p.script(pub, u)
 		return
 	}
+	if u.Track.Kind == media.Audio && (u.Header == media.SequenceEnd || u.Header == media.Sample && len(u.Data) == 0) {
+		pub.quieten(u.Track)
+		return
+	}
 	if u.Header != media.Sample && (u.Header != media.SequenceHeader || !u.Track.Parsed) {
 		return // what a header does not say, the first key frame may: VP9's has no picture size
 	}
@@ -132,7 +136,10 @@ func (p *packager) write(pub *publication, u *media.AccessUnit) {
 		p.drop(t, u, err)
 		return
 	}
-	if u.DTS < t.newest {
+	if t.kind == media.Audio {
+		p.heard(t, u)
+	}
+	if u.DTS < max(t.newest, t.resumes) {
 		p.counts.dropped.Add(1)
 		return
 	}
@@ -345,6 +352,7 @@ func (p *packager) lag(t *cmafTrack) {
 		p.leave(t, "its publisher was lost, and others go on")
 		return
 	}
+	p.hush(t)
 	for t.standing == member && t.queue.len() == 0 && !t.pub.behind {
 		next := p.line.get(t.seq + 1)
 		if next == nil || p.line.now-next.at <= maxLag {
@@ -367,6 +375,7 @@ func (p *packager) leave(t *cmafTrack, reason string) {
 		return
 	}
 	p.tellLeft(t, reason)
+	t.silent, t.skew = false, 0
 	t.standing, t.tried, t.tries = joining, 0, 0
 	p.used = max(p.used, t.seq)
 	p.show.remove(t.rendition)

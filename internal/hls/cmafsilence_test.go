@@ -1,0 +1,224 @@
+package hls
+
+import (
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"livego/internal/fmp4"
+	"livego/internal/media"
+)
+
+// without leaves out the sound from one time to another.
+func without(units []media.AccessUnit, from, to time.Duration) []media.AccessUnit {
+	return slices.DeleteFunc(units, func(u media.AccessUnit) bool {
+		return u.Track.Kind == media.Audio && u.DTS >= from && u.DTS < to
+	})
+}
+
+// delayed lets the sound come later than pictures of its time.
+func delayed(units []media.AccessUnit, by time.Duration) []media.AccessUnit {
+	due := func(u media.AccessUnit) time.Duration {
+		if u.Track.Kind == media.Audio {
+			return u.DTS + by
+		}
+		return u.DTS
+	}
+	slices.SortStableFunc(units, func(a, b media.AccessUnit) int { return int(due(a) - due(b)) })
+	return units
+}
+
+// TestSilence: while an encoder sends pictures without sound, there is silence in place of each frame that is missing, soon enough, and no sound that
+// comes is lost, however late it always is.
+func TestSilence(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s := &studio{video: avcTrack(0), rate: rapid.SampledFrom([]float64{25, 30}).Draw(rt, "rate"), gop: 50, audio: aac(48000), audioEvery: 1024.0 / 48000}
+		if rapid.Bool().Draw(rt, "Opus") {
+			s.audio, s.audioEvery = opus48(), 0.02
+		}
+		said := rapid.Bool().Draw(rt, "said")
+		late := time.Duration(rapid.IntRange(0, 2500).Draw(rt, "late")) * time.Millisecond
+		from := time.Duration(rapid.IntRange(6000, 8000).Draw(rt, "from")) * time.Millisecond
+		away := time.Duration(rapid.IntRange(200, 7000).Draw(rt, "away")) * time.Millisecond
+
+		r := newRig(t, Options{})
+		units := without(s.until(18*time.Second), from, from+away)
+		want := samplesOf(units, s.audio)
+		if said {
+			i := slices.IndexFunc(units, func(u media.AccessUnit) bool { return u.Track == s.audio && u.DTS >= from })
+			note := units[i]
+			note.Data, note.DTS, note.PTS = nil, from, from
+			units = append(units, note)
+			slices.SortStableFunc(units, func(a, b media.AccessUnit) int { return int(a.DTS - b.DTS) })
+		}
+		worst := time.Duration(0)
+		for _, u := range delayed(units, late) {
+			r.feed("", u)
+			if v := r.show.rendition("a0"); v != nil && v.view.Load() != nil && u.Track == s.video && u.DTS > from && u.DTS < from+away {
+				segments := v.view.Load().segments
+				last := segments[len(segments)-1]
+				worst = max(worst, u.DTS-last.start-last.duration)
+			}
+		}
+		limit := max(soundPatience, late+departure) + 500*time.Millisecond
+		if said {
+			limit = max(patience, late+departure) + 500*time.Millisecond
+		}
+		if worst > limit {
+			rt.Errorf("the sound was %v behind the pictures, more than %v\n%s", worst, limit, &r.log)
+		}
+		r.finish()
+		rec := r.of("a0")
+		silence, length := fmp4.Silence(s.audio)
+		var got []sample
+		all := rec.samples(t, 48000)
+		for i, sample := range all {
+			if sample.data == string(silence) {
+				continue
+			}
+			if i > 0 && len(got) == 0 {
+				rt.Fatal("it begins with silence")
+			}
+			got = append(got, sample)
+		}
+		sameSamples(t, got, want, 2*time.Millisecond)
+		for i := 1; i < len(all); i++ {
+			if step := all[i].dts - all[i-1].dts; away > limit && (step < length/2 || step > length*8/5) {
+				rt.Errorf("sample %d is %v after the one before, at %v", i, step, all[i].dts)
+			}
+		}
+		if seams := rec.seams(); len(seams) != 0 || strings.Contains(rec.String(), "gap") || t.Failed() {
+			rt.Fatalf("%s%s", rec, &r.log)
+		}
+	})
+}
+
+// TestSilenceInherited: the ladder's only sound ends, is lost, or is lost and back: its playlist goes on as silence at once, and with sound when
+// there is some again.
+func TestSilenceInherited(t *testing.T) {
+	for _, how := range []string{"ends", "is lost", "is lost and ends", "ends, and the other one has but a header"} {
+		for _, back := range []string{"it comes back", "the other one gets sound"} {
+			t.Run(how+", "+back, func(t *testing.T) {
+				d := newDuet(t, Options{}, 25, 50)
+				sound := d.studios[1].audio
+				d.studios[1].audio = nil
+				if strings.Contains(how, "header") {
+					d.publication("")
+					d.feed("720p", media.AccessUnit{Track: sound, Header: media.SequenceHeader})
+				}
+				d.play(9300*time.Millisecond, 9300*time.Millisecond, 0)
+				own := samplesOf(d.sent[0], d.studios[0].audio)
+				switch pub := d.publication(""); how {
+				case "is lost":
+					d.suspend(pub)
+				case "is lost and ends":
+					d.suspend(pub)
+					d.feed("720p", d.make(1, 11*time.Second)...)
+					fallthrough
+				default:
+					d.exit(pub)
+					delete(d.pubs, "")
+				}
+				d.look()
+				if worst := d.lag("720p", d.make(1, 15*time.Second)); worst > time.Second {
+					t.Errorf("the sound was %v behind\n%s", worst, &d.log)
+				}
+				for len(d.studios[0].until(15*time.Second)) > 0 { // what was never sent
+				}
+				d.sent[0] = nil
+				want, from := "A", d.studios[0]
+				if back == "it comes back" {
+					d.studios[0].epoch = 1
+					d.play(27*time.Second, 27*time.Second, 0)
+				} else {
+					want, from = "B", d.studios[1]
+					from.audio, from.samples = sound, int(15/from.audioEvery)
+					d.feed("720p", d.make(1, 27*time.Second)...)
+				}
+				d.finish()
+				silence, _ := fmp4.Silence(from.audio)
+				turns, later := "", 0
+				for _, s := range d.of("a0").samples(t, 48000) {
+					by := s.data[len(s.data)-1:]
+					if s.data == string(silence) {
+						by = "-"
+					} else if s.dts > 15*time.Second {
+						later++
+					}
+					if !strings.HasSuffix(turns, by) {
+						turns += by
+					}
+				}
+				if turns != "A-"+want || later < int(11/from.audioEvery) || len(own) == 0 {
+					t.Errorf("%s, and %d frames after it\n%s%s", turns, later, d.of("a0"), &d.log)
+				}
+				if strings.Contains(d.of("a0").String(), "gap") {
+					t.Errorf("%s", d.of("a0"))
+				}
+			})
+		}
+	}
+}
+
+// TestSilenceFlaps: an encoder that says at each frame that no sound comes loses none, and fills no log.
+func TestSilenceFlaps(t *testing.T) {
+	s := &studio{video: avcTrack(0), rate: 25, gop: 50, audio: aac(48000), audioEvery: 1024.0 / 48000}
+	r := newRig(t, Options{})
+	units := s.until(20 * time.Second)
+	want := samplesOf(units, s.audio)
+	for _, u := range units {
+		r.feed("", u)
+		if u.Track == s.audio {
+			u.Data = nil
+			r.feed("", u)
+		}
+	}
+	r.finish()
+	sameSamples(t, r.of("a0").samples(t, 48000), want, 2*time.Millisecond)
+	if strings.Contains(r.log.String(), "silence") {
+		t.Errorf("%s", &r.log)
+	}
+}
+
+// TestPlayersKeepSilence: what players get when the only sound of a ladder ends, by the rules of the standard.
+func TestPlayersKeepSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, all := NewServer(Options{SegmentDuration: 2 * time.Second}), encoders(25, 50)
+		all[1].audio = nil
+		feedA, endA := onAirAs(t, s, "", all[0])
+		feedB, endB := onAirAs(t, s, "720p", all[1])
+		v, gone := newViewer(t), false
+		var segments []int64
+		for now := time.Duration(0); now < 40*time.Second; now += 200 * time.Millisecond {
+			if gone = gone || now > 16300*time.Millisecond; !gone {
+				feedA(now)
+			} else if endA != nil {
+				if err := endA(io.EOF); err != nil {
+					t.Error(err)
+				}
+				endA = nil
+			}
+			feedB(now)
+			time.Sleep(200 * time.Millisecond)
+			synctest.Wait()
+			switch {
+			case now < 5*time.Second:
+			case gone:
+				segments = v.look(s, "a0", "720p.v0")
+			default:
+				segments = v.look(s, "a0", "720p.v0", "v0")
+			}
+		}
+		consecutive(t, segments)
+		if err := endB(io.EOF); err != nil {
+			t.Error(err)
+		}
+		v.look(s, "a0", "720p.v0")
+		time.Sleep(time.Minute)
+	})
+}
