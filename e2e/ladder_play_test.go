@@ -72,14 +72,14 @@ func TestLadderThrottled(t *testing.T) {
 // publishPair publishes two rungs as one encoder does, but begins later with one. So the first has the sound.
 func publishPair(t testing.TB, s *server, room string) (high, low *publication) {
 	t.Helper()
-	return publishRungs(t, s, room, flvClip(t, "h264-small", 5))
+	return publishRungs(t, s, room, flvClip(t, "h264-aac", 5), flvClip(t, "h264-small", 5))
 }
 
-// publishRungs does the same with the tags of the lower one.
-func publishRungs(t testing.TB, s *server, room string, small []tag) (high, low *publication) {
+// publishRungs does the same with the tags of both, which are as long as each other.
+func publishRungs(t testing.TB, s *server, room string, big, small []tag) (high, low *publication) {
 	t.Helper()
 	key := s.key(t, room)
-	high = publish(t, s, key+"?rendition=high", flvClip(t, "h264-aac", 5), pacing{loop: true})
+	high = publish(t, s, key+"?rendition=high", big, pacing{loop: true})
 	s.waitOnAir(t, room)
 	later := time.Since(high.began).Truncate(time.Second) + time.Second // where both clips have key frames
 	low = publish(t, s, key+"?rendition=low", small,

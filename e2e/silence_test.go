@@ -69,11 +69,12 @@ func TestLadderSilence(t *testing.T) {
 			t.Parallel()
 			chromium.turn(t)
 			s, room := start(t, "--hls_segment_duration", "1", "--hls_list_size", "6", "--republish_grace", "3"), roomOf(t)
-			small := mute(flvClip(t, "h264-small", 5), 5, 1, 0, 1, false) // with a header of sound
+			big := mute(flvClip(t, "h264-aac", 5), 5, 12, 12, 12, false)
+			small := mute(flvClip(t, "h264-small", 5), 5, 12, 0, 12, false) // with a header of sound
 			if name == "ended" {
 				small = slices.DeleteFunc(small, func(tag tag) bool { return tag.kind == typeAudio })
 			}
-			high, _ := publishRungs(t, s, room, small)
+			high, _ := publishRungs(t, s, room, big, small)
 			p := playRung(t, s, room, 90)
 			gone(t, high)
 			r := p.waitProgress(t, 8, 30*time.Second)
