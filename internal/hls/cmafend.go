@@ -28,6 +28,12 @@ func (p *packager) suspend(pub *publication) {
 		}
 	}
 	p.flush(pub)
+	for _, t := range slices.Clone(p.tracks) {
+		if t.silent && !others {
+			p.unhush(t)
+			p.empty(t)
+		}
+	}
 }
 
 // videoBeside returns how far the video of other publications has come.
@@ -117,6 +123,11 @@ func (p *packager) heir() *cmafTrack {
 // end ends the life. proper says that the playlists get their ENDLIST.
 func (p *packager) end(proper bool) {
 	if proper || p.stored != nil && p.line.fixed() { // what was seen can be seen again after a restart
+		for _, t := range slices.Clone(p.tracks) {
+			if t.silent {
+				p.unhush(t)
+			}
+		}
 		for _, pub := range p.pubs {
 			p.flush(pub)
 		}

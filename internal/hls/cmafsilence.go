@@ -14,19 +14,31 @@ import (
 // hush makes silence in t if no sound comes: as far as the leading video has come, less what the sound was always late, so that the first frame
 // of sound is not late for it.
 func (p *packager) hush(t *cmafTrack) {
-	if t.kind != media.Audio || t.standing != member || p.lead == nil || p.lead.kind != media.Video || t.pub.behind {
+	if t.kind != media.Audio || t.standing != member || !p.judges(t) {
 		return
 	}
 	if !t.silent && p.line.now-t.newest > p.silencePatience(t) {
+		if s := p.standIn(t); p.sounds(s) && s.queue.len() > 0 {
+			p.hand(t, s)
+			return
+		}
 		p.silence(t, "nothing comes for it")
 	}
 	p.fill(t, p.line.now-t.skew-t.length())
+}
+
+// judges says that there is video that shows how late the sound of t is, and that neither waits to be read.
+func (p *packager) judges(t *cmafTrack) bool {
+	return p.lead != nil && p.lead.kind == media.Video && !p.lead.pub.behind && !t.pub.behind
 }
 
 // fill makes the silence of t up to a time, to within half a frame.
 func (p *packager) fill(t *cmafTrack, until time.Duration) {
 	if !t.silent {
 		return
+	}
+	if b := p.line.seam(t.seq); b != nil && t.renewed > 0 && p.line.now-t.renewed <= soundPatience+t.skew {
+		until = min(until, b.at) // the sound that comes begins there
 	}
 	frame, length := fmp4.Silence(t.track)
 	for t.silent {
@@ -36,6 +48,12 @@ func (p *packager) fill(t *cmafTrack, until time.Duration) {
 		}
 		p.take(t, &media.AccessUnit{Track: t.track, DTS: at, PTS: at, RandomAccess: true, Epoch: t.turn, Data: frame})
 	}
+}
+
+// unhush ends the silence of a track for which neither sound nor pictures come any more.
+func (p *packager) unhush(t *cmafTrack) {
+	p.fill(t, p.line.now)
+	t.silent = false
 }
 
 // silencePatience is how long, in media time, the sound of t may be away before there is silence: nothing is late of a publisher that was lost,
@@ -58,12 +76,14 @@ func (p *packager) silence(t *cmafTrack, reason string) bool {
 	if t.silent || t.standing != member {
 		return t.silent
 	}
-	if frame, _ := fmp4.Silence(t.track); frame == nil {
+	frame, length := fmp4.Silence(t.track)
+	if frame == nil {
 		return false
 	}
 	t.silent = true
+	t.newest += max(0, t.length()-length) // where the last frame ends, less one of silence
 	if p.hushed++; p.hushed <= maxTrackLogs {
-		p.log.Warn("silence instead of sound", "rendition", t.id(), "reason", reason, "skew", t.skew, "away", p.line.now-t.newest, "last_line", p.hushed == maxTrackLogs)
+		p.log.Warn("silence instead of sound", "rendition", t.id(), "reason", reason, "last_line", p.hushed == maxTrackLogs)
 	}
 	return true
 }
@@ -77,18 +97,37 @@ func (pub *publication) quieten(header *media.Track) {
 	}
 }
 
-// heard ends silence in t, for which u came.
-func (p *packager) heard(t *cmafTrack, u *media.AccessUnit) {
+// skewMemory is for how many frames a lateness counts, roughly.
+const skewMemory = 512
+
+// heard ends silence in t, for which u came. It is false if u cannot be used: it is too late for the silence that there is, or has another
+// initialization section, for which the next segment must begin with a discontinuity.
+func (p *packager) heard(t *cmafTrack, u *media.AccessUnit) bool {
 	t.quiet = false
-	t.skew = min(max(t.skew, p.line.now-u.DTS), maxLag)
-	if !t.silent {
-		return
+	if p.judges(t) {
+		t.skew = min(max(t.skew-t.skew/skewMemory, p.line.now-u.DTS), maxLag)
 	}
-	p.fill(t, min(u.DTS, p.line.now+departure))
-	t.silent, t.resumes = false, t.reached()
+	if !t.silent {
+		return u.DTS >= t.resumes
+	}
+	if u.DTS < t.newest {
+		return false
+	}
+	unit := *u
+	unit.Track = t.header
+	if !t.sameSound(&unit) {
+		t.renewed = u.DTS
+		if b := p.line.seam(t.seq); b == nil || u.DTS+p.reach(t, u) < b.at {
+			p.line.owed = p.line.owed || b == nil
+			return false
+		}
+	}
+	p.fill(t, min(u.DTS, p.line.now+maxLag))
+	t.silent, t.renewed, t.resumes = false, 0, t.reached()
 	if p.hushed <= maxTrackLogs {
 		p.log.Info("sound again", "rendition", t.id())
 	}
+	return u.DTS >= t.resumes
 }
 
 // silentVideo returns video of another publication that goes on without sound of its own in the place of t, nil if there is none.
@@ -112,6 +151,7 @@ func (p *packager) inherit(t *cmafTrack) bool {
 	t.pub.tracks = slices.DeleteFunc(t.pub.tracks, func(o *cmafTrack) bool { return o == t })
 	t.pub = heir.pub
 	t.pub.tracks = append(t.pub.tracks, t)
+	t.skew = 0
 	return true
 }
 

@@ -157,10 +157,108 @@ func TestSilenceInherited(t *testing.T) {
 				if turns != "A-"+want || later < int(11/from.audioEvery) || len(own) == 0 {
 					t.Errorf("%s, and %d frames after it\n%s%s", turns, later, d.of("a0"), &d.log)
 				}
+				gapless(t, d.of("a0").samples(t, 48000))
 				if strings.Contains(d.of("a0").String(), "gap") {
 					t.Errorf("%s", d.of("a0"))
 				}
 			})
+		}
+	}
+}
+
+// gapless says that nothing is missing between the samples of a history, but for half a frame.
+func gapless(t testing.TB, samples []sample) {
+	t.Helper()
+	for i := 1; i < len(samples); i++ {
+		if step := samples[i].dts - samples[i-1].dts; step < 10*time.Millisecond || step > 35*time.Millisecond {
+			t.Errorf("sample %d is %v after the one before, at %v", i, step, samples[i].dts)
+		}
+	}
+}
+
+// TestSilenceToTheEnd: a stream that ends, or is lost, while it is silent has all of its last segment.
+func TestSilenceToTheEnd(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		d := newDuet(t, Options{}, 25, 50)
+		d.studios[1].audio = nil
+		d.play(9300*time.Millisecond, 9300*time.Millisecond, 0)
+		d.suspend(d.publication(""))
+		d.look()
+		if !lost {
+			d.exit(d.publication(""))
+			delete(d.pubs, "")
+		}
+		d.feed("720p", d.make(1, 13100*time.Millisecond)...)
+		d.suspend(d.publication("720p"))
+		d.look()
+		if !lost {
+			d.finish()
+		}
+		for _, id := range []string{"a0", "720p.v0"} {
+			view := d.of(id).view
+			last := view.segments[len(view.segments)-1]
+			if end := last.start + last.duration; !last.complete || (end-13080*time.Millisecond).Abs() > 50*time.Millisecond {
+				t.Errorf("lost %v: %s ends at %v, complete %v", lost, id, end, last.complete)
+			}
+		}
+		gapless(t, d.of("a0").samples(t, 48000))
+	}
+}
+
+// TestSilenceAfterHiccup: sound that was late once is not waited for as long as that for ever.
+func TestSilenceAfterHiccup(t *testing.T) {
+	s := &studio{video: avcTrack(0), rate: 25, gop: 50, audio: aac(48000), audioEvery: 1024.0 / 48000}
+	r := newRig(t, Options{})
+	r.feed("", s.until(6*time.Second)...)
+	r.feed("", delayed(s.until(8*time.Second), 1400*time.Millisecond)...)
+	r.feed("", s.until(60*time.Second)...)
+	r.feed("", without(s.until(62*time.Second), 0, 62*time.Second)...)
+	v := r.of("a0").view
+	last := v.segments[len(v.segments)-1]
+	if behind := 62*time.Second - last.start - last.duration; behind > 400*time.Millisecond {
+		t.Errorf("the silence is %v behind\n%s", behind, &r.log)
+	}
+	r.finish()
+}
+
+// TestSilenceIsNotBetter: no silence takes the place of sound that stands by.
+func TestSilenceIsNotBetter(t *testing.T) {
+	for _, ahead := range []time.Duration{300 * time.Millisecond, 1200 * time.Millisecond} {
+		d := newDuet(t, Options{}, 25, 50)
+		d.play(9*time.Second, 9*time.Second+ahead, 0)
+		d.suspend(d.publication(""))
+		d.feed("720p", d.make(1, 15*time.Second)...)
+		d.finish()
+		sameSamples(t, d.of("a0").samples(t, 48000), d.moved(0, 1), 2*time.Millisecond)
+		if strings.Contains(d.log.String(), "silence") {
+			t.Errorf("%v ahead: %s", ahead, &d.log)
+		}
+	}
+}
+
+// TestSilenceUntilAnotherHeader: sound that comes back with another initialization section begins at the next boundary, and until there is silence.
+func TestSilenceUntilAnotherHeader(t *testing.T) {
+	s := &studio{video: avcTrack(0), rate: 25, gop: 50, audio: aac(48000), audioEvery: 1024.0 / 48000}
+	r := newRig(t, Options{})
+	r.feed("", s.until(6*time.Second)...)
+	r.feed("", without(s.until(9100*time.Millisecond), 0, time.Hour)...)
+	s.audio = soundTrack(media.AAC, "1190", 48000, 1024) // stereo
+	r.feed("", media.AccessUnit{Track: s.audio, Header: media.SequenceHeader})
+	r.feed("", s.until(9900*time.Millisecond)...)
+	r.feed("", delayed(s.until(10300*time.Millisecond), time.Second)...) // more pictures than sound are read at a time
+	r.feed("", s.until(16*time.Second)...)
+	r.finish()
+	rec := r.of("a0")
+	if seams := rec.seams(); len(seams) != 1 || rec.segments[seams[0]].start < 9900*time.Millisecond || rec.segments[seams[0]].start > 10100*time.Millisecond ||
+		rec.segments[seams[0]].init == rec.segments[seams[0]-1].init {
+		t.Errorf("%s%s", rec, &r.log)
+	}
+	samples := rec.samples(t, 48000)
+	gapless(t, samples)
+	silence, _ := fmp4.Silence(aac(48000))
+	for _, sample := range samples {
+		if quiet := sample.dts > 6*time.Second && sample.dts < 9990*time.Millisecond; quiet != (sample.data == string(silence)) {
+			t.Errorf("at %v: %q", sample.dts, sample.data)
 		}
 	}
 }

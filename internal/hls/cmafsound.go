@@ -96,7 +96,9 @@ func (p *packager) standIn(t *cmafTrack) (best *cmafTrack) {
 }
 
 // sounds says that something comes for s, which is audio.
-func (p *packager) sounds(s *cmafTrack) bool { return s != nil && p.line.now-s.newest <= soundPatience }
+func (p *packager) sounds(s *cmafTrack) bool {
+	return s != nil && p.line.now-s.newest <= soundPatience+s.skew
+}
 
 // relieve lets the sound of a publication that is gone go on with others.
 func (p *packager) relieve(pub *publication) {
@@ -114,11 +116,14 @@ func (p *packager) relieve(pub *publication) {
 func (p *packager) hand(t, s *cmafTrack) {
 	p.tellMoved(t, s)
 	mute, waiting := !p.sounds(s), s.queue.waiting()
+	if len(waiting) > 0 {
+		p.fill(t, min(waiting[0].DTS, p.line.now+maxLag))
+	}
 	s.queue, s.newest, t.newest = unitQueue{}, t.newest, t.reached()
 	t.pub.tracks[slices.Index(t.pub.tracks, t)], s.pub.tracks[slices.Index(s.pub.tracks, s)] = s, t
 	t.pub, s.pub = s.pub, t.pub
 	t.header, s.header = s.header, t.header
-	t.silent = false
+	t.skew, s.skew, t.quiet, s.quiet, t.silent, t.renewed = s.skew, t.skew, s.quiet, t.quiet, false, 0
 	p.sort()
 	if t.standing == member && len(waiting) > 0 && !t.sameSound(&waiting[0]) {
 		p.line.owed = true
@@ -128,7 +133,8 @@ func (p *packager) hand(t, s *cmafTrack) {
 			p.take(t, u)
 		}
 	}
-	if mute {
+	if mute && len(waiting) == 0 {
+		t.newest = s.newest
 		p.silence(t, "nothing comes from the publication either")
 	}
 }

@@ -91,9 +91,9 @@ type cmafTrack struct {
 	target time.Duration // of parts
 	info   renditionInfo
 	// quiet: the encoder says that no sound comes. silent: silence is made. resumes is the time from which on sound is taken after it.
-	// skew is by how much it was behind the leading video at most.
-	quiet, silent bool
-	resumes, skew time.Duration
+	// renewed is when sound came last that waits for a discontinuity, 0 if none did. skew is by how much sound was behind the leading video lately.
+	quiet, silent          bool
+	resumes, renewed, skew time.Duration
 	// version is that of the newest view.
 	version uint64
 }
@@ -337,10 +337,11 @@ func (p *packager) cross(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
 		return false
 	default:
 		p.advance(t, u.DTS, b.seq)
-		if (seam || changed) && !p.retrack(t, u, b.seq) {
+		if seam && !p.retrack(t, u, b.seq) {
 			p.leave(t, "its header does not fit its media")
 			return false
 		}
+		t.turn = u.Epoch // sound goes on without a seam
 		t.segment.init = t.init
 		return true
 	}

@@ -136,10 +136,7 @@ func (p *packager) write(pub *publication, u *media.AccessUnit) {
 		p.drop(t, u, err)
 		return
 	}
-	if t.kind == media.Audio {
-		p.heard(t, u)
-	}
-	if u.DTS < max(t.newest, t.resumes) {
+	if t.kind == media.Audio && !p.heard(t, u) || u.DTS < t.newest {
 		p.counts.dropped.Add(1)
 		return
 	}
@@ -375,7 +372,7 @@ func (p *packager) leave(t *cmafTrack, reason string) {
 		return
 	}
 	p.tellLeft(t, reason)
-	t.silent, t.skew = false, 0
+	t.silent, t.renewed, t.skew = false, 0, 0
 	t.standing, t.tried, t.tries = joining, 0, 0
 	p.used = max(p.used, t.seq)
 	p.show.remove(t.rendition)

@@ -188,6 +188,16 @@ func (l *timeline) discontinuous(from, to int64) bool {
 	return false
 }
 
+// seam returns the first boundary behind a segment that is a discontinuity, nil if none is known.
+func (l *timeline) seam(seq int64) *boundary {
+	for i := range l.bounds {
+		if b := &l.bounds[i]; b.seq > seq && b.discontinuity {
+			return b
+		}
+	}
+	return nil
+}
+
 // fix settles what depends on the first segment, which ends at end: units are those of the leading track, frame their length if that
 // is constant.
 func (l *timeline) fix(units []media.AccessUnit, frame, end time.Duration) {
