@@ -52,8 +52,8 @@ func TestCMAFPairs(t *testing.T) {
 			if wide := r.Width == 320; wide != (name != "aac") {
 				t.Errorf("the picture is %d wide", r.Width)
 			}
-			if name != "aac" && r.Decoded < 50 {
-				t.Errorf("%d pictures were decoded", r.Decoded)
+			if name != "aac" { // a busy machine decodes fewer than it plays
+				p.waitFor(t, 20*time.Second, "pictures are decoded", func(r webReport) bool { return r.Decoded >= 50 })
 			}
 		})
 	}

@@ -17,7 +17,7 @@ func (p *packager) hush(t *cmafTrack) {
 	if t.kind != media.Audio || t.standing != member || !p.judges(t) {
 		return
 	}
-	if !t.silent && p.line.now-t.newest > p.silencePatience(t) {
+	if away := p.line.now - t.newest; !t.silent && away > departure && away > p.silencePatience(t) {
 		if s := p.standIn(t); p.sounds(s) && s.queue.len() > 0 {
 			p.hand(t, s)
 			return
