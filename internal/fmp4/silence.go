@@ -63,7 +63,7 @@ func silentAAC(t *media.Track) []byte {
 	if r.bad || layout == 0 || int(layout) >= len(aacLayouts) {
 		return nil
 	}
-	const header, common, info, channel = 3 + 4, 1 + 2, 11, 8 + 3
+	const info, channel = 11, 8 + 3
 	var w bitWriter
 	tags := [4]uint32{}
 	for _, element := range aacLayouts[layout] {

@@ -23,7 +23,7 @@ func (p *packager) suspend(pub *publication) {
 	}
 	p.relieve(pub)
 	for _, t := range p.tracks {
-		if t.pub == pub && p.silentVideo(t) != nil {
+		if t.pub == pub && p.withoutSound(t) != nil {
 			p.silence(t, "its publisher was lost, and nobody else has sound")
 		}
 	}

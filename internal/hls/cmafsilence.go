@@ -113,9 +113,7 @@ func (p *packager) heard(t *cmafTrack, u *media.AccessUnit) bool {
 	if u.DTS < t.newest {
 		return false
 	}
-	unit := *u
-	unit.Track = t.header
-	if !t.sameSound(&unit) {
+	if !t.sameSound(t.header, u.Data) {
 		t.renewed = u.DTS
 		if b := p.line.seam(t.seq); b == nil || u.DTS+p.reach(t, u) < b.at {
 			p.line.owed = p.line.owed || b == nil
@@ -130,26 +128,25 @@ func (p *packager) heard(t *cmafTrack, u *media.AccessUnit) bool {
 	return u.DTS >= t.resumes
 }
 
-// silentVideo returns video of another publication that goes on without sound of its own in the place of t, nil if there is none.
-func (p *packager) silentVideo(t *cmafTrack) *cmafTrack {
-	i := slices.IndexFunc(p.tracks, func(o *cmafTrack) bool {
-		return t.kind == media.Audio && o.kind == media.Video && o.standing == member && o.pub != t.pub && !o.pub.idle && !o.pub.carries(t)
-	})
-	if i < 0 {
-		return nil
+// withoutSound returns another publication whose video goes on without sound of its own in the place of t, nil if there is none.
+func (p *packager) withoutSound(t *cmafTrack) *publication {
+	for _, o := range p.tracks {
+		if t.kind == media.Audio && o.kind == media.Video && o.standing == member && o.pub != t.pub && !o.pub.idle && !o.pub.carries(t) {
+			return o.pub
+		}
 	}
-	return p.tracks[i]
+	return nil
 }
 
 // inherit gives the sound of a publication that ends, which nobody else has, to one that goes on: as silence, until that one has sound. Players
 // would not go on without the playlist. It is false if the rendition must leave.
 func (p *packager) inherit(t *cmafTrack) bool {
-	heir := p.silentVideo(t)
+	heir := p.withoutSound(t)
 	if heir == nil || !p.silence(t, "its publisher ended, and nobody else has sound") {
 		return false
 	}
 	t.pub.tracks = slices.DeleteFunc(t.pub.tracks, func(o *cmafTrack) bool { return o == t })
-	t.pub = heir.pub
+	t.pub = heir
 	t.pub.tracks = append(t.pub.tracks, t)
 	t.skew = 0
 	return true

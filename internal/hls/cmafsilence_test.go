@@ -1,11 +1,9 @@
 package hls
 
 import (
-	"io"
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -281,42 +279,4 @@ func TestSilenceFlaps(t *testing.T) {
 	if strings.Contains(r.log.String(), "silence") {
 		t.Errorf("%s", &r.log)
 	}
-}
-
-// TestPlayersKeepSilence: what players get when the only sound of a ladder ends, by the rules of the standard.
-func TestPlayersKeepSilence(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, all := NewServer(Options{SegmentDuration: 2 * time.Second}), encoders(25, 50)
-		all[1].audio = nil
-		feedA, endA := onAirAs(t, s, "", all[0])
-		feedB, endB := onAirAs(t, s, "720p", all[1])
-		v, gone := newViewer(t), false
-		var segments []int64
-		for now := time.Duration(0); now < 40*time.Second; now += 200 * time.Millisecond {
-			if gone = gone || now > 16300*time.Millisecond; !gone {
-				feedA(now)
-			} else if endA != nil {
-				if err := endA(io.EOF); err != nil {
-					t.Error(err)
-				}
-				endA = nil
-			}
-			feedB(now)
-			time.Sleep(200 * time.Millisecond)
-			synctest.Wait()
-			switch {
-			case now < 5*time.Second:
-			case gone:
-				segments = v.look(s, "a0", "720p.v0")
-			default:
-				segments = v.look(s, "a0", "720p.v0", "v0")
-			}
-		}
-		consecutive(t, segments)
-		if err := endB(io.EOF); err != nil {
-			t.Error(err)
-		}
-		v.look(s, "a0", "720p.v0")
-		time.Sleep(time.Minute)
-	})
 }

@@ -125,7 +125,7 @@ func (p *packager) hand(t, s *cmafTrack) {
 	t.header, s.header = s.header, t.header
 	t.skew, s.skew, t.quiet, s.quiet, t.silent, t.renewed = s.skew, t.skew, s.quiet, t.quiet, false, 0
 	p.sort()
-	if t.standing == member && len(waiting) > 0 && !t.sameSound(&waiting[0]) {
+	if t.standing == member && len(waiting) > 0 && !t.sameSound(waiting[0].Track, waiting[0].Data) {
 		p.line.owed = true
 	}
 	for i := range waiting {
@@ -149,27 +149,27 @@ func (p *packager) tellMoved(t, s *cmafTrack) {
 
 // adopt makes u one of the track that is written, if nothing that a player sees is different.
 func (t *cmafTrack) adopt(u *media.AccessUnit) {
-	if t.kind == media.Audio && t.standing == member && t.sameSound(u) {
+	if t.kind == media.Audio && t.standing == member && t.sameSound(u.Track, u.Data) {
 		u.Track = t.track
 	}
 }
 
-// sameSound says whether u has the initialization section of the track that is written. That of a header is compared once.
-func (t *cmafTrack) sameSound(u *media.AccessUnit) bool {
-	switch u.Track {
+// sameSound says whether a frame of a header has the initialization section of the track that is written. That of a header is compared once.
+func (t *cmafTrack) sameSound(header *media.Track, frame []byte) bool {
+	switch header {
 	case t.track, t.twin:
 		return true
 	case t.stranger:
 		return false
 	}
-	data, err := fmp4.AppendInit(nil, u.Track, u.Data)
+	data, err := fmp4.AppendInit(nil, header, frame)
 	if err != nil {
 		return false // it may be this frame
 	}
 	if !bytes.Equal(data, t.init.data) {
-		t.stranger = u.Track
+		t.stranger = header
 		return false
 	}
-	t.twin = u.Track
+	t.twin = header
 	return true
 }

@@ -228,12 +228,16 @@ func TestSoundAlone(t *testing.T) {
 }
 
 // TestPlayersKeepTheSound: what players get while the publication with the sound goes, by the rules of the standard: nobody asks for another
-// multivariant playlist than the first.
+// multivariant playlist than the first, even if there is no other sound.
 func TestPlayersKeepTheSound(t *testing.T) {
-	for name, at := range map[string]time.Duration{"within a segment": 16300 * time.Millisecond, "where one ends": 16 * time.Second, "just before": 15980 * time.Millisecond} {
+	const within = 16300 * time.Millisecond
+	for name, at := range map[string]time.Duration{"within a segment": within, "where one ends": 16 * time.Second, "just before": 15980 * time.Millisecond, "alone": within} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, all := NewServer(Options{SegmentDuration: 2 * time.Second}), encoders(25, 50)
+				if name == "alone" {
+					all[1].audio = nil
+				}
 				feedA, endA := onAirAs(t, s, "", all[0])
 				feedB, endB := onAirAs(t, s, "720p", all[1])
 				v, gone := newViewer(t), false

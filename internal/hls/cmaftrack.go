@@ -64,6 +64,9 @@ type cmafTrack struct {
 	tries int
 	// lastKey is the time of the last random access point of video, negative before the first one.
 	lastKey time.Duration
+	// quiet: the encoder says that no sound comes. skew is by how much its sound was behind the leading video lately.
+	quiet bool
+	skew  time.Duration
 
 	// The rest is of a member.
 	*rendition
@@ -90,10 +93,10 @@ type cmafTrack struct {
 	events []fmp4.Event
 	target time.Duration // of parts
 	info   renditionInfo
-	// quiet: the encoder says that no sound comes. silent: silence is made. resumes is the time from which on sound is taken after it.
-	// renewed is when sound came last that waits for a discontinuity, 0 if none did. skew is by how much sound was behind the leading video lately.
-	quiet, silent          bool
-	resumes, renewed, skew time.Duration
+	// silent: silence is made. resumes is the time from which on sound is taken after it, renewed when sound came last that waits for a
+	// discontinuity, 0 if none did.
+	silent           bool
+	resumes, renewed time.Duration
 	// version is that of the newest view.
 	version uint64
 }
@@ -322,7 +325,8 @@ func (p *packager) retrack(t *cmafTrack, u *media.AccessUnit, seq int64) bool {
 
 // cross ends the segment under way and begins that of b with u. It is false if the track has left the ladder, or u does not fit.
 func (p *packager) cross(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
-	seam := p.line.discontinuous(t.seq+1, b.seq)
+	next := p.line.seam(t.seq)
+	seam := next != nil && next.seq <= b.seq
 	changed := u.Track != t.track || u.Epoch != t.turn
 	switch {
 	case b.seq > t.seq+1+maxGaps || p.line.get(t.seq+1) == nil:

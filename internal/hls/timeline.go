@@ -178,16 +178,6 @@ func (l *timeline) get(seq int64) *boundary {
 	return &l.bounds[i]
 }
 
-// discontinuous says whether one of the boundaries from one number to another, both included, is a discontinuity.
-func (l *timeline) discontinuous(from, to int64) bool {
-	for seq := from; seq <= to; seq++ {
-		if b := l.get(seq); b != nil && b.discontinuity {
-			return true
-		}
-	}
-	return false
-}
-
 // seam returns the first boundary behind a segment that is a discontinuity, nil if none is known.
 func (l *timeline) seam(seq int64) *boundary {
 	for i := range l.bounds {
