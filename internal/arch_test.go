@@ -2,12 +2,15 @@
 package internal
 
 import (
+	"cmp"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -216,4 +219,60 @@ func isTable(value ast.Expr) bool {
 func isLiteral(value ast.Expr) bool {
 	_, ok := value.(*ast.BasicLit)
 	return ok
+}
+
+// references are what code and tests cite, and where it stands.
+var references = []struct {
+	cites *regexp.Regexp
+	page  string
+	// entry is how the page begins what is cited; %s is the number.
+	entry string
+}{
+	{regexp.MustCompile(`[Dd]ecisions? (\d+)`), "docs/decisions.md", `(?m)^%s\. `},
+	{regexp.MustCompile(`[Dd]efects? (\d+)|TestDefect0*(\d+)`), "docs/livego-behaviour.md", `(?m)^%s\. `},
+	{regexp.MustCompile(`[Ss]pec (\d+(?:\.\d+)?)`), "docs/livego-behaviour.md", `(?m)^#+ %s\.? |^%s\. `},
+}
+
+// TestReferences checks that what code and tests cite by number stands in the project's own pages.
+func TestReferences(t *testing.T) {
+	for _, r := range references {
+		page, err := os.ReadFile(filepath.Join("..", r.page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range texts(t) {
+			for _, match := range r.cites.FindAllStringSubmatch(text, -1) {
+				number := cmp.Or(match[1:]...)
+				if section, defect, ok := strings.Cut(number, "."); ok && section == "7" {
+					number = defect // section 7 numbers the defects
+				}
+				if !regexp.MustCompile(strings.ReplaceAll(r.entry, "%s", regexp.QuoteMeta(number))).Match(page) {
+					t.Errorf("%s cites %q, which %s does not have", name, match[0], r.page)
+				}
+			}
+		}
+	}
+}
+
+// texts returns the Go files of the module.
+func texts(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, root := range []string{"cmd", "internal", "e2e", "scripts"} {
+		err := filepath.WalkDir(filepath.Join("..", root), func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() && entry.Name() == "node_modules" {
+				return cmp.Or(err, fs.SkipDir)
+			}
+			if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "internal/arch_test.go") {
+				return nil
+			}
+			text, err := os.ReadFile(name)
+			found[strings.TrimPrefix(filepath.ToSlash(name), "../")] = string(text)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return found
 }

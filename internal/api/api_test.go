@@ -84,7 +84,7 @@ func keyIn(t *testing.T, w *httptest.ResponseRecorder) string {
 	return found[1]
 }
 
-// Spec 9.1.
+// Spec 9, item 1.
 func TestLifeOfAKey(t *testing.T) {
 	h := newAPI(t, Options{})
 	first := keyIn(t, get(h, "/control/get?room=movie"))
