@@ -12,7 +12,7 @@ TRIXIE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/livego/trixie-ffmpeg
 
 BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-hls bench-llhls bench-stopped
 
-.PHONY: help demo run build test tools lint unit e2e latency cross fuzz $(BENCHES) bench-all bench-tools clean
+.PHONY: help demo run build test tools lint unit e2e latency attack cross fuzz $(BENCHES) bench-all bench-tools clean
 
 help:   ; @sed -n 's|^\([a-z0-9-]*\):[^;]*## |\1\t|p' Makefile
 demo: build ## server plus a looping test stream, with links to watch it
@@ -36,6 +36,8 @@ e2e: build ## the built program against real clients
 latency: export LIVEGO_LATENCY = 1
 latency: ## hls.js on an idle machine: how far it is behind live, how it changes levels; 4 minutes
 	@$(MAKE) e2e TESTS='TestLLHLSLatency|TestLLHLSPictures|TestLadderThrottled'
+attack: build ## what strangers do to servers, done to one on this machine; ATTACKS=ranges picks some
+	@LIVEGO_BIN=$(CURDIR)/bin/livego go run ./scripts/attack $(ATTACKS)
 cross: ## builds for the other systems
 	scripts/cross.sh
 fuzz: ## every fuzz target for FUZZTIME

@@ -70,8 +70,8 @@ func (s *Server) serveHTTP(l *listener, srv *http.Server) error {
 	return err
 }
 
-// guarded logs a panic of the handler as what it is, our error, and ends its connection or stream. The HTTP servers' own log is for debugging,
-// as it is full of what clients do.
+// guarded keeps a handler from requests that cost much, and logs a panic of it as what it is, our error, and ends its connection or stream. The
+// HTTP servers' own log is for debugging, as it is full of what clients do.
 func (s *Server) guarded(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -84,7 +84,7 @@ func (s *Server) guarded(h http.Handler) http.Handler {
 			}
 			panic(http.ErrAbortHandler)
 		}()
-		h.ServeHTTP(w, r)
+		h.ServeHTTP(w, withoutFlood(r))
 	})
 }
 

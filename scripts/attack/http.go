@@ -1,0 +1,75 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// httpAttacks are those on the HTTP ports.
+func httpAttacks() []attack {
+	return []attack{
+		{name: "ranges", run: ranges},
+	}
+}
+
+const (
+	// manyRanges fill the headers that a request may have.
+	manyRanges    = 3800
+	rangeRequests = 40
+)
+
+// ranges asks for a segment in thousands of ranges.
+func ranges(ctx context.Context, s *server, r *report) error {
+	if err := s.publish(ctx, "movie"); err != nil {
+		return err
+	}
+	segment, err := s.newest(ctx, "movie")
+	if err != nil {
+		return err
+	}
+	plain, err := s.costOf(rangeRequests, segment, nil)
+	if err != nil {
+		return err
+	}
+	many, err := s.costOf(rangeRequests, segment, http.Header{"Range": {"bytes=" + strings.Repeat("0-0,", manyRanges-1) + "0-0"}})
+	if err != nil {
+		return err
+	}
+	r.did("%d requests for a segment with %d ranges each", rangeRequests, manyRanges)
+	r.atMost("CPU per request", milliseconds(many), 5*milliseconds(plain)+2, "ms")
+	return nil
+}
+
+// costOf is the CPU time that the server spends on a request.
+func (s *server) costOf(n int, path string, header http.Header) (time.Duration, error) {
+	client := http.Client{Timeout: 15 * time.Second}
+	defer client.CloseIdleConnections()
+	before := s.cpu()
+	for range n {
+		request, err := http.NewRequest(http.MethodGet, "http://"+s.hls+path, nil)
+		if err != nil {
+			return 0, err
+		}
+		if header != nil {
+			request.Header = header
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return 0, err
+		}
+		_, err = io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return (s.cpu() - before) / time.Duration(n), nil
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
