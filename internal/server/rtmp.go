@@ -181,22 +181,10 @@ type publication struct {
 
 	demuxer flv.Demuxer
 	units   []media.AccessUnit
-	tracks  map[trackID]*media.Track
+	ingest  *ingest
 	bad     uint64
-	// jumped says that a jump of the encoder's time was logged.
-	jumped bool
-	// trackLines counts what there was to say about tracks.
-	trackLines int
 
 	video, audio atomic.Uint64
-}
-
-// maxTrackLines bounds the log lines of a session about its tracks: those of a ladder, and some changes.
-const maxTrackLines = 12
-
-type trackID struct {
-	kind media.Kind
-	id   uint8
 }
 
 func (p *publication) begin() {
@@ -208,7 +196,7 @@ func (p *publication) begin() {
 	p.session.close = p.closeWith
 	p.session.reconnect = reconnect(p.request.ConnectRequest)
 	p.log = c.log.With("stream", p.name.String(), "id", p.session.ID)
-	p.tracks = make(map[trackID]*media.Track)
+	p.ingest = newIngest(p.pub, p.log)
 	p.log.Info("publisher on air", "client", p.request.FlashVer)
 	c.server.sessions.add(p.session)
 	if p.lease == nil {
@@ -257,7 +245,7 @@ func (p *publication) closeWith(cause error) {
 
 // Message takes one message into the stream.
 func (p *publication) Message(m rtmp.Message) error {
-	now := time.Now().UnixNano()
+	now := time.Now()
 	if m.Type == rtmp.TypeVideo {
 		p.video.Add(uint64(len(m.Body)))
 	} else {
@@ -272,60 +260,18 @@ func (p *publication) Message(m rtmp.Message) error {
 	if len(units) == 0 {
 		return nil
 	}
-	for i := range units {
-		units[i].Arrived = now
-		if units[i].Header == media.Metadata {
-			if video, audio, known := p.demuxer.Expected(); known {
-				p.pub.Expect(video, audio)
-			}
-		}
-		if u := &units[i]; u.Header == media.Sample || u.Header == media.SequenceHeader && u.Track.Parsed {
-			p.noteTrack(u.Track) // what a header does not say, the first frame may
+	if units[0].Header == media.Metadata {
+		if video, audio, known := p.demuxer.Expected(); known {
+			p.pub.Expect(video, audio)
 		}
 	}
-	err = p.pub.Write(units)
+	err = p.ingest.write(units, now)
 	clear(units)
 	p.units = units
-	if !p.jumped && p.pub.Jumps() > 0 {
-		p.jumped = true
-		p.log.Warn("the encoder's time jumps; further jumps are only counted", "timestamp", m.TimestampMS)
-	}
 	if misaligned(err) {
 		p.closeWith(err)
 	}
 	return err
-}
-
-// noteTrack logs tracks and their changes.
-func (p *publication) noteTrack(t *media.Track) {
-	if t == nil || t.Kind == media.Data {
-		return
-	}
-	id := trackID{t.Kind, t.ID}
-	if p.tracks[id] == t {
-		return
-	}
-	before := p.tracks[id]
-	p.tracks[id] = t
-	if p.trackLines++; p.trackLines >= maxTrackLines {
-		if p.trackLines == maxTrackLines {
-			p.log.Warn("many tracks or changes of tracks; further ones are not logged")
-		}
-		return
-	}
-	if before != nil && before.Codec == t.Codec && before.Parsed == t.Parsed {
-		p.log.Debug("track changed", "kind", t.Kind.String(), "codec", codecName(t))
-		return
-	}
-	switch {
-	case t.Kind == media.Video:
-		p.log.Info("track", "kind", "video", "track", t.ID, "codec", codecName(t), "width", t.Width, "height", t.Height)
-	default:
-		p.log.Info("track", "kind", "audio", "track", t.ID, "codec", codecName(t), "rate", t.SampleRate, "channels", t.Channels)
-	}
-	if !t.Parsed && (t.Err != "" || t.Codec == media.Unknown) {
-		p.log.Warn("track is passed on to RTMP and FLV only", "kind", t.Kind.String(), "codec", codecName(t))
-	}
 }
 
 // Close takes the publisher off the air.
