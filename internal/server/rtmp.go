@@ -12,11 +12,8 @@ import (
 	"time"
 
 	"livego/internal/fanout"
-	"livego/internal/flv"
-	"livego/internal/hls"
 	"livego/internal/keys"
 	"livego/internal/live"
-	"livego/internal/media"
 	"livego/internal/rtmp"
 )
 
@@ -123,16 +120,15 @@ func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Pu
 	if err != nil {
 		return nil, err
 	}
-	name := live.Name{App: r.App, Stream: room, Rendition: rendition}
-	p := &publication{conn: c, request: r, name: name, lease: lease}
-	p.pub, err = c.server.hub.Publish(name, p.closeWith)
+	p := &rtmpPublication{request: r}
+	p.publication, err = c.server.publish(live.Name{App: r.App, Stream: room, Rendition: rendition}, lease, origin{
+		protocol: c.protocol, remote: c.nc.RemoteAddr().String(), client: r.FlashVer, streamID: r.StreamID,
+		url: displayURL(r.ConnectRequest, room, r.Query), close: p.closeWith, reconnect: reconnect(r.ConnectRequest),
+	}, c.log)
 	if err != nil {
-		p.release()
-		c.log.Warn("publisher refused", "stream", name.String(), "reason", err.Error())
 		return nil, &rtmp.StatusError{Code: rtmp.CodePublishBadName, Description: "Publishing is refused: " + err.Error() + ".", Err: err}
 	}
 	c.active.Store(true)
-	p.begin()
 	return p, nil
 }
 
@@ -168,53 +164,39 @@ func (c *rtmpConn) deny(reason string, err error) error {
 	return &rtmp.StatusError{Code: rtmp.CodePublishDenied, Description: "Publishing is refused: " + reason + ".", Err: err}
 }
 
-// publication is a publisher on air. Its methods but closeWith are called by the connection's goroutine.
-type publication struct {
-	conn    *rtmpConn
+// rtmpPublication is a publisher on air over RTMP. Its methods but closeWith are called by the connection's goroutine.
+type rtmpPublication struct {
+	*publication
 	request *rtmp.PublishRequest
-	name    live.Name
-	lease   *keys.Lease // nil without authentication
-	pub     *live.Publisher
-	session *session
-	log     *slog.Logger
-	stop    chan struct{} // ends the watch over the lease
-
-	demuxer flv.Demuxer
-	units   []media.AccessUnit
-	ingest  *ingest
-	bad     uint64
-
-	video, audio atomic.Uint64
 }
 
-func (p *publication) begin() {
-	c := p.conn
-	p.session = newSession(c.protocol, c.nc.RemoteAddr().String(), p.name, displayURL(p.request.ConnectRequest, p.name.Stream, p.request.Query), true)
-	p.session.StreamID = p.request.StreamID
-	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load()} }
-	p.session.stream = p.pub.Stream()
-	p.session.close = p.closeWith
-	p.session.reconnect = reconnect(p.request.ConnectRequest)
-	p.log = c.log.With("stream", p.name.String(), "id", p.session.ID)
-	p.ingest = newIngest(p.pub, p.log)
-	p.log.Info("publisher on air", "client", p.request.FlashVer)
-	c.server.sessions.add(p.session)
-	if p.lease == nil {
-		return
+// Message takes one message into the stream.
+func (p *rtmpPublication) Message(m rtmp.Message) error {
+	return p.publication.Message(m.Type, m.TimestampMS, m.Body)
+}
+
+// Close takes the publisher off the air.
+func (p *rtmpPublication) Close(cause error) {
+	var status *rtmp.StatusError
+	switch {
+	case errors.Is(cause, rtmp.ErrUnpublished):
+		cause = live.ErrUnpublished
+	case errors.As(cause, &status) && final(status.Err):
+		cause = status.Err
 	}
-	p.stop = make(chan struct{})
-	c.server.conns.Go(func() {
-		select {
-		case <-p.lease.Revoked():
-			p.closeWith(errRevoked)
-		case <-p.stop:
-		}
-	})
+	p.End(cause)
 }
 
-// misaligned says that a publisher cannot be a rendition of its stream because of its key frames.
-func misaligned(err error) bool {
-	return errors.Is(err, live.ErrMisaligned) || errors.Is(err, hls.ErrMisaligned)
+// closeWith ends the publisher from outside: taken over, key revoked, shutdown.
+func (p *rtmpPublication) closeWith(cause error) {
+	code := rtmp.CodePublishDenied
+	if errors.Is(cause, live.ErrTakenOver) || misaligned(cause) {
+		code = rtmp.CodePublishBadName
+	}
+	if errors.Is(cause, errShutdown) {
+		code = rtmp.CodeConnectAppShutdown // not a word about the key: the encoder should try again
+	}
+	p.request.Close(&rtmp.StatusError{Code: code, Description: "The publisher is closed: " + cause.Error() + ".", Err: cause})
 }
 
 // reconnect asks a client that can do so to connect again.
@@ -229,82 +211,6 @@ func displayURL(r *rtmp.ConnectRequest, name, query string) string {
 		query = "?" + query
 	}
 	return strings.TrimRight(base, "/") + "/" + name + query
-}
-
-// closeWith ends the publisher from outside: taken over, key revoked, shutdown.
-func (p *publication) closeWith(cause error) {
-	code := rtmp.CodePublishDenied
-	if errors.Is(cause, live.ErrTakenOver) || misaligned(cause) {
-		code = rtmp.CodePublishBadName
-	}
-	if errors.Is(cause, errShutdown) {
-		code = rtmp.CodeConnectAppShutdown // not a word about the key: the encoder should try again
-	}
-	p.request.Close(&rtmp.StatusError{Code: code, Description: "The publisher is closed: " + cause.Error() + ".", Err: cause})
-}
-
-// Message takes one message into the stream.
-func (p *publication) Message(m rtmp.Message) error {
-	now := time.Now()
-	if m.Type == rtmp.TypeVideo {
-		p.video.Add(uint64(len(m.Body)))
-	} else {
-		p.audio.Add(uint64(len(m.Body)))
-	}
-	units, err := p.demuxer.Append(p.units[:0], m.Type, m.TimestampMS, m.Body)
-	if err != nil {
-		if p.bad++; p.bad == 1 {
-			p.log.Warn("bad message left out; further ones are only counted", "type", m.Type, "err", err)
-		}
-	}
-	if len(units) == 0 {
-		return nil
-	}
-	if units[0].Header == media.Metadata {
-		if video, audio, known := p.demuxer.Expected(); known {
-			p.pub.Expect(video, audio)
-		}
-	}
-	err = p.ingest.write(units, now)
-	clear(units)
-	p.units = units
-	if misaligned(err) {
-		p.closeWith(err)
-	}
-	return err
-}
-
-// Close takes the publisher off the air.
-func (p *publication) Close(cause error) {
-	ended := "connection lost"
-	var status *rtmp.StatusError
-	errors.As(cause, &status)
-	switch {
-	case errors.Is(cause, rtmp.ErrUnpublished):
-		ended = "unpublished"
-		p.pub.Unpublish()
-	case status != nil && (errors.Is(status.Err, errRevoked) || misaligned(status.Err)): // it would come back no better
-		ended = cause.Error()
-		p.pub.Unpublish()
-	default:
-		if cause != nil {
-			ended = cause.Error()
-		}
-		p.pub.Lose(cause)
-	}
-	p.conn.server.sessions.remove(p.session)
-	p.release()
-	p.log.Info("publisher ended", "reason", ended, "duration", time.Since(p.session.Start).Round(time.Millisecond),
-		"video_bytes", p.video.Load(), "audio_bytes", p.audio.Load(), "bad_messages", p.bad, "left_out", p.pub.Dropped(), "time_jumps", p.pub.Jumps())
-}
-
-func (p *publication) release() {
-	if p.stop != nil {
-		close(p.stop)
-	}
-	if p.lease != nil {
-		p.lease.Release()
-	}
 }
 
 // Play serves an RTMP player.

@@ -1,0 +1,153 @@
+package server
+
+import (
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"livego/internal/flv"
+	"livego/internal/hls"
+	"livego/internal/keys"
+	"livego/internal/live"
+	"livego/internal/media"
+)
+
+// publication is one publisher on air, whatever protocol it speaks: what comes in are messages as RTMP
+// and FLV have them. Message and End are called from one goroutine.
+type publication struct {
+	server  *Server
+	from    origin
+	lease   *keys.Lease // nil without authentication
+	pub     *live.Publisher
+	session *session
+	log     *slog.Logger
+	stop    chan struct{} // ends the watch over the lease
+
+	demuxer flv.Demuxer
+	units   []media.AccessUnit
+	ingest  *ingest
+	bad     uint64
+
+	video, audio atomic.Uint64
+}
+
+// origin says where a publisher's messages come from.
+type origin struct {
+	protocol, remote string
+	// url is what lists show, client the encoder's name for itself.
+	url, client string
+	// streamID is the RTMP message stream, 0 if there is none.
+	streamID uint32
+	// close ends the connection for a cause, which its protocol tells the encoder. It is called from any goroutine, at any time
+	// after publish was called, and does not wait for End.
+	close func(cause error)
+	// reconnect, if set, asks the encoder to connect again.
+	reconnect func()
+}
+
+// publish takes a publisher on air, who holds the lease of its channel key (nil without
+// authentication). The lease is released at the end, also if this fails.
+func (s *Server) publish(name live.Name, lease *keys.Lease, from origin, log *slog.Logger) (*publication, error) {
+	p := &publication{server: s, from: from, lease: lease}
+	var err error
+	if p.pub, err = s.hub.Publish(name, from.close); err != nil {
+		p.release()
+		log.Warn("publisher refused", "stream", name.String(), "reason", err.Error())
+		return nil, err
+	}
+	p.session = newSession(from.protocol, from.remote, name, from.url, true)
+	p.session.StreamID = from.streamID
+	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load()} }
+	p.session.stream = p.pub.Stream()
+	p.session.close, p.session.reconnect = from.close, from.reconnect
+	p.log = log.With("stream", name.String(), "id", p.session.ID)
+	p.ingest = newIngest(p.pub, p.log)
+	p.log.Info("publisher on air", "client", from.client)
+	s.sessions.add(p.session)
+	p.watchLease()
+	return p, nil
+}
+
+// watchLease ends the publisher when its channel key is revoked.
+func (p *publication) watchLease() {
+	if p.lease == nil {
+		return
+	}
+	p.stop = make(chan struct{})
+	p.server.conns.Go(func() {
+		select {
+		case <-p.lease.Revoked():
+			p.from.close(errRevoked)
+		case <-p.stop:
+		}
+	})
+}
+
+func (p *publication) release() {
+	if p.stop != nil {
+		close(p.stop)
+	}
+	if p.lease != nil {
+		p.lease.Release()
+	}
+}
+
+// misaligned says that a publisher cannot be a rendition of its stream because of its key frames.
+func misaligned(err error) bool {
+	return errors.Is(err, live.ErrMisaligned) || errors.Is(err, hls.ErrMisaligned)
+}
+
+// final says that a publisher which ends for that cause would come back no better, so that nobody waits for it.
+func final(cause error) bool {
+	return errors.Is(cause, live.ErrUnpublished) || errors.Is(cause, errRevoked) || misaligned(cause)
+}
+
+// Message takes one message into the stream: its RTMP type (or FLV tag type), absolute time in
+// milliseconds, and body, which must not change any more. An error says that the publisher must end.
+func (p *publication) Message(messageType uint8, ms uint32, body []byte) error {
+	now := time.Now()
+	if messageType == flv.TypeVideo {
+		p.video.Add(uint64(len(body)))
+	} else {
+		p.audio.Add(uint64(len(body)))
+	}
+	units, err := p.demuxer.Append(p.units[:0], messageType, ms, body)
+	if err != nil {
+		if p.bad++; p.bad == 1 {
+			p.log.Warn("bad message left out; further ones are only counted", "type", messageType, "err", err)
+		}
+	}
+	if len(units) == 0 {
+		return nil
+	}
+	if units[0].Header == media.Metadata {
+		if video, audio, known := p.demuxer.Expected(); known {
+			p.pub.Expect(video, audio)
+		}
+	}
+	err = p.ingest.write(units, now)
+	clear(units)
+	p.units = units
+	if misaligned(err) {
+		p.from.close(err)
+	}
+	return err
+}
+
+// End takes the publisher off the air. For a final cause the stream ends, else it waits for the publisher's return.
+func (p *publication) End(cause error) {
+	ended := "connection lost"
+	if cause != nil {
+		ended = cause.Error()
+	}
+	if final(cause) {
+		p.pub.Unpublish()
+	} else {
+		p.pub.Lose(cause)
+	}
+	p.server.sessions.remove(p.session)
+	p.release()
+	p.log.Info("publisher ended", "reason", ended, "duration", time.Since(p.session.Start).Round(time.Millisecond),
+		"video_bytes", p.video.Load(), "audio_bytes", p.audio.Load(), "bad_messages", p.bad, "left_out", p.pub.Dropped(), "time_jumps", p.pub.Jumps())
+}
