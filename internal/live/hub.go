@@ -22,6 +22,7 @@ var (
 	ErrFlapping    = errors.New("stream was taken over too often: two encoders with one key?")
 	ErrTakenOver   = errors.New("taken over by another publisher with the same key")
 	ErrUnpublished = errors.New("unpublished")
+	ErrLost        = errors.New("connection lost")
 	ErrClosed      = errors.New("server is closing")
 	// ErrMisaligned: the key frames of a further rendition cannot be those of the others.
 	ErrMisaligned = errors.New("key frames do not come together with those of the stream's other renditions")
@@ -244,7 +245,7 @@ func (s *Stream) Evict(cause error) {
 
 // end takes the stream out of the hub. The caller holds both locks.
 func (h *Hub) end(s *Stream, cause error) {
-	s.endLocked()
+	s.endLocked(cause)
 	if h.streams[s.name] == s {
 		delete(h.streams, s.name)
 		l := h.ladders[s.name.whole()]

@@ -366,6 +366,37 @@ func TestGrace(t *testing.T) {
 	})
 }
 
+// TestCause: a stream that has ended says why; one whose publisher was lost without a reason says that.
+func TestCause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub(Options{})
+		defer h.Close()
+		revoked := errors.New("revoked")
+		for _, c := range []struct {
+			end  func(*Publisher)
+			want error
+		}{
+			{func(p *Publisher) { p.Unpublish() }, ErrUnpublished},
+			{func(p *Publisher) { p.Lose(io.EOF) }, io.EOF},
+			{func(p *Publisher) { p.Lose(nil) }, ErrLost},
+			{func(p *Publisher) { p.Lose(nil); p.Stream().Evict(revoked) }, revoked},
+			{func(*Publisher) { h.Close() }, ErrClosed},
+		} {
+			p, e := publish(t, h), newEncoder()
+			e.gops(t, p, 0, 1)
+			if err := p.Stream().Cause(); err != nil {
+				t.Errorf("on air: %v", err)
+			}
+			c.end(p)
+			time.Sleep(11 * time.Second)
+			<-p.Stream().Done()
+			if err := p.Stream().Cause(); !errors.Is(err, c.want) {
+				t.Errorf("ended by %v, want %v", err, c.want)
+			}
+		}
+	})
+}
+
 func TestUnpublishEndsAtOnce(t *testing.T) {
 	h := NewHub(Options{})
 	defer h.Close()

@@ -442,5 +442,11 @@ func (p *Publisher) settle() {
 // Unpublish ends the stream at once, as the encoder asked.
 func (p *Publisher) Unpublish() { p.stream.hub.leave(p, ErrUnpublished, 0) }
 
-// Lose says that the session's connection is gone without a farewell: the stream waits for its return for the grace time.
-func (p *Publisher) Lose(cause error) { p.stream.hub.leave(p, cause, p.stream.hub.opt.Grace) }
+// Lose says that the session's connection is gone without a farewell: the stream waits for its return
+// for the grace time. Without a cause it is ErrLost.
+func (p *Publisher) Lose(cause error) {
+	if cause == nil {
+		cause = ErrLost
+	}
+	p.stream.hub.leave(p, cause, p.stream.hub.opt.Grace)
+}

@@ -45,6 +45,7 @@ type Stream struct {
 	suspended   bool
 	suspensions uint32
 	ended       bool
+	cause       error // why it ended
 	takeovers   []time.Time
 	refuseUntil time.Time
 	grace       *time.Timer
@@ -74,6 +75,13 @@ func (s *Stream) Name() Name { return s.name }
 
 // Done is closed when the stream has ended: nothing will be added to it.
 func (s *Stream) Done() <-chan struct{} { return s.done }
+
+// Cause says why the stream has ended, nil before Done is closed.
+func (s *Stream) Cause() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cause
+}
 
 // Settled is closed when the first session's set of tracks is known: all tracks that its metadata names have appeared, or
 // 500 ms have passed since its first media.
@@ -185,12 +193,12 @@ func (s *Stream) wakeAll() {
 }
 
 // endLocked ends the stream. The caller holds s.mu and takes it out of the hub.
-func (s *Stream) endLocked() {
+func (s *Stream) endLocked(cause error) {
 	if s.ended {
 		return
 	}
 	s.keepTracks(s.publisher)
-	s.ended, s.suspended, s.publisher = true, false, nil
+	s.ended, s.cause, s.suspended, s.publisher = true, cause, false, nil
 	s.timeline.leave(s)
 	for _, t := range []*time.Timer{s.grace, s.settle} {
 		if t != nil {

@@ -137,9 +137,8 @@ func (p *publication) Message(messageType uint8, ms uint32, body []byte) error {
 
 // End takes the publisher off the air. For a final cause the stream ends, else it waits for the publisher's return.
 func (p *publication) End(cause error) {
-	ended := "connection lost"
-	if cause != nil {
-		ended = cause.Error()
+	if cause == nil {
+		cause = live.ErrLost
 	}
 	if final(cause) {
 		p.pub.Unpublish()
@@ -148,6 +147,6 @@ func (p *publication) End(cause error) {
 	}
 	p.server.sessions.remove(p.session)
 	p.release()
-	p.log.Info("publisher ended", "reason", ended, "duration", time.Since(p.session.Start).Round(time.Millisecond),
+	p.log.Info("publisher ended", "reason", cause.Error(), "duration", time.Since(p.session.Start).Round(time.Millisecond),
 		"video_bytes", p.video.Load(), "audio_bytes", p.audio.Load(), "bad_messages", p.bad, "left_out", p.pub.Dropped(), "time_jumps", p.pub.Jumps())
 }

@@ -58,10 +58,11 @@ type Server struct {
 	http3     *http3Listener  // nil: off
 	ctx       context.Context // of all connections; ends when they must be gone
 	cancel    context.CancelCauseFunc
-	hlsCtx    context.Context // of the HLS packagers; ends first
-	hlsCancel context.CancelFunc
+	outputs   []output
+	outCtx    context.Context // of the outputs; ends first
+	outCancel context.CancelFunc
 	conns     tasks
-	packagers tasks
+	writers   tasks // what the outputs run
 }
 
 // New checks the options and opens the listeners, so that a port that is in use is known at once. Run serves them.
@@ -84,7 +85,7 @@ func New(opt Options) (*Server, error) {
 		s.apps[a.Name] = a
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	s.hlsCtx, s.hlsCancel = context.WithCancel(s.ctx)
+	s.outCtx, s.outCancel = context.WithCancel(s.ctx)
 	s.fanout = fanout.New(fanout.Options{
 		GOPs: opt.GOPNum, Memory: opt.StreamMemory, PlayerLag: opt.PlayerLag, WriteTimeout: opt.WriteTimeout,
 		MinBatch: opt.MinBatchDelay, MaxBatch: opt.MaxBatchDelay, Body: flv.AppendBody,
@@ -98,9 +99,10 @@ func New(opt Options) (*Server, error) {
 		SegmentDuration: opt.HLSSegmentDuration, PartDuration: opt.HLSPartDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd,
 		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, Spool: s.spool, Log: opt.Log,
 	})
+	s.outputs = []output{s.outputHLS}
 	s.hub = live.NewHub(live.Options{
 		Log: opt.Log, GOPs: opt.GOPNum, Memory: opt.StreamMemory, Grace: opt.RepublishGrace, NoTakeover: opt.NoTakeover,
-		OnStream: s.packageHLS,
+		OnStream: s.begin,
 	})
 	if err := s.listen(); err != nil {
 		s.closeListeners()
@@ -210,8 +212,8 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) drain() {
 	begin := time.Now()
 	s.closeListeners()
-	s.hlsCancel()
-	s.packagers.Wait()
+	s.outCancel()
+	s.writers.Wait()
 	s.closeSpool(begin.Add(s.opt.DrainTimeout / 2))
 	s.sessions.announce(s.opt.DrainTimeout / 10)
 	s.sessions.closeAll()
@@ -232,45 +234,6 @@ func (s *Server) app(name string) (App, bool) {
 
 // appNames lists the configured applications, for messages.
 func (s *Server) appNames() []string { return slices.Sorted(maps.Keys(s.apps)) }
-
-// packageHLS starts the HLS packager of a publication that comes to life.
-func (s *Server) packageHLS(stream *live.Stream) {
-	name := stream.Name()
-	if app, ok := s.app(name.App); !ok || !app.HLS || s.opt.HLSAddr == "" {
-		return
-	}
-	run := s.hlsRun(stream) // at once: whoever hears of the stream may ask for its playlist
-	pack := func() {
-		err := run(s.hlsCtx)
-		switch {
-		case err == nil, s.hlsCtx.Err() != nil:
-		case misaligned(err):
-			stream.Evict(err)
-		default:
-			s.log.Error("hls packager ended", "stream", name.String(), "err", err)
-		}
-	}
-	if !s.packagers.Go(pack) {
-		pack() // shutting down: it ends at once
-	}
-}
-
-// hlsRun makes a publication known to HLS, and returns what packages it: always, or while somebody watches.
-func (s *Server) hlsRun(stream *live.Stream) func(context.Context) error {
-	name, reader := stream.Name(), live.ReaderOptions{GOPs: -1, Settled: true, Lazy: true}
-	if s.opt.HLSOnDemand {
-		run := s.hls.Offer(name.Key(), name.Rendition)
-		return func(ctx context.Context) error {
-			return run(ctx, func() hls.Source { return stream.NewReader(reader) }, stream.Done())
-		}
-	}
-	r := stream.NewReader(reader)
-	run := s.hls.Begin(name.Key(), name.Rendition)
-	return func(ctx context.Context) error {
-		defer r.Close()
-		return run(ctx, r)
-	}
-}
 
 // tasks are goroutines that the end of the server waits for.
 type tasks struct {

@@ -1,0 +1,60 @@
+package server
+
+import (
+	"context"
+
+	"livego/internal/hls"
+	"livego/internal/live"
+)
+
+// output is what runs beside every publication: a packager, a recorder, a push. It is called when a
+// publication comes to life, before anybody else hears of it, and must not wait. What it returns
+// runs in a goroutine of its own until the publication or ctx ends; nil: this publication has none.
+// An error that says that the publication cannot be what it wants to be (misaligned) ends it.
+type output func(*live.Stream) (run func(ctx context.Context) error)
+
+// begin starts the outputs of a publication that comes to life.
+func (s *Server) begin(stream *live.Stream) {
+	for _, o := range s.outputs {
+		run := o(stream)
+		if run == nil {
+			continue
+		}
+		write := func() { s.endOutput(stream, run(s.outCtx)) }
+		if !s.writers.Go(write) {
+			write() // shutting down: it ends at once
+		}
+	}
+}
+
+// endOutput looks at why an output ended.
+func (s *Server) endOutput(stream *live.Stream, err error) {
+	switch {
+	case err == nil, s.outCtx.Err() != nil:
+	case misaligned(err):
+		stream.Evict(err)
+	default:
+		s.log.Error("output ended", "stream", stream.Name().String(), "err", err)
+	}
+}
+
+// outputHLS packages a publication for HLS: always, or while somebody watches.
+func (s *Server) outputHLS(stream *live.Stream) func(context.Context) error {
+	name, reader := stream.Name(), live.ReaderOptions{GOPs: -1, Settled: true, Lazy: true}
+	if app, ok := s.app(name.App); !ok || !app.HLS || s.opt.HLSAddr == "" {
+		return nil
+	}
+	// At once: whoever hears of the stream may ask for its playlist.
+	if s.opt.HLSOnDemand {
+		run := s.hls.Offer(name.Key(), name.Rendition)
+		return func(ctx context.Context) error {
+			return run(ctx, func() hls.Source { return stream.NewReader(reader) }, stream.Done())
+		}
+	}
+	r := stream.NewReader(reader)
+	run := s.hls.Begin(name.Key(), name.Rendition)
+	return func(ctx context.Context) error {
+		defer r.Close()
+		return run(ctx, r)
+	}
+}
