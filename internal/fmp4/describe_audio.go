@@ -2,6 +2,7 @@ package fmp4
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/opus"
 
@@ -90,6 +91,14 @@ const (
 
 func validFLAC(c []byte) bool {
 	return len(c) >= flacStreamInfoEnd && string(c[:4]) == "fLaC" && c[4]&0x7F == 0
+}
+
+// FrameLength returns how long an audio frame lasts, 0 where it cannot be told.
+func FrameLength(u *media.AccessUnit) time.Duration {
+	if u.Track.SampleRate <= 0 {
+		return 0
+	}
+	return time.Duration(frameSamples(u.Track, u.Data)) * time.Second / time.Duration(u.Track.SampleRate)
 }
 
 // frameSamples returns the length of an audio frame in samples, 0 where it cannot be told.

@@ -32,7 +32,7 @@ func (p *packager) judges(t *cmafTrack) bool {
 	return p.lead != nil && p.lead.kind == media.Video && !p.lead.pub.behind && !t.pub.behind
 }
 
-// fill makes the silence of t up to a time, to within half a frame.
+// fill makes the silence of t up to a time.
 func (p *packager) fill(t *cmafTrack, until time.Duration) {
 	if !t.silent {
 		return
@@ -40,13 +40,42 @@ func (p *packager) fill(t *cmafTrack, until time.Duration) {
 	if b := p.line.seam(t.seq); b != nil && t.renewed > 0 && p.line.now-t.renewed <= soundPatience+t.skew {
 		until = min(until, b.at) // the sound that comes begins there
 	}
-	frame, length := fmp4.Silence(t.track)
-	for t.silent {
-		at := max(t.newest+length, until-maxLag)
+	p.fillTo(t, until)
+}
+
+// fillTo makes silence behind the last frame of t up to a time, to within half a frame. It is true
+// if any was made.
+func (p *packager) fillTo(t *cmafTrack, until time.Duration) (made bool) {
+	frame, length := fmp4.Silence(t.sound.track)
+	for frame != nil && t.standing <= member {
+		at := max(t.sound.next, until-maxLag)
 		if at+length/2 > until {
-			return
+			break
 		}
-		p.take(t, &media.AccessUnit{Track: t.track, DTS: at, PTS: at, RandomAccess: true, Epoch: t.turn, Data: frame})
+		u := &media.AccessUnit{Track: t.sound.track, DTS: at, PTS: at, RandomAccess: true, Epoch: t.sound.turn, Data: frame}
+		p.enqueue(t, u)
+		made = true
+	}
+	return made
+}
+
+const (
+	// roundingMS is by how much times in milliseconds may be wrong, at both ends of a hole.
+	roundingMS = 2 * time.Millisecond
+	// minHole is what is taken for jitter where frames are shorter than that.
+	minHole = 15 * time.Millisecond
+)
+
+// bridge fills a hole in the sound of t before u, of at least about one frame, with silence: players
+// stand still in front of it, and hls.js goes on to do so behind it, as it has less in its buffer.
+func (p *packager) bridge(t *cmafTrack, u *media.AccessUnit) {
+	hole := t.sound.hole(u.DTS)
+	goesOn := u.Track == t.sound.track || t.standing == member && t.sameSound(u.Track, u.Data)
+	if hole < max(t.length()-roundingMS, minHole) || !goesOn || !p.fillTo(t, u.DTS) {
+		return
+	}
+	if p.bridged++; p.bridged <= maxTrackLogs {
+		p.log.Warn("hole in the sound filled with silence", "rendition", t.id(), "at", u.DTS, "length", hole, "last_line", p.bridged == maxTrackLogs)
 	}
 }
 
@@ -76,12 +105,10 @@ func (p *packager) silence(t *cmafTrack, reason string) bool {
 	if t.silent || t.standing != member {
 		return t.silent
 	}
-	frame, length := fmp4.Silence(t.track)
-	if frame == nil {
+	if frame, _ := fmp4.Silence(t.track); frame == nil {
 		return false
 	}
 	t.silent = true
-	t.newest += max(0, t.length()-length) // where the last frame ends, less one of silence
 	if p.hushed++; p.hushed <= maxTrackLogs {
 		p.log.Warn("silence instead of sound", "rendition", t.id(), "reason", reason, "last_line", p.hushed == maxTrackLogs)
 	}

@@ -2,6 +2,7 @@ package hls
 
 import (
 	"bytes"
+	"cmp"
 	"strconv"
 	"time"
 
@@ -55,6 +56,8 @@ type cmafTrack struct {
 	queue  unitQueue
 	newest time.Duration
 	step   pace
+	// sound counts what was taken, if it is audio.
+	sound soundCount
 	// lastHeader and lastTurn are of the last unit about which the track decided as leader.
 	lastHeader *media.Track
 	lastTurn   uint32
@@ -166,7 +169,7 @@ func frame(t *media.Track) time.Duration {
 
 // length is how long the next unit probably lasts.
 func (t *cmafTrack) length() time.Duration {
-	if f := frame(t.header); f > 0 {
+	if f := cmp.Or(frame(t.header), t.sound.length); f > 0 {
 		return f
 	}
 	if t.step.step > 0 {

@@ -56,7 +56,9 @@ type packager struct {
 	leftOut   map[string]bool
 	// left counts how often a rendition left the ladder, moved how often one went on with another publication, hushed how often one fell silent.
 	left, moved, hushed int
-	warned              bool
+	// bridged counts the holes in sound that were filled.
+	bridged int
+	warned  bool
 	// begun is when the first unit came.
 	begun time.Time
 	// cues counts the events of the life.
@@ -254,8 +256,16 @@ func (p *packager) tell(t *cmafTrack) {
 	p.log.Warn("track left out of CMAF", "publication", t.pub.rendition, "rendition", t.id(), "codec", string(t.header.Codec), "reason", reason)
 }
 
-// take puts a unit of a track in line, and places what can be placed.
+// take puts a unit of a track in line, and silence before it where sound is missing.
 func (p *packager) take(t *cmafTrack, u *media.AccessUnit) {
+	if t.kind == media.Audio {
+		p.bridge(t, u)
+	}
+	p.enqueue(t, u)
+}
+
+// enqueue puts a unit of a track in line, and places what can be placed.
+func (p *packager) enqueue(t *cmafTrack, u *media.AccessUnit) {
 	if p.lead == nil || p.lead.kind == media.Audio && t.kind == media.Video {
 		p.elect(t, u)
 	} else if t.kind == media.Video && t != p.lead && p.before(t, p.lead) {
@@ -264,6 +274,9 @@ func (p *packager) take(t *cmafTrack, u *media.AccessUnit) {
 	if p.lead == nil && t.kind == media.Video || p.lead == t && len(p.line.bounds) == 0 && !u.RandomAccess {
 		p.counts.dropped.Add(1)
 		return
+	}
+	if t.kind == media.Audio {
+		t.sound.take(u, cmp.Or(fmp4.FrameLength(u), t.length()))
 	}
 	length := t.length()
 	t.newest = u.DTS

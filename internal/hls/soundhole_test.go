@@ -1,0 +1,124 @@
+package hls
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"livego/internal/fmp4"
+	"livego/internal/media"
+)
+
+// soundOf makes a studio whose sound is of a codec.
+func soundOf(codec media.Codec) *studio {
+	s := &studio{video: avcTrack(0), rate: 25, gop: 50, audio: aac(48000), audioEvery: 1024.0 / 48000}
+	switch codec {
+	case media.Opus:
+		s.audio, s.audioEvery = opus48(), 0.02
+	case media.MP3:
+		s.audio, s.audioEvery = soundTrack(media.MP3, "", 44100, 1152), 1152.0/44100
+	}
+	return s
+}
+
+// TestHoleInSound leaves frames out, anywhere, also before the first segment is complete: silence is in their place, all other
+// frames are there at their times, and dates tell the time of day.
+func TestHoleInSound(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s := soundOf(rapid.SampledFrom([]media.Codec{media.AAC, media.Opus, media.MP3}).Draw(rt, "codec"))
+		if rapid.Bool().Draw(rt, "sound alone") {
+			s.video = nil
+		}
+		units := s.until(14 * time.Second)
+		for range rapid.IntRange(1, 3).Draw(rt, "holes") {
+			from := time.Duration(rapid.IntRange(30, 12000).Draw(rt, "from")) * time.Millisecond
+			away := time.Duration(rapid.IntRange(20, 1400).Draw(rt, "away")) * time.Millisecond
+			units = without(units, from, from+away)
+		}
+		want := samplesOf(units, s.audio)
+		lost := int(14/s.audioEvery) - len(want)
+		r := newRig(t, Options{})
+		r.feed("", units...)
+		r.finish()
+		rec := r.of("a0")
+		all := rec.samples(t, int64(s.audio.SampleRate))
+		silence, length := fmp4.Silence(s.audio)
+		loud := slices.DeleteFunc(slices.Clone(all), func(a sample) bool { return a.data == string(silence) })
+		sameSamples(t, loud, want, length/2+2*time.Millisecond)
+		if made := len(all) - len(loud); made < lost-4 || made > lost+4 {
+			rt.Errorf("%d frames of silence for %d that are missing", made, lost)
+		}
+		for i := 1; i < len(all); i++ {
+			if step := all[i].dts - all[i-1].dts; (step - length).Abs() > 2*time.Millisecond {
+				rt.Errorf("sample %d is %v after the one before, at %v", i, step, all[i].dts)
+			}
+		}
+		for _, seq := range rec.order {
+			seg := rec.segments[seq]
+			if at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Add(seg.start); (seg.at.Sub(at)).Abs() > 30*time.Millisecond {
+				rt.Errorf("segment %d at %v has the date %v", seq, seg.start, seg.at)
+			}
+		}
+		if n := r.counts.longParts.Load(); n > 0 || len(rec.seams()) > 0 || t.Failed() {
+			rt.Fatalf("%d long parts\n%s%s", n, rec, &r.log)
+		}
+	})
+}
+
+// TestNoHoleInSound: times of frames that are not what they should be make no silence as long as there are as many samples as time.
+func TestNoHoleInSound(t *testing.T) {
+	for name, at := range map[string]func(i int, at time.Duration) time.Duration{
+		"two at a time":   func(i int, at time.Duration) time.Duration { return at - time.Duration(i%2)*time.Second*1024/48000 },
+		"eight at a time": func(i int, at time.Duration) time.Duration { return at - time.Duration(i%8)*time.Second*1024/48000 },
+		"jitter":          func(i int, at time.Duration) time.Duration { return at + time.Duration(i*7919%19)*time.Millisecond },
+		"a fast clock":    func(i int, at time.Duration) time.Duration { return at + at/500 },
+		"a slow clock":    func(i int, at time.Duration) time.Duration { return at - at/500 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := soundOf(media.AAC)
+			units := s.until(30 * time.Second)
+			i := 0
+			for n := range units {
+				if u := &units[n]; u.Track == s.audio {
+					u.DTS = max(0, at(i, u.DTS)).Truncate(time.Millisecond)
+					u.PTS = u.DTS
+					i++
+				}
+			}
+			slices.SortStableFunc(units, func(a, b media.AccessUnit) int { return cmp.Compare(a.DTS, b.DTS) })
+			r := newRig(t, Options{})
+			r.feed("", units...)
+			r.finish()
+			if got := len(r.of("a0").samples(t, 48000)); got != i || strings.Contains(r.log.String(), "silence") {
+				t.Errorf("%d frames of %d\n%s", got, i, &r.log)
+			}
+		})
+	}
+}
+
+// TestHoleAfterManyFrames: a hole is seen as well where an encoder's samples had been more than its time.
+func TestHoleAfterManyFrames(t *testing.T) {
+	var c soundCount
+	const length = 20 * time.Millisecond
+	track := opus48()
+	feed := func(at time.Duration) time.Duration {
+		hole := c.hole(at)
+		c.take(&media.AccessUnit{Track: track, DTS: at}, length)
+		return hole
+	}
+	for i := range 1000 { // 5 in 96 ms
+		if hole := feed(time.Duration(i/5*96) * time.Millisecond); hole > 0 {
+			t.Fatalf("a hole of %v before frame %d", hole, i)
+		}
+	}
+	if hole := feed(199*96*time.Millisecond + 700*time.Millisecond); hole < 500*time.Millisecond || hole > 700*time.Millisecond {
+		t.Errorf("a hole of %v", hole)
+	}
+	if hole := feed(199*96*time.Millisecond + 720*time.Millisecond); hole > 0 {
+		t.Errorf("a hole of %v behind it", hole)
+	}
+}
