@@ -27,6 +27,7 @@ var layers = [][]string{
 	{"internal/api", "internal/console", "internal/relay", "internal/record"},
 	{"internal/hls", "internal/hls/hlswatch", "internal/rtmp", "internal/fanout", "internal/live", "internal/keys", "internal/auth"},
 	{"internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool"},
+	{"internal/nal"},
 	{"internal/media", "internal/amf", "internal/obu", "internal/hls/hlscheck"},
 }
 
@@ -34,7 +35,7 @@ var layers = [][]string{
 var exceptions = map[string]string{"internal/fanout": "internal/live"}
 
 // pure packages do no input or output, read no clock and write no log.
-var pure = []string{"internal/media", "internal/amf", "internal/obu", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/hls/hlscheck"}
+var pure = []string{"internal/media", "internal/amf", "internal/obu", "internal/nal", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/hls/hlscheck"}
 
 var (
 	impureImports  = []string{"net", "net/http", "os", "os/exec", "syscall", "log", "log/slog"}
