@@ -47,6 +47,8 @@ type Config struct {
 	HLSKeepAfterEnd       bool
 	HLSDVRWindow          time.Duration
 	HLSDVRMaxBytes        int
+	PublicStatus          bool
+	FrameOrigins          []string
 	APIAddr               string
 	PprofAddr             string
 	JWTSecret             Secret

@@ -143,7 +143,10 @@ func (o option) yaml() string {
 		}
 		return strconv.Quote(o.def)
 	case kindList:
-		return "[" + o.def + "]"
+		if o.def != "" {
+			return "[" + strconv.Quote(o.def) + "]"
+		}
+		return "[]"
 	}
 	return o.def
 }

@@ -118,6 +118,11 @@ func TestDefect11ConfigTypoStopsTheStart(t *testing.T) {
 		{"api_allow: [[a]]", []string{"must be a list of texts"}},
 		{"api_origins: [example.org]", []string{"is not an origin"}},
 		{"api_origins: [https://example.org/path]", []string{"is not an origin"}},
+		{"frame_origins: [example.org]", []string{"is not an origin"}},
+		{`frame_origins: ["*.example.org"]`, []string{"is not an origin"}},
+		{`frame_origins: ["https://*.*.org"]`, []string{"is not an origin"}},
+		{"frame_origins: [https://a;b.example]", []string{"is not an origin"}},
+		{"frame_origins: ['none']", []string{"is not an origin"}},
 		{"data_dir: ''", []string{"data_dir: must not be empty"}},
 
 		{"jwt: {secret: short}", []string{"livego.yaml:1: jwt.secret has only 5 bytes; give it at least 16"}},

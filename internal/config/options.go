@@ -130,6 +130,11 @@ var options = []option{
 		bind: func(c *Config) value { return duration(&c.HLSDVRWindow, 0, unbounded) }},
 	{key: "hls_dvr_max_bytes", def: "10GiB", doc: "Most disk space for hls_dvr_window; beyond it the oldest segments of all streams go.",
 		bind: func(c *Config) value { return size(&c.HLSDVRMaxBytes, minDVRBytes, math.MaxInt) }},
+	{key: "public_status", def: "false", doc: "List at / of hls_addr what is on air, for everybody, as a page and as status.json.",
+		bind: func(c *Config) value { return boolean(&c.PublicStatus) }},
+	{key: "frame_origins", def: "*", doc: "Web origins whose pages may show the watch page in a frame, such as https://example.org or\n" +
+		"https://*.example.org. *: all of them. Empty: none.",
+		bind: func(c *Config) value { return frameOrigins(&c.FrameOrigins) }},
 
 	{key: "https_cert", def: "server.crt", doc: "Certificate chain for use_hls_https and use_flv_https, PEM file. Read again when it changes.",
 		bind: func(c *Config) value { return nonEmpty(&c.HTTPSCert) }},

@@ -57,6 +57,8 @@ func (c Config) ServerOptions() server.Options {
 		HLSDVRWindow:       c.HLSDVRWindow,
 		HLSDVRDir:          filepath.Join(c.DataDir, "hls"),
 		HLSDVRMaxBytes:     int64(c.HLSDVRMaxBytes),
+		PublicStatus:       c.PublicStatus,
+		FrameOrigins:       c.FrameOrigins,
 
 		MaxConnections:        c.MaxConnections,
 		MaxConnectionsPerAddr: c.MaxConnectionsPerAddr,

@@ -332,3 +332,25 @@ func origins(p *[]string) value {
 	}
 	return value{kindList, parse, func() string { return strings.Join(*p, ",") }}
 }
+
+// frameOrigins is a list of web origins as Content-Security-Policy knows them (CSP 3 2.3.1), with *. for
+// all hosts of a domain and * for all origins.
+func frameOrigins(p *[]string) value {
+	parse := func(s string) error {
+		list := words(s)
+		for i, word := range list {
+			if word == "*" {
+				continue
+			}
+			var one []string
+			plain := strings.Replace(word, "://*.", "://", 1)
+			if err := origins(&one).parse(plain); err != nil || strings.ContainsAny(word, ";'\" ") || strings.Contains(plain, "*") {
+				return fmt.Errorf("%q is not an origin, write https://example.org, https://*.example.org or *", word)
+			}
+			list[i] = strings.ToLower(strings.TrimSuffix(word, "/"))
+		}
+		*p = list
+		return nil
+	}
+	return value{kindList, parse, func() string { return strings.Join(*p, ",") }}
+}

@@ -28,7 +28,7 @@ const (
 `
 )
 
-// ServeHTTP serves playlists, segments and watch pages. Of query strings it knows the delivery directives (RFC 8216bis 6.2.5).
+// ServeHTTP serves playlists and segments. Of query strings it knows the delivery directives (RFC 8216bis 6.2.5).
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["Access-Control-Allow-Origin"] = anyOrigin
@@ -61,23 +61,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.serveRendition(w, r, t)
 	case cmafSegmentFile, cmafPartFile, cmafInitFile:
 		s.serveFile(w, r, t)
-	case watchPage:
-		s.servePage(w, r, t.name)
 	case crossDomainPolicy:
 		writeBody(w, r, http.StatusOK, "application/xml", []byte(policy))
 	default:
 		refuse(w, http.StatusNotFound, "not found")
 	}
-}
-
-func (s *Server) servePage(w http.ResponseWriter, r *http.Request, name string) {
-	l := s.find(name)
-	var playlists []string
-	refresh := offAirRefresh
-	if l != nil && !l.over.Load() {
-		playlists, refresh = l.playlists(), l.settlesIn(s.opt.SegmentDuration)
-	}
-	s.page.serve(w, r, name, playlists, refresh)
 }
 
 func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name string) {

@@ -6,7 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
+	"slices"
 	"testing"
 	"time"
 )
@@ -135,79 +135,43 @@ func TestAcceptsGzip(t *testing.T) {
 	}
 }
 
-// A browser that opens the page before there are enough segments loads it once more when there are.
-func TestWatchPageOfAStreamThatStarts(t *testing.T) {
-	for segments, seconds := range []string{"9", "6", "3"} {
-		want := `http-equiv="refresh" content="` + seconds + `"`
-		page := body(t, ask(onAir(Options{}, segments), "GET", "http://tv.example:7002/live/movie/"))
-		if !strings.Contains(page, want) || !strings.Contains(page, "<video") {
-			t.Errorf("%d segments: %q or the video is not in\n%s", segments, want, page)
+// A browser plays safely by itself when there are enough segments.
+func TestOutlookOfAStreamThatStarts(t *testing.T) {
+	for segments, seconds := range []int{9, 6, 3, 0} {
+		o, ok := onAir(Options{}, segments).Outlook("live/movie")
+		if !ok || o.Settles != seconds || len(o.Playlists) == 0 || o.Ended {
+			t.Errorf("%d segments: %v %+v", segments, ok, o)
 		}
+	}
+	if o, ok := onAir(Options{}, 1).Outlook("live/other"); ok {
+		t.Errorf("nobody publishes it: %+v", o)
 	}
 }
 
-func TestWatchPage(t *testing.T) {
-	s := onAir(Options{}, startSegments)
-	r := ask(s, "GET", "http://tv.example:7002/live/movie/")
-	page := body(t, r)
-	if r.StatusCode != 200 || r.Header.Get("Content-Type") != "text/html; charset=utf-8" || r.Header.Get("Cache-Control") != "no-store" {
-		t.Errorf("%d %v", r.StatusCode, r.Header)
-	}
-	for _, part := range []string{
-		`<video controls autoplay muted playsinline>`, `<source src="../movie.m3u8" type="application/vnd.apple.mpegurl">`, `<title>live/movie`, `href="../movie.m3u8"`,
-		"http://tv.example:7002/live/movie.m3u8", "Open Network Stream", "on air",
-	} {
-		if !strings.Contains(page, part) {
-			t.Errorf("the page lacks %q:\n%s", part, page)
-		}
-	}
-	if strings.Contains(page, "<script") || strings.Contains(page, "refresh") {
-		t.Errorf("script or refresh in the page:\n%s", page)
-	}
-	if csp := r.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "media-src 'self'") {
-		t.Errorf("policy %q", csp)
-	}
-	// The style is what the policy names.
-	_, style, _ := strings.Cut(page, "<style>")
-	if style, _, _ = strings.Cut(style, "</style>"); style != pageCSS {
-		t.Errorf("style %q", style)
-	}
-}
-
-// Which playlists the page offers, and when it loads again.
-func TestWatchPageSources(t *testing.T) {
+// Which playlists a page may offer.
+func TestOutlookPlaylists(t *testing.T) {
 	_, l, _, _ := lowLatency(Options{})
 	reason := "no"
 	l.answer()
-	s, refresh := NewServer(Options{}), `http-equiv="refresh"`
+	s := NewServer(Options{})
 	s.lives["live/movie"] = l
-	show := func() string { return body(t, ask(s, "GET", "http://tv.example/live/movie/")) }
-	page := show()
-	first, second := strings.Index(page, `<source src="index.m3u8"`), strings.Index(page, `<source src="../movie.m3u8"`)
-	if first < 0 || second < first || strings.Contains(page, refresh) || !strings.Contains(page, "http://tv.example/live/movie/index.m3u8") {
-		t.Errorf("both:\n%s", page)
+	check := func(what string, settles int, want ...string) {
+		t.Helper()
+		o, _ := s.Outlook("live/movie")
+		if !slices.Equal(o.Playlists, want) || o.Settles != settles {
+			t.Errorf("%s: %+v", what, o)
+		}
 	}
+	check("both", 0, "index.m3u8", "../movie.m3u8")
 	l.refusal.Store(&reason)
-	if page = show(); strings.Contains(page, "../movie.m3u8") || !strings.Contains(page, `<source src="index.m3u8"`) || strings.Contains(page, refresh) {
-		t.Errorf("CMAF only:\n%s", page)
-	}
+	check("CMAF only", 0, "index.m3u8")
 	l.cmaf = newPresentation()
 	l.refusal.Store(nil)
-	if page = show(); strings.Contains(page, "index.m3u8") || !strings.Contains(page, `<source src="../movie.m3u8"`) || !strings.Contains(page, refresh) {
-		t.Errorf("nothing yet:\n%s", page)
-	}
-}
-
-func TestWatchPageOffAir(t *testing.T) {
-	s := onAir(Options{}, 1)
-	r := ask(s, "GET", `/live/%3Cscript%3E%22x/`)
-	page := body(t, r)
-	if r.StatusCode != 404 || !strings.Contains(page, "off air") || !strings.Contains(page, `http-equiv="refresh"`) || strings.Contains(page, "<video") {
-		t.Errorf("%d\n%s", r.StatusCode, page)
-	}
-	if strings.Contains(page, "<script") || !strings.Contains(page, "&lt;script&gt;") {
-		t.Errorf("name not escaped:\n%s", page)
-	}
+	check("nothing yet", 9, "index.m3u8", "../movie.m3u8")
+	l.cmaf.refuse(reason)
+	check("MPEG-TS only", 9, "../movie.m3u8")
+	l.refusal.Store(&reason)
+	check("no form of HLS has it", 9)
 }
 
 func TestAudience(t *testing.T) {

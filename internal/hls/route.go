@@ -24,7 +24,6 @@ const (
 	// mediaPlaylist and mediaSegment are those with MPEG-TS.
 	mediaPlaylist
 	mediaSegment
-	watchPage
 	crossDomainPolicy
 	multivariantPlaylist
 	// renditionPlaylist is the CMAF playlist of a rendition, framesPlaylist that of its I-frames.
@@ -54,7 +53,6 @@ type target struct {
 //	/index-{id}.iframes.m3u8            of its I-frames
 //	/{id}/{seq}.m4s, /{seq}.{part}.m4s  its segments and their parts, which count from 0
 //	/{id}/{seq}.mp4                     its initialization sections
-//	/                                   the watch page
 //
 // and anything/crossdomain.xml is the policy for Flash players.
 func route(path string) target {
@@ -66,8 +64,6 @@ func route(path string) target {
 	switch {
 	case file == policyFile:
 		return target{kind: crossDomainPolicy}
-	case file == "":
-		return target{kind: watchPage, name: dir}.valid()
 	case strings.HasSuffix(file, playlistSuffix):
 		return routePlaylist(dir, strings.TrimSuffix(file, playlistSuffix))
 	case strings.HasSuffix(file, segmentSuffix):

@@ -18,8 +18,6 @@ func TestRoute(t *testing.T) {
 		{"/live/movie.m3u8.m3u8", target{kind: mediaPlaylist, name: "live/movie.m3u8"}},
 		{"/live/movie/1772366400.ts", target{kind: mediaSegment, name: "live/movie", seq: 1772366400}},
 		{"/live/a/b/7.ts", target{kind: mediaSegment, name: "live/a/b", seq: 7}},
-		{"/live/movie/", target{kind: watchPage, name: "live/movie"}},
-		{"/live/a/b/", target{kind: watchPage, name: "live/a/b"}},
 		{"/crossdomain.xml", target{kind: crossDomainPolicy}},
 		{"/live/a/b/crossdomain.xml", target{kind: crossDomainPolicy}},
 		{"/live/movie/index.m3u8", target{kind: multivariantPlaylist, name: "live/movie"}},
@@ -46,7 +44,7 @@ func TestRoute(t *testing.T) {
 // Paths that stand for nothing: no stream, or numbers that a file has in another form too.
 func TestRouteOfNothing(t *testing.T) {
 	for _, path := range []string{
-		"", "/", "live/movie.m3u8", "/movie.m3u8", "/live/.m3u8", "//movie.m3u8", "/live/", "/live//", "/live/movie//", "/live/movie",
+		"", "/", "live/movie.m3u8", "/movie.m3u8", "/live/.m3u8", "//movie.m3u8", "/live/", "/live//", "/live/movie//", "/live/movie/", "/live/movie",
 		"/live/movie.flv", "/live/movie/01.ts", "/live/movie/+1.ts", "/live/movie/-1.ts", "/live/movie/x.ts", "/live/movie/.ts",
 		"/live/movie/99999999999999999999.ts", "/live/1.ts",
 		"/live/index.m3u8", "/live/index-v0.m3u8", "/live/movie/index-.m3u8", "/live/movie/index-.iframes.m3u8",
@@ -67,8 +65,6 @@ func (t target) path() string {
 		return "/" + t.name + ".m3u8"
 	case mediaSegment:
 		return fmt.Sprintf("/%s/%d.ts", t.name, t.seq)
-	case watchPage:
-		return "/" + t.name + "/"
 	case multivariantPlaylist:
 		return "/" + t.name + "/index.m3u8"
 	case renditionPlaylist:

@@ -21,7 +21,6 @@ const readBatch = 64
 // Server packages streams and serves them. Its methods may be called at the same time.
 type Server struct {
 	opt  Options
-	page page
 	seed maphash.Seed
 	gzip compressor
 	// waiting counts the requests that are held.
@@ -40,7 +39,6 @@ type Server struct {
 func NewServer(opt Options) *Server {
 	return &Server{
 		opt:   opt.withDefaults(),
-		page:  newPage(),
 		seed:  maphash.MakeSeed(),
 		lives: make(map[string]*life),
 	}
@@ -366,35 +364,6 @@ func (s *Server) forget(l *life) {
 			return
 		}
 	}
-}
-
-// startSegments is how many segments a stream has when browsers play it safely: with fewer, Chromium's own HLS player sometimes
-// gives up.
-const startSegments = 3
-
-// settlesIn estimates in how many seconds the stream will have that many segments, 0: it has them.
-func (l *life) settlesIn(segment time.Duration) int {
-	target := l.target()
-	if target == 0 {
-		return int((startSegments*segment + time.Second - 1) / time.Second)
-	}
-	n := l.cmaf.segments()
-	if view := l.view.Load(); view != nil {
-		n = max(n, len(view.segments))
-	}
-	return max(startSegments-n, 0) * int(target/time.Second)
-}
-
-// playlists returns the URIs of the playlists that a browser may try, the best first, relative to the watch page. That with CMAF comes first: it carries
-// more codecs, and Safari is closer to live with it.
-func (l *life) playlists() (list []string) {
-	if l.cmaf.mayHave() {
-		list = append(list, indexName+playlistSuffix)
-	}
-	if len(list) == 0 || l.refusal.Load() == nil {
-		list = append(list, "../"+path.Base(l.name)+playlistSuffix)
-	}
-	return list
 }
 
 // find returns the life of a stream that somebody asks for, nil if there is none.

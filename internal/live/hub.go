@@ -266,6 +266,17 @@ func (h *Hub) Lookup(name Name) (*Stream, bool) {
 	return s, s != nil
 }
 
+// Publications returns those of a stream that are on air or in grace, in the order of their first
+// sessions. The rendition in the name is of no account.
+func (h *Hub) Publications(name Name) []*Stream {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if l := h.ladders[name.whole()]; l != nil {
+		return slices.Clone(l.members)
+	}
+	return nil
+}
+
 // find is Lookup for who holds mu.
 func (h *Hub) find(name Name) *Stream {
 	if s := h.streams[name]; s != nil || name.Rendition != "" {

@@ -30,7 +30,7 @@ func (s *Server) httpServer(h http.Handler) func(*listener) error {
 
 // serveHLSPort serves HLS: over HTTP/1.1 and HTTP/2, which proxies may also speak without TLS (RFC 9113 3.3).
 func (s *Server) serveHLSPort(l *listener) error {
-	h := http.Handler(s.hls)
+	h := http.Handler(s.watch)
 	if s.http3 != nil {
 		h = s.http3.advertise(h)
 	}

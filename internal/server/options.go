@@ -86,6 +86,10 @@ type Options struct {
 	HLSOnDemand bool
 	// HLSKeepAfterEnd keeps an ended playlist until the next session of the stream.
 	HLSKeepAfterEnd bool
+	// PublicStatus lists at / of HLSAddr what is on air. FrameOrigins are the web origins whose pages may
+	// show the pages there in a frame, "*" for all.
+	PublicStatus bool
+	FrameOrigins []string
 	// HLSDVRWindow is for how long segments stay in playlists, from disk; 0: as long as HLSListSize says, from memory. They are below
 	// HLSDVRDir and take at most HLSDVRMaxBytes (10 GiB).
 	HLSDVRWindow   time.Duration

@@ -18,8 +18,10 @@ import (
 	"livego/internal/flv"
 	"livego/internal/hls"
 	"livego/internal/live"
+	"livego/internal/pages"
 	"livego/internal/rtmp"
 	"livego/internal/spool"
+	"livego/internal/watch"
 )
 
 // Why the server ends sessions itself.
@@ -48,6 +50,7 @@ type Server struct {
 	hub      *live.Hub
 	fanout   *fanout.Fanout
 	hls      *hls.Server
+	watch    *watch.Handler
 	spool    *spool.Store // nil: no rewinding
 	policy   *auth.APIPolicy
 	failures *auth.FailureLimiter
@@ -71,6 +74,10 @@ func New(opt Options) (*Server, error) {
 	policy, err := auth.NewAPIPolicy(auth.APIOptions{
 		Secret: opt.JWTSecret, Algorithm: opt.JWTAlgorithm, Allow: opt.APIAllow, Origins: opt.APIOrigins,
 	})
+	if err != nil {
+		return nil, err
+	}
+	built, err := pages.Built()
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +107,7 @@ func New(opt Options) (*Server, error) {
 		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, Spool: s.spool, Log: opt.Log,
 	})
 	s.outputs = []output{s.outputHLS}
+	s.watch = s.newWatch(built)
 	s.hub = live.NewHub(live.Options{
 		Log: opt.Log, GOPs: opt.GOPNum, Memory: opt.StreamMemory, Grace: opt.RepublishGrace, NoTakeover: opt.NoTakeover,
 		OnStream: s.begin,

@@ -39,10 +39,13 @@ type session struct {
 type registry struct {
 	mu       sync.Mutex
 	sessions map[*session]struct{}
+	players  map[string]int // by the stream's key
 	closed   bool
 }
 
-func newRegistry() *registry { return &registry{sessions: make(map[*session]struct{})} }
+func newRegistry() *registry {
+	return &registry{sessions: make(map[*session]struct{}), players: make(map[string]int)}
+}
 
 // newSession fills in what all sessions have.
 func newSession(protocol, remote string, name live.Name, url string, publisher bool) *session {
@@ -66,6 +69,9 @@ func (r *registry) add(s *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sessions[s] = struct{}{}
+	if !s.Publisher {
+		r.players[s.Key]++
+	}
 	if r.closed && s.Publisher {
 		go s.close(errShutdown)
 	}
@@ -75,7 +81,19 @@ func (r *registry) remove(s *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.sessions, s)
+	if !s.Publisher {
+		if r.players[s.Key]--; r.players[s.Key] == 0 {
+			delete(r.players, s.Key)
+		}
+	}
 	close(s.done)
+}
+
+// playing is how many players with a connection of their own a stream has.
+func (r *registry) playing(key string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.players[key]
 }
 
 // sample takes the totals of all sessions each second, from which rates are made.

@@ -1,0 +1,130 @@
+package server
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"livego/internal/fmp4"
+	"livego/internal/live"
+	"livego/internal/media"
+	"livego/internal/pages"
+	"livego/internal/watch"
+)
+
+// newWatch makes the handler of the HLS port.
+func (s *Server) newWatch(built *pages.Set) *watch.Handler {
+	return watch.New(watch.Options{
+		Media: s.hls, Streams: onAir{s}, Pages: built, List: s.opt.PublicStatus, Frames: s.opt.FrameOrigins, Log: s.log,
+	})
+}
+
+// onAir tells the pages of the streams.
+type onAir struct{ *Server }
+
+var _ watch.Streams = onAir{}
+
+// Status implements watch.Streams.
+func (s onAir) Status(name string) (watch.Status, bool) {
+	n, ok := s.watchable(name)
+	if !ok {
+		return watch.Status{}, false
+	}
+	return s.status(n), true
+}
+
+// OnAir implements watch.Streams.
+func (s onAir) OnAir() (all []watch.Status) {
+	var last live.Name
+	for _, p := range s.hub.Streams() {
+		if n, ok := s.watchable(p.Name().Key()); ok && n != last {
+			all, last = append(all, s.status(n)), n
+		}
+	}
+	slices.SortFunc(all, func(a, b watch.Status) int { return strings.Compare(a.Stream, b.Stream) })
+	return slices.CompactFunc(all, func(a, b watch.Status) bool { return a.Stream == b.Stream })
+}
+
+// watchable takes a stream's name apart, if a page can show a stream of its app.
+func (s onAir) watchable(name string) (live.Name, bool) {
+	var n live.Name
+	n.App, n.Stream, _ = strings.Cut(name, "/")
+	app, ok := s.app(n.App)
+	return n, ok && (app.HLS || app.FLV)
+}
+
+// status describes a stream.
+func (s onAir) status(name live.Name) watch.Status {
+	publications := s.hub.Publications(name)
+	st := watch.Status{Stream: name.Key(), State: watch.Offline}
+	seen, packaged := s.hls.Outlook(st.Stream)
+	st.Playlists, st.Settles = seen.Playlists, seen.Settles
+	st.Viewers = seen.Viewers + s.sessions.playing(st.Stream)
+	if packaged && !s.opt.HLSNoCMAF {
+		st.Rewind = int(s.opt.HLSDVRWindow / time.Second)
+	}
+	for _, p := range publications {
+		st.Tracks = append(st.Tracks, tracksOf(p)...)
+	}
+	switch {
+	case len(publications) > 0 && !slices.ContainsFunc(publications, (*live.Stream).OnAir):
+		st.State = watch.Interrupted
+	case len(publications) > 0 && len(st.Tracks) == 0:
+		st.State = watch.Starting
+	case len(publications) > 0:
+		st.State = watch.Live
+	case packaged:
+		st.State = watch.Ended
+	}
+	return st
+}
+
+// tracksOf describes the media of a publication.
+func tracksOf(p *live.Stream) (tracks []watch.Track) {
+	for _, t := range p.Tracks() {
+		if t.Kind != media.Video && t.Kind != media.Audio {
+			continue
+		}
+		tr := watch.Track{
+			Kind: t.Kind.String(), Rendition: p.Name().Rendition, Codec: codecName(t), Codecs: fmp4.Codecs(t),
+			FrameRate: fmp4.FrameRate(t), Channels: t.Channels,
+		}
+		tr.Width, tr.Height = fmp4.Resolution(t)
+		tracks = append(tracks, tr)
+	}
+	return tracks
+}
+
+// Doors implements watch.Streams.
+func (s onAir) Doors(name string) (doors []watch.Door) {
+	n, _ := s.watchable(name)
+	app := s.apps[n.App]
+	for _, l := range s.listeners {
+		port := 0
+		if addr, ok := l.Addr().(*net.TCPAddr); ok {
+			port = addr.Port
+		}
+		add := func(protocol, scheme, suffix string) {
+			doors = append(doors, watch.Door{Protocol: protocol, Scheme: scheme, Port: port, Suffix: suffix})
+		}
+		switch {
+		case l.name == "http-flv" && app.FLV:
+			add(watch.HTTPFLV, secured("http", l.secure), ".flv")
+			add(watch.WebSocketFLV, secured("ws", l.secure), ".flv")
+		case l.name == "rtmp" && app.Live:
+			add(watch.RTMP, secured("rtmp", l.secure), "")
+		case l.name == "rtmps" && app.Live:
+			add(watch.RTMPS, "rtmps", "")
+		}
+	}
+	return doors
+}
+
+// secured is a scheme with or without TLS.
+func secured(scheme string, tls bool) string {
+	if tls {
+		return scheme + "s"
+	}
+	return scheme
+}

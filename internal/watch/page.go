@@ -1,0 +1,142 @@
+package watch
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+
+	"livego/internal/pages"
+)
+
+// The source files of the pages in web/, and what the watch page needs as soon as there is a stream.
+const (
+	watchEntry  = "src/watch/main.tsx"
+	playerEntry = "src/watch/hls.ts"
+	listEntry   = "src/list/main.tsx"
+)
+
+// offAirRefresh is how often, in seconds, a page without script looks for what is not on air.
+const offAirRefresh = 5
+
+// pageData is what templates show.
+type pageData struct {
+	Title string
+	// Built says that there is a page with script, of which Page are the files. Status is what it knows
+	// from the start.
+	Built  bool
+	Page   pages.Page
+	Status string
+	Style  template.CSS
+	// Refresh is after how many seconds a page without script loads again, 0: never.
+	Refresh int
+
+	Stream string
+	OnAir  bool
+	// Playlists are for the browser, the one to try first first; Simplest is the address of the last of
+	// them, the form that most players know. Without playlists it is that of another protocol.
+	Playlists []playlist
+	Simplest  string
+	Streams   []entry
+}
+
+// playlist has an URI that is relative to the page, and the same in full, for other players.
+type playlist struct{ URI, Address string }
+
+// entry is a stream in the list.
+type entry struct{ URI, Name string }
+
+// serveWatch shows the watch page of a stream.
+func (h *Handler) serveWatch(w http.ResponseWriter, r *http.Request, name string) {
+	s, known := h.status(r, name)
+	data := pageData{Title: name + " – livego", Stream: name, Refresh: offAirRefresh}
+	if s.State != Offline && s.State != Ended {
+		data.OnAir, data.Refresh = true, s.Settles
+		data.offer(r, s)
+	}
+	data.Page, data.Built = h.opt.Pages.Page(watchEntry, playerEntry)
+	status := http.StatusOK
+	if !known {
+		status = http.StatusNotFound
+	}
+	h.servePage(w, r, status, "watch", &data, s, name)
+}
+
+// offer names what a browser and other players may play.
+func (d *pageData) offer(r *http.Request, s Status) {
+	d.Simplest = cmp.Or(s.URLs[HTTPFLV], s.URLs[RTMP], s.URLs[RTMPS])
+	for _, uri := range s.Playlists {
+		relative := url.URL{Path: uri}
+		address := url.URL{Scheme: scheme(r), Host: r.Host, Path: path.Join("/"+s.Stream, uri)}
+		d.Playlists = append(d.Playlists, playlist{relative.String(), address.String()})
+		d.Simplest = address.String()
+	}
+}
+
+// serveList shows what is on air.
+func (h *Handler) serveList(w http.ResponseWriter, r *http.Request) {
+	l := h.list(r)
+	data := pageData{Title: "On air – livego", Refresh: offAirRefresh}
+	for _, s := range l.Streams {
+		uri := url.URL{Path: "./" + s.Stream + "/"}
+		data.Streams = append(data.Streams, entry{uri.String(), s.Stream})
+	}
+	data.Page, data.Built = h.opt.Pages.Page(listEntry)
+	h.servePage(w, r, http.StatusOK, "streams", &data, l, "")
+}
+
+// servePage fills a template in.
+func (h *Handler) servePage(w http.ResponseWriter, r *http.Request, status int, form string, data *pageData, known any, stream string) {
+	text, err := json.Marshal(known)
+	if err != nil {
+		h.fail(w, err)
+		return
+	}
+	data.Status, data.Style = string(text), template.CSS(pageCSS)
+	var body bytes.Buffer
+	if err := h.template.ExecuteTemplate(&body, form, data); err != nil {
+		h.fail(w, err)
+		return
+	}
+	head := w.Header()
+	head.Set("Cache-Control", "no-store")
+	head.Set("Content-Security-Policy", h.policy(r, stream))
+	head.Set("Referrer-Policy", "no-referrer")
+	write(w, r, status, "text/html; charset=utf-8", body.Bytes())
+}
+
+// policy is the Content-Security-Policy: everything comes from here. The one exception is the FLV port
+// of the same host, for browsers in which HLS does not play.
+func (h *Handler) policy(r *http.Request, stream string) string {
+	connect := "'self'"
+	for _, d := range h.opt.Streams.Doors(stream) {
+		if d.Protocol != HTTPFLV && d.Protocol != WebSocketFLV {
+			continue
+		}
+		switch host := hostname(r.Host); {
+		case strings.HasPrefix(host, "["): // CSP knows no addresses of IPv6 (CSP 3 2.3.1, host-part)
+			connect += " " + d.url("*", "")
+		case host != "":
+			connect += " " + d.url(host, "")
+		}
+	}
+	frames := "'none'"
+	if len(h.opt.Frames) > 0 {
+		frames = strings.Join(h.opt.Frames, " ")
+	}
+	return "default-src 'none'; script-src 'self'; style-src 'self' " + h.style +
+		"; img-src 'self' data: blob:; media-src 'self' blob:; connect-src " + connect +
+		"; base-uri 'none'; form-action 'none'; frame-ancestors " + frames
+}
+
+// scheme is how the viewer reached us, also through a proxy. It only shows in a text to copy.
+func scheme(r *http.Request) string {
+	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
+		return "https"
+	}
+	return "http"
+}

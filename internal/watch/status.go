@@ -1,0 +1,121 @@
+package watch
+
+import (
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// State is how a stream is.
+type State string
+
+const (
+	// Offline: nobody publishes the stream.
+	Offline State = "offline"
+	// Starting: there is a publisher, but nothing to see yet.
+	Starting State = "starting"
+	// Live: there is something to see.
+	Live State = "live"
+	// Interrupted: the publisher was lost and is waited for.
+	Interrupted State = "interrupted"
+	// Ended: the stream is over; its last seconds can still be had.
+	Ended State = "ended"
+)
+
+// Status is what everybody may know of a stream.
+type Status struct {
+	// Stream is "app/stream".
+	Stream string `json:"stream"`
+	State  State  `json:"state"`
+	// Viewers is how many watch now, over all protocols; those of HLS are an estimate.
+	Viewers int     `json:"viewers"`
+	Tracks  []Track `json:"tracks,omitempty"`
+	// Playlists are those of HLS, the best one first, relative to the page.
+	Playlists []string `json:"playlists,omitempty"`
+	// Rewind is how many seconds viewers may go back, 0 if that is not kept.
+	Rewind int `json:"rewind,omitempty"`
+	// URLs are those of the other protocols by their names, as this client may reach them. They are made
+	// of the name by which the client calls the server.
+	URLs map[string]string `json:"urls,omitempty"`
+
+	// Settles is in how many seconds a browser plays HLS safely by itself, 0: now.
+	Settles int `json:"-"`
+}
+
+// Track is one track of a publication.
+type Track struct {
+	// Kind is video or audio.
+	Kind string `json:"kind"`
+	// Rendition is the publication's name, empty for the one without.
+	Rendition string `json:"rendition,omitempty"`
+	// Codec is the codec's name, Codecs as in RFC 6381, empty where HLS does not carry it.
+	Codec  string `json:"codec"`
+	Codecs string `json:"codecs,omitempty"`
+	Width  int    `json:"width,omitempty"`
+	Height int    `json:"height,omitempty"`
+	// FrameRate is pictures per second, 0 where the header does not say.
+	FrameRate float64 `json:"frameRate,omitempty"`
+	Channels  int     `json:"channels,omitempty"`
+}
+
+// The names of protocols in URLs.
+const (
+	HTTPFLV      = "http-flv"
+	WebSocketFLV = "ws-flv"
+	RTMP         = "rtmp"
+	RTMPS        = "rtmps"
+)
+
+// Door is where a stream is served over another protocol than HLS.
+type Door struct {
+	// Protocol is its name.
+	Protocol string
+	Scheme   string
+	Port     int
+	// Suffix comes after the stream's name.
+	Suffix string
+}
+
+// url is the address of a stream, or of all without one, for those who call the server host.
+func (d Door) url(host, stream string) string {
+	u := url.URL{Scheme: d.Scheme, Host: host + ":" + strconv.Itoa(d.Port)}
+	if stream != "" {
+		u.Path = "/" + stream + d.Suffix
+	}
+	return u.String()
+}
+
+// urls are the addresses of a stream for a client, by protocol.
+func (h *Handler) urls(r *http.Request, name string) map[string]string {
+	host := hostname(r.Host)
+	if host == "" {
+		return nil
+	}
+	urls := make(map[string]string)
+	for _, d := range h.opt.Streams.Doors(name) {
+		urls[d.Protocol] = d.url(host, name)
+	}
+	return urls
+}
+
+// maxHostname is the longest name that there is (RFC 1035 2.3.4).
+const maxHostname = 253
+
+// hostname returns the host of a Host header as it stands in URLs, empty for what is no host. The
+// header comes from anybody, and what is made of it goes into a header of ours.
+func hostname(hostport string) string {
+	u := url.URL{Host: hostport}
+	host := u.Hostname()
+	if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() && addr.Zone() == "" {
+		return "[" + addr.String() + "]"
+	}
+	bad := func(c rune) bool {
+		return c != '-' && c != '.' && c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
+	}
+	if len(host) > maxHostname || strings.ContainsFunc(host, bad) {
+		return ""
+	}
+	return host
+}
