@@ -27,15 +27,16 @@ var layers = [][]string{
 	{"internal/api", "internal/watch", "internal/console", "internal/relay", "internal/record"},
 	{"internal/hls", "internal/hls/hlswatch", "internal/rtmp", "internal/fanout", "internal/live", "internal/keys", "internal/auth"},
 	{"internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool", "internal/pages"},
+	{"internal/codec"},
 	{"internal/nal"},
-	{"internal/media", "internal/amf", "internal/obu", "internal/event", "internal/hls/hlscheck"},
+	{"internal/media", "internal/amf", "internal/obu", "internal/bits", "internal/event", "internal/hls/hlscheck"},
 }
 
 // exceptions are the imports allowed between neighbours.
 var exceptions = map[string]string{"internal/fanout": "internal/live"}
 
 // pure packages do no input or output, read no clock and write no log.
-var pure = []string{"internal/media", "internal/amf", "internal/obu", "internal/nal", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/hls/hlscheck"}
+var pure = []string{"internal/media", "internal/amf", "internal/obu", "internal/bits", "internal/nal", "internal/codec", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/hls/hlscheck"}
 
 var (
 	impureImports  = []string{"net", "net/http", "os", "os/exec", "syscall", "log", "log/slog"}

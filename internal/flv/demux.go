@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"livego/internal/amf"
+	"livego/internal/codec"
 	"livego/internal/media"
 )
 
@@ -156,9 +157,9 @@ func (m *message) header(s *trackState, header media.Header, content []byte) med
 
 // sample returns a unit with a sample, which first may tell more about its track.
 func (m *message) sample(s *trackState, compositionMS int32, data []byte) media.AccessUnit {
-	s.track = refine(s.track, m.key, data)
+	s.track = codec.Refine(s.track, m.key, data)
 	if m.key && s.track.Kind == media.Video {
-		s.track = describe(s.track, s.colour, dolbyVision(s.track, data))
+		s.track = codec.Describe(s.track, s.colour, codec.DolbyVision(s.track, data))
 	}
 	u := m.unit(s, media.Sample)
 	u.RandomAccess = m.key
@@ -176,7 +177,7 @@ func (m *message) sequenceHeader(s *trackState, packetType uint8, payload []byte
 		s.header, s.headerType = append([]byte{}, payload...), packetType
 		t := newTrack(s.track.Kind, s.track.ID, s.format)
 		if packetType == packetSequenceStart {
-			configure(t, s.header)
+			codec.Configure(t, s.header)
 		}
 		s.track = t
 	}

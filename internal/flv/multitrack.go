@@ -3,6 +3,8 @@ package flv
 import (
 	"encoding/binary"
 	"fmt"
+
+	"livego/internal/bits"
 )
 
 // modEx reads the packet type in the first byte of an E-RTMP body and the ModEx packets before the one that counts. It returns that
@@ -53,7 +55,7 @@ type tracks struct {
 	multitrack bool
 	mode       uint8
 	unknown    bool // a mode of the future: nothing more can be read
-	r          bitReader
+	r          bits.Reader
 	count      int
 	err        error
 
@@ -64,18 +66,18 @@ type tracks struct {
 }
 
 func parseTracks(packetType, multitrack uint8, rest []byte) (tracks, error) {
-	t := tracks{packetType: packetType, multitrack: packetType == multitrack, r: bitReader{b: rest}}
+	t := tracks{packetType: packetType, multitrack: packetType == multitrack, r: bits.NewReader(rest)}
 	if t.multitrack {
-		t.mode, t.packetType = uint8(t.r.bits(4)), uint8(t.r.bits(4))
+		t.mode, t.packetType = uint8(t.r.Bits(4)), uint8(t.r.Bits(4))
 		if t.packetType == multitrack {
 			return t, fmt.Errorf("multitrack within multitrack: %w", ErrUnsupported)
 		}
 		t.unknown = t.mode > manyTracksManyCodecs
 	}
 	if t.mode < manyTracksManyCodecs {
-		t.format = format(t.r.bits(32))
+		t.format = format(t.r.Bits(32))
 	}
-	if t.r.bad {
+	if t.r.Bad {
 		return t, ErrTruncated
 	}
 	return t, nil
@@ -84,7 +86,7 @@ func parseTracks(packetType, multitrack uint8, rest []byte) (tracks, error) {
 // next steps to the next track. It returns false at the end, and with err set where the body is wrong.
 func (t *tracks) next() bool {
 	many := t.multitrack && t.mode != oneTrack
-	if t.count > 0 && (!many || t.r.left() == 0) {
+	if t.count > 0 && (!many || t.r.Left() == 0) {
 		return false
 	}
 	if t.count == maxTracks {
@@ -93,17 +95,17 @@ func (t *tracks) next() bool {
 	}
 	t.count++
 	if t.mode == manyTracksManyCodecs {
-		t.format = format(t.r.bits(32))
+		t.format = format(t.r.Bits(32))
 	}
 	if t.multitrack {
-		t.id = uint8(t.r.bits(8))
+		t.id = uint8(t.r.Bits(8))
 	}
-	size := t.r.left() / 8
+	size := t.r.Left() / 8
 	if many {
-		size = int(t.r.bits(24))
+		size = int(t.r.Bits(24))
 	}
-	t.payload = t.r.bytes(size)
-	if t.r.bad {
+	t.payload = t.r.Bytes(size)
+	if t.r.Bad {
 		t.err = ErrTruncated
 	}
 	return t.err == nil

@@ -75,35 +75,3 @@ func nameOf(kind media.Kind, f format) string {
 	}
 	return string(name)
 }
-
-// configure fills a new track from its sequence header. config must not change afterwards: the track keeps it.
-func configure(t *media.Track, config []byte) {
-	var err error
-	t.Config = config
-	switch t.Codec {
-	case media.H264:
-		err = parseAVC(t)
-	case media.HEVC:
-		err = parseHEVC(t)
-	case media.VVC:
-		err = parseVVC(t)
-	case media.AV1:
-		err = parseAV1(t)
-	case media.VP8, media.VP9:
-		err = parseVPC(t)
-	case media.AAC:
-		err = parseAAC(t)
-	case media.Opus:
-		err = parseOpus(t)
-	case media.FLAC:
-		err = parseFLAC(t)
-	default: // the codec defines no header: let the frames tell
-		t.Config = nil
-		return
-	}
-	if err != nil {
-		t.Err = err.Error()
-		return
-	}
-	t.Parsed, t.Err = true, ""
-}

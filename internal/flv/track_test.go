@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"livego/internal/codec"
 	"livego/internal/media"
 )
 
@@ -203,7 +204,7 @@ func FuzzConfigure(f *testing.F) {
 	f.Fuzz(func(t *testing.T, fourCC uint32, config []byte) {
 		for _, kind := range []media.Kind{media.Video, media.Audio} {
 			track := newTrack(kind, 0, format(fourCC))
-			configure(track, config)
+			codec.Configure(track, config)
 			if track.Parsed != (track.Err == "") {
 				t.Fatalf("parsed %v, reason %q", track.Parsed, track.Err)
 			}

@@ -1,4 +1,4 @@
-package flv
+package codec
 
 import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/ac3"
@@ -9,9 +9,9 @@ import (
 	"livego/internal/media"
 )
 
-// refine returns the track with what a frame says of it, for codecs whose frames do: t itself if it says so already, or if the
+// Refine returns the track with what a frame says of it, for codecs whose frames do: t itself if it says so already, or if the
 // frame cannot be read.
-func refine(t *media.Track, key bool, frame []byte) *media.Track {
+func Refine(t *media.Track, key bool, frame []byte) *media.Track {
 	var rate, channels, samples, width, height int
 	switch t.Codec {
 	case media.MP3:
@@ -108,8 +108,8 @@ func readVP9(key bool, frame []byte) (width, height int) {
 	return h.Width(), h.Height()
 }
 
-// describe returns the track with a colour description and a Dolby Vision profile: t itself if it has them.
-func describe(t *media.Track, colour media.ColourDescription, dolbyVision uint8) *media.Track {
+// Describe returns the track with a colour description and a Dolby Vision profile: t itself if it has them.
+func Describe(t *media.Track, colour media.ColourDescription, dolbyVision uint8) *media.Track {
 	if t.Colour == colour && t.DolbyVision == dolbyVision {
 		return t
 	}

@@ -1,4 +1,4 @@
-package flv
+package codec
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h265"
 
+	"livego/internal/bits"
 	"livego/internal/media"
 )
 
@@ -38,15 +39,15 @@ var (
 // parseAVC reads an AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1). The extension at the end, which High profiles should
 // have and many lack, is not needed.
 func parseAVC(t *media.Track) error {
-	r := bitReader{b: t.Config}
-	if r.bits(8) != 1 && !r.bad {
+	r := bits.NewReader(t.Config)
+	if r.Bits(8) != 1 && !r.Bad {
 		return errVersion
 	}
-	r.skip(24 + 6) // profile, compatibility, level
-	t.NALLengthSize = int(r.bits(2)) + 1
-	r.skip(3)
-	sps := readNALs(&r, r.bits(5))
-	pps := readNALs(&r, r.bits(8))
+	r.Skip(24 + 6) // profile, compatibility, level
+	t.NALLengthSize = int(r.Bits(2)) + 1
+	r.Skip(3)
+	sps := readNALs(&r, r.Bits(5))
+	pps := readNALs(&r, r.Bits(8))
 	if err := checkRecord(t, &r, sps); err != nil {
 		return err
 	}
@@ -61,17 +62,17 @@ func parseAVC(t *media.Track) error {
 
 // parseHEVC reads an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15 §8.3.2.1).
 func parseHEVC(t *media.Track) error {
-	r := bitReader{b: t.Config}
-	if version := r.bits(8); version > 1 { // 0 in records of encoders from before the standard was done
+	r := bits.NewReader(t.Config)
+	if version := r.Bits(8); version > 1 { // 0 in records of encoders from before the standard was done
 		return errVersion
 	}
-	r.skip(20*8 + 6) // profile, tier, level, chroma, depth, frame rate
-	t.NALLengthSize = int(r.bits(2)) + 1
+	r.Skip(20*8 + 6) // profile, tier, level, chroma, depth, frame rate
+	t.NALLengthSize = int(r.Bits(2)) + 1
 	var vps, sps, pps [][]byte
-	for range r.bits(8) {
-		r.skip(2) // array_completeness, reserved
-		nalType := r.bits(6)
-		nals := readNALs(&r, r.bits(16))
+	for range r.Bits(8) {
+		r.Skip(2) // array_completeness, reserved
+		nalType := r.Bits(6)
+		nals := readNALs(&r, r.Bits(16))
 		switch nalType {
 		case hevcVPS:
 			vps = append(vps, nals...)
@@ -97,19 +98,19 @@ func parseHEVC(t *media.Track) error {
 // box that holds it. Config becomes the record, which also has the picture size.
 func parseVVC(t *media.Track) error {
 	t.Config = bytes.TrimPrefix(t.Config, []byte{0, 0, 0, 0}) // a record begins with five bits set
-	r := bitReader{b: t.Config}
-	r.skip(5)
-	t.NALLengthSize = int(r.bits(2)) + 1
-	if r.flag() {
+	r := bits.NewReader(t.Config)
+	r.Skip(5)
+	t.NALLengthSize = int(r.Bits(2)) + 1
+	if r.Flag() {
 		readVVCProfile(t, &r)
 	}
 	var vps, sps, pps [][]byte
-	for range r.bits(8) {
-		r.skip(3) // array_completeness, reserved
-		nalType := r.bits(5)
+	for range r.Bits(8) {
+		r.Skip(3) // array_completeness, reserved
+		nalType := r.Bits(5)
 		count := uint32(1)
 		if nalType != vvcDCI && nalType != vvcOPI {
-			count = r.bits(16)
+			count = r.Bits(16)
 		}
 		nals := readNALs(&r, count)
 		switch nalType {
@@ -126,29 +127,29 @@ func parseVVC(t *media.Track) error {
 }
 
 // readVVCProfile reads the part of the record that ptl_present_flag announces.
-func readVVCProfile(t *media.Track, r *bitReader) {
-	r.skip(9) // ols_idx
-	sublayers := int(r.bits(3))
-	r.skip(2 + 2 + 3 + 5 + 2) // frame rate, chroma, depth, reserved
-	constraint := int(r.bits(6))
-	r.skip(8 + 8 + 8*constraint) // profile and tier, level, flags and constraints
+func readVVCProfile(t *media.Track, r *bits.Reader) {
+	r.Skip(9) // ols_idx
+	sublayers := int(r.Bits(3))
+	r.Skip(2 + 2 + 3 + 5 + 2) // frame rate, chroma, depth, reserved
+	constraint := int(r.Bits(6))
+	r.Skip(8 + 8 + 8*constraint) // profile and tier, level, flags and constraints
 	levels := 0
 	for i := sublayers - 2; i >= 0; i-- {
-		levels += int(r.bits(1))
+		levels += int(r.Bits(1))
 	}
-	r.align()
-	r.skip(8 * levels)
-	r.skip(32 * int(r.bits(8))) // general_sub_profile_idc
-	t.Width, t.Height = int(r.bits(16)), int(r.bits(16))
-	t.FrameRate = float64(r.bits(16)) / 256
+	r.Align()
+	r.Skip(8 * levels)
+	r.Skip(32 * int(r.Bits(8))) // general_sub_profile_idc
+	t.Width, t.Height = int(r.Bits(16)), int(r.Bits(16))
+	t.FrameRate = float64(r.Bits(16)) / 256
 }
 
 // readNALs reads NAL units with 16-bit lengths. They alias the record.
-func readNALs(r *bitReader, count uint32) [][]byte {
+func readNALs(r *bits.Reader, count uint32) [][]byte {
 	var nals [][]byte
 	for range count {
-		nal := r.bytes(int(r.bits(16)))
-		if r.bad {
+		nal := r.Bytes(int(r.Bits(16)))
+		if r.Bad {
 			return nil
 		}
 		if len(nal) > 0 {
@@ -158,9 +159,9 @@ func readNALs(r *bitReader, count uint32) [][]byte {
 	return nals
 }
 
-func checkRecord(t *media.Track, r *bitReader, sps [][]byte) error {
+func checkRecord(t *media.Track, r *bits.Reader, sps [][]byte) error {
 	switch {
-	case r.bad:
+	case r.Bad:
 		return errCutOff
 	case t.NALLengthSize == 3:
 		return errNALLength

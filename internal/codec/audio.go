@@ -1,4 +1,4 @@
-package flv
+package codec
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/flac"
 
+	"livego/internal/bits"
 	"livego/internal/media"
 )
 
@@ -35,24 +36,24 @@ type audioConfig struct {
 // parseAAC reads an AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). SBR and parametric stereo are seen where the configuration
 // names them, in either of the two ways (§1.6.5); encoders that leave them implicit are taken at the core's rate.
 func parseAAC(t *media.Track) error {
-	r := bitReader{b: t.Config}
+	r := bits.NewReader(t.Config)
 	var c audioConfig
 	c.object = readObject(&r)
 	c.rate = readRate(&r)
-	channelConfig := r.bits(4)
+	channelConfig := r.Bits(4)
 	c.channels = channelsOf(channelConfig)
 	if c.object == objectSBR || c.object == objectPS {
 		c.parametricStereo = c.object == objectPS
 		c.extensionRate = readRate(&r)
 		c.object = readObject(&r)
 		if c.object == objectERBSAC {
-			r.skip(4)
+			r.Skip(4)
 		}
 	}
 	if c.isGeneralAudio() {
 		c.readGeneralAudio(&r, channelConfig == 0)
 	}
-	if r.bad {
+	if r.Bad {
 		return errCutOff
 	}
 	if c.extensionRate == 0 && c.isGeneralAudio() && channelConfig != 0 {
@@ -61,19 +62,19 @@ func parseAAC(t *media.Track) error {
 	return c.fill(t)
 }
 
-func readObject(r *bitReader) uint32 {
-	object := r.bits(5)
+func readObject(r *bits.Reader) uint32 {
+	object := r.Bits(5)
 	if object == objectEscape {
-		object = 32 + r.bits(6)
+		object = 32 + r.Bits(6)
 	}
 	return object
 }
 
 // readRate returns a sampling frequency (table 1.18), 0 for one that is reserved.
-func readRate(r *bitReader) int {
-	index := r.bits(4)
+func readRate(r *bits.Reader) int {
+	index := r.Bits(4)
 	if index == 15 {
-		return int(r.bits(24))
+		return int(r.Bits(24))
 	}
 	return sampleRates[index]
 }
@@ -103,65 +104,65 @@ func (c *audioConfig) isGeneralAudio() bool {
 }
 
 // readGeneralAudio reads a GASpecificConfig (§4.4.1) up to what is needed.
-func (c *audioConfig) readGeneralAudio(r *bitReader, programConfig bool) {
+func (c *audioConfig) readGeneralAudio(r *bits.Reader, programConfig bool) {
 	c.samplesPerFrame = 1024
-	if r.flag() { // frameLengthFlag
+	if r.Flag() { // frameLengthFlag
 		c.samplesPerFrame = 960
 	}
-	if r.flag() { // dependsOnCoreCoder
-		r.skip(14)
+	if r.Flag() { // dependsOnCoreCoder
+		r.Skip(14)
 	}
-	extension := r.flag()
+	extension := r.Flag()
 	if programConfig {
 		c.channels = readProgramConfig(r)
 	}
 	if c.object == objectScalable || c.object == 20 {
-		r.skip(3) // layerNr
+		r.Skip(3) // layerNr
 	}
 	if !extension {
 		return
 	}
 	switch c.object {
 	case objectERBSAC:
-		r.skip(5 + 11)
+		r.Skip(5 + 11)
 	case 17, 19, 20, 23:
-		r.skip(3)
+		r.Skip(3)
 	}
-	r.skip(1) // extensionFlag3
+	r.Skip(1) // extensionFlag3
 }
 
 // readProgramConfig returns the number of channels of a program_config_element (§4.4.1.1).
-func readProgramConfig(r *bitReader) int {
-	r.skip(4 + 2 + 4) // tag, object type, sampling frequency
-	pairs := int(r.bits(4) + r.bits(4) + r.bits(4))
-	lfe := int(r.bits(2))
-	r.skip(3 + 4) // associated data, coupling channels
+func readProgramConfig(r *bits.Reader) int {
+	r.Skip(4 + 2 + 4) // tag, object type, sampling frequency
+	pairs := int(r.Bits(4) + r.Bits(4) + r.Bits(4))
+	lfe := int(r.Bits(2))
+	r.Skip(3 + 4) // associated data, coupling channels
 	for _, size := range [...]int{4, 4, 3} {
-		if r.flag() { // mono, stereo, matrix mix-down
-			r.skip(size)
+		if r.Flag() { // mono, stereo, matrix mix-down
+			r.Skip(size)
 		}
 	}
 	channels := lfe
 	for range pairs {
-		channels += 1 + int(r.bits(1)) // is_cpe
-		r.skip(4)
+		channels += 1 + int(r.Bits(1)) // is_cpe
+		r.Skip(4)
 	}
 	return channels
 }
 
 // readSyncExtension reads the backward compatible signalling of SBR and parametric stereo at the end, if there is one (§1.6.5).
-func (c *audioConfig) readSyncExtension(r *bitReader) {
+func (c *audioConfig) readSyncExtension(r *bits.Reader) {
 	const syncSBR, syncPS = 0x2b7, 0x548
-	if r.bits(11) != syncSBR || readObject(r) != objectSBR || !r.flag() {
+	if r.Bits(11) != syncSBR || readObject(r) != objectSBR || !r.Flag() {
 		return
 	}
 	rate := readRate(r)
-	if r.bad {
+	if r.Bad {
 		return
 	}
 	c.extensionRate = rate
-	if r.bits(11) == syncPS {
-		c.parametricStereo = r.flag()
+	if r.Bits(11) == syncPS {
+		c.parametricStereo = r.Flag()
 	}
 }
 

@@ -1,7 +1,9 @@
-package flv
+package codec
 
 import (
+	"livego/internal/bits"
 	"livego/internal/media"
+	"livego/internal/nal"
 	"livego/internal/obu"
 )
 
@@ -11,9 +13,9 @@ const (
 	hevcDolbyEnhancement = 63
 )
 
-// dolbyVision returns the profile of the Dolby Vision metadata in a picture, as HEVC has them: 5 or 8, 0 for none and for profiles with a second
+// DolbyVision returns the profile of the Dolby Vision metadata in a picture, as HEVC has them: 5 or 8, 0 for none and for profiles with a second
 // layer of pictures.
-func dolbyVision(t *media.Track, picture []byte) (profile uint8) {
+func DolbyVision(t *media.Track, picture []byte) (profile uint8) {
 	switch {
 	case !t.Parsed:
 	case t.Codec == media.HEVC:
@@ -30,28 +32,23 @@ func dolbyVision(t *media.Track, picture []byte) (profile uint8) {
 
 func dolbyInHEVC(size int, picture []byte) (profile uint8) {
 	const header, prefix = 2, 25
-	for b := picture; len(b) > size; {
-		n := 0
-		for _, v := range b[:size] {
-			n = n<<8 | int(v)
+	for b := picture; ; {
+		unit, rest, ok := nal.Next(b, size)
+		if !ok || len(unit) == 0 {
+			return profile
 		}
-		b = b[size:]
-		if n == 0 || n > len(b) {
-			break
-		}
-		switch kind := b[0] >> 1 & 0x3F; {
+		switch kind := unit[0] >> 1 & 0x3F; {
 		case kind == hevcDolbyEnhancement:
 			return 0
-		case kind == hevcDolbyMetadata && n > header:
+		case kind == hevcDolbyMetadata && len(unit) > header:
 			var head [64]byte
-			r := bitReader{b: unescape(head[:0], b[header:n])}
-			if profile = 0; r.bits(8) == prefix {
-				profile = dolbyProfile(&r, r.left())
+			r := bits.NewReader(unescape(head[:0], unit[header:]))
+			if profile = 0; r.Bits(8) == prefix {
+				profile = dolbyProfile(&r, r.Left())
 			}
 		}
-		b = b[n:]
+		b = rest
 	}
-	return profile
 }
 
 // openDolbyMessage returns a reader that stands at the reference processing unit (RPU) in a message of ITU-T T.35, as AV1 has it, and the RPU's size in
@@ -60,21 +57,21 @@ func dolbyInHEVC(size int, picture []byte) (profile uint8) {
 //	country 0xB5 | provider 0x003B | provider's code 0x00000800, then an EMDF container (ETSI TS 102 366 annex H) of fixed values:
 //	emdf_version 2, 0 | key_id 3, 6 | emdf_payload_id 5, 31 | its extension, variable_bits(5), 225 | sample offset, duration, group id and
 //	codec data 1 each, not there | discard_unknown_payload 1, 1 | emdf_payload_size variable_bits(8) | RPU, at no byte boundary | protection
-func openDolbyMessage(message []byte) (rpu bitReader, size int, ok bool) {
+func openDolbyMessage(message []byte) (rpu bits.Reader, size int, ok bool) {
 	const (
 		head     = "\xB5\x00\x3B\x00\x00\x08\x00"
 		emdf     = 0<<25 | 6<<22 | 31<<17 | (225>>5-1)<<12 | 1<<11 | (225&31)<<6 | 0<<5 | 0<<1 | 1
 		emdfBits = 27
 	)
 	if len(message) < len(head) || string(message[:len(head)]) != head {
-		return bitReader{}, 0, false
+		return bits.Reader{}, 0, false
 	}
-	r := bitReader{b: message[len(head):]}
-	if r.bits(emdfBits) != emdf {
-		return bitReader{}, 0, false
+	r := bits.NewReader(message[len(head):])
+	if r.Bits(emdfBits) != emdf {
+		return bits.Reader{}, 0, false
 	}
-	size = 8 * int(r.variable(8))
-	return r, size, !r.bad && size <= r.left()
+	size = 8 * int(r.Variable(8))
+	return r, size, !r.Bad && size <= r.Left()
 }
 
 // dolbyProfile tells the profile from the head of a reference processing unit (RPU) of size bits: no field names it. 0 is one that is not known here.
@@ -83,28 +80,28 @@ func openDolbyMessage(message []byte) (rpu bitReader, size int, ok bool) {
 //	chroma_resampling_explicit_filter 1 | coefficient_data_type 2 | coefficient_log2_denom ue, if the type is 0 | vdr_rpu_normalized_idc 2 |
 //	bl_video_full_range 1 | bl, el and vdr_bit_depth_minus8 ue | spatial_resampling_filter 1 | reserved 3 |
 //	el_spatial_resampling_filter 1 | disable_residual 1
-func dolbyProfile(r *bitReader, size int) uint8 {
+func dolbyProfile(r *bits.Reader, size int) uint8 {
 	const typeWanted, otherFormats, maxExtraDepth = 2, 0x700, 8
-	end := r.pos + size
-	if r.bits(6) != typeWanted || r.bits(11)&otherFormats != 0 {
+	end := r.Pos() + size
+	if r.Bits(6) != typeWanted || r.Bits(11)&otherFormats != 0 {
 		return 0
 	}
-	family := r.bits(4)
-	r.skip(4)
-	if !r.flag() {
+	family := r.Bits(4)
+	r.Skip(4)
+	if !r.Flag() {
 		return 0
 	}
-	r.skip(1)
-	if r.bits(2) == 0 {
-		r.exponential()
+	r.Skip(1)
+	if r.Bits(2) == 0 {
+		r.Exponential()
 	}
-	r.skip(2)
-	fullRange := r.flag()
-	base, enhancement, reference := r.exponential(), r.exponential(), r.exponential()
-	r.skip(1 + 3)
-	resampled, noResidual := r.flag(), r.flag()
+	r.Skip(2)
+	fullRange := r.Flag()
+	base, enhancement, reference := r.Exponential(), r.Exponential(), r.Exponential()
+	r.Skip(1 + 3)
+	resampled, noResidual := r.Flag(), r.Flag()
 	switch {
-	case r.bad || r.pos > end || base > maxExtraDepth || enhancement&0xFF > maxExtraDepth || reference > maxExtraDepth:
+	case r.Bad || r.Pos() > end || base > maxExtraDepth || enhancement&0xFF > maxExtraDepth || reference > maxExtraDepth:
 		return 0
 	case family == 0 && fullRange && noResidual:
 		return 5
