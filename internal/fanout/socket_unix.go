@@ -25,7 +25,7 @@ type rawSocket struct {
 func newSocket(c net.Conn) socket {
 	tcp, ok := tcpBelow(c)
 	if !ok {
-		limitUnsentBelow(c)
+		LimitUnsent(c)
 		return nil
 	}
 	raw, err := tcp.SyscallConn()
@@ -100,15 +100,17 @@ func (s *rawSocket) release() {
 	}
 }
 
-// limitUnsentBelow sets the bound on the TCP connection under a TLS one.
-func limitUnsentBelow(c net.Conn) {
-	under, ok := c.(interface{ NetConn() net.Conn })
+// LimitUnsent bounds what the kernel keeps for a connection over TCP beyond what is on its way to the peer, as for players: a peer that reads slowly
+// costs 256 KiB, not megabytes. Other connections, and systems without such a bound, stay as they are.
+func LimitUnsent(c net.Conn) {
+	tcp, ok := tcpBelow(c)
+	if over, secure := c.(interface{ NetConn() net.Conn }); !ok && secure {
+		tcp, ok = tcpBelow(over.NetConn())
+	}
 	if !ok {
 		return
 	}
-	if tcp, ok := tcpBelow(under.NetConn()); ok {
-		if raw, err := tcp.SyscallConn(); err == nil {
-			limitUnsent(raw)
-		}
+	if raw, err := tcp.SyscallConn(); err == nil {
+		limitUnsent(raw)
 	}
 }

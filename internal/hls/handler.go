@@ -163,21 +163,46 @@ func (w refusals) WriteHeader(status int) {
 // ReadFrom lets the system send files by itself.
 func (w refusals) ReadFrom(r io.Reader) (int64, error) { return io.Copy(w.ResponseWriter, r) }
 
+// maxWrite bounds, in bytes, what is handed to the connection at once: a copy of a whole segment in the kernel would hold up live delivery beside it.
+const maxWrite = 256 << 10
+
 // write sends all pieces, unless the client is gone. A plain connection takes many of them at once, as its ReadFrom does not copy them.
 func (d document) write(w io.Writer) {
-	if len(d) == 1 {
-		_, _ = w.Write(d[0].data) // the client is gone if this fails
+	conn, gathers := w.(io.ReaderFrom)
+	if len(d) > 1 && gathers {
+		d.gather(conn)
 		return
 	}
-	pieces := make(net.Buffers, len(d))
 	for i := range d {
-		pieces[i] = d[i].data
+		for rest := d[i].data; len(rest) > 0; {
+			n, err := w.Write(rest[:min(len(rest), maxWrite)])
+			if err != nil {
+				return
+			}
+			rest = rest[n:]
+		}
 	}
-	if conn, ok := w.(io.ReaderFrom); ok {
-		_, _ = conn.ReadFrom(&pieces)
-		return
+}
+
+// gather sends the pieces, as many at once as maxWrite allows.
+func (d document) gather(conn io.ReaderFrom) {
+	pieces, size := make([][]byte, 0, len(d)+1), 0
+	var batch net.Buffers
+	send := func() error {
+		batch, pieces, size = pieces, pieces[:0], 0
+		_, err := conn.ReadFrom(&batch)
+		return err
 	}
-	_, _ = pieces.WriteTo(w)
+	for i := range d {
+		for rest := d[i].data; len(rest) > 0; {
+			n := min(len(rest), maxWrite-size)
+			pieces, size, rest = append(pieces, rest[:n]), size+n, rest[n:]
+			if size == maxWrite && send() != nil {
+				return
+			}
+		}
+	}
+	_ = send() // the client is gone if this fails
 }
 
 func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request, name string, seq int64) {

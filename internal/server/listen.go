@@ -86,6 +86,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			l.warn("connection refused, limit reached", "remote", c.RemoteAddr().String())
 			continue
 		}
+		fanout.LimitUnsent(c)
 		if l.tls != nil && l.multiplexed {
 			return tls.Server(lc, l.tls), nil
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,6 +16,10 @@ import (
 func httpAttacks() []attack {
 	return []attack{
 		{name: "ranges", run: ranges},
+		{name: "slow-http1", flags: slowFlags, run: slowSegments(dialHTTP1)},
+		{name: "slow-https", flags: slices.Concat(slowFlags, secured), run: slowSegments(dialHTTPS)},
+		{name: "slow-http2", flags: slowFlags, run: slowSegments(dialHTTP2)},
+		{name: "slow-http3", flags: slices.Concat(slowFlags, secured, []string{"--hls_http3"}), run: slowSegments(dialHTTP3)},
 	}
 }
 
@@ -48,11 +53,11 @@ func ranges(ctx context.Context, s *server, r *report) error {
 
 // costOf is the CPU time that the server spends on a request.
 func (s *server) costOf(n int, path string, header http.Header) (time.Duration, error) {
-	client := http.Client{Timeout: 15 * time.Second}
+	client := s.client(15 * time.Second)
 	defer client.CloseIdleConnections()
 	before := s.cpu()
 	for range n {
-		request, err := http.NewRequest(http.MethodGet, "http://"+s.hls+path, nil)
+		request, err := http.NewRequest(http.MethodGet, s.hlsURL(path), nil)
 		if err != nil {
 			return 0, err
 		}

@@ -5,14 +5,22 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,17 +40,24 @@ const (
 // server is a running livego.
 type server struct {
 	rtmp, flv, hls, api string // addresses
+	secure              bool   // the HLS port speaks TLS
 	log                 string // file
 	command             *exec.Cmd
 	ended               chan error
 }
+
+// secured are the flags of a server that speaks TLS on its HLS port.
+var secured = []string{"--use_hls_https", "--https_cert", "tls.crt", "--https_key", "tls.key"}
 
 // startServer starts the program in a folder of its own, without keys, and waits until it answers.
 func startServer(ctx context.Context, binary, dir string, flags ...string) (*server, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	s := &server{log: filepath.Join(dir, "log"), ended: make(chan error, 1)}
+	s := &server{log: filepath.Join(dir, "log"), ended: make(chan error, 1), secure: slices.Contains(flags, secured[0])}
+	if err := makeCertificate(dir); err != nil {
+		return nil, err
+	}
 	for _, addr := range []*string{&s.rtmp, &s.flv, &s.hls, &s.api} {
 		var err error
 		if *addr, err = freeAddress(); err != nil {
@@ -80,6 +95,43 @@ func freeAddress() (string, error) {
 	}
 	defer l.Close()
 	return l.Addr().String(), nil
+}
+
+// makeCertificate makes one that nobody trusts.
+func makeCertificate(dir string) error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(dir, "tls.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600),
+		os.WriteFile(filepath.Join(dir, "tls.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600))
+}
+
+// client returns an HTTP client that takes any certificate.
+func (s *server) client(within time.Duration) *http.Client {
+	return &http.Client{Timeout: within, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true,
+	}}
+}
+
+// hlsURL is where the HLS port has a path.
+func (s *server) hlsURL(path string) string {
+	if s.secure {
+		return "https://" + s.hls + path
+	}
+	return "http://" + s.hls + path
 }
 
 // await waits until the server answers.
@@ -139,7 +191,8 @@ func (s *server) publish(ctx context.Context, name string) error {
 
 // get fetches a URL within a time.
 func (s *server) get(url string, within time.Duration) (status int, body string, err error) {
-	client := http.Client{Timeout: within, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := s.client(within)
+	defer client.CloseIdleConnections()
 	response, err := client.Get(url)
 	if err != nil {
 		return 0, "", err
@@ -152,7 +205,7 @@ func (s *server) get(url string, within time.Duration) (status int, body string,
 // newest waits until the playlist of a stream names a segment and returns the path of its newest one.
 func (s *server) newest(ctx context.Context, name string) (string, error) {
 	for ctx.Err() == nil {
-		_, list, err := s.get("http://"+s.hls+"/live/"+name+".m3u8", 15*time.Second)
+		_, list, err := s.get(s.hlsURL("/live/"+name+".m3u8"), 15*time.Second)
 		lines := strings.Fields(list)
 		if err == nil && len(lines) > 0 && strings.HasSuffix(lines[len(lines)-1], ".ts") {
 			return "/live/" + lines[len(lines)-1], nil
