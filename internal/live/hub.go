@@ -45,6 +45,8 @@ type Options struct {
 	Grace time.Duration
 	// NoTakeover refuses a second publisher instead of letting it replace the first.
 	NoTakeover bool
+	// Notify, if set, is told what happens to streams, in its order. It is called with locks held: it must not block and not call back.
+	Notify func(Notice)
 	// OnStream, if set, is called when a publication's life begins, before its first unit, from the publisher's goroutine.
 	OnStream func(*Stream)
 }
@@ -64,6 +66,8 @@ type Hub struct {
 type ladder struct {
 	members  []*Stream
 	timeline timeline
+	onAir    int  // members that have a publisher
+	lost     bool // none had one, after all were lost
 }
 
 // waiters are the subscribers of one stream that is not there.
@@ -88,10 +92,16 @@ func NewHub(opt Options) *Hub {
 	}
 }
 
-// Publish begins a session on the stream, which comes to life if it is not there. If it has a publisher, that one is evicted:
-// its evict function is called with ErrTakenOver, from this goroutine, and must not block. Publish fails with ErrInUse or
-// ErrFlapping when the stream's publisher stays, and with ErrTooMany when the rendition is new and the stream has enough.
+// Publish is PublishBy nobody that Notify should know.
 func (h *Hub) Publish(name Name, evict func(cause error)) (*Publisher, error) {
+	return h.PublishBy(nil, name, evict)
+}
+
+// PublishBy begins a session on the stream, which comes to life if it is not there. If it has a publisher, that one is evicted:
+// its evict function is called with ErrTakenOver, from this goroutine, and must not block. Publish fails with ErrInUse or
+// ErrFlapping when the stream's publisher stays, and with ErrTooMany when the rendition is new and the stream has enough. Notify gets by
+// with what this changes.
+func (h *Hub) PublishBy(by any, name Name, evict func(cause error)) (*Publisher, error) {
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
@@ -104,6 +114,7 @@ func (h *Hub) Publish(name Name, evict func(cause error)) (*Publisher, error) {
 	}
 	p, loser, err := s.begin(evict, h.opt.NoTakeover)
 	if err == nil {
+		h.noteBegin(name, by, fresh, loser != nil)
 		h.announce(name)
 		h.announce(name.whole())
 	}
@@ -204,10 +215,12 @@ func (h *Hub) leave(p *Publisher, cause error, grace time.Duration) {
 	if s.publisher != p || s.ended {
 		return
 	}
+	h.ladders[s.name.whole()].onAir--
 	if grace <= 0 || s.ring.next == 0 || h.closed {
 		h.end(s, cause)
 		return
 	}
+	h.noteLoss(s.name, cause)
 	s.timeline.lose(s)
 	s.keepTracks(p)
 	s.publisher, s.lost, s.suspended = nil, p, true
@@ -250,8 +263,10 @@ func (h *Hub) end(s *Stream, cause error) {
 		delete(h.streams, s.name)
 		l := h.ladders[s.name.whole()]
 		l.members = slices.DeleteFunc(l.members, func(o *Stream) bool { return o == s })
+		h.notify(Notice{Removed, s.name, nil, cause})
 		if len(l.members) == 0 {
 			delete(h.ladders, s.name.whole())
+			h.notify(Notice{Ended, s.name.whole(), nil, cause})
 		}
 	}
 	h.opt.Log.Info("stream ended", "stream", s.name.String(), "reason", cause.Error())

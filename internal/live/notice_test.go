@@ -1,0 +1,59 @@
+package live
+
+import (
+	"fmt"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestNotices: a stream begins and ends once, however many renditions it has, and is lost when all its publishers are.
+func TestNotices(t *testing.T) {
+	var got []string
+	words := map[Change]string{
+		Started: "started", Ended: "ended", Lost: "lost", Returned: "returned", TakenOver: "taken over", Added: "added", Removed: "removed",
+	}
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub(Options{Notify: func(n Notice) {
+			got = append(got, fmt.Sprint(words[n.Change], " ", n.Name, " by ", n.By, ": ", n.Cause))
+		}})
+		begin := func(by, rendition string) *Publisher {
+			t.Helper()
+			p, err := h.PublishBy(by, Name{"live", "movie", rendition}, func(error) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			newEncoder().gops(t, p, 0, 1)
+			return p
+		}
+		a := begin("a", "")
+		b := begin("b", "low")
+		a.Lose(io.EOF)
+		b.Lose(io.EOF)
+		b = begin("c", "low")
+		begin("d", "low")
+		b.Lose(io.EOF) // it was taken over before
+		time.Sleep(11 * time.Second)
+		h.Close()
+		if _, err := h.PublishBy("e", name, func(error) {}); err == nil {
+			t.Error("a closed hub takes publishers")
+		}
+	})
+	want := []string{
+		"started live/movie by a: <nil>",
+		"added live/movie by a: <nil>",
+		"added live/movie?rendition=low by b: <nil>",
+		"lost live/movie by <nil>: EOF",
+		"returned live/movie by c: <nil>",
+		"taken over live/movie?rendition=low by d: <nil>",
+		"removed live/movie by <nil>: EOF",
+		"removed live/movie?rendition=low by <nil>: server is closing",
+		"ended live/movie by <nil>: server is closing",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
