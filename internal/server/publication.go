@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"livego/internal/event"
 	"livego/internal/flv"
 	"livego/internal/hls"
 	"livego/internal/keys"
@@ -49,14 +50,16 @@ type origin struct {
 // publish takes a publisher on air, who holds the lease of its channel key (nil without
 // authentication). The lease is released at the end, also if this fails.
 func (s *Server) publish(name live.Name, lease *keys.Lease, from origin, log *slog.Logger) (*publication, error) {
-	p := &publication{server: s, from: from, lease: lease}
+	p := &publication{server: s, from: from, lease: lease, session: newSession(from.protocol, from.remote, name, from.url, true)}
 	var err error
-	if p.pub, err = s.hub.Publish(name, from.close); err != nil {
+	if p.pub, err = s.hub.PublishBy(p.session, name, from.close); err != nil {
 		p.release()
 		log.Warn("publisher refused", "stream", name.String(), "reason", err.Error())
+		s.events.Emit(event.Event{
+			Type: event.PublishRefused, Stream: name.Key(), Rendition: name.Rendition, Session: p.session.who(), Data: event.Reason{Reason: err.Error()},
+		})
 		return nil, err
 	}
-	p.session = newSession(from.protocol, from.remote, name, from.url, true)
 	p.session.StreamID = from.streamID
 	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load()} }
 	p.session.stream = p.pub.Stream()
@@ -145,7 +148,7 @@ func (p *publication) End(cause error) {
 	} else {
 		p.pub.Lose(cause)
 	}
-	p.server.sessions.remove(p.session)
+	p.server.sessions.remove(p.session, cause)
 	p.release()
 	p.log.Info("publisher ended", "reason", cause.Error(), "duration", time.Since(p.session.Start).Round(time.Millisecond),
 		"video_bytes", p.video.Load(), "audio_bytes", p.audio.Load(), "bad_messages", p.bad, "left_out", p.pub.Dropped(), "time_jumps", p.pub.Jumps())

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"livego/internal/event"
 	"livego/internal/fanout"
 	"livego/internal/keys"
 	"livego/internal/live"
@@ -161,6 +162,9 @@ func (c *rtmpConn) room(ctx context.Context, name string) (string, *keys.Lease, 
 
 func (c *rtmpConn) deny(reason string, err error) error {
 	c.log.Warn("publisher refused", "reason", reason)
+	c.server.events.Emit(event.Event{
+		Type: event.PublishRefused, Session: &event.Session{Protocol: c.protocol, Remote: c.nc.RemoteAddr().String()}, Data: event.Reason{Reason: reason},
+	})
 	return &rtmp.StatusError{Code: rtmp.CodePublishDenied, Description: "Publishing is refused: " + reason + ".", Err: err}
 }
 
@@ -288,7 +292,7 @@ func (s *Server) beginPlayer(ss *session, stream *live.Stream, p *fanout.Player,
 	log.Debug("player joined")
 	s.sessions.add(ss)
 	return func(err error) {
-		s.sessions.remove(ss)
+		s.sessions.remove(ss, err)
 		st := p.Stats()
 		log.Info("player left", "reason", err.Error(), "duration", time.Since(ss.Start).Round(time.Millisecond), "bytes", st.Sent, "jumps", st.Jumps)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"livego/internal/api"
 	"livego/internal/auth"
+	"livego/internal/event"
 	"livego/internal/fanout"
 	"livego/internal/flv"
 	"livego/internal/hls"
@@ -28,6 +29,7 @@ import (
 var (
 	errShutdown = errors.New("server is shutting down")
 	errRevoked  = errors.New("channel key was revoked")
+	errKicked   = errors.New("ended by an operator")
 )
 
 const (
@@ -55,6 +57,7 @@ type Server struct {
 	policy   *auth.APIPolicy
 	failures *auth.FailureLimiter
 	sessions *registry
+	events   *event.Bus
 	limits   *connLimits
 
 	listeners []*listener
@@ -85,9 +88,10 @@ func New(opt Options) (*Server, error) {
 		opt: opt, log: opt.Log, policy: policy,
 		apps:     make(map[string]App),
 		failures: auth.NewFailureLimiter(),
-		sessions: newRegistry(),
+		events:   event.NewBus(event.Options{Boot: newID()}),
 		limits:   &connLimits{total: opt.MaxConnections, perAddr: opt.MaxConnectionsPerAddr},
 	}
+	s.sessions = newRegistry(s.events)
 	for _, a := range opt.Apps {
 		s.apps[a.Name] = a
 	}
@@ -110,7 +114,7 @@ func New(opt Options) (*Server, error) {
 	s.watch = s.newWatch(built)
 	s.hub = live.NewHub(live.Options{
 		Log: opt.Log, GOPs: opt.GOPNum, Memory: opt.StreamMemory, Grace: opt.RepublishGrace, NoTakeover: opt.NoTakeover,
-		OnStream: s.begin,
+		OnStream: s.begin, Notify: s.tell,
 	})
 	if err := s.listen(); err != nil {
 		s.closeListeners()
@@ -203,6 +207,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.sessions.sample(s.ctx)
 	}()
 
+	s.events.Emit(event.Event{Type: event.ServerStarted, Data: started{s.opt.Version}})
 	var err error
 	select {
 	case <-ctx.Done():
@@ -219,6 +224,8 @@ func (s *Server) Run(ctx context.Context) error {
 // restart), streams to their last byte, then whatever is left.
 func (s *Server) drain() {
 	begin := time.Now()
+	s.events.Emit(event.Event{Type: event.ServerDraining})
+	defer s.events.Close()
 	s.closeListeners()
 	s.outCancel()
 	s.writers.Wait()

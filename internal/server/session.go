@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"livego/internal/api"
+	"livego/internal/event"
 	"livego/internal/live"
 	"livego/internal/media"
 )
@@ -31,20 +32,39 @@ type session struct {
 	reconnect func()
 	done      chan struct{}
 
-	// samples are the totals at the last seconds, newest last; guarded by registry.mu.
+	mu sync.Mutex
+	// samples are the totals at the last seconds, newest last; guarded by mu.
 	samples []figures
 }
 
-// registry knows who is connected.
+// registry knows who is connected, and sums up who was. It calls nothing of a session while it holds
+// its lock.
 type registry struct {
+	events *event.Bus
+
 	mu       sync.Mutex
 	sessions map[*session]struct{}
 	players  map[string]int // by the stream's key
+	ended    map[outcome]totals
 	closed   bool
 }
 
-func newRegistry() *registry {
-	return &registry{sessions: make(map[*session]struct{}), players: make(map[string]int)}
+// outcome is what sessions that are over are summed up by.
+type outcome struct {
+	publisher        bool
+	protocol, reason string
+}
+
+// totals are sums over sessions.
+type totals struct {
+	sessions uint64
+	figures
+}
+
+func newRegistry(events *event.Bus) *registry {
+	return &registry{
+		events: events, sessions: make(map[*session]struct{}), players: make(map[string]int), ended: make(map[outcome]totals),
+	}
 }
 
 // newSession fills in what all sessions have.
@@ -64,8 +84,11 @@ func newID() string {
 	return base64.URLEncoding.EncodeToString(b[:])
 }
 
-// add lists a session; remove takes it out.
+// add lists a session.
 func (r *registry) add(s *session) {
+	if !s.Publisher {
+		r.events.Emit(event.Event{Type: event.ViewerJoined, Stream: s.Key, Rendition: s.Rendition, Session: s.who()})
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sessions[s] = struct{}{}
@@ -77,7 +100,19 @@ func (r *registry) add(s *session) {
 	}
 }
 
-func (r *registry) remove(s *session) {
+// who is the session as events name it.
+func (s *session) who() *event.Session {
+	return &event.Session{ID: s.ID, Protocol: s.Protocol, Remote: s.RemoteAddr}
+}
+
+// remove takes a session out that ended for a cause.
+func (r *registry) remove(s *session, cause error) {
+	f, of := s.figures(), outcome{s.Publisher, s.Protocol, reasonOf(cause)}
+	if !s.Publisher {
+		r.events.Emit(event.Event{
+			Type: event.ViewerLeft, Stream: s.Key, Rendition: s.Rendition, Session: s.who(), Data: left{of.reason, f.video + f.audio, time.Since(s.Start).Seconds()},
+		})
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.sessions, s)
@@ -86,44 +121,72 @@ func (r *registry) remove(s *session) {
 			delete(r.players, s.Key)
 		}
 	}
+	t := r.ended[of]
+	t.sessions++
+	t.video, t.audio, t.jumps = t.video+f.video, t.audio+f.audio, t.jumps+f.jumps
+	r.ended[of] = t
 	close(s.done)
 }
 
-// playing is how many players with a connection of their own a stream has.
+// left is the data of the event that a viewer left.
+type left struct {
+	Reason  string  `json:"reason"`
+	Bytes   uint64  `json:"bytes"`
+	Seconds float64 `json:"seconds"`
+}
+
+// playing returns how many players a stream has over connections of their own.
 func (r *registry) playing(key string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.players[key]
 }
 
+// all returns who is connected, in dst.
+func (r *registry) all(dst []*session) []*session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for s := range r.sessions {
+		dst = append(dst, s)
+	}
+	return dst
+}
+
 // sample takes the totals of all sessions each second, from which rates are made.
 func (r *registry) sample(ctx context.Context) {
 	tick := time.NewTicker(sampleInterval)
 	defer tick.Stop()
+	var connected []*session
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		r.takeSamples()
+		connected = r.all(connected[:0])
+		for _, s := range connected {
+			s.sample()
+		}
+		clear(connected)
 	}
 }
 
-func (r *registry) takeSamples() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for s := range r.sessions {
-		if len(s.samples) > rateSamples {
-			copy(s.samples, s.samples[1:])
-			s.samples = s.samples[:rateSamples]
-		}
-		s.samples = append(s.samples, s.figures())
+// sample notes the totals as they are now.
+func (s *session) sample() {
+	f := s.figures()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.samples) > rateSamples {
+		copy(s.samples, s.samples[1:])
+		s.samples = s.samples[:rateSamples]
 	}
+	s.samples = append(s.samples, f)
 }
 
 // kbps returns the mean rates of the last seconds.
 func (s *session) kbps() (video, audio uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	n := len(s.samples)
 	if n < 2 {
 		return 0, 0
@@ -135,10 +198,9 @@ func (s *session) kbps() (video, audio uint64) {
 
 // list returns a snapshot for the API.
 func (r *registry) list() []api.Session {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	all := make([]api.Session, 0, len(r.sessions))
-	for s := range r.sessions {
+	connected := r.all(nil)
+	all := make([]api.Session, 0, len(connected))
+	for _, s := range connected {
 		v := s.Session
 		f := s.figures()
 		v.VideoBytes, v.AudioBytes, v.Jumps = f.video, f.audio, f.jumps
@@ -173,13 +235,11 @@ func codecName(t *media.Track) string {
 // announce asks all clients that can do so to connect again, and waits for at most d.
 func (r *registry) announce(d time.Duration) {
 	var asked sync.WaitGroup
-	r.mu.Lock()
-	for s := range r.sessions {
+	for _, s := range r.all(nil) {
 		if s.reconnect != nil {
 			asked.Go(s.reconnect)
 		}
 	}
-	r.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
 		asked.Wait()
@@ -195,15 +255,11 @@ func (r *registry) announce(d time.Duration) {
 func (r *registry) closeAll() {
 	r.mu.Lock()
 	r.closed = true
-	var publishers []*session
-	for s := range r.sessions {
-		if s.Publisher {
-			publishers = append(publishers, s)
-		}
-	}
 	r.mu.Unlock()
-	for _, s := range publishers {
-		s.close(errShutdown)
+	for _, s := range r.all(nil) {
+		if s.Publisher {
+			s.close(errShutdown)
+		}
 	}
 }
 
@@ -211,13 +267,7 @@ func (r *registry) closeAll() {
 func (r *registry) awaitPlayers(deadline time.Time) {
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
-	r.mu.Lock()
-	var open []*session
-	for s := range r.sessions {
-		open = append(open, s)
-	}
-	r.mu.Unlock()
-	for _, s := range open {
+	for _, s := range r.all(nil) {
 		select {
 		case <-s.done:
 		case <-timer.C:
