@@ -29,11 +29,10 @@ const (
 
 // Why a header did not parse. These reach the log through Track.Err only.
 var (
-	errVersion   = errors.New("configuration record of another version")
-	errCutOff    = errors.New("configuration record is cut off")
-	errNoSPS     = errors.New("configuration record without sequence parameter set")
-	errNALLength = errors.New("NAL units with lengths of 3 bytes")
-	errNoSize    = errors.New("picture size comes with the first key frame")
+	errVersion = errors.New("configuration record of another version")
+	errCutOff  = errors.New("configuration record is cut off")
+	errNoSPS   = errors.New("configuration record without sequence parameter set")
+	errNoSize  = errors.New("picture size comes with the first key frame")
 )
 
 // parseAVC reads an AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1). The extension at the end, which High profiles should
@@ -163,8 +162,6 @@ func checkRecord(t *media.Track, r *bits.Reader, sps [][]byte) error {
 	switch {
 	case r.Bad:
 		return errCutOff
-	case t.NALLengthSize == 3:
-		return errNALLength
 	case len(sps) == 0:
 		return errNoSPS
 	}

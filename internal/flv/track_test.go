@@ -50,6 +50,9 @@ func TestConfigure(t *testing.T) {
 		{"avcC without the extension of High profiles", "avc1", avcC[:len(avcC)-8], media.Track{
 			NALLengthSize: 4, Width: 320, Height: 240, FrameRate: 25, ParameterSets: hexes(sps, pps),
 		}},
+		{"avcC, lengths of 3 bytes", "avc1", "0164000d fe" + avcC[10:], media.Track{
+			NALLengthSize: 3, Width: 320, Height: 240, FrameRate: 25, ParameterSets: hexes(sps, pps),
+		}},
 		{"avcC with two SPS and two PPS", "avc1", "0164000d fc e2 0019" + sps + "0019" + sps + "02 0006" + pps + "0006" + pps, media.Track{
 			NALLengthSize: 1, Width: 320, Height: 240, FrameRate: 25, ParameterSets: hexes(sps, sps, pps, pps),
 		}},
@@ -106,7 +109,6 @@ func TestConfigureErrors(t *testing.T) {
 		{"avcC, other version", "avc1", "02" + avcC[2:]},
 		{"avcC, cut off", "avc1", avcC[:40]},
 		{"avcC without SPS", "avc1", "0164000d ff e0 00"},
-		{"avcC, lengths of 3 bytes", "avc1", "0164000d fe" + avcC[10:]},
 		{"avcC, SPS of one byte", "avc1", "0164000d ff e1 0001 67 00"},
 		{"hvcC, cut off", "hvc1", hvcC[:100]},
 		{"hvcC without arrays", "hvc1", hvcC[:44] + "00"},

@@ -76,7 +76,7 @@ type Track struct {
 	// Err says why the header did not parse, for one log line. Empty otherwise.
 	Err string
 
-	// NALLengthSize is the number of bytes of each NAL unit's length: 1, 2 or 4. For H264, HEVC and VVC.
+	// NALLengthSize is the number of bytes of each NAL unit's length: 1 to 4, for H264, HEVC and VVC. Of tracks in a stream it is 4.
 	NALLengthSize int
 	// ParameterSets holds all VPS, SPS and PPS in this order. For H264, HEVC and VVC.
 	ParameterSets [][]byte
