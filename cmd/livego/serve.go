@@ -25,6 +25,7 @@ func (p program) serve(cmd *cobra.Command, _ []string) (err error) {
 		return err
 	}
 	log := newLogger(p.stderr, cfg)
+	defer outliveSignals(log)()
 	log.Info("livego starts", "version", serverVersion(), "config", cfg.File)
 	for _, w := range warnings {
 		log.Warn("configuration", "warning", w)

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -27,7 +28,8 @@ var anyPorts = []string{"RTMP_ADDR=127.0.0.1:0", "HTTPFLV_ADDR=127.0.0.1:0", "HL
 // process is a server in a process of its own.
 type process struct {
 	*exec.Cmd
-	api string // URL of its API
+	api    string // URL of its API
+	stderr io.Closer
 
 	mu  sync.Mutex
 	log bytes.Buffer
@@ -46,6 +48,7 @@ func start(t *testing.T, dir string, environ []string, args ...string) *process 
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.stderr = stderr
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -136,6 +139,42 @@ func TestServeAndEnd(t *testing.T) {
 func TestInterruptEndsToo(t *testing.T) {
 	if code := start(t, t.TempDir(), nil).stop(t, os.Interrupt); code != exitOK {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestServerOutlivesSignals: neither a hangup nor the end of the log's reader ends it.
+func TestServerOutlivesSignals(t *testing.T) {
+	p := start(t, t.TempDir(), nil)
+	healthy := func(after string) {
+		t.Helper()
+		answer, err := http.Get(p.api + "/healthz")
+		if err != nil {
+			t.Fatalf("after %s: %v", after, err)
+		}
+		answer.Body.Close()
+	}
+	if err := p.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(p.logged(), "SIGHUP"); {
+		if time.Now().After(deadline) {
+			t.Fatalf("SIGHUP is not in the log:\n%s", p.logged())
+		}
+		runtime.Gosched()
+	}
+	healthy("SIGHUP")
+	p.stderr.Close()
+	<-p.end
+	for range 3 { // each is in the log
+		answer, err := http.Get(p.api + "/control/reset?room=movie")
+		if err != nil {
+			t.Fatalf("after the end of the log's reader: %v", err)
+		}
+		answer.Body.Close()
+	}
+	healthy("the end of the log's reader")
+	if code := p.stop(t, syscall.SIGTERM); code != exitOK {
+		t.Errorf("exit code %d after SIGTERM", code)
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"livego/internal/keys"
 )
 
 // Sessions lists who is connected now.
@@ -92,7 +94,7 @@ func livestat(source Sessions) endpoint {
 		if v, ok := source.(HLSViewers); ok {
 			viewers = v.HLSViewers()
 		}
-		if room := r.Form.Get("room"); room != "" {
+		if room := keys.Normal(r.Form.Get("room")); room != "" {
 			key, problem := resolve(room, sessions)
 			if problem != "" {
 				return answer{http.StatusNotFound, problem}

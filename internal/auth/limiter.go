@@ -2,6 +2,7 @@ package auth
 
 import (
 	"container/list"
+	"context"
 	"net/netip"
 	"sync"
 	"time"
@@ -10,18 +11,22 @@ import (
 )
 
 const (
-	// failureBurst is how often an address may fail in a row: an encoder with a mistyped key that retries each few seconds, and a
-	// colleague behind the same address, are not locked out.
+	// failureBurst is how often an address may fail in a row before it fails often: an encoder with a mistyped key that retries each few
+	// seconds is still told what is wrong.
 	failureBurst = 20
 	// failureInterval gives back one attempt.
 	failureInterval = 3 * time.Second
 	// maxFailing bounds the addresses that are remembered; at some 300 bytes each they take 3 MB. Beyond it the one that failed
 	// longest ago is forgotten.
 	maxFailing = 10_000
+	// maxLookups is how many keys of an address that fails often are looked up at a time.
+	maxLookups = 4
 )
 
-// FailureLimiter slows down addresses that keep publishing with wrong keys. IPv6 addresses count by their /64, of which one host
-// usually has all. It may be used from any goroutine.
+// FailureLimiter keeps those who guess keys from being a load, and nobody from publishing: a right key is taken from every address,
+// as an encoder shares one with strangers behind a NAT or a proxy. What makes guessing hopeless is the length of keys. So every key is looked
+// up, but of an address that fails often only some at a time, in the order in which they came, and wrong ones get no
+// further work. IPv6 addresses count by their /64, of which one host usually has all. It may be used from any goroutine.
 type FailureLimiter struct {
 	mu     sync.Mutex
 	failed map[netip.Addr]*list.Element // of *failures
@@ -31,6 +36,8 @@ type FailureLimiter struct {
 type failures struct {
 	addr netip.Addr
 	left *rate.Limiter
+	// lookups are those under way, once the address failed often.
+	lookups chan struct{}
 }
 
 // NewFailureLimiter returns a limiter that has seen no failure.
@@ -38,27 +45,51 @@ func NewFailureLimiter() *FailureLimiter {
 	return &FailureLimiter{failed: map[netip.Addr]*list.Element{}, recent: list.New()}
 }
 
-// Allow says whether the address may try. It counts nothing.
-func (l *FailureLimiter) Allow(addr netip.Addr) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	element, ok := l.failed[network(addr)]
-	return !ok || element.Value.(*failures).left.Tokens() >= 1
+// Enter waits until a key of the address may be looked up, and returns what is to be called after that. It fails only with the cause of ctx.
+func (l *FailureLimiter) Enter(ctx context.Context, addr netip.Addr) (leave func(), err error) {
+	lookups := l.lookups(network(addr))
+	if lookups == nil {
+		return func() {}, nil
+	}
+	select {
+	case lookups <- struct{}{}:
+		return func() { <-lookups }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
-// Fail counts a failed attempt of the address.
-func (l *FailureLimiter) Fail(addr netip.Addr) {
+// lookups returns the places for look-ups of an address that fails often, nil for all others.
+func (l *FailureLimiter) lookups(addr netip.Addr) chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	element, ok := l.failed[addr]
+	if !ok {
+		return nil
+	}
+	f := element.Value.(*failures)
+	if f.left.Tokens() >= 1 {
+		return nil
+	}
+	if f.lookups == nil {
+		f.lookups = make(chan struct{}, maxLookups)
+	}
+	return f.lookups
+}
+
+// Fail counts a wrong key of the address, and says whether it fails often.
+func (l *FailureLimiter) Fail(addr netip.Addr) (often bool) {
 	addr = network(addr)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	element, ok := l.failed[addr]
 	if !ok {
 		l.forget()
-		element = l.recent.PushFront(&failures{addr, rate.NewLimiter(rate.Every(failureInterval), failureBurst)})
+		element = l.recent.PushFront(&failures{addr: addr, left: rate.NewLimiter(rate.Every(failureInterval), failureBurst)})
 		l.failed[addr] = element
 	}
 	l.recent.MoveToFront(element)
-	element.Value.(*failures).left.Allow()
+	return !element.Value.(*failures).left.Allow()
 }
 
 // forget makes room for one more address, and drops those that have all their attempts back.

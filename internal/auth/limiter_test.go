@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"sync"
 	"testing"
@@ -14,30 +16,32 @@ func fail(l *FailureLimiter, addr netip.Addr, times int) {
 	}
 }
 
+// often says whether the address fails often, without counting anything.
+func often(l *FailureLimiter, addr netip.Addr) bool { return l.lookups(network(addr)) != nil }
+
 func TestFailureLimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewFailureLimiter()
 		bad, good := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-		fail(l, bad, failureBurst-1)
-		if first, second := l.Allow(bad), l.Allow(bad); !first || !second {
-			t.Fatal("refused before the burst is used up, or Allow itself counts")
+		for i := range failureBurst {
+			if often(l, bad) || l.Fail(bad) {
+				t.Fatalf("fails often after %d failures", i)
+			}
 		}
-		fail(l, bad, 5)
-		if l.Allow(bad) {
-			t.Error("allowed after the burst")
+		if !often(l, bad) || !l.Fail(bad) {
+			t.Error("does not fail often after the burst")
 		}
-		if l.Allow(netip.MustParseAddr("::ffff:192.0.2.1")) {
+		if !often(l, netip.MustParseAddr("::ffff:192.0.2.1")) {
 			t.Error("the IPv4-mapped form is another address")
 		}
-		if !l.Allow(good) {
+		if often(l, good) {
 			t.Error("another address suffers")
 		}
 		time.Sleep(failureInterval) // synctest's clock
-		if !l.Allow(bad) {
+		if l.Fail(bad) {
 			t.Error("no attempt came back")
 		}
-		fail(l, bad, 1)
-		if l.Allow(bad) {
+		if !l.Fail(bad) {
 			t.Error("more than one attempt came back")
 		}
 		time.Sleep(failureBurst * failureInterval)
@@ -48,19 +52,78 @@ func TestFailureLimiter(t *testing.T) {
 	})
 }
 
+// TestFailureLimiterTurns: whoever guesses from an address, an encoder on it gets its turn, and no other address waits.
+func TestFailureLimiterTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewFailureLimiter()
+		bad, good := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+		enter := func(addr netip.Addr) (context.CancelCauseFunc, <-chan func()) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			entered := make(chan func(), 1)
+			go func() {
+				leave, err := l.Enter(ctx, addr)
+				if err != nil {
+					if leave != nil || !errors.Is(err, errTest) {
+						t.Errorf("Enter: %v, %v", leave != nil, err)
+					}
+					close(entered)
+					return
+				}
+				entered <- leave
+			}()
+			synctest.Wait()
+			return cancel, entered
+		}
+		for range 100 * maxLookups {
+			if _, entered := enter(bad); len(entered) != 1 {
+				t.Fatal("an address waits that has not failed")
+			}
+		}
+		fail(l, bad, failureBurst)
+		var leaves []func()
+		for range maxLookups {
+			_, entered := enter(bad)
+			leaves = append(leaves, <-entered)
+		}
+		cancel, impatient := enter(bad)
+		_, encoder := enter(bad)
+		_, later := enter(bad)
+		if len(impatient)+len(encoder)+len(later) != 0 {
+			t.Fatal("more keys are looked up at a time than there are places")
+		}
+		if _, entered := enter(good); len(entered) != 1 {
+			t.Error("another address waits")
+		}
+		cancel(errTest)
+		if _, entered := <-impatient; entered {
+			t.Error("entered after its end")
+		}
+		leaves[0]()
+		synctest.Wait()
+		if len(encoder) != 1 || len(later) != 0 {
+			t.Error("the place that came free did not go to the one who waited longest")
+		}
+		leaves[1]()
+		(<-later)()
+		(<-encoder)()
+	})
+}
+
+var errTest = errors.New("test")
+
 func TestFailureLimiterCountsIPv6ByNetwork(t *testing.T) {
 	l := NewFailureLimiter()
 	fail(l, netip.MustParseAddr("2001:db8::1"), failureBurst)
-	if l.Allow(netip.MustParseAddr("2001:db8::2")) {
-		t.Error("the neighbour in the same /64 is allowed")
+	if !often(l, netip.MustParseAddr("2001:db8::2")) {
+		t.Error("the neighbour in the same /64 counts for itself")
 	}
-	if !l.Allow(netip.MustParseAddr("2001:db8:0:1::1")) {
-		t.Error("another /64 is refused")
-	}
-	if !l.Allow(netip.Addr{}) {
-		t.Error("an unknown address is refused")
+	if often(l, netip.MustParseAddr("2001:db8:0:1::1")) {
+		t.Error("another /64 suffers")
 	}
 	l.Fail(netip.Addr{})
+	if often(l, netip.Addr{}) {
+		t.Error("an unknown address fails often after one failure")
+	}
 }
 
 func TestFailureLimiterIsBounded(t *testing.T) {
@@ -78,7 +141,7 @@ func TestFailureLimiterIsBounded(t *testing.T) {
 		if len(l.failed) != maxFailing || l.recent.Len() != maxFailing {
 			t.Errorf("%d addresses in the map, %d in the list, want %d", len(l.failed), l.recent.Len(), maxFailing)
 		}
-		if l.Allow(guessing) {
+		if !often(l, guessing) {
 			t.Error("an address that goes on failing was forgotten")
 		}
 	})
@@ -92,12 +155,13 @@ func TestFailureLimiterConcurrently(t *testing.T) {
 			addr := netip.AddrFrom4([4]byte{10, 0, 0, byte(i % 2)})
 			for range 100 {
 				l.Fail(addr)
-				l.Allow(addr)
+				leave, _ := l.Enter(t.Context(), addr)
+				leave()
 			}
 		})
 	}
 	wg.Wait()
-	if l.Allow(netip.AddrFrom4([4]byte{10, 0, 0, 1})) {
+	if !often(l, netip.AddrFrom4([4]byte{10, 0, 0, 1})) {
 		t.Error("failures were lost")
 	}
 }

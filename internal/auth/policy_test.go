@@ -143,6 +143,8 @@ func TestToken(t *testing.T) {
 		{"cut signature", "/?jwt=" + good[:len(good)-4], nil, "signature"},
 		{"other secret", "/?jwt=" + sign(t, jwt.SigningMethodHS256, []byte(secret+"x"), nil), nil, "signature"},
 		{"other algorithm", "/?jwt=" + sign(t, jwt.SigningMethodHS384, []byte(secret), nil), nil, "signing method"},
+		{"unknown critical extension", "/?jwt=" + signCritical(t, []string{"exp", "x"}), nil, "crit"},
+		{"empty list of critical extensions", "/?jwt=" + signCritical(t, []string{}), nil, "crit"},
 		{"algorithm none", "/?jwt=" + sign(t, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType, nil), nil, "signing method"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -155,6 +157,18 @@ func TestToken(t *testing.T) {
 			}
 		})
 	}
+}
+
+// signCritical returns a good token that demands extensions (RFC 7515 §4.1.11).
+func signCritical(t *testing.T, extensions []string) string {
+	t.Helper()
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{})
+	token.Header["crit"] = extensions
+	signed, err := token.SignedString([]byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
 }
 
 // Spec 7.3: OPTIONS needs no token, and so must not reach the handler either.

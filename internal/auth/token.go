@@ -23,6 +23,9 @@ const (
 // algorithms are the signing methods with a shared secret (RFC 7518 §3.2). Those with key pairs could never verify.
 var algorithms = []string{"HS256", "HS384", "HS512"}
 
+// errCritical: a token must be refused if it demands an extension that is not known here (RFC 7515 §4.1.11). None is.
+var errCritical = errors.New("the token demands extensions (crit) that are not known here")
+
 // verifier checks the tokens of requests.
 type verifier struct {
 	secret []byte
@@ -62,7 +65,12 @@ func (v *verifier) check(r *http.Request) string {
 	if len(token) > maxToken {
 		return "the token is too long"
 	}
-	_, err := v.parser.ParseWithClaims(token, jwt.MapClaims{}, func(*jwt.Token) (any, error) { return v.secret, nil })
+	_, err := v.parser.ParseWithClaims(token, jwt.MapClaims{}, func(t *jwt.Token) (any, error) {
+		if _, critical := t.Header["crit"]; critical {
+			return nil, errCritical
+		}
+		return v.secret, nil
+	})
 	switch {
 	case err == nil:
 		return ""
@@ -70,6 +78,8 @@ func (v *verifier) check(r *http.Request) string {
 		return "the token has expired"
 	case errors.Is(err, jwt.ErrTokenNotValidYet), errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
 		return "the token is not valid yet"
+	case errors.Is(err, errCritical):
+		return errCritical.Error()
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return "the token is malformed"
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid):

@@ -63,6 +63,8 @@ const (
 	connectionsServed     = 2
 )
 
+func (s *sink) Stray(uint32, uint8) {}
+
 func (s *sink) Connect(context.Context, *rtmp.ConnectRequest) error { return nil }
 
 func (s *sink) Publish(_ context.Context, r *rtmp.PublishRequest) (rtmp.Publication, error) {

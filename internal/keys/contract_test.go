@@ -83,6 +83,56 @@ func TestGetMakesOneKeyPerRoom(t *testing.T) {
 	})
 }
 
+// A room has one name, in whichever form it is written, when it is made and when it is looked up.
+func TestRoomsAreCanonical(t *testing.T) {
+	const composed, decomposed, unseen = "caf\u00e9", "cafe\u0301", " caf\u200b\u00e9"
+	forEachBackend(t, Options{}, func(t *testing.T, a, b Store) {
+		key := get(t, a, decomposed)
+		for _, name := range []string{composed, decomposed, unseen} {
+			if get(t, b, name) != key {
+				t.Errorf("%+q is another room", name)
+			}
+			wantHas(t, b, name, true)
+		}
+		held := lease(t, b, key, composed)
+		rooms, err := a.Rooms(t.Context(), "", 10)
+		if err != nil || !slices.Equal(rooms, []string{composed}) {
+			t.Errorf("rooms %+q, %v", rooms, err)
+		}
+		newKey := reset(t, b, unseen, false)
+		settle(t, a, b)
+		wantRevoked(t, held)
+		wantUnknown(t, key, a, b)
+		set(t, a, decomposed, strings.Repeat("Key0", 5))
+		wantUnknown(t, newKey, a, b)
+		del(t, a, unseen, false)
+		wantHas(t, b, composed, false)
+	})
+}
+
+func TestHasMakesNoRoom(t *testing.T) {
+	forEachBackend(t, Options{}, func(t *testing.T, a, b Store) {
+		wantHas(t, a, "movie", false)
+		wantHas(t, a, "movie", false)
+		if rooms, err := a.Rooms(t.Context(), "", 1); err != nil || len(rooms) != 0 {
+			t.Errorf("rooms %v, %v", rooms, err)
+		}
+		key := get(t, b, "movie")
+		wantHas(t, a, "movie", true)
+		wantHas(t, a, key, false)
+		if _, err := a.Has(t.Context(), ".."); !errors.Is(err, ErrBadRoom) {
+			t.Errorf("a bad name: %v", err)
+		}
+	})
+}
+
+func wantHas(t *testing.T, s Store, room string, want bool) {
+	t.Helper()
+	if has, err := s.Has(t.Context(), room); err != nil || has != want {
+		t.Errorf("has %+q: %v, %v", room, has, err)
+	}
+}
+
 func TestParallelGetsReturnTheSameKey(t *testing.T) {
 	forEachBackend(t, Options{}, func(t *testing.T, a, b Store) {
 		const callers, rooms = 16, 4

@@ -79,11 +79,12 @@ func prepare(tx *bbolt.Tx) error {
 }
 
 func (f *file) Get(_ context.Context, room string) (string, error) {
-	if err := ValidateName(room); err != nil {
+	room, err := CanonicalName(room)
+	if err != nil {
 		return "", err
 	}
 	var key string
-	err := f.view(func(tx *bbolt.Tx) error {
+	err = f.view(func(tx *bbolt.Tx) error {
 		key = string(tx.Bucket(roomsBucket).Get([]byte(room)))
 		return nil
 	})
@@ -104,7 +105,8 @@ func (f *file) Get(_ context.Context, room string) (string, error) {
 }
 
 func (f *file) Set(_ context.Context, room, key string) error {
-	if err := ValidateName(room); err != nil {
+	room, err := CanonicalName(room)
+	if err != nil {
 		return err
 	}
 	if err := checkChosen(room, key); err != nil {
@@ -114,7 +116,8 @@ func (f *file) Set(_ context.Context, room, key string) error {
 }
 
 func (f *file) Reset(_ context.Context, room string, keep bool) (string, error) {
-	if err := ValidateName(room); err != nil {
+	room, err := CanonicalName(room)
+	if err != nil {
 		return "", err
 	}
 	key := newKey()
@@ -142,12 +145,13 @@ func (f *file) replace(room, key string, keep bool) error {
 }
 
 func (f *file) Delete(_ context.Context, room string, keep bool) error {
-	if err := ValidateName(room); err != nil {
+	room, err := CanonicalName(room)
+	if err != nil {
 		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	err := f.update(func(tx *bbolt.Tx) error { return remove(tx, room) })
+	err = f.update(func(tx *bbolt.Tx) error { return remove(tx, room) })
 	if err == nil && !keep {
 		f.leases.revoke(room)
 	}
@@ -155,7 +159,7 @@ func (f *file) Delete(_ context.Context, room string, keep bool) error {
 }
 
 func (f *file) Lease(_ context.Context, key string) (*Lease, error) {
-	if !wellFormed(key) {
+	if !WellFormed(key) {
 		return nil, ErrUnknownKey
 	}
 	f.mu.RLock()
@@ -173,6 +177,18 @@ func (f *file) Lease(_ context.Context, key string) (*Lease, error) {
 		return nil, ErrUnknownKey
 	}
 	return f.leases.add(room, ""), nil
+}
+
+func (f *file) Has(_ context.Context, room string) (ok bool, err error) {
+	room, err = CanonicalName(room)
+	if err != nil {
+		return false, err
+	}
+	err = f.view(func(tx *bbolt.Tx) error {
+		ok = tx.Bucket(roomsBucket).Get([]byte(room)) != nil
+		return nil
+	})
+	return ok, err
 }
 
 func (f *file) Rooms(_ context.Context, after string, limit int) ([]string, error) {

@@ -55,7 +55,7 @@ func TestFileSurvivesKill(t *testing.T) {
 		lines := bufio.NewScanner(out)
 		for n := 0; lines.Scan(); n++ {
 			room, key, _ := strings.Cut(lines.Text(), " ")
-			if !wellFormed(key) {
+			if !WellFormed(key) {
 				t.Errorf("child: %s", lines.Text())
 			}
 			told[room] = key

@@ -10,7 +10,9 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 )
 
 // Errors of a Store, to be tested with errors.Is. No error text ever holds a key.
@@ -27,7 +29,7 @@ var (
 
 // Store maps rooms to channel keys. Its methods may be called from any goroutine.
 //
-// Each method that takes a room validates it first (ValidateName, ErrBadRoom). When a change returns, the old key opens
+// Each method that takes a room takes any form of its name (CanonicalName, ErrBadRoom), and those that return one return the canonical form. When a change returns, the old key opens
 // no further lease on any node. A change that does not keep also revokes every lease of the room, those that an
 // earlier keep has spared included; leases on other nodes are revoked as soon as those hear of it.
 type Store interface {
@@ -48,6 +50,9 @@ type Store interface {
 	// Lease resolves the channel key of a publisher that goes on air. ErrUnknownKey if no room has it. The caller must
 	// release the lease. A lease outlives an outage of the storage.
 	Lease(ctx context.Context, key string) (*Lease, error)
+
+	// Has reports whether there is such a room. It makes none.
+	Has(ctx context.Context, room string) (bool, error)
 
 	// Rooms returns up to limit names of rooms that follow after in byte order, "" being before all of them.
 	Rooms(ctx context.Context, after string, limit int) ([]string, error)
@@ -82,11 +87,14 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// MinKeyLength is the length of the shortest channel key, in bytes.
+const MinKeyLength = 16
+
 const (
 	// keyLength is LiveGo's; 48 of 62 characters are 285 bits.
 	keyLength = 48
-	// A chosen key shorter than minKeyLength could be guessed; maxKeyLength leaves room for keys of other systems in a URL.
-	minKeyLength, maxKeyLength = 16, 128
+	// A chosen key shorter than MinKeyLength could be guessed; maxKeyLength leaves room for keys of other systems in a URL.
+	maxKeyLength = 128
 
 	alphanumerics = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
@@ -107,23 +115,49 @@ func newKey() string {
 	return string(key)
 }
 
-// wellFormed reports whether key could be a channel key at all; others need no look-up.
-func wellFormed(key string) bool {
-	if len(key) < minKeyLength || len(key) > maxKeyLength {
+// WellFormed reports whether key could be a channel key at all; others need no look-up.
+func WellFormed(key string) bool {
+	if len(key) < MinKeyLength || len(key) > maxKeyLength {
 		return false
 	}
 	for _, b := range []byte(key) {
-		if (b < '0' || b > '9') && (b < 'a' || b > 'z') && (b < 'A' || b > 'Z') {
+		if !keyByte(b) {
 			return false
 		}
 	}
 	return true
 }
 
+func keyByte(b byte) bool {
+	return b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z'
+}
+
+// Mask returns text with a placeholder for whatever in it could be a channel key, or part of one.
+func Mask(text string) string {
+	var masked strings.Builder
+	for rest := text; rest != ""; {
+		n := 0
+		for n < len(rest) && keyByte(rest[n]) {
+			n++
+		}
+		switch {
+		case n >= MinKeyLength:
+			fmt.Fprintf(&masked, "<%d characters>", n)
+		case n == 0:
+			n = 1
+			fallthrough
+		default:
+			masked.WriteString(rest[:n])
+		}
+		rest = rest[n:]
+	}
+	return masked.String()
+}
+
 // checkChosen says why key cannot be a key that an operator gives to room.
 func checkChosen(room, key string) error {
 	switch {
-	case !wellFormed(key):
+	case !WellFormed(key):
 		return reason(ErrBadKey, "it must be 16 to 128 of 0-9, a-z and A-Z")
 	case key == room:
 		return reason(ErrBadKey, "it is the room's name, which everyone knows")

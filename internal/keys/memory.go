@@ -25,7 +25,8 @@ func NewMemory(o Options) Store {
 }
 
 func (m *memory) Get(_ context.Context, room string) (string, error) {
-	if err := ValidateName(room); err != nil {
+	room, err := CanonicalName(room)
+	if err != nil {
 		return "", err
 	}
 	m.mu.Lock()
@@ -41,7 +42,8 @@ func (m *memory) Get(_ context.Context, room string) (string, error) {
 }
 
 func (m *memory) Set(_ context.Context, room, key string) error {
-	if err := ValidateName(room); err != nil {
+	room, err := CanonicalName(room)
+	if err != nil {
 		return err
 	}
 	if err := checkChosen(room, key); err != nil {
@@ -51,7 +53,8 @@ func (m *memory) Set(_ context.Context, room, key string) error {
 }
 
 func (m *memory) Reset(_ context.Context, room string, keep bool) (string, error) {
-	if err := ValidateName(room); err != nil {
+	room, err := CanonicalName(room)
+	if err != nil {
 		return "", err
 	}
 	key := newKey()
@@ -93,7 +96,8 @@ func (m *memory) put(room, key string) error {
 }
 
 func (m *memory) Delete(_ context.Context, room string, keep bool) error {
-	if err := ValidateName(room); err != nil {
+	room, err := CanonicalName(room)
+	if err != nil {
 		return err
 	}
 	m.mu.Lock()
@@ -118,6 +122,17 @@ func (m *memory) Lease(_ context.Context, key string) (*Lease, error) {
 		return nil, ErrUnknownKey
 	}
 	return m.leases.add(room, ""), nil
+}
+
+func (m *memory) Has(_ context.Context, room string) (bool, error) {
+	room, err := CanonicalName(room)
+	if err != nil {
+		return false, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.rooms[room]
+	return ok, nil
 }
 
 func (m *memory) Rooms(_ context.Context, after string, limit int) ([]string, error) {

@@ -5,9 +5,11 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
-func TestValidateName(t *testing.T) {
+func TestCanonicalName(t *testing.T) {
 	tests := []struct {
 		name string
 		ok   bool
@@ -27,7 +29,6 @@ func TestValidateName(t *testing.T) {
 		{"a..b", true},
 		{"flv", true},
 		{"фильм/電影/🎬", true},
-		{"می\u200cخواهم", true}, // a zero-width non-joiner, which Persian needs
 		{strings.Repeat("a", 255), true},
 
 		{"", false},
@@ -65,9 +66,41 @@ func TestValidateName(t *testing.T) {
 		{"a/init.mp4", false},
 	}
 	for _, tt := range tests {
-		err := ValidateName(tt.name)
-		if tt.ok && err != nil || !tt.ok && !errors.Is(err, ErrBadRoom) {
-			t.Errorf("%+q: %v, want ok = %v", tt.name, err, tt.ok)
+		got, err := CanonicalName(tt.name)
+		if tt.ok && (err != nil || got != tt.name) || !tt.ok && !errors.Is(err, ErrBadRoom) {
+			t.Errorf("%+q: %+q, %v, want ok = %v", tt.name, got, err, tt.ok)
+		}
+	}
+}
+
+// Names that look the same are the same.
+func TestCanonicalNameIsWhatIsSeen(t *testing.T) {
+	for given, want := range map[string]string{
+		"cafe\u0301":                        "caf\u00e9",
+		"\u1100\u1161":                      "\uac00", // Hangul, as macOS writes it
+		"\u212b":                            "\u00c5",
+		"mo\u200bvie":                       "movie", // zero-width space
+		"\ufeffmovie":                       "movie", // byte order mark
+		"mo\u00advie":                       "movie", // soft hyphen
+		"mo\u2060vie\u034f":                 "movie",
+		"movie\U000e0041":                   "movie", // a tag
+		"movie\u3164":                       "movie", // Hangul filler, a letter for Unicode
+		"می\u200cخواهم":                     "میخواهم",
+		"\u2764\ufe0f":                      "\u2764",
+		"e\u200b\u0301":                     "\u00e9",
+		" movie\r\n":                        "movie",
+		"\u00a0my\u2003stream\u2800":        "my stream",
+		"a / b":                             "a/b",
+		strings.Repeat("e\u0301", 127):      strings.Repeat("\u00e9", 127),
+		strings.Repeat("\u200b", 200) + "a": "a",
+	} {
+		if got, err := CanonicalName(given); err != nil || got != want {
+			t.Errorf("%+q: %+q, %v, want %+q", given, got, err, want)
+		}
+	}
+	for _, bad := range []string{"\u200b", "\u00a0", "a/\u200b/b", "\u200b.a", "a/ 7", "a\u200b/7", "a.f\u00adlv", strings.Repeat("\u200b", 1000)} {
+		if got, err := CanonicalName(bad); !errors.Is(err, ErrBadRoom) {
+			t.Errorf("%+q: %+q, %v", bad, got, err)
 		}
 	}
 }
@@ -76,30 +109,41 @@ func TestValidateName(t *testing.T) {
 func TestNameErrorsDoNotHoldTheName(t *testing.T) {
 	secret := strings.Repeat("s3cret", 8)
 	for _, name := range []string{secret + "?x=1", secret + "/", secret + ".flv", "." + secret, strings.Repeat(secret, 10), secret + "\xff", secret + "/index"} {
-		if err := ValidateName(name); err == nil || strings.Contains(err.Error(), "s3cret") {
+		if _, err := CanonicalName(name); err == nil || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
 }
 
-// What is valid stays inside a folder and keeps the files of streams apart, however it is cut.
-func FuzzValidateName(f *testing.F) {
-	for _, name := range []string{"movie", "a/b", "..", "a/../b", "a/7", "a/index", "a\x00", "a.flv", "é/.b", "%2e"} {
+// What is valid stays inside a folder, keeps the files of streams apart, however it is cut, and is the only form of itself.
+func FuzzCanonicalName(f *testing.F) {
+	for _, name := range []string{"movie", "a/b", "..", "a/../b", "a/7", "a/index", "a\x00", "a.flv", "é/.b", "%2e", "e\u0301", "\u200b. a/\u0338"} {
 		f.Add(name)
 	}
-	f.Fuzz(func(t *testing.T, name string) {
-		if ValidateName(name) != nil {
+	valid := func(name string) bool {
+		_, err := CanonicalName(name)
+		return err == nil
+	}
+	f.Fuzz(func(t *testing.T, given string) {
+		name, err := CanonicalName(given)
+		if err != nil {
 			return
 		}
 		if len(name) == 0 || len(name) > 255 || !utf8.ValidString(name) || strings.ContainsAny(name, "?#%\\\x00\r\n") {
 			t.Errorf("accepted %+q", name)
 		}
 		for element := range strings.SplitSeq(name, "/") {
-			if element == "" || strings.HasPrefix(element, ".") {
+			if element == "" || strings.HasPrefix(element, ".") || strings.TrimSpace(element) != element {
 				t.Errorf("accepted %+q", name)
 			}
 		}
-		if ValidateName(name+"/") == nil || ValidateName("/"+name) == nil || ValidateName(name+".flv") == nil || ValidateName(name+"/7") == nil {
+		if again, err := CanonicalName(name); err != nil || again != name || Normal(name) != name {
+			t.Errorf("%+q becomes %+q, %v", name, again, err)
+		}
+		if strings.ContainsFunc(name, unseen) || !norm.NFC.IsNormalString(name) {
+			t.Errorf("%+q is not canonical", name)
+		}
+		if valid(name+"/") || valid("/"+name) || valid(name+".flv") || valid(name+"/7") {
 			t.Errorf("%+q: a file of this stream is a valid name", name)
 		}
 	})
@@ -111,7 +155,7 @@ func TestNewKeysUseAllCharactersEvenly(t *testing.T) {
 	seen := map[string]bool{}
 	for range n {
 		key := newKey()
-		if seen[key] || !wellFormed(key) || len(key) != 48 {
+		if seen[key] || !WellFormed(key) || len(key) != 48 {
 			t.Fatalf("key %q", key)
 		}
 		seen[key] = true

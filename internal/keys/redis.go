@@ -40,6 +40,9 @@ var layoutLua string
 //go:embed lua/get.lua
 var getLua string
 
+//go:embed lua/has.lua
+var hasLua string
+
 //go:embed lua/set.lua
 var setLua string
 
@@ -66,7 +69,7 @@ type redisStore struct {
 	log      *slog.Logger
 	leases   leases
 
-	get, set, delete, lease, migrate *redis.Script
+	get, has, set, delete, lease, migrate *redis.Script
 
 	// silence is how long the subscription may be silent before it is pinged, and again before it counts as broken.
 	silence time.Duration
@@ -79,7 +82,7 @@ var _ Store = (*redisStore)(nil)
 
 // OpenRedis returns a store in the Redis server that o names, database 0 unless a URL names another. It is for a single server or
 // one with replicas, not for a cluster. The server need not be up: until it is, calls return ErrUnavailable, at the latest after two
-// seconds. Keys that LiveGo itself stored there are honoured, unless their room has a name that ValidateName refuses (ErrBadRoom).
+// seconds. Keys that LiveGo itself stored there are honoured, unless their room's name is not one that CanonicalName returns (ErrBadRoom).
 func OpenRedis(o Options) (Store, error) {
 	s, err := newRedisStore(o.withDefaults())
 	if err != nil {
@@ -102,6 +105,7 @@ func newRedisStore(o Options) (*redisStore, error) {
 		maxRooms: o.MaxRooms,
 		log:      o.Log,
 		get:      script(getLua),
+		has:      script(hasLua),
 		set:      script(setLua),
 		delete:   script(deleteLua),
 		lease:    script(leaseLua),
@@ -145,7 +149,8 @@ func redisOptions(o Options) (*redis.Options, error) {
 }
 
 func (s *redisStore) Get(ctx context.Context, room string) (string, error) {
-	if err := ValidateName(room); err != nil {
+	room, err := CanonicalName(room)
+	if err != nil {
 		return "", err
 	}
 	key := newKey()
@@ -157,7 +162,8 @@ func (s *redisStore) Get(ctx context.Context, room string) (string, error) {
 }
 
 func (s *redisStore) Set(ctx context.Context, room, key string) error {
-	if err := ValidateName(room); err != nil {
+	room, err := CanonicalName(room)
+	if err != nil {
 		return err
 	}
 	if err := checkChosen(room, key); err != nil {
@@ -167,7 +173,8 @@ func (s *redisStore) Set(ctx context.Context, room, key string) error {
 }
 
 func (s *redisStore) Reset(ctx context.Context, room string, keep bool) (string, error) {
-	if err := ValidateName(room); err != nil {
+	room, err := CanonicalName(room)
+	if err != nil {
 		return "", err
 	}
 	key := newKey()
@@ -184,16 +191,17 @@ func (s *redisStore) replace(ctx context.Context, room, key string, keep bool) e
 }
 
 func (s *redisStore) Delete(ctx context.Context, room string, keep bool) error {
-	if err := ValidateName(room); err != nil {
+	room, err := CanonicalName(room)
+	if err != nil {
 		return err
 	}
-	_, err := s.run(ctx, s.delete, room, keep, rand.Text())
+	_, err = s.run(ctx, s.delete, room, keep, rand.Text())
 	s.heard(room)
 	return err
 }
 
 func (s *redisStore) Lease(ctx context.Context, key string) (*Lease, error) {
-	if !wellFormed(key) {
+	if !WellFormed(key) {
 		return nil, ErrUnknownKey
 	}
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
@@ -213,6 +221,20 @@ func (s *redisStore) Lease(ctx context.Context, key string) (*Lease, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+func (s *redisStore) Has(ctx context.Context, room string) (bool, error) {
+	room, err := CanonicalName(room)
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, opTimeout)
+	defer cancel()
+	_, err = s.reply(ctx, s.has, room)
+	if errors.Is(err, ErrNoRoom) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Rooms leaves out those that LiveGo stored and that nobody has used since.
@@ -254,7 +276,7 @@ func (s *redisStore) run(ctx context.Context, script *redis.Script, args ...any)
 			return reply, err
 		}
 		room, key := reply[1], reply[2]
-		if err := ValidateName(room); err != nil {
+		if err := checkOld(room); err != nil {
 			return nil, fmt.Errorf("the key's room, stored by LiveGo: %w", err)
 		}
 		if _, err := s.reply(ctx, s.migrate, room, key, hexDigest(key)); err != nil {
@@ -262,6 +284,14 @@ func (s *redisStore) run(ctx context.Context, script *redis.Script, args ...any)
 		}
 	}
 	return nil, reason(ErrUnavailable, "the room's entry in LiveGo's layout keeps changing")
+}
+
+// checkOld says why a room's name that LiveGo stored cannot be one here.
+func checkOld(room string) error {
+	if canonical, err := CanonicalName(room); err != nil || canonical == room {
+		return err
+	}
+	return reason(ErrBadRoom, "it is not in Unicode's form NFC, or holds characters that nobody sees")
 }
 
 // reply runs a script once and turns its refusals into errors.

@@ -134,7 +134,7 @@ func TestClientPublishAndPlay(t *testing.T) {
 			if err := publisher.Publish(t.Context(), ""); err != nil {
 				t.Fatal(err)
 			}
-			if r := h.published[0]; r.App != "live" || r.Name != "a/key" || r.Query != "token=1" || r.Caps.Ex != CapMultitrack|CapModEx {
+			if r := h.published[0]; r.App != "live" || r.Name != "a/key" || r.Query != "token=1" || r.CapsEx != CapMultitrack|CapModEx {
 				t.Errorf("request %+v", r)
 			}
 			player, err := Dial(t.Context(), url+"/live", tc.opt)

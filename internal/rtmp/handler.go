@@ -20,6 +20,9 @@ type Handler interface {
 	// returns nil or that cause. In every other case the connection is closed when Play returns after Start; what is to reach
 	// the client must have been written by then.
 	Play(ctx context.Context, r *PlayRequest, s *PlayStream) error
+	// Stray is called for the first audio, video or data message of a connection to a message stream on which it does not publish.
+	// All such messages are dropped.
+	Stray(streamID uint32, messageType uint8)
 }
 
 // Publication takes what a client publishes. It is used by one goroutine.
@@ -40,33 +43,23 @@ type Control interface {
 	Pause(paused bool)
 }
 
-// ConnectRequest is what a client said in connect.
+// ConnectRequest is what a client said in connect, as far as it is of use: it is kept as long as the connection, so its texts are cut.
 type ConnectRequest struct {
-	// App is the application: RawApp without query and trailing slashes. RawApp is what the client sent.
-	App, RawApp string
-	// Query is what followed a question mark in RawApp.
+	// App is the application without query and trailing slashes, as the client sent it.
+	App string
+	// Query is what followed a question mark in the application.
 	Query string
 	// TCURL is the URL of the connection as the client tells it. It is for display: never derive a name from it.
-	TCURL          string
-	FlashVer       string
-	ObjectEncoding float64
-	Caps           Capabilities
-	RemoteAddr     net.Addr
+	TCURL    string
+	FlashVer string
+	// CapsEx is capsEx of Enhanced RTMP v2, "Enhancing NetConnection connect Command": a set of the Caps bits.
+	CapsEx     uint32
+	RemoteAddr net.Addr
 
 	conn *serverConn
 }
 
-// Capabilities are those of Enhanced RTMP v2, "Enhancing NetConnection connect Command", that a client declared.
-type Capabilities struct {
-	// Ex is capsEx: a set of the Caps bits.
-	Ex uint32
-	// FourCC is fourCcList; "*" means every codec.
-	FourCC []string
-	// VideoFourCC and AudioFourCC are videoFourCcInfoMap and audioFourCcInfoMap: what the client can do with a codec.
-	VideoFourCC, AudioFourCC map[string]uint32
-}
-
-// Bits of Capabilities.Ex (enum CapsExMask).
+// Bits of ConnectRequest.CapsEx (enum CapsExMask).
 const (
 	CapReconnect           = 0x01
 	CapMultitrack          = 0x02
@@ -81,7 +74,7 @@ const canForward = 0x04
 // It reports whether the client was asked: false if it did not declare that it can. It may be called from any goroutine and
 // waits no longer than the write timeout.
 func (r *ConnectRequest) RequestReconnect(tcURL, description string) (bool, error) {
-	if r.Caps.Ex&CapReconnect == 0 {
+	if r.CapsEx&CapReconnect == 0 {
 		return false, nil
 	}
 	return true, r.conn.send(appendReconnect(nil, tcURL, description))

@@ -11,6 +11,9 @@ import (
 const (
 	// protocolVersion is C0 and S0 (§5.2.2).
 	protocolVersion = 3
+	// maxVersion is the highest version that is reserved for RTMP, for text begins above. RTMPE has 6 and 8. A server that knows none of them
+	// answers with 3, and the client may go on with that.
+	maxVersion = 31
 	// handshakeSize is the length of C1, S1, C2 and S2 (§5.2.3, §5.2.4).
 	handshakeSize = 1536
 )
@@ -30,7 +33,7 @@ func serverHandshake(rw io.ReadWriter, httpHint string, step func()) error {
 	if err != nil {
 		return fmt.Errorf("reading C0: %w", err)
 	}
-	if c01[0] != protocolVersion {
+	if c01[0] < protocolVersion || c01[0] > maxVersion || isTLS(c01[:n]) {
 		return refuseVersion(rw, c01[:n], httpHint)
 	}
 	if _, err := io.ReadFull(rw, c01[n:]); err != nil {
@@ -120,7 +123,7 @@ func refuseVersion(w io.Writer, first []byte, httpHint string) error {
 		// Whether the answer arrives changes nothing: the request is the error.
 		_, _ = io.WriteString(w, httpAnswer(httpHint))
 		return ErrHTTPRequest
-	case first[0] == tlsHandshake && first[1] == tlsMajor:
+	case isTLS(first):
 		_, _ = w.Write([]byte(tlsAlert))
 		return ErrTLS
 	}
@@ -133,6 +136,8 @@ const (
 	tlsMajor     = 3
 	tlsAlert     = "\x15\x03\x01\x00\x02\x02\x28"
 )
+
+func isTLS(first []byte) bool { return first[0] == tlsHandshake && first[1] == tlsMajor }
 
 func isHTTP(first []byte) bool {
 	switch string(first[:4]) {

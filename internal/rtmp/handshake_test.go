@@ -152,6 +152,29 @@ func TestClientAnswersDigest(t *testing.T) {
 	}
 }
 
+// A server that does not know the version answers with 3, and the client may go on with that (§5.2.2).
+func TestOtherVersions(t *testing.T) {
+	for _, version := range []byte{4, 6, 8, 22, 31} { // 6 and 8 are RTMPE's; 22 begins TLS too
+		client, done := serve(t, &testHandler{}, ServerOptions{})
+		c1 := testC1(8)
+		if _, err := client.Write(append([]byte{version}, c1...)); err != nil {
+			t.Fatal(err)
+		}
+		answer := make([]byte, 1+2*handshakeSize)
+		if _, err := io.ReadFull(client, answer); err != nil || answer[0] != 3 {
+			t.Fatalf("version %d: answered with %d, %v", version, answer[0], err)
+		}
+		if _, err := client.Write(answer[1 : 1+handshakeSize]); err != nil {
+			t.Fatal(err)
+		}
+		p := newPeerAfterHandshake(t, client)
+		p.command(0, "connect", 1, nil)
+		p.expectCommand("_result")
+		client.Close()
+		<-done
+	}
+}
+
 func TestWrongProtocol(t *testing.T) {
 	for _, tc := range []struct {
 		name, first string
@@ -161,7 +184,8 @@ func TestWrongProtocol(t *testing.T) {
 		{"HTTP", "GET /live/movie.flv HTTP/1.1\r\nHost: x\r\n\r\n", ErrHTTPRequest, "HTTP/1.1 400 "},
 		{"HTTP tunnel of RTMP", "POST /open/1 HTTP/1.1\r\n\r\n", ErrHTTPRequest, "HTTP/1.1 400 "},
 		{"TLS", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", ErrTLS, "\x15\x03\x01\x00\x02\x02\x28"},
-		{"encrypted RTMP", "\x06\x00\x00\x00\x00", ErrProtocol, ""},
+		{"a version before RTMP 1.0", "\x02\x00\x00\x00\x00", ErrProtocol, ""},
+		{"the first version that is text", "\x20\x00\x00\x00\x00", ErrProtocol, ""},
 		{"SSH", "SSH-2.0-x\r\n", ErrProtocol, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -190,16 +214,18 @@ func FuzzHandshake(f *testing.F) {
 	f.Add(append(append([]byte{3}, testC1(0)...), make([]byte, handshakeSize)...))
 	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
 	f.Add([]byte{22, 3, 1, 0})
+	f.Add(append(append([]byte{6}, testC1(8)...), make([]byte, handshakeSize)...))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		var out bytes.Buffer
 		err := serverHandshake(struct {
 			io.Reader
 			io.Writer
 		}{bytes.NewReader(in), &out}, "", func() {})
-		if (err == nil) != (len(in) >= 1+2*handshakeSize && in[0] == 3) {
+		ours := len(in) > 1 && in[0] >= 3 && in[0] < 32 && !(in[0] == 22 && in[1] == 3)
+		if (err == nil) != (len(in) >= 1+2*handshakeSize && ours) {
 			t.Fatalf("%d bytes: error %v", len(in), err)
 		}
-		if len(in) < 1+handshakeSize || in[0] != 3 {
+		if len(in) < 1+handshakeSize || !ours {
 			return
 		}
 		// A client of ours accepts whatever was answered.

@@ -67,6 +67,8 @@ func (h *recorder) stream(name string) *recording {
 	return h.streams[name]
 }
 
+func (h *recorder) Stray(uint32, uint8) {}
+
 func (h *recorder) Connect(_ context.Context, r *ConnectRequest) error {
 	if r.App != "live" {
 		return &StatusError{Code: CodeConnectRejected, Description: "No such app."}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -27,12 +28,17 @@ type peer struct {
 // newPeer performs the handshake.
 func newPeer(t testing.TB, nc net.Conn) *peer {
 	t.Helper()
-	p := &peer{t: t, nc: nc, chunk: 128}
+	p := newPeerAfterHandshake(t, nc)
 	p.write(append([]byte{3}, make([]byte, 1536)...))
 	if _, err := io.ReadFull(nc, make([]byte, 1+2*1536)); err != nil {
 		t.Fatal("handshake:", err)
 	}
 	p.write(make([]byte, 1536))
+	return p
+}
+
+func newPeerAfterHandshake(t testing.TB, nc net.Conn) *peer {
+	p := &peer{t: t, nc: nc, chunk: 128}
 	p.in = newChunkReader(nc, func(uint32) error { return nil })
 	p.in.allowMedia(defaultMaxMessageSize)
 	return p
@@ -158,6 +164,7 @@ type testHandler struct {
 	connected    []*ConnectRequest
 	published    []*PublishRequest
 	publications []*testPublication
+	strays       []string
 }
 
 func (h *testHandler) Connect(_ context.Context, r *ConnectRequest) error {
@@ -190,6 +197,12 @@ func (h *testHandler) Play(ctx context.Context, r *PlayRequest, s *PlayStream) e
 	}
 	<-ctx.Done()
 	return context.Cause(ctx)
+}
+
+func (h *testHandler) Stray(streamID uint32, messageType uint8) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.strays = append(h.strays, fmt.Sprint(messageType, " on ", streamID))
 }
 
 func (h *testHandler) publication(i int) *testPublication {

@@ -99,6 +99,7 @@ type serverConn struct {
 	fcPublish    bool // the client sent FCPublish and may wait for onFCPublish
 	publications map[uint32]*publication
 	playback     *playback
+	stray        bool      // the handler heard of media that nobody publishes
 	progress     int       // bytes received since the read deadline was moved
 	heard        time.Time // when a message moved the read deadline; zero if something else has done so since
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -62,22 +63,19 @@ func TestConnectRequest(t *testing.T) {
 			{Name: "app", Value: "live"}, {Name: "tcUrl", Value: "rtmp://h/live"}, {Name: "flashVer", Value: "v"}, {Name: "objectEncoding", Value: 3},
 			{Name: "capsEx", Value: 3}, {Name: "fourCcList", Value: amf.StrictArray{"av01", 5, "hvc1"}},
 			{Name: "videoFourCcInfoMap", Value: amf.ECMAArray{{Name: "av01", Value: 1}, {Name: "x", Value: "y"}}},
-			{Name: "audioFourCcInfoMap", Value: amf.Object{{Name: "*", Value: 4}}},
-		}, ConnectRequest{
-			App: "live", RawApp: "live", TCURL: "rtmp://h/live", FlashVer: "v", ObjectEncoding: 3,
-			Caps: Capabilities{Ex: 3, FourCC: []string{"av01", "hvc1"}, VideoFourCC: map[string]uint32{"av01": 1}, AudioFourCC: map[string]uint32{"*": 4}},
-		}},
-		{"slashes and query", amf.Object{{Name: "app", Value: "live//?token=1&x=/"}}, ConnectRequest{App: "live", RawApp: "live//?token=1&x=/", Query: "token=1&x=/"}},
-		{"app with a path", amf.Object{{Name: "app", Value: "live/a"}}, ConnectRequest{App: "live/a", RawApp: "live/a"}},
+		}, ConnectRequest{App: "live", TCURL: "rtmp://h/live", FlashVer: "v", CapsEx: 3}},
+		{"slashes and query", amf.Object{{Name: "app", Value: "live//?token=1&x=/"}}, ConnectRequest{App: "live", Query: "token=1&x=/"}},
+		{"app with a path", amf.Object{{Name: "app", Value: "live/a"}}, ConnectRequest{App: "live/a"}},
 		// Defect 13: the app is what the client says it is, whatever tcUrl says.
-		{"tcUrl of another app", amf.Object{{Name: "app", Value: "live"}, {Name: "tcUrl", Value: "rtmp://x/other"}}, ConnectRequest{App: "live", RawApp: "live", TCURL: "rtmp://x/other"}},
-		// Defect 5e.
-		{"app is a number", amf.Object{{Name: "app", Value: 5}}, ConnectRequest{}},
-		{"null for a number", amf.Object{{Name: "app", Value: "live"}, {Name: "objectEncoding", Value: nil}, {Name: "fourCcList", Value: "x"}, {Name: "capsEx", Value: true}}, ConnectRequest{App: "live", RawApp: "live"}},
+		{"tcUrl of another app", amf.Object{{Name: "app", Value: "live"}, {Name: "tcUrl", Value: "rtmp://x/other"}}, ConnectRequest{App: "live", TCURL: "rtmp://x/other"}},
+		{"app is null", amf.Object{{Name: "app", Value: nil}}, ConnectRequest{}},
+		{"wrong types", amf.Object{{Name: "app", Value: "live"}, {Name: "flashVer", Value: nil}, {Name: "tcUrl", Value: 1}, {Name: "capsEx", Value: true}}, ConnectRequest{App: "live"}},
 		{"no object", nil, ConnectRequest{}},
 		{"a number for the object", 5, ConnectRequest{}},
-		{"ECMA array", amf.ECMAArray{{Name: "app", Value: "live"}}, ConnectRequest{App: "live", RawApp: "live"}},
-		{"flags that do not fit", amf.Object{{Name: "app", Value: "live"}, {Name: "capsEx", Value: 0.0}, {Name: "objectEncoding", Value: math.Inf(1)}}, ConnectRequest{App: "live", RawApp: "live", ObjectEncoding: math.Inf(1)}},
+		{"ECMA array", amf.ECMAArray{{Name: "app", Value: "live"}}, ConnectRequest{App: "live"}},
+		{"long texts", amf.Object{
+			{Name: "app", Value: "live?" + strings.Repeat("x", 5000)}, {Name: "tcUrl", Value: "rtmp://" + strings.Repeat("x", 5000)}, {Name: "flashVer", Value: strings.Repeat("x", 127) + "é"},
+		}, ConnectRequest{App: "live", Query: strings.Repeat("x", 4091), TCURL: "rtmp://" + strings.Repeat("x", 505), FlashVer: strings.Repeat("x", 127) + "\uFFFD"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := &testHandler{}
@@ -94,6 +92,89 @@ func TestConnectRequest(t *testing.T) {
 			got.RemoteAddr, got.conn = nil, nil
 			wantEqual(t, "request", fmt.Sprintf("%+v", tc.want), fmt.Sprintf("%+v", got))
 		})
+	}
+}
+
+// TestConnectIsNotKept: what a client says in connect and in play stays as long as the connection, so it must be little.
+func TestConnectIsNotKept(t *testing.T) {
+	var list amf.StrictArray
+	var infos amf.Object
+	for i := range 400 {
+		list = append(list, fmt.Sprintf("%040d", i))
+		infos = append(infos, amf.Property{Name: fmt.Sprintf("%040d", i), Value: 4})
+	}
+	big := amf.Object{
+		{Name: "app", Value: "live"}, {Name: "tcUrl", Value: strings.Repeat("x", 10<<10)}, {Name: "flashVer", Value: strings.Repeat("x", 10<<10)},
+		{Name: "fourCcList", Value: list}, {Name: "videoFourCcInfoMap", Value: infos},
+	}
+	h := &testHandler{}
+	before := heapInUse()
+	const clients = 20
+	for range clients {
+		client, _ := serve(t, h, ServerOptions{})
+		p := newPeer(t, client)
+		p.command(0, "connect", 1, big)
+		p.expectCommand("_result")
+		p.command(1, "play", 2, nil, "movie?"+strings.Repeat("x", maxText-6))
+		p.command(0, "createStream", 3, nil)
+		p.expectCommand("_result")
+	}
+	each := (heapInUse() - before) / clients
+	t.Logf("%d bytes for a client", each)
+	if each > 40<<10 { // of which the peer and its reader take the most
+		t.Errorf("%d bytes for a client that is connected", each)
+	}
+}
+
+func heapInUse() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+func TestLongNames(t *testing.T) {
+	for command, code := range map[string]string{"play": CodePlayFailed, "publish": CodePublishBadName} {
+		client, done := serve(t, &testHandler{}, ServerOptions{})
+		p := connectedPeer(t, client)
+		p.command(1, command, 2, nil, strings.Repeat("x", maxText+1))
+		p.expectStatus(1, code)
+		p.expectEnd()
+		client.Close()
+		<-done
+	}
+}
+
+// Defect 5e.
+func TestAppThatIsNoText(t *testing.T) {
+	client, done := serve(t, &testHandler{}, ServerOptions{})
+	p := newPeer(t, client)
+	p.command(0, "connect", 1, amf.Object{{Name: "app", Value: 5}})
+	p.expectCommand("_error")
+	p.expectEnd()
+	client.Close()
+	<-done
+}
+
+// Media on a message stream that does not publish is told of once, whatever comes.
+func TestStrayMedia(t *testing.T) {
+	h := &testHandler{}
+	client, done := serve(t, h, ServerOptions{})
+	p := connectedPeer(t, client)
+	p.command(1, "publish", 2, nil, "key")
+	p.expectStatus(1, "NetStream.Publish.Start")
+	for range 3 {
+		p.send(TypeVideo, 6, 5, []byte{0x17})
+		p.send(TypeAudio, 4, 7, []byte{0xaf})
+	}
+	p.send(TypeVideo, 6, 1, []byte{0x27})
+	p.command(0, "createStream", 3, nil)
+	p.expectCommand("_result")
+	client.Close()
+	<-done
+	if got := h.publication(0).received(); len(got) != 1 || len(h.strays) != 1 || h.strays[0] != "9 on 5" {
+		t.Errorf("received %v, heard of %v", got, h.strays)
 	}
 }
 

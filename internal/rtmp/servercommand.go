@@ -23,7 +23,7 @@ func (c *serverConn) command(ctx context.Context, m Message) error {
 	case cmd.name == "connect":
 		return c.onConnect(ctx, cmd)
 	case c.connect == nil:
-		return protocolErrorf("command %.32q before connect", cmd.name)
+		return protocolErrorf("command before connect") // its name may be anything, a channel key too
 	}
 	switch cmd.name {
 	case "createStream":
@@ -100,7 +100,11 @@ func (c *serverConn) onConnect(ctx context.Context, cmd command) error {
 		status := &StatusError{Code: CodeConnectRejected, Description: "Already connected."}
 		return c.send(appendFailure(nil, cmd.transaction, status))
 	}
-	r := connectRequest(amf.Properties(cmd.object))
+	object := amf.Properties(cmd.object)
+	if _, text := object.Get("app").(string); !text && object.Get("app") != nil {
+		return &refusal{connect: true, transaction: cmd.transaction, err: &StatusError{Code: CodeConnectRejected, Description: "The app is not a text."}}
+	}
+	r := connectRequest(object)
 	r.RemoteAddr, r.conn = c.nc.RemoteAddr(), c
 	if err := c.handler.Connect(ctx, r); err != nil {
 		return &refusal{connect: true, transaction: cmd.transaction, err: asStatus(err, "NetConnection.Connect.Failed")}
@@ -109,42 +113,28 @@ func (c *serverConn) onConnect(ctx context.Context, cmd command) error {
 	return c.send(c.appendConnected(appendGreeting(nil), cmd.transaction))
 }
 
+// The longest texts of clients that are kept, in bytes. Apps and names may have tokens in their queries.
+const (
+	maxText  = 4 << 10 // of an app, a name, and their queries
+	maxTCURL = 512
+	maxAgent = 128 // of flashVer
+)
+
 // connectRequest reads the command object of connect (§7.2.1.1). Values of the wrong type count as missing.
 func connectRequest(o amf.Object) *ConnectRequest {
 	r := &ConnectRequest{
-		RawApp:         o.String("app"),
-		TCURL:          o.String("tcUrl"),
-		FlashVer:       o.String("flashVer"),
-		ObjectEncoding: o.Number("objectEncoding"),
-		Caps: Capabilities{
-			Ex:          uint32(o.Number("capsEx")),
-			VideoFourCC: fourCCInfo(o.Get("videoFourCcInfoMap")),
-			AudioFourCC: fourCCInfo(o.Get("audioFourCcInfoMap")),
-		},
+		TCURL:    cut(o.String("tcUrl"), maxTCURL),
+		FlashVer: cut(o.String("flashVer"), maxAgent),
+		CapsEx:   uint32(o.Number("capsEx")),
 	}
-	app, query := splitQuery(r.RawApp)
+	app, query := splitQuery(cut(o.String("app"), maxText))
 	r.App, r.Query = strings.TrimRight(app, "/"), query
-	list, _ := o.Get("fourCcList").(amf.StrictArray)
-	for _, v := range list {
-		if s, ok := v.(string); ok {
-			r.Caps.FourCC = append(r.Caps.FourCC, s)
-		}
-	}
 	return r
 }
 
-func fourCCInfo(v any) map[string]uint32 {
-	o := amf.Properties(v)
-	if len(o) == 0 {
-		return nil
-	}
-	info := make(map[string]uint32, len(o))
-	for _, p := range o {
-		if n, ok := p.Value.(float64); ok {
-			info[p.Name] = uint32(n)
-		}
-	}
-	return info
+// cut returns the beginning of a text, in memory of its own.
+func cut(text string, most int) string {
+	return strings.Clone(strings.ToValidUTF8(text[:min(len(text), most)], "\uFFFD"))
 }
 
 // appendGreeting appends what precedes the first command that a client gets. It makes all later messages legal: they are in chunks

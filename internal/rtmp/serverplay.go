@@ -57,6 +57,9 @@ func (c *serverConn) play(ctx context.Context, name string, r *PlayRequest) erro
 	if r.StreamID > maxMessageStreams {
 		return c.send(appendStatus(nil, r.StreamID, levelError, CodePlayFailed, "No such message stream."))
 	}
+	if len(name) > maxText {
+		return &refusal{streamID: r.StreamID, err: &StatusError{Code: CodePlayFailed, Description: errLongName}}
+	}
 	if old := c.playback; old != nil {
 		if old.request.StreamID != r.StreamID {
 			return c.send(appendStatus(nil, r.StreamID, levelError, CodePlayFailed, "This connection plays another stream."))

@@ -25,6 +25,9 @@ func (c *serverConn) onPublish(ctx context.Context, cmd command) error {
 		return &refusal{streamID: id, err: err}
 	}
 	p := &publication{name: cmd.str(0)}
+	if len(p.name) > maxText {
+		return &refusal{streamID: id, err: &StatusError{Code: CodePublishBadName, Description: errLongName}}
+	}
 	name, query := splitQuery(p.name)
 	p.request = &PublishRequest{ConnectRequest: c.connect, StreamID: id, Name: name, Query: query, Type: cmd.str(1)}
 	to, err := c.handler.Publish(ctx, p.request)
@@ -37,6 +40,9 @@ func (c *serverConn) onPublish(ctx context.Context, cmd command) error {
 	c.extendRead()
 	return c.send(c.appendPublishing(nil, p))
 }
+
+// errLongName is what clients hear whose name has more than maxText bytes.
+const errLongName = "The stream name is too long."
 
 // publishAllowed says whether a message stream may publish, as far as the protocol goes.
 func (c *serverConn) publishAllowed(id uint32) error {
@@ -54,7 +60,7 @@ func (c *serverConn) appendPublishing(dst []byte, p *publication) []byte {
 	id := p.request.StreamID
 	dst = appendUserControl(dst, eventStreamBegin, id)
 	if c.fcPublish {
-		info := information(levelStatus, "NetStream.Publish.Start", p.request.Name)
+		info := information(levelStatus, "NetStream.Publish.Start", "Publishing.") // the name is a secret, and encoders log this
 		dst = appendCommand(dst, Format{}, "onFCPublish", 0.0, nil, info)
 	}
 	return appendStatus(dst, id, levelStatus, "NetStream.Publish.Start", "Publishing.")
@@ -64,6 +70,10 @@ func (c *serverConn) appendPublishing(dst []byte, p *publication) []byte {
 func (c *serverConn) media(m Message) error {
 	p := c.publicationOf(m.StreamID)
 	if p == nil {
+		if !c.stray {
+			c.stray = true
+			c.handler.Stray(m.StreamID, m.Type)
+		}
 		return nil
 	}
 	c.extendByMessage()

@@ -17,6 +17,7 @@ import (
 	"livego/internal/api"
 	"livego/internal/fanout"
 	"livego/internal/flv"
+	"livego/internal/keys"
 	"livego/internal/live"
 	"livego/internal/media"
 )
@@ -98,7 +99,7 @@ const flvMethods = "GET, HEAD, OPTIONS"
 
 // flvName reads /{app}/{stream}.flv; the stream may contain slashes.
 func flvName(path string) (live.Name, bool) {
-	path, ok := strings.CutSuffix(strings.TrimPrefix(path, "/"), ".flv")
+	path, ok := strings.CutSuffix(strings.TrimPrefix(keys.Normal(path), "/"), ".flv")
 	app, stream, two := strings.Cut(path, "/")
 	return live.Name{App: app, Stream: stream}, ok && two && app != "" && stream != ""
 }
@@ -133,7 +134,7 @@ func (s *Server) playWebSocket(w http.ResponseWriter, r *http.Request, stream *l
 	w.Header().Del("Access-Control-Allow-Origin")
 	nc, _, _, err := ws.HTTPUpgrader{Timeout: s.opt.WriteTimeout}.Upgrade(r, w)
 	if err != nil {
-		s.log.Debug("websocket upgrade refused", "remote", r.RemoteAddr, "err", err)
+		s.log.Debug("websocket upgrade refused", "remote", r.RemoteAddr, "err", said(err.Error()))
 		return
 	}
 	v := s.newViewer(nc, r, stream, "ws-flv", flv.WebSocketFormat{})
@@ -159,7 +160,7 @@ type viewer struct {
 func (s *Server) newViewer(nc net.Conn, r *http.Request, stream *live.Stream, protocol string, format flvFormat) *viewer {
 	return &viewer{
 		server: s, nc: nc, stream: stream, format: format,
-		session: newSession(protocol, r.RemoteAddr, stream.Name(), r.URL.RequestURI(), false),
+		session: newSession(protocol, r.RemoteAddr, stream.Name(), withQuery(r.URL.EscapedPath(), r.URL.RawQuery), false),
 		log:     s.log.With("protocol", protocol, "remote", r.RemoteAddr),
 	}
 }

@@ -59,7 +59,7 @@ func (s *Server) openHTTP3() error {
 	}
 	port := conn.LocalAddr().(*net.UDPAddr).Port
 	h.altSvc = fmt.Sprintf(`h3=":%d"; ma=%d`, port, altSvcAge)
-	h.server = &http3.Server{Handler: bounded(s.guarded(s.watch)), MaxHeaderBytes: maxHTTPHeader, IdleTimeout: httpIdleTimeout}
+	h.server = &http3.Server{Handler: bounded(s.guarded(normal(s.watch))), MaxHeaderBytes: maxHTTPHeader, IdleTimeout: httpIdleTimeout}
 	s.http3 = h
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"net/http/pprof"
 	"runtime/debug"
 	"time"
+
+	"livego/internal/keys"
 )
 
 const (
@@ -30,7 +32,7 @@ func (s *Server) httpServer(h http.Handler) func(*listener) error {
 
 // serveHLSPort serves HLS: over HTTP/1.1 and HTTP/2, which proxies may also speak without TLS (RFC 9113 3.3).
 func (s *Server) serveHLSPort(l *listener) error {
-	h := http.Handler(s.watch)
+	h := normal(s.watch)
 	if s.http3 != nil {
 		h = s.http3.advertise(h)
 	}
@@ -43,6 +45,19 @@ func (s *Server) serveHLSPort(l *listener) error {
 		SendPingTimeout: pingAfter, PingTimeout: s.opt.ReadTimeout, WriteByteTimeout: httpWriteTimeout,
 	}
 	return s.serveHTTP(l, srv)
+}
+
+// normal lets a handler see paths in the form in which names of streams are kept.
+func normal(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path := keys.Normal(r.URL.Path); path != r.URL.Path {
+			u, copied := *r.URL, *r
+			u.Path, u.RawPath = path, ""
+			copied.URL = &u
+			r = &copied
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // newHTTPServer makes an HTTP server within bounds for slow clients, without protocols.
@@ -80,7 +95,7 @@ func (s *Server) guarded(h http.Handler) http.Handler {
 				return
 			}
 			if v != http.ErrAbortHandler {
-				s.log.Error("HTTP handler panicked", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+				s.log.Error("HTTP handler panicked", "method", r.Method, "path", said(r.URL.Path), "panic", v, "stack", string(debug.Stack()))
 			}
 			panic(http.ErrAbortHandler)
 		}()

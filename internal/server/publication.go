@@ -66,7 +66,7 @@ func (s *Server) publish(name live.Name, lease *keys.Lease, from origin, log *sl
 	p.session.close, p.session.reconnect = from.close, from.reconnect
 	p.log = log.With("stream", name.String(), "id", p.session.ID)
 	p.ingest = newIngest(p.pub, p.log)
-	p.log.Info("publisher on air", "client", from.client)
+	p.log.Info("publisher on air", "client", said(from.client))
 	s.sessions.add(p.session)
 	p.watchLease()
 	return p, nil

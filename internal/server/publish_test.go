@@ -3,11 +3,13 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"livego/internal/amf"
 	"livego/internal/flv"
 	"livego/internal/keys"
 	"livego/internal/live"
@@ -74,8 +76,8 @@ func TestNamesOfStreams(t *testing.T) {
 	}
 }
 
-// TestTooManyWrongKeys slows down who guesses: also the right key is not accepted for a while then.
-func TestTooManyWrongKeys(t *testing.T) {
+// TestManyWrongKeys: whoever guesses keys from an address, an encoder on it that has the right one goes on air.
+func TestManyWrongKeys(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	const more = 30 // than anybody mistypes a key in a row
@@ -83,8 +85,174 @@ func TestTooManyWrongKeys(t *testing.T) {
 		_, err := tryPublish(t, s.url("rtmp", "rtmp", "/live/wrong"))
 		refusedWith(t, "wrong key", err, rtmp.CodePublishDenied)
 	}
-	_, err := tryPublish(t, s.url("rtmp", "rtmp", "/live/"+s.key("movie")))
-	refusedWith(t, "right key after many wrong ones", err, rtmp.CodePublishDenied)
+	publish(t, s, "movie")
+	_, err := tryPublish(t, s.url("rtmp", "rtmp", "/live/movie"))
+	refusedWith(t, "the room's name", err, rtmp.CodePublishDenied)
+	wantContains(t, "what is told to those who guess", err.Error(), "as many before")
+}
+
+// TestWrongKeyIsExplained: what is wrong is said where it can be known, and nothing that is not public.
+func TestWrongKeyIsExplained(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	key := s.key("movie")
+	for _, tc := range []struct{ what, app, name, code, want string }{
+		{"the room's name", "live", "movie", rtmp.CodePublishDenied, "the name of a room"},
+		{"the room's name in another form", "live", " mo%E2%80%8Bvie ", rtmp.CodePublishDenied, "the name of a room"},
+		{"the room's name for app and name", "live/movie", "movie", rtmp.CodePublishDenied, "the name of a room"},
+		{"key in the server field", "live/" + key, "obs", rtmp.CodePublishDenied, "stands in the server field"},
+		{"key in place of the app", key, "", rtmp.CodeConnectRejected, "in place of the app"},
+		{"key in place of the app, and a name", key, "x", rtmp.CodeConnectRejected, "in place of the app"},
+		{"nothing", "live", "", rtmp.CodePublishDenied, "there is no channel key"},
+		{"blanks", "live", " \r\n", rtmp.CodePublishDenied, "there is no channel key"},
+		{"a key that nobody has", "live", strings.Repeat("x", 48), rtmp.CodePublishDenied, "unknown channel key"},
+		{"another room's name", "live", "cinema", rtmp.CodePublishDenied, "unknown channel key"},
+		{"another app", "other", key, rtmp.CodeConnectRejected, `"other" is not configured`},
+	} {
+		p := newPeer(t, s)
+		p.command(0, "connect", 1.0, amf.Object{{Name: "app", Value: tc.app}, {Name: "tcUrl", Value: "rtmp://h/" + tc.app}})
+		var values []any
+		if tc.code == rtmp.CodeConnectRejected {
+			values = p.expect("_error")
+		} else {
+			p.expect("_result")
+			p.command(1, "publish", 0.0, nil, tc.name, "live")
+			values = p.expect("onStatus")
+		}
+		info := amf.Properties(values[len(values)-1])
+		if info.String("code") != tc.code || !strings.Contains(info.String("description"), tc.want) || strings.Contains(info.String("description"), key) {
+			t.Errorf("%s: %v, want %q", tc.what, info, tc.want)
+		}
+		p.expectEnd()
+	}
+	rooms, err := s.keys.Rooms(t.Context(), "", 10)
+	if err != nil || len(rooms) != 1 {
+		t.Errorf("rooms %v, %v: asking made one", rooms, err)
+	}
+	wantEqual(t, "keys in the log", s.logs.count(key), 0)
+}
+
+// TestKeysInAllFields: a key is found in whichever field it stands, and shown nowhere.
+func TestKeysInAllFields(t *testing.T) {
+	t.Parallel()
+	s, tags := start(t), clip(t)
+	key := s.key("movie")
+	encoded := "%" + fmt.Sprintf("%02x", key[0]) + key[1:]
+	for _, tc := range []struct{ app, name string }{
+		{"live", key + "\n"},
+		{"live/" + key, ""},
+		{"live/" + key, key},
+		{"live/movie", key},
+		{"live/_definst_", "/" + key + "/"},
+		{"", key},
+		{"live", encoded},
+		{"live/" + key + "?token=" + key, "b"},
+		{"live", key + "?key=" + key + "&x=" + encoded},
+	} {
+		p := newPeer(t, s)
+		p.command(0, "connect", 1.0, amf.Object{
+			{Name: "app", Value: tc.app}, {Name: "tcUrl", Value: "rtmp://" + key + "@h/" + tc.app + "/" + tc.name}, {Name: "flashVer", Value: "x " + key},
+		})
+		p.expect("_result")
+		p.command(1, "FCPublish", 2.0, nil, tc.name)
+		p.command(1, "publish", 3.0, nil, tc.name, "live")
+		for {
+			values := p.expectAny()
+			if strings.Contains(fmt.Sprint(values), key) {
+				t.Errorf("%+v: told %v", tc, values)
+			}
+			if values[0] == "onStatus" {
+				break
+			}
+		}
+		p.send(1, tags[:4]...)
+		eventually(t, "it is on air", func() bool { return len(s.Sessions()) == 1 })
+		session := s.Sessions()[0]
+		if session.Key != "live/movie" || !strings.HasPrefix(session.URL, "rtmp://h/live/movie") || strings.Contains(session.URL, key[1:]) {
+			t.Errorf("%+v: %s at %s", tc, session.Key, session.URL)
+		}
+		p.command(1, "FCUnpublish", 4.0, nil, tc.name)
+		p.nc.Close()
+		eventually(t, "the publisher is gone", func() bool { return len(s.Sessions()) == 0 })
+	}
+	// Nor where it is refused, or asked for by a viewer.
+	e := publish(t, s, "movie")
+	e.send(tags[:4]...)
+	p := newPeer(t, s)
+	p.command(0, "connect", 1.0, amf.Object{{Name: "app", Value: key}})
+	p.expectEnd()
+	for _, name := range []string{key, "movie?rendition=" + key, "movie?video=" + key} {
+		p := newPeer(t, s)
+		p.connect("live")
+		p.command(1, "play", 0.0, nil, name)
+		p.nc.Close()
+	}
+	p = newPeer(t, s)
+	p.command(0, key, 1.0)
+	p.expectEnd()
+	watch := dial(t, s.addr("http-flv"))
+	fmt.Fprintf(watch, "GET /live/movie.flv?a=%s HTTP/1.1\r\nHost: %s\r\nReferer: http://h/%s\r\nUser-Agent: %s\r\n\r\n", key, key, key, key)
+	eventually(t, "the viewer is there", func() bool { return len(s.Sessions()) == 2 })
+	for _, path := range []string{"/live/" + key + ".flv", "/" + key, "/live/movie.flv?video=" + key} {
+		if got := call(t, "GET", s.url("http", "http-flv", path), "Referer: http://h/"+key); strings.Contains(got.body, key) {
+			t.Errorf("%s: %s", path, got.body)
+		}
+	}
+	for _, path := range []string{"/live/" + key + ".m3u8", "/live/" + key + "/", "/live/movie.m3u8?_HLS_msn=" + key} {
+		call(t, "GET", s.url("http", "hls", path), "Referer: http://h/"+key)
+	}
+	for _, path := range []string{"/stat/livestat", "/stat/livestat?room=" + key} {
+		if got := call(t, "GET", s.url("http", "api", path)); strings.Contains(got.body, key) {
+			t.Errorf("%s: %s", path, got.body)
+		}
+	}
+	watch.Close()
+	awaitPlayers(t, s, "movie", 0)
+	if strings.Contains(s.logs.String(), key[1:]) {
+		t.Error("the key is in the log")
+	}
+}
+
+// TestPlayAddresses: players find a stream by whatever their URL became.
+func TestPlayAddresses(t *testing.T) {
+	t.Parallel()
+	s, tags := start(t), clip(t)
+	e := publish(t, s, "caf\u00e9/movie")
+	e.send(tags[:4]...)
+	for _, tc := range []struct{ app, name string }{
+		{"live", "caf\u00e9/movie"},
+		{"live", "/cafe\u0301/movie "},
+		{"live/caf%C3%A9", "movie"},
+		{"live/_definst_", "mp4:caf\u00e9/movie"},
+		{"", "caf\u00e9/mo\u200bvie"},
+		{"live/cafe\u0301/movie?token=a", "b"},
+	} {
+		p := newPeer(t, s)
+		p.connect(tc.app)
+		p.command(1, "play", 0.0, nil, tc.name)
+		p.expectMedia(9)
+		p.nc.Close()
+	}
+	for _, path := range []string{"/live/caf%C3%A9/movie.flv", "/live/cafe%CC%81/mo%E2%80%8Bvie.flv"} {
+		wantEqual(t, path, call(t, "HEAD", s.url("http", "http-flv", path)).status, 200)
+	}
+	for _, path := range []string{"/live/caf%C3%A9/movie/", "/live/cafe%CC%81/mo%E2%80%8Bvie/"} {
+		wantEqual(t, path, call(t, "GET", s.url("http", "hls", path)).status, 200)
+	}
+}
+
+// TestStrayMedia: an encoder that sends to a message stream on which it does not publish is told of once.
+func TestStrayMedia(t *testing.T) {
+	t.Parallel()
+	s, tags := start(t), clip(t)
+	p := newPeer(t, s)
+	p.connect("live")
+	p.command(1, "publish", 2.0, nil, s.key("movie"))
+	p.expectStatus("NetStream.Publish.Start")
+	p.send(3, tags[:50]...)
+	p.send(1, tags[:50]...)
+	eventually(t, "the stream has tracks", func() bool { return s.logs.count("msg=track ") == 2 })
+	wantEqual(t, "log lines about stray media", s.logs.count("message_stream=3"), 1)
 }
 
 func TestNoAuth(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"livego/internal/fanout"
 	"livego/internal/keys"
 	"livego/internal/live"
+	"livego/internal/media"
 	"livego/internal/rtmp"
 )
 
@@ -97,67 +99,106 @@ func (c *rtmpConn) logEnd(err error) {
 
 // Connect checks the app.
 func (c *rtmpConn) Connect(_ context.Context, r *rtmp.ConnectRequest) error {
-	app, ok := c.server.app(r.App)
+	name := c.server.addressOf(r).app
+	app, ok := c.server.app(name)
 	switch {
 	case !ok:
-		c.log.Warn("app refused", "app", r.App, "reason", "not configured", "configured", c.server.appNames())
-		return &rtmp.StatusError{Code: rtmp.CodeConnectRejected, Description: fmt.Sprintf("Application %q is not configured here.", r.App)}
+		c.log.Warn("app refused", "app", said(name), "reason", "not configured", "configured", c.server.appNames())
+		what := fmt.Sprintf("Application %q is not configured here.", said(name))
+		if keys.WellFormed(name) {
+			what = "The channel key stands in the server field in place of the app: the server is rtmp://HOST/APP, the key is the stream's key or name."
+		}
+		return &rtmp.StatusError{Code: rtmp.CodeConnectRejected, Description: what}
 	case !app.Live:
-		c.log.Warn("app refused", "app", r.App, "reason", "live is off")
-		return &rtmp.StatusError{Code: rtmp.CodeConnectRejected, Description: fmt.Sprintf("Application %q is switched off.", r.App)}
+		c.log.Warn("app refused", "app", name, "reason", "live is off")
+		return &rtmp.StatusError{Code: rtmp.CodeConnectRejected, Description: fmt.Sprintf("Application %q is switched off.", name)}
 	}
 	return nil
 }
 
 // Publish turns a channel key into a stream and takes the publisher on air.
 func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Publication, error) {
-	query, _ := url.ParseQuery(r.Query) // what does not parse says nothing
+	at := c.server.addressOf(r.ConnectRequest).join(r.Name, r.Query)
+	query, _ := url.ParseQuery(at.query) // what does not parse says nothing
 	rendition, err := rendition(query)
 	if err != nil {
 		c.log.Warn("publisher refused", "reason", err.Error())
-		return nil, &rtmp.StatusError{Code: rtmp.CodePublishBadName, Description: "Publishing is refused: " + err.Error() + ".", Err: err}
+		return nil, refusal(rtmp.CodePublishBadName, err.Error(), err)
 	}
-	room, lease, err := c.room(ctx, r.Name)
+	room, lease, err := c.room(ctx, at)
 	if err != nil {
 		return nil, err
 	}
 	p := &rtmpPublication{request: r}
-	p.publication, err = c.server.publish(live.Name{App: r.App, Stream: room, Rendition: rendition}, lease, origin{
+	p.publication, err = c.server.publish(live.Name{App: at.app, Stream: room, Rendition: rendition}, lease, origin{
 		protocol: c.protocol, remote: c.nc.RemoteAddr().String(), client: r.FlashVer, streamID: r.StreamID,
-		url: displayURL(r.ConnectRequest, room, r.Query), close: p.closeWith, reconnect: reconnect(r.ConnectRequest),
+		url: shownURL(r.TCURL, at, room), close: p.closeWith, reconnect: reconnect(r.ConnectRequest),
 	}, c.log)
 	if err != nil {
-		return nil, &rtmp.StatusError{Code: rtmp.CodePublishBadName, Description: "Publishing is refused: " + err.Error() + ".", Err: err}
+		return nil, refusal(rtmp.CodePublishBadName, err.Error(), err)
 	}
 	c.active.Store(true)
 	return p, nil
 }
 
-// room finds the stream name that a publishing name stands for. Names are secrets here: they are not logged.
-func (c *rtmpConn) room(ctx context.Context, name string) (string, *keys.Lease, error) {
-	s := c.server
-	addr := remoteAddr(c.nc)
-	if !s.failures.Allow(addr) {
-		return "", nil, c.deny("too many failed attempts, wait a minute", nil)
+// room finds the stream's name that a publisher's address stands for.
+func (c *rtmpConn) room(ctx context.Context, at address) (string, *keys.Lease, error) {
+	if len(at.path) == 0 {
+		return "", nil, c.deny("there is no channel key: it is the stream's key or name", nil)
 	}
 	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
 	defer cancel()
-	lease, err := s.opt.Keys.Lease(ctx, name)
+	lease, err := c.lease(ctx, at)
 	switch {
 	case err == nil:
 		return lease.Room, lease, nil
 	case !errors.Is(err, keys.ErrUnknownKey):
 		// Without authentication too: the name may be a key, which must not become the public name of a stream.
-		s.log.Error("channel keys are not available", "err", err)
+		c.server.log.Error("channel keys are not available", "err", err)
 		return "", nil, c.deny("channel keys cannot be checked now, try again", err)
-	case s.opt.NoAuth:
-		if err := keys.ValidateName(name); err != nil {
+	case c.server.opt.NoAuth:
+		name, err := keys.CanonicalName(at.name())
+		if err != nil {
 			return "", nil, c.deny(err.Error(), err)
 		}
 		return name, nil, nil
 	}
-	s.failures.Fail(addr)
-	return "", nil, c.deny("unknown channel key; get the key of a room with /control/get?room=ROOM", err)
+	return "", nil, c.deny(c.whyUnknown(ctx, at), err)
+}
+
+// lease looks the channel key up: the last element of the path, for some people put the room before it. Where no key is needed, none of the others
+// may be one either, as they would all be public.
+func (c *rtmpConn) lease(ctx context.Context, at address) (lease *keys.Lease, err error) {
+	leave, err := c.server.failures.Enter(ctx, remoteAddr(c.nc))
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	for _, key := range slices.Backward(at.path) {
+		lease, err = c.server.opt.Keys.Lease(ctx, key)
+		if !errors.Is(err, keys.ErrUnknownKey) || !c.server.opt.NoAuth {
+			break
+		}
+	}
+	return lease, err
+}
+
+// whyUnknown says what is wrong with a key that nobody has. Who guesses is not told more than that.
+func (c *rtmpConn) whyUnknown(ctx context.Context, at address) string {
+	const advice = "; get the key of a room with livego key get ROOM, or with /control/get?room=ROOM"
+	if c.server.failures.Fail(remoteAddr(c.nc)) {
+		return "unknown channel key, as many before from this address" + advice
+	}
+	before := at.path[:len(at.path)-1]
+	if slices.ContainsFunc(before, keys.WellFormed) {
+		return "the channel key stands in the server field: the server is rtmp://HOST/APP, the key is the stream's key or name"
+	}
+	for _, name := range []string{at.name(), at.path[len(before)]} {
+		if is, err := c.server.opt.Keys.Has(ctx, name); err == nil && is {
+			return "this is the name of a room, by which it is watched, and not its channel key" + advice
+		}
+	}
+	return "unknown channel key" + advice
 }
 
 func (c *rtmpConn) deny(reason string, err error) error {
@@ -165,7 +206,28 @@ func (c *rtmpConn) deny(reason string, err error) error {
 	c.server.events.Emit(event.Event{
 		Type: event.PublishRefused, Session: &event.Session{Protocol: c.protocol, Remote: c.nc.RemoteAddr().String()}, Data: event.Reason{Reason: reason},
 	})
-	return &rtmp.StatusError{Code: rtmp.CodePublishDenied, Description: "Publishing is refused: " + reason + ".", Err: err}
+	return refusal(rtmp.CodePublishDenied, reason, err)
+}
+
+// refusal is what a publisher is told.
+func refusal(code, reason string, err error) error {
+	return &rtmp.StatusError{Code: code, Description: "Publishing is refused: " + reason + ".", Err: err}
+}
+
+// Stray logs that an encoder sends media to where it does not publish.
+func (c *rtmpConn) Stray(streamID uint32, messageType uint8) {
+	c.log.Warn("media left out: the encoder sends it to a message stream on which it does not publish", "kind", kindOf(messageType), "message_stream", streamID)
+}
+
+// kindOf names what messages of a type hold.
+func kindOf(messageType uint8) string {
+	switch messageType {
+	case rtmp.TypeAudio:
+		return media.Audio.String()
+	case rtmp.TypeVideo:
+		return media.Video.String()
+	}
+	return media.Data.String()
 }
 
 // rtmpPublication is a publisher on air over RTMP. Its methods but closeWith are called by the connection's goroutine.
@@ -208,30 +270,23 @@ func reconnect(r *rtmp.ConnectRequest) func() {
 	return func() { _, _ = r.RequestReconnect("", "The server restarts.") }
 }
 
-// displayURL is the client's URL with the stream's name.
-func displayURL(r *rtmp.ConnectRequest, name, query string) string {
-	base, _, _ := strings.Cut(r.TCURL, "?")
-	if query != "" {
-		query = "?" + query
-	}
-	return strings.TrimRight(base, "/") + "/" + name + query
-}
-
 // Play serves an RTMP player.
 func (c *rtmpConn) Play(ctx context.Context, r *rtmp.PlayRequest, ps *rtmp.PlayStream) error {
 	s := c.server
-	if err := keys.ValidateName(r.Name); err != nil {
+	at := s.addressOf(r.ConnectRequest).join(r.Name, r.Query)
+	room, err := keys.CanonicalName(at.name())
+	if err != nil {
 		return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "Bad stream name: " + err.Error() + ".", Err: err}
 	}
-	pick, err := readChoice(r.Query)
+	pick, err := readChoice(at.query)
 	if err != nil {
 		return cannotPlay(err)
 	}
-	name := live.Name{App: r.App, Stream: r.Name, Rendition: pick.rendition}
+	name := live.Name{App: at.app, Stream: room, Rendition: pick.rendition}
 	stream, err := s.hub.Subscribe(ctx, name, s.opt.PlayWait)
 	if errors.Is(err, live.ErrNotFound) {
-		c.log.Info("player refused", "stream", name.String(), "reason", err.Error())
-		return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "Stream " + name.String() + " is not on air.", Err: err}
+		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
+		return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "Stream " + said(name.String()) + " is not on air.", Err: err}
 	}
 	if err != nil {
 		return err
@@ -243,9 +298,9 @@ func (c *rtmpConn) Play(ctx context.Context, r *rtmp.PlayRequest, ps *rtmp.PlayS
 		return err
 	}
 	// Who knows messages of several tracks gets them, unless it asks for one.
-	pick.view.Whole = !pick.asksTracks() && r.Caps.Ex&rtmp.CapMultitrack != 0
+	pick.view.Whole = !pick.asksTracks() && r.CapsEx&rtmp.CapMultitrack != 0
 	c.active.Store(true)
-	c.play(stream, pick.view, r, ps)
+	c.play(stream, pick.view, r, ps, shownURL(r.TCURL, at, room))
 	return nil
 }
 
@@ -254,12 +309,12 @@ func cannotPlay(err error) error {
 }
 
 // play starts a player that goes on without a goroutine of its own.
-func (c *rtmpConn) play(stream *live.Stream, view fanout.View, r *rtmp.PlayRequest, ps *rtmp.PlayStream) {
+func (c *rtmpConn) play(stream *live.Stream, view fanout.View, r *rtmp.PlayRequest, ps *rtmp.PlayStream, url string) {
 	player := c.server.fanout.Play(stream, fanout.PlayerOptions{
 		Conn: c.nc, Format: rtmp.Format{StreamID: r.StreamID, ChunkSize: rtmp.ChunkSize}, View: view, Trailer: rtmp.EndOfStream(r.StreamID),
 		OnEnd: ps.Over,
 	})
-	ss := newSession(c.protocol, c.nc.RemoteAddr().String(), stream.Name(), displayURL(r.ConnectRequest, r.Name, r.Query), false)
+	ss := newSession(c.protocol, c.nc.RemoteAddr().String(), stream.Name(), url, false)
 	ss.StreamID = r.StreamID
 	ss.reconnect = reconnect(r.ConnectRequest)
 	end := c.server.beginPlayer(ss, stream, player, c.log)

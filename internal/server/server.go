@@ -18,6 +18,7 @@ import (
 	"livego/internal/fanout"
 	"livego/internal/flv"
 	"livego/internal/hls"
+	"livego/internal/keys"
 	"livego/internal/live"
 	"livego/internal/pages"
 	"livego/internal/rtmp"
@@ -48,6 +49,7 @@ const (
 type Server struct {
 	opt      Options
 	log      *slog.Logger
+	lines    *lines // what log leaves out
 	apps     map[string]App
 	hub      *live.Hub
 	fanout   *fanout.Fanout
@@ -74,6 +76,8 @@ type Server struct {
 // New checks the options and opens the listeners, so that a port that is in use is known at once. Run serves them.
 func New(opt Options) (*Server, error) {
 	opt = opt.withDefaults()
+	var lines *lines
+	opt.Log, lines = limited(opt.Log)
 	policy, err := auth.NewAPIPolicy(auth.APIOptions{
 		Secret: opt.JWTSecret, Algorithm: opt.JWTAlgorithm, Allow: opt.APIAllow, Origins: opt.APIOrigins,
 	})
@@ -85,7 +89,7 @@ func New(opt Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		opt: opt, log: opt.Log, policy: policy,
+		opt: opt, log: opt.Log, lines: lines, policy: policy,
 		apps:     make(map[string]App),
 		failures: auth.NewFailureLimiter(),
 		events:   event.NewBus(event.Options{Boot: newID()}),
@@ -93,6 +97,7 @@ func New(opt Options) (*Server, error) {
 	}
 	s.sessions = newRegistry(s.events)
 	for _, a := range opt.Apps {
+		a.Name = keys.Normal(a.Name)
 		s.apps[a.Name] = a
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
@@ -204,7 +209,7 @@ func (s *Server) Run(ctx context.Context) error {
 	sampled := make(chan struct{})
 	go func() {
 		defer close(sampled)
-		s.sessions.sample(s.ctx)
+		s.sessions.sample(s.ctx, func() { s.lines.report(s.ctx, time.Now()) })
 	}()
 
 	s.events.Emit(event.Event{Type: event.ServerStarted, Data: started{s.opt.Version}})

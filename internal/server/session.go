@@ -152,8 +152,8 @@ func (r *registry) all(dst []*session) []*session {
 	return dst
 }
 
-// sample takes the totals of all sessions each second, from which rates are made.
-func (r *registry) sample(ctx context.Context) {
+// sample takes the totals of all sessions each second, from which rates are made, and calls then.
+func (r *registry) sample(ctx context.Context, then func()) {
 	tick := time.NewTicker(sampleInterval)
 	defer tick.Stop()
 	var connected []*session
@@ -168,6 +168,7 @@ func (r *registry) sample(ctx context.Context) {
 			s.sample()
 		}
 		clear(connected)
+		then()
 	}
 }
 
