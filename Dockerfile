@@ -1,6 +1,13 @@
+FROM node:22 AS pages
+WORKDIR /src
+COPY web web
+COPY scripts/build-pages.sh scripts/
+RUN PAGES=required scripts/build-pages.sh
+
 FROM golang:1.26 AS build
 WORKDIR /src
 COPY . .
+COPY --from=pages /src/internal/pages/dist internal/pages/dist
 ARG VERSION=docker
 RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /livego ./cmd/livego && mkdir /data
 

@@ -1,4 +1,5 @@
-# `make demo`, `make run` and `make build` need Go only. `make test` installs the rest itself (scripts/install-test-tools.sh).
+# `make demo`, `make run` and `make build` need Go only; with Node they build the pages too (scripts/build-pages.sh).
+# `make test` installs the rest itself (scripts/install-test-tools.sh).
 
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
@@ -12,20 +13,22 @@ TRIXIE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/livego/trixie-ffmpeg
 
 BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-hls bench-llhls bench-stopped
 
-.PHONY: help demo run build test tools lint unit e2e latency attack cross fuzz $(BENCHES) bench-all bench-tools clean
+.PHONY: help demo run build pages test tools lint unit e2e latency attack cross fuzz $(BENCHES) bench-all bench-tools clean
 
 help:   ; @sed -n 's|^\([a-z0-9-]*\):[^;]*## |\1\t|p' Makefile
 demo: build ## server plus a looping test stream, with links to watch it
 	@bin/livego demo
 run: build ## server with ./livego.yaml
 	@bin/livego
-build: ## bin/livego, static
+build: pages ## bin/livego, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/livego ./cmd/livego
+pages: ## the web pages, where there is Node
+	@scripts/build-pages.sh
 test: tools lint unit cross e2e ## all checks, as in CI
 tools: ## programs that the end-to-end tests run
 	scripts/install-test-tools.sh
 	scripts/install-trixie-ffmpeg.sh $(TRIXIE)
-lint: ## gofmt, vet, staticcheck, go.mod
+lint: ## gofmt, vet, staticcheck, go.mod; types and style of web/
 	scripts/lint.sh
 unit: ## unit tests with the race detector
 	go test -race ./...
@@ -68,4 +71,5 @@ bench-all: $(BENCHES) ## all of them, two hours on a quiet machine
 bench-tools: ## programs that the comparisons run
 	@scripts/install-test-tools.sh
 clean: ## removes what was built
-	rm -rf bin
+	rm -rf bin web/node_modules
+	git clean -fdXq internal/pages/dist

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# lint.sh checks formatting, vet, staticcheck and that go.mod says what the code imports.
+# lint.sh checks formatting, vet, staticcheck, that go.mod says what the code imports, and the sources of the pages.
 set -euo pipefail
 
 unformatted=$(gofmt -l cmd internal e2e scripts)
@@ -10,3 +10,4 @@ fi
 go vet ./...
 go tool staticcheck ./...
 go mod tidy -diff
+"$(dirname "$0")"/build-pages.sh --check

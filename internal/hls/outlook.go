@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"net/url"
 	"path"
 	"time"
 )
@@ -58,7 +59,8 @@ func (l *life) playlists() (list []string) {
 		list = append(list, indexName+playlistSuffix)
 	}
 	if l.refusal.Load() == nil {
-		list = append(list, "../"+path.Base(l.name)+playlistSuffix)
+		whole := url.URL{Path: "../" + path.Base(l.name) + playlistSuffix}
+		list = append(list, whole.String())
 	}
 	return list
 }

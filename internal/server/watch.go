@@ -87,7 +87,7 @@ func tracksOf(p *live.Stream) (tracks []watch.Track) {
 			continue
 		}
 		tr := watch.Track{
-			Kind: t.Kind.String(), Rendition: p.Name().Rendition, Codec: codecName(t), Codecs: fmp4.Codecs(t),
+			Kind: t.Kind.String(), ID: t.ID, Rendition: p.Name().Rendition, Codec: codecName(t), Codecs: fmp4.Codecs(t),
 			FrameRate: fmp4.FrameRate(t), Channels: t.Channels,
 		}
 		tr.Width, tr.Height = fmp4.Resolution(t)

@@ -7,7 +7,6 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
-	"path"
 	"strings"
 
 	"livego/internal/pages"
@@ -69,10 +68,13 @@ func (h *Handler) serveWatch(w http.ResponseWriter, r *http.Request, name string
 // offer names what a browser and other players may play.
 func (d *pageData) offer(r *http.Request, s Status) {
 	d.Simplest = cmp.Or(s.URLs[HTTPFLV], s.URLs[RTMP], s.URLs[RTMPS])
+	page := url.URL{Scheme: scheme(r), Host: r.Host, Path: "/" + s.Stream + "/"}
 	for _, uri := range s.Playlists {
-		relative := url.URL{Path: uri}
-		address := url.URL{Scheme: scheme(r), Host: r.Host, Path: path.Join("/"+s.Stream, uri)}
-		d.Playlists = append(d.Playlists, playlist{relative.String(), address.String()})
+		address, err := page.Parse(uri)
+		if err != nil {
+			continue // not one of ours
+		}
+		d.Playlists = append(d.Playlists, playlist{uri, address.String()})
 		d.Simplest = address.String()
 	}
 }

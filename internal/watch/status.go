@@ -29,6 +29,8 @@ type Status struct {
 	// Stream is "app/stream".
 	Stream string `json:"stream"`
 	State  State  `json:"state"`
+	// Time is the server's clock in ms since 1970, by which pages know how far behind they are.
+	Time int64 `json:"time"`
 	// Viewers is how many watch now, over all protocols; those of HLS are an estimate.
 	Viewers int     `json:"viewers"`
 	Tracks  []Track `json:"tracks,omitempty"`
@@ -48,6 +50,8 @@ type Status struct {
 type Track struct {
 	// Kind is video or audio.
 	Kind string `json:"kind"`
+	// ID numbers the tracks of a kind in a publication.
+	ID uint8 `json:"id"`
 	// Rendition is the publication's name, empty for the one without.
 	Rendition string `json:"rendition,omitempty"`
 	// Codec is the codec's name, Codecs as in RFC 6381, empty where HLS does not carry it.

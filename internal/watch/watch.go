@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"livego/internal/pages"
 )
@@ -160,10 +161,11 @@ func isStream(name string) bool {
 func (h *Handler) status(r *http.Request, name string) (Status, bool) {
 	s, ok := h.opt.Streams.Status(name)
 	if !ok {
-		return Status{Stream: name, State: Offline}, false
+		s = Status{Stream: name, State: Offline}
 	}
+	s.Time = time.Now().UnixMilli()
 	s.URLs = h.urls(r, name)
-	return s, true
+	return s, ok
 }
 
 // streamList is the JSON of the list.

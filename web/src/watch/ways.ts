@@ -1,0 +1,83 @@
+import {
+  type Ability,
+  hasMediaSource,
+  isMultiplexed,
+  isSafari,
+  playlistOf,
+  playsHLS,
+} from './codecs'
+import type { Engine, Events } from './engine'
+import { startNative } from './native'
+import { fetchWithin, type Status } from './status'
+
+/** A way to play a stream. open is null if it turns out not to work from here. */
+export interface Way {
+  key: string
+  open(video: HTMLVideoElement, events: Events): Promise<Engine | null>
+}
+
+/** The ways in which this browser may play what it can decode of a stream, the best one first. */
+export function waysFor(status: Status, ability: Ability): Way[] {
+  const [best, ...rest] = playlistsFor(status, ability)
+  const ways: Way[] = []
+  if (best && hasMediaSource()) ways.push(byScript(best))
+  if (best && playsHLS()) {
+    // Safari's own player does more (HDR, AirPlay), and is as close to live if the protocol is right.
+    if (isSafari() && (isMultiplexed() || !hasMediaSource())) ways.unshift(byBrowser(best))
+    else ways.push(byBrowser(best))
+  }
+  for (const protocol of ['http-flv', 'ws-flv']) {
+    const url = status.urls?.[protocol]
+    if (url && hasMediaSource() && isOpen(url)) ways.push(byFLV(url, ability))
+  }
+  if (hasMediaSource()) ways.push(...rest.map(byScript))
+  return ways
+}
+
+// Where a kind cannot be decoded, players of a multivariant playlist refuse all of it: they get the
+// playlist of the other kind.
+function playlistsFor(status: Status, ability: Ability): string[] {
+  const { video, audio } = ability.missing
+  if (!video && !audio) return status.playlists ?? []
+  const [track] = [...ability.tracks].sort((a, b) => (b.height ?? 0) - (a.height ?? 0))
+  return track && status.playlists?.[0] === 'index.m3u8' ? [playlistOf(track)] : []
+}
+
+// A page that came through a proxy under another name, or over TLS, cannot use the plain port.
+function isOpen(url: string): boolean {
+  const { hostname, protocol } = new URL(url)
+  const secure = protocol === 'https:' || protocol === 'wss:'
+  return hostname === location.hostname && (secure || location.protocol === 'http:')
+}
+
+function byScript(url: string): Way {
+  return {
+    key: `hls.js ${url}`,
+    async open(video, events) {
+      const { startHLS } = await import('./hls')
+      return startHLS(video, url, events)
+    },
+  }
+}
+
+function byBrowser(url: string): Way {
+  return { key: `native ${url}`, open: async (video, events) => startNative(video, url, events) }
+}
+
+// How long the other port may take to answer.
+const reachable = 2000
+
+function byFLV(url: string, { tracks }: Ability): Way {
+  const has = (kind: string) => tracks.some(track => track.kind === kind)
+  return {
+    key: `mpegts.js ${url}`,
+    async open(video, events) {
+      const plain = url.replace(/^ws/, 'http')
+      const answer = await fetchWithin(reachable, plain, { method: 'HEAD' }).catch(() => null)
+      if (!answer?.ok) return null
+      const { flvSupported, startFLV } = await import('./flv')
+      if (!flvSupported()) return null
+      return startFLV(video, url, { video: has('video'), audio: has('audio') }, events)
+    },
+  }
+}
