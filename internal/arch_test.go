@@ -25,7 +25,7 @@ var layers = [][]string{
 	{"internal/config", "internal/bench", "internal/demo"},
 	{"internal/server"},
 	{"internal/api", "internal/watch", "internal/console", "internal/relay", "internal/record", "internal/hook", "internal/metrics", "internal/cluster"},
-	{"internal/hls", "internal/hls/hlswatch", "internal/rtmp", "internal/fanout", "internal/live", "internal/keys", "internal/auth"},
+	{"internal/hls", "internal/hls/hlswatch", "internal/rtmp", "internal/fanout", "internal/live", "internal/keys", "internal/auth", "internal/ticket"},
 	{"internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool", "internal/pages"},
 	{"internal/codec"},
 	{"internal/nal"},
