@@ -51,7 +51,8 @@ func (p program) demo(cmd *cobra.Command, _ []string) error {
 
 	ctx, stop := context.WithCancelCause(cmd.Context())
 	defer stop(nil)
-	log := newLogger(p.stderr, cfg)
+	log, closeLog := openLog(p.stderr, cfg)
+	defer closeLog()
 	store := keys.NewMemory(keys.Options{Log: log})
 	defer store.Close()
 	key, err := store.Get(ctx, demoStream)

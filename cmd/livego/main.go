@@ -4,7 +4,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -25,6 +24,8 @@ func main() {
 	// The first signal asks the server to end; then signals have their usual effect again, so the second one ends it at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
+	// A log whose reader is gone must not end the server, as the signal does where nobody wants to know of it.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	p := program{environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	os.Exit(p.run(ctx, os.Args[1:]))
 }
@@ -49,9 +50,9 @@ func (p program) run(ctx context.Context, args []string) int {
 	}
 	var wrongUse usageError
 	if errors.As(err, &wrongUse) {
-		fmt.Fprintf(p.stderr, "livego: %v\nSee livego --help.\n", err)
+		complain(p.stderr, "livego: %v\nSee livego --help.\n", err)
 		return exitUsage
 	}
-	fmt.Fprintf(p.stderr, "livego: %v\n", err)
+	complain(p.stderr, "livego: %v\n", err)
 	return exitFailed
 }

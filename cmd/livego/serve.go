@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +25,8 @@ func (p program) serve(cmd *cobra.Command, _ []string) (err error) {
 	if err := cfg.CheckFiles(); err != nil {
 		return err
 	}
-	log := newLogger(p.stderr, cfg)
+	log, closeLog := openLog(p.stderr, cfg)
+	defer closeLog()
 	defer outliveSignals(log)()
 	log.Info("livego starts", "version", serverVersion(), "config", cfg.File)
 	for _, w := range warnings {
@@ -76,6 +78,16 @@ func openKeys(cfg config.Config, log *slog.Logger) (keys.Store, error) {
 		return nil, fmt.Errorf("data_dir %q: %w", cfg.DataDir, err)
 	}
 	return store, nil
+}
+
+// openLog returns a log that never waits for whoever reads it, and what ends it.
+func openLog(out io.Writer, cfg config.Config) (*slog.Logger, func()) {
+	w := newLogWriter(out, func(dropped int) []byte {
+		var line bytes.Buffer
+		newLogger(&line, cfg).Error("lines of the log were dropped, as nobody read it", "lines", dropped)
+		return line.Bytes()
+	})
+	return newLogger(w, cfg), w.Close
 }
 
 // newLogger writes one line for each record.

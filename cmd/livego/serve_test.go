@@ -136,6 +136,80 @@ func TestServeAndEnd(t *testing.T) {
 	}
 }
 
+// TestStalledLog: stderr is a pipe that nobody reads. The server goes on, and ends when it is told to.
+func TestStalledLog(t *testing.T) {
+	for name, gone := range map[string]bool{"nobody reads": false, "the reader is gone": true} {
+		t.Run(name, func(t *testing.T) {
+			in, out, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer in.Close()
+			rtmp, api := freeAddress(t), freeAddress(t)
+			p := exec.Command(os.Args[0])
+			p.Dir, p.Stderr = t.TempDir(), out
+			p.Env = []string{"LIVEGO_TEST_MAIN=1", "LEVEL=debug", "RTMP_ADDR=" + rtmp, "API_ADDR=" + api, "HTTPFLV_ADDR=", "HLS_ADDR="}
+			if err := p.Start(); err != nil {
+				t.Fatal(err)
+			}
+			out.Close()
+			if gone {
+				in.Close()
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- p.Wait() }()
+			for deadline := time.Now().Add(time.Minute); !givesKey(api); {
+				if time.Now().After(deadline) {
+					t.Fatal("the API never answers")
+				}
+			}
+			for range 1500 { // each leaves a line in the log; a pipe takes 64 KiB
+				nc, err := net.Dial("tcp", rtmp)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, _ = nc.Write(make([]byte, 1600)) // no version of RTMP
+				nc.Close()
+			}
+			if !givesKey(api) {
+				t.Error("the API does not answer any more")
+			}
+			_ = p.Process.Signal(syscall.SIGTERM)
+			select {
+			case err := <-ended:
+				if err != nil {
+					t.Errorf("it ended with %v", err)
+				}
+			case <-time.After(time.Minute):
+				_ = p.Process.Kill()
+				t.Error("SIGTERM does not end it")
+			}
+		})
+	}
+}
+
+// freeAddress is one that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// givesKey says whether the API gives out a channel key.
+func givesKey(api string) bool {
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get("http://" + api + "/control/get?room=movie")
+	if err != nil {
+		return false
+	}
+	answer.Body.Close()
+	return answer.StatusCode == http.StatusOK
+}
+
 func TestInterruptEndsToo(t *testing.T) {
 	if code := start(t, t.TempDir(), nil).stop(t, os.Interrupt); code != exitOK {
 		t.Errorf("exit code %d", code)

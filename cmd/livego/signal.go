@@ -9,10 +9,9 @@ import (
 )
 
 // outliveSignals keeps the server up when it gets SIGHUP, by which a terminal goes away or an operator asks for files to be read or opened
-// anew, and SIGPIPE, when nobody reads the log any more. Without it either ends the process at once, and all streams with it.
+// anew. Without it that ends the process at once, and all streams with it.
 // What it returns ends that.
 func outliveSignals(log *slog.Logger) (stop func()) {
-	signal.Ignore(syscall.SIGPIPE) // writing to the log fails instead
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	var done sync.WaitGroup
@@ -25,6 +24,5 @@ func outliveSignals(log *slog.Logger) (stop func()) {
 		signal.Stop(hangups)
 		close(hangups)
 		done.Wait()
-		signal.Reset(syscall.SIGPIPE)
 	}
 }

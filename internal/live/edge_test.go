@@ -232,7 +232,9 @@ func TestChurn(t *testing.T) {
 					continue
 				}
 				if err != nil {
-					t.Error(err)
+					if running() || !errors.Is(err, ErrClosed) {
+						t.Error(err)
+					}
 					return
 				}
 				p.Expect(rand.IntN(2), 1)

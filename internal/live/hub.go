@@ -60,6 +60,18 @@ type Hub struct {
 	ladders map[Name]*ladder // by the name without rendition
 	waiting map[Name]*waiters
 	closed  bool
+	// lines are to be logged when mu is free: a log that is slow must hold up nobody.
+	lines []func()
+}
+
+// unlock gives mu back and logs what is to be logged.
+func (h *Hub) unlock() {
+	lines := h.lines
+	h.lines = nil
+	h.mu.Unlock()
+	for _, line := range lines {
+		line()
+	}
 }
 
 // ladder is the publications of one stream, in the order of their first sessions, and what they share.
@@ -204,7 +216,7 @@ func (s *Stream) countTakeover(now time.Time) error {
 // leave ends a session; the stream stays for the grace time.
 func (h *Hub) leave(p *Publisher, cause error, grace time.Duration) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	s := p.stream
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -226,14 +238,16 @@ func (h *Hub) leave(p *Publisher, cause error, grace time.Duration) {
 	s.publisher, s.lost, s.suspended = nil, p, true
 	s.suspensions++
 	s.wakeAll()
-	h.opt.Log.Info("publisher lost, stream waits for it", "stream", s.name.String(), "grace", grace)
+	h.lines = append(h.lines, func() {
+		h.opt.Log.Info("publisher lost, stream waits for it", "stream", s.name.String(), "grace", grace)
+	})
 	s.grace = time.AfterFunc(grace, func() { h.expire(s, p) })
 }
 
 // expire ends a stream whose publisher p was the last one to be lost, and did not come back.
 func (h *Hub) expire(s *Stream, p *Publisher) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.publisher == nil && s.lost == p && !s.ended {
@@ -250,7 +264,7 @@ func (s *Stream) Evict(cause error) {
 		s.hub.end(s, cause)
 	}
 	s.mu.Unlock()
-	s.hub.mu.Unlock()
+	s.hub.unlock()
 	if p != nil {
 		p.evict(cause)
 	}
@@ -269,7 +283,7 @@ func (h *Hub) end(s *Stream, cause error) {
 			h.notify(Notice{Ended, s.name.whole(), nil, cause})
 		}
 	}
-	h.opt.Log.Info("stream ended", "stream", s.name.String(), "reason", cause.Error())
+	h.lines = append(h.lines, func() { h.opt.Log.Info("stream ended", "stream", s.name.String(), "reason", cause.Error()) })
 }
 
 // Lookup returns the publication of that name if it is on air or in grace. A name without rendition stands for the first one that was
@@ -372,7 +386,7 @@ func (h *Hub) Streams() []*Stream {
 // Close ends all streams and lets no new ones begin.
 func (h *Hub) Close() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
+	defer h.unlock()
 	h.closed = true
 	for _, s := range h.streams {
 		s.mu.Lock()

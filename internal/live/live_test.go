@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -393,6 +394,46 @@ func TestCause(t *testing.T) {
 			if err := p.Stream().Cause(); !errors.Is(err, c.want) {
 				t.Errorf("ended by %v, want %v", err, c.want)
 			}
+		}
+	})
+}
+
+// unlocked is where a hub logs to, and checks that it does not hold its lock meanwhile: a log may be slow.
+type unlocked struct {
+	t     *testing.T
+	hub   *Hub
+	lines int
+}
+
+func (u *unlocked) Write(line []byte) (int, error) {
+	if u.lines++; !u.hub.mu.TryLock() {
+		u.t.Errorf("under the lock: %s", line)
+	} else {
+		u.hub.mu.Unlock()
+	}
+	return len(line), nil
+}
+
+func TestLogsWithoutLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &unlocked{t: t}
+		h := NewHub(Options{Log: slog.New(slog.NewTextHandler(log, nil))})
+		log.hub = h
+		first := publish(t, h)
+		newEncoder().gops(t, first, 0, 1)
+		second := publish(t, h) // takes over
+		newEncoder().gops(t, second, 0, 1)
+		second.Lose(io.EOF)
+		time.Sleep(11 * time.Second) // it expires
+		third := publish(t, h)
+		newEncoder().gops(t, third, 0, 1)
+		third.Lose(io.EOF)
+		third.Stream().Evict(errors.New("gone"))
+		publish(t, h).Unpublish()
+		publish(t, h)
+		h.Close()
+		if log.lines != 7 {
+			t.Errorf("%d lines: this test does not make the hub log all it can", log.lines)
 		}
 	})
 }

@@ -27,6 +27,8 @@ type attack struct {
 	name string
 	// flags are the server's, besides its addresses.
 	flags []string
+	// unread: nobody reads what the server logs.
+	unread bool
 	// run attacks a server that listens, and reports what was done and what came of it. An error means that the attack itself failed.
 	run func(ctx context.Context, s *server, r *report) error
 }
@@ -114,7 +116,7 @@ func choose(names []string) ([]attack, error) {
 func (a *attack) on(ctx context.Context, binary, dir string, r *report) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	s, err := startServer(ctx, binary, dir, a.flags...)
+	s, err := startServer(ctx, binary, dir, a.unread, a.flags...)
 	if err != nil {
 		return err
 	}

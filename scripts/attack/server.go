@@ -39,9 +39,10 @@ const (
 
 // server is a running livego.
 type server struct {
-	rtmp, flv, hls, api string // addresses
-	secure              bool   // the HLS port speaks TLS
-	log                 string // file
+	rtmp, flv, hls, api string   // addresses
+	secure              bool     // the HLS port speaks TLS
+	log                 string   // file
+	pipe                *os.File // its log if nobody reads that, which must stay open
 	command             *exec.Cmd
 	ended               chan error
 }
@@ -49,8 +50,8 @@ type server struct {
 // secured are the flags of a server that speaks TLS on its HLS port.
 var secured = []string{"--use_hls_https", "--https_cert", "tls.crt", "--https_key", "tls.key"}
 
-// startServer starts the program in a folder of its own, without keys, and waits until it answers.
-func startServer(ctx context.Context, binary, dir string, flags ...string) (*server, error) {
+// startServer starts the program in a folder of its own, without keys, and waits until it answers. If unread is set, nobody reads its log.
+func startServer(ctx context.Context, binary, dir string, unread bool, flags ...string) (*server, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -65,6 +66,9 @@ func startServer(ctx context.Context, binary, dir string, flags ...string) (*ser
 		}
 	}
 	log, err := os.Create(s.log)
+	if unread {
+		s.pipe, log, err = os.Pipe()
+	}
 	if err != nil {
 		return nil, err
 	}
