@@ -36,6 +36,21 @@ type clock struct {
 	usual int64
 }
 
+// SoundEnd returns where a frame of audio of a length ends in what a Writer writes. It asks for the time at; the frame before it ends at
+// end, if it goes on from there.
+func SoundEnd(at, end, length time.Duration, goesOn bool) time.Duration {
+	if goesOn && at <= end+min(max(length/2, minAhead), maxAheadAudio) {
+		late := end - at
+		switch at = end; {
+		case late > hopeless:
+			length = 0
+		case late > maxLate:
+			length /= 2
+		}
+	}
+	return at + length
+}
+
 func newClock(t *media.Track) clock {
 	c := clock{scale: int64(timescale(t))}
 	const pictureRate = 30 // where nothing says better

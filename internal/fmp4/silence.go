@@ -6,9 +6,9 @@ import (
 	"livego/internal/media"
 )
 
-// Silence returns an audio frame in which nothing is heard, and its length. It is nil for a codec or a channel layout for which there is none here:
-// FLAC, AC-3, E-AC-3, HE-AAC, Opus of more than two channels.
-func Silence(t *media.Track) (frame []byte, length time.Duration) {
+// Silence returns an audio frame in which nothing is heard, and its length. like is a frame of the track, from which those of AC-3
+// and E-AC-3 take their header. It is nil for what has no raw data blocks, as xHE-AAC, and for broken headers.
+func Silence(t *media.Track, like []byte) (frame []byte, length time.Duration) {
 	switch t.Codec {
 	case media.AAC:
 		frame = silentAAC(t)
@@ -16,15 +16,21 @@ func Silence(t *media.Track) (frame []byte, length time.Duration) {
 		frame = silentMP3(t)
 	case media.Opus:
 		frame = silentOpus(t)
+	case media.FLAC:
+		frame = silentFLAC(t)
+	case media.AC3:
+		frame = silentAC3(like)
+	case media.EAC3:
+		frame = silentEAC3(like)
 	}
-	if n := frameSamples(t, frame); frame != nil && n > 0 {
+	if n := frameSamples(t, frame); frame != nil && n > 0 && t.SampleRate > 0 {
 		return frame, time.Duration(n) * time.Second / time.Duration(t.SampleRate)
 	}
 	return nil, 0
 }
 
-// objectLC is low complexity, the audio object type that everything encodes and decodes.
-const objectLC = 2
+// maxObject is the last of the audio object types that share a raw data block and are decoded by what decodes low complexity.
+const maxObject = 4
 
 // The syntactic elements of a raw data block (ISO/IEC 14496-3 table 4.85).
 const (
@@ -34,15 +40,21 @@ const (
 	elementEnd = 7
 )
 
+// element is a channel element and its element_instance_tag.
+type element struct{ kind, tag uint32 }
+
 // aacLayouts are the elements of a channelConfiguration (ISO/IEC 14496-3 table 1.19).
 var aacLayouts = [...][]uint32{
-	1: {elementSCE},
-	2: {elementCPE},
-	3: {elementSCE, elementCPE},
-	4: {elementSCE, elementCPE, elementSCE},
-	5: {elementSCE, elementCPE, elementCPE},
-	6: {elementSCE, elementCPE, elementCPE, elementLFE},
-	7: {elementSCE, elementCPE, elementCPE, elementCPE, elementLFE},
+	1:  {elementSCE},
+	2:  {elementCPE},
+	3:  {elementSCE, elementCPE},
+	4:  {elementSCE, elementCPE, elementSCE},
+	5:  {elementSCE, elementCPE, elementCPE},
+	6:  {elementSCE, elementCPE, elementCPE, elementLFE},
+	7:  {elementSCE, elementCPE, elementCPE, elementCPE, elementLFE},
+	11: {elementSCE, elementCPE, elementCPE, elementSCE, elementLFE},
+	12: {elementSCE, elementCPE, elementCPE, elementCPE, elementLFE},
+	14: {elementSCE, elementCPE, elementCPE, elementLFE, elementCPE},
 }
 
 // silentAAC writes a raw data block (ISO/IEC 14496-3 §4.4.2.1) whose channels have no spectral data:
@@ -51,26 +63,20 @@ var aacLayouts = [...][]uint32{
 //	CPE:      id 3 | tag 4 | common_window 1 | ics_info 11 | ms_mask_present 2 | channel | channel
 //	channel:  global_gain 8 (| ics_info 11, if it is not common) | pulse 1 | tns 1 | gain control 1
 //	ics_info: reserved 1 | window_sequence 2 | window_shape 1 | max_sfb 6 | predictor 1
+//
+// HE-AAC has that without SBR data: of nothing there is nothing to replicate, and a decoder only doubles the rate. It takes up SBR
+// again with the next header, which encoders repeat about twice a second.
 func silentAAC(t *media.Track) []byte {
-	r := bitReader{b: t.Config}
-	if object, ok := aacObject(t); !ok || object != objectLC || r.bits(5) != objectLC {
-		return nil
-	}
-	if r.bits(4) == 15 {
-		r.skip(24)
-	}
-	layout := r.bits(4)
-	if r.bad || layout == 0 || int(layout) >= len(aacLayouts) {
+	elements := aacElements(t.Config)
+	if elements == nil {
 		return nil
 	}
 	const info, channel = 11, 8 + 3
 	var w bitWriter
-	tags := [4]uint32{}
-	for _, element := range aacLayouts[layout] {
-		w.put(3, element)
-		w.put(4, tags[element])
-		tags[element]++
-		if element == elementCPE {
+	for _, e := range elements {
+		w.put(3, e.kind)
+		w.put(4, e.tag)
+		if e.kind == elementCPE {
 			w.put(1, 1)
 			w.put(info+2+2*channel, 0)
 		} else {
@@ -81,20 +87,150 @@ func silentAAC(t *media.Track) []byte {
 	return w.b
 }
 
-// silentOpus is a frame of 20 ms: code 0, CELT over the whole band, and a silence flag (RFC 6716 §3.1, §4.3.1).
-func silentOpus(t *media.Track) []byte {
-	if len(t.Config) < opusHead || t.Config[18] != 0 || t.Channels > 2 {
+// aacElements returns the elements of a frame, nil if it has none that are known.
+func aacElements(config []byte) (elements []element) {
+	r := bitReader{b: config}
+	object, layout := r.object(), uint32(0)
+	r.rate()
+	layout = r.bits(4)
+	if object == objectSBR || object == objectPS {
+		r.rate()
+		object = r.object()
+	}
+	switch {
+	case r.bad || object == 0 || object > maxObject || int(layout) >= len(aacLayouts):
 		return nil
+	case layout == 0:
+		return r.programConfig()
 	}
-	const fullBand20, stereo = 31 << 3, 1 << 2
-	toc := byte(fullBand20)
-	if t.Channels == 2 {
-		toc |= stereo
+	tags := [4]uint32{}
+	for _, kind := range aacLayouts[layout] {
+		elements = append(elements, element{kind, tags[kind]})
+		tags[kind]++
 	}
-	return []byte{toc, 0xFF, 0xFE}
+	return elements
 }
 
-// mp3Rates are the sampling frequencies of MPEG-1, which MPEG-2 halves (ISO/IEC 11172-3 §2.4.2.3).
+// object reads an audio object type, and rate a sampling frequency (ISO/IEC 14496-3 §1.6.2.1).
+func (r *bitReader) object() uint32 {
+	if object := r.bits(5); object != objectEscape {
+		return object
+	}
+	return 32 + r.bits(6)
+}
+
+func (r *bitReader) rate() {
+	if r.bits(4) == 15 {
+		r.skip(24)
+	}
+}
+
+// programConfig reads the elements of a GASpecificConfig's program config element (ISO/IEC 14496-3 §4.4.1), as far as
+// they are channels: coupling channels have nothing to couple.
+func (r *bitReader) programConfig() (elements []element) {
+	r.skip(1)         // frameLengthFlag
+	r.skipIf(14)      // coreCoderDelay
+	r.skip(1)         // extensionFlag
+	r.skip(4 + 2 + 4) // element_instance_tag, object_type, sampling_frequency_index
+	front, side, back, lfe := r.bits(4), r.bits(4), r.bits(4), r.bits(2)
+	r.skip(3 + 4) // data and coupling elements
+	r.skipIf(4)
+	r.skipIf(4)
+	r.skipIf(3) // mixdown
+	for range front + side + back {
+		elements = append(elements, element{r.bits(1), r.bits(4)}) // is_cpe is the element's kind
+	}
+	for range lfe {
+		elements = append(elements, element{elementLFE, r.bits(4)})
+	}
+	if r.bad {
+		return nil
+	}
+	return elements
+}
+
+// silentOpus is a packet of 20 ms: of each stream a frame of code 0, CELT over the whole band, with a silence flag (RFC 6716
+// §3.1, §4.3.1). Of several streams all but the last say how long they are (RFC 7845 §3, RFC 6716 appendix B).
+func silentOpus(t *media.Track) (packet []byte) {
+	const fullBand20, stereo, silence = 31 << 3, 1 << 2, "\xFF\xFE"
+	if !validOpusHead(t.Config) {
+		return nil
+	}
+	streams, coupled := 1, int(t.Config[9])-1
+	if t.Config[18] != 0 {
+		streams, coupled = int(t.Config[19]), int(t.Config[20])
+	}
+	for i := range streams {
+		toc := byte(fullBand20)
+		if i < coupled {
+			toc |= stereo
+		}
+		packet = append(packet, toc)
+		if i+1 < streams {
+			packet = append(packet, byte(len(silence)))
+		}
+		packet = append(packet, silence...)
+	}
+	return packet
+}
+
+// silentFLAC is a frame of constant subframes that are zero (RFC 9639 §9), of the stream's block size.
+//
+//	sync 15 | strategy 1 | block size 4 | rate 4 | channels 4 | depth 3 | 0 | number 8 | block size - 1 16 | CRC-8
+//	subframe, per channel: 0 | type 6 | wasted bits 1 | the value
+//	padding | CRC-16
+func silentFLAC(t *media.Track) []byte {
+	const byStreamInfo, sixteenBits, minBlock, usualBlock = 0, 7, 16, 4096
+	if !validFLAC(t.Config) {
+		return nil
+	}
+	r := bitReader{b: t.Config[flacStreamInfo:flacStreamInfoEnd]}
+	least, most := r.bits(16), r.bits(16)
+	r.skip(24 + 24 + 20)
+	channels, depth := r.bits(3)+1, r.bits(5)+1
+	variable, size := uint32(0), most
+	if least != most {
+		variable, size = 1, min(most, usualBlock)
+	}
+	if size < minBlock {
+		return nil
+	}
+	var w bitWriter
+	w.put(15, 0x7FFC)
+	w.put(1, variable)
+	w.put(4, sixteenBits)
+	w.put(4, byStreamInfo)
+	w.put(4, channels-1)
+	w.put(3+1, byStreamInfo)
+	w.put(8, 0)
+	w.put(16, size-1)
+	w.put(8, uint32(crc(0x07, 8, w.b)))
+	for range channels {
+		w.put(8, 0)
+		w.put(int(depth), 0)
+	}
+	w.put((8-w.pos&7)&7, 0)
+	w.put(16, uint32(crc(0x8005, 16, w.b)))
+	return w.b
+}
+
+// crc is the remainder of b by a polynomial of a degree, the highest bits first.
+func crc(polynomial uint16, degree int, b []byte) (sum uint16) {
+	top := uint16(1) << (degree - 1)
+	for _, v := range b {
+		sum ^= uint16(v) << (degree - 8)
+		for range 8 {
+			carry := sum&top != 0
+			sum <<= 1
+			if carry {
+				sum ^= polynomial
+			}
+		}
+	}
+	return sum & (top<<1 - 1)
+}
+
+// mp3Rates are the sampling frequencies of MPEG-1, which MPEG-2 halves, and MPEG-2.5 again (ISO/IEC 11172-3 §2.4.2.3).
 var mp3Rates = [...]int{44100, 48000, 32000}
 
 // silentMP3 is a header and side information of zeros, which says that there is no main data.
@@ -109,6 +245,8 @@ func silentMP3(t *media.Track) []byte {
 			return emptyMP3([4]byte{0xFF, 0xFB, 1<<4 | byte(i)<<2, channels}, 144*32000/rate)
 		case rate / 2: // MPEG-2, 16 kbit/s
 			return emptyMP3([4]byte{0xFF, 0xF3, 2<<4 | byte(i)<<2, channels}, 72*16000*2/rate)
+		case rate / 4: // MPEG-2.5, the same
+			return emptyMP3([4]byte{0xFF, 0xE3, 2<<4 | byte(i)<<2, channels}, 72*16000*4/rate)
 		}
 	}
 	return nil

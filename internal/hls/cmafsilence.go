@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"livego/internal/fmp4"
 	"livego/internal/media"
 )
 
@@ -46,32 +45,26 @@ func (p *packager) fill(t *cmafTrack, until time.Duration) {
 // fillTo makes silence behind the last frame of t up to a time, to within half a frame. It is true
 // if any was made.
 func (p *packager) fillTo(t *cmafTrack, until time.Duration) (made bool) {
-	frame, length := fmp4.Silence(t.sound.track)
-	for frame != nil && t.standing <= member {
-		at := max(t.sound.next, until-maxLag)
-		if at+length/2 > until {
+	for t.standing <= member {
+		u, ok := t.sound.fill(until-maxLag, until)
+		if !ok {
 			break
 		}
-		u := &media.AccessUnit{Track: t.sound.track, DTS: at, PTS: at, RandomAccess: true, Epoch: t.sound.turn, Data: frame}
-		p.enqueue(t, u)
+		p.enqueue(t, &u)
 		made = true
 	}
 	return made
 }
 
-const (
-	// roundingMS is by how much times in milliseconds may be wrong, at both ends of a hole.
-	roundingMS = 2 * time.Millisecond
-	// minHole is what is taken for jitter where frames are shorter than that.
-	minHole = 15 * time.Millisecond
-)
-
-// bridge fills a hole in the sound of t before u, of at least about one frame, with silence: players
-// stand still in front of it, and hls.js goes on to do so behind it, as it has less in its buffer.
+// bridge fills a hole in the sound of t before u with silence: players stand still in front of it,
+// and hls.js goes on to do so behind it, as it has less in its buffer.
 func (p *packager) bridge(t *cmafTrack, u *media.AccessUnit) {
-	hole := t.sound.hole(u.DTS)
+	if !t.sound.misses(u.DTS) {
+		return
+	}
+	hole := u.DTS - t.sound.due
 	goesOn := u.Track == t.sound.track || t.standing == member && t.sameSound(u.Track, u.Data)
-	if hole < max(t.length()-roundingMS, minHole) || !goesOn || !p.fillTo(t, u.DTS) {
+	if !goesOn || !p.fillTo(t, u.DTS) {
 		return
 	}
 	if p.bridged++; p.bridged <= maxTrackLogs {
@@ -105,7 +98,7 @@ func (p *packager) silence(t *cmafTrack, reason string) bool {
 	if t.silent || t.standing != member {
 		return t.silent
 	}
-	if frame, _ := fmp4.Silence(t.track); frame == nil {
+	if t.sound.silence == nil {
 		return false
 	}
 	t.silent = true

@@ -72,7 +72,7 @@ func TestSilence(t *testing.T) {
 		}
 		r.finish()
 		rec := r.of("a0")
-		silence, length := fmp4.Silence(s.audio)
+		silence, length := fmp4.Silence(s.audio, nil)
 		var got []sample
 		all := rec.samples(t, 48000)
 		for i, sample := range all {
@@ -139,7 +139,7 @@ func TestSilenceInherited(t *testing.T) {
 					d.feed("720p", d.make(1, 27*time.Second)...)
 				}
 				d.finish()
-				silence, _ := fmp4.Silence(from.audio)
+				silence, _ := fmp4.Silence(from.audio, nil)
 				turns, later := "", 0
 				for _, s := range d.of("a0").samples(t, 48000) {
 					by := s.data[len(s.data)-1:]
@@ -253,7 +253,7 @@ func TestSilenceUntilAnotherHeader(t *testing.T) {
 	}
 	samples := rec.samples(t, 48000)
 	gapless(t, samples)
-	silence, _ := fmp4.Silence(aac(48000))
+	silence, _ := fmp4.Silence(aac(48000), nil)
 	for _, sample := range samples {
 		if quiet := sample.dts > 6*time.Second && sample.dts < 9990*time.Millisecond; quiet != (sample.data == string(silence)) {
 			t.Errorf("at %v: %q", sample.dts, sample.data)

@@ -207,7 +207,7 @@ func TestSoundAlone(t *testing.T) {
 	r := newRig(t, Options{})
 	all := encoders(25, 50)
 	quiet := all[1].audio
-	all[0].audio, all[1].audio = soundTrack(media.AAC, "0988", 48000, 1024), nil // AAC Main
+	all[0].audio, all[1].audio = soundTrack(media.AAC, "f94640", 48000, 1024), nil // xHE-AAC
 	for i := range 2 {
 		r.publication(nameOf(i))
 	}

@@ -2,9 +2,11 @@ package hls
 
 import (
 	"bytes"
+	"cmp"
 	"log/slog"
 	"time"
 
+	"livego/internal/fmp4"
 	"livego/internal/media"
 	"livego/internal/mpegts"
 )
@@ -47,6 +49,10 @@ type segmenter struct {
 
 	// video and audio estimate where the units of a track end.
 	video, audio pace
+	// sound counts what was taken of the audio. late is by how much it came behind the video lately, and
+	// quiet the time before which there is silence.
+	sound       soundCount
+	late, quiet time.Duration
 	// epoch is the publisher session, valid once started. Its media begin at since, valid once heard.
 	epoch          uint32
 	started, heard bool
@@ -132,6 +138,52 @@ func (g *segmenter) write(u *media.AccessUnit) {
 	if g.tracks.video != g.want.video && mpegts.SameStream(g.tracks.video, g.want.video) {
 		g.setTracks(pair{g.want.video, g.tracks.audio}) // it differs in what CMAF alone carries
 	}
+	if u.Track.Kind == media.Audio && !g.hear(u) {
+		g.counts.dropped.Add(1)
+		return
+	}
+	g.place(u)
+}
+
+// hear fills a hole in the sound before u with silence: hls.js (1.7.4) stands still in front of one in
+// MP3, and does the same itself in AAC. It is false if there is silence already where u belongs.
+func (g *segmenter) hear(u *media.AccessUnit) bool {
+	g.late = max(g.late-g.late/skewMemory, g.video.last-u.DTS)
+	if u.DTS < g.quiet {
+		return false
+	}
+	if u.Track == g.sound.track && g.sound.misses(u.DTS) && u.DTS-g.sound.end <= maxLag {
+		g.hush(u.DTS)
+	}
+	return true
+}
+
+// mute makes silence in a segment that ends and has no sound any more: to begin the next segment with it
+// is too late for hls.js. Sound that comes as late as it always does is not away.
+func (g *segmenter) mute(end time.Duration) {
+	until := end - g.late
+	if a := g.tracks.audio; a != nil && a.Codec != media.AAC && until-g.sound.end > departure {
+		g.hush(until)
+		g.quiet = g.sound.end - g.sound.length/2
+	}
+}
+
+// hush makes silence up to a time.
+func (g *segmenter) hush(until time.Duration) {
+	for g.current != nil && g.tracks.audio != nil && g.tracks.audio == g.sound.track {
+		u, ok := g.sound.fill(until-maxLag, until)
+		if !ok {
+			return
+		}
+		g.place(&u)
+	}
+}
+
+// place puts a unit into the segment to which it belongs.
+func (g *segmenter) place(u *media.AccessUnit) {
+	if u.Track.Kind == media.Audio {
+		g.sound.take(u, cmp.Or(fmp4.FrameLength(u), g.audio.step))
+	}
 	if g.current == nil {
 		if !g.mayStart(u) {
 			g.counts.dropped.Add(1)
@@ -139,6 +191,9 @@ func (g *segmenter) write(u *media.AccessUnit) {
 		}
 		g.begin(u)
 	} else if g.mustCut(u) {
+		if u.Track.Kind == media.Video {
+			g.mute(u.DTS)
+		}
 		g.finish(u.DTS)
 		g.begin(u)
 	}

@@ -46,7 +46,7 @@ func TestHoleInSound(t *testing.T) {
 		r.finish()
 		rec := r.of("a0")
 		all := rec.samples(t, int64(s.audio.SampleRate))
-		silence, length := fmp4.Silence(s.audio)
+		silence, length := fmp4.Silence(s.audio, nil)
 		loud := slices.DeleteFunc(slices.Clone(all), func(a sample) bool { return a.data == string(silence) })
 		sameSamples(t, loud, want, length/2+2*time.Millisecond)
 		if made := len(all) - len(loud); made < lost-4 || made > lost+4 {
@@ -103,22 +103,42 @@ func TestNoHoleInSound(t *testing.T) {
 // TestHoleAfterManyFrames: a hole is seen as well where an encoder's samples had been more than its time.
 func TestHoleAfterManyFrames(t *testing.T) {
 	var c soundCount
-	const length = 20 * time.Millisecond
+	const length, every = 20 * time.Millisecond, 96 * time.Millisecond
 	track := opus48()
-	feed := func(at time.Duration) time.Duration {
-		hole := c.hole(at)
+	feed := func(at time.Duration) bool {
+		missing := c.misses(at)
 		c.take(&media.AccessUnit{Track: track, DTS: at}, length)
-		return hole
+		return missing
 	}
-	for i := range 1000 { // 5 in 96 ms
-		if hole := feed(time.Duration(i/5*96) * time.Millisecond); hole > 0 {
-			t.Fatalf("a hole of %v before frame %d", hole, i)
+	for i := range 1000 {
+		if feed(time.Duration(i/5) * every) {
+			t.Fatalf("a hole before frame %d", i)
 		}
 	}
-	if hole := feed(199*96*time.Millisecond + 700*time.Millisecond); hole < 500*time.Millisecond || hole > 700*time.Millisecond {
-		t.Errorf("a hole of %v", hole)
+	for i, want := range []bool{true, false, false} {
+		if at := 199*every + 400*time.Millisecond + time.Duration(i)*length; feed(at) != want {
+			t.Errorf("a hole at %v: not %v", at, want)
+		}
 	}
-	if hole := feed(199*96*time.Millisecond + 720*time.Millisecond); hole > 0 {
-		t.Errorf("a hole of %v behind it", hole)
+}
+
+// TestHoleInTransportStream: the same in MPEG-TS, also where a segment begins within the hole.
+func TestHoleInTransportStream(t *testing.T) {
+	for _, from := range []time.Duration{5 * time.Second, 5800 * time.Millisecond} {
+		for _, codec := range []media.Codec{media.AAC, media.MP3} {
+			s := soundOf(codec)
+			units := without(s.until(12*time.Second), from, from+time.Second)
+			g := cutter(Options{}).feed(units)
+			g.flush()
+			got, want := demuxAll(t, g.list), contents(units)
+			silence, length := fmp4.Silence(s.audio, nil)
+			loud := slices.DeleteFunc(slices.Clone(got.audio), func(data string) bool { return data == string(silence) })
+			if made := len(got.audio) - len(loud); made < int(time.Second/length)-1 || made > int(time.Second/length)+1 {
+				t.Errorf("%s: %d frames of silence", codec, made)
+			}
+			if !slices.Equal(loud, want.audio) || !slices.Equal(got.video, want.video) {
+				t.Errorf("%s: %d frames of %d, %d pictures of %d", codec, len(loud), len(want.audio), len(got.video), len(want.video))
+			}
+		}
 	}
 }
