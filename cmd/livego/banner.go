@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 
+	"livego/internal/auth"
 	"livego/internal/config"
 )
 
@@ -69,4 +70,17 @@ func link(scheme, addr, path string) string {
 		return ""
 	}
 	return scheme + "://" + net.JoinHostPort(loopback(host), port) + "/" + path
+}
+
+// logOpenAPI tells what protects a control API that others than this machine can reach.
+func logOpenAPI(log *slog.Logger, cfg config.Config) {
+	switch {
+	case cfg.APIAddr == "" || cfg.JWTSecret != "" || auth.OnlyLocal(cfg.APIAddr):
+	case len(cfg.APIAllow) > 0:
+		log.Warn("the control API listens for others too, without jwt.secret: it gives channel keys to whoever calls from api_allow",
+			"addr", cfg.APIAddr, "api_allow", cfg.APIAllow)
+	default:
+		log.Info("the control API listens for others too, without jwt.secret: it answers only this machine; to open it set jwt.secret or api_allow, "+
+			"to close it set api_addr: 127.0.0.1:8090", "addr", cfg.APIAddr)
+	}
 }

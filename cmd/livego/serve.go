@@ -48,6 +48,7 @@ func (p program) serve(cmd *cobra.Command, _ []string) (err error) {
 		return err
 	}
 	logLinks(log, cfg, s.Addrs())
+	logOpenAPI(log, cfg)
 	return s.Run(cmd.Context())
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -307,6 +308,50 @@ func TestLinks(t *testing.T) {
 		if strings.Contains(log.String(), not) {
 			t.Errorf("the log has %s:\n%s", not, log.String())
 		}
+	}
+}
+
+// TestOpenAPIIsTold: who starts the server reads whether others can get channel keys.
+func TestOpenAPIIsTold(t *testing.T) {
+	for _, tc := range []struct {
+		change func(*config.Config)
+		want   string
+	}{
+		{func(*config.Config) {}, "level=INFO msg=\"the control API listens for others too, without jwt.secret: it answers only this machine"},
+		{func(c *config.Config) { c.APIAddr = "0.0.0.0:8090" }, "it answers only this machine"},
+		{func(c *config.Config) { c.APIAllow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }, "level=WARN msg=\"the control API listens for others too"},
+		{func(c *config.Config) { c.APIAddr = "127.0.0.1:8090" }, ""},
+		{func(c *config.Config) { c.APIAddr = "" }, ""},
+		{func(c *config.Config) { c.JWTSecret = "secret" }, ""},
+	} {
+		var log strings.Builder
+		cfg := config.Default()
+		tc.change(&cfg)
+		logOpenAPI(slog.New(slog.NewTextHandler(&log, nil)), cfg)
+		if !strings.Contains(log.String(), tc.want) || tc.want == "" && log.Len() > 0 {
+			t.Errorf("%q, want %q", log.String(), tc.want)
+		}
+	}
+}
+
+// TestConfigOfTheContainer: livego.yaml may be a link to a file that is not there until somebody mounts it, as in the Dockerfile.
+func TestConfigOfTheContainer(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.Symlink(filepath.Join(dir, "app", "livego.yaml"), "livego.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	if got := invoke(t, nil, "", "check-config"); got.code != exitOK || !strings.Contains(got.stdout, "defaults hold") {
+		t.Errorf("without a file: %+v", got)
+	}
+	if err := os.MkdirAll("app", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join("app", "livego.yaml"), []byte("nonsense: 1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := invoke(t, nil, "", "check-config"); got.code != exitFailed || !strings.Contains(got.stderr, "nonsense") {
+		t.Errorf("with a file: %+v", got)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -134,6 +135,14 @@ func FuzzWithoutTokens(f *testing.F) {
 	})
 }
 
+// counted counts how often it is asked.
+type counted struct{ asked int }
+
+func (c *counted) Sessions() []Session {
+	c.asked++
+	return nil
+}
+
 // Spec 2.8.
 func TestStreams(t *testing.T) {
 	ask := func(method string, source Sessions) *httptest.ResponseRecorder {
@@ -152,6 +161,17 @@ func TestStreams(t *testing.T) {
 	if w := ask("GET", fixed{}); w.Body.String() != `{"publishers":[],"players":[]}` {
 		t.Errorf("nobody on air: %s", w.Body)
 	}
+	synctest.Test(t, func(t *testing.T) {
+		source := &counted{}
+		h := StreamsHandler(source)
+		for i := range 50 {
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/streams", nil))
+			time.Sleep(100 * time.Millisecond)
+			if want := i/10 + 1; source.asked != want {
+				t.Fatalf("%d lists made for %d requests in %d ms, want %d", source.asked, i+1, 100*i, want)
+			}
+		}
+	})
 	for method, status := range map[string]int{"HEAD": 200, "OPTIONS": 204, "POST": 405, "DELETE": 405} {
 		if w := ask(method, fixed{}); w.Code != status || status == 405 && w.Header().Get("Allow") != "GET, HEAD, OPTIONS" {
 			t.Errorf("%s: status %d, Allow %q", method, w.Code, w.Header().Get("Allow"))

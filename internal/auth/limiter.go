@@ -47,7 +47,7 @@ func NewFailureLimiter() *FailureLimiter {
 
 // Enter waits until a key of the address may be looked up, and returns what is to be called after that. It fails only with the cause of ctx.
 func (l *FailureLimiter) Enter(ctx context.Context, addr netip.Addr) (leave func(), err error) {
-	lookups := l.lookups(network(addr))
+	lookups := l.lookups(Network(addr))
 	if lookups == nil {
 		return func() {}, nil
 	}
@@ -79,7 +79,7 @@ func (l *FailureLimiter) lookups(addr netip.Addr) chan struct{} {
 
 // Fail counts a wrong key of the address, and says whether it fails often.
 func (l *FailureLimiter) Fail(addr netip.Addr) (often bool) {
-	addr = network(addr)
+	addr = Network(addr)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	element, ok := l.failed[addr]
@@ -102,18 +102,4 @@ func (l *FailureLimiter) forget() {
 		l.recent.Remove(oldest)
 		delete(l.failed, f.addr)
 	}
-}
-
-// network is what an address counts as.
-func network(addr netip.Addr) netip.Addr {
-	addr = addr.Unmap().WithZone("")
-	if !addr.Is6() {
-		return addr
-	}
-	const siteBits = 64
-	prefix, err := addr.Prefix(siteBits)
-	if err != nil {
-		return addr
-	}
-	return prefix.Addr()
 }

@@ -17,7 +17,7 @@ func fail(l *FailureLimiter, addr netip.Addr, times int) {
 }
 
 // often says whether the address fails often, without counting anything.
-func often(l *FailureLimiter, addr netip.Addr) bool { return l.lookups(network(addr)) != nil }
+func often(l *FailureLimiter, addr netip.Addr) bool { return l.lookups(Network(addr)) != nil }
 
 func TestFailureLimiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -6,14 +6,18 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // APIOptions says who may call the API.
 type APIOptions struct {
-	// Secret, if set, is what callers sign their tokens with. It has at least MinSecret bytes.
+	// Secret, if set, is what callers sign their tokens with. It has at least MinSecret bytes, unless Short is set: nobody but programs on this
+	// machine can call then, so nobody else can guess.
 	Secret string
+	Short  bool
 	// Algorithm is the signing method: HS256 (the default), HS384 or HS512.
 	Algorithm string
 	// Allow lists the networks from which calls are taken. Empty: loopback without a secret, everyone with it.
@@ -40,8 +44,11 @@ type Refuse func(w http.ResponseWriter, r *http.Request, reason string)
 // NewAPIPolicy checks the options. A secret that is too short or an unknown algorithm is an error.
 func NewAPIPolicy(o APIOptions) (*APIPolicy, error) {
 	p := &APIPolicy{allow: o.Allow, origins: o.Origins}
-	if o.Secret == "" {
+	switch {
+	case o.Secret == "":
 		return p, nil
+	case len(o.Secret) < MinSecret && !o.Short:
+		return nil, fmt.Errorf("jwt secret has %d bytes, needs at least %d", len(o.Secret), MinSecret)
 	}
 	v, err := newVerifier(o.Secret, o.Algorithm)
 	if err != nil {
@@ -78,46 +85,126 @@ func (p *APIPolicy) Handler(next http.Handler, refuse Refuse) http.Handler {
 // checkCaller returns why the request may not be answered, whatever token it holds.
 func (p *APIPolicy) checkCaller(r *http.Request) string {
 	peer, ok := peerAddr(r.RemoteAddr)
+	listed := slices.ContainsFunc(p.allow, func(n netip.Prefix) bool { return n.Contains(peer) })
 	switch {
 	case !ok:
 		return "the caller's address is not known"
-	case len(p.allow) > 0 && !slices.ContainsFunc(p.allow, func(n netip.Prefix) bool { return n.Contains(peer) }):
-		return fmt.Sprintf("%s is not in api_allow", peer)
+	case len(p.allow) > 0 && !listed:
+		return fmt.Sprintf("%s is not in api_allow", peer) + p.howToAllow(peer)
 	case p.verifier != nil:
 		return ""
-	case len(p.allow) == 0 && !peer.IsLoopback():
-		return "without jwt.secret the API answers only programs on its own machine" + howToOpen
+	case peer.IsLoopback():
+		return checkLocal(r)
+	case !listed:
+		return "without jwt.secret the API answers only programs on its own machine" + p.howToAllow(peer) + howToOpen
 	}
-	return checkLocal(r)
+	return checkListed(r)
 }
 
-const howToOpen = "; set jwt.secret (environment variable JWT_SECRET) and send a token, or run livego key get ROOM where the server runs"
+const howToOpen = "; set jwt.secret (environment variable JWT_SECRET) and send a token, or run livego key get ROOM where the server runs" +
+	" (docker exec CONTAINER /livego key get ROOM)"
+
+// howToAllow says which line lets the peer in, beside those who are in already.
+func (p *APIPolicy) howToAllow(peer netip.Addr) string {
+	list := `127.0.0.1, "::1"`
+	if len(p.allow) > 0 {
+		quoted := make([]string, len(p.allow))
+		for i, n := range p.allow {
+			quoted[i] = strconv.Quote(n.String())
+		}
+		list = strings.Join(quoted, ", ")
+	}
+	name := peer.String()
+	if peer.Is6() {
+		name = strconv.Quote(name)
+	}
+	return "; to let " + peer.String() + " call it, write into livego.yaml the line api_allow: [" + list + ", " + name + "]"
+}
 
 // checkLocal returns why the request may come from elsewhere although its connection is local.
 func checkLocal(r *http.Request) string {
+	if what := Stranger(r); what != "" {
+		return "without jwt.secret the API answers " + what + howToOpen
+	}
+	return ""
+}
+
+// checkListed returns why the request may be somebody else's although its address is in api_allow. Names of this server are not known, so a page that
+// rebinds its own name to the server's address shows only by a browser that calls a name which anybody may register.
+func checkListed(r *http.Request) string {
+	what := ""
+	switch header := proxyHeader(r); {
+	case header != "" && !isForwarded(r):
+		what = "no request that came through a proxy (header " + header + ") that is not in trusted_proxies"
+	case !fromOwnPage(r):
+		what = foreignPage
+	case strings.HasPrefix(r.UserAgent(), "Mozilla/") && !isPrivateHost(r.Host):
+		what = "no browser that calls it by name: use its address"
+	default:
+		return ""
+	}
+	return "without jwt.secret the API answers " + what + howToOpen
+}
+
+// Stranger says by what a request from this machine shows that somebody elsewhere made it, as words after "the server answers"; empty if by nothing.
+// It is addressed to another name (a page that rebinds its own name to 127.0.0.1 keeps that name in Host), it came through a proxy, or a page of another
+// origin made a browser send it.
+func Stranger(r *http.Request) string {
 	if !isLocalHost(r.Host) {
-		return "without jwt.secret the API answers only requests to localhost or a loopback address" + howToOpen
+		return "only requests to localhost or a loopback address"
 	}
+	if header := proxyHeader(r); header != "" {
+		return "no request that came through a proxy (header " + header + ")"
+	}
+	if !fromOwnPage(r) {
+		return foreignPage
+	}
+	return ""
+}
+
+const foreignPage = "no page of another origin"
+
+// proxyHeaders are set by proxies and delivery networks, and by nobody else. Names that end with a dash are the beginning of names.
+var proxyHeaders = []string{
+	"Ali-Cdn-", "Cdn-Loop", "Cf-", "Client-Ip", "Do-Connecting-Ip", "Fastly-", "Fly-", "Forwarded", "Proxy-Client-Ip", "Surrogate-Capability",
+	"True-Client-Ip", "Via", "Wl-Proxy-Client-Ip", "X-Amz-Cf-", "X-Amzn-", "X-Arr-", "X-Azure-", "X-Client-Ip", "X-Cloud-Trace-Context",
+	"X-Cluster-Client-Ip", "X-Coming-From", "X-Envoy-", "X-Forwarded", "X-Forwarded-", "X-From", "X-Haproxy-", "X-Host", "X-Nginx-Proxy", "X-Original-",
+	"X-Proxy-", "X-Proxyuser-Ip", "X-Real-Host", "X-Real-Ip", "X-Real-Port", "X-Remote-Addr", "X-Remote-Ip", "X-Rewrite-Url", "X-Varnish", "X-Vercel-",
+}
+
+// proxyHeader returns a header by which a proxy shows, empty if there is none.
+func proxyHeader(r *http.Request) string {
 	for name := range r.Header {
-		if name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded") {
-			return "without jwt.secret the API answers no request that came through a proxy (header " + name + ")" + howToOpen
-		}
-	}
-	// Fetch Metadata: "none" is typed into the address bar. Same-site is another port of this host, which is another program.
-	for _, site := range r.Header.Values("Sec-Fetch-Site") {
-		if site != "same-origin" && site != "none" {
-			return foreignPage
-		}
-	}
-	for _, origin := range r.Header.Values("Origin") {
-		if !strings.EqualFold(origin, "http://"+r.Host) {
-			return foreignPage
+		if slices.ContainsFunc(proxyHeaders, func(h string) bool {
+			return name == h || strings.HasSuffix(h, "-") && strings.HasPrefix(name, h)
+		}) {
+			return name
 		}
 	}
 	return ""
 }
 
-const foreignPage = "without jwt.secret the API answers no page of another origin" + howToOpen
+// fromOwnPage says whether a request is not one that a page of another origin made a browser send. Fetch Metadata says so best: "none" is typed into the
+// address bar; same-site is another port of this host, which is another program. Browsers without it say at least which page it was.
+func fromOwnPage(r *http.Request) bool {
+	for _, site := range r.Header.Values("Sec-Fetch-Site") {
+		if site != "same-origin" && site != "none" {
+			return false
+		}
+	}
+	for _, origin := range r.Header.Values("Origin") {
+		if !strings.EqualFold(origin, "http://"+r.Host) {
+			return false
+		}
+	}
+	for _, referer := range r.Header.Values("Referer") {
+		page, err := url.Parse(referer)
+		if err != nil || page.Scheme != "http" || !strings.EqualFold(page.Host, r.Host) {
+			return false
+		}
+	}
+	return true
+}
 
 // isLocalHost says whether the Host header names this machine to itself.
 func isLocalHost(host string) bool {
@@ -130,6 +217,27 @@ func isLocalHost(host string) bool {
 	}
 	addr, err := netip.ParseAddr(host)
 	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// OnlyLocal says whether only programs on this machine reach a listen address.
+func OnlyLocal(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	return err == nil && host != "" && isLocalHost(host)
+}
+
+// isPrivateHost says whether nobody can register the name in the Host header in public: an address, a name without a dot, or one below a domain
+// for private use (RFC 6761, RFC 6762, RFC 8375, and ICANN's .internal).
+func isPrivateHost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"), "."))
+	if _, err := netip.ParseAddr(host); err == nil || !strings.Contains(host, ".") {
+		return true
+	}
+	return slices.ContainsFunc([]string{".local", ".localhost", ".internal", ".home.arpa", ".lan", ".test"}, func(domain string) bool {
+		return strings.HasSuffix(host, domain)
+	})
 }
 
 func peerAddr(remote string) (netip.Addr, bool) {

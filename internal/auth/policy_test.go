@@ -47,6 +47,7 @@ func request(method, target, peer string, headers ...string) *http.Request {
 func TestWithoutSecret(t *testing.T) {
 	const local = "http://localhost:8090/control/get?room=m"
 	private := []netip.Prefix{netip.MustParsePrefix("172.17.0.0/16")}
+	believed := Proxies{netip.MustParsePrefix("127.0.0.1/32")}
 	for _, tc := range []struct {
 		name    string
 		request *http.Request
@@ -63,7 +64,18 @@ func TestWithoutSecret(t *testing.T) {
 		{"unknown peer", request("GET", local, "@"), nil, "address is not known"},
 
 		{"listed network", request("GET", local, "172.17.0.1:5000"), private, ""},
-		{"listed network, public name", request("GET", "http://live.example/", "172.17.0.1:5000"), private, "requests to localhost"},
+		{"listed network, name of a container", request("GET", "http://livego:8090/", "172.17.0.1:5000"), private, ""},
+		{"listed network, address", request("GET", "http://172.17.0.2:8090/", "172.17.0.1:5000", "User-Agent: Mozilla/5.0"), private, ""},
+		{"listed network, public name", request("GET", "http://live.example/", "172.17.0.1:5000", "User-Agent: curl/8"), private, ""},
+		{"listed network, name that may be rebound", request("GET", "http://live.example/", "172.17.0.1:5000", "User-Agent: Mozilla/5.0"), private, "use its address"},
+		{"listed network, page of another origin", request("GET", "http://172.17.0.2/", "172.17.0.1:5000", "Referer: http://evil.example/"), private, "page of another origin"},
+		{"listed network, through a proxy", request("GET", "http://172.17.0.2/", "172.17.0.1:5000", "X-Real-Ip: 192.0.2.1"), private, "trusted_proxies"},
+		{"listed network, through a proxy that is believed", believed.Client(request("GET", "http://livego/", "127.0.0.1:5", "X-Forwarded-For: 172.17.0.1")), private, ""},
+		{"another network, through a proxy that is believed", believed.Client(request("GET", "http://livego/", "127.0.0.1:5", "X-Forwarded-For: 192.0.2.1")), private,
+			`write into livego.yaml the line api_allow: ["172.17.0.0/16", 192.0.2.1]`},
+		{"this machine, through a proxy that is believed", believed.Client(request("GET", local, "127.0.0.1:5", "X-Forwarded-For: 127.0.0.1, 127.0.0.1")), nil, "proxy"},
+		{"docker run -p 8090:8090", request("GET", local, "172.17.0.1:5000"), nil, `write into livego.yaml the line api_allow: [127.0.0.1, "::1", 172.17.0.1]`},
+		{"docker run -p 8090:8090, key command", request("GET", local, "172.17.0.1:5000"), nil, "docker exec"},
 		{"loopback that is not listed", request("GET", local, "127.0.0.1:5000"), private, "127.0.0.1 is not in api_allow"},
 
 		{"rebound name", request("GET", "http://evil.example:8090/", "127.0.0.1:5000"), nil, "requests to localhost"},
@@ -76,6 +88,17 @@ func TestWithoutSecret(t *testing.T) {
 		{"Forwarded", request("GET", local, "127.0.0.1:5000", "Forwarded: for=127.0.0.1"), nil, "proxy"},
 		{"X-Real-IP", request("GET", local, "127.0.0.1:5000", "X-Real-IP: 127.0.0.1"), nil, "proxy"},
 		{"Via", request("GET", local, "127.0.0.1:5000", "Via: 1.1 proxy"), nil, "proxy"},
+
+		{"delivery network", request("GET", local, "127.0.0.1:5000", "Cf-Connecting-Ip: 192.0.2.1"), nil, "proxy"},
+		{"Envoy", request("GET", local, "127.0.0.1:5000", "x-envoy-external-address: 192.0.2.1"), nil, "proxy"},
+		{"True-Client-IP", request("GET", local, "127.0.0.1:5000", "True-Client-IP: 192.0.2.1"), nil, "proxy"},
+		{"X-Forwarded", request("GET", local, "127.0.0.1:5000", "X-Forwarded: 192.0.2.1"), nil, "proxy"},
+		{"a program's own header", request("GET", local, "127.0.0.1:5000", "X-Request-Id: 5", "X-Foo: 7"), nil, ""},
+
+		{"link on a foreign page, browser without Fetch Metadata", request("GET", local, "127.0.0.1:5000", "Referer: http://evil.example/x"), nil, "page of another origin"},
+		{"page of another port, the same", request("GET", local, "127.0.0.1:5000", "Referer: http://localhost:80/"), nil, "page of another origin"},
+		{"page that is not one", request("GET", local, "127.0.0.1:5000", "Referer: %zz"), nil, "page of another origin"},
+		{"own page, the same", request("GET", local, "127.0.0.1:5000", "Referer: http://localhost:8090/statics/"), nil, ""},
 
 		{"typed address", request("GET", local, "127.0.0.1:5000", "Sec-Fetch-Site: none"), nil, ""},
 		{"own page", request("POST", local, "127.0.0.1:5000", "Sec-Fetch-Site: same-origin", "Origin: http://localhost:8090"), nil, ""},
@@ -231,6 +254,28 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
+// TestShortSecret: LiveGo's own example has 7 bytes. It does where nobody else can call.
+func TestShortSecret(t *testing.T) {
+	o := APIOptions{Secret: "testkey", Short: true}
+	token, err := NewToken(o.Secret, "", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := guard(t, o, request("GET", "http://localhost/", "127.0.0.1:5", "Authorization: Bearer "+token)); w.Code != http.StatusOK {
+		t.Errorf("status %d, %s", w.Code, w.Body)
+	}
+	if w := guard(t, o, request("GET", "http://localhost/", "127.0.0.1:5")); w.Code != http.StatusForbidden {
+		t.Errorf("without a token: status %d, %s", w.Code, w.Body)
+	}
+	for addr, want := range map[string]bool{
+		"127.0.0.1:8090": true, "localhost:8090": true, "[::1]:8090": true, ":8090": false, "0.0.0.0:8090": false, "[::]:8090": false, "192.0.2.1:8090": false, "": false,
+	} {
+		if OnlyLocal(addr) != want {
+			t.Errorf("%q is for this machine only: %v", addr, !want)
+		}
+	}
+}
+
 func TestNewAPIPolicyRefusesWeakSettings(t *testing.T) {
 	for _, o := range []APIOptions{
 		{Secret: "short"},
@@ -241,8 +286,8 @@ func TestNewAPIPolicyRefusesWeakSettings(t *testing.T) {
 		if _, err := NewAPIPolicy(o); err == nil || strings.Contains(err.Error(), o.Secret) {
 			t.Errorf("%+v gave %v", o, err)
 		}
-		if _, err := NewToken(o.Secret, o.Algorithm, time.Minute); err == nil {
-			t.Errorf("%+v signs a token", o)
+		if _, err := NewToken(o.Secret, o.Algorithm, time.Minute); (err == nil) != (o.Secret == "short") { // the API knows whether that does
+			t.Errorf("%+v signs a token: %v", o, err)
 		}
 	}
 }

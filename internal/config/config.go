@@ -35,6 +35,7 @@ type Config struct {
 	EnableTLSVerify       bool
 	FLVAddr               string
 	UseFLVHTTPS           bool
+	FLVStreams            bool
 	HLSAddr               string
 	UseHLSHTTPS           bool
 	HLSHTTP3              bool
@@ -66,6 +67,7 @@ type Config struct {
 	MaxBatchDelay         time.Duration
 	MinBatchDelay         time.Duration
 	IOURing               bool
+	TrustedProxies        []netip.Prefix
 	MaxConnections        int
 	MaxConnectionsPerAddr int
 	FLVArchive            bool

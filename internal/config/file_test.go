@@ -125,7 +125,9 @@ func TestDefect11ConfigTypoStopsTheStart(t *testing.T) {
 		{"frame_origins: ['none']", []string{"is not an origin"}},
 		{"data_dir: ''", []string{"data_dir: must not be empty"}},
 
-		{"jwt: {secret: short}", []string{"livego.yaml:1: jwt.secret has only 5 bytes; give it at least 16"}},
+		{"jwt: {secret: short}", []string{"livego.yaml:1: jwt.secret has only 5 bytes; give it at least 16", "api_addr: 127.0.0.1:8090"}},
+		{"jwt: {secret: short}\napi_addr: 0.0.0.0:8090", []string{"livego.yaml:1: jwt.secret has only 5 bytes"}},
+		{"jwt: {secret: short}\napi_addr: 192.168.1.5:8090", []string{"livego.yaml:1: jwt.secret has only 5 bytes"}},
 		{"jwt: {secret: ''}", []string{"jwt.secret is empty"}},
 		{"jwt:\n  algorithm: RS256\n  secret: " + strings.Repeat("x", 32), []string{`"RS256" is not known, use HS256, HS384 or HS512`}},
 

@@ -45,7 +45,7 @@ var topics = []topic{
 	{"api_addr", "Control API"},
 	{"redis_addr", "Channel keys"},
 	{"gop_num", "Streams and players"},
-	{"max_connections", "Limits"},
+	{"trusted_proxies", "Limits"},
 	{"flv_archive", "Recording"},
 }
 
@@ -101,6 +101,8 @@ var options = []option{
 		bind: func(c *Config) value { return address(&c.FLVAddr) }},
 	{key: "use_flv_https", def: "false", doc: "Speak HTTPS, and only HTTPS, on httpflv_addr.",
 		bind: func(c *Config) value { return boolean(&c.UseFLVHTTPS) }},
+	{key: "flv_streams", def: "true", doc: "List at /streams of httpflv_addr the names of streams on air, for everybody, as LiveGo does.",
+		bind: func(c *Config) value { return boolean(&c.FLVStreams) }},
 
 	{key: "hls_addr", def: ":7002", doc: "Listen address for HLS and the watch page. Empty: off.",
 		bind: func(c *Config) value { return address(&c.HLSAddr) }},
@@ -149,13 +151,13 @@ var options = []option{
 		bind: func(c *Config) value { return secret(&c.JWTSecret) }},
 	{key: "jwt.algorithm", def: "HS256", doc: "Signing method of the tokens: HS256, HS384 or HS512.",
 		bind: func(c *Config) value { return choice(&c.JWTAlgorithm, "HS256", "HS384", "HS512") }},
-	{key: "api_allow", def: "", doc: "Addresses and networks that may call the API at all.\n" +
-		"Empty: this machine only without jwt.secret, everybody with it.",
+	{key: "api_allow", def: "", doc: "Addresses and networks that may call the API at all. Empty: this machine only without jwt.secret, everybody\n" +
+		"with it. Without jwt.secret whoever calls from one of them gets channel keys: name networks that you trust.",
 		bind: func(c *Config) value { return networks(&c.APIAllow) }},
 	{key: "api_origins", def: "", doc: "Web origins whose pages may call the API from a browser, such as https://example.org.",
 		bind: func(c *Config) value { return origins(&c.APIOrigins) }},
 	{key: "pprof_addr", def: "", doc: "Listen address of Go's profiler, for go tool pprof http://127.0.0.1:6060/debug/pprof/profile. It shows the\n" +
-		"inside of the server to whoever can reach it: name an address of this machine, 127.0.0.1:6060. Empty: off.",
+		"inside of the server, and answers only requests to localhost or a loopback address. Empty: off.",
 		bind: func(c *Config) value { return address(&c.PprofAddr) }},
 
 	{key: "redis_addr", def: "", doc: "Redis server that holds the channel keys of several servers: host:port, or a URL with the scheme redis,\n" +
@@ -183,9 +185,13 @@ var options = []option{
 	{key: "io_uring", def: "true", doc: "Send to many players with one system call, where Linux allows that.",
 		bind: func(c *Config) value { return boolean(&c.IOURing) }},
 
+	{key: "trusted_proxies", def: "", doc: "Addresses and networks of proxies in front of the HTTP ports that add the client's address to X-Forwarded-For.\n" +
+		"The last address there that is none of theirs counts as the client: in hls_viewers, in lists, for api_allow.",
+		bind: func(c *Config) value { return networks(&c.TrustedProxies) }},
+
 	{key: "max_connections", def: "0", doc: "Most open connections. 0: no bound.",
 		bind: func(c *Config) value { return number(&c.MaxConnections, 0, math.MaxInt) }},
-	{key: "max_connections_per_addr", def: "0", doc: "Most open connections from one address. 0: no bound.",
+	{key: "max_connections_per_addr", def: "0", doc: "Most open connections from one address; of IPv6 a network of 64 bits counts as one. 0: no bound.",
 		bind: func(c *Config) value { return number(&c.MaxConnectionsPerAddr, 0, math.MaxInt) }},
 
 	{key: "flv_archive", def: "false", doc: "Record every published stream as an FLV file.", pending: true,

@@ -57,9 +57,11 @@ func (c Config) ServerOptions() server.Options {
 		HLSDVRWindow:       c.HLSDVRWindow,
 		HLSDVRDir:          filepath.Join(c.DataDir, "hls"),
 		HLSDVRMaxBytes:     int64(c.HLSDVRMaxBytes),
+		NoStreamList:       !c.FLVStreams,
 		PublicStatus:       c.PublicStatus,
 		FrameOrigins:       c.FrameOrigins,
 
+		TrustedProxies:        c.TrustedProxies,
 		MaxConnections:        c.MaxConnections,
 		MaxConnectionsPerAddr: c.MaxConnectionsPerAddr,
 		MaxMessageSize:        c.MaxMessageSize,

@@ -90,8 +90,11 @@ func (l *loader) checkSecret() {
 	case n == 0 && l.given("jwt.algorithm"):
 		l.warn("%s: jwt.algorithm has no effect without jwt.secret", l.origin["jwt.algorithm"])
 	case n == 0:
+	case n < minSecret && (l.cfg.APIAddr == "" || auth.OnlyLocal(l.cfg.APIAddr)):
+		l.warn("%s: jwt.secret has only %d bytes, which can be guessed; give it at least %d (openssl rand -hex 32)", place, n, minSecret)
 	case n < minSecret:
-		l.problem(place, "jwt.secret has only %d bytes; give it at least %d (openssl rand -hex 32)", n, minSecret)
+		l.problem(place, "jwt.secret has only %d bytes; give it at least %d (openssl rand -hex 32), or keep the API to this machine with api_addr: 127.0.0.1:8090",
+			n, minSecret)
 	case n < goodSecret:
 		l.warn("%s: jwt.secret has %d bytes; RFC 7518 asks for at least %d", place, n, goodSecret)
 	}

@@ -18,6 +18,10 @@ const (
 	cacheNothing  = "no-store"
 
 	allowedMethods = "GET, HEAD, OPTIONS"
+	// anyHeader is what pages of other origins may send; the star does not stand for Authorization (Fetch, CORS-preflight fetch).
+	anyHeader = "*, Authorization"
+	// whatThereIs is for who asks for something that there never is.
+	whatThereIs = "not found. This is the HLS port of livego: ask for /APP/STREAM/ (a page to watch), /APP/STREAM.m3u8 or /APP/STREAM/index.m3u8 (Low-Latency HLS)"
 
 	// policy lets Flash players of any site in, as LiveGo does.
 	policy = `<?xml version="1.0" ?>
@@ -40,7 +44,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodOptions:
 		h.Set("Allow", allowedMethods)
 		h.Set("Access-Control-Allow-Methods", allowedMethods)
-		h.Set("Access-Control-Allow-Headers", "Range, If-None-Match, Cache-Control")
+		h.Set("Access-Control-Allow-Headers", anyHeader)
 		h.Set("Access-Control-Max-Age", "86400")
 		w.WriteHeader(http.StatusNoContent)
 	default:
@@ -64,7 +68,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	case crossDomainPolicy:
 		writeBody(w, r, http.StatusOK, "application/xml", []byte(policy))
 	default:
-		refuse(w, http.StatusNotFound, "not found")
+		refuse(w, http.StatusNotFound, whatThereIs)
 	}
 }
 

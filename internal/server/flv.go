@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+	"golang.org/x/time/rate"
 
-	"livego/internal/api"
 	"livego/internal/fanout"
 	"livego/internal/flv"
 	"livego/internal/keys"
@@ -33,8 +33,8 @@ type flvFormat interface {
 
 // serveFLV serves the HTTP-FLV port.
 func (s *Server) serveFLV(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/streams" {
-		api.StreamsHandler(s).ServeHTTP(w, r)
+	if r.URL.Path == "/streams" && s.streams != nil {
+		s.streams.ServeHTTP(w, r)
 		return
 	}
 	h := w.Header()
@@ -45,7 +45,7 @@ func (s *Server) serveFLV(w http.ResponseWriter, r *http.Request) {
 	case http.MethodOptions:
 		h.Set("Allow", flvMethods)
 		h.Set("Access-Control-Allow-Methods", flvMethods)
-		h.Set("Access-Control-Allow-Headers", "*")
+		h.Set("Access-Control-Allow-Headers", "*, Authorization")
 		h.Set("Access-Control-Max-Age", "86400")
 		w.WriteHeader(http.StatusNoContent)
 		return
@@ -72,7 +72,7 @@ func (s *Server) serveFLV(w http.ResponseWriter, r *http.Request) {
 func (s *Server) findFLV(w http.ResponseWriter, r *http.Request) (stream *live.Stream, view fanout.View, found bool) {
 	name, ok := flvName(r.URL.Path)
 	if !ok {
-		http.Error(w, "invalid path", http.StatusBadRequest)
+		http.Error(w, "invalid path\n"+s.flvHint(), http.StatusBadRequest)
 		return nil, view, false
 	}
 	pick, err := readChoice(r.URL.RawQuery)
@@ -93,6 +93,18 @@ func (s *Server) findFLV(w http.ResponseWriter, r *http.Request) (stream *live.S
 		return nil, view, false
 	}
 	return stream, pick.view, true
+}
+
+// flvHint says what there is on the HTTP-FLV port.
+func (s *Server) flvHint() string {
+	hint := "This is the HTTP-FLV port of livego: ask for /APP/STREAM.flv, over HTTP or WebSocket"
+	if s.streams != nil {
+		hint += ", or for /streams, the list of them"
+	}
+	if s.opt.HLSAddr != "" {
+		hint += ". A page to watch is at /APP/STREAM/ of the HLS port, " + s.opt.HLSAddr
+	}
+	return hint + "."
 }
 
 const flvMethods = "GET, HEAD, OPTIONS"
@@ -281,22 +293,40 @@ func (v *viewer) readNothing() error {
 	return errChatter
 }
 
-// maxWebSocketFrame bounds what a viewer may send in one frame, in bytes; what is in it is ignored.
-const maxWebSocketFrame = 64 << 10
+const (
+	// maxWebSocketBytes bounds what a viewer may send at once, in bytes: there is nothing that it has to say. Pings come on top, for hours.
+	maxWebSocketBytes = 64 << 10
+	// webSocketRate is how many of these bytes a second gives back.
+	webSocketRate = 256
+	// webSocketHeader is about what a frame costs without its payload.
+	webSocketHeader = 14
+)
 
-var errWebSocket = errors.New("bad websocket frame")
+// errWebSocket: the viewer breaks RFC 6455. errWebSocketFlood: it sends too much.
+var (
+	errWebSocket      = errors.New("bad websocket frame")
+	errWebSocketFlood = errors.New("viewer sends too much over its websocket")
+)
 
-// readWebSocket answers pings and the closing handshake (RFC 6455 §5.5), and ignores data.
+// readWebSocket answers pings and the closing handshake (RFC 6455 §5.5), and ignores data. Who breaks the rules is told so.
 func (v *viewer) readWebSocket() error {
+	budget := rate.NewLimiter(webSocketRate, maxWebSocketBytes)
+	state := ws.StateServerSide
 	for {
 		h, err := ws.ReadHeader(v.nc)
 		if err != nil {
 			return err
 		}
-		if h.Length > maxWebSocketFrame || !h.Masked || (h.OpCode.IsControl() && (h.Length > ws.MaxControlFramePayloadSize || !h.Fin)) {
-			return errWebSocket
+		if ws.CheckHeader(h, state) != nil {
+			return v.closeWebSocket(ws.StatusProtocolError, errWebSocket)
+		}
+		if h.Length > maxWebSocketBytes || !budget.AllowN(time.Now(), webSocketHeader+int(h.Length)) {
+			return v.closeWebSocket(ws.StatusPolicyViolation, errWebSocketFlood)
 		}
 		if !h.OpCode.IsControl() {
+			if state = ws.StateServerSide; !h.Fin {
+				state = state.Set(ws.StateFragmented)
+			}
 			if _, err := io.CopyN(io.Discard, v.nc, h.Length); err != nil {
 				return err
 			}
@@ -313,12 +343,19 @@ func (v *viewer) readWebSocket() error {
 				return err
 			}
 		case ws.OpClose:
-			_ = v.player.Post(closeFrame(ws.StatusNormalClosure, ""))
-			v.player.Stop(fmt.Errorf("%w: closed by the viewer", fanout.ErrGone))
-			<-v.player.Done()
-			return nil
+			return v.closeWebSocket(ws.StatusNormalClosure, errClosedByViewer)
 		}
 	}
+}
+
+var errClosedByViewer = errors.New("closed by the viewer")
+
+// closeWebSocket sends a close frame behind what is on its way, and ends the viewer.
+func (v *viewer) closeWebSocket(code ws.StatusCode, reason error) error {
+	_ = v.player.Post(closeFrame(code, ""))
+	v.player.Stop(fmt.Errorf("%w: %w", fanout.ErrGone, reason))
+	<-v.player.Done()
+	return nil
 }
 
 // closeFrame returns a close frame (RFC 6455 §5.5.1).

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,6 +24,8 @@ import (
 func TestAnswersOfTheFLVPort(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *Options) { o.Apps = append(o.Apps, App{Name: "noflv", Live: true, HLS: true}) })
+	invalid := "invalid path\n" + s.flvHint() + "\n"
+	wantContains(t, "what there is", invalid, "/APP/STREAM.flv", "/streams", "/APP/STREAM/", s.opt.HLSAddr)
 	publish(t, s, "movie").send(clip(t)[:10]...)
 	publishTo(t, s.url("rtmp", "rtmp", "/noflv/"+s.key("movie"))).send(clip(t)[:10]...)
 	for _, tc := range []struct {
@@ -36,11 +39,11 @@ func TestAnswersOfTheFLVPort(t *testing.T) {
 		{"GET", "/noflv/movie.flv", 404, "no publisher\n"},
 		{"GET", "/live/a/b/c.flv", 404, "no publisher\n"},
 		{"GET", "/live/..%2fmovie.flv", 404, "no publisher\n"},
-		{"GET", "/", 400, "invalid path\n"},
-		{"GET", "/live/movie", 400, "invalid path\n"},
-		{"GET", "/movie.flv", 400, "invalid path\n"},
-		{"GET", "/live/.flv", 400, "invalid path\n"},
-		{"GET", "//movie.flv", 400, "invalid path\n"},
+		{"GET", "/", 400, invalid},
+		{"GET", "/live/movie", 400, invalid},
+		{"GET", "/movie.flv", 400, invalid},
+		{"GET", "/live/.flv", 400, invalid},
+		{"GET", "//movie.flv", 400, invalid},
 		{"HEAD", "/live/movie.flv", 200, ""},
 		{"POST", "/live/movie.flv", 405, "method not allowed\n"},
 		{"DELETE", "/live/movie.flv", 405, "method not allowed\n"},
@@ -59,6 +62,7 @@ func TestAnswersOfTheFLVPort(t *testing.T) {
 		}
 		if tc.method == "OPTIONS" {
 			wantEqual(t, name+": preflight", a.header.Get("Access-Control-Allow-Methods"), "GET, HEAD, OPTIONS")
+			wantEqual(t, name+": preflight", a.header.Get("Access-Control-Allow-Headers"), "*, Authorization")
 		}
 	}
 	eventually(t, "no request became a viewer", func() bool { return len(s.Sessions()) == 2 })
@@ -169,15 +173,43 @@ func TestWebSocketControl(t *testing.T) {
 	}
 	awaitPlayers(t, s, "movie", 0)
 
-	for what, frame := range map[string]ws.Frame{
-		"unmasked frame":      ws.NewTextFrame([]byte("x")),
-		"huge frame":          {Header: ws.Header{Fin: true, OpCode: ws.OpBinary, Masked: true, Length: 1 << 40}},
-		"long control frame":  ws.MaskFrame(ws.NewPingFrame(make([]byte, 126))),
-		"control frame parts": ws.MaskFrame(ws.NewFrame(ws.OpPing, false, nil)),
+	masked := func(code ws.OpCode, fin bool, n int) ws.Frame {
+		return ws.MaskFrame(ws.NewFrame(code, fin, make([]byte, n)))
+	}
+	reserved := masked(ws.OpBinary, true, 1)
+	reserved.Header.Rsv = ws.Rsv(true, false, false)
+	var small []ws.Frame // more than 64 KiB together
+	for range 5000 {
+		small = append(small, masked(ws.OpText, true, 1))
+	}
+	const broken, much = ws.StatusProtocolError, ws.StatusPolicyViolation
+	for what, tc := range map[string]struct {
+		code   ws.StatusCode
+		frames []ws.Frame
+	}{
+		"unmasked frame":             {broken, []ws.Frame{ws.NewTextFrame([]byte("x"))}},
+		"long control frame":         {broken, []ws.Frame{masked(ws.OpPing, true, 126)}},
+		"control frame parts":        {broken, []ws.Frame{masked(ws.OpPing, false, 0)}},
+		"unknown kind of frame":      {broken, []ws.Frame{masked(3, true, 0)}},
+		"bits of no extension":       {broken, []ws.Frame{reserved}},
+		"continuation of nothing":    {broken, []ws.Frame{masked(ws.OpContinuation, true, 1)}},
+		"continuation after the end": {broken, []ws.Frame{masked(ws.OpText, false, 1), masked(ws.OpContinuation, true, 1), masked(ws.OpContinuation, true, 1)}},
+		"message within a message":   {broken, []ws.Frame{masked(ws.OpText, false, 1), masked(ws.OpPing, true, 1), masked(ws.OpBinary, true, 1)}},
+		"huge frame":                 {much, []ws.Frame{{Header: ws.Header{Fin: true, OpCode: ws.OpBinary, Masked: true, Length: 1 << 40}}}},
+		"much together":              {much, []ws.Frame{masked(ws.OpText, false, 30_000), masked(ws.OpContinuation, false, 30_000), masked(ws.OpContinuation, true, 30_000)}},
+		"many small frames":          {much, small},
 	} {
 		nc := dialWS()
 		awaitPlayers(t, s, "movie", 1)
-		send(nc, frame)
+		for _, frame := range tc.frames {
+			if _, err := nc.Write(ws.MustCompileFrame(frame)); err != nil {
+				break // it is over already
+			}
+		}
+		if tc.code == broken {
+			code, _ := ws.ParseCloseFrameData(expect(nc, ws.OpClose).Payload)
+			wantEqual(t, what, code, tc.code)
+		}
 		eventually(t, what+" ends the viewer", func() bool { return len(s.Sessions()) == 1 })
 	}
 }
@@ -215,9 +247,8 @@ func TestLists(t *testing.T) {
 	eventually(t, "everything is counted", func() bool { return s.Sessions()[0].VideoBytes+s.Sessions()[3].VideoBytes >= 2*size(tags) })
 
 	entry := `\{"key":"live/movie","id":"[A-Za-z0-9_=-]{16}"\}`
-	if got := streams(); !regexp.MustCompile(`^\{"publishers":\[` + entry + `\],"players":\[` + entry + `,` + entry + `,` + entry + `\]\}$`).MatchString(got) {
-		t.Errorf("/streams: %s", got)
-	}
+	listed := regexp.MustCompile(`^\{"publishers":\[` + entry + `\],"players":\[` + entry + `,` + entry + `,` + entry + `\]\}$`)
+	eventually(t, "/streams lists them", func() bool { return listed.MatchString(streams()) }) // it is made once a second
 	var all struct {
 		Status int
 		Data   struct{ Publishers, Players []map[string]any }
@@ -303,5 +334,51 @@ func TestSpeeds(t *testing.T) {
 		if video, _ := second(); video != want {
 			t.Errorf("%d s after the end: %d, want %d", i+1, video, want)
 		}
+	}
+}
+
+// TestNoStreamList: /streams can be switched off, and is no stream then either.
+func TestNoStreamList(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(o *Options) { o.NoStreamList = true })
+	a := call(t, "GET", s.url("http", "http-flv", "/streams"))
+	if a.status != http.StatusBadRequest || strings.Contains(a.body, "/streams") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// TestTrustedProxies: viewers behind a proxy that is believed are told apart, and those who only say that they are proxies are not.
+func TestTrustedProxies(t *testing.T) {
+	t.Parallel()
+	for believed, want := range map[string]int{"127.0.0.0/8": 3, "192.0.2.0/24": 1} {
+		s := start(t, func(o *Options) { o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix(believed)} })
+		e := publish(t, s, "movie")
+		e.send(clip(t)...)
+		e.send(between(clip(t), 0, 100)...)
+		for i := range 3 {
+			a := call(t, "GET", s.url("http", "hls", "/live/movie.m3u8"), fmt.Sprintf("X-Forwarded-For: 10.9.9.9, 198.51.100.%d", i+1))
+			wantEqual(t, "playlist", a.status, http.StatusOK)
+		}
+		wantEqual(t, "viewers where "+believed+" is believed", s.HLSViewers()["live/movie"], want)
+
+		req, err := http.NewRequestWithContext(t.Context(), "GET", s.url("http", "http-flv", "/live/movie.flv"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Forwarded-For", "198.51.100.7")
+		resp, err := httpClient().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		awaitPlayers(t, s, "movie", 1)
+		for _, ss := range s.Sessions() {
+			if ss.Publisher {
+				continue
+			}
+			if got := strings.HasPrefix(ss.RemoteAddr, "198.51.100.7"); got != (want == 3) {
+				t.Errorf("%s is believed: the viewer is from %s", believed, ss.RemoteAddr)
+			}
+		}
+		resp.Body.Close()
 	}
 }

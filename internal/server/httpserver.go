@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"livego/internal/auth"
 	"livego/internal/keys"
 )
 
@@ -85,7 +86,7 @@ func (s *Server) serveHTTP(l *listener, srv *http.Server) error {
 	return err
 }
 
-// guarded keeps a handler from requests that cost much, and logs a panic of it as what it is, our error, and ends its connection or stream. The
+// guarded keeps a handler from requests that cost much, tells it who the client behind a proxy is, and logs a panic of it as what it is, our error, and ends its connection or stream. The
 // HTTP servers' own log is for debugging, as it is full of what clients do.
 func (s *Server) guarded(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -99,17 +100,24 @@ func (s *Server) guarded(h http.Handler) http.Handler {
 			}
 			panic(http.ErrAbortHandler)
 		}()
-		h.ServeHTTP(w, withoutFlood(r))
+		h.ServeHTTP(w, auth.Proxies(s.opt.TrustedProxies).Client(withoutFlood(r)))
 	})
 }
 
-// profiler returns the handler of Go's profiler.
+// profiler returns the handler of Go's profiler, for programs on this machine only: a page that rebinds its name to this machine's address is one of
+// a browser, and another host. What the command line of the process is, with its secrets, is not shown.
 func profiler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/cmdline", http.NotFound)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if what := auth.Stranger(r); what != "" {
+			http.Error(w, "the profiler answers "+what+"; from elsewhere use ssh -L", http.StatusForbidden)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }

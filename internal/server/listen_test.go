@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -354,6 +355,17 @@ func TestPprof(t *testing.T) {
 	s := start(t, func(o *Options) { o.PprofAddr = "127.0.0.1:0" })
 	a := call(t, "GET", s.url("http", "pprof", "/debug/pprof/goroutine?debug=1"))
 	wantContains(t, "goroutines", a.body, "goroutine profile: total")
+	wantEqual(t, "command line", call(t, "GET", s.url("http", "pprof", "/debug/pprof/cmdline")).status, http.StatusNotFound)
+	for _, stranger := range []string{"Host: evil.example", "Host: evil.example:6060", "Host: 192.0.2.1", "Via: 1.1 proxy", "Sec-Fetch-Site: cross-site", "Referer: http://evil.example/"} {
+		nc := dial(t, s.addr("pprof"))
+		host := "127.0.0.1"
+		if name, found := strings.CutPrefix(stranger, "Host: "); found {
+			host, stranger = name, "X: y"
+		}
+		fmt.Fprintf(nc, "GET /debug/pprof/ HTTP/1.0\r\nHost: %s\r\n%s\r\n\r\n", host, stranger)
+		answer, _ := io.ReadAll(nc)
+		wantContains(t, "answer to "+host+", "+stranger, string(answer), "403", "the profiler answers")
+	}
 	for _, other := range []string{"http-flv", "hls", "api"} {
 		if a := call(t, "GET", s.url("http", other, "/debug/pprof/cmdline")); a.status == http.StatusOK {
 			t.Errorf("the profiler answers on the port of %s: %s", other, a.body)

@@ -26,7 +26,7 @@ type Options struct {
 	Version string
 
 	// RTMPAddr, RTMPSAddr, FLVAddr, HLSAddr, APIAddr and PprofAddr are listen addresses; an empty one switches the listener off.
-	// Whoever reaches PprofAddr may look into the process.
+	// Programs on this machine that reach PprofAddr may look into the process.
 	RTMPAddr, RTMPSAddr, FLVAddr, HLSAddr, APIAddr, PprofAddr string
 	// RTMPTLS makes RTMPAddr speak TLS only. FLVTLS and HLSTLS do the same for theirs.
 	RTMPTLS, FLVTLS, HLSTLS bool
@@ -86,6 +86,8 @@ type Options struct {
 	HLSOnDemand bool
 	// HLSKeepAfterEnd keeps an ended playlist until the next session of the stream.
 	HLSKeepAfterEnd bool
+	// NoStreamList leaves /streams of FLVAddr out, the list of streams that LiveGo has there.
+	NoStreamList bool
 	// PublicStatus lists at / of HLSAddr what is on air. FrameOrigins are the web origins whose pages may
 	// show the pages there in a frame, "*" for all.
 	PublicStatus bool
@@ -96,6 +98,8 @@ type Options struct {
 	HLSDVRDir      string
 	HLSDVRMaxBytes int64
 
+	// TrustedProxies are believed when they say in X-Forwarded-For whom they speak for, on all HTTP ports.
+	TrustedProxies []netip.Prefix
 	// MaxConnections and MaxConnectionsPerAddr bound open connections; 0: no bound.
 	MaxConnections, MaxConnectionsPerAddr int
 	// MaxMessageSize (8 MiB) bounds an RTMP message, in bytes.

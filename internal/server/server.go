@@ -57,6 +57,7 @@ type Server struct {
 	watch    *watch.Handler
 	spool    *spool.Store // nil: no rewinding
 	policy   *auth.APIPolicy
+	streams  http.Handler // the list of the HTTP-FLV port, nil: off
 	failures *auth.FailureLimiter
 	sessions *registry
 	events   *event.Bus
@@ -79,7 +80,7 @@ func New(opt Options) (*Server, error) {
 	var lines *lines
 	opt.Log, lines = limited(opt.Log)
 	policy, err := auth.NewAPIPolicy(auth.APIOptions{
-		Secret: opt.JWTSecret, Algorithm: opt.JWTAlgorithm, Allow: opt.APIAllow, Origins: opt.APIOrigins,
+		Secret: opt.JWTSecret, Short: auth.OnlyLocal(opt.APIAddr), Algorithm: opt.JWTAlgorithm, Allow: opt.APIAllow, Origins: opt.APIOrigins,
 	})
 	if err != nil {
 		return nil, err
@@ -99,6 +100,9 @@ func New(opt Options) (*Server, error) {
 	for _, a := range opt.Apps {
 		a.Name = keys.Normal(a.Name)
 		s.apps[a.Name] = a
+	}
+	if !opt.NoStreamList {
+		s.streams = api.StreamsHandler(s)
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.outCtx, s.outCancel = context.WithCancel(s.ctx)

@@ -15,6 +15,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -85,10 +86,14 @@ const (
 //	/status.json   its Status
 //	/assets/FILE   the files of the page
 //
+// and leads there from the stream without a slash,
 // and the same right below the root for the list of streams.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	dir, file, ok := split(r.URL.Path)
 	serve := h.resource(dir, file)
+	if ok && serve == nil && h.lacksSlash(dir, file) {
+		serve = toPage
+	}
 	if !ok || serve == nil {
 		h.opt.Media.ServeHTTP(w, r)
 		return
@@ -101,7 +106,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		serve(w, r)
 	case http.MethodOptions:
 		head.Set("Access-Control-Allow-Methods", allowedMethods)
-		head.Set("Access-Control-Allow-Headers", "*")
+		head.Set("Access-Control-Allow-Headers", "*, Authorization")
 		head.Set("Access-Control-Max-Age", "86400")
 		fallthrough
 	default:
@@ -139,6 +144,26 @@ func (h *Handler) resource(dir, file string) http.HandlerFunc {
 		}
 	}
 	return nil
+}
+
+// lacksSlash says whether somebody wants the page of a stream and has left the last slash out. What has a dot is a file, unless there is
+// a stream of that name.
+func (h *Handler) lacksSlash(dir, file string) bool {
+	name := dir + "/" + file
+	if !isStream(name) || !strings.Contains(file, ".") {
+		return isStream(name)
+	}
+	s, ok := h.opt.Streams.Status(name)
+	return ok && s.State != Offline
+}
+
+// toPage leads to the page, relative to where it was asked for.
+func toPage(w http.ResponseWriter, r *http.Request) {
+	_, file, _ := split(r.URL.Path)
+	to := url.URL{Path: file + "/", RawQuery: r.URL.RawQuery}
+	w.Header().Set("Location", to.String())
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusFound)
 }
 
 // split cuts a path into its folder, without slashes around it, and its file.

@@ -102,7 +102,9 @@ func TestPaths(t *testing.T) {
 		"/live/movie/assets/watch-2.js": {other, other}, "/live/assets/watch-1.js": {other, other}, "/live/movie/watch-1.js": {other, other},
 		"/": {other, 200}, "/status.json": {other, 200}, "/live/": {other, other}, "/live/status.json": {other, other},
 		"//": {other, other}, "/live/movie//": {other, other}, "/live/movie.m3u8": {other, other}, "/live/movie/index.m3u8": {other, other},
-		"/live/movie/assets/": {200, 200}, "/live/movie/assets": {other, other},
+		"/live/movie/assets/": {200, 200}, "/live/movie/assets": {302, 302},
+		"/live/movie": {302, 302}, "/live/a/b": {302, 302}, "/live/none": {302, 302}, "/live/movie.mp4": {other, other}, "/live": {other, other}, "/movie": {other, other},
+		"/live//": {other, other}, "/live/movie.flv": {other, other}, "/live/crossdomain.xml": {other, other},
 	} {
 		for i, h := range []*Handler{plain, listing} {
 			if r, _ := ask(h, "GET", path); r.StatusCode != want[i] {
@@ -111,6 +113,28 @@ func TestPaths(t *testing.T) {
 		}
 	}
 }
+
+// TestPageWithoutSlash leads to the page, whatever proxy is in front, and never elsewhere.
+func TestPageWithoutSlash(t *testing.T) {
+	h := handler(t, live, nil)
+	for path, want := range map[string]string{
+		"/live/movie": "movie/", "/live/movie?autoplay=1": "movie/?autoplay=1", "/live/a%20b": "a%20b/", "/live/x:y": "./x:y/",
+		"/live/%2f%2fevil.example": "", "/live/a%3fb": "a%3Fb/",
+	} {
+		if r, _ := ask(h, "GET", path); r.Header.Get("Location") != want {
+			t.Errorf("%s leads to %q, want %q", path, r.Header.Get("Location"), want)
+		}
+	}
+	all := handler(t, live, func(o *Options) { o.Streams = everything{} })
+	if r, _ := ask(all, "GET", "/live/a.b"); r.Header.Get("Location") != "a.b/" {
+		t.Errorf("a stream with a dot in its name: %v", r.Header)
+	}
+}
+
+// everything is on air.
+type everything struct{ streams }
+
+func (everything) Status(name string) (Status, bool) { return Status{Stream: name, State: Live}, true }
 
 func TestMethods(t *testing.T) {
 	h := handler(t, live, nil)
