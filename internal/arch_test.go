@@ -26,7 +26,7 @@ var layers = [][]string{
 	{"internal/server"},
 	{"internal/api", "internal/watch", "internal/console", "internal/relay", "internal/record", "internal/hook", "internal/metrics", "internal/cluster"},
 	{"internal/hls", "internal/hls/hlswatch", "internal/rtmp", "internal/fanout", "internal/live", "internal/keys", "internal/auth", "internal/ticket"},
-	{"internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool", "internal/pages"},
+	{"internal/redisconn", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool", "internal/pages"},
 	{"internal/codec"},
 	{"internal/nal"},
 	{"internal/media", "internal/amf", "internal/obu", "internal/bits", "internal/event", "internal/hls/hlscheck"},

@@ -1,0 +1,429 @@
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"livego/internal/redisconn"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// backend is a registry with what a test does to it behind its back.
+type backend struct {
+	Registry
+	// expire ends a node's lease, as time does.
+	expire func(id string)
+	// flush loses all data.
+	flush func()
+}
+
+// forEach runs the test on every kind of registry.
+func forEach(t *testing.T, test func(t *testing.T, b backend)) {
+	t.Run("memory", func(t *testing.T) {
+		m := NewMemory(nil)
+		test(t, backend{m, func(id string) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.nodes[id].beaten = time.Time{}
+		}, m.Flush})
+	})
+	t.Run("miniredis", func(t *testing.T) {
+		test(t, onRedis(t, miniredis.RunT(t).Addr()))
+	})
+	t.Run("redis-server", func(t *testing.T) {
+		test(t, onRedis(t, startRedis(t)))
+	})
+}
+
+func onRedis(t *testing.T, addr string) backend {
+	t.Helper()
+	client, err := redisconn.Open(addr, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRedisRegistry(client, "")
+	t.Cleanup(func() { _ = r.Close() })
+	return backend{r, func(id string) {
+		client.Del(context.Background(), r.prefix+":node:"+id)
+	}, func() {
+		client.FlushAll(context.Background())
+	}}
+}
+
+// startRedis starts a server of Debian's on a free port and returns its address.
+func startRedis(t *testing.T, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip("redis-server is not installed")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	addr := l.Addr().String()
+	_, port, _ := net.SplitHostPort(addr)
+	cmd := exec.Command("redis-server", append([]string{"--bind", "127.0.0.1", "--port", port, "--dir", t.TempDir(), "--save", "", "--appendonly", "no"}, args...)...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if strings.Contains(lines.Text(), "Ready to accept connections") {
+			return addr
+		}
+	}
+	t.Fatal("redis-server does not start")
+	return ""
+}
+
+// node returns a node's first life, or a later one.
+func node(id string, boot ...string) Node {
+	return Node{ID: id, Boot: id + strings.Join(append([]string{"-1"}, boot...), ""), Addr: id + ".example:7100", State: Ready}
+}
+
+func claim(t *testing.T, r Registry, stream string, n Node) Entry {
+	t.Helper()
+	e, err := r.Claim(t.Context(), stream, n)
+	if err != nil {
+		t.Fatalf("claim of %s by %s: %v", stream, n.ID, err)
+	}
+	if e.Stream != stream || e.Node.ID != n.ID || e.Node.Boot != n.Boot || e.Claim.Token <= 0 {
+		t.Fatalf("claim of %s by %s gives %+v", stream, n.ID, e)
+	}
+	return e
+}
+
+func beat(t *testing.T, r Registry, n Node, held ...Held) Beaten {
+	t.Helper()
+	b, err := r.Beat(t.Context(), n, held)
+	if err != nil {
+		t.Fatalf("beat of %s: %v", n.ID, err)
+	}
+	return b
+}
+
+// home returns the node that has a stream, empty for none.
+func home(t *testing.T, r Registry, stream string) string {
+	t.Helper()
+	e, err := r.Lookup(t.Context(), stream)
+	if errors.Is(err, ErrNotFound) {
+		return ""
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Stream != stream || !e.Node.Alive || e.Node.Addr != e.Node.ID+".example:7100" {
+		t.Errorf("lookup of %s: %+v", stream, e)
+	}
+	return e.Node.ID
+}
+
+func wantHome(t *testing.T, r Registry, stream, want string) {
+	t.Helper()
+	if got := home(t, r, stream); got != want {
+		t.Errorf("home of %s: %q, want %q", stream, got, want)
+	}
+}
+
+func TestClaimIsExclusiveWhileTheLeaseLives(t *testing.T) {
+	forEach(t, func(t *testing.T, b backend) {
+		a, c := node("a"), node("c")
+		wantHome(t, b, "live/movie", "")
+		first := claim(t, b, "live/movie", a)
+		if again := claim(t, b, "live/movie", a); again.Claim.Token != first.Claim.Token {
+			t.Error("the home's own claim changes its token")
+		}
+		held, err := b.Claim(t.Context(), "live/movie", c)
+		if !errors.Is(err, ErrHeld) || held.Node.ID != "a" || held.Node.Addr != a.Addr {
+			t.Errorf("claim of a stream that lives: %+v, %v", held, err)
+		}
+		other := claim(t, b, "live/other", c)
+		if other.Claim.Token <= first.Claim.Token {
+			t.Errorf("tokens do not rise: %d, %d", first.Claim.Token, other.Claim.Token)
+		}
+		b.expire("a")
+		wantHome(t, b, "live/movie", "")
+		second := claim(t, b, "live/movie", c)
+		if second.Claim.Token <= other.Claim.Token {
+			t.Errorf("tokens do not rise: %d, %d", other.Claim.Token, second.Claim.Token)
+		}
+		wantHome(t, b, "live/movie", "c")
+	})
+}
+
+// TestZombie: a node that comes back after its lease was over hears that its stream is gone, and overwrites nothing.
+func TestZombie(t *testing.T) {
+	forEach(t, func(t *testing.T, b backend) {
+		a, c := node("a"), node("c")
+		old := claim(t, b, "live/movie", a)
+		b.expire("a")
+		claim(t, b, "live/movie", c)
+		got := beat(t, b, a, Held{"live/movie", old.Claim.Token})
+		if diff := cmp.Diff([]string{"live/movie"}, got.Lost); diff != "" {
+			t.Error(diff)
+		}
+		wantHome(t, b, "live/movie", "c")
+		if err := b.Free(t.Context(), "live/movie", a, old.Claim.Token, Hand{}); err != nil {
+			t.Error(err)
+		}
+		wantHome(t, b, "live/movie", "c")
+	})
+}
+
+// TestNewLife: a node that was started again does not have what its life before had.
+func TestNewLife(t *testing.T) {
+	forEach(t, func(t *testing.T, b backend) {
+		old := claim(t, b, "live/movie", node("a"))
+		again := node("a", "again")
+		beat(t, b, again)
+		wantHome(t, b, "live/movie", "")
+		if e := claim(t, b, "live/movie", again); e.Claim.Token <= old.Claim.Token {
+			t.Errorf("token %d after %d", e.Claim.Token, old.Claim.Token)
+		}
+	})
+}
+
+// TestLostRegistry: an empty Redis learns all by beats; tokens stay, and new ones are above them.
+func TestLostRegistry(t *testing.T) {
+	forEach(t, func(t *testing.T, b backend) {
+		a, c := node("a"), node("c")
+		e := claim(t, b, "live/movie", a)
+		b.flush()
+		got := beat(t, b, a, Held{"live/movie", e.Claim.Token}, Held{"live/local", 0})
+		if len(got.Lost) != 0 || len(got.Tokens) != 1 || got.Tokens["live/local"] <= e.Claim.Token {
+			t.Errorf("%+v", got)
+		}
+		wantHome(t, b, "live/movie", "a")
+		wantHome(t, b, "live/local", "a")
+		if next := claim(t, b, "live/next", c); next.Claim.Token <= got.Tokens["live/local"] {
+			t.Errorf("token %d after %d", next.Claim.Token, got.Tokens["live/local"])
+		}
+	})
+}
+
+// TestTwoHomes: of two nodes that took a stream while the registry was away the higher token wins, in whatever order they beat.
+func TestTwoHomes(t *testing.T) {
+	for name, order := range map[string][]int{"winner first": {1, 0, 1}, "loser first": {0, 1, 0}} {
+		t.Run(name, func(t *testing.T) {
+			forEach(t, func(t *testing.T, b backend) {
+				nodes := []Node{node("a"), node("c")}
+				early := claim(t, b, "live/movie", nodes[0])
+				b.expire("a")
+				late := claim(t, b, "live/movie", nodes[1])
+				b.flush()
+				tokens := []int64{early.Claim.Token, late.Claim.Token}
+				lost := map[string]bool{}
+				for _, i := range order {
+					for _, stream := range beat(t, b, nodes[i], Held{"live/movie", tokens[i]}).Lost {
+						lost[nodes[i].ID+stream] = true
+					}
+				}
+				if diff := cmp.Diff(map[string]bool{"alive/movie": true}, lost); diff != "" {
+					t.Error(diff)
+				}
+				wantHome(t, b, "live/movie", "c")
+			})
+		})
+	}
+}
+
+// TestLocalHome: a stream that was taken without the registry is lost to one that has a home.
+func TestLocalHome(t *testing.T) {
+	forEach(t, func(t *testing.T, b backend) {
+		a, c := node("a"), node("c")
+		claim(t, b, "live/movie", a)
+		got := beat(t, b, c, Held{"live/movie", 0})
+		if len(got.Lost) != 1 || len(got.Tokens) != 0 {
+			t.Errorf("%+v", got)
+		}
+		wantHome(t, b, "live/movie", "a")
+	})
+}
+
+func TestFreeHandsOver(t *testing.T) {
+	forEach(t, func(t *testing.T, b backend) {
+		a, c := node("a"), node("c")
+		e := claim(t, b, "live/movie", a)
+		hand := Hand{Sequence: 7, Discontinuity: 3, Time: 123456}
+		if err := b.Free(t.Context(), "live/movie", a, e.Claim.Token+1, hand); err != nil {
+			t.Error(err)
+		}
+		wantHome(t, b, "live/movie", "a") // another token frees nothing
+		if err := b.Free(t.Context(), "live/movie", a, e.Claim.Token, hand); err != nil {
+			t.Error(err)
+		}
+		wantHome(t, b, "live/movie", "")
+		got := claim(t, b, "live/movie", c)
+		if got.Claim.Hand != hand || got.Claim.Token <= e.Claim.Token {
+			t.Errorf("the next home gets %+v", got.Claim)
+		}
+		b.expire("c")
+		if got := claim(t, b, "live/movie", a); got.Claim.Hand != hand {
+			t.Errorf("after a home that died: %+v", got.Claim)
+		}
+	})
+}
+
+func TestNodes(t *testing.T) {
+	forEach(t, func(t *testing.T, b backend) {
+		a, c := node("a"), node("c")
+		a.State, a.Load, a.Region, a.Started = Draining, 0.5, "eu", time.Unix(1_790_000_000, 0).UTC()
+		beat(t, b, c)
+		beat(t, b, a)
+		b.expire("c")
+		got, err := b.Nodes(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Alive = true
+		if diff := cmp.Diff([]Node{a, c}, got); diff != "" {
+			t.Error(diff)
+		}
+		if err := b.Leave(t.Context(), "a", "another life"); err != nil {
+			t.Error(err)
+		}
+		claim(t, b, "live/movie", a)
+		if err := b.Leave(t.Context(), "a", a.Boot); err != nil {
+			t.Error(err)
+		}
+		if got, _ := b.Nodes(t.Context()); len(got) != 2 || got[0].Alive {
+			t.Errorf("after leaving: %+v", got)
+		}
+		wantHome(t, b, "live/movie", "")
+	})
+}
+
+// TestManyStreams: more than one batch, names with odd characters, and all are listed.
+func TestManyStreams(t *testing.T) {
+	forEach(t, func(t *testing.T, b backend) {
+		a, held := node("a"), []Held{}
+		for i := range 2*maxBatch + 7 {
+			held = append(held, Held{fmt.Sprintf("live/a b{%d}:é", i), 0})
+		}
+		got := beat(t, b, a, held...)
+		if len(got.Tokens) != len(held) {
+			t.Fatalf("%d tokens for %d streams", len(got.Tokens), len(held))
+		}
+		all, err := b.Streams(t.Context(), 10_000)
+		if err != nil || len(all) != len(held) {
+			t.Errorf("%d streams, %v", len(all), err)
+		}
+		if few, err := b.Streams(t.Context(), 5); err != nil || len(few) != 5 {
+			t.Errorf("%d streams, %v", len(few), err)
+		}
+		wantHome(t, b, held[3].Stream, "a")
+		b.expire("a")
+		if none, err := b.Streams(t.Context(), 10_000); err != nil || len(none) != 0 {
+			t.Errorf("%d streams of a node that is gone, %v", len(none), err)
+		}
+	})
+}
+
+func TestWatch(t *testing.T) {
+	forEach(t, func(t *testing.T, b backend) {
+		changes := make(chan Change, 100)
+		ctx, cancel := context.WithCancel(t.Context())
+		var watching sync.WaitGroup
+		watching.Go(func() { _ = b.Watch(ctx, func(c Change) { changes <- c }) })
+		want := func(want Change) {
+			t.Helper()
+			for {
+				select {
+				case got := <-changes:
+					if got == want {
+						return
+					}
+				case <-time.After(10 * time.Second):
+					t.Fatalf("nothing is told of %+v", want)
+				}
+			}
+		}
+		want(Change{})
+		a := node("a")
+		e := claim(t, b, "live/a b", a)
+		want(Change{"live/a b", "a"})
+		_ = b.Free(t.Context(), "live/a b", a, e.Claim.Token, Hand{})
+		want(Change{"live/a b", "a"})
+		_ = b.Leave(t.Context(), "a", a.Boot)
+		want(Change{"", "a"})
+		cancel()
+		watching.Wait()
+	})
+}
+
+// TestClock: a beat tells how far the clocks are apart.
+func TestClock(t *testing.T) {
+	m := miniredis.RunT(t)
+	b := onRedis(t, m.Addr())
+	m.SetTime(time.Now().Add(time.Hour))
+	if ahead := beat(t, b, node("a")).Ahead; ahead < 59*time.Minute || ahead > 61*time.Minute {
+		t.Errorf("the registry is ahead by %v, want 1 h", ahead)
+	}
+}
+
+// TestLeaseExpires by time alone.
+func TestLeaseExpires(t *testing.T) {
+	m := miniredis.RunT(t)
+	b := onRedis(t, m.Addr())
+	claim(t, b, "live/movie", node("a"))
+	m.FastForward(leaseTime - time.Millisecond)
+	wantHome(t, b, "live/movie", "a")
+	m.FastForward(2 * time.Millisecond)
+	wantHome(t, b, "live/movie", "")
+	m.FastForward(keepHand + staleNode)
+	if keys := m.Keys(); len(keys) > 4 {
+		t.Errorf("a day later there is %q", keys)
+	}
+}
+
+// TestUnavailable: a registry that is away is an error of its own, in time.
+func TestUnavailable(t *testing.T) {
+	m := miniredis.RunT(t)
+	r, err := OpenRedis(m.Addr(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	m.Close()
+	ctx, a := t.Context(), node("a")
+	_, beatErr := r.Beat(ctx, a, nil)
+	_, claimErr := r.Claim(ctx, "live/movie", a)
+	_, lookupErr := r.Lookup(ctx, "live/movie")
+	_, nodesErr := r.Nodes(ctx)
+	_, streamsErr := r.Streams(ctx, 1)
+	for _, err := range []error{beatErr, claimErr, lookupErr, nodesErr, streamsErr, r.Free(ctx, "s", a, 1, Hand{}), r.Leave(ctx, "a", "b")} {
+		if !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%v, want ErrUnavailable", err)
+		}
+	}
+}
+
+func TestPrefix(t *testing.T) {
+	for prefix, want := range map[string]string{"": "{livego}", "{a}b": "{a}b", "x{y}": "x{y}", "mine": "{mine}", "{}": "{}", "a{": "{a}"} {
+		if got := newRedisRegistry((*redis.Client)(nil), prefix).prefix; got != want && prefix != "{}" {
+			t.Errorf("%q becomes %q, want %q", prefix, got, want)
+		}
+	}
+}

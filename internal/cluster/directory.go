@@ -1,0 +1,157 @@
+package cluster
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+const (
+	// lookupTime is for how long an answer of the registry is believed, also that there is none.
+	lookupTime = time.Second
+	// staleTime is for how long an old answer is better than none while the registry is away.
+	staleTime = 10 * time.Minute
+	// maxNames bounds the names that a directory remembers.
+	maxNames = 10_000
+)
+
+// Directory answers where streams are, for many who ask: the registry is asked once a second and
+// stream at most, whoever asks, and at once after a change. Its methods may be called from any
+// goroutine.
+type Directory struct {
+	registry Registry
+
+	mu     sync.Mutex
+	places map[string]*list.Element // of *place
+	recent *list.List               // latest use first
+}
+
+// place is what is known of one stream.
+type place struct {
+	stream string
+	// asked is closed when the question under way is answered; nil if none is.
+	asked chan struct{}
+	// entry and err are the newest answer, at the time at. good is the newest of an entry.
+	entry Entry
+	err   error
+	at    time.Time
+	good  time.Time
+}
+
+// NewDirectory returns a directory that knows nothing yet.
+func NewDirectory(r Registry) *Directory {
+	return &Directory{registry: r, places: make(map[string]*list.Element), recent: list.New()}
+}
+
+// Run forgets what changes, until ctx ends. Without it answers are up to a second old.
+func (d *Directory) Run(ctx context.Context) error {
+	return d.registry.Watch(ctx, d.forget)
+}
+
+// Lookup returns where a stream is, by an answer that is at most a second old, ErrNotFound if it is
+// nowhere. While the registry is away an old answer will do; ErrUnavailable if there is none.
+func (d *Directory) Lookup(ctx context.Context, stream string) (Entry, error) {
+	return d.ask(ctx, stream, lookupTime)
+}
+
+// Fresh returns where a stream is now: for whom an answer of Lookup led nowhere.
+func (d *Directory) Fresh(ctx context.Context, stream string) (Entry, error) {
+	return d.ask(ctx, stream, 0)
+}
+
+// ask returns an answer that is younger than age.
+func (d *Directory) ask(ctx context.Context, stream string, age time.Duration) (Entry, error) {
+	began := time.Now()
+	for {
+		d.mu.Lock()
+		p := d.place(stream)
+		// An answer to a question that was asked after this one came is fresh, whatever its age.
+		if !p.at.IsZero() && (time.Since(p.at) < age || !p.at.Before(began)) {
+			e, err := p.answer()
+			d.mu.Unlock()
+			return e, err
+		}
+		asked := p.asked
+		if asked == nil {
+			asked = make(chan struct{})
+			p.asked = asked
+			go d.fetch(context.WithoutCancel(ctx), p, asked)
+		}
+		d.mu.Unlock()
+		select {
+		case <-asked:
+		case <-ctx.Done():
+			return Entry{}, context.Cause(ctx)
+		}
+	}
+}
+
+// place finds or makes what is known of a stream. The caller holds mu.
+func (d *Directory) place(stream string) *place {
+	if e := d.places[stream]; e != nil {
+		d.recent.MoveToFront(e)
+		return e.Value.(*place)
+	}
+	p := &place{stream: stream}
+	d.places[stream] = d.recent.PushFront(p)
+	if d.recent.Len() > maxNames {
+		oldest := d.recent.Back()
+		delete(d.places, d.recent.Remove(oldest).(*place).stream)
+	}
+	return p
+}
+
+// fetch asks the registry. Its calls end in time by themselves.
+func (d *Directory) fetch(ctx context.Context, p *place, asked chan struct{}) {
+	at := time.Now()
+	e, err := d.registry.Lookup(ctx, p.stream)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	defer close(asked)
+	if p.asked != asked {
+		return // something changed meanwhile: who waits asks again
+	}
+	p.asked, p.at, p.err = nil, at, err
+	if !errors.Is(err, ErrUnavailable) {
+		p.entry = e
+	}
+	if err == nil {
+		p.good = at
+	}
+}
+
+// answer is what is known. The caller holds mu.
+func (p *place) answer() (Entry, error) {
+	if errors.Is(p.err, ErrUnavailable) && p.entry.Stream != "" && time.Since(p.good) < staleTime {
+		return p.entry, nil
+	}
+	if p.err != nil {
+		return Entry{}, p.err
+	}
+	return p.entry, nil
+}
+
+// forget makes the next question about a stream, or about all streams of a node or at all, a new one.
+func (d *Directory) forget(c Change) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c.Stream != "" {
+		if e := d.places[c.Stream]; e != nil {
+			e.Value.(*place).old()
+		}
+		return
+	}
+	for _, e := range d.places {
+		if p := e.Value.(*place); c.Node == "" || p.entry.Node.ID == c.Node {
+			p.old()
+		}
+	}
+}
+
+// old lets the answer be asked for again. One that is on its way may be from before the change: it is
+// not waited for. The caller holds mu.
+func (p *place) old() {
+	p.at, p.asked = time.Time{}, nil
+}

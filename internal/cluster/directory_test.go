@@ -1,0 +1,164 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// counted is a registry that counts look-ups, takes its time, and can be away.
+type counted struct {
+	*Memory
+	lookups atomic.Int64
+	away    atomic.Bool
+	delay   time.Duration
+}
+
+func (c *counted) Lookup(ctx context.Context, stream string) (Entry, error) {
+	c.lookups.Add(1)
+	e, err := c.Memory.Lookup(ctx, stream)
+	time.Sleep(c.delay)
+	if c.away.Load() {
+		return Entry{}, ErrUnavailable
+	}
+	return e, err
+}
+
+// keepAlive beats for a node until the test is over.
+func keepAlive(t *testing.T, r Registry, n Node) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var beating sync.WaitGroup
+	beating.Go(func() {
+		for ctx.Err() == nil {
+			_, _ = r.Beat(ctx, n, nil)
+			wait(ctx, beatInterval)
+		}
+	})
+	t.Cleanup(func() { cancel(); beating.Wait() })
+}
+
+// TestDirectoryAsksOnce: a thousand who ask at once cost one question, and one a second after that, also for what is not there.
+func TestDirectoryAsksOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &counted{Memory: NewMemory(nil), delay: time.Millisecond}
+		keepAlive(t, r, node("a"))
+		claim(t, r.Memory, "live/movie", node("a"))
+		d := NewDirectory(r)
+		for round := range 3 {
+			var asking sync.WaitGroup
+			for range 1000 {
+				asking.Go(func() {
+					if e, err := d.Lookup(t.Context(), "live/movie"); err != nil || e.Node.ID != "a" {
+						t.Errorf("%+v, %v", e, err)
+					}
+					if _, err := d.Lookup(t.Context(), "live/none"); !errors.Is(err, ErrNotFound) {
+						t.Error(err)
+					}
+				})
+			}
+			asking.Wait()
+			if got := r.lookups.Load(); got != int64(2*(round+1)) {
+				t.Errorf("round %d: %d questions", round, got)
+			}
+			time.Sleep(lookupTime)
+		}
+	})
+}
+
+// TestDirectoryHearsOfChanges: a new home is found at once, though the answer before is young.
+func TestDirectoryHearsOfChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &counted{Memory: NewMemory(nil)}
+		d := NewDirectory(r)
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { _ = d.Run(ctx) })
+		synctest.Wait()
+		if _, err := d.Lookup(ctx, "live/movie"); !errors.Is(err, ErrNotFound) {
+			t.Error(err)
+		}
+		claim(t, r.Memory, "live/movie", node("a"))
+		if e, err := d.Lookup(ctx, "live/movie"); err != nil || e.Node.ID != "a" {
+			t.Errorf("%+v, %v", e, err)
+		}
+		_ = r.Leave(ctx, "a", node("a").Boot)
+		if _, err := d.Lookup(ctx, "live/movie"); !errors.Is(err, ErrNotFound) {
+			t.Error(err)
+		}
+		cancel()
+		running.Wait()
+	})
+}
+
+func TestFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &counted{Memory: NewMemory(nil)}
+		d := NewDirectory(r)
+		_, _ = d.Lookup(t.Context(), "live/movie")
+		claim(t, r.Memory, "live/movie", node("a"))
+		time.Sleep(time.Millisecond)
+		if e, err := d.Fresh(t.Context(), "live/movie"); err != nil || e.Node.ID != "a" {
+			t.Errorf("%+v, %v", e, err)
+		}
+	})
+}
+
+// TestAwayRegistry: what was known goes on to be the answer for a while, and what was not is an error.
+func TestAwayRegistry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &counted{Memory: NewMemory(nil)}
+		claim(t, r.Memory, "live/movie", node("a"))
+		d := NewDirectory(r)
+		_, _ = d.Lookup(t.Context(), "live/movie")
+		r.away.Store(true)
+		time.Sleep(time.Minute)
+		if e, err := d.Lookup(t.Context(), "live/movie"); err != nil || e.Node.ID != "a" {
+			t.Errorf("a known stream: %+v, %v", e, err)
+		}
+		if _, err := d.Lookup(t.Context(), "live/none"); !errors.Is(err, ErrUnavailable) {
+			t.Error(err)
+		}
+		time.Sleep(staleTime)
+		if _, err := d.Lookup(t.Context(), "live/movie"); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("after a long time: %v", err)
+		}
+	})
+}
+
+func TestDirectoryIsBounded(t *testing.T) {
+	d := NewDirectory(NewMemory(nil))
+	for i := range maxNames + 100 {
+		_, _ = d.Lookup(t.Context(), fmt.Sprint("live/", i))
+	}
+	if len(d.places) != maxNames || d.recent.Len() != maxNames {
+		t.Errorf("%d names, %d in order", len(d.places), d.recent.Len())
+	}
+}
+
+// TestImpatient: who gives up waiting does not take the answer from the others.
+func TestImpatient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &counted{Memory: NewMemory(nil), delay: time.Second}
+		claim(t, r.Memory, "live/movie", node("a"))
+		d := NewDirectory(r)
+		gone := errors.New("gone")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		var asking sync.WaitGroup
+		asking.Go(func() {
+			if _, err := d.Lookup(ctx, "live/movie"); !errors.Is(err, gone) {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		cancel(gone)
+		if e, err := d.Lookup(t.Context(), "live/movie"); err != nil || e.Node.ID != "a" {
+			t.Errorf("%+v, %v", e, err)
+		}
+		asking.Wait()
+	})
+}

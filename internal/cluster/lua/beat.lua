@@ -1,0 +1,24 @@
+-- ARGV: node, boot, lease ms, info, stale ms, keep ms, then name and token of each stream.
+-- Returns the clock in µs, {name, token, …} of new tokens, {name, …} of lost streams.
+local node, boot, keep = ARGV[1], ARGV[2], ARGV[6]
+renew(node, boot, ARGV[3], ARGV[4], ARGV[5])
+local tokens, lost = {}, {}
+for i = 7, #ARGV, 2 do
+  local name, token = ARGV[i], tonumber(ARGV[i + 1])
+  local e = entry(name)
+  if e and e.node == node and e.boot == boot then
+    if e.token ~= token then tokens[#tokens + 1] = name; tokens[#tokens + 1] = text(e.token) end
+    redis.call('PEXPIRE', P .. ':stream:' .. name, keep)
+  elseif e and e.token > token and lives(e.node, e.boot) then
+    lost[#lost + 1] = name
+  else
+    if token == 0 or e and e.token > token then
+      token = fence()
+      tokens[#tokens + 1] = name; tokens[#tokens + 1] = text(token)
+    elseif token > tonumber(redis.call('GET', P .. ':fence') or '0') then
+      redis.call('SET', P .. ':fence', text(token))
+    end
+    put(name, node, boot, token, keep)
+  end
+end
+return {text(clock()), tokens, lost}

@@ -1,0 +1,44 @@
+-- The layout. KEYS[1] is the prefix P, with a hash tag, so that all keys lie in one slot of a Redis Cluster.
+--
+--   P:node:ID        boot id of the node's present life; expires: the only lease
+--   P:node:ID:info   what the node says about itself, as JSON
+--   P:nodes          sorted set of node ids by their last beat, in seconds of Redis' clock
+--   P:stream:NAME    hash: node, boot, token, since (ms), hand; good while the lease of node holds boot
+--   P:streams        set of the names that have an entry
+--   P:fence          the last token that was given
+--   P:changed        channel: "NAME NODE" of a stream, " NODE" of a node
+local P = KEYS[1]
+local function clock() -- in microseconds
+  local t = redis.call('TIME')
+  return tonumber(t[1]) * 1000000 + tonumber(t[2])
+end
+local function text(n) return string.format('%.0f', n) end
+local function lives(node, boot)
+  return node and node ~= '' and redis.call('GET', P .. ':node:' .. node) == boot
+end
+local function renew(node, boot, lease, info, stale)
+  redis.call('SET', P .. ':node:' .. node, boot, 'PX', lease)
+  redis.call('SET', P .. ':node:' .. node .. ':info', info, 'PX', stale)
+  redis.call('ZADD', P .. ':nodes', text(math.floor(clock() / 1000000)), node)
+end
+local function entry(name)
+  local e = redis.call('HMGET', P .. ':stream:' .. name, 'node', 'boot', 'token', 'since', 'hand')
+  if not e[3] then return nil end
+  return {node = e[1] or '', boot = e[2] or '', token = tonumber(e[3]), since = e[4] or '0', hand = e[5] or ''}
+end
+local function fence()
+  local token = math.max(clock(), tonumber(redis.call('GET', P .. ':fence') or '0') + 1)
+  redis.call('SET', P .. ':fence', text(token))
+  return token
+end
+local function put(name, node, boot, token, keep)
+  local key = P .. ':stream:' .. name
+  redis.call('HSET', key, 'node', node, 'boot', boot, 'token', text(token), 'since', text(math.floor(clock() / 1000)))
+  redis.call('PEXPIRE', key, keep)
+  redis.call('SADD', P .. ':streams', name)
+  redis.call('PUBLISH', P .. ':changed', name .. ' ' .. node)
+end
+local function described(name, e)
+  local info = e.node ~= '' and redis.call('GET', P .. ':node:' .. e.node .. ':info') or ''
+  return {e.node, e.boot, text(e.token), e.since, e.hand, info or ''}
+end

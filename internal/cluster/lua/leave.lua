@@ -1,0 +1,6 @@
+-- ARGV: node, boot.
+if redis.call('GET', P .. ':node:' .. ARGV[1]) == ARGV[2] then
+  redis.call('DEL', P .. ':node:' .. ARGV[1])
+  redis.call('PUBLISH', P .. ':changed', ' ' .. ARGV[1])
+end
+return 1

@@ -1,0 +1,369 @@
+package cluster
+
+import (
+	"context"
+	_ "embed" // the scripts
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"livego/internal/redisconn"
+)
+
+//go:embed lua/layout.lua
+var layoutLua string
+
+//go:embed lua/beat.lua
+var beatLua string
+
+//go:embed lua/leave.lua
+var leaveLua string
+
+//go:embed lua/claim.lua
+var claimLua string
+
+//go:embed lua/free.lua
+var freeLua string
+
+//go:embed lua/lookup.lua
+var lookupLua string
+
+//go:embed lua/nodes.lua
+var nodesLua string
+
+// DefaultPrefix is what all keys in Redis begin with. The braces keep them in one slot of a Redis Cluster.
+const DefaultPrefix = "{livego}"
+
+// redisRegistry is a registry in Redis. Each operation is one script and so atomic; lua/layout.lua draws the layout.
+type redisRegistry struct {
+	client redis.UniversalClient
+	prefix string
+
+	beat, leave, claim, free, lookup, nodes *redis.Script
+}
+
+var _ Registry = (*redisRegistry)(nil)
+
+// OpenRedis returns a registry in the Redis at an address as redisconn.Open takes it, which need not be up. prefix begins all
+// keys; empty: DefaultPrefix. One without a hash tag gets one.
+func OpenRedis(address, password, prefix string) (Registry, error) {
+	client, err := redisconn.Open(address, password)
+	if err != nil {
+		return nil, err
+	}
+	return newRedisRegistry(client, prefix), nil
+}
+
+func newRedisRegistry(client redis.UniversalClient, prefix string) *redisRegistry {
+	if prefix == "" {
+		prefix = DefaultPrefix
+	}
+	if open := strings.Index(prefix, "{"); open < 0 || !strings.Contains(prefix[open+1:], "}") || prefix[open+1] == '}' {
+		prefix = "{" + strings.NewReplacer("{", "", "}", "").Replace(prefix) + "}"
+	}
+	script := func(source string) *redis.Script { return redis.NewScript(layoutLua + source) }
+	return &redisRegistry{
+		client: client, prefix: prefix,
+		beat: script(beatLua), leave: script(leaveLua), claim: script(claimLua), free: script(freeLua), lookup: script(lookupLua), nodes: script(nodesLua),
+	}
+}
+
+// run runs a script.
+func (r *redisRegistry) run(ctx context.Context, s *redis.Script, args ...any) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, redisconn.OpTimeout)
+	defer cancel()
+	reply, err := s.Run(ctx, r.client, []string{r.prefix}, args...).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return reply, nil
+}
+
+// renewal is the arguments that all scripts begin with that renew a lease.
+func renewal(n Node) ([]any, error) {
+	info, err := json.Marshal(n)
+	if err != nil {
+		return nil, fmt.Errorf("describing node %q: %w", n.ID, err)
+	}
+	return []any{n.ID, n.Boot, leaseTime.Milliseconds(), info, staleNode.Milliseconds(), keepHand.Milliseconds()}, nil
+}
+
+// Beat implements Registry.
+func (r *redisRegistry) Beat(ctx context.Context, n Node, held []Held) (Beaten, error) {
+	b := Beaten{Tokens: make(map[string]int64)}
+	for first := true; first || len(held) > 0; first = false {
+		batch := held[:min(len(held), maxBatch)]
+		held = held[len(batch):]
+		args, err := renewal(n)
+		if err != nil {
+			return b, err
+		}
+		for _, h := range batch {
+			args = append(args, h.Stream, h.Token)
+		}
+		sent := time.Now()
+		reply, err := r.run(ctx, r.beat, args...)
+		if err != nil {
+			return b, err
+		}
+		if err := b.read(reply, sent.Add(time.Since(sent)/2)); err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// read adds the answer to one call, which the registry made about at that time of ours.
+func (b *Beaten) read(reply any, now time.Time) error {
+	parts, _ := reply.([]any)
+	if len(parts) != 3 {
+		return errReply(reply)
+	}
+	clock, err := number(parts[0])
+	if err != nil {
+		return err
+	}
+	b.Ahead = time.UnixMicro(clock).Sub(now)
+	tokens, _ := parts[1].([]any)
+	for i := 0; i+1 < len(tokens); i += 2 {
+		token, err := number(tokens[i+1])
+		if err != nil {
+			return err
+		}
+		b.Tokens[word(tokens[i])] = token
+	}
+	lost, _ := parts[2].([]any)
+	for _, name := range lost {
+		b.Lost = append(b.Lost, word(name))
+	}
+	return nil
+}
+
+// Leave implements Registry.
+func (r *redisRegistry) Leave(ctx context.Context, id, boot string) error {
+	_, err := r.run(ctx, r.leave, id, boot)
+	return err
+}
+
+// Claim implements Registry.
+func (r *redisRegistry) Claim(ctx context.Context, stream string, n Node) (Entry, error) {
+	args, err := renewal(n)
+	if err != nil {
+		return Entry{}, err
+	}
+	reply, err := r.run(ctx, r.claim, append(args, stream)...)
+	if err != nil {
+		return Entry{}, err
+	}
+	parts, _ := reply.([]any)
+	if len(parts) != 2 {
+		return Entry{}, errReply(reply)
+	}
+	e, err := readEntry(stream, parts[1])
+	if err == nil && word(parts[0]) == "held" {
+		err = ErrHeld
+	}
+	return e, err
+}
+
+// Free implements Registry.
+func (r *redisRegistry) Free(ctx context.Context, stream string, n Node, token int64, hand Hand) error {
+	text, err := json.Marshal(hand)
+	if err != nil {
+		return fmt.Errorf("numbers of %q: %w", stream, err)
+	}
+	_, err = r.run(ctx, r.free, n.ID, n.Boot, token, stream, text, keepHand.Milliseconds())
+	return err
+}
+
+// Lookup implements Registry.
+func (r *redisRegistry) Lookup(ctx context.Context, stream string) (Entry, error) {
+	all, err := r.find(ctx, stream)
+	switch {
+	case err != nil:
+		return Entry{}, err
+	case len(all) == 0:
+		return Entry{}, ErrNotFound
+	}
+	return all[0], nil
+}
+
+// find returns where streams are that a node that lives has.
+func (r *redisRegistry) find(ctx context.Context, streams ...any) ([]Entry, error) {
+	reply, err := r.run(ctx, r.lookup, streams...)
+	if err != nil {
+		return nil, err
+	}
+	rows, _ := reply.([]any)
+	var all []Entry
+	for _, row := range rows {
+		pair, _ := row.([]any)
+		if len(pair) != 2 {
+			return nil, errReply(reply)
+		}
+		e, err := readEntry(word(pair[0]), pair[1])
+		if err != nil {
+			return nil, err
+		}
+		e.Node.Alive = true
+		all = append(all, e)
+	}
+	return all, nil
+}
+
+// Nodes implements Registry.
+func (r *redisRegistry) Nodes(ctx context.Context) ([]Node, error) {
+	reply, err := r.run(ctx, r.nodes, int64(staleNode/time.Second))
+	if err != nil {
+		return nil, err
+	}
+	rows, _ := reply.([]any)
+	var all []Node
+	for _, row := range rows {
+		parts, _ := row.([]any)
+		var n Node
+		if len(parts) != 3 || json.Unmarshal([]byte(word(parts[2])), &n) != nil {
+			return nil, errReply(reply)
+		}
+		n.ID, n.Alive = word(parts[0]), n.Boot != "" && word(parts[1]) == n.Boot
+		all = append(all, n)
+	}
+	sortNodes(all)
+	return all, nil
+}
+
+// Streams implements Registry.
+func (r *redisRegistry) Streams(ctx context.Context, limit int) ([]Entry, error) {
+	var all []Entry
+	for cursor := uint64(0); ; {
+		scan, cancel := context.WithTimeout(ctx, redisconn.OpTimeout)
+		names, next, err := r.client.SScan(scan, r.prefix+":streams", cursor, "", maxBatch).Result()
+		cancel()
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		args := make([]any, len(names))
+		for i, name := range names {
+			args[i] = name
+		}
+		if len(args) > 0 {
+			found, err := r.find(ctx, args...)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, found...)
+		}
+		if cursor = next; cursor == 0 || len(all) >= limit {
+			return all[:min(len(all), limit)], nil
+		}
+	}
+}
+
+// Watch implements Registry.
+func (r *redisRegistry) Watch(ctx context.Context, f func(Change)) error {
+	subscription := r.client.Subscribe(ctx, r.prefix+":changed")
+	defer subscription.Close()
+	stop := context.AfterFunc(ctx, func() { _ = subscription.Close() })
+	defer stop()
+	for {
+		// A silent connection may be a dead one: it is pinged, and what was missed is unknown then.
+		message, err := subscription.ReceiveTimeout(ctx, watchSilence)
+		switch m := message.(type) {
+		case *redis.Subscription:
+			f(Change{})
+		case *redis.Message:
+			stream, node, _ := cutLast(m.Payload)
+			f(Change{stream, node})
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil && !r.alive(ctx, subscription) {
+			wait(ctx, beatInterval)
+		}
+	}
+}
+
+// watchSilence is how long a subscription may be silent before it is pinged.
+const watchSilence = 5 * time.Second
+
+// alive pings a subscription, which connects again if need be.
+func (r *redisRegistry) alive(ctx context.Context, s *redis.PubSub) bool {
+	ctx, cancel := context.WithTimeout(ctx, redisconn.OpTimeout)
+	defer cancel()
+	return s.Ping(ctx) == nil
+}
+
+// wait waits, or until ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// Close implements Registry.
+func (r *redisRegistry) Close() error { return r.client.Close() }
+
+// readEntry reads {node, boot, token, since, hand, info}.
+func readEntry(stream string, reply any) (Entry, error) {
+	parts, _ := reply.([]any)
+	if len(parts) != 6 {
+		return Entry{}, errReply(reply)
+	}
+	e := Entry{Stream: stream}
+	if info := word(parts[5]); info != "" {
+		if err := json.Unmarshal([]byte(info), &e.Node); err != nil {
+			return Entry{}, errReply(reply)
+		}
+	}
+	e.Node.ID, e.Node.Boot = word(parts[0]), word(parts[1])
+	var err error
+	if e.Claim.Token, err = number(parts[2]); err != nil {
+		return Entry{}, err
+	}
+	since, err := number(parts[3])
+	if err != nil {
+		return Entry{}, err
+	}
+	e.Claim.Since = time.UnixMilli(since)
+	if hand := word(parts[4]); hand != "" {
+		if err := json.Unmarshal([]byte(hand), &e.Claim.Hand); err != nil {
+			return Entry{}, errReply(reply)
+		}
+	}
+	return e, nil
+}
+
+func errReply(reply any) error {
+	return fmt.Errorf("%w: answer %.64q", ErrUnavailable, fmt.Sprint(reply))
+}
+
+func word(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+func number(v any) (int64, error) {
+	n, err := strconv.ParseInt(word(v), 10, 64)
+	if err != nil {
+		return 0, errReply(v)
+	}
+	return n, nil
+}
+
+// cutLast cuts around the last blank: names of streams may hold some.
+func cutLast(text string) (before, after string, ok bool) {
+	i := strings.LastIndexByte(text, ' ')
+	if i < 0 {
+		return text, "", false
+	}
+	return text[:i], text[i+1:], true
+}
