@@ -90,6 +90,12 @@ func (p *Player) writeChunks(b []byte) (n int, err error) {
 func (p *Player) write(b []byte, write func([]byte) (int, error)) error {
 	p.extend()
 	n, err := write(b)
+	if n == 0 && p.sock != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		// This process may have stood still while the peer took everything: whether there is room now decides.
+		if n, _ = p.sock.try(b); n > 0 {
+			err = nil
+		}
+	}
 	p.wrote(b, n)
 	if err != nil {
 		return p.failure(err)

@@ -109,6 +109,9 @@ type serverConn struct {
 	paused  bool
 	gone    bool // the client is: writes are to fail at once
 
+	deadline time.Time // of reads
+	looked   bool      // once more after it
+
 	// endMu keeps the read deadline, once it interrupts the reader, from being moved again.
 	endMu sync.Mutex
 	cause error
@@ -131,7 +134,11 @@ func (c *serverConn) serve(ctx context.Context) error {
 
 // begin performs the handshake.
 func (c *serverConn) begin() error {
-	if err := serverHandshake(c.deadlineWriter(), c.opt.HTTPHint, c.extendRead); err != nil {
+	rw := struct {
+		io.Reader
+		io.Writer
+	}{progressReader{c}, c.deadlineWriter()}
+	if err := serverHandshake(rw, c.opt.HTTPHint, c.extendRead); err != nil {
 		return c.readError(err, "handshake")
 	}
 	c.in = newChunkReader(progressReader{c}, func(sequence uint32) error { return c.send(appendAcknowledgement(nil, sequence)) })
@@ -212,7 +219,35 @@ func (c *serverConn) setReadDeadline(t time.Time) {
 	defer c.endMu.Unlock()
 	if c.cause == nil {
 		_ = c.nc.SetReadDeadline(t)
+		c.deadline, c.looked = t, false
 	}
+}
+
+const (
+	// standstill is how much later than due a deadline passes only if this process did not run: it was stopped, or its machine moved or slept.
+	standstill = time.Second
+	// lastLook is for how long it is looked whether something waits in the socket after all.
+	lastLook = 5 * time.Millisecond
+)
+
+// readLate reads once more after the deadline has passed. If this process stood still, what the client sent meanwhile waits in the socket,
+// or could not be sent, and the client gets its time again.
+func (c *serverConn) readLate(p []byte) (int, error) {
+	late := time.Since(c.deadline) > standstill
+	if c.looked && !late {
+		return 0, os.ErrDeadlineExceeded
+	}
+	if late {
+		c.setReadDeadline(time.Now().Add(c.opt.ReadTimeout))
+		return c.nc.Read(p)
+	}
+	c.setReadDeadline(time.Now().Add(lastLook))
+	n, err := c.nc.Read(p)
+	if n > 0 {
+		c.setReadDeadline(time.Now().Add(c.opt.ReadTimeout / deadlineSteps))
+	}
+	c.looked = true
+	return n, err
 }
 
 // interrupt ends the connection from any goroutine: it wakes the reader, which does the rest. The first cause counts.
@@ -311,12 +346,15 @@ func (c *serverConn) linger() {
 // progressBytes is how much of a long message counts as not being silent.
 const progressBytes = 64 << 10
 
-// progressReader reads from the client, and gives a publisher on a slow line more time while it sends a long message. Trickling
+// progressReader reads from the client, looks once more when its time is over, and gives a publisher on a slow line more time while it sends a long message. Trickling
 // single bytes is not enough.
 type progressReader struct{ *serverConn }
 
 func (r progressReader) Read(p []byte) (int, error) {
 	n, err := r.nc.Read(p)
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		n, err = r.readLate(p)
+	}
 	if len(r.publications) > 0 {
 		if r.progress += n; r.progress >= progressBytes {
 			r.extendRead()

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -92,6 +93,27 @@ func TestConnectRequest(t *testing.T) {
 			got.RemoteAddr, got.conn = nil, nil
 			wantEqual(t, "request", fmt.Sprintf("%+v", tc.want), fmt.Sprintf("%+v", got))
 		})
+	}
+}
+
+// TestStandstill: who could not send because this process did not run gets its time again.
+func TestStandstill(t *testing.T) {
+	client, server := loopback(t)
+	c := newServerConn(server, &ServerOptions{ReadTimeout: time.Minute}, &testHandler{})
+	c.setReadDeadline(time.Now().Add(-2 * standstill))
+	if _, err := client.Write([]byte("late")); err != nil {
+		t.Fatal(err)
+	}
+	p := make([]byte, 4)
+	if n, err := io.ReadFull(progressReader{c}, p); err != nil || string(p) != "late" {
+		t.Errorf("read %q, %v", p[:n], err)
+	}
+	if left := time.Until(c.deadline); left < time.Second {
+		t.Errorf("%v left to send more", left)
+	}
+	c.interrupt(io.ErrClosedPipe)
+	if _, err := (progressReader{c}).Read(p); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a connection that is to end: %v", err)
 	}
 }
 
@@ -476,7 +498,58 @@ func TestTimeoutBeforePublish(t *testing.T) {
 		if err := <-done; !errors.Is(err, ErrTimeout) {
 			t.Errorf("Serve: %v, want %v", err, ErrTimeout)
 		}
-		wantEqual(t, "time", 10*time.Second, time.Since(start))
+		wantEqual(t, "time", 10*time.Second+lastLook, time.Since(start))
+	})
+}
+
+// TestPublisherWhoseBytesWait: where nobody read in time, as this process was stopped, what waits counts, and a message that is not whole
+// yet may become so.
+func TestPublisherWhoseBytesWait(t *testing.T) {
+	for _, stall := range []time.Duration{10*time.Second + time.Millisecond, 11*time.Second + 600*time.Millisecond, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			h := &testHandler{}
+			p, done := pipe(t, h, ServerOptions{})
+			h.message = func(Message) error { time.Sleep(stall); return nil }
+			p.command(1, "publish", 3, nil, "key")
+			for range 3 {
+				p.send(TypeVideo, 6, 1, make([]byte, 3*progressBytes/2))
+			}
+			start := time.Now()
+			if err := <-done; !errors.Is(err, ErrTimeout) {
+				t.Errorf("Serve: %v, want %v", err, ErrTimeout)
+			}
+			if took := time.Since(start); took > 3*stall+21*time.Second {
+				t.Errorf("a silent publisher was closed after %v", took)
+			}
+			if got := len(h.publication(0).received()); got != 3 {
+				t.Errorf("after a stall of %v: %d messages", stall, got)
+			}
+		})
+	}
+}
+
+// TestTrickleAtTheDeadline: a byte at the right moment does not help.
+func TestTrickleAtTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, done := pipe(t, &testHandler{}, ServerOptions{})
+		start := time.Now()
+		gone := make(chan struct{})
+		go func() {
+			defer close(gone)
+			for {
+				if _, err := p.nc.Write([]byte{0}); err != nil {
+					return
+				}
+				time.Sleep(lastLook / 2)
+			}
+		}()
+		if err := <-done; !errors.Is(err, ErrTimeout) {
+			t.Errorf("Serve: %v", err)
+		}
+		<-gone
+		if took := time.Since(start); took > 11*time.Second {
+			t.Errorf("closed after %v", took)
+		}
 	})
 }
 
@@ -498,7 +571,7 @@ func TestTimeoutOfSilentPublisher(t *testing.T) {
 		if !errors.Is(cause, ErrTimeout) || !errors.Is(err, ErrTimeout) {
 			t.Errorf("closed with %v, Serve %v", cause, err)
 		}
-		wantEqual(t, "time", 5*time.Second+5*time.Second/deadlineSteps, time.Since(start))
+		wantEqual(t, "time", 5*time.Second+5*time.Second/deadlineSteps+lastLook, time.Since(start))
 	})
 }
 
@@ -552,7 +625,7 @@ func TestTimeoutAfterUnpublish(t *testing.T) {
 		if err := <-done; !errors.Is(err, ErrTimeout) {
 			t.Errorf("Serve: %v, want %v", err, ErrTimeout)
 		}
-		wantEqual(t, "time", 10*time.Second, time.Since(start))
+		wantEqual(t, "time", 10*time.Second+lastLook, time.Since(start))
 	})
 }
 
