@@ -15,10 +15,12 @@ import (
 var (
 	ErrStreamEnded   = errors.New("stream ended")
 	ErrGone          = errors.New("connection lost")
-	ErrStalled       = errors.New("took nothing for the write timeout")
+	ErrStalled       = errors.New("took nothing, or too little of a message, for the write timeout")
 	ErrControlFull   = errors.New("too many unanswered requests")
 	ErrTracksChanged = errors.New("stream has tracks that the player was not told of")
 	ErrTimeLimit     = errors.New("time reached the limit of the format")
+	// ErrTooManyViews is why Play adds no player.
+	ErrTooManyViews = errors.New("too many different selections of tracks are being played")
 )
 
 const (
@@ -39,8 +41,8 @@ type Format interface {
 type Options struct {
 	// GOPs is how many cached GOPs a joining player gets; 0: it waits for the next random access point.
 	GOPs int
-	// Memory (64 MiB) bounds what a feed keeps of cached GOPs, in bytes, as that of a stream's ring does: where even the newest GOP is longer,
-	// joining players wait for the next random access point.
+	// Memory (64 MiB) bounds the logs of all feeds of a stream together, in bytes, as its ring is bounded too: where even the newest GOP is
+	// longer, joining players wait for the next random access point.
 	Memory int
 	// PlayerLag (5 s) and PlayerBytes (8 MiB) are how far a player may fall behind, beyond the lag it joined with, before it jumps.
 	PlayerLag   time.Duration
@@ -68,8 +70,9 @@ type Fanout struct {
 	rings rings
 	wg    sync.WaitGroup
 
-	mu    sync.Mutex
-	feeds map[feedKey]*feed
+	mu      sync.Mutex
+	feeds   map[feedKey]*feed
+	budgets map[*live.Stream]*budget
 }
 
 type feedKey struct {
@@ -97,26 +100,58 @@ func New(opt Options) *Fanout {
 		opt.MaxShards = defaultShards()
 	}
 	return &Fanout{
-		opt: opt, pace: newPace(opt.MinBatch, opt.MaxBatch), feeds: make(map[feedKey]*feed), rings: rings{off: opt.NoRings},
+		opt: opt, pace: newPace(opt.MinBatch, opt.MaxBatch), rings: rings{off: opt.NoRings},
+		feeds: make(map[feedKey]*feed), budgets: make(map[*live.Stream]*budget),
 	}
 }
 
 // Play adds a player to the stream's feed. It gets nothing before its Start, which must be called once in any case. From then
-// on it writes to o.Conn until it ends, and never closes it.
-func (f *Fanout) Play(s *live.Stream, o PlayerOptions) *Player {
+// on it writes to o.Conn until it ends, and never closes it. It fails with ErrTooManyViews.
+func (f *Fanout) Play(s *live.Stream, o PlayerOptions) (*Player, error) {
 	key := feedKey{stream: s, format: o.Format, limit: o.TimeLimit, view: o.View.shared(s)}
 	f.mu.Lock()
 	fd := f.feeds[key]
 	if fd == nil {
-		fd = newFeed(f, key)
-		f.feeds[key] = fd
-		f.wg.Go(fd.run)
+		if fd = f.open(key); fd == nil {
+			f.mu.Unlock()
+			return nil, ErrTooManyViews
+		}
 	}
 	fd.players++
 	sh := fd.leastLoaded()
 	f.mu.Unlock()
 
-	return newPlayer(fd, sh, o)
+	return newPlayer(fd, sh, o), nil
+}
+
+// open makes a feed, nil if there may be no more of its kind. The caller holds mu.
+func (f *Fanout) open(key feedKey) *feed {
+	b := f.budgets[key.stream]
+	if b == nil {
+		b = &budget{memory: int64(f.opt.Memory)}
+	}
+	if !b.admits(key.view.class()) {
+		return nil
+	}
+	fd := newFeed(f, key, b)
+	b.feeds[fd.class].Add(1)
+	f.budgets[key.stream] = b
+	f.feeds[key] = fd
+	f.wg.Go(func() {
+		fd.run()
+		f.forget(fd)
+	})
+	return fd
+}
+
+// forget gives back what a feed used that is gone.
+func (f *Fanout) forget(fd *feed) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fd.budget.bytes[fd.class].Add(-fd.counted)
+	if fd.budget.feeds[fd.class].Add(-1); fd.budget.over() {
+		delete(f.budgets, fd.key.stream)
+	}
 }
 
 // release counts a player out. The feed of the last one retires.

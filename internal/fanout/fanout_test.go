@@ -230,8 +230,17 @@ func tlsPair(t testing.TB) (server, client net.Conn) {
 
 // play adds a player and starts it with an empty preamble.
 func play(f *Fanout, s *live.Stream, o PlayerOptions) *Player {
-	p := f.Play(s, o)
+	p := joining(f, s, o)
 	p.Start(nil)
+	return p
+}
+
+// joining adds a player that is yet to start.
+func joining(f *Fanout, s *live.Stream, o PlayerOptions) *Player {
+	p, err := f.Play(s, o)
+	if err != nil {
+		panic(err)
+	}
 	return p
 }
 
@@ -328,7 +337,7 @@ func TestPlayerGetsEverythingFromKeyFrameToTrailer(t *testing.T) {
 			src.steps(25)
 			server, client := tr.pair(t)
 			ended := make(chan error, 1)
-			p := f.Play(src.stream, PlayerOptions{
+			p := joining(f, src.stream, PlayerOptions{
 				Conn: server, Format: plainFormat{},
 				Trailer: plainFormat{}.AppendMessage(nil, control, 0, []byte("bye")),
 				OnEnd:   func(err error) { ended <- err },
@@ -393,7 +402,7 @@ func TestWithoutGOPCachePlayerWaitsForKeyFrame(t *testing.T) {
 	src.headers()
 	src.steps(15)
 	server, client := pair(t)
-	p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+	p := joining(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
 	p.Start(plainFormat{}.AppendMessage(nil, control, 0, []byte("x")))
 	r := bufio.NewReader(client)
 	if _, err := readMessage(r); err != nil {
@@ -851,7 +860,7 @@ func TestLogBlocksAreFoundAndDropped(t *testing.T) {
 		u := media.AccessUnit{Track: track, MessageType: 9, Body: body, Arrived: now, Join: i%50 == 0}
 		l.append(plainFormat{}, &u, uint32(i), nil)
 		want.Write(plainFormat{}.AppendMessage(nil, 9, uint32(i), body))
-		l.publish(retention{most: int64(2 * time.Second), mostBytes: 1 << 30})
+		l.publish(retention{most: int64(2 * time.Second), mostBytes: 1 << 30, allowance: 1 << 30})
 	}
 	x := l.index.Load()
 	if held := now - x.blocks[0].entries[0].arrived; held < int64(2*time.Second) || held > int64(4*time.Second) {
@@ -902,7 +911,7 @@ func TestLogIsBoundedWithoutKeyFrames(t *testing.T) {
 	const bound = 1 << 20
 	src := newSource(t, live.Options{})
 	src.size, src.arrived, src.endless = 100_000, 1e9, true
-	f := New(Options{GOPs: 1, Memory: bound, PlayerLag: time.Second, PlayerBytes: bound})
+	f := New(Options{GOPs: 1, Memory: 2 * bound, PlayerLag: time.Second, PlayerBytes: bound})
 	src.headers()
 	src.steps(1)
 	server, client := pair(t)
@@ -931,7 +940,7 @@ func TestTrailerIsTheLastWord(t *testing.T) {
 	src.steps(1)
 	f := New(Options{GOPs: 1})
 	server, _ := pair(t)
-	p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, Trailer: []byte("bye")})
+	p := joining(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, Trailer: []byte("bye")})
 	src.pub.Unpublish()
 	eventually(t, "the feed ends", func() bool { return p.feed.ended.Load() != nil })
 	last := ""
@@ -998,7 +1007,7 @@ func TestDeliveryDoesNotAllocate(t *testing.T) {
 	src.headers()
 	src.steps(10)
 	f := New(Options{GOPs: 1})
-	fd := newFeed(f, feedKey{stream: src.stream, format: plainFormat{}})
+	fd := newFeed(f, feedKey{stream: src.stream, format: plainFormat{}}, &budget{memory: int64(f.opt.Memory)})
 	defer fd.reader.Close()
 	fd.players = 1 << 20
 	fd.collect()

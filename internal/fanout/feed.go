@@ -38,6 +38,8 @@ type feed struct {
 	kinds atomic.Uint32
 
 	players int // guarded by owner.mu
+	budget  *budget
+	class   class
 
 	// Only for the feed's goroutine.
 	units   []media.AccessUnit
@@ -47,11 +49,12 @@ type feed struct {
 	base    time.Duration // stream time of the wire's time zero
 	based   bool
 	last    time.Time // start of the last pass
+	counted int64     // bytes of the log that the budget knows of
 }
 
-func newFeed(f *Fanout, key feedKey) *feed {
+func newFeed(f *Fanout, key feedKey, b *budget) *feed {
 	fd := &feed{
-		owner: f, key: key, log: newFeedLog(), stop: make(chan struct{}),
+		owner: f, key: key, budget: b, class: key.view.class(), log: newFeedLog(), stop: make(chan struct{}),
 		reader: key.stream.NewReader(live.ReaderOptions{GOPs: key.view.gops(f.opt.GOPs), Lazy: true}),
 		cutter: cutter{view: key.view, body: f.opt.Body},
 		units:  make([]media.AccessUnit, pollBatch),
@@ -241,17 +244,21 @@ func (fd *feed) timestamp(u *media.AccessUnit) (ms uint32, ok bool) {
 const spareLog = time.Second
 
 // publish makes the new part of the log visible and bounds the log: it keeps the GOPs that joiners get, and what players still need as
-// long as they do not lag too far behind those.
+// long as they do not lag too far behind those, within the memory that the stream's feeds have together.
 func (fd *feed) publish() {
 	opt := &fd.owner.opt
+	allowance := fd.budget.allowance(fd.class, fd.counted)
 	keep := retention{
-		gops: opt.GOPs, memory: int64(opt.Memory), spare: int64(min(spareLog, opt.PlayerLag)), first: math.MaxUint64,
+		gops: opt.GOPs, memory: allowance, allowance: allowance, spare: int64(min(spareLog, opt.PlayerLag)), first: math.MaxUint64,
 		most: int64(opt.PlayerLag), mostBytes: int64(opt.PlayerBytes),
 	}
 	for _, sh := range fd.shards {
 		keep.first = min(keep.first, sh.oldest.Load())
 	}
 	fd.log.publish(keep)
+	held := fd.log.bytes.Load()
+	fd.budget.bytes[fd.class].Add(held - fd.counted)
+	fd.counted = held
 }
 
 // finish says that nothing more will come. Players end when they have got everything.

@@ -15,7 +15,7 @@ import (
 func TestEverythingIsPublishedBeforeTheEnd(t *testing.T) {
 	src := newSource(t, live.Options{})
 	f := New(Options{GOPs: 1})
-	fd := newFeed(f, feedKey{stream: src.stream, format: plainFormat{}})
+	fd := newFeed(f, feedKey{stream: src.stream, format: plainFormat{}}, &budget{memory: int64(f.opt.Memory)})
 	defer fd.reader.Close()
 	src.headers()
 	src.steps(5)
@@ -120,7 +120,7 @@ func TestTrailerWithoutAnythingElse(t *testing.T) {
 			src.headers()
 			src.steps(2)
 			server, client := pair(t)
-			p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, Trailer: []byte("bye")})
+			p := joining(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, Trailer: []byte("bye")})
 			prepare(p)
 			p.Start([]byte("hello"))
 			eventually(t, "the player begins", func() bool { return p.Stats().Sent == 5 })
@@ -154,7 +154,7 @@ func TestPassIsInOneBlock(t *testing.T) {
 		if l.last.messages < 3 && pass > 20 {
 			split++
 		}
-		l.publish(retention{most: int64(2 * time.Second), mostBytes: 1 << 30})
+		l.publish(retention{most: int64(2 * time.Second), mostBytes: 1 << 30, allowance: 1 << 30})
 	}
 	if split > 0 {
 		t.Errorf("%d passes lie in two blocks", split)
@@ -166,7 +166,7 @@ func TestRingFollowsToTheNextBlock(t *testing.T) {
 	l := newFeedLog()
 	add := func(size int) {
 		l.append(plainFormat{}, &media.AccessUnit{Track: &media.Track{Kind: media.Video}, MessageType: 9, Body: make([]byte, size), Arrived: 1}, 0, nil)
-		l.publish(retention{most: 1, mostBytes: 1 << 30})
+		l.publish(retention{most: 1, mostBytes: 1 << 30, allowance: 1 << 30})
 	}
 	add(minBlock - 100)
 	p := &Player{feed: &feed{log: l}, block: l.last, descriptor: 7}

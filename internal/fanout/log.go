@@ -213,11 +213,12 @@ func (l *feedLog) publishBlock(b *block) {
 
 // retention says which blocks the log keeps: those that joiners need for the newest gops GOPs of at most memory bytes, those that are not
 // older than spare (ns) before that, and those from the block first on, as long as they are not older than most (ns) nor further back
-// than mostBytes.
+// than mostBytes. All blocks together take allowance bytes at most, but for the newest minBlocks ones.
 type retention struct {
 	gops                           int
 	memory, spare, most, mostBytes int64
 	first                          uint64
+	allowance                      int64
 }
 
 // with adds what joiners need. A GOP that is longer than there is memory for is not cached.
@@ -276,7 +277,8 @@ func (l *feedLog) swapIndex(newest int64, keep retention) {
 	drop := 0
 	for drop < len(blocks)-1 && blocks[drop].sealed.Load() {
 		b := blocks[drop]
-		if keep.keeps(b, newest-b.entries[b.messages-1].arrived, l.end-b.base-b.filled.Load()) {
+		tooMuch := l.bytes.Load() > keep.allowance && drop < len(blocks)-minBlocks
+		if !tooMuch && keep.keeps(b, newest-b.entries[b.messages-1].arrived, l.end-b.base-b.filled.Load()) {
 			break
 		}
 		l.bytes.Add(-int64(len(b.buf)))

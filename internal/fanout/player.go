@@ -100,6 +100,8 @@ type Player struct {
 	headers  *media.Headers
 	joinLag  time.Duration
 	joinSize int64
+	// lostSince is when it was first seen that the block, in a message of which the player is, had left the log.
+	lostSince time.Time
 }
 
 func newPlayer(fd *feed, sh *shard, o PlayerOptions) *Player {
@@ -191,7 +193,8 @@ func (p *Player) Post(b []byte) error {
 	return nil
 }
 
-// Pause stops or resumes the media. A player that was paused for long resumes at the newest random access point.
+// Pause stops or resumes the media. A player that was paused for longer than its place stays in the log holds nothing, and resumes at the newest
+// random access point.
 func (p *Player) Pause(paused bool) {
 	p.mu.Lock()
 	if paused {

@@ -102,7 +102,7 @@ func TestCauseOfACloseThatMeetsAWrite(t *testing.T) {
 	src.steps(1)
 	server, _ := pair(t)
 	cause := errors.New("cause")
-	p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+	p := joining(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
 	p.sock, p.descriptor = closing{p, cause}, -1
 	p.Start(nil)
 	if err := wait(t, p); err != cause {
@@ -118,7 +118,7 @@ func TestOnEndComesBeforeDone(t *testing.T) {
 	server, _ := pair(t)
 	var p *Player
 	early := make(chan bool, 1)
-	p = f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, OnEnd: func(error) {
+	p = joining(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, OnEnd: func(error) {
 		select {
 		case <-p.Done():
 			early <- false
@@ -140,7 +140,7 @@ func TestNothingFollowsTheTrailer(t *testing.T) {
 	src := newSource(t, live.Options{})
 	f := New(Options{GOPs: 1})
 	server, client := pair(t)
-	p := f.Play(src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, Trailer: []byte("bye")})
+	p := joining(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, Trailer: []byte("bye")})
 	p.end(ErrTracksChanged)
 	if err := p.Post([]byte("answer")); err != nil {
 		t.Error(err)

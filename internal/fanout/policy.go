@@ -14,7 +14,7 @@ func (p *Player) next() ([]byte, error) {
 	}
 	if flags != 0 {
 		if p.partial {
-			return p.message(), nil
+			return p.message(), p.overdue()
 		}
 		if flags&flagControl != 0 {
 			p.takeControl()
@@ -25,6 +25,10 @@ func (p *Player) next() ([]byte, error) {
 		}
 		if flags&flagPaused != 0 {
 			p.slow = true
+			if p.block != nil && p.isLost() {
+				p.leave() // or it would hold the block for as long as it likes
+				p.jumps.Add(1)
+			}
 			return p.upToDate()
 		}
 	}
@@ -84,7 +88,11 @@ func (p *Player) ahead() (b []byte, lost bool) {
 
 // nextSlow is rest for a player that is behind: less at a time, and a jump when it is too far behind.
 func (p *Player) nextSlow() ([]byte, error) {
-	if !p.partial && p.tooFarBehind() {
+	if p.partial {
+		if err := p.overdue(); err != nil {
+			return nil, err
+		}
+	} else if p.tooFarBehind() {
 		return p.jump()
 	}
 	b, err := p.rest()
@@ -133,6 +141,26 @@ func (p *Player) hush(cause error) {
 // hasMore says whether the log grew between the player's look at it and its end.
 func (p *Player) hasMore() bool {
 	return p.block != nil && p.flags.Load()&flagPaused == 0 && p.at() < p.feed.log.tail.Load()
+}
+
+// isLost says that the log has let the player's block go: nobody but this player may hold it.
+func (p *Player) isLost() bool {
+	blocks := p.feed.log.index.Load().blocks
+	return len(blocks) > 0 && p.block.seq < blocks[0].seq
+}
+
+// overdue ends a player that has taken longer than the write timeout for the rest of a message whose block is lost: it takes a little now and
+// then, and would hold a block of its own for very long.
+func (p *Player) overdue() error {
+	switch now := time.Now(); {
+	case !p.isLost():
+		p.lostSince = time.Time{}
+	case p.lostSince.IsZero():
+		p.lostSince = now
+	case now.Sub(p.lostSince) > p.feed.owner.opt.WriteTimeout:
+		return ErrStalled
+	}
+	return nil
 }
 
 // at is the offset in the log up to which the player has got everything.
@@ -221,6 +249,7 @@ func (p *Player) needs(first uint64) uint64 {
 
 // leave gives up the player's place in the log.
 func (p *Player) leave() {
+	p.lostSince = time.Time{}
 	p.headers = p.block.headersAt(p.pos)
 	p.from = p.at() + 1
 	p.block = nil

@@ -26,7 +26,7 @@ const (
 
 	// maxPublications bounds the publications of one connection. Several are used for the renditions of a ladder.
 	maxPublications = 16
-	// maxMessageStreams is the highest number of a message stream to play on: what players get is encoded once for each number.
+	// maxMessageStreams is the highest number of a message stream that createStream returns, and to play on.
 	maxMessageStreams = 2 * maxPublications
 )
 

@@ -200,15 +200,20 @@ func (v *viewer) run(read func() error) {
 		return
 	}
 	kinds, header := v.header()
-	v.player = v.server.fanout.Play(v.stream, fanout.PlayerOptions{
+	var err error
+	v.player, err = v.server.fanout.Play(v.stream, fanout.PlayerOptions{
 		Conn: v.nc, Format: v.format, View: v.view, TimeLimit: maxFLVTime, Trailer: v.trailer, Kinds: kinds,
 		OnEnd: func(error) { _ = v.nc.SetReadDeadline(time.Unix(1, 0)) },
 	})
+	if err != nil {
+		v.log.Info("player refused", "stream", v.stream.Name().String(), "reason", err.Error())
+		return
+	}
 	end := v.server.beginPlayer(v.session, v.stream, v.player, v.log)
 	stop := context.AfterFunc(v.server.ctx, func() { v.player.Close(errShutdown) })
 	defer stop()
 	v.player.Start(header)
-	err := read()
+	err = read()
 	v.player.Close(fmt.Errorf("%w: %w", fanout.ErrGone, orEOF(err)))
 	<-v.player.Done()
 	end(v.player.Err())

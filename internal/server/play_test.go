@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"slices"
 	"testing"
 
@@ -271,4 +272,66 @@ func TestEndOfAStreamOverRTMP(t *testing.T) {
 		t.Errorf("user control %x, want StreamEOF of stream 7", m.body)
 	}
 	p.expectEnd()
+}
+
+// TestPlayersOnAllMessageStreamsShareAFeed: who plays on another message stream than the first gets the same, on its own, and what all get is
+// encoded once.
+func TestPlayersOnAllMessageStreamsShareAFeed(t *testing.T) {
+	t.Parallel()
+	s, tags := start(t, withTLS(t)), clip(t)
+	e := publish(t, s, "movie")
+	e.send(tags[:4]...)
+	var players []*peer
+	ids := []uint32{1, 0, 2, 31, 7}
+	for i, id := range ids {
+		nc := net.Conn(dial(t, s.addr("rtmp")))
+		if i == len(ids)-1 {
+			nc = tlsDial(t, s.addr("rtmps"))
+		}
+		p := newPeerOn(t, nc)
+		p.connect("live")
+		p.command(id, "play", 0.0, nil, "movie")
+		players = append(players, p)
+	}
+	awaitPlayers(t, s, "movie", len(ids))
+	e.send(between(tags, 1, 8000)...)
+	e.unpublish()
+	want := only(tags, flv.TypeVideo)
+	for i, p := range players {
+		var got []message
+		for {
+			m, err := p.next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.kind == 9 {
+				got = append(got, m)
+			}
+			if (m.kind == 8 || m.kind == 9 || m.kind == 18) && m.streamID != ids[i] {
+				t.Fatalf("type %d on message stream %d, want %d", m.kind, m.streamID, ids[i])
+			}
+			if m.kind == 20 && bytes.Contains(m.body, []byte("UnpublishNotify")) {
+				wantEqual(t, "message stream of the end", m.streamID, ids[i])
+				break
+			}
+		}
+		if len(got) != len(want) || !bytes.Equal(got[len(got)-1].body, want[len(want)-1].Body) {
+			t.Errorf("message stream %d: %d pictures, want %d", ids[i], len(got), len(want))
+		}
+	}
+}
+
+// TestManyFeeds: connections that pick whatever they can take no more memory together than one stream may.
+func TestManyFeeds(t *testing.T) {
+	t.Parallel()
+	s, tags := start(t), clip(t)
+	e := publish(t, s, "movie")
+	e.send(tags[:4]...)
+	for i := range uint32(99) {
+		p := newPeer(t, s)
+		p.connect("live")
+		p.command(i%33, "play", 0.0, nil, []string{"movie", "movie?video=none", "movie?audio=none", "movie?video=0&audio=0"}[i%4])
+	}
+	awaitPlayers(t, s, "movie", 99)
+	wantEqual(t, "feeds", s.fanout.Stats().Feeds, 3)
 }

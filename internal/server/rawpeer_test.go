@@ -32,7 +32,12 @@ type message struct {
 // newPeer performs the handshake (RTMP 1.0 §5.2) in its simple form.
 func newPeer(t testing.TB, s *testServer) *peer {
 	t.Helper()
-	p := &peer{t: t, nc: dial(t, s.addr("rtmp")), chunkSize: 128, partial: make(map[byte]*message)}
+	return newPeerOn(t, dial(t, s.addr("rtmp")))
+}
+
+func newPeerOn(t testing.TB, nc net.Conn) *peer {
+	t.Helper()
+	p := &peer{t: t, nc: nc, chunkSize: 128, partial: make(map[byte]*message)}
 	p.write(append([]byte{3}, make([]byte, 1536)...))
 	p.read(1 + 2*1536)
 	p.write(make([]byte, 1536))

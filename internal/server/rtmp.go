@@ -299,21 +299,35 @@ func (c *rtmpConn) Play(ctx context.Context, r *rtmp.PlayRequest, ps *rtmp.PlayS
 	}
 	// Who knows messages of several tracks gets them, unless it asks for one.
 	pick.view.Whole = !pick.asksTracks() && r.CapsEx&rtmp.CapMultitrack != 0
-	c.active.Store(true)
-	c.play(stream, pick.view, r, ps, shownURL(r.TCURL, at, room))
-	return nil
+	err = c.play(stream, pick.view, r, ps, shownURL(r.TCURL, at, room))
+	if errors.Is(err, fanout.ErrTooManyViews) {
+		c.log.Info("player refused", "stream", name.String(), "reason", err.Error())
+		return cannotPlay(err)
+	}
+	return err
 }
 
 func cannotPlay(err error) error {
 	return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "The stream cannot be played: " + err.Error() + ".", Err: err}
 }
 
+// sharedStream is the message stream that players' messages are encoded for. It is what the first createStream of a connection returns.
+const sharedStream = 1
+
 // play starts a player that goes on without a goroutine of its own.
-func (c *rtmpConn) play(stream *live.Stream, view fanout.View, r *rtmp.PlayRequest, ps *rtmp.PlayStream, url string) {
-	player := c.server.fanout.Play(stream, fanout.PlayerOptions{
-		Conn: c.nc, Format: rtmp.Format{StreamID: r.StreamID, ChunkSize: rtmp.ChunkSize}, View: view, Trailer: rtmp.EndOfStream(r.StreamID),
+func (c *rtmpConn) play(stream *live.Stream, view fanout.View, r *rtmp.PlayRequest, ps *rtmp.PlayStream, url string) error {
+	conn := c.nc
+	if r.StreamID != sharedStream {
+		conn = rtmp.Restream(conn, r.StreamID)
+	}
+	player, err := c.server.fanout.Play(stream, fanout.PlayerOptions{
+		Conn: conn, Format: rtmp.Format{StreamID: sharedStream, ChunkSize: rtmp.ChunkSize}, View: view, Trailer: rtmp.EndOfStream(r.StreamID),
 		OnEnd: ps.Over,
 	})
+	if err != nil {
+		return err
+	}
+	c.active.Store(true)
 	ss := newSession(c.protocol, c.nc.RemoteAddr().String(), stream.Name(), url, false)
 	ss.StreamID = r.StreamID
 	ss.reconnect = reconnect(r.ConnectRequest)
@@ -333,6 +347,7 @@ func (c *rtmpConn) play(stream *live.Stream, view fanout.View, r *rtmp.PlayReque
 		return nil
 	})
 	player.Start(replies)
+	return nil
 }
 
 // beginPlayer lists a player and returns what to call at its end.
