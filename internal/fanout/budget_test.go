@@ -111,7 +111,7 @@ func TestPausedPlayerHoldsNothing(t *testing.T) {
 		t.Run(tr.name, func(t *testing.T) {
 			src := newSource(t, live.Options{})
 			src.size, src.arrived = 40_000, 1e9
-			f := New(Options{GOPs: 1, PlayerBytes: 50_000})
+			f := New(Options{GOPs: 1})
 			src.headers()
 			src.steps(1)
 			server, client := tr.pair(t)
@@ -119,6 +119,11 @@ func TestPausedPlayerHoldsNothing(t *testing.T) {
 			p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
 			eventually(t, "the player joins", func() bool { return p.Stats().Audio == 100 })
 			p.Pause(true)
+			before := p.Stats().Sent
+			if err := p.Post(plainFormat{}.AppendMessage(nil, control, 0, nil)); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the pause has begun", func() bool { return p.Stats().Sent > before })
 			for range 50 {
 				src.steps(10)
 			}

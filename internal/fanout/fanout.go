@@ -15,7 +15,7 @@ import (
 var (
 	ErrStreamEnded   = errors.New("stream ended")
 	ErrGone          = errors.New("connection lost")
-	ErrStalled       = errors.New("took nothing, or too little of a message, for the write timeout")
+	ErrStalled       = errors.New("took nothing for the write timeout")
 	ErrControlFull   = errors.New("too many unanswered requests")
 	ErrTracksChanged = errors.New("stream has tracks that the player was not told of")
 	ErrTimeLimit     = errors.New("time reached the limit of the format")
