@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -140,6 +141,23 @@ func vvcRecord(vps, sps, pps [][]byte) ([]byte, error) {
 		b = append(b, 0, 0)
 	}
 	return appendArrays(b, []byte{vvcVPS, vvcSPS, vvcPPS}, vps, sps, pps), nil
+}
+
+// WithLengths returns the decoder configuration record of a track of a codec of NAL units with lengths
+// of another size.
+func WithLengths(t *media.Track, size int) []byte {
+	config := bytes.Clone(t.Config)
+	at, shift := 4, 0
+	switch t.Codec {
+	case media.HEVC:
+		at = 21
+	case media.VVC:
+		at, shift = 0, 1
+	}
+	if len(config) > at {
+		config[at] = config[at]&^(3<<shift) | byte(size-1)<<shift
+	}
+	return config
 }
 
 // appendArrays appends the arrays of parameter sets that are not empty. They are not marked as

@@ -75,6 +75,22 @@ func TestRecord(t *testing.T) {
 	}
 }
 
+func TestWithLengths(t *testing.T) {
+	for _, c := range []struct {
+		codec        media.Codec
+		config, want string
+	}{
+		{media.H264, "0164000dfde1", "0164000dffe1"},
+		{media.HEVC, "0104080000009e08000000003cf000fcfff8f800000d03", "0104080000009e08000000003cf000fcfff8f800000f03"},
+		{media.VVC, "fb00", "ff00"},
+		{media.VVC, "", ""},
+	} {
+		if got := WithLengths(&media.Track{Codec: c.codec, Config: unhex(t, c.config)}, 4); !bytes.Equal(got, unhex(t, c.want)) {
+			t.Errorf("%s %s: %x", c.codec, c.config, got)
+		}
+	}
+}
+
 func TestRecordErrors(t *testing.T) {
 	many := make([]string, maxSets+1)
 	for i := range many {

@@ -93,16 +93,14 @@ func appendSample(dst []byte, u *media.AccessUnit) ([]byte, error) {
 }
 
 func appendPicture(dst []byte, u *media.AccessUnit) ([]byte, error) {
-	const limit = 1 << 23 // of a signed 24-bit number
-	composition := (u.PTS - u.DTS).Milliseconds()
-	if composition >= limit || composition < -limit {
-		return dst, fmt.Errorf("composition time of %v: %w", u.PTS-u.DTS, ErrLimit)
+	time24, err := compositionTime(u)
+	if err != nil {
+		return dst, err
 	}
 	frameType := byte(frameInter)
 	if u.RandomAccess {
 		frameType = frameKey
 	}
-	time24 := [3]byte{byte(composition >> 16), byte(composition >> 8), byte(composition)}
 	f, ok := fourCCOf(u.Track)
 	switch {
 	case u.Track.Codec == media.H264:
@@ -113,7 +111,7 @@ func appendPicture(dst []byte, u *media.AccessUnit) ([]byte, error) {
 	case u.Track.Codec == media.HEVC || u.Track.Codec == media.VVC:
 		dst = appendExHeader(dst, media.Video, frameType, packetCodedFrames, f)
 		dst = append(dst, time24[:]...)
-	case composition != 0:
+	case time24 != [3]byte{}:
 		return dst, fmt.Errorf("composition time of %v in codec %s: %w", u.PTS-u.DTS, u.Track.Codec, ErrUnsupported)
 	default:
 		dst = appendExHeader(dst, media.Video, frameType, packetCodedFrames, f)

@@ -17,7 +17,7 @@ type Kind uint8
 const (
 	// Other: of a kind that nobody here asks about.
 	Other Kind = iota
-	// Slice: a part of a picture.
+	// Slice: a part of a picture. Of slices in partitions (H.264 §7.4.1.2.5) only the first is.
 	Slice
 	// SyncSlice: a part of a picture from which decoding may begin: IDR, in HEVC and VVC also the
 	// other intra random access points.
@@ -48,7 +48,7 @@ func (k Kind) IsParameterSet() bool { return k == VPS || k == SPS || k == PPS }
 // Kinds by NAL unit type: ITU-T H.264 table 7-1, H.265 table 7-1, H.266 table 5.
 var (
 	avcKinds = [32]Kind{
-		1: Slice, 2: Slice, 3: Slice, 4: Slice, 5: SyncSlice, 6: SEI, 7: SPS, 8: PPS, 9: Delimiter,
+		1: Slice, 2: Slice, 5: SyncSlice, 6: SEI, 7: SPS, 8: PPS, 9: Delimiter,
 		10: End, 11: End, 12: Filler,
 	}
 	hevcKinds = [64]Kind{

@@ -1,0 +1,26 @@
+package repair
+
+import (
+	"livego/internal/media"
+)
+
+// plain is the form of codecs in whose samples nothing is repaired.
+type plain struct{ track *track }
+
+func (plain) begin(*media.Track) {}
+
+func (plain) record(*media.Track) ([]byte, bool) { return nil, false }
+
+func (plain) flush(dst []media.AccessUnit) []media.AccessUnit { return dst }
+
+func (plain) waits() bool { return false }
+
+// append passes a sample. Opus without a header is taken for Opus with an empty one, which means stereo
+// (E-RTMP v2, ExAudioTagBody), as decoders make stereo of mono.
+func (p plain) append(dst []media.AccessUnit, u *media.AccessUnit) []media.AccessUnit {
+	if h := &p.track.headers; p.track.codec == media.Opus && !h.out.Parsed && len(h.in.Config) == 0 && h.adopt(nil) {
+		p.track.report(faultNoHeader)
+		dst = p.track.appendOwnHeader(dst, u)
+	}
+	return p.track.pass(dst, u)
+}
