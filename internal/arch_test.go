@@ -27,6 +27,7 @@ var layers = [][]string{
 	{"internal/api", "internal/watch", "internal/console", "internal/relay", "internal/record", "internal/hook", "internal/metrics", "internal/cluster"},
 	{"internal/hls", "internal/hls/hlswatch", "internal/rtmp", "internal/fanout", "internal/live", "internal/keys", "internal/auth", "internal/ticket"},
 	{"internal/redisconn", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool", "internal/pages"},
+	{"internal/repair"},
 	{"internal/codec"},
 	{"internal/nal"},
 	{"internal/media", "internal/amf", "internal/obu", "internal/bits", "internal/event", "internal/hls/hlscheck"},
@@ -36,7 +37,7 @@ var layers = [][]string{
 var exceptions = map[string]string{"internal/fanout": "internal/live"}
 
 // pure packages do no input or output, read no clock and write no log.
-var pure = []string{"internal/media", "internal/amf", "internal/obu", "internal/bits", "internal/nal", "internal/codec", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/hls/hlscheck"}
+var pure = []string{"internal/media", "internal/amf", "internal/obu", "internal/bits", "internal/nal", "internal/codec", "internal/repair", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/hls/hlscheck"}
 
 var (
 	impureImports  = []string{"net", "net/http", "os", "os/exec", "syscall", "log", "log/slog"}

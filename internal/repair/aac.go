@@ -37,6 +37,8 @@ type adtsCore struct{ object, rate, channels byte }
 
 func (*aacFrames) flush(dst []media.AccessUnit) []media.AccessUnit { return dst }
 
+func (*aacFrames) release(dst []media.AccessUnit, _ *media.AccessUnit) []media.AccessUnit { return dst }
+
 func (*aacFrames) waits() bool { return false }
 
 func (p *aacFrames) begin(t *media.Track) {

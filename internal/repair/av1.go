@@ -25,19 +25,25 @@ type temporalUnits struct {
 	track *track
 	// sequence is the payload of the sequence header in force, nil if none is known.
 	sequence []byte
-	units    []obu.Unit
-	scratch  []byte
-	last     time.Duration
-	step     time.Duration
-	started  bool
+	// known: a temporal unit of the track could be read.
+	known   bool
+	units   []obu.Unit
+	scratch []byte
+	last    time.Duration
+	step    time.Duration
+	started bool
 }
 
 func (*temporalUnits) flush(dst []media.AccessUnit) []media.AccessUnit { return dst }
 
+func (*temporalUnits) release(dst []media.AccessUnit, _ *media.AccessUnit) []media.AccessUnit {
+	return dst
+}
+
 func (*temporalUnits) waits() bool { return false }
 
 func (p *temporalUnits) begin(t *media.Track) {
-	p.sequence = nil
+	p.sequence, p.known = nil, false
 	if len(t.Config) > recordHead {
 		p.sequence = sequencePayload(t.Config[recordHead:])
 	}
@@ -85,7 +91,7 @@ func (p *temporalUnits) append(dst []media.AccessUnit, u *media.AccessUnit) []me
 		p.step = step
 	}
 	p.last, p.started = u.DTS, true
-	if p.right(u) {
+	if p.known && p.right(u) {
 		return p.track.pass(dst, u)
 	}
 	p.units = p.units[:0]
@@ -98,7 +104,7 @@ func (p *temporalUnits) append(dst []media.AccessUnit, u *media.AccessUnit) []me
 // right says whether a sample is one temporal unit in the right form, with nothing in it that its header
 // does not have.
 func (p *temporalUnits) right(u *media.AccessUnit) bool {
-	count := 0
+	count, content := 0, false
 	for rest := u.Data; len(rest) > 0; {
 		o, tail, ok := obu.Next(rest)
 		if !ok || !o.Sized || !known(&o) || o.Type == obu.TemporalDelimiter && count > 0 {
@@ -108,9 +114,10 @@ func (p *temporalUnits) right(u *media.AccessUnit) bool {
 			return false
 		}
 		count++
+		content = content || o.Type != obu.TemporalDelimiter
 		rest = tail
 	}
-	return count > 0
+	return content
 }
 
 // known says whether an OBU is of a type that there is (AV1 §6.2.2), and its reserved bit is not set.
@@ -208,10 +215,19 @@ func (p *temporalUnits) appendUnits(dst []media.AccessUnit, u *media.AccessUnit,
 	for len(units) > 0 && units[0].Type == obu.TemporalDelimiter {
 		units = units[1:]
 	}
+	if len(units) == 0 && !p.known { // it may be that others know what this is
+		p.track.report(faultUnreadable)
+		p.track.headers.refuse(faultUnreadable)
+		return p.track.pass(dst, u)
+	}
 	if len(units) == 0 {
 		p.track.changed = true
 		p.track.report(faultOBUNothing)
 		return dst
+	}
+	if !p.known {
+		p.known = true
+		p.track.headers.refuse("")
 	}
 	several := p.end(units) < len(units)
 	if several {

@@ -18,6 +18,8 @@ type headers struct {
 	// dolbyVision is the profile that was found in a picture after it was repaired, if looked.
 	dolbyVision uint8
 	looked      bool
+	// refused is why the track cannot be packaged although its header says what it is.
+	refused string
 }
 
 // follow takes notice of the track of a unit. It says whether the track has another header, or is
@@ -29,7 +31,7 @@ func (h *headers) follow(in *media.Track) bool {
 	same := h.in != nil && sameHeader(in, h.in)
 	h.in = in
 	if !same {
-		h.own, h.body, h.looked = nil, nil, false
+		h.own, h.body, h.looked, h.refused = nil, nil, false, ""
 	}
 	h.describe()
 	return !same
@@ -52,8 +54,22 @@ func (h *headers) describe() {
 	if h.looked {
 		t = codec.Describe(t, t.Colour, h.dolbyVision)
 	}
-	if t == h.in || h.out == nil || !sameHeader(t, h.out) || t.Colour != h.out.Colour || t.DolbyVision != h.out.DolbyVision {
+	if h.refused != "" && t.Parsed {
+		c := *t
+		c.Parsed, c.Err = false, h.refused
+		h.out = &c
+		return
+	}
+	if t == h.in || h.out == nil || !sameHeader(t, h.out) || t.Colour != h.out.Colour || t.DolbyVision != h.out.DolbyVision || t.Parsed != h.out.Parsed {
 		h.out = t
+	}
+}
+
+// refuse says that the track cannot be packaged for that reason, or that it can, if there is none.
+func (h *headers) refuse(reason string) {
+	if reason != h.refused {
+		h.refused = reason
+		h.describe()
 	}
 }
 

@@ -14,6 +14,8 @@ const (
 	// maxUnits bounds the NAL units of a picture. HEVC level 6.2 allows 600 slices; a few more units
 	// are parameter sets and SEI.
 	maxUnits = 1024
+	// maxRead bounds the units that are looked at in one message, among which there may be empty ones.
+	maxRead = 4 * maxUnits
 	// maxPicture bounds a picture that is put together of several messages, in bytes: one message may
 	// have 8 MiB.
 	maxPicture = 16 << 20
@@ -33,20 +35,21 @@ const (
 
 // The faults of pictures.
 const (
-	faultEmpty     = "empty NAL units; they were left out"
-	faultZeros     = "zeros behind NAL units; they were left out"
-	faultStray     = "bytes behind the NAL units of a picture; they were left out"
-	faultBroken    = "a NAL unit that is longer than its picture; what is whole before it was kept"
-	faultNoise     = "units that are no NAL units; they were left out"
-	faultNoPicture = "pictures without a whole NAL unit; they were left out"
-	faultStream    = "NAL units with start codes; they were given lengths"
-	faultLengths   = "NAL units with lengths of less than 4 bytes; they were given such"
-	faultDelimiter = "access unit delimiters and ends of sequence in the middle of pictures; they were left out"
-	faultMany      = "too many NAL units in a picture; the last ones were left out"
-	faultAlone     = "messages without a picture; what they hold was put before the next one"
-	faultSlices    = "pictures in several messages; they were put together"
-	faultPieces    = "several pictures in one message; they were taken apart"
-	faultUnmarked  = "key frames that are not marked as such; they were marked"
+	faultEmpty      = "empty NAL units; they were left out"
+	faultZeros      = "zeros behind NAL units; they were left out"
+	faultStray      = "bytes behind the NAL units of a picture; they were left out"
+	faultBroken     = "a NAL unit that is longer than its picture; what is whole before it was kept"
+	faultNoise      = "units that are no NAL units; they were left out"
+	faultUnreadable = "its pictures cannot be read; they are passed on as they are"
+	faultNoPicture  = "pictures without a whole NAL unit; they were left out"
+	faultStream     = "NAL units with start codes; they were given lengths"
+	faultLengths    = "NAL units with lengths of less than 4 bytes; they were given such"
+	faultDelimiter  = "access unit delimiters and ends of sequence in the middle of pictures; they were left out"
+	faultMany       = "too many NAL units in a picture; the last ones were left out"
+	faultAlone      = "messages without a picture; what they hold was put before the next one"
+	faultSlices     = "pictures in several messages; they were put together"
+	faultPieces     = "several pictures in one message; they were taken apart"
+	faultUnmarked   = "key frames that are not marked as such; they were marked"
 )
 
 // pictures is the form of a track of H.264, HEVC or VVC. One that is right passes as it came.
@@ -58,6 +61,8 @@ type pictures struct {
 	sets  parameterSets
 	// size is that of the lengths that come, 0 while there is no header that says it.
 	size int
+	// known: a picture of the track could be read.
+	known bool
 	// nested: start codes stand within what the lengths say are NAL units. looked says that the first
 	// picture told.
 	nested, looked bool
@@ -105,7 +110,7 @@ type picture struct {
 }
 
 func (p *pictures) begin(t *media.Track) {
-	p.size, p.nested, p.looked = t.NALLengthSize, false, false
+	p.size, p.known, p.nested, p.looked = t.NALLengthSize, false, false, false
 	p.sets = parameterSets{codec: p.track.codec}
 	p.sets.replace(t.ParameterSets)
 	p.interlaced = p.track.codec == media.H264 && p.sets.interlaced()
@@ -128,7 +133,7 @@ func (p *pictures) append(dst []media.AccessUnit, u *media.AccessUnit) []media.A
 // right says whether a sample is one whole picture in the right form, with nothing in it that its
 // header does not have.
 func (p *pictures) right(u *media.AccessUnit) bool {
-	if p.size != lengthSize || p.nested || p.split || !p.opened || len(p.ahead) > 0 {
+	if p.size != lengthSize || p.nested || p.split || !p.opened || len(p.ahead) > 0 || u.RandomAccess && p.sets.changed {
 		return false
 	}
 	c := p.track.codec
@@ -139,7 +144,7 @@ func (p *pictures) right(u *media.AccessUnit) bool {
 			return false
 		}
 		kind, valid := nal.KindOf(c, b)
-		if count++; !valid || count > maxUnits || b[0] == 0 && nal.HasStartCode(b) || b[len(b)-1] == 0 && kind != nal.Other {
+		if count++; !valid || count > maxUnits || b[0] == 0 && (c == media.H264 || nal.HasStartCode(b)) || b[len(b)-1] == 0 && kind != nal.Other {
 			return false
 		}
 		switch kind {
@@ -189,16 +194,24 @@ func (p *pictures) appendUnits(dst []media.AccessUnit, u *media.AccessUnit) []me
 		slices, others = slices || k.IsSlice() || k == nal.PictureHeader, others || k == nal.Other
 	}
 	switch {
+	case len(p.units) == 0 && !p.known: // it may be that others know what this is
+		p.track.report(faultUnreadable)
+		p.track.headers.refuse(faultUnreadable)
+		return p.pass(dst, u)
 	case len(p.units) == 0:
 		p.track.changed = true
 		p.track.report(faultNoPicture)
 		return dst
-	case !slices && others: // nothing that is known here: of a layer above, or metadata
+	case !slices && others && !p.rewrite && measure(p.units) == len(u.Data): // of a layer above, or metadata
 		return p.pass(dst, u)
-	case !slices:
+	case !slices && !others:
 		p.track.changed = true
 		p.wait()
 		return dst
+	}
+	if !p.known {
+		p.known = true
+		p.track.headers.refuse("")
 	}
 	if p.continues(u) {
 		return p.merge(dst, u)
@@ -368,6 +381,16 @@ func (p *pictures) keep(pic *picture) {
 	p.track.changed = true
 }
 
+// release hands on the first picture before units of other tracks that are not before it, so that
+// those who join there get them.
+func (p *pictures) release(dst []media.AccessUnit, next *media.AccessUnit) []media.AccessUnit {
+	ahead := next.DTS - p.kept.like.DTS
+	if p.split || ahead <= sameTime && (next.Track.Kind == p.track.kind || ahead < 0) {
+		return dst
+	}
+	return p.flush(dst)
+}
+
 // flush hands on the picture that was kept back.
 func (p *pictures) flush(dst []media.AccessUnit) []media.AccessUnit {
 	if !p.kept.there {
@@ -464,10 +487,14 @@ func (p *pictures) read(data []byte) {
 	}
 	p.size = size
 	rest := data
-	for len(rest) > 0 {
+	for n := 0; len(rest) > 0; n++ {
 		b, tail, ok := nal.Next(rest, size)
 		if !ok {
 			break
+		}
+		if n == maxRead {
+			p.track.report(faultMany)
+			return
 		}
 		rest = tail
 		p.add(b)
@@ -516,7 +543,7 @@ func valid(c media.Codec, b []byte) bool {
 // readStream finds the NAL units of a byte stream.
 func (p *pictures) readStream(b []byte) {
 	p.rewrite = true
-	for {
+	for range maxRead {
 		unit, rest, ok := nal.NextInStream(b)
 		if !ok {
 			return

@@ -13,6 +13,8 @@ func (plain) record(*media.Track) ([]byte, bool) { return nil, false }
 
 func (plain) flush(dst []media.AccessUnit) []media.AccessUnit { return dst }
 
+func (plain) release(dst []media.AccessUnit, _ *media.AccessUnit) []media.AccessUnit { return dst }
+
 func (plain) waits() bool { return false }
 
 // append passes a sample. Opus without a header is taken for Opus with an empty one, which means stereo

@@ -47,8 +47,10 @@ type track struct {
 	codec   media.Codec
 	headers headers
 	form    form
-	// changed: of the message in hand a unit was changed or kept back.
+	// changed: of the message in hand a unit was changed or kept back. told is the last fault in it that
+	// was reported.
 	changed bool
+	told    string
 }
 
 // form repairs the samples of a track of one codec.
@@ -62,6 +64,8 @@ type form interface {
 	append(dst []media.AccessUnit, u *media.AccessUnit) []media.AccessUnit
 	// flush appends what was kept back.
 	flush(dst []media.AccessUnit) []media.AccessUnit
+	// release appends what was kept back if it does not wait longer than until a unit of any track.
+	release(dst []media.AccessUnit, next *media.AccessUnit) []media.AccessUnit
 	// waits says whether something is kept back.
 	waits() bool
 }
@@ -69,6 +73,9 @@ type form interface {
 // Append appends to dst what becomes of the units of one message: often just them. Their bytes must
 // not change any more.
 func (s *Session) Append(dst, units []media.AccessUnit) []media.AccessUnit {
+	if len(units) > 0 && units[0].Header == media.Sample {
+		dst = s.release(dst, &units[0])
+	}
 	first, changed := len(dst), false
 	for i := range units {
 		u := &units[i]
@@ -77,7 +84,7 @@ func (s *Session) Append(dst, units []media.AccessUnit) []media.AccessUnit {
 			dst = append(dst, *u)
 			continue
 		}
-		t.changed = false
+		t.changed, t.told = false, ""
 		dst = t.append(dst, u, len(units) == 1)
 		changed = changed || t.changed
 	}
@@ -114,6 +121,16 @@ func (s *Session) embody(like, u *media.AccessUnit) {
 		}
 	}
 	u.Body, u.Data = nil, bytes.Clone(u.Data)
+}
+
+// release appends what was kept back and does not wait longer than until a unit.
+func (s *Session) release(dst []media.AccessUnit, next *media.AccessUnit) []media.AccessUnit {
+	for _, t := range s.tracks {
+		if t.form.waits() {
+			dst = t.form.release(dst, next)
+		}
+	}
+	return dst
 }
 
 // Flush appends what was kept back: the newest picture of a track whose pictures may come in several
@@ -193,9 +210,12 @@ func (t *track) append(dst []media.AccessUnit, u *media.AccessUnit, alone bool) 
 	return append(dst, v)
 }
 
-// report tells of a fault.
+// report tells of a fault, in a message once.
 func (t *track) report(what string) {
-	if t.session.Report != nil {
+	if t.told == what {
+		return
+	}
+	if t.told = what; t.session.Report != nil {
 		t.session.Report(Fault{t.kind, t.id, what})
 	}
 }

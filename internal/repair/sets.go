@@ -145,12 +145,12 @@ func (s *parameterSets) interlaced() bool {
 // 4 bytes.
 func (p *pictures) record(t *media.Track) ([]byte, bool) {
 	var sets [][]byte
-	switch c := p.track.codec; {
+	switch {
 	case len(t.Config) == 0:
 		return nil, false
 	case nal.HasStartCode(t.Config):
 		sets = split(nil, t.Config)
-	case walks(c, t.Config, lengthSize):
+	case fills(t.Config, lengthSize):
 		for rest := t.Config; len(rest) > 0; {
 			var b []byte
 			b, rest, _ = nal.Next(rest, lengthSize)
@@ -171,6 +171,18 @@ func (p *pictures) record(t *media.Track) ([]byte, bool) {
 	p.sets.replace(sets)
 	p.interlaced = p.track.codec == media.H264 && p.sets.interlaced()
 	return config, true
+}
+
+// fills says whether lengths of that size take b up.
+func fills(b []byte, size int) bool {
+	for len(b) > 0 {
+		_, rest, ok := nal.Next(b, size)
+		if !ok {
+			return false
+		}
+		b = rest
+	}
+	return true
 }
 
 // clean says whether the sets of a header are as they should be.

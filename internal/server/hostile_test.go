@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -73,6 +74,12 @@ func TestOneBadMessageNeverStopsAStream(t *testing.T) {
 	wantEqual(t, "log lines about bad messages", s.logs.count("bad message left out"), 1)
 }
 
+// bigPicture is the body of a key frame with one slice of that size, for the eye of the server.
+func bigPicture(size int) []byte {
+	body := []byte{0x17, 1, 0, 0, 0, byte(size >> 24), byte(size >> 16), byte(size >> 8), byte(size), 0x65}
+	return append(body, bytes.Repeat([]byte{0x88}, size-1)...)
+}
+
 // Defect 25: a frame larger than LiveGo's buffer reaches everybody; one that exceeds the limit ends its publisher only.
 func TestLargeMessages(t *testing.T) {
 	t.Parallel()
@@ -81,7 +88,7 @@ func TestLargeMessages(t *testing.T) {
 	e.send(tags[:4]...)
 	watchers := []*watcher{watchRTMP(t, s, "movie"), watchFLV(t, s, "movie"), watchWS(t, s, "movie")}
 	awaitAll(t, watchers, tags[3])
-	big := flv.Tag{Type: flv.TypeVideo, TimestampMS: 40, Body: append([]byte{0x17, 1, 0, 0, 0}, make([]byte, 1<<20)...)}
+	big := flv.Tag{Type: flv.TypeVideo, TimestampMS: 40, Body: bigPicture(1 << 20)}
 	e.send(big)
 	awaitAll(t, watchers, big)
 	if err := e.trySend(flv.Tag{Type: flv.TypeVideo, TimestampMS: 80, Body: make([]byte, 3<<20)}); err == nil {
@@ -191,9 +198,9 @@ func TestStalledViewersAreClosed(t *testing.T) {
 	stuckPlayers(t, s)
 	healthy := watchRTMP(t, s, "movie")
 	awaitPlayers(t, s, "movie", 5)
-	big := append([]byte{0x17, 1, 0, 0, 0}, make([]byte, 400_000)...)
+	big := bigPicture(400_000)
 	for i := range 30 {
-		tag := flv.Tag{Type: flv.TypeVideo, TimestampMS: uint32(i * 40), Body: append(big[:len(big):len(big)], byte(i))}
+		tag := flv.Tag{Type: flv.TypeVideo, TimestampMS: uint32(i * 40), Body: append(big[:len(big):len(big)], 0, 0, 0, 2, 12, byte(i)+1)}
 		e.send(tag)
 		healthy.await(t, tag)
 	}

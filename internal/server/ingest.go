@@ -2,29 +2,47 @@ package server
 
 import (
 	"log/slog"
+	"sync"
 	"time"
 
+	"livego/internal/flv"
 	"livego/internal/live"
 	"livego/internal/media"
+	"livego/internal/repair"
+)
+
+const (
+	// keptFor is how long a picture waits for the rest of it, which may come in further messages.
+	keptFor = 100 * time.Millisecond
+	// maxTrackLines bounds the log lines of a session about its tracks: those of a ladder, and some
+	// changes.
+	maxTrackLines = 12
+	// maxFaults bounds the kinds of fault of a session that the log is told of.
+	maxFaults = 32
 )
 
 // ingest takes the units of one publisher session into its stream, whatever protocol they came by.
 // It is the one place between demuxers and streams: what encoders send otherwise than the standards
-// ask is put right here, and the log is told what there is. It has one user at a time.
+// ask is put right here, and the log is told what there is. write has one user at a time.
 type ingest struct {
 	pub *live.Publisher
 	log *slog.Logger
 
+	mu     sync.Mutex
+	repair repair.Session
+	out    []media.AccessUnit
+	// timer ends the wait for the rest of a picture.
+	timer *time.Timer
+	over  bool
+
 	tracks map[trackID]*media.Track
 	// trackLines counts what there was to say about tracks.
 	trackLines int
+	faults     map[repair.Fault]*rarely
 	// jumped says that a jump of the encoder's time was logged.
 	jumped bool
+	now    time.Time // of the write in hand
 }
-
-// maxTrackLines bounds the log lines of a session about its tracks: those of a ladder, and some
-// changes.
-const maxTrackLines = 12
 
 type trackID struct {
 	kind media.Kind
@@ -32,24 +50,108 @@ type trackID struct {
 }
 
 func newIngest(pub *live.Publisher, log *slog.Logger) *ingest {
-	return &ingest{pub: pub, log: log, tracks: make(map[trackID]*media.Track)}
+	i := &ingest{pub: pub, log: log, tracks: make(map[trackID]*media.Track), faults: make(map[repair.Fault]*rarely)}
+	i.repair = repair.Session{Body: flv.BodyLike, Report: i.noteFault}
+	return i
 }
 
-// write takes units as a demuxer gave them, which arrived now. The error is that of the publisher.
+// write takes the units of one message as a demuxer gave them, which arrived now. The error is that of
+// the publisher.
 func (i *ingest) write(units []media.AccessUnit, now time.Time) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.now = now
 	for at := range units {
-		u := &units[at]
-		u.Arrived = now.UnixNano()
-		if u.Header == media.Sample || u.Header == media.SequenceHeader && u.Track.Parsed {
+		units[at].Arrived = now.UnixNano()
+	}
+	i.out = i.repair.Append(i.out[:0], units)
+	if i.repair.Waits() {
+		i.await()
+	}
+	return i.hand()
+}
+
+// await lets what is kept back go when nothing more of it comes.
+func (i *ingest) await() {
+	if i.timer == nil {
+		i.timer = time.AfterFunc(keptFor, i.release)
+		return
+	}
+	i.timer.Reset(keptFor)
+}
+
+// release hands on what was kept back.
+func (i *ingest) release() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.over {
+		return
+	}
+	i.now = time.Now()
+	i.out = i.repair.Flush(i.out[:0])
+	_ = i.hand() // the next write has the error
+}
+
+// end hands on what was kept back. Nothing is written any more.
+func (i *ingest) end() {
+	i.release()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.over = true
+	if i.timer != nil {
+		i.timer.Stop()
+	}
+}
+
+// hand writes the units that are ready to the stream.
+func (i *ingest) hand() error {
+	if len(i.out) == 0 {
+		return nil
+	}
+	for at := range i.out {
+		if u := &i.out[at]; u.Header == media.Sample || u.Header == media.SequenceHeader && u.Track.Parsed {
 			i.noteTrack(u.Track) // what a header does not say, the first frame may
 		}
 	}
-	err := i.pub.Write(units)
+	err := i.pub.Write(i.out)
 	if !i.jumped && i.pub.Jumps() > 0 {
 		i.jumped = true
-		i.log.Warn("the encoder's time jumps; further jumps are only counted", "time", units[0].DTS)
+		i.log.Warn("the encoder's time jumps; further jumps are only counted", "time", i.out[0].DTS)
 	}
+	clear(i.out)
 	return err
+}
+
+// noteFault logs what was put right, at first and again rarely while it lasts.
+func (i *ingest) noteFault(f repair.Fault) {
+	r := i.faults[f]
+	if r == nil {
+		if len(i.faults) >= maxFaults {
+			return
+		}
+		r = new(rarely)
+		i.faults[f] = r
+	}
+	if r.due(i.now) {
+		i.log.Warn("the encoder sends media in the wrong form", "kind", f.Kind.String(), "track", f.Track, "fault", f.What, "times", r.times)
+	}
+}
+
+// rarely says when something that happens again and again is worth a line of the log: at first, after a
+// minute, and then less and less often, down to once an hour.
+type rarely struct {
+	times uint64
+	next  time.Time
+	pause time.Duration
+}
+
+func (r *rarely) due(now time.Time) bool {
+	if r.times++; now.Before(r.next) {
+		return false
+	}
+	r.pause = min(max(5*r.pause, time.Minute), time.Hour)
+	r.next = now.Add(r.pause)
+	return true
 }
 
 // noteTrack logs tracks and their changes.

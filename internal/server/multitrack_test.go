@@ -83,9 +83,13 @@ func laddered(tags []flv.Tag, form byte) (out []flv.Tag) {
 	return out
 }
 
+// mark puts a mark behind the media of a tag: behind a picture as filler data.
 func mark(tag flv.Tag, mark byte) []byte {
 	if isHeader(tag) || (tag.Type == flv.TypeVideo && tag.Body[1] == 2) { // nor the end of the sequence
 		return tag.Body
+	}
+	if tag.Type == flv.TypeVideo {
+		return append(slices.Clone(tag.Body), 0, 0, 0, 2, 12, mark)
 	}
 	return append(slices.Clone(tag.Body), mark)
 }

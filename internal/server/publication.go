@@ -28,7 +28,7 @@ type publication struct {
 	demuxer flv.Demuxer
 	units   []media.AccessUnit
 	ingest  *ingest
-	bad     uint64
+	bad     rarely
 
 	video, audio atomic.Uint64
 }
@@ -117,8 +117,8 @@ func (p *publication) Message(messageType uint8, ms uint32, body []byte) error {
 	}
 	units, err := p.demuxer.Append(p.units[:0], messageType, ms, body)
 	if err != nil {
-		if p.bad++; p.bad == 1 {
-			p.log.Warn("bad message left out; further ones are only counted", "type", messageType, "err", err)
+		if p.bad.due(now) {
+			p.log.Warn("bad message left out", "type", messageType, "err", err, "times", p.bad.times)
 		}
 	}
 	if len(units) == 0 {
@@ -140,6 +140,7 @@ func (p *publication) Message(messageType uint8, ms uint32, body []byte) error {
 
 // End takes the publisher off the air. For a final cause the stream ends, else it waits for the publisher's return.
 func (p *publication) End(cause error) {
+	p.ingest.end()
 	if cause == nil {
 		cause = live.ErrLost
 	}
@@ -151,5 +152,5 @@ func (p *publication) End(cause error) {
 	p.server.sessions.remove(p.session, cause)
 	p.release()
 	p.log.Info("publisher ended", "reason", cause.Error(), "duration", time.Since(p.session.Start).Round(time.Millisecond),
-		"video_bytes", p.video.Load(), "audio_bytes", p.audio.Load(), "bad_messages", p.bad, "left_out", p.pub.Dropped(), "time_jumps", p.pub.Jumps())
+		"video_bytes", p.video.Load(), "audio_bytes", p.audio.Load(), "bad_messages", p.bad.times, "left_out", p.pub.Dropped(), "time_jumps", p.pub.Jumps())
 }

@@ -22,12 +22,12 @@ func rung(t testing.TB, s *testServer, name string) *encoder {
 	return publishTo(t, s.url("rtmp", "rtmp", path))
 }
 
-// marked returns the tags with a byte behind each body, which tells one rendition's from another's.
-func marked(tags []flv.Tag, mark byte) []flv.Tag {
+// marked returns the tags with a mark behind the media of each, which tells one rendition's from another's.
+func marked(tags []flv.Tag, m byte) []flv.Tag {
 	var out []flv.Tag
 	for _, tag := range tags {
 		if !isHeader(tag) {
-			tag.Body = append(tag.Body[:len(tag.Body):len(tag.Body)], mark)
+			tag.Body = mark(tag, m)
 		}
 		out = append(out, tag)
 	}
@@ -38,7 +38,7 @@ func marked(tags []flv.Tag, mark byte) []flv.Tag {
 func marks(tags []flv.Tag) string {
 	seen := map[byte]bool{}
 	for _, tag := range tags {
-		if !isHeader(tag) {
+		if !isHeader(tag) && (tag.Type != flv.TypeVideo || tag.Body[1] != 2) { // nor the end of the sequence
 			seen[tag.Body[len(tag.Body)-1]] = true
 		}
 	}
