@@ -199,7 +199,7 @@ func (v *llViewer) getMedia(address string) (int, []byte) {
 
 func (v *llViewer) takeSegment(r *llRendition, next llSegment, hinted map[string]chan []byte) bool {
 	v.mutex.Lock()
-	media := r.segments[next.sequence]
+	media, before := r.segments[next.sequence], r.segments[next.sequence-1]
 	v.mutex.Unlock()
 	if media == nil {
 		media = &llMedia{}
@@ -210,6 +210,9 @@ func (v *llViewer) takeSegment(r *llRendition, next llSegment, hinted map[string
 	update := llMedia{llSegment: next, pieces: slices.Clone(media.pieces), head: media.head}
 	if len(next.parts) == 0 {
 		update.parts = media.parts
+	}
+	if update.head == nil && next.init == "" && before != nil {
+		update.head = before.head // a delta update leaves the tag out
 	}
 	if update.head == nil {
 		update.head = v.mustGet(next.init)

@@ -28,6 +28,9 @@ type pacing struct {
 	speed float64
 	// from is added to all times.
 	from uint32
+	// stamp, if not nil, returns the time stamp to be sent instead of the tag's time, which it comes at. n counts the tags of its kind
+	// that are no headers.
+	stamp func(kind byte, n int, time uint32) uint32
 	// app is the application, live when empty.
 	app string
 	// begin is when the tag of time 0 is due, at once when zero.
@@ -72,6 +75,7 @@ func (pub *publication) send(ctx context.Context, tags []tag, how pacing) error 
 		how.speed = 1
 	}
 	base := how.from
+	sent := map[byte]int{}
 	for {
 		last := uint32(0)
 		for _, tag := range tags {
@@ -81,7 +85,12 @@ func (pub *publication) send(ctx context.Context, tags []tag, how pacing) error 
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			if err := pub.probe.media(tag.kind, base+tag.time, tag.body); err != nil {
+			stamp := base + tag.time
+			if how.stamp != nil && !tag.isHeader() && tag.kind != typeData {
+				stamp = how.stamp(tag.kind, sent[tag.kind], stamp)
+				sent[tag.kind]++
+			}
+			if err := pub.probe.media(tag.kind, stamp, tag.body); err != nil {
 				return err
 			}
 			pub.sent.Add(1)

@@ -7,7 +7,7 @@ import (
 
 func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
-// TestTime checks the unwrapping of 32-bit times and what is done about jitter and jumps.
+// TestTime checks the unwrapping of 32-bit times, and that what they say is passed on.
 func TestTime(t *testing.T) {
 	type at struct {
 		messageType uint8
@@ -22,8 +22,14 @@ func TestTime(t *testing.T) {
 		{"from any start", []at{{9, 5000, 5000}, {9, 5040, 5040}, {8, 5021, 5021}}},
 		{"over the wrap", []at{{9, wrap - 20, wrap - 20}, {8, wrap - 1, wrap - 1}, {9, 20, wrap + 20}, {8, 22, wrap + 22}}},
 		{"out of order at the wrap", []at{{9, wrap - 20, wrap - 20}, {8, 1, wrap + 1}, {9, wrap - 1, wrap - 1}, {8, 3, wrap + 3}}},
-		{"twice over the wrap", []at{{9, wrap - 1, wrap - 1}, {9, 0x70000000, wrap + 0x70000000}, {9, 0xe0000000, wrap + 0xe0000000}, {9, 1, 2*wrap + 1}}},
-		{"jitter of one track", []at{{9, 100, 100}, {9, 60, 100}, {9, 140, 140}}},
+		{"twice over the wrap", []at{
+			{9, wrap - 1, wrap - 1}, {9, 0x70000000, wrap + 0x70000000}, {8, 0x70000000, wrap + 0x70000000},
+			{9, 0xe0000000, wrap + 0xe0000000}, {8, 0xe0000000, wrap + 0xe0000000}, {9, 1, 2*wrap + 1},
+		}},
+		{"wrong times that go round the circle do not move the clock", []at{
+			{9, 5000, 5000}, {9, 0x60000000, 0x60000000}, {9, 0xc0000000, 0xc0000000 - wrap}, {9, 5080, 5080}, {8, 0x80001400, 0x80001400 - wrap}, {9, 5120, 5120},
+		}},
+		{"jitter of one track", []at{{9, 100, 100}, {9, 60, 60}, {9, 140, 140}}},
 		{"no jitter between tracks", []at{{9, 100, 100}, {8, 60, 60}, {9, 140, 140}}},
 		{"a jump back is passed on", []at{{9, 5000, 5000}, {9, 3999, 3999}, {9, 4039, 4039}}},
 		{"a restart from 0", []at{{9, 50000, 50000}, {8, 50000, 50000}, {9, 0, 0}, {8, 0, 0}, {9, 40, 40}}},

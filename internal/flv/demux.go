@@ -32,8 +32,8 @@ import (
 //
 // # Time
 //
-// DTS is the message's time, unwrapped, on one line for all tracks. A step back of up to 1 s within a track is jitter and is taken
-// out; larger jumps are passed on. PTS is DTS plus the composition time, which may be negative.
+// DTS is the message's time, unwrapped, on one line for all tracks, right or wrong: who takes the units judges it. PTS is DTS plus the
+// composition time, which may be negative.
 type Demuxer struct {
 	clock        clock
 	video, audio []*trackState
@@ -49,8 +49,7 @@ type trackState struct {
 	header     []byte
 	headerType uint8
 	// colour is what the last colour information said.
-	colour   media.ColourDescription
-	timeline timeline
+	colour media.ColourDescription
 }
 
 // message is a message on its way through the demuxer.
@@ -133,7 +132,7 @@ func (d *Demuxer) current(kind media.Kind) *trackState {
 
 // unit returns a unit of the message without sample.
 func (m *message) unit(s *trackState, header media.Header) media.AccessUnit {
-	at := s.timeline.dts(m.ms)
+	at := time.Duration(m.ms) * time.Millisecond
 	m.units++
 	return media.AccessUnit{
 		Track:       s.track,

@@ -13,8 +13,8 @@ type arrival struct {
 }
 
 // begin starts the session with its first unit, as soon as its place on the stream's timeline is known.
-func (p *Publisher) begin(first media.AccessUnit) {
-	p.first = &arrival{first, p.came}
+func (p *Publisher) begin(first *arrival) {
+	p.first = &arrival{first.unit, first.at}
 	p.align()
 }
 
@@ -37,8 +37,7 @@ func (p *Publisher) align() {
 	p.first, p.queued, p.queue = nil, nil, 0
 	switch v {
 	case placed:
-		p.came = first.at
-		p.start(&first.unit, to)
+		p.start(first, to)
 	case tooEarly:
 		p.dropped++
 	case misaligned:
@@ -46,16 +45,15 @@ func (p *Publisher) align() {
 		return
 	}
 	for i := range queued {
-		p.came = queued[i].at
-		p.admit(&queued[i].unit)
+		p.admit(&queued[i])
 	}
 	p.came = p.now
 }
 
 // enqueue keeps a unit until the session begins.
-func (p *Publisher) enqueue(u *media.AccessUnit) {
-	p.queued = append(p.queued, arrival{*u, p.came})
-	p.queue += cost(u)
+func (p *Publisher) enqueue(a *arrival) {
+	p.queued = append(p.queued, *a)
+	p.queue += cost(&a.unit)
 	if p.queueFull() {
 		p.align()
 	}

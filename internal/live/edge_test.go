@@ -144,12 +144,12 @@ func TestHeldUnitsAreBounded(t *testing.T) {
 	}
 	held := 0
 	for _, u := range p.held {
-		held += len(u.Body)
+		held += len(u.unit.Body)
 	}
 	if held > 1<<20 {
 		t.Errorf("%d bytes are held back", held)
 	}
-	if p.held[0].Header != media.SequenceHeader || p.held[1].Header != media.SequenceHeader {
+	if p.held[0].unit.Header != media.SequenceHeader || p.held[1].unit.Header != media.SequenceHeader {
 		t.Error("the headers are gone")
 	}
 	// Headers alone are bounded as well: the newest of each track counts.
@@ -158,7 +158,7 @@ func TestHeldUnitsAreBounded(t *testing.T) {
 	}
 	held = 0
 	for _, u := range p.held {
-		held += len(u.Body)
+		held += len(u.unit.Body)
 	}
 	if held > 1<<20 {
 		t.Errorf("%d bytes of headers are held back", held)

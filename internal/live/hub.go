@@ -223,7 +223,7 @@ func (h *Hub) leave(p *Publisher, cause error, grace time.Duration) {
 	if p.gone == nil {
 		p.gone = cause
 	}
-	p.held, p.holds, p.first, p.queued = nil, 0, nil, nil
+	p.forgetAll()
 	if s.publisher != p || s.ended {
 		return
 	}

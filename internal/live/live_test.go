@@ -246,6 +246,45 @@ func TestSettle(t *testing.T) {
 	}
 }
 
+// TestKinds: what the metadata names is believed for a while.
+func TestKinds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub(Options{})
+		defer h.Close()
+		p, e := publish(t, h), newEncoder()
+		s := p.Stream()
+		closed := func() bool {
+			select {
+			case <-s.Named():
+				return true
+			default:
+				return false
+			}
+		}
+		want := func(video, audio bool) {
+			t.Helper()
+			if v, a := s.Kinds(); v != video || a != audio {
+				t.Errorf("video %v, audio %v", v, a)
+			}
+		}
+		p.Expect(1, 0)
+		if want(true, false); closed() {
+			t.Error("settled by metadata that names one kind")
+		}
+		p.Expect(1, 1)
+		if want(true, true); !closed() || s.isSettled() {
+			t.Error("not named, or settled before anything came")
+		}
+		write(t, p, e.headers()[0], e.picture(0, true))
+		time.Sleep(nameTime - time.Second)
+		want(true, true)
+		time.Sleep(2 * time.Second)
+		want(true, false)
+		write(t, p, e.headers()[1])
+		want(true, true)
+	})
+}
+
 func TestTakeoverKeepsReadersAndTimeRising(t *testing.T) {
 	evicted := make(chan error, 1)
 	h := NewHub(Options{})

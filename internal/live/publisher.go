@@ -19,7 +19,7 @@ const (
 	maxHeld = 1024
 	// maxEarly: video tracks that begin that much before the one to join on keep their first GOP.
 	maxEarly = 500 * time.Millisecond
-	// defaultFrame is the distance to the next unit where nothing better is known.
+	// defaultFrame is the distance to the next picture where nothing better is known.
 	defaultFrame = 33 * time.Millisecond
 )
 
@@ -32,23 +32,25 @@ type Publisher struct {
 	gone    error // why the session may write no more
 	started bool
 	settled bool
-	held    []media.AccessUnit // until the session starts
-	holds   int                // bytes in held
-	tracks  []*trackState      // in the order of their appearance
-	known   bool               // metadata named tracks
-	video   int                // tracks of video that metadata names
-	audio   int                // tracks of audio
-	offset  time.Duration      // stream time minus encoder time
-	floor   time.Duration      // stream time of the session's or timeline's start
-	jumped  bool               // the next sample follows a discontinuity
-	joined  time.Duration      // DTS of the last join unit of a session without video
-	written *byte              // body of the last unit that readers got
-	copyOf  *byte              // body of the last header message
-	copied  []byte             // its copy
+	held    []arrival     // until the session starts
+	holds   int           // bytes in held
+	tracks  []*trackState // in the order of their appearance
+	known   bool          // metadata named tracks
+	video   int           // tracks of video that metadata names
+	audio   int           // tracks of audio
+	floor   time.Duration // stream time of the session's start
+	jumped  bool          // the next sample where readers may join follows a discontinuity
+	joined  time.Duration // DTS of the last join unit of a session without video
+	written *byte         // body of the last unit that readers got
+	copyOf  *byte         // body of the last header message
+	copied  []byte        // its copy
 	dropped uint64
 	jumps   atomic.Uint64 // of the encoder's time
+	began   time.Time     // when the first unit came
 	now     time.Time     // of the present Write
 	came    time.Time     // when the unit in hand came
+
+	placing
 
 	// A session that has to be aligned with other renditions keeps its first random access point, and what follows it, until that is
 	// decided.
@@ -59,11 +61,13 @@ type Publisher struct {
 
 // trackState is what a session knows of one of its tracks.
 type trackState struct {
-	track  *media.Track
-	open   bool          // a random access point was seen
-	keys   int           // random access points of it that others came before
-	lastIn time.Duration // encoder time of the newest unit
-	timed  bool          // lastIn is valid
+	track *media.Track
+	open  bool // a random access point was seen
+	keys  int  // random access points of it that others came before
+	times trackTimes
+	// waiting is what came since the track began, while it is not known where its time base lies.
+	waiting []arrival
+	waits   int // bytes in waiting
 }
 
 // Stream returns the stream that the session feeds.
@@ -75,6 +79,9 @@ func (p *Publisher) Expect(video, audio int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.known, p.video, p.audio = true, video, audio
+	if video > 0 && audio > 0 {
+		s.setNamed()
+	}
 	p.trySettle()
 }
 
@@ -91,16 +98,24 @@ func (p *Publisher) write(units []media.AccessUnit, now time.Time) error {
 		return p.gone
 	}
 	end := s.ring.next
+	if p.began.IsZero() {
+		p.began = now
+	}
 	p.now, p.came = now, now
 	p.align()
 	for i := range units {
-		p.admit(&units[i])
+		p.admit(&arrival{units[i], now})
 	}
-	if s.ring.next > end {
-		s.timeline.note(s, now)
-		s.notify(now, s.ring.pictures > end)
-	}
+	p.announce(end)
 	return p.gone
+}
+
+// announce tells others and the readers what is new since the ring ended at end.
+func (p *Publisher) announce(end uint64) {
+	if s := p.stream; s.ring.next > end {
+		s.timeline.note(s, p.now)
+		s.notify(p.now, s.ring.pictures > end)
+	}
 }
 
 // Dropped returns how many units were left out because they came before the first random access point of their track.
@@ -110,12 +125,24 @@ func (p *Publisher) Dropped() uint64 {
 	return p.dropped
 }
 
-func (p *Publisher) admit(unit *media.AccessUnit) {
-	if p.first != nil {
-		p.enqueue(unit)
-		return
+// admit takes a unit in line.
+func (p *Publisher) admit(a *arrival) {
+	switch {
+	case p.first != nil:
+		p.enqueue(a)
+	case len(p.pending) > 0:
+		p.postpone(a)
+		p.resolve(false)
+	case !p.take(a, nil, false):
+		p.postpone(a)
 	}
-	u := *unit
+}
+
+// take takes a unit into the session. It is false if it cannot tell the unit's time without next, the
+// next sample of its track; with must it takes it anyway.
+func (p *Publisher) take(a *arrival, next *media.AccessUnit, must bool) bool {
+	u := a.unit
+	p.came = a.at
 	u.Join, u.Discontinuity, u.Epoch = false, false, p.stream.epoch
 	if u.Header != media.Sample {
 		u.Body, u.Data = p.copyHeader(&u), bytes.Clone(u.Data)
@@ -124,29 +151,36 @@ func (p *Publisher) admit(unit *media.AccessUnit) {
 	if u.Header == media.Command {
 		// It may come on a track of which nothing is known.
 		if p.started {
-			p.emit(u)
+			p.emit(u, p.timeBeside(nil, u.DTS))
 		}
-		return
+		return true
 	}
 	t := p.state(&u)
-	if p.started && t.timed && u.Header == media.Sample && t.track.Kind != media.Data {
-		p.checkJump(t, &u)
-	}
-	if u.Header == media.Sample {
-		t.lastIn, t.timed = u.DTS, true
-	}
 	if !p.started {
-		p.hold(t, u)
-		return
+		p.hold(t, &arrival{u, a.at})
+		return true
 	}
-	if t.track.Kind == media.Video && u.Header == media.Sample {
-		if !t.open && !u.RandomAccess {
-			p.dropped++
-			return
-		}
+	if len(t.waiting) > 0 {
+		p.wait(t, a)
+		return true
+	}
+	if u.Header != media.Sample || t.track.Kind == media.Data || t.track.Kind == media.Audio && len(u.Data) == 0 {
+		p.emit(u, p.timeBeside(t, u.DTS))
+		return true
+	}
+	at, v := p.place(t, a, next, must)
+	switch {
+	case v == needsNext, v == isApart && p.gathers(t, a):
+		return false
+	case v == isApart:
+		p.wait(t, a)
+	case v == tooOld, t.track.Kind == media.Video && !t.open && !u.RandomAccess:
+		p.dropped++
+	default:
 		t.open = true
+		p.emit(u, at)
 	}
-	p.emit(u)
+	return true
 }
 
 // copyHeader copies the body of a header message, once for all units that share it. Headers outlive the ring: they must not keep the
@@ -209,7 +243,8 @@ func before(a, b *trackState) bool {
 }
 
 // hold keeps units back until the session's first random access point, from which on it is visible.
-func (p *Publisher) hold(t *trackState, u media.AccessUnit) {
+func (p *Publisher) hold(t *trackState, a *arrival) {
+	u := &a.unit
 	sample := u.Header == media.Sample
 	if sample && t.track.Kind == media.Video {
 		if u.RandomAccess {
@@ -217,7 +252,7 @@ func (p *Publisher) hold(t *trackState, u media.AccessUnit) {
 		}
 		// A lower track that has none while this one has its second may never have one.
 		if u.RandomAccess && (t == p.leading() || t.keys == 2) {
-			p.begin(u)
+			p.begin(a)
 			return
 		}
 		if t.keys == 0 {
@@ -225,23 +260,22 @@ func (p *Publisher) hold(t *trackState, u media.AccessUnit) {
 			return
 		}
 	}
-	p.keep(u)
+	p.keep(a)
 	if sample && t.track.Kind == media.Audio {
 		p.tryStartAudio()
 	}
 }
 
 // keep adds a unit to those that are held back. The newest header of a track counts, and of samples the newest ones.
-func (p *Publisher) keep(u media.AccessUnit) {
+func (p *Publisher) keep(a *arrival) {
+	u := &a.unit
 	if u.Header != media.Sample {
-		p.forget(slices.IndexFunc(p.held, func(o media.AccessUnit) bool {
-			return o.Header == u.Header && o.Track.Kind == u.Track.Kind && o.Track.ID == u.Track.ID
-		}))
+		p.forget(slices.IndexFunc(p.held, func(o arrival) bool { return o.unit.Header == u.Header && sameTrack(&o.unit, u) }))
 	}
-	p.held = append(p.held, u)
-	p.holds += cost(&u)
+	p.held = append(p.held, *a)
+	p.holds += cost(u)
 	for len(p.held) > maxHeld || p.holds > p.stream.ring.maxBytes {
-		oldest := slices.IndexFunc(p.held, func(o media.AccessUnit) bool { return o.Header == media.Sample })
+		oldest := slices.IndexFunc(p.held, func(o arrival) bool { return o.unit.Header == media.Sample })
 		p.forget(max(oldest, 0))
 		p.dropped++
 	}
@@ -252,7 +286,7 @@ func (p *Publisher) forget(i int) {
 	if i < 0 {
 		return
 	}
-	p.holds -= cost(&p.held[i])
+	p.holds -= cost(&p.held[i].unit)
 	p.held = slices.Delete(p.held, i, i+1)
 }
 
@@ -261,60 +295,60 @@ func (p *Publisher) tryStartAudio() {
 	if p.started || !p.settled || p.leading() != nil {
 		return
 	}
-	i := slices.IndexFunc(p.held, func(u media.AccessUnit) bool {
-		return u.Header == media.Sample && u.Track.Kind == media.Audio
+	i := slices.IndexFunc(p.held, func(a arrival) bool {
+		return a.unit.Header == media.Sample && a.unit.Track.Kind == media.Audio
 	})
 	if i < 0 {
 		return
 	}
 	first := p.held[i]
 	p.forget(i)
-	p.begin(first)
+	p.begin(&first)
 }
 
-// start makes the session visible: its headers, then first, then the audio from there on that was held back.
-func (p *Publisher) start(first *media.AccessUnit, to mapping) {
+// start makes the session visible: its headers, then first, then what was held back of other tracks
+// from there on.
+func (p *Publisher) start(first *arrival, to mapping) {
 	p.started = true
-	to.floor -= p.early(first, to)
-	p.rebase(to)
-	p.stream.timeline.begin(p.stream, to, p.came)
+	to.floor -= p.early(&first.unit, to)
+	p.floor, p.base = to.floor, to
+	p.beginTimeline(to)
+	p.stream.timeline.begin(p.stream, to, first.at)
 	held := p.held
 	p.held, p.holds = nil, 0
-	for _, u := range held {
-		if u.Header != media.Sample {
-			p.emit(u)
+	for i := range held {
+		if u := &held[i].unit; u.Header != media.Sample {
+			p.emit(*u, p.timeBeside(nil, u.DTS))
 		}
 	}
-	p.state(first).open = true
-	p.emit(*first)
-	for _, u := range held {
-		if u.Header == media.Sample {
-			p.emitHeld(u, first)
+	p.startedAt = p.since(first.at)
+	p.take(first, nil, true)
+	for i := range held {
+		if u := &held[i].unit; u.Header == media.Sample {
+			p.takeHeld(&held[i], &first.unit)
 		}
 	}
 	p.stream.suspended = false
 }
 
-// emitHeld hands out a sample that was held back: audio from the first unit on, other video tracks from their first random access point on.
-func (p *Publisher) emitHeld(u media.AccessUnit, first *media.AccessUnit) {
-	t := p.state(&u)
-	since := first.DTS
-	if u.Track.Kind == media.Video {
-		since -= maxEarly
-		t.open = t.open || (u.RandomAccess && u.DTS >= since)
-	}
-	// One far ahead is of another timeline. What the first picture's own track had is of before it.
-	if u.DTS < since || u.DTS > first.DTS+maxForwardJump || (u.Track.Kind == media.Video && (u.Track.ID == first.Track.ID || !t.open)) {
+// takeHeld takes a sample that was held back. What the first picture's own track had is of before it.
+func (p *Publisher) takeHeld(a *arrival, first *media.AccessUnit) {
+	if u := &a.unit; u.Track.Kind == media.Video && (sameTrack(u, first) || !p.state(u).open && u.DTS < first.DTS-maxEarly) {
 		p.dropped++
 		return
 	}
-	p.emit(u)
+	p.admit(a)
+}
+
+func sameTrack(a, b *media.AccessUnit) bool {
+	return a.Track.Kind == b.Track.Kind && a.Track.ID == b.Track.ID
 }
 
 // early returns by how much other video tracks begin before the first unit: their encoders' reordering of pictures may differ. Stream time does
 // not go back for them.
 func (p *Publisher) early(first *media.AccessUnit, to mapping) (by time.Duration) {
-	for _, u := range p.held {
+	for i := range p.held {
+		u := &p.held[i].unit
 		if d := first.DTS - u.DTS; u.Header == media.Sample && u.Track.Kind == media.Video && u.RandomAccess && d <= maxEarly {
 			by = max(by, d)
 		}
@@ -325,44 +359,21 @@ func (p *Publisher) early(first *media.AccessUnit, to mapping) (by time.Duration
 	return by
 }
 
-// rebase begins a timeline of the session.
-func (p *Publisher) rebase(to mapping) {
-	p.offset, p.floor = to.offset, to.floor
+// beginTimeline begins a timeline of the session.
+func (p *Publisher) beginTimeline(to mapping) {
 	p.joined = to.floor - audioJoinInterval
 	p.jumped = p.stream.ring.next > 0
-}
-
-// checkJump starts a new timeline when the track's time jumps.
-func (p *Publisher) checkJump(t *trackState, u *media.AccessUnit) {
-	step := u.DTS - t.lastIn
-	if step <= maxForwardJump && step >= -maxBackJump {
-		if lead := p.leading(); step > 0 && (t == lead || lead == nil) {
-			p.stream.frame = min(step, time.Second)
-		}
-		return
-	}
-	// A track that follows another one to its new timeline needs no further one.
-	if lead := u.DTS + p.offset - p.stream.last; lead <= maxForwardJump && lead >= -maxBackJump {
-		return
-	}
-	p.jumps.Add(1)
-	p.rebase(p.stream.timeline.jump(p.stream, u.DTS, p.now))
 }
 
 // Jumps returns how often the encoder's time jumped.
 func (p *Publisher) Jumps() uint64 { return p.jumps.Load() }
 
-// emit maps a unit to stream time and hands it to the readers.
-func (p *Publisher) emit(u media.AccessUnit) {
+// emit hands a unit to the readers, with its stream time.
+func (p *Publisher) emit(u media.AccessUnit, at time.Duration) {
 	s := p.stream
 	composition := u.PTS - u.DTS
 	sample := u.Header == media.Sample && u.Track.Kind != media.Data
-	u.DTS += p.offset
-	if !sample || (s.ring.next > 0 && u.DTS > s.last+maxForwardJump) {
-		// The latter is a track that has not followed the others to their new timeline yet.
-		u.DTS = min(u.DTS, s.last)
-	}
-	u.DTS = max(u.DTS, p.floor)
+	u.DTS = max(at.Truncate(time.Millisecond), p.floor)
 	if last, ok := s.lastOut[trackKey{u.Track.Kind, u.Track.ID}]; ok {
 		u.DTS = max(u.DTS, last)
 	}
@@ -372,8 +383,10 @@ func (p *Publisher) emit(u media.AccessUnit) {
 		p.written = &u.Body[0]
 	}
 	if sample {
-		u.Discontinuity, p.jumped = p.jumped, false
 		u.Join = p.joinsAt(&u)
+		if p.jumped && (u.Join || p.leading() == nil) {
+			u.Discontinuity, p.jumped = true, false
+		}
 		if u.Join && u.Track.Kind == media.Video {
 			s.timeline.notePoint(s, u.DTS, p.came)
 		}
@@ -439,8 +452,35 @@ func (p *Publisher) settle() {
 	p.stream.setSettled()
 }
 
+// finish hands out what is kept back. Nothing follows.
+func (p *Publisher) finish() {
+	s := p.stream
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.gone != nil || !p.started {
+		return
+	}
+	end := s.ring.next
+	p.resolve(true)
+	for _, t := range p.tracks {
+		p.release(t, true)
+	}
+	p.announce(end)
+}
+
+// forgetAll lets go of what is kept back.
+func (p *Publisher) forgetAll() {
+	p.held, p.holds, p.first, p.queued, p.pending, p.pendingBytes = nil, 0, nil, nil, nil, 0
+	for _, t := range p.tracks {
+		t.waiting = nil
+	}
+}
+
 // Unpublish ends the stream at once, as the encoder asked.
-func (p *Publisher) Unpublish() { p.stream.hub.leave(p, ErrUnpublished, 0) }
+func (p *Publisher) Unpublish() {
+	p.finish()
+	p.stream.hub.leave(p, ErrUnpublished, 0)
+}
 
 // Lose says that the session's connection is gone without a farewell: the stream waits for its return
 // for the grace time. Without a cause it is ErrLost.
@@ -448,5 +488,6 @@ func (p *Publisher) Lose(cause error) {
 	if cause == nil {
 		cause = ErrLost
 	}
+	p.finish()
 	p.stream.hub.leave(p, cause, p.stream.hub.opt.Grace)
 }

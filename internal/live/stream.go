@@ -11,6 +11,8 @@ import (
 const (
 	// settleTime is how long after its first media a session's set of tracks is open if its metadata names tracks that do not come.
 	settleTime = 500 * time.Millisecond
+	// nameTime is for how long after its first media a session's metadata is believed that names a kind of media which does not come.
+	nameTime = 10 * time.Second
 	// maxPictureWait bounds the time for which other units wait for the next picture, audioWait the time without video.
 	maxPictureWait = 50 * time.Millisecond
 	audioWait      = 60 * time.Millisecond
@@ -30,6 +32,7 @@ type Stream struct {
 	timeline *timeline
 	done     chan struct{}
 	settled  chan struct{}
+	named    chan struct{}
 
 	mu          sync.Mutex
 	ring        ring
@@ -64,7 +67,7 @@ type trackKey struct {
 func newStream(h *Hub, name Name, t *timeline) *Stream {
 	return &Stream{
 		name: name, hub: h, timeline: t,
-		done: make(chan struct{}), settled: make(chan struct{}),
+		done: make(chan struct{}), settled: make(chan struct{}), named: make(chan struct{}),
 		ring:    newRing(h.opt.Memory, h.opt.GOPs),
 		lastOut: make(map[trackKey]time.Duration),
 	}
@@ -86,6 +89,25 @@ func (s *Stream) Cause() error {
 // Settled is closed when the first session's set of tracks is known: all tracks that its metadata names have appeared, or
 // 500 ms have passed since its first media.
 func (s *Stream) Settled() <-chan struct{} { return s.settled }
+
+// Named is closed when it is known which kinds of media there are: Settled is closed, or the first
+// session's metadata names both.
+func (s *Stream) Named() <-chan struct{} { return s.named }
+
+// Kinds says which kinds of media the stream has, or will have: also those which the present session's
+// metadata names, unless they have not come for 10 s.
+func (s *Stream) Kinds() (video, audio bool) {
+	for _, t := range s.Tracks() {
+		video = video || t.Kind == media.Video
+		audio = audio || t.Kind == media.Audio
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.publisher; p != nil && (p.began.IsZero() || time.Since(p.began) < nameTime) {
+		video, audio = video || p.video > 0, audio || p.audio > 0
+	}
+	return video, audio
+}
 
 // OnAir says whether there is a publisher now.
 func (s *Stream) OnAir() bool {
@@ -139,6 +161,7 @@ func (s *Stream) setSettled() {
 	if !s.isSettled() {
 		close(s.settled)
 	}
+	s.setNamed()
 	s.wakeAll()
 }
 
@@ -184,6 +207,14 @@ func (s *Stream) lazyWait(now time.Time) time.Duration {
 		return maxPictureWait
 	}
 	return min(s.pictureEvery*3/2, maxPictureWait)
+}
+
+func (s *Stream) setNamed() {
+	select {
+	case <-s.named:
+	default:
+		close(s.named)
+	}
 }
 
 func (s *Stream) wakeAll() {

@@ -82,7 +82,8 @@ func (tl *timeline) place(s *Stream, e entry, now time.Time) (mapping, verdict) 
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
 	if !tl.began {
-		return mapping{floor: e.from}, placed
+		floor := max(e.from, 0) // no format has times before 0
+		return mapping{offset: floor - e.from, floor: floor}, placed
 	}
 	lowest := minDuration
 	if s.ring.next > 0 {
@@ -148,6 +149,32 @@ func (tl *timeline) jump(s *Stream, from time.Duration, now time.Time) mapping {
 		own.mapping = to
 	}
 	return to
+}
+
+// step maps a session whose encoder time made a small jump to from: as another publication that is sending does if that fits, else to.
+func (tl *timeline) step(s *Stream, from time.Duration, to mapping, now time.Time) mapping {
+	tl.mu.Lock()
+	defer tl.mu.Unlock()
+	own := tl.mark(s)
+	if own != nil {
+		to.skew = own.skew
+	}
+	if m := tl.fitting(s, from+to.skew, now, s.last-maxBackJump); m != nil {
+		to.offset = m.clock() + to.skew
+	}
+	if own != nil {
+		own.mapping = to
+	}
+	return to
+}
+
+// turn notes that a session goes on as it did before a jump.
+func (tl *timeline) turn(s *Stream, to mapping) {
+	tl.mu.Lock()
+	defer tl.mu.Unlock()
+	if own := tl.mark(s); own != nil {
+		own.mapping = to
+	}
 }
 
 // after continues the timeline one frame after everything that was sent.

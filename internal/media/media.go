@@ -140,8 +140,8 @@ type AccessUnit struct {
 	Nanos uint32
 	// Seq numbers the units of a stream, rising by one. Set by live.
 	Seq uint64
-	// DTS and PTS are decode and presentation time on the stream's timeline. From a demuxer: on the encoder's timeline. DTS is a
-	// whole number of milliseconds and does not fall within a track.
+	// DTS and PTS are decode and presentation time on the stream's timeline, where DTS does not fall within a track. From a demuxer: on
+	// the encoder's timeline, whatever it says. DTS is a whole number of milliseconds.
 	DTS, PTS time.Duration
 	// Arrived is the wall clock, in nanoseconds since 1970, at the node where the unit entered the system. Set by server.
 	Arrived int64

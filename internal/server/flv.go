@@ -248,14 +248,14 @@ func orEOF(err error) error {
 // awaitTracks waits until it is known which tracks the file header has to announce.
 func (v *viewer) awaitTracks() bool {
 	select {
-	case <-v.stream.Settled():
+	case <-v.stream.Named():
 		return true
 	default:
 	}
 	timer := time.NewTimer(v.server.opt.ReadTimeout)
 	defer timer.Stop()
 	select {
-	case <-v.stream.Settled():
+	case <-v.stream.Named():
 		return true
 	case <-v.stream.Done():
 	case <-v.server.ctx.Done():
@@ -266,11 +266,8 @@ func (v *viewer) awaitTracks() bool {
 
 // header returns the file header and the kinds of media that it announces.
 func (v *viewer) header() (kinds []media.Kind, header []byte) {
-	var video, audio bool
-	for _, t := range v.stream.Tracks() {
-		video = video || (t.Kind == media.Video && v.view.Video != fanout.None)
-		audio = audio || (t.Kind == media.Audio && v.view.Audio != fanout.None)
-	}
+	video, audio := v.stream.Kinds()
+	video, audio = video && v.view.Video != fanout.None, audio && v.view.Audio != fanout.None
 	if video {
 		kinds = append(kinds, media.Video)
 	}

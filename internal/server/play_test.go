@@ -163,7 +163,7 @@ func TestNoGOPCache(t *testing.T) {
 	}
 }
 
-// TestKindsInTheHeader: the FLV header tells players what to wait for.
+// TestKindsInTheHeader: the FLV header tells players what to wait for, which is what the metadata names, or else what has come.
 func TestKindsInTheHeader(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -172,11 +172,10 @@ func TestKindsInTheHeader(t *testing.T) {
 	}{{"audio only", flv.TypeVideo, 4}, {"video only", flv.TypeAudio, 1}} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			// The metadata still names both: it is known after half a second that one does not come.
 			for _, metadata := range []bool{true, false} {
-				s, tags := start(t), without(clip(t), tc.left)
+				s, tags, flags := start(t), without(clip(t), tc.left), uint8(5)
 				if !metadata {
-					tags = tags[1:]
+					tags, flags = tags[1:], tc.flags
 				}
 				media := between(tags, 0, 8000)
 				e := publish(t, s, "movie")
@@ -192,8 +191,8 @@ func TestKindsInTheHeader(t *testing.T) {
 					w.awaitEnd(t)
 					sameTags(t, w.name, tags, w.got(), 0)
 				}
-				wantEqual(t, "http-flv header", watchers[0].header, tc.flags)
-				wantEqual(t, "ws-flv header", watchers[1].header, tc.flags)
+				wantEqual(t, "http-flv header", watchers[0].header, flags)
+				wantEqual(t, "ws-flv header", watchers[1].header, flags)
 			}
 		})
 	}
@@ -223,6 +222,31 @@ func TestTrackThatAppearsLater(t *testing.T) {
 	wantEqual(t, "key frame after the header of the player that came back", isKey(again.got()[1]), true)
 	watchers[2].awaitEnd(t)
 	wantEqual(t, "audio of the RTMP player", len(only(watchers[2].got(), flv.TypeAudio)), 1+len(only(between(tags, 100, 3000), flv.TypeAudio)))
+}
+
+// TestTrackThatTheMetadataNames may come at any time: FLV players are told of it at once, and stay.
+func TestTrackThatTheMetadataNames(t *testing.T) {
+	t.Parallel()
+	s, tags := start(t), clip(t)
+	e := publish(t, s, "movie")
+	e.send(tags[0])
+	watchers := []*watcher{watchFLV(t, s, "movie"), watchWS(t, s, "movie")}
+	for _, w := range watchers {
+		wantEqual(t, w.name+": header", w.flags(t), 5)
+	}
+	pictures := without(tags, flv.TypeAudio)[1:]
+	late := between(tags, 2000, 4000)
+	e.send(pictures[0])
+	e.send(between(pictures, 0, 2000)...)
+	awaitAll(t, watchers, between(pictures, 0, 2000)[0])
+	e.send(tags[2]) // the audio header
+	e.send(late...)
+	e.unpublish()
+	for _, w := range watchers {
+		w.awaitEnd(t)
+		wantEqual(t, w.name+": audio", len(only(w.got(), flv.TypeAudio)), 1+len(only(late, flv.TypeAudio)))
+		wantEqual(t, w.name+": pictures", len(only(w.got(), flv.TypeVideo)), 1+len(only(between(pictures, 0, 4000), flv.TypeVideo)))
+	}
 }
 
 // TestEmptyStreamIsWaitedFor: a publisher that has sent nothing yet is on air; the answer's head comes at once, media when there is some.

@@ -1,0 +1,173 @@
+package e2e
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// stamping is one way in which encoders stamp their units wrong.
+type stamping struct {
+	name  string
+	stamp func(kind byte, n int, time uint32) uint32
+	// tolerance is how far from its place a unit may come, in milliseconds.
+	tolerance int64
+	// jumps: the encoder's clock is set, from the start near the wrap of 32 bits on.
+	jumps bool
+}
+
+func first(units []unit, _ []string) []unit { return units }
+
+func stampings() []stamping {
+	const hour = 3600_000
+	return []stamping{
+		{"one picture in fifty ten hours ahead", func(kind byte, n int, at uint32) uint32 {
+			if kind == typeVideo && n%50 == 30 {
+				return at + 10*hour
+			}
+			return at
+		}, 45, false},
+		{"pictures in pairs two seconds ahead, sound behind", func(kind byte, n int, at uint32) uint32 {
+			switch {
+			case kind == typeVideo && n > 30 && n%30 < 2:
+				return at + 2000
+			case kind == typeAudio && n > 60 && n%40 == 7:
+				return at - 2000
+			}
+			return at
+		}, 45, false},
+		{"key frames at 0", func(kind byte, n int, at uint32) uint32 {
+			if kind == typeVideo && n > 0 && n%25 == 0 {
+				return 0
+			}
+			return at
+		}, 45, false},
+		{"the clock of the pictures is 30 s ahead", func(kind byte, _ int, at uint32) uint32 {
+			if kind == typeVideo {
+				return at + 30_000
+			}
+			return at
+		}, 50, false},
+		{"the clock of the pictures is 5 s behind", func(kind byte, _ int, at uint32) uint32 {
+			if kind == typeAudio {
+				return at + 5000
+			}
+			return at
+		}, 50, false},
+		{"four frames have one time stamp", func(kind byte, n int, at uint32) uint32 {
+			if kind == typeAudio {
+				return at - uint32(n%4)*1024*1000/48000
+			}
+			return at
+		}, 50, false},
+		{"the encoder's clock is set, over the wrap", func(_ byte, _ int, at uint32) uint32 {
+			if at >= 3500 {
+				return at - 2000 // 2^32 - 100,000 + 3,500 is the place where it happens
+			}
+			return at + 11_000
+		}, 150, true},
+	}
+}
+
+// TestStamps publishes units that are stamped wrong, in real time: players of all protocols get them all, where they belong.
+func TestStamps(t *testing.T) {
+	t.Parallel()
+	for _, form := range stampings() {
+		t.Run(form.name, func(t *testing.T) {
+			t.Parallel()
+			tags := loopOf(flvClip(t, "h264-aac", 5), 2)
+			s, room := shared(t), roomOf(t)
+			early := watchRTMP(t, s, room)
+			from := uint32(100_000)
+			if form.jumps {
+				from = 1<<32 - 7000
+			}
+			encoder := publish(t, s, s.key(t, room), tags, pacing{from: from, stamp: func(kind byte, n int, at uint32) uint32 {
+				return from + form.stamp(kind, n, at-from)
+			}})
+			s.waitOnAir(t, room)
+			list, cmaf := watchHLS(t, s, room), watchLL(t, s.indexURL(room), nil)
+			early.waitFrames(t, 10)
+			flv := watchFLV(t, s, room)
+			encoder.finish(t)
+
+			sent, units := bodiesOf(tags), unitsOf(tags, h264NAL)
+			if form.jumps { // a jump leaves a gap of a frame, in which HLS puts silence
+				units = only(units, typeVideo)
+			}
+			for _, v := range []*viewer{early, flv} {
+				comparison{tolerance: form.tolerance}.check(t, v.name, sent, bodiesOf(v.waitEnd(t, 10*time.Second)))
+				rising(t, v.name, slices.DeleteFunc(v.tags(), tag.isHeader))
+			}
+			cmaf.waitEnd(t, 20*time.Second)
+			cmaf.verify(t)
+			for name, got := range map[string][]unit{"CMAF": first(cmaf.units(t, "")), "HLS": first(unitsOfTS(t, list.waitEnd(t, 20*time.Second)))} {
+				if form.jumps {
+					got = only(got, typeVideo)
+				}
+				comparison{tolerance: form.tolerance, whole: true}.check(t, name, units, got)
+			}
+		})
+	}
+}
+
+// TestStampsPlay plays some of them in hls.js, which stood still or skipped.
+func TestStampsPlay(t *testing.T) {
+	t.Parallel()
+	forms := stampings()
+	for _, form := range []stamping{forms[1], forms[3], forms[5]} {
+		t.Run(form.name, func(t *testing.T) {
+			t.Parallel()
+			chromium.turn(t)
+			s, room := shared(t), roomOf(t)
+			tags := loopOf(flvClip(t, "h264-aac", 5), 8)
+			publish(t, s, s.key(t, room), tags, pacing{stamp: form.stamp})
+			s.waitOnAir(t, room)
+			waitIndex(t, s, room)
+			p := webPlay(t, hlsJS, s.indexURL(room), lowLatency)
+			p.waitPlaying(t)
+			p.forget(t)
+			r := p.waitProgress(t, 8, 20*time.Second)
+			if r.stood() > mayStand || len(r.Fatal) > 0 {
+				t.Errorf("it stood still for %.1f s: %s", r.stood(), r)
+			}
+		})
+	}
+}
+
+// TestLateSound: the metadata names sound, which comes four seconds after the pictures. FLV players are told at once, and stay.
+func TestLateSound(t *testing.T) {
+	t.Parallel()
+	chromium.turn(t)
+	s, room := shared(t), roomOf(t)
+	tags := loopOf(flvClip(t, "h264-aac", 5), 6)
+	var late []tag
+	for _, one := range tags {
+		switch {
+		case one.kind == typeAudio && one.isHeader():
+			one.time = 4000
+		case one.kind == typeAudio && one.time < 4000:
+			continue
+		}
+		late = append(late, one)
+	}
+	slices.SortStableFunc(late, func(a, b tag) int { return int(a.time) - int(b.time) })
+	encoder := publish(t, s, s.key(t, room), late, pacing{})
+	s.waitOnAir(t, room)
+	flv, ws := watchFLV(t, s, room), watchWS(t, s, room)
+	p := webPlay(t, mpegtsJS, s.flvURL(room), chasing)
+	p.waitPlaying(t)
+	p.waitProgress(t, 4, 20*time.Second)
+	time.Sleep(time.Until(encoder.began.Add(9 * time.Second)))
+	for _, v := range []*viewer{flv, ws} {
+		got := v.tags()
+		if v.flags != 5 || len(got) == 0 || got[len(got)-1].time < 7000 || !slices.ContainsFunc(got, func(one tag) bool { return one.kind == typeAudio && one.time > 4500 }) {
+			t.Errorf("%s: flags %d, %d tags", v.name, v.flags, len(got))
+		}
+		rising(t, v.name, got)
+		headersFirst(t, v.name, got, typeVideo, typeAudio)
+	}
+	if n := s.players(t, room); n != 3 {
+		t.Errorf("%d players are left", n)
+	}
+}

@@ -1,0 +1,377 @@
+package live
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"livego/internal/media"
+)
+
+// camera is a modelled encoder: pictures each 40 ms with a key frame each second, and AAC frames of 1,024 samples at 48 kHz. What it
+// captures at a time is stamped and comes as the test says.
+type camera struct {
+	seconds int
+	// stamp returns the time stamp, in ms, of unit number i of a kind, captured at ms.
+	stamp func(kind media.Kind, i, ms int) int
+	// delay returns, in ms, how much later than captured it comes.
+	delay func(kind media.Kind, i, ms int) int
+	// without leaves a unit out.
+	without func(kind media.Kind, i, ms int) bool
+	// cts returns the composition time of a picture.
+	interval int // of pictures, 40 when 0
+	speed    int // comes so many times as fast as it plays, 1 when 0
+}
+
+// shot is a unit on its way: when it was captured, in ms, and what became of it.
+type shot struct {
+	kind     media.Kind
+	n        int
+	captured float64
+	arrives  int
+	unit     media.AccessUnit
+}
+
+func (c camera) shots() []shot {
+	video := &media.Track{Kind: media.Video, Codec: media.H264, Parsed: true}
+	audio := &media.Track{Kind: media.Audio, Codec: media.AAC, Parsed: true, SampleRate: 48000, Channels: 2, SamplesPerFrame: 1024}
+	var all []shot
+	add := func(kind media.Kind, n int, at float64, u media.AccessUnit) {
+		ms := int(at)
+		if c.without != nil && c.without(kind, n, ms) {
+			return
+		}
+		arrives, stamp := ms/max(c.speed, 1), ms
+		if c.delay != nil {
+			arrives += c.delay(kind, n, ms)
+		}
+		if c.stamp != nil {
+			stamp = c.stamp(kind, n, ms)
+		}
+		u.DTS = time.Duration(stamp) * time.Millisecond
+		u.PTS, u.Seq, u.Arrived = u.DTS, 0, int64(n)
+		all = append(all, shot{kind, n, at, arrives, u})
+	}
+	interval := cmp.Or(c.interval, 40)
+	for n := range c.seconds * 1000 / interval {
+		add(media.Video, n, float64(n*interval), media.AccessUnit{Track: video, RandomAccess: n*interval%1000 == 0, Body: make([]byte, 10), Data: []byte{1}})
+	}
+	for n := range c.seconds * 48000 / 1024 {
+		add(media.Audio, n, float64(n)*1024/48, media.AccessUnit{Track: audio, RandomAccess: true, Body: make([]byte, 10), Data: []byte{1}})
+	}
+	slices.SortStableFunc(all, func(a, b shot) int {
+		return cmp.Or(cmp.Compare(a.arrives, b.arrives), cmp.Compare(a.captured, b.captured))
+	})
+	// A connection keeps the order of each track.
+	last := map[media.Kind]int{}
+	for i := range all {
+		if all[i].n < last[all[i].kind] {
+			panic("out of order")
+		}
+		last[all[i].kind] = all[i].n
+	}
+	return all
+}
+
+// reporter is a test, or one run of a property.
+type reporter interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// shown is where a unit came out, beside when it was captured.
+type shown struct {
+	kind          media.Kind
+	n             int
+	captured, out float64 // ms
+	discontinuity bool
+}
+
+// run publishes what the camera sends and returns what readers get.
+func (c camera) run(t reporter) ([]shown, *Publisher) {
+	t.Helper()
+	h := NewHub(Options{Grace: -1})
+	defer h.Close()
+	p, err := h.Publish(name, func(error) {})
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	p.Expect(1, 1)
+	shots := c.shots()
+	r := p.Stream().NewReader(ReaderOptions{GOPs: -1})
+	captured := map[[2]int]float64{}
+	var got []shown
+	buf := make([]media.AccessUnit, 64)
+	read := func() {
+		for {
+			n, err := r.Poll(buf)
+			for _, u := range buf[:n] {
+				at, ok := captured[[2]int{int(u.Track.Kind), int(u.Arrived)}]
+				if !ok {
+					t.Fatalf("a unit that was not sent")
+				}
+				got = append(got, shown{u.Track.Kind, int(u.Arrived), at, float64(u.DTS) / 1e6, u.Discontinuity})
+			}
+			if n == 0 || err != nil {
+				return
+			}
+		}
+	}
+	for _, s := range shots {
+		captured[[2]int{int(s.kind), s.n}] = s.captured
+		if err := p.write([]media.AccessUnit{s.unit}, wall(s.arrives)); err != nil {
+			t.Fatalf("%v", err)
+		}
+		read()
+	}
+	p.finish()
+	read()
+	return got, p
+}
+
+func of(kind media.Kind, all []shown) (some []shown) {
+	for _, u := range all {
+		if u.kind == kind {
+			some = append(some, u)
+		}
+	}
+	return some
+}
+
+// bounds is what is asked of the units of a kind.
+type bounds struct {
+	from   float64 // of what was captured from then on, in ms
+	off    float64 // by how much a unit may be beside its place, and, if that is more than 50 ms, sound beside pictures
+	wrong  int     // how many may be further away than that, by wrongBy
+	lost   int
+	breaks int // discontinuities
+}
+
+// check holds the units against where they should be: beside the same offset for both kinds.
+func check(t reporter, what string, c camera, got []shown, b bounds) {
+	t.Helper()
+	breaks := 0
+	var offsets []float64
+	for _, kind := range []media.Kind{media.Video, media.Audio} {
+		units := of(kind, got)
+		want := 0
+		for _, s := range c.shots() {
+			if s.kind == kind && s.captured >= b.from {
+				want++
+			}
+		}
+		some := 0
+		var offs []float64
+		for i, u := range units {
+			if i > 0 && u.out <= units[i-1].out {
+				t.Fatalf("%s: %v %d is at %.0f after %.0f", what, kind, u.n, u.out, units[i-1].out)
+			}
+			if u.discontinuity {
+				breaks++
+			}
+			if u.captured >= b.from {
+				some++
+				offs = append(offs, u.out-u.captured)
+			}
+		}
+		if want-some > b.lost {
+			t.Errorf("%s: %d of %d units of %v are lost", what, want-some, want, kind)
+		}
+		if len(offs) == 0 {
+			continue
+		}
+		sorted := slices.Sorted(slices.Values(offs))
+		middle := sorted[len(sorted)/2]
+		offsets = append(offsets, middle)
+		wrong := 0
+		for i, o := range offs {
+			if o-middle > b.off || o-middle < -b.off {
+				if wrong++; wrong == b.wrong+1 {
+					t.Errorf("%s: %v captured at %.0f is %.0f ms off", what, kind, units[len(units)-len(offs)+i].captured, o-middle)
+				}
+			}
+		}
+	}
+	if sync := max(b.off, 50); len(offsets) == 2 && (offsets[0]-offsets[1] > sync || offsets[1]-offsets[0] > sync) {
+		t.Errorf("%s: sound is %.0f ms beside the pictures", what, offsets[1]-offsets[0])
+	}
+	if breaks > b.breaks {
+		t.Errorf("%s: %d discontinuities", what, breaks)
+	}
+}
+
+// jittery makes delays of up to most ms that keep the order: as a network has them.
+func jittery(seed uint64, most int) func(media.Kind, int, int) int {
+	return func(_ media.Kind, _ int, ms int) int {
+		rnd := rand.New(rand.NewPCG(seed, uint64(ms/200)))
+		start, span := rnd.IntN(most+1), 200
+		return start * (span - ms%span) / span // it falls within each 200 ms
+	}
+}
+
+func TestRightStampsStayAsTheyAre(t *testing.T) {
+	for what, c := range map[string]camera{
+		"plain":             {},
+		"jitter":            {delay: jittery(1, 180)},
+		"late sound":        {delay: func(k media.Kind, _, _ int) int { return int(k-media.Video) * 2000 }},
+		"late pictures":     {delay: func(k media.Kind, _, _ int) int { return int(media.Audio-k) * 2000 }},
+		"fast file":         {speed: 20},
+		"slow":              {delay: func(_ media.Kind, _, ms int) int { return ms / 5 }},
+		"camera off":        {without: func(k media.Kind, _, ms int) bool { return k == media.Video && ms > 5000 && ms < 14000 }},
+		"sound off":         {without: func(k media.Kind, _, ms int) bool { return k == media.Audio && ms > 5000 && ms < 14000 }},
+		"camera off, fast":  {speed: 20, without: func(k media.Kind, _, ms int) bool { return k == media.Video && ms > 5000 && ms < 14000 }},
+		"both off":          {without: func(_ media.Kind, _, ms int) bool { return ms > 5000 && ms < 9000 }},
+		"left out pictures": {without: func(k media.Kind, n, _ int) bool { return k == media.Video && n%25 > 0 && n%7 > 2 }},
+		"slides":            {interval: 2000},
+		"five pictures":     {interval: 200},
+		"fast slides":       {interval: 2000, speed: 20},
+		"stall": {delay: func(_ media.Kind, _, ms int) int {
+			if ms >= 6000 && ms < 9000 {
+				return 9000 - ms
+			}
+			return 0
+		}},
+		"stall and pictures left out": {delay: func(_ media.Kind, _, ms int) int {
+			if ms >= 6000 && ms < 9000 {
+				return 9000 - ms
+			}
+			return 0
+		}, without: func(k media.Kind, _, ms int) bool { return k == media.Video && ms > 7000 && ms < 8700 }},
+		"burst at connect":      {delay: func(_ media.Kind, _, ms int) int { return max(0, 4000-ms) }},
+		"slow burst at connect": {delay: func(_ media.Kind, _, ms int) int { return max(0, 4000-ms/2) }},
+		"burst of pictures": {delay: func(k media.Kind, _, ms int) int {
+			if k == media.Audio && ms < 4000 {
+				return 4010 - ms
+			}
+			return max(0, 4000-ms)
+		}},
+		"network gets faster": {delay: func(_ media.Kind, _, ms int) int {
+			return max(0, 800-max(0, ms-8000))
+		}, without: func(k media.Kind, _, ms int) bool { return k == media.Video && ms > 8000 && ms < 8700 }},
+	} {
+		t.Run(what, func(t *testing.T) {
+			c.seconds = 20
+			got, p := c.run(t)
+			for _, u := range got {
+				if off := u.out - float64(int(u.captured)); off != 0 {
+					t.Fatalf("%v captured at %.0f is at %.0f", u.kind, u.captured, u.out)
+				}
+			}
+			if n := len(c.shots()) - len(got); n > 0 {
+				t.Errorf("%d units are lost, %d dropped", n, p.dropped)
+			}
+		})
+	}
+}
+
+func sizes() []int {
+	return []int{500, -500, 1500, 2000, -2000, 9000, -9000, 11000, -11000, 3600_000, -3600_000, 600_000_000}
+}
+
+// TestWrongStamps: single units, pairs, each 30th one, key frames, in sound as well as in pictures.
+func TestWrongStamps(t *testing.T) {
+	const start = 100_000
+	forms := map[string]func(n int) bool{
+		"one":           func(n int) bool { return n == 190 },
+		"a pair":        func(n int) bool { return n == 190 || n == 191 },
+		"each 30th":     func(n int) bool { return n > 60 && n%30 == 7 },
+		"pairs each 30": func(n int) bool { return n > 60 && n%30 < 2 },
+		"each GOP":      func(n int) bool { return n > 60 && n%25 == 0 },
+	}
+	for form, is := range forms {
+		for _, by := range append(sizes(), 0, 1<<32-1) {
+			for _, where := range []media.Kind{media.Video, media.Audio, 0} {
+				for name, delay := range map[string]func(media.Kind, int, int) int{"": nil, "jitter": jittery(3, 150)} {
+					what := fmt.Sprint(form, " ", by, " ", where, " ", name)
+					c := camera{seconds: 14, delay: delay, stamp: func(k media.Kind, n, ms int) int {
+						if (k == where || where == 0) && is(n) {
+							if by == 0 || by == 1<<32-1 {
+								return by
+							}
+							return start + ms + by
+						}
+						return start + ms
+					}}
+					got, p := c.run(t)
+					check(t, what, c, got, bounds{off: 50, wrong: 4, breaks: 1})
+					_ = p
+				}
+			}
+		}
+	}
+}
+
+// TestRealJumps of the encoder's time, of all tracks or of one.
+func TestRealJumps(t *testing.T) {
+	for _, by := range sizes() {
+		for _, where := range []media.Kind{media.Video, media.Audio, 0} {
+			for _, when := range []int{6000, 6470} {
+				what := fmt.Sprint(by, " ", where, " ", when)
+				c := camera{seconds: 30, stamp: func(k media.Kind, n, ms int) int {
+					if (k == where || where == 0) && ms >= when {
+						return 7200_000 + ms + by
+					}
+					return 7200_000 + ms
+				}}
+				got, _ := c.run(t)
+				check(t, what, c, got, bounds{from: 0, off: 50, breaks: 1})
+			}
+		}
+	}
+}
+
+// TestOwnTimeBases: one kind is stamped by a clock of its own.
+func TestOwnTimeBases(t *testing.T) {
+	for _, by := range []int{3000, -3000, 5000, -5000, 30_000, -30_000, 3600_000, -3600_000, 36_000_000} {
+		for _, where := range []media.Kind{media.Video, media.Audio} {
+			for name, delay := range map[string]func(media.Kind, int, int) int{
+				"": nil, "jitter": jittery(5, 180), "burst": func(_ media.Kind, _, ms int) int { return max(0, 1500-ms) },
+				"late sound": func(k media.Kind, _, ms int) int { return int(k-media.Video) * 400 },
+			} {
+				what := fmt.Sprint(by, " ", where, " ", name)
+				c := camera{seconds: 20, delay: delay, stamp: func(k media.Kind, n, ms int) int {
+					if k == where {
+						return 7200_000 + ms + by
+					}
+					return 7200_000 + ms
+				}}
+				if name == "late sound" {
+					continue
+				}
+				got, _ := c.run(t)
+				check(t, what, c, got, bounds{from: 50, off: 20})
+			}
+		}
+	}
+}
+
+// TestFramesOfOneStamp: several units have the time stamp of the first.
+func TestFramesOfOneStamp(t *testing.T) {
+	for _, n := range []int{2, 3, 4, 8, 20, -4, -8} {
+		rise := n < 0 // as FFmpeg's muxers do
+		n := max(n, -n)
+		for _, where := range []media.Kind{media.Video, media.Audio, 0} {
+			c := camera{seconds: 20, stamp: func(k media.Kind, i, ms int) int {
+				if k == where || where == 0 {
+					more := 0
+					if rise {
+						more = i % n
+					}
+					i -= i % n
+					if k == media.Video {
+						return i*40 + more
+					}
+					return i*1024/48 + more
+				}
+				return ms
+			}}
+			what := fmt.Sprint(n, " ", where, " ", rise)
+			got, _ := c.run(t)
+			check(t, what, c, got, bounds{from: 3000, off: 5})
+		}
+	}
+}
