@@ -70,6 +70,13 @@ type Config struct {
 	TrustedProxies        []netip.Prefix
 	MaxConnections        int
 	MaxConnectionsPerAddr int
+	HookURLs              []string
+	HookSecret            Secret
+	HookEvents            []string
+	HookTimeout           time.Duration
+	HookFormat            string
+	PublishAuthURL        string
+	HookFail              string
 	FLVArchive            bool
 	FLVDir                string
 

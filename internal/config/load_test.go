@@ -23,6 +23,7 @@ func TestDefaults(t *testing.T) {
 		HTTPSCert:    "server.crt", HTTPSKey: "server.key", APIAddr: ":8090", JWTAlgorithm: "HS256",
 		GOPNum: 1, Takeover: true, PlayWait: 10 * time.Second, RepublishGrace: 10 * time.Second,
 		StreamMemory: 64 << 20, PlayerLag: 5 * time.Second, MaxBatchDelay: 100 * time.Millisecond, IOURing: true, FLVDir: "tmp",
+		HookTimeout: 2 * time.Second, HookFormat: "livego", HookFail: "deny",
 		Apps: []App{{Name: "live", Live: true, HLS: true, FLV: true, API: true}},
 	}
 	got, warnings := given{}.mustLoad(t)
@@ -51,6 +52,8 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"gop_num": "0", "takeover": "false", "play_wait": "0s", "republish_grace": "1m0s", "stream_memory": "128MiB",
 		"player_lag": "250ms", "max_batch_delay": "0s", "min_batch_delay": "40ms", "io_uring": "false", "trusted_proxies": "10.0.0.0/8,::1/128", "max_connections": "10", "max_connections_per_addr": "2",
 		"flv_archive": "true", "flv_dir": "records",
+		"hook_url": "https://example.org/a,http://127.0.0.1:9/b", "hook_secret": strings.Repeat("h", 40), "hook_events": "stream.started,stream.ended",
+		"hook_timeout": "3s", "hook_format": "srs", "publish_auth_url": "https://example.org/may", "hook_fail": "allow",
 	}
 	for _, o := range options {
 		t.Run(o.key, func(t *testing.T) {
@@ -220,8 +223,8 @@ func TestWarnings(t *testing.T) {
 		given given
 		want  string
 	}{
-		{given{env: []string{"FLV_ARCHIVE=true"}}, "environment variable FLV_ARCHIVE: flv_archive has no effect yet in this version"},
-		{given{file: "flv_dir: records"}, "livego.yaml:1: flv_dir has no effect yet in this version"},
+		{given{env: []string{"ENABLE_TLS_VERIFY=false"}}, "environment variable ENABLE_TLS_VERIFY: enable_tls_verify has no effect yet in this version"},
+		{given{file: "enable_tls_verify: false"}, "livego.yaml:1: enable_tls_verify has no effect yet in this version"},
 		{given{file: "server:\n- appname: live\n  static_push: [rtmp://h/a]"}, `livego.yaml: static_push of app "live" has no effect yet in this version`},
 		{given{flags: []string{"--jwt-secret", strings.Repeat("x", 32)}}, "--jwt_secret on a command line can be read by every user"},
 		{given{env: []string{"JWT_SECRET=7 bytes", "API_ADDR=127.0.0.1:8090"}}, "jwt.secret has only 7 bytes, which can be guessed"},

@@ -46,6 +46,7 @@ var topics = []topic{
 	{"redis_addr", "Channel keys"},
 	{"gop_num", "Streams and players"},
 	{"trusted_proxies", "Limits"},
+	{"hook_url", "Hooks: telling other systems, and asking them"},
 	{"flv_archive", "Recording"},
 }
 
@@ -194,9 +195,25 @@ var options = []option{
 	{key: "max_connections_per_addr", def: "0", doc: "Most open connections from one address; of IPv6 a network of 64 bits counts as one. 0: no bound.",
 		bind: func(c *Config) value { return number(&c.MaxConnectionsPerAddr, 0, math.MaxInt) }},
 
-	{key: "flv_archive", def: "false", doc: "Record every published stream as an FLV file.", pending: true,
+	{key: "hook_url", def: "", doc: "URLs that are told what happens, by POST as Standard Webhooks have it.",
+		bind: func(c *Config) value { return hookURLs(&c.HookURLs) }},
+	{key: "hook_secret", def: "", doc: "Secret with which what is sent is signed: 24 bytes or more, or whsec_ and base64. Two, with a comma\n" +
+		"between them, while receivers change to a new one.",
+		bind: func(c *Config) value { return hookSecrets(&c.HookSecret) }},
+	{key: "hook_events", def: "", doc: "Which events are told, such as stream.started,stream.ended. Empty: all but those of viewers.",
+		bind: func(c *Config) value { return hookEvents(&c.HookEvents) }},
+	{key: "hook_timeout", def: "2s", doc: "How long a receiver may take to answer.",
+		bind: func(c *Config) value { return duration(&c.HookTimeout, 100*time.Millisecond, time.Minute) }},
+	{key: "hook_format", def: "livego", doc: "Form of what is sent and answered: livego, or srs for receivers that were written for SRS.",
+		bind: func(c *Config) value { return choice(&c.HookFormat, "livego", "srs") }},
+	{key: "publish_auth_url", def: "", doc: "URL that is asked, by POST, whether a publisher with a right key may publish. 2xx: yes; 4xx: no.",
+		bind: func(c *Config) value { return hookURL(&c.PublishAuthURL) }},
+	{key: "hook_fail", def: "deny", doc: "What holds while a URL that is asked does not answer: deny or allow.",
+		bind: func(c *Config) value { return choice(&c.HookFail, "deny", "allow") }},
+
+	{key: "flv_archive", def: "false", doc: "Record every published stream as FLV_DIR/APP/ROOM_TIME.flv. A file that is not complete ends in .part.",
 		bind: func(c *Config) value { return boolean(&c.FLVArchive) }},
-	{key: "flv_dir", def: "tmp", doc: "Directory of the recordings.", pending: true,
+	{key: "flv_dir", def: "tmp", doc: "Directory of the FLV files.",
 		bind: func(c *Config) value { return nonEmpty(&c.FLVDir) }},
 }
 

@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"livego/internal/event"
 	"livego/internal/keys"
 	"livego/internal/server"
 )
@@ -61,11 +62,35 @@ func (c Config) ServerOptions() server.Options {
 		PublicStatus:       c.PublicStatus,
 		FrameOrigins:       c.FrameOrigins,
 
+		FLVArchiveDir: c.archiveDir(),
+		Hooks:         c.hooks(),
+
 		TrustedProxies:        c.TrustedProxies,
 		MaxConnections:        c.MaxConnections,
 		MaxConnectionsPerAddr: c.MaxConnectionsPerAddr,
 		MaxMessageSize:        c.MaxMessageSize,
 	}
+}
+
+// archiveDir is where FLV files go, empty if nothing is recorded.
+func (c Config) archiveDir() string {
+	if !c.FLVArchive {
+		return ""
+	}
+	return c.FLVDir
+}
+
+// hooks are the options of hooks; their texts parsed before.
+func (c Config) hooks() server.HookOptions {
+	secrets, _ := parseSecrets(c.HookSecret.Reveal())
+	o := server.HookOptions{
+		URLs: c.HookURLs, Secrets: secrets, Timeout: c.HookTimeout, SRS: c.HookFormat == "srs",
+		PublishURL: c.PublishAuthURL, AllowOnFailure: c.HookFail == "allow",
+	}
+	for _, name := range c.HookEvents {
+		o.Events = append(o.Events, event.Type(name))
+	}
+	return o
 }
 
 // KeysOptions returns the options of the store of channel keys, but for its log.

@@ -100,6 +100,11 @@ type Options struct {
 
 	// TrustedProxies are believed when they say in X-Forwarded-For whom they speak for, on all HTTP ports.
 	TrustedProxies []netip.Prefix
+	// FLVArchiveDir is the folder in which every publication is recorded as FLV; empty: nothing is.
+	FLVArchiveDir string
+	// Hooks tell other systems what happens, and ask them.
+	Hooks HookOptions
+
 	// MaxConnections and MaxConnectionsPerAddr bound open connections; 0: no bound.
 	MaxConnections, MaxConnectionsPerAddr int
 	// MaxMessageSize (8 MiB) bounds an RTMP message, in bytes.

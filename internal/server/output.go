@@ -5,6 +5,7 @@ import (
 
 	"livego/internal/hls"
 	"livego/internal/live"
+	"livego/internal/record"
 )
 
 // output is what runs beside every publication: a packager, a recorder, a push. It is called when a
@@ -56,5 +57,14 @@ func (s *Server) outputHLS(stream *live.Stream) func(context.Context) error {
 	return func(ctx context.Context) error {
 		defer r.Close()
 		return run(ctx, r)
+	}
+}
+
+// outputFLV records a publication as FLV.
+func (s *Server) outputFLV(stream *live.Stream) func(context.Context) error {
+	name, r := stream.Name(), stream.NewReader(live.ReaderOptions{GOPs: -1, Settled: true, Lazy: true})
+	return func(ctx context.Context) error {
+		defer r.Close()
+		return s.archive.Write(ctx, &record.Stream{App: name.App, Name: name.Stream, Rendition: name.Rendition, Reader: r, Skipped: r.Skipped})
 	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"sync/atomic"
@@ -38,6 +39,8 @@ type origin struct {
 	protocol, remote string
 	// url is what lists show, client the encoder's name for itself.
 	url, client string
+	// query is what the encoder's URL said beside the name.
+	query string
 	// streamID is the RTMP message stream, 0 if there is none.
 	streamID uint32
 	// close ends the connection for a cause, which its protocol tells the encoder. It is called from any goroutine, at any time
@@ -49,10 +52,13 @@ type origin struct {
 
 // publish takes a publisher on air, who holds the lease of its channel key (nil without
 // authentication). The lease is released at the end, also if this fails.
-func (s *Server) publish(name live.Name, lease *keys.Lease, from origin, log *slog.Logger) (*publication, error) {
+func (s *Server) publish(ctx context.Context, name live.Name, lease *keys.Lease, from origin, log *slog.Logger) (*publication, error) {
 	p := &publication{server: s, from: from, lease: lease, session: newSession(from.protocol, from.remote, name, from.url, true)}
-	var err error
-	if p.pub, err = s.hub.PublishBy(p.session, name, from.close); err != nil {
+	err := s.askPublish(ctx, name, p.session, from.query, from.client)
+	if err == nil {
+		p.pub, err = s.hub.PublishBy(p.session, name, from.close)
+	}
+	if err != nil {
 		p.release()
 		log.Warn("publisher refused", "stream", name.String(), "reason", err.Error())
 		s.events.Emit(event.Event{

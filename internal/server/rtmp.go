@@ -130,11 +130,14 @@ func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Pu
 		return nil, err
 	}
 	p := &rtmpPublication{request: r}
-	p.publication, err = c.server.publish(live.Name{App: at.app, Stream: room, Rendition: rendition}, lease, origin{
-		protocol: c.protocol, remote: c.nc.RemoteAddr().String(), client: r.FlashVer, streamID: r.StreamID,
+	p.publication, err = c.server.publish(ctx, live.Name{App: at.app, Stream: room, Rendition: rendition}, lease, origin{
+		protocol: c.protocol, remote: c.nc.RemoteAddr().String(), client: r.FlashVer, query: at.query, streamID: r.StreamID,
 		url: shownURL(r.TCURL, at, room), close: p.closeWith, reconnect: reconnect(r.ConnectRequest),
 	}, c.log)
-	if err != nil {
+	switch {
+	case errors.Is(err, errRefused):
+		return nil, refusal(rtmp.CodePublishDenied, err.Error(), err)
+	case err != nil:
 		return nil, refusal(rtmp.CodePublishBadName, err.Error(), err)
 	}
 	c.active.Store(true)

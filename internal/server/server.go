@@ -21,6 +21,7 @@ import (
 	"livego/internal/keys"
 	"livego/internal/live"
 	"livego/internal/pages"
+	"livego/internal/record"
 	"livego/internal/rtmp"
 	"livego/internal/spool"
 	"livego/internal/watch"
@@ -67,6 +68,8 @@ type Server struct {
 	http3     *http3Listener  // nil: off
 	ctx       context.Context // of all connections; ends when they must be gone
 	cancel    context.CancelCauseFunc
+	hooks     hooks
+	archive   *record.Archive // nil: off
 	outputs   []output
 	outCtx    context.Context // of the outputs; ends first
 	outCancel context.CancelFunc
@@ -111,6 +114,10 @@ func New(opt Options) (*Server, error) {
 		MinBatch: opt.MinBatchDelay, MaxBatch: opt.MaxBatchDelay, Body: flv.AppendBody,
 		NoRings: opt.NoIOURing,
 	})
+	if err := s.openHooks(); err != nil {
+		s.cancel(err)
+		return nil, err
+	}
 	if err := s.openSpool(); err != nil {
 		s.cancel(err)
 		return nil, err
@@ -120,6 +127,10 @@ func New(opt Options) (*Server, error) {
 		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, Spool: s.spool, Log: opt.Log,
 	})
 	s.outputs = []output{s.outputHLS}
+	if opt.FLVArchiveDir != "" {
+		s.archive = record.NewArchive(opt.FLVArchiveDir, flv.AppendBody, s.events, s.log)
+		s.outputs = append(s.outputs, s.outputFLV)
+	}
 	s.watch = s.newWatch(built)
 	s.hub = live.NewHub(live.Options{
 		Log: opt.Log, GOPs: opt.GOPNum, Memory: opt.StreamMemory, Grace: opt.RepublishGrace, NoTakeover: opt.NoTakeover,
@@ -216,6 +227,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.sessions.sample(s.ctx, func() { s.lines.report(s.ctx, time.Now()) })
 	}()
 
+	s.runHooks()
 	s.events.Emit(event.Event{Type: event.ServerStarted, Data: started{s.opt.Version}})
 	var err error
 	select {
@@ -234,7 +246,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) drain() {
 	begin := time.Now()
 	s.events.Emit(event.Event{Type: event.ServerDraining})
-	defer s.events.Close()
+	defer func() { s.closeHooks(begin.Add(s.opt.DrainTimeout)) }()
 	s.closeListeners()
 	s.outCancel()
 	s.writers.Wait()
