@@ -318,13 +318,25 @@ func TestPlayersOnAllMessageStreamsShareAFeed(t *testing.T) {
 		players = append(players, p)
 	}
 	awaitPlayers(t, s, "movie", len(ids))
+	want := only(tags, flv.TypeVideo)
+	begun := make([]message, len(players)) // all are at the first picture before more comes
+	for i, p := range players {
+		for begun[i].kind != 9 {
+			var err error
+			if begun[i], err = p.next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	e.send(between(tags, 1, 8000)...)
 	e.unpublish()
-	want := only(tags, flv.TypeVideo)
 	for i, p := range players {
 		var got []message
 		for {
-			m, err := p.next()
+			m, err := begun[i], error(nil)
+			if begun[i] = (message{}); m.kind == 0 {
+				m, err = p.next()
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
