@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -146,24 +145,6 @@ func (b *browser) screenshot(t testing.TB, name string) string {
 		}
 	}
 	return hashOf(data)
-}
-
-// TestWatchPage opens the watch page in Chromium: there is no script in it, and the picture moves.
-func TestWatchPage(t *testing.T) {
-	t.Parallel()
-	s, room := shared(t), roomOf(t)
-	publish(t, s, s.key(t, room), readFLV(t, "../internal/demo/clip.flv"), pacing{loop: true})
-	s.waitOnAir(t, room)
-	page := "http://" + s.hls + "/live/" + room + "/"
-	status, body, header := s.fetch(t, page)
-	if status != http.StatusOK || !strings.HasPrefix(header.Get("Content-Type"), "text/html") {
-		t.Fatalf("the watch page: %d %s", status, body)
-	}
-	if strings.Contains(strings.ToLower(body), "<script") || !strings.Contains(body, "<video") {
-		t.Errorf("the watch page holds a script, or no video:\n%s", body)
-	}
-	waitPlaylist(t, s.hlsURL(room))
-	watchMoves(t, page, "watch")
 }
 
 // waitPlaylist waits until a playlist has three segments. Chromium counts the time that it takes to begin as a pause, and gives a

@@ -1,6 +1,7 @@
 import type { JSX } from 'preact'
 import { useEffect, useLayoutEffect, useReducer, useRef, useState } from 'preact/hooks'
 import { Icon } from '../ui/icons'
+import { codecName } from './codecs'
 import { Links, linksOf } from './links'
 import { describe } from './messages'
 import { Player } from './player'
@@ -94,7 +95,7 @@ function factsOf(status: Status, engine: string, playing: string): string {
     if (!best) continue
     const size = best.height ? ` ${best.width}×${best.height}` : ''
     const rate = best.frameRate ? `, ${Math.round(best.frameRate)} fps` : ''
-    facts.push(`${best.codec}${size}${rate}`)
+    facts.push(`${codecName(best.codec)}${size}${rate}`)
   }
   if (engine) facts.push(engine)
   if (playing && (status.tracks?.filter(track => track.kind === 'video').length ?? 0) > 1) {

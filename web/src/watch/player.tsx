@@ -107,7 +107,7 @@ function Overlay({
       {view.phase === 'playing' && !view.paused && view.muted && hasSound(view) && (
         <button type="button" class="sound" onClick={() => session.setMuted(false)}>
           <Icon name="muted" />
-          Sound on
+          Turn on sound
         </button>
       )}
       {view.phase === 'playing' && view.missing.audio && (

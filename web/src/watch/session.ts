@@ -394,7 +394,10 @@ export class Session {
     const calm = this.phase() === 'playing'
     if (calm) this.calmSince = now
     const restless = now - this.calmSince
-    let every = calm ? slowPoll : restless < 60_000 ? fastPoll : restless < 600_000 ? 1000 : 3000
+    let every = fastPoll
+    if (calm) every = now - this.startedAt < slowPoll ? slowPoll / 3 : slowPoll
+    else if (restless > 600_000) every = 6 * fastPoll
+    else if (restless > 60_000) every = 2 * fastPoll
     if (document.hidden) every = Math.max(every, 3000)
     if (!this.polling && now - this.polledAt > every) void this.poll()
   }
@@ -492,7 +495,10 @@ export class Session {
       canListen: !!missing.video && tracks.some(track => track.kind === 'audio'),
       engine: engine?.name ?? '',
       latency: behind === null ? null : Math.round(behind * 10) / 10,
-      rewind: span && { ...span, position: Math.round(video.currentTime * 4) / 4 },
+      rewind: span && {
+        ...span,
+        position: this.rewound ? Math.round(video.currentTime * 4) / 4 : span.live,
+      },
       atLive: !this.rewound && this.wanted,
       qualities: engine?.qualities() ?? [],
       quality: engine?.quality() ?? -1,
