@@ -4,7 +4,7 @@ import { Icon, type IconName } from '../ui/icons'
 import type { Choice } from './engine'
 import { page } from './links'
 import { nameOf } from './page'
-import { hasSound } from './player'
+import { hasMedia, hasSound } from './player'
 import type { Session, View } from './session'
 
 interface Props {
@@ -17,23 +17,34 @@ interface Props {
 }
 
 /** The bar at the bottom of the player. */
-export function Controls({ session, view, box, video, embedded, openPanel }: Props): JSX.Element {
+export function Controls({
+  session,
+  view,
+  box,
+  video,
+  embedded,
+  openPanel,
+}: Props): JSX.Element | null {
   const full = useFullscreen()
+  const media = hasMedia(view)
+  if (!media && !embedded && !full) return null
   return (
     <div class="controls">
       {view.rewind && <Timeline session={session} {...view.rewind} />}
       <div class="row">
-        <Button
-          icon={view.paused ? 'play' : 'pause'}
-          label={view.paused ? 'Play' : 'Pause'}
-          keys="k"
-          onClick={() => session.togglePlay()}
-        />
-        {hasSound(view) && (
+        {media && (
+          <Button
+            icon={view.paused ? 'play' : 'pause'}
+            label={view.paused ? 'Play' : 'Pause'}
+            keys="k"
+            onClick={() => session.togglePlay()}
+          />
+        )}
+        {media && hasSound(view) && (
           <div class="volume">
             <Button
               icon={view.muted ? 'muted' : 'sound'}
-              label={view.muted ? 'Sound on' : 'Mute'}
+              label={view.muted ? 'Turn on sound' : 'Mute'}
               keys="m"
               onClick={() => session.setMuted(!view.muted)}
             />
@@ -88,7 +99,7 @@ export function Controls({ session, view, box, video, embedded, openPanel }: Pro
           />
         )}
         {embedded && <Button icon="share" label="Share and links" onClick={openPanel} />}
-        {document.pictureInPictureEnabled && !view.audioOnly && (
+        {media && document.pictureInPictureEnabled && !view.audioOnly && (
           <Button
             icon="pip"
             label="Picture in picture"

@@ -67,12 +67,18 @@ export function describe(view: View): Message {
 
 function undecodable(view: View): Message {
   const { video, audio } = view.missing
-  const codecs = [video, audio].filter(codec => codec !== undefined).map(codecName)
+  const missing = [video, audio].filter(codec => codec !== undefined)
+  const codecs = missing.map(codecName).join(' and ')
+  const unknown = view.status.tracks?.some(
+    ({ codec, codecs }) => !codecs && missing.includes(codec),
+  )
   return {
     label: 'Cannot decode',
     kind: 'bad',
-    title: `This browser cannot decode ${codecs.join(' and ')}`,
-    text: 'Open the stream in another browser or player:',
+    title: unknown ? `Browsers cannot play ${codecs}` : `This browser cannot decode ${codecs}`,
+    text: unknown
+      ? 'Open the stream in another player:'
+      : 'Open the stream in another browser or player:',
     links: true,
   }
 }

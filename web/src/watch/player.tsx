@@ -32,11 +32,12 @@ export function Player({ video, still, session, embedded, openPanel }: Props): J
       box.current?.style.setProperty('--shape', String(shape.videoWidth / shape.videoHeight))
   }, [shape?.videoWidth, shape?.videoHeight])
 
+  const soundOnly = view?.audioOnly && hasMedia(view)
   const quiet = idle && view?.phase === 'playing' && !view.paused
   return (
     <div
       ref={box}
-      class={`player${quiet ? ' quiet' : ''}${view?.audioOnly ? ' sound-only' : ''}`}
+      class={`player${quiet ? ' quiet' : ''}${soundOnly ? ' sound-only' : ''}`}
       data-phase={view?.phase}
       onPointerMove={stir}
       onPointerDown={stir}
@@ -54,7 +55,7 @@ export function Player({ video, still, session, embedded, openPanel }: Props): J
         onDblClick={() => toggleFullscreen(box.current, video.current)}
       />
       <canvas ref={still} class="still" hidden />
-      {view?.audioOnly && (
+      {view && soundOnly && (
         <Bars still={view.phase !== 'playing' || view.paused} name={nameOf(view.status.stream)} />
       )}
       {session && view && <Overlay session={session} view={view} openPanel={openPanel} />}
@@ -145,6 +146,11 @@ function Overlay({
       )}
     </>
   )
+}
+
+/** Whether there is something to play, or will be in a moment. */
+export function hasMedia({ phase }: View): boolean {
+  return phase === 'playing' || phase === 'starting'
 }
 
 export function hasSound(view: View): boolean {
