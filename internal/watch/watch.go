@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -86,15 +87,19 @@ const (
 //	/status.json   its Status
 //	/assets/FILE   the files of the page
 //
-// and leads there from the stream without a slash,
-// and the same right below the root for the list of streams.
+// and the same right below the root for the list of streams. A stream without its last slash leads to
+// its page.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	dir, file, ok := split(r.URL.Path)
+	if !ok || isMedia(file) {
+		h.opt.Media.ServeHTTP(w, r)
+		return
+	}
 	serve := h.resource(dir, file)
-	if ok && serve == nil && h.lacksSlash(dir, file) {
+	if serve == nil && h.lacksSlash(dir, file) {
 		serve = toPage
 	}
-	if !ok || serve == nil {
+	if serve == nil {
 		h.opt.Media.ServeHTTP(w, r)
 		return
 	}
@@ -117,6 +122,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 	}
+}
+
+// isMedia says whether a file is one of those that players ask for many times a second: they cost
+// nothing here.
+func isMedia(file string) bool {
+	switch path.Ext(file) {
+	case ".m3u8", ".m4s", ".mp4", ".ts":
+		return true
+	}
+	return false
 }
 
 // resource returns what serves a file of a folder, nil if that is not of a page.
@@ -146,8 +161,8 @@ func (h *Handler) resource(dir, file string) http.HandlerFunc {
 	return nil
 }
 
-// lacksSlash says whether somebody wants the page of a stream and has left the last slash out. What has a dot is a file, unless there is
-// a stream of that name.
+// lacksSlash says whether somebody wants the page of a stream and has left the last slash out. What has
+// a dot is a file, unless there is a stream of that name.
 func (h *Handler) lacksSlash(dir, file string) bool {
 	name := dir + "/" + file
 	if !isStream(name) || !strings.Contains(file, ".") {

@@ -136,6 +136,15 @@ type everything struct{ streams }
 
 func (everything) Status(name string) (Status, bool) { return Status{Stream: name, State: Live}, true }
 
+// Requests of players pass without cost.
+func TestMediaCostsNothing(t *testing.T) {
+	h := handler(t, live, func(o *Options) { o.Media = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}) })
+	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/live/a-stream-with-a-long-name/and-more/1080p.v0/1796000000.14.m4s", nil)
+	if n := testing.AllocsPerRun(100, func() { h.ServeHTTP(w, r) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func TestMethods(t *testing.T) {
 	h := handler(t, live, nil)
 	for method, want := range map[string]int{"HEAD": 200, "OPTIONS": 204, "POST": 405, "DELETE": 405} {
