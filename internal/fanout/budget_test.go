@@ -48,6 +48,9 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// newest is when the last unit arrived, if not in real time.
+func (s *source) newest() int64 { return s.arrived + int64(s.at-40*time.Millisecond) }
+
 // TestFeedsOfAStreamShareMemory: whatever players pick, the logs together stay within the stream's memory, those who pick nothing lose
 // nothing, and the memory is free again afterwards.
 func TestFeedsOfAStreamShareMemory(t *testing.T) {
@@ -83,7 +86,7 @@ func TestFeedsOfAStreamShareMemory(t *testing.T) {
 	for range 20 {
 		src.steps(10) // 0.4 MB
 		for _, p := range players {
-			eventually(t, "everybody has it", func() bool { return p.feed.log.newest.Load() >= src.arrived+int64(src.at)-int64(40*time.Millisecond) })
+			eventually(t, "everybody has it", func() bool { return p.feed.log.newest.Load() == src.newest() })
 		}
 		if st := f.Stats(); st.LogBytes > most {
 			t.Fatalf("the logs hold %d bytes, want at most %d", st.LogBytes, most)
@@ -128,6 +131,7 @@ func TestPausedPlayerHoldsNothing(t *testing.T) {
 				src.steps(10)
 			}
 			eventually(t, "its block is given up", func() bool { return p.atBlock.Load() == nil })
+			eventually(t, "the log has all", func() bool { return p.feed.log.newest.Load() == src.newest() })
 			if st := p.Stats(); st.Audio != 100 {
 				t.Errorf("a paused player got media: %+v", st)
 			}
