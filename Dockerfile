@@ -9,7 +9,7 @@ WORKDIR /src
 COPY . .
 COPY --from=pages /src/internal/pages/dist internal/pages/dist
 ARG VERSION=docker
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /livego ./cmd/livego && mkdir /data
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /livego ./cmd/livego && mkdir -m 700 /data
 # The server reads livego.yaml where it runs, if it is there: /config/livego.yaml, or /app/livego.yaml where LiveGo's image has it.
 RUN mkdir -p /root.d/config /root.d/app && ln -s /app/livego.yaml /root.d/config/livego.yaml
 

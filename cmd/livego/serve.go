@@ -34,6 +34,11 @@ func (p program) serve(cmd *cobra.Command, _ []string) (err error) {
 	}
 	log.Debug("configuration", "options", cfg)
 
+	if cfg.RedisAddr == "" || cfg.HLSDVRWindow > 0 {
+		if err := makeDataDir(cfg.DataDir, log); err != nil {
+			return err
+		}
+	}
 	store, err := openKeys(cfg, log)
 	if err != nil {
 		return err

@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -274,6 +276,37 @@ func TestUnwritableDataDirIsNamed(t *testing.T) {
 	got := invoke(t, anyPorts, "")
 	if got.code != exitFailed || !strings.Contains(got.stderr, `data_dir "data"`) {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestDataDirIsForTheOwnerOnly, but for one that is of other use too.
+func TestDataDirIsForTheOwnerOnly(t *testing.T) {
+	for _, tc := range []struct {
+		has  string
+		mode os.FileMode // it has before; 0: it is not there
+		want os.FileMode
+		log  string
+	}{
+		{"", 0, 0o700, ""},
+		{"livego.db", 0o755, 0o700, "is closed now"},
+		{"hls", 0o2770, 0o700, "is closed now"},
+		{"", 0o500, 0o500, ""},
+		{"notes.txt", 0o755, 0o755, "is open to other users"},
+	} {
+		dir := filepath.Join(t.TempDir(), "data")
+		if tc.mode != 0 {
+			if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, cmp.Or(tc.has, "hls")), nil, 0o600), os.Chmod(dir, tc.mode.Perm())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var out strings.Builder
+		if err := makeDataDir(dir, slog.New(slog.NewTextHandler(&out, nil))); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(dir)
+		if err != nil || info.Mode().Perm() != tc.want || !strings.Contains(out.String(), tc.log) || tc.log == "" && out.Len() > 0 {
+			t.Errorf("%o with %q: %v, %v, log %q", tc.mode, tc.has, info.Mode(), err, out.String())
+		}
 	}
 }
 

@@ -131,7 +131,7 @@ var options = []option{
 	{key: "hls_dvr_window", def: "0s", doc: "How far viewers of Low-Latency HLS can rewind, also after a restart. Segments are kept on disk,\n" +
 		"below data_dir. 0: not further than hls_list_size. Not together with hls_on_demand.",
 		bind: func(c *Config) value { return duration(&c.HLSDVRWindow, 0, unbounded) }},
-	{key: "hls_dvr_max_bytes", def: "10GiB", doc: "Most disk space for hls_dvr_window; beyond it the oldest segments of all streams go.",
+	{key: "hls_dvr_max_bytes", def: "10GiB", doc: "Most disk space for hls_dvr_window; beyond it the oldest segments of the stream that takes most go.",
 		bind: func(c *Config) value { return size(&c.HLSDVRMaxBytes, minDVRBytes, math.MaxInt) }},
 	{key: "public_status", def: "false", doc: "List at / of hls_addr what is on air, for everybody, as a page and as status.json.",
 		bind: func(c *Config) value { return boolean(&c.PublicStatus) }},

@@ -6,9 +6,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -24,12 +26,17 @@ const lockTimeout = time.Second
 //	rooms  room → key
 //	keys   SHA-256 of the key → room
 type file struct {
-	db       *bbolt.DB
+	path     string
+	opt      Options
 	maxRooms int
 	leases   leases
 	// mu makes a change and the revocation that follows it one step for Lease, so that a lease on the new key
 	// survives and one on the old key does not slip through.
 	mu sync.RWMutex
+
+	dbMu sync.Mutex
+	// db is nil while the file could not be made, because the disk is full: then there are no keys.
+	db *bbolt.DB
 }
 
 var _ Store = (*file)(nil)
@@ -42,23 +49,62 @@ var (
 )
 
 // OpenFile opens the file at path, or makes it, readable for the owner only, and its folder. It fails if another process has
-// the file open. The methods of the store do not watch their context: they wait for nothing but the local disk.
+// the file open. On a full disk it succeeds: keys that are there hold, and changes fail with ErrUnavailable until there is room. The methods of
+// the store do not watch their context: they wait for nothing but the local disk.
 func OpenFile(path string, o Options) (Store, error) {
 	o = o.withDefaults()
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("making the folder for channel keys: %w", err)
-	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout})
-	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("%s is in use by another livego", path)
+	f := &file{path: path, opt: o, maxRooms: o.MaxRooms}
+	err := f.open()
+	if isFull(err) {
+		o.Log.Warn("the disk is full: no channel key can be made until there is room", "file", path, "err", err)
+		return f, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening channel keys in %s: %w", path, err)
+		return nil, err
 	}
-	if err := db.Update(prepare); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening channel keys in %s: %w", path, err), db.Close())
+	return f, nil
+}
+
+// isFull says that a disk has no room, or its user none on it.
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+// open opens the file, or makes it.
+func (f *file) open() error {
+	if err := os.MkdirAll(filepath.Dir(f.path), 0o700); err != nil {
+		return fmt.Errorf("making the folder for channel keys: %w", err)
 	}
-	return &file{db: db, maxRooms: o.MaxRooms}, nil
+	_, err := os.Stat(f.path)
+	fresh := errors.Is(err, fs.ErrNotExist)
+	db, err := bbolt.Open(f.path, 0o600, &bbolt.Options{Timeout: lockTimeout, OpenFile: f.opt.openFile})
+	if errors.Is(err, bbolterrors.ErrTimeout) {
+		return fmt.Errorf("%s is in use by another livego", f.path)
+	}
+	if err == nil && db.View(check) != nil {
+		if err = db.Update(prepare); err != nil {
+			err = errors.Join(err, db.Close())
+		}
+	}
+	if err != nil {
+		if fresh && isFull(err) {
+			_ = os.Remove(f.path) // what was begun is no file of ours, and would never become one
+		}
+		return fmt.Errorf("opening channel keys in %s: %w", f.path, err)
+	}
+	f.db = db
+	return nil
+}
+
+// check fails if the file is not ready for use as it is: on a full disk it cannot be written to.
+func check(tx *bbolt.Tx) error {
+	for _, name := range [][]byte{metaBucket, roomsBucket, keysBucket} {
+		if tx.Bucket(name) == nil {
+			return bbolterrors.ErrBucketNotFound
+		}
+	}
+	if version := tx.Bucket(metaBucket).Get(schemaKey); !bytes.Equal(version, schemaVersion) {
+		return bbolterrors.ErrVersionMismatch
+	}
+	return nil
 }
 
 // prepare makes the buckets of a new file and refuses one of a layout that it does not know.
@@ -208,6 +254,11 @@ func (f *file) Rooms(_ context.Context, after string, limit int) ([]string, erro
 }
 
 func (f *file) Close() error {
+	f.dbMu.Lock()
+	defer f.dbMu.Unlock()
+	if f.db == nil {
+		return nil
+	}
 	if err := f.db.Close(); err != nil {
 		return fmt.Errorf("closing channel keys: %w", err)
 	}
@@ -264,8 +315,38 @@ func addRooms(tx *bbolt.Tx, delta int) (uint64, error) {
 	return n, meta.Put(countKey, binary.BigEndian.AppendUint64(nil, n))
 }
 
-func (f *file) view(fn func(*bbolt.Tx) error) error   { return asUnavailable(f.db.View(fn)) }
-func (f *file) update(fn func(*bbolt.Tx) error) error { return asUnavailable(f.db.Update(fn)) }
+// view reads. Of a file that is not there it reads nothing.
+func (f *file) view(fn func(*bbolt.Tx) error) error {
+	f.dbMu.Lock()
+	db := f.db
+	f.dbMu.Unlock()
+	if db == nil {
+		return nil
+	}
+	return asUnavailable(db.View(fn))
+}
+
+func (f *file) update(fn func(*bbolt.Tx) error) error {
+	db, err := f.made()
+	if err != nil {
+		return asUnavailable(err)
+	}
+	return asUnavailable(db.Update(fn))
+}
+
+// made returns the file's data base, which it makes if that was not possible before.
+func (f *file) made() (*bbolt.DB, error) {
+	f.dbMu.Lock()
+	defer f.dbMu.Unlock()
+	if f.db != nil {
+		return f.db, nil
+	}
+	if err := f.open(); err != nil {
+		return nil, err
+	}
+	f.opt.Log.Info("channel keys can be made again", "file", f.path)
+	return f.db, nil
+}
 
 // asUnavailable leaves the contract's own errors as they are; all others come from the disk.
 func asUnavailable(err error) error {

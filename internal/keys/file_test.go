@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"go.etcd.io/bbolt"
@@ -99,6 +101,45 @@ func TestFileKeepsKeysOverRestart(t *testing.T) {
 	get(t, second, "two")
 	if _, err := second.Get(t.Context(), "three"); !errors.Is(err, ErrTooManyRooms) {
 		t.Errorf("the number of rooms was forgotten: %v", err)
+	}
+}
+
+// TestFileOnAFullDisk: without room there are no keys, but a store; and as soon as there is room there are keys.
+func TestFileOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "data", "livego.db")
+	var full atomic.Bool
+	full.Store(true)
+	s := openFile(t, path, Options{openFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		f, err := os.OpenFile(name, flag, mode)
+		if err == nil && full.Load() { // the file can be made, but nothing be written to it
+			_ = f.Close()
+			return nil, &os.PathError{Op: "write", Path: name, Err: syscall.ENOSPC}
+		}
+		return f, err
+	}})
+	for _, call := range []func() error{
+		func() error { _, err := s.Get(t.Context(), "movie"); return err },
+		func() error { _, err := s.Reset(t.Context(), "movie", false); return err },
+		func() error { return s.Set(t.Context(), "movie", strings.Repeat("Key0", 5)) },
+		func() error { return s.Delete(t.Context(), "movie", false) },
+	} {
+		if err := call(); !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "no space left on device") {
+			t.Errorf("on a full disk: %v", err)
+		}
+	}
+	wantUnknown(t, strings.Repeat("Key0", 5), s)
+	wantHas(t, s, "movie", false)
+	if rooms, err := s.Rooms(t.Context(), "", 1); err != nil || len(rooms) != 0 {
+		t.Errorf("rooms %v, %v", rooms, err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what was begun is there: %v", err)
+	}
+	full.Store(false)
+	lease(t, s, get(t, s, "movie"), "movie")
+	if other, err := OpenFile(path, Options{}); err == nil || other != nil {
+		t.Error("another process opens the file")
 	}
 }
 

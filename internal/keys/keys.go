@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 )
 
@@ -72,6 +73,9 @@ type Options struct {
 	RedisAddr string
 	// RedisPassword, if set, replaces that of a URL. For OpenRedis only.
 	RedisPassword string
+
+	// openFile, if set, opens files instead of the system; for tests.
+	openFile func(name string, flag int, mode os.FileMode) (*os.File, error)
 }
 
 // DefaultMaxRooms is far above what one installation serves and keeps a file below some 300 MB with names of usual length.

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // disk is what the writer does to files; a test's one is full, slow, or dies.
@@ -15,7 +16,15 @@ type disk interface {
 	writeAt(path string, offset int64, data []byte) error
 	// remove removes a file or an empty folder; that it is not there is no error.
 	remove(path string) error
+	// makeFolder makes a folder, and those above it. lockFolder and lockFile lock one, and a file, which is made; they fail with ErrInUse, and
+	// where there are no locks with errors.ErrUnsupported.
+	makeFolder(path string) error
+	lockFolder(path string) (*os.File, error)
+	lockFile(path string) (*os.File, error)
 }
+
+// isFull says that a disk has no room, or its user none on it. That passes, and costs segments only.
+func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // systemDisk is the real one. What it makes is for the owner only.
 type systemDisk struct{}
@@ -45,7 +54,7 @@ func create(path string) (*os.File, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := (systemDisk{}).makeFolder(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	return os.OpenFile(path, flags, mode)
@@ -69,3 +78,8 @@ func (systemDisk) remove(path string) error {
 	}
 	return nil
 }
+
+func (systemDisk) makeFolder(path string) error { return os.MkdirAll(path, 0o700) }
+
+func (systemDisk) lockFolder(path string) (*os.File, error) { return openLockedFolder(path) }
+func (systemDisk) lockFile(path string) (*os.File, error)   { return openLocked(path) }

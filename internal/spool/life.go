@@ -131,6 +131,7 @@ func (l *Life) End(next int64) {
 	if l.stream.reserved > 0 {
 		s.reserve(l.stream, next)
 	}
+	s.forget(l.stream) // if nothing was stored
 }
 
 // Rendition is one media playlist of a life.

@@ -8,12 +8,27 @@ import (
 	"syscall"
 )
 
-// openLocked opens a file and locks it. The system lets the lock go with the process. It fails with ErrInUse.
+// openLocked opens a file and locks it. It fails with ErrInUse.
 func openLocked(path string) (*os.File, error) {
 	f, err := openToLock(path, 0)
 	if err != nil {
 		return nil, err
 	}
+	return flock(f)
+}
+
+// openLockedFolder does so with a folder.
+func openLockedFolder(path string) (*os.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return flock(f)
+}
+
+// flock locks a file, or closes it. The system lets the lock go with the process.
+func flock(f *os.File) (*os.File, error) {
+	var err error
 	for {
 		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if !errors.Is(err, syscall.EINTR) {

@@ -20,3 +20,6 @@ func openLocked(path string) (*os.File, error) {
 	}
 	return f, err
 }
+
+// openLockedFolder is for systems that lock folders.
+func openLockedFolder(string) (*os.File, error) { return nil, errors.ErrUnsupported }

@@ -8,10 +8,12 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience bounds every wait for something that must happen.
 const patience = 20 * time.Second
 
-var errFull = errors.New("no space left on the test's disk")
+var errFull = fmt.Errorf("the test's disk: %w", syscall.ENOSPC)
 
 // testDisk is a real disk that can be full, stand still, or die like the disk of a killed process.
 type testDisk struct {
@@ -34,6 +36,8 @@ type testDisk struct {
 	sizes             map[string]int64
 	// budget is how many bytes are written before the process dies; negative: it lives on.
 	budget int64
+	// full is what cannot be made: "folder" or "lock".
+	full string
 	// hold, if set, lets writes of segments wait until it is closed.
 	hold chan struct{}
 }
@@ -67,6 +71,33 @@ func (d *testDisk) admit(path string, size, n int64) (int64, error) {
 	d.sizes[path] = size
 	d.peak = max(d.peak, d.used)
 	return n, err
+}
+
+// fill lets the disk be full, or with 0 have all the room there is.
+func (d *testDisk) fill(quota int64, full string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.quota, d.full = quota, full
+}
+
+func (d *testDisk) refuses(what string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.full == what
+}
+
+func (d *testDisk) makeFolder(path string) error {
+	if d.refuses("folder") {
+		return errFull
+	}
+	return d.systemDisk.makeFolder(path)
+}
+
+func (d *testDisk) lockFile(path string) (*os.File, error) {
+	if d.refuses("lock") {
+		return nil, errFull
+	}
+	return d.systemDisk.lockFile(path)
 }
 
 func (d *testDisk) dead() bool {

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -29,10 +30,11 @@ func (s *Store) scan() error {
 			return fmt.Errorf("reading %s: %w", st.folder, err)
 		}
 		if len(st.shelves) > 0 {
+			st.sortOrder()
+			s.segments += len(st.order)
 			s.streams[entry.Name()] = st
 		}
 	}
-	s.sortOrder()
 	return nil
 }
 
@@ -204,8 +206,8 @@ func (sh *shelf) restoreSegment(r *record, c *contents) {
 func (s *Store) adopt(sh *shelf, c *contents) {
 	for seq := sh.list.first; seq < sh.list.end; seq++ {
 		e := sh.list.at(seq)
-		s.bytes += e.cost()
-		s.listedBytes += e.cost()
+		s.charge(sh.stream, e.cost())
+		s.chargeListed(sh.stream, e.cost())
 		s.newest = max(s.newest, min(e.stored, s.opt.Now().UnixNano()))
 		if _, known := sh.initSize(e.Init); !known && e.written {
 			s.addInit(sh, e.Init, c.inits[e.Init])
@@ -239,23 +241,21 @@ func (sh *shelf) adoptIndexes(s *Store, indexes []int64) {
 	}
 }
 
-// sortOrder brings the segments of all shelves into the order in which they came.
-func (s *Store) sortOrder() {
+// sortOrder brings the segments of a stream into the order in which they came.
+func (st *stream) sortOrder() {
 	type place struct {
 		stored int64
 		shelf  *shelf
 	}
 	var places []place
-	for _, st := range s.streams {
-		for _, sh := range st.shelves {
-			for seq := sh.list.first; seq < sh.list.end; seq++ {
-				places = append(places, place{sh.list.at(seq).stored, sh})
-			}
+	for _, sh := range st.shelves {
+		for seq := sh.list.first; seq < sh.list.end; seq++ {
+			places = append(places, place{sh.list.at(seq).stored, sh})
 		}
 	}
-	slices.SortStableFunc(places, func(a, b place) int { return int(min(max(a.stored-b.stored, -1), 1)) })
-	s.order = make([]*shelf, len(places))
+	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.stored, b.stored) })
+	st.order = make([]*shelf, len(places))
 	for i := range places {
-		s.order[i] = places[i].shelf
+		st.order[i] = places[i].shelf
 	}
 }

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"cmp"
+	"math"
 	"path/filepath"
 	"slices"
 	"time"
@@ -79,8 +80,19 @@ func (sh *shelf) findInit(seq int64) (int, bool) {
 func (s *Store) addInit(sh *shelf, seq, size int64) {
 	i, _ := sh.findInit(seq)
 	sh.inits = slices.Insert(sh.inits, i, initFile{seq, size})
-	s.bytes += fileCost(size)
-	s.listedBytes += fileCost(size)
+	s.charge(sh.stream, fileCost(size))
+	s.chargeListed(sh.stream, fileCost(size))
+}
+
+// charge counts bytes of a stream, and chargeListed those that are listed. The caller holds mu.
+func (s *Store) charge(st *stream, bytes int64) {
+	s.bytes += bytes
+	st.bytes += bytes
+}
+
+func (s *Store) chargeListed(st *stream, bytes int64) {
+	s.listedBytes += bytes
+	st.listedBytes += bytes
 }
 
 // push adds a segment as the newest of all. The caller holds mu.
@@ -90,9 +102,13 @@ func (s *Store) push(sh *shelf, e Segment) {
 		sh.listed, sh.settled = e.Seq, e.Seq
 	}
 	sh.list.push(e)
-	s.order = append(s.order, sh)
-	s.bytes += e.cost()
-	s.listedBytes += e.cost()
+	st := sh.stream
+	st.order = append(st.order, sh)
+	s.segments++
+	s.charge(st, e.cost())
+	s.chargeListed(st, e.cost())
+	s.unlistAt = min(s.unlistAt, e.stored+int64(s.opt.Window))
+	s.evictAt = min(s.evictAt, e.stored+int64(s.opt.Window+keepUnlisted))
 }
 
 // blank makes a segment that has no file a gap. The caller holds mu.
@@ -100,55 +116,117 @@ func (s *Store) blank(sh *shelf, e *Segment) {
 	saved := e.cost()
 	e.Gap, e.Size, e.Key = true, 0, 0
 	saved -= e.cost()
-	s.bytes -= saved
+	s.charge(sh.stream, -saved)
 	if e.Seq >= sh.listed {
-		s.listedBytes -= saved
+		s.chargeListed(sh.stream, -saved)
 	}
 	s.lost++
 }
 
 // unlist takes what is too old or too much out of the windows. The caller holds mu.
 func (s *Store) unlist(now int64) {
-	most := s.opt.MaxBytes - s.opt.MaxBytes/spareShare
-	for s.unlisted < len(s.order) {
-		sh := s.order[s.unlisted]
-		old := sh.list.at(sh.listed).stored+int64(s.opt.Window) < now
-		if !old && s.listedBytes <= most {
+	if s.unlistAt < now {
+		s.unlistAt = math.MaxInt64
+		for _, st := range s.streams {
+			s.unlistOld(st, now)
+		}
+	}
+	for most := s.opt.MaxBytes - s.opt.MaxBytes/spareShare; s.listedBytes > most; {
+		st := s.largest(func(st *stream) int64 {
+			if st.unlisted == len(st.order) {
+				return 0
+			}
+			return st.listedBytes
+		})
+		if st == nil {
 			return
 		}
-		s.unlistNext()
+		s.unlistNext(st)
 	}
 }
 
-func (s *Store) unlistNext() {
-	sh := s.order[s.unlisted]
-	s.listedBytes -= sh.list.at(sh.listed).cost()
+// unlistOld takes what is too old out of a stream's windows.
+func (s *Store) unlistOld(st *stream, now int64) {
+	for st.unlisted < len(st.order) {
+		if due := st.nextStored() + int64(s.opt.Window); due >= now {
+			s.unlistAt = min(s.unlistAt, due)
+			return
+		}
+		s.unlistNext(st)
+	}
+}
+
+// nextStored is when the oldest segment that is listed came.
+func (st *stream) nextStored() int64 {
+	sh := st.order[st.unlisted]
+	return sh.list.at(sh.listed).stored
+}
+
+func (s *Store) unlistNext(st *stream) {
+	sh := st.order[st.unlisted]
+	s.chargeListed(st, -sh.list.at(sh.listed).cost())
 	sh.listed++
-	s.unlisted++
+	st.unlisted++
 }
 
-// due says whether the oldest segment of all must go. The caller holds mu.
-func (s *Store) due(now int64) bool {
-	if len(s.order) == 0 {
-		return false
+// largest returns the stream of which size is largest, nil if there is none above 0.
+func (s *Store) largest(size func(*stream) int64) (largest *stream) {
+	most := int64(0)
+	for _, st := range s.streams {
+		if n := size(st); n > most {
+			largest, most = st, n
+		}
 	}
-	sh := s.order[0]
-	until := sh.list.at(sh.list.first).stored + int64(s.opt.Window+keepUnlisted)
-	return until < now || s.bytes > s.opt.MaxBytes || len(s.order) > maxSegments
+	return largest
 }
 
-// evict lets the oldest segment of all go and appends to paths what is to be removed. The caller holds mu and is the writer.
-func (s *Store) evict(paths []string) []string {
-	if s.unlisted == 0 {
-		s.unlistNext()
+// due returns a stream whose oldest segment must go, nil if there is none. The caller holds mu.
+func (s *Store) due(now int64) *stream {
+	switch {
+	case s.bytes > s.opt.MaxBytes:
+		return s.largest(func(st *stream) int64 {
+			if len(st.order) == 0 {
+				return 0
+			}
+			return st.bytes
+		})
+	case s.segments > maxSegments:
+		return s.largest(func(st *stream) int64 { return int64(len(st.order)) })
+	case s.evictAt >= now:
+		return nil
 	}
-	sh := s.order[0]
-	s.order[0] = nil
-	s.order = s.order[1:]
-	s.unlisted--
+	var oldest *stream
+	s.evictAt = math.MaxInt64
+	for _, st := range s.streams {
+		if len(st.order) > 0 && s.evictDue(st) < s.evictAt {
+			oldest, s.evictAt = st, s.evictDue(st)
+		}
+	}
+	if s.evictAt >= now {
+		return nil
+	}
+	return oldest
+}
+
+// evictDue is when a stream's oldest segment must go.
+func (s *Store) evictDue(st *stream) int64 {
+	sh := st.order[0]
+	return sh.list.at(sh.list.first).stored + int64(s.opt.Window+keepUnlisted)
+}
+
+// evict lets the oldest segment of a stream go and appends to paths what is to be removed. The caller holds mu and is the writer.
+func (s *Store) evict(st *stream, paths []string) []string {
+	if st.unlisted == 0 {
+		s.unlistNext(st)
+	}
+	sh := st.order[0]
+	st.order[0] = nil
+	st.order = st.order[1:]
+	st.unlisted--
+	s.segments--
 
 	e := sh.list.at(sh.list.first)
-	s.bytes -= e.cost()
+	s.charge(st, -e.cost())
 	if e.written {
 		paths = append(paths, fileName(sh.folder, e.Seq, segmentSuffix))
 	}
@@ -162,8 +240,8 @@ func (s *Store) evictRest(sh *shelf, paths []string) []string {
 	rest := sh.list.at(sh.list.first)
 	for len(sh.inits) > 0 && (rest == nil || len(sh.inits) > 1 && sh.inits[1].seq <= rest.Init) {
 		paths = append(paths, fileName(sh.folder, sh.inits[0].seq, initSuffix))
-		s.bytes -= fileCost(sh.inits[0].size)
-		s.listedBytes -= fileCost(sh.inits[0].size)
+		s.charge(sh.stream, -fileCost(sh.inits[0].size))
+		s.chargeListed(sh.stream, -fileCost(sh.inits[0].size))
 		sh.inits = sh.inits[1:]
 	}
 	for len(sh.indexes) > 0 && (rest == nil || len(sh.indexes) > 1 && sh.indexes[1] <= rest.Seq) {
@@ -187,7 +265,7 @@ func (s *Store) evictRest(sh *shelf, paths []string) []string {
 // forget lets go of a stream that is off the air and has nothing, and says whether it did.
 func (s *Store) forget(st *stream) bool {
 	key := filepath.Base(st.folder)
-	if st.life != nil || len(st.shelves) > 0 || s.streams[key] != st {
+	if st.life != nil || len(st.shelves) > 0 || len(st.order) > 0 || s.streams[key] != st {
 		return false
 	}
 	delete(s.streams, key)

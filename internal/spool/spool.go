@@ -61,7 +61,8 @@ type Options struct {
 	Dir string
 	// Window (2 h) is for how long a segment is listed.
 	Window time.Duration
-	// MaxBytes (10 GiB) bounds what all segments take on disk; beyond that the oldest ones of all streams go first.
+	// MaxBytes (10 GiB) bounds what all segments take on disk; beyond that the oldest ones of the stream that takes most go first, so that
+	// each stream keeps an equal share whatever the others do.
 	MaxBytes int64
 	// MaxQueueBytes (64 MiB) bounds the segments that wait for the disk; beyond that new ones become gaps.
 	MaxQueueBytes int
@@ -103,12 +104,12 @@ type Store struct {
 
 	mu      sync.Mutex
 	streams map[string]*stream // by folder
-	// order holds the shelf of each stored segment, in the order in which they came: the order in which they go. The first unlisted ones
-	// left the windows already.
-	order    []*shelf
-	unlisted int
-	// bytes is what all segments and init segments take, with those that wait; listedBytes without segments that are unlisted.
+	// segments counts those that are stored. bytes is what they and the init segments take, with those that wait; listedBytes without
+	// segments that are unlisted.
+	segments           int
 	bytes, listedBytes int64
+	// unlistAt and evictAt are when the next segment gets too old for its window, and for the disk, or earlier.
+	unlistAt, evictAt int64
 	// newest is when the last segment came, as the clock may go back.
 	newest int64
 
@@ -123,8 +124,9 @@ type Store struct {
 	failing bool
 	failed  time.Time
 
-	// held is the lock file, nil where there are no locks.
-	held *os.File
+	// ready: the folder is there and locked. held are its locks, nil where there are none.
+	ready bool
+	held  [2]*os.File
 
 	wake    chan struct{}
 	abandon chan struct{}
@@ -135,6 +137,12 @@ type Store struct {
 type stream struct {
 	folder  string
 	shelves map[string]*shelf // by folder
+	// order holds the shelf of each stored segment, in the order in which they came: the order in which they go. The first unlisted ones
+	// left the windows already.
+	order    []*shelf
+	unlisted int
+	// bytes and listedBytes are the stream's part of those of the Store.
+	bytes, listedBytes int64
 	// life is the one that may append, nil if the stream is off the air.
 	life *Life
 	// next is the number after the last one that was used, 0 if nobody said so: the process was killed. begun is the first number of the
@@ -150,7 +158,7 @@ type stream struct {
 }
 
 // Open opens the store in a folder, or makes it. It reads the indexes and looks for each file, about 4 µs for each segment. The Store must be closed.
-// It fails with ErrInUse while another Store has the folder.
+// It fails with ErrInUse while another Store has the folder. On a full disk it succeeds, and segments get lost until there is room.
 func Open(o Options) (*Store, error) {
 	o = o.withDefaults()
 	s := &Store{
@@ -160,27 +168,44 @@ func Open(o Options) (*Store, error) {
 		abandon: make(chan struct{}),
 		done:    make(chan struct{}),
 	}
-	if err := s.probe(); err != nil {
-		return nil, fmt.Errorf("opening the store of segments: %w", err)
+	err := s.prepare()
+	if err == nil {
+		err = s.load()
 	}
-	if err := s.lock(); err != nil {
-		return nil, fmt.Errorf("opening the store of segments: %w", err)
-	}
-	if err := s.scan(); err != nil {
+	if err != nil && !isFull(err) {
 		s.unlock()
 		return nil, fmt.Errorf("opening the store of segments: %w", err)
+	}
+	if err != nil {
+		s.report(err)
 	}
 	go s.run()
 	return s, nil
 }
 
-// probe makes the folder and finds out whether it can be written to.
-func (s *Store) probe() error {
-	file := filepath.Join(s.opt.Dir, probeFile)
-	if err := s.disk.write(file, []byte("livego")); err != nil {
+// prepare makes the folder and locks it. On a full disk it fails only if there was none. The caller is Open, or the writer, who tries again.
+func (s *Store) prepare() error {
+	if err := s.disk.makeFolder(s.opt.Dir); err != nil {
 		return err
 	}
-	return s.disk.remove(file)
+	err := s.lock()
+	s.ready = err == nil
+	return err
+}
+
+// load reads what is there and removes what must go, which makes room on a full disk, and finds out whether the folder can be written to.
+func (s *Store) load() error {
+	if err := s.scan(); err != nil {
+		return err
+	}
+	for s.sweep() {
+	}
+	return s.probe()
+}
+
+func (s *Store) probe() error {
+	file := filepath.Join(s.opt.Dir, probeFile)
+	return errors.Join(s.disk.write(file, []byte("livego")), s.disk.remove(file))
 }
 
 // Close writes what waits for the disk, until ctx ends. Nothing is taken any more; what is stored can still be read.
@@ -214,7 +239,7 @@ type Stats struct {
 func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Stats{Segments: len(s.order), Bytes: s.bytes, Queued: s.queued, Lost: s.lost}
+	return Stats{Segments: s.segments, Bytes: s.bytes, Queued: s.queued, Lost: s.lost}
 }
 
 // now is the wall clock, which does not go back here. The caller holds mu.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -297,7 +298,7 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-// TestBytesBound: the oldest segments of all streams go first, the files never take more than is allowed, and who reads one reads it to its end.
+// TestBytesBound: the oldest segments go first, the files never take more than is allowed, and who reads one reads it to its end.
 func TestBytesBound(t *testing.T) {
 	d := newTestDisk()
 	const most = 100 * (blockSize + entryBytes)
@@ -439,11 +440,10 @@ func put(t *testing.T, path string) {
 func TestFolderThatCannotBeWritten(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	put(t, file)
-	d := newTestDisk()
-	d.quota = 1
 	for name, o := range map[string]Options{
+		"a file":       {Dir: file},
 		"below a file": {Dir: filepath.Join(file, "hls")},
-		"full":         {Dir: t.TempDir(), disk: d},
+		"broken":       {Dir: t.TempDir(), disk: brokenDisk{}},
 	} {
 		if s, err := Open(o); err == nil {
 			t.Errorf("%s: opened", name)
@@ -521,15 +521,15 @@ func TestListDoesNotAllocate(t *testing.T) {
 	wantEqual(t, "allocations", allocs, 0)
 }
 
-// idleDisk writes nothing.
-type idleDisk struct{}
+// brokenDisk cannot be written to, and not because it is full.
+type brokenDisk struct{ systemDisk }
 
-func (idleDisk) write(path string, _ ...[]byte) error {
-	if filepath.Base(path) == probeFile {
-		return os.MkdirAll(filepath.Dir(path), 0o700)
-	}
-	return nil
-}
+func (brokenDisk) write(string, ...[]byte) error { return syscall.EIO }
+
+// idleDisk writes nothing.
+type idleDisk struct{ systemDisk }
+
+func (idleDisk) write(string, ...[]byte) error       { return nil }
 func (idleDisk) writeAt(string, int64, []byte) error { return nil }
 func (idleDisk) remove(string) error                 { return nil }
 

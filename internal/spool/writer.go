@@ -104,16 +104,16 @@ func (s *Store) sweep() (more bool) {
 	s.mu.Lock()
 	now := s.now()
 	s.unlist(now)
-	n := 0
-	for more = s.due(now); more && (n < sweepBatch || s.bytes > s.opt.MaxBytes); more = s.due(now) {
-		paths = s.evict(paths)
-		n++
+	st := s.due(now)
+	for n := 0; st != nil && (n < sweepBatch || s.bytes > s.opt.MaxBytes); n++ {
+		paths = s.evict(st, paths)
+		st = s.due(now)
 	}
 	s.mu.Unlock()
 	for _, path := range paths {
 		s.remove(path)
 	}
-	return more
+	return st != nil
 }
 
 // remove removes a file; what cannot be removed stays until the next start.
@@ -125,6 +125,12 @@ func (s *Store) remove(path string) {
 
 // do writes a segment and its record.
 func (s *Store) do(j *job) {
+	if !s.ready {
+		if err := s.prepare(); err != nil {
+			s.lose(j, err)
+			return
+		}
+	}
 	if j.reserved != nil {
 		s.report(s.saveReservation(j.reserved, j.seq))
 		return
@@ -156,6 +162,20 @@ func (s *Store) do(j *job) {
 		err = failed
 	}
 	s.settle(j, &seg)
+	s.report(err)
+}
+
+// lose makes the segment of a job a gap.
+func (s *Store) lose(j *job, err error) {
+	if j.reserved == nil && j.mark == 0 {
+		s.mu.Lock()
+		e := j.shelf.list.at(j.seq)
+		s.queued -= j.bytes
+		if e != nil && !e.Gap {
+			s.blank(j.shelf, e)
+		}
+		s.mu.Unlock()
+	}
 	s.report(err)
 }
 
