@@ -21,9 +21,8 @@ const (
 
 // serveMultivariant serves the multivariant playlist.
 func (s *Server) serveMultivariant(w http.ResponseWriter, r *http.Request, t target) {
-	l := s.find(t.name)
+	l := s.await(w, r, t.name)
 	if l == nil {
-		refuse(w, http.StatusNotFound, "no publisher")
 		return
 	}
 	if s.awaitCMAF(w, r, l) {
@@ -71,9 +70,8 @@ func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target
 	if t.kind == framesPlaylist {
 		d.part = -1 // it has no parts
 	}
-	l := s.find(t.name)
+	l := s.await(w, r, t.name)
 	if l == nil {
-		refuse(w, http.StatusNotFound, "no publisher")
 		return
 	}
 	if s.awaitCMAF(w, r, l) {

@@ -73,9 +73,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name string) {
-	l := s.find(name)
+	l := s.await(w, r, name)
 	if l == nil {
-		refuse(w, http.StatusNotFound, "no publisher")
 		return
 	}
 	if v := s.hold(w, r, s.opt.FirstSegmentWait, once(l.answerable)); v != late && s.refuseWait(w, v, time.Second, "") {

@@ -30,6 +30,10 @@ type Options struct {
 	// FirstSegmentWait (10 s) is how long a request for the playlist waits for the first segment of a stream that is on air.
 	FirstSegmentWait time.Duration
 
+	// ReturnWait (none) is for how long from NewServer on a request for the playlist of a stream that is not there waits for it: a former
+	// process may have had it, and its publisher comes back in a moment.
+	ReturnWait time.Duration
+
 	// WriteTimeout (1 min) bounds the time that a response takes once it is known: a request that was held has half of it at least.
 	WriteTimeout time.Duration
 	// MaxWaiting (32768) bounds the requests of all clients that are held until there is what they ask for, at some 20 KiB each. One client

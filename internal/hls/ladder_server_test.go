@@ -67,7 +67,7 @@ func TestLadderLife(t *testing.T) {
 			t.Errorf("%v, over %v", err, l.over.Load())
 		}
 		view := l.cmaf.rendition("720p.v0").view.Load()
-		if last := view.segments[len(view.segments)-1]; !view.ended || !last.complete || last.start+last.duration != 30*time.Second {
+		if last := view.segments[len(view.segments)-1]; !view.ended || !last.complete || last.start+last.duration-l.time.shift != 30*time.Second {
 			t.Errorf("%+v", view)
 		}
 		<-view.replaced

@@ -68,7 +68,7 @@ func TestOnDemand(t *testing.T) {
 		}
 		p.kept = st.until(80 * time.Second)[:600]
 		again := (&station{t: t, s: s}).playlist()
-		if p.opened != 2 || again.MediaSequence <= first.MediaSequence+len(first.Segments) || *again.DiscontinuitySequence <= *first.DiscontinuitySequence {
+		if p.opened != 2 || again.MediaSequence <= first.MediaSequence+len(first.Segments) || *again.DiscontinuitySequence < *first.DiscontinuitySequence {
 			t.Errorf("opened %d times, %+v", p.opened, again)
 		}
 		p.feed <- io.EOF

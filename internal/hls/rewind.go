@@ -47,17 +47,32 @@ func (r *rendition) storedBefore(seq int64) spool.Window {
 func (r *rendition) settled(seq int64) bool { return r.disk == nil || r.disk.Settled(seq) }
 
 // rewind begins a stream's life on disk. If the stream was on air within the window, its playlists go on: numbers, and the target
-// duration at least.
-func (s *Server) rewind(name string, line *timeline) *spool.Life {
+// duration at least. after is from when on the disk knows of no media.
+func (s *Server) rewind(name string, line *timeline) (l *spool.Life, after time.Duration) {
 	if s.opt.Spool == nil || s.opt.NoCMAF {
-		return nil
+		return nil, 0
 	}
-	l := s.opt.Spool.Begin(name)
+	l = s.opt.Spool.Begin(name)
 	if next, discontinuities, ok := l.Continues(); ok {
 		line.first, line.next, line.firstDiscontinuity = next, next, discontinuities
 		line.continues, line.least, line.until = true, l.Target(), l.Until()
 	}
-	return l
+	return l, endOf(l.Reach(), s.opt.Now())
+}
+
+// endOf is from when on there is no media of a life, of which it is known what came to the disk.
+func endOf(r spool.Reach, now time.Time) time.Duration {
+	if r.Time == 0 {
+		return 0
+	}
+	clock, stored, end := mediaTime(now), mediaTime(time.Unix(0, r.Stored)), r.Time+lastUnit
+	switch lead := r.Time - stored; {
+	case clock < stored: // it was set back
+		return end + r.Unknown
+	case lead > 0: // an encoder that is faster than the clock was no more than that ahead once more
+		return max(end, clock+2*lead+lastUnit)
+	}
+	return end
 }
 
 // disk returns where the segments of a rendition go, nil if they go nowhere.

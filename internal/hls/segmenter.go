@@ -82,13 +82,14 @@ type draft struct {
 // pace follows the decode times of one track.
 type pace struct {
 	last, step time.Duration
+	begun      bool
 }
 
 func (p *pace) mark(dts time.Duration) {
-	if d := dts - p.last; d > 0 {
+	if d := dts - p.last; d > 0 && p.begun {
 		p.step = min(d, maxStep)
 	}
-	p.last = dts
+	p.last, p.begun = dts, true
 }
 
 // wallClock maps the stream's timeline to the clock of the day, by the life's first unit.

@@ -25,6 +25,8 @@ type Server struct {
 	gzip compressor
 	// waiting counts the requests that are held.
 	waiting waiters
+	// returnBy is until when streams may come back that a former process had.
+	returnBy time.Time
 
 	// lastSeq is the highest sequence number that any stream used: a bound for each of them that needs no memory of their names.
 	lastSeq atomic.Int64
@@ -33,14 +35,21 @@ type Server struct {
 	lives map[string]*life
 	// kept are the ended lives that KeepAfterEnd keeps, oldest first.
 	kept []*life
+	// floors are of streams that are off the air.
+	floors map[string]floor
+	// awaited are the streams for which requests wait.
+	awaited map[string]*awaited
 }
 
 // NewServer makes a server without streams.
 func NewServer(opt Options) *Server {
 	return &Server{
-		opt:   opt.withDefaults(),
-		seed:  maphash.MakeSeed(),
-		lives: make(map[string]*life),
+		opt:      opt.withDefaults(),
+		seed:     maphash.MakeSeed(),
+		returnBy: time.Now().Add(opt.ReturnWait),
+		lives:    make(map[string]*life),
+		awaited:  make(map[string]*awaited),
+		floors:   make(map[string]floor),
 	}
 }
 
@@ -64,14 +73,17 @@ type life struct {
 	// active counts the publications; closed: no further one joins. The server's mu guards them.
 	active int
 	closed bool
-	// mu guards the packagers.
+	// mu guards the packagers and the time.
 	mu       sync.Mutex
+	time     lifeTime
 	ts       *tsPackager
 	packager *packager
 
 	// firstDiscontinuity is the discontinuity sequence number at the life's begin, lastDiscontinuity the highest one so far.
 	firstDiscontinuity int64
 	lastDiscontinuity  atomic.Int64
+	// reach is the latest media time so far.
+	reach atomic.Int64
 
 	counts   counters
 	audience audience
@@ -211,9 +223,11 @@ func (l *life) write(pub *publication, units []media.AccessUnit) error {
 	caught := pub.behind && len(units) < readBatch
 	pub.behind = len(units) == readBatch
 	for i := range units {
+		l.time.place(&units[i])
 		l.packager.write(pub, &units[i]) // first: where MPEG-TS refuses, CMAF must be ready to take over
 		l.ts.write(pub, &units[i])
 	}
+	l.reach.Store(int64(l.time.reach))
 	if caught {
 		l.packager.present(false)
 	}
@@ -258,26 +272,27 @@ func (s *Server) enter(name string) *life {
 	defer s.mu.Unlock()
 	l := s.lives[name]
 	if l == nil || l.closed {
-		last := int64(-1)
 		if l != nil {
-			last = l.lastDiscontinuity.Load()
 			s.forget(l)
 		}
-		l = s.newLife(name, last)
+		l = s.newLife(name, s.floors[name])
+		delete(s.floors, name)
 		s.lives[name] = l
+		s.announce(name)
 	}
 	l.active++
 	return l
 }
 
-// newLife makes a life that follows one whose highest discontinuity sequence number was last, negative if none is known.
-func (s *Server) newLife(name string, last int64) *life {
+// newLife makes a life above a floor.
+func (s *Server) newLife(name string, least floor) *life {
 	first := max(s.lastSeq.Load()+1, firstNumber(s.opt.Now(), s.opt.SegmentDuration))
 	l := &life{
 		name: name, demand: newDemand(), log: s.opt.Log.With("stream", name), answerable: make(chan struct{}), cmaf: newPresentation(),
-		firstDiscontinuity: firstDiscontinuity(s.opt.Now(), last),
+		firstDiscontinuity: least.discontinuity,
 	}
 	l.lastDiscontinuity.Store(l.firstDiscontinuity)
+	l.time = lifeTime{now: s.opt.Now, floor: least.time}
 	l.ts = newTSPackager(s, l, first)
 	line := timeline{
 		opt: &s.opt, first: first, next: first, firstDiscontinuity: l.firstDiscontinuity,
@@ -288,7 +303,8 @@ func (s *Server) newLife(name string, last int64) *life {
 			}
 		},
 	}
-	stored := s.rewind(name, &line)
+	stored, after := s.rewind(name, &line)
+	l.time.floor = max(l.time.floor, after)
 	l.packager = newPackager(&s.opt, l.log, &l.counts, l.cmaf, line)
 	l.packager.stored = stored
 	if s.opt.NoCMAF {
@@ -358,6 +374,7 @@ func (s *Server) forget(l *life) {
 		return
 	}
 	delete(s.lives, l.name)
+	s.remember(l.name, l.floor())
 	for i, k := range s.kept {
 		if k == l {
 			s.kept = append(s.kept[:i:i], s.kept[i+1:]...)

@@ -124,7 +124,7 @@ func New(opt Options) (*Server, error) {
 	}
 	s.hls = hls.NewServer(hls.Options{
 		SegmentDuration: opt.HLSSegmentDuration, PartDuration: opt.HLSPartDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd,
-		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, Spool: s.spool, Log: opt.Log,
+		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Spool: s.spool, Log: opt.Log,
 	})
 	s.outputs = []output{s.outputHLS}
 	if opt.FLVArchiveDir != "" {

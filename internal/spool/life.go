@@ -26,6 +26,7 @@ type Life struct {
 	continues              bool
 	target                 time.Duration
 	until                  int64
+	reach                  Reach
 }
 
 // Begin starts a life of a stream and ends the one before. Any name will do.
@@ -40,7 +41,7 @@ func (s *Store) Begin(name string) *Life {
 	}
 	l := &Life{store: s, stream: st}
 	l.next, l.discontinuitySeq, l.continues = st.successor(s.now() - int64(s.opt.Window))
-	l.target, l.until = st.target(), st.until()
+	l.target, l.until, l.reach = st.target(), st.until(), st.reach(l.next)
 	if !l.continues {
 		clear(st.shelves) // what they hold goes in its time
 		l.next = 0
@@ -116,6 +117,33 @@ func (st *stream) until() (until int64) {
 		}
 	}
 	return until
+}
+
+// Reach is how far media of a stream have come.
+type Reach struct {
+	// Time is the media time at which its last stored segment ends, Stored when that came, in nanoseconds since 1970.
+	Time   time.Duration
+	Stored int64
+	// Unknown bounds what a killed process may have had after that.
+	Unknown time.Duration
+}
+
+// maxReach is more than a media time can be: 36 years. A checksum is no proof.
+const maxReach = time.Duration(1) << 60
+
+// Reach returns how far the old segments come. It is zero if there are none.
+func (l *Life) Reach() Reach { return l.reach }
+
+func (st *stream) reach(next int64) (r Reach) {
+	for _, sh := range st.shelves {
+		last := sh.list.at(sh.list.end - 1)
+		if last == nil || last.Start < 0 || last.Start > maxReach || last.Duration > maxReach {
+			continue
+		}
+		r.Time, r.Stored = max(r.Time, last.Start+last.Duration), max(r.Stored, last.stored)
+		r.Unknown = max(r.Unknown, time.Duration(max(0, next-sh.list.end))*time.Duration(last.Target)*time.Second)
+	}
+	return r
 }
 
 // End says that the life stores no more and used all numbers before next, whether it stored them or not. What it stored stays.

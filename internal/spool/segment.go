@@ -6,7 +6,7 @@ import "time"
 type Segment struct {
 	// Seq is the media sequence number and the segment's name.
 	Seq int64
-	// Start is the decode time at which it begins on the stream's timeline, which begins anew with each life.
+	// Start is the media time at which it begins. (Before media time was the same in all lives it began anew with each of them.)
 	Start, Duration time.Duration
 	// At is the wall clock at Start in nanoseconds since 1970, 0 if unknown.
 	At int64

@@ -1,0 +1,65 @@
+package hls
+
+import (
+	"net/http"
+	"time"
+)
+
+// awaited is what requests for a stream that is not there wait for.
+type awaited struct {
+	came  chan struct{}
+	count int
+}
+
+// await returns the life of the stream whose playlist a request asks for, nil if it answered the request. Shortly after the server's start it
+// waits for a stream that is not there: its viewers are those of a former process, and its publisher comes back in a moment. hls.js (1.7.4) asks
+// once more a second after it lost the server, and gives up for good if it gets no playlist then.
+func (s *Server) await(w http.ResponseWriter, r *http.Request, name string) *life {
+	if l := s.find(name); l != nil {
+		return l
+	}
+	if wait := time.Until(s.returnBy); wait > 0 {
+		came, leave := s.expect(name)
+		v := s.hold(w, r, wait, once(came))
+		leave()
+		if v != late && s.refuseWait(w, v, time.Second, "") {
+			return nil
+		}
+	}
+	l := s.find(name)
+	if l == nil {
+		refuse(w, http.StatusNotFound, "no publisher")
+	}
+	return l
+}
+
+// expect returns what is closed when a life of the stream begins, and what says that nobody waits for it any more.
+func (s *Server) expect(name string) (came <-chan struct{}, leave func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.awaited[name]
+	if a == nil {
+		a = &awaited{came: make(chan struct{})}
+		if s.lives[name] != nil {
+			close(a.came)
+			return a.came, func() {}
+		}
+		s.awaited[name] = a
+	}
+	a.count++
+	return a.came, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if a.count--; a.count == 0 && s.awaited[name] == a {
+			delete(s.awaited, name)
+		}
+	}
+}
+
+// announce wakes the requests that wait for a stream. The caller holds mu.
+func (s *Server) announce(name string) {
+	if a := s.awaited[name]; a != nil {
+		close(a.came)
+		delete(s.awaited, name)
+	}
+}
