@@ -152,28 +152,31 @@ func TestLLHLSRepublish(t *testing.T) {
 	}
 }
 
-// TestLLHLSRestart kills the server in mid-play and starts it again: the encoder comes back, and viewers go on without a click.
+// TestLLHLSRestart kills the server in mid-play, or ends it, and starts it again: the encoder comes back, and hls.js goes on without a click, with
+// the default options on both sides.
 func TestLLHLSRestart(t *testing.T) {
 	t.Parallel()
-	chromium.turn(t)
-	s := startWith(t, nil, "--hls_segment_duration", "1")
-	room := roomOf(t)
-	key, file := s.key(t, room), clip(t, "h264-aac", 5, "flv")
-	first := ffmpegLoop(t, s, file, key)
-	s.waitOnAir(t, room)
-	waitIndex(t, s, room)
-	// What a site sets that wants its viewers to survive an upgrade: more than the default of three tries for a playlist that is away.
-	patient := map[string]any{"lowLatencyMode": true}
-	for _, policy := range []string{"playlistLoadPolicy", "manifestLoadPolicy", "fragLoadPolicy"} {
-		retry := map[string]any{"maxNumRetry": 30, "retryDelayMs": 300, "maxRetryDelayMs": 1000}
-		patient[policy] = map[string]any{"default": map[string]any{"maxTimeToFirstByteMs": 10000, "maxLoadTimeMs": 20000, "timeoutRetry": retry, "errorRetry": retry}}
+	for name, end := range map[string]func(*server){
+		"killed":     (*server).kill,
+		"terminated": func(s *server) { _ = s.stop() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			chromium.turn(t)
+			s, room := startShipped(t), roomOf(t)
+			key, file := s.key(t, room), clip(t, "h264-aac", 5, "flv")
+			first := ffmpegLoop(t, s, file, key)
+			s.waitOnAir(t, room)
+			waitIndex(t, s, room)
+			p := webPlay(t, hlsJS, s.indexURL(room), nil)
+			p.waitPlaying(t)
+			p.waitProgress(t, 3, 20*time.Second)
+			end(s)
+			s.relaunch(t, setting(t, "LIVEGO_BIN"), nil)
+			first.wait(t, 20*time.Second)
+			ffmpegLoop(t, s, file, key)
+			s.waitOnAir(t, room)
+			p.waitProgress(t, 8, 40*time.Second)
+		})
 	}
-	p := webPlay(t, hlsJS, s.indexURL(room), patient)
-	p.waitPlaying(t)
-	s.kill()
-	first.wait(t, 20*time.Second)
-	s.relaunch(t, raceBinary(t), nil, "--hls_segment_duration", "1")
-	ffmpegLoop(t, s, file, key)
-	s.waitOnAir(t, room)
-	p.waitProgress(t, 8, 40*time.Second)
 }
