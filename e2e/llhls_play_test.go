@@ -157,8 +157,12 @@ func TestLLHLSRepublish(t *testing.T) {
 func TestLLHLSRestart(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*server){
-		"killed":     (*server).kill,
-		"terminated": func(s *server) { _ = s.stop() },
+		"killed": (*server).kill,
+		"terminated": func(s *server) {
+			if err := s.stop(); err != nil {
+				t.Error(err)
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
