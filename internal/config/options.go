@@ -173,7 +173,7 @@ var options = []option{
 		bind: func(c *Config) value { return boolean(&c.Takeover) }},
 	{key: "play_wait", def: "10s", doc: "How long an RTMP player waits for a stream that is not on air. 0: not at all.",
 		bind: func(c *Config) value { return duration(&c.PlayWait, 0, unbounded) }},
-	{key: "republish_grace", def: "10s", doc: "How long a stream and its players wait for a lost publisher to come back; HLS players also after a start of the server. 0: not at all.",
+	{key: "republish_grace", def: "10s", doc: "How long a stream and its players wait for a lost publisher to come back;\nHLS players also after a start of the server. 0: not at all.",
 		bind: func(c *Config) value { return duration(&c.RepublishGrace, 0, unbounded) }},
 	{key: "stream_memory", def: "64MiB", doc: "Most memory that the cached GOPs of one stream take.",
 		bind: func(c *Config) value { return size(&c.StreamMemory, minStreamMemory, math.MaxInt) }},
