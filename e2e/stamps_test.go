@@ -16,8 +16,6 @@ type stamping struct {
 	jumps bool
 }
 
-func first(units []unit, _ []string) []unit { return units }
-
 func stampings() []stamping {
 	const hour = 3600_000
 	return []stamping{
@@ -77,38 +75,64 @@ func TestStamps(t *testing.T) {
 			t.Parallel()
 			tags := loopOf(flvClip(t, "h264-aac", 5), 2)
 			s, room := shared(t), roomOf(t)
-			early := watchRTMP(t, s, room)
 			from := uint32(100_000)
 			if form.jumps {
 				from = 1<<32 - 7000
 			}
-			encoder := publish(t, s, s.key(t, room), tags, pacing{from: from, stamp: func(kind byte, n int, at uint32) uint32 {
+			got := publishEverywhere(t, s, room, tags, pacing{from: from, stamp: func(kind byte, n int, at uint32) uint32 {
 				return from + form.stamp(kind, n, at-from)
 			}})
-			s.waitOnAir(t, room)
-			list, cmaf := watchHLS(t, s, room), watchLL(t, s.indexURL(room), nil)
-			early.waitFrames(t, 10)
-			flv := watchFLV(t, s, room)
-			encoder.finish(t)
-
-			sent, units := bodiesOf(tags), unitsOf(tags, h264NAL)
-			if form.jumps { // a jump leaves a gap of a frame, in which HLS puts silence
-				units = only(units, typeVideo)
-			}
-			for _, v := range []*viewer{early, flv} {
-				comparison{tolerance: form.tolerance}.check(t, v.name, sent, bodiesOf(v.waitEnd(t, 10*time.Second)))
-				rising(t, v.name, slices.DeleteFunc(v.tags(), tag.isHeader))
-			}
-			cmaf.waitEnd(t, 20*time.Second)
-			cmaf.verify(t)
-			for name, got := range map[string][]unit{"CMAF": first(cmaf.units(t, "")), "HLS": first(unitsOfTS(t, list.waitEnd(t, 20*time.Second)))} {
-				if form.jumps {
-					got = only(got, typeVideo)
+			units := unitsOf(tags, h264NAL)
+			for name, got := range got {
+				want := units
+				if form.jumps && (name == "CMAF" || name == "HLS") { // a jump leaves a gap of a frame, in which there is silence
+					want, got = only(want, typeVideo), only(got, typeVideo)
 				}
-				comparison{tolerance: form.tolerance, whole: true}.check(t, name, units, got)
+				comparison{tolerance: form.tolerance, whole: name != "HTTP-FLV"}.check(t, name, want, got)
 			}
 		})
 	}
+}
+
+// TestCompositionTimes of hours, or from long before, in single pictures: all players get one that may be.
+func TestCompositionTimes(t *testing.T) {
+	t.Parallel()
+	tags := loopOf(flvClip(t, "h264-aac-b", 5), 2)
+	wrong, n := slices.Clone(tags), 0
+	for i := range wrong {
+		if one := &wrong[i]; one.kind == typeVideo && !one.isHeader() {
+			if n++; n > 10 && n%20 < 2 {
+				one.body = slices.Clone(one.body)
+				copy(one.body[2:5], [][]byte{{0x36, 0xEE, 0x80}, {0xFF, 0, 0}}[n%2]) // an hour, -65 s
+			}
+		}
+	}
+	s, room := shared(t), roomOf(t)
+	for name, got := range publishEverywhere(t, s, room, wrong, pacing{}) {
+		comparison{tolerance: 200, whole: name != "HTTP-FLV"}.check(t, name, unitsOf(tags, h264NAL), got)
+	}
+}
+
+// publishEverywhere publishes tags of H.264 and AAC, and returns what players of each protocol got.
+func publishEverywhere(t *testing.T, s *server, room string, tags []tag, how pacing) map[string][]unit {
+	t.Helper()
+	early := watchRTMP(t, s, room)
+	encoder := publish(t, s, s.key(t, room), tags, how)
+	s.waitOnAir(t, room)
+	list, cmaf := watchHLS(t, s, room), watchLL(t, s.indexURL(room), nil)
+	early.waitFrames(t, 10)
+	flv := watchFLV(t, s, room)
+	encoder.finish(t)
+	got := map[string][]unit{}
+	for _, v := range []*viewer{early, flv} {
+		got[v.name] = unitsOf(v.waitEnd(t, 10*time.Second), h264NAL)
+		rising(t, v.name, slices.DeleteFunc(v.tags(), tag.isHeader))
+	}
+	cmaf.waitEnd(t, 20*time.Second)
+	cmaf.verify(t)
+	got["CMAF"], _ = cmaf.units(t, "")
+	got["HLS"], _ = unitsOfTS(t, list.waitEnd(t, 20*time.Second))
+	return got
 }
 
 // TestStampsPlay plays some of them in hls.js, which stood still or skipped.

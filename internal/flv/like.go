@@ -9,7 +9,8 @@ import (
 
 // BodyLike makes the message body of u, a sample or a sequence header, in the form in which the encoder
 // sends its track: that of like, a unit of the same track as it came out of a Demuxer. So what is
-// repaired reads as if the encoder had sent it so. A unit of a message of several tracks gets one that
+// repaired reads as if the encoder had sent it so, with the composition time of u if that of like is not
+// 0. A unit of a message of several tracks gets one that
 // holds that track alone, with its number.
 //
 // It returns ErrUnsupported for other units, and for codecs without a body of that form.
@@ -29,6 +30,13 @@ func BodyLike(like, u *media.AccessUnit) ([]byte, error) {
 	}
 	b := make([]byte, 0, len(head)+len(u.Data))
 	b = append(append(b, head...), u.Data...)
+	if composes := like.PTS != like.DTS; composes && u.PTS-u.DTS != like.PTS-like.DTS {
+		composition, err := compositionTime(u)
+		if err != nil {
+			return nil, err
+		}
+		copy(b[len(head)-len(composition):], composition[:]) // it stands just before the sample
+	}
 	if u.Track.Kind == media.Video {
 		b[0] = withFrameType(b[0], u.RandomAccess)
 	}

@@ -87,3 +87,25 @@ func TestBodyLikeErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestBodyLikeComposes: a picture may get another composition time.
+func TestBodyLikeComposes(t *testing.T) {
+	for body, want := range map[string]string{
+		"27 01 36ee80 00000001 41":                  "27 01 000050 aa",
+		"2c 01 800000 00000001 02":                  "2c 01 000050 aa",
+		"97 02 07a120 01 'hvc1' 36ee80 00000001 26": "a7 02 07a120 01 'hvc1' 000050 aa",
+		"96 01 'avc1' 05 36ee80 00000001 65":        "a6 01 'avc1' 05 000050 aa",
+		"a3 'hvc1' 00000001 02":                     "a3 'hvc1' aa", // there is no room for it
+	} {
+		var d Demuxer
+		units, err := d.Append(nil, 9, 40, unhex(t, body))
+		if err != nil {
+			t.Fatal(body, err)
+		}
+		u := units[0]
+		u.Data, u.RandomAccess, u.PTS = unhex(t, "aa"), false, u.DTS+ms(80)
+		if got, err := BodyLike(&units[0], &u); err != nil || !bytes.Equal(got, unhex(t, want)) {
+			t.Errorf("%s: %x, %v, want %s", body, got, err, want)
+		}
+	}
+}

@@ -12,6 +12,33 @@ type arrival struct {
 	at   time.Time
 }
 
+// arrivals is units that wait, in the order in which they came.
+type arrivals struct {
+	all   []arrival
+	head  int
+	bytes int
+}
+
+func (q *arrivals) waiting() []arrival { return q.all[q.head:] }
+
+func (q *arrivals) push(a *arrival) {
+	if q.head > 0 && len(q.all) == cap(q.all) {
+		n := copy(q.all, q.all[q.head:])
+		clear(q.all[n:])
+		q.all, q.head = q.all[:n], 0
+	}
+	q.all = append(q.all, *a)
+	q.bytes += cost(&a.unit)
+}
+
+func (q *arrivals) pop() {
+	q.bytes -= cost(&q.all[q.head].unit)
+	q.all[q.head] = arrival{}
+	if q.head++; q.head == len(q.all) {
+		q.all, q.head = q.all[:0], 0
+	}
+}
+
 // begin starts the session with its first unit, as soon as its place on the stream's timeline is known.
 func (p *Publisher) begin(first *arrival) {
 	p.first = &arrival{first.unit, first.at}

@@ -69,23 +69,22 @@ func (p *Publisher) gathers(t *trackState, a *arrival) bool {
 
 // wait keeps a unit of a track that waits alone for its place.
 func (p *Publisher) wait(t *trackState, a *arrival) {
-	t.waiting = append(t.waiting, *a)
-	t.waits += cost(&a.unit)
+	t.kept.push(a)
 	if a.unit.Header == media.Sample {
 		t.times.hear(a.unit.DTS, p.since(a.at))
 	}
-	p.release(t, len(t.waiting) >= maxHeld || t.waits > p.stream.ring.maxBytes || a.at.Sub(t.waiting[0].at) > maxWait)
+	p.release(t, len(t.kept.all) >= maxHeld || t.kept.bytes > p.stream.ring.maxBytes || a.at.Sub(t.kept.all[0].at) > maxWait)
 }
 
 // release hands out what a track kept back, as soon as it is known where it belongs.
 func (p *Publisher) release(t *trackState, must bool) {
-	if len(t.waiting) == 0 || !p.decide(t, must) {
+	if len(t.kept.all) == 0 || !p.decide(t, must) {
 		return
 	}
-	waiting := t.waiting
-	t.waiting, t.waits = nil, 0
-	for i := range waiting {
-		p.take(&waiting[i], nil, true)
+	kept := t.kept.all
+	t.kept = arrivals{}
+	for i := range kept {
+		p.take(&kept[i], nil, true)
 	}
 }
 
@@ -104,7 +103,9 @@ func (p *Publisher) decide(t *trackState, must bool) bool {
 	default:
 		return false
 	}
-	c.known = true
+	if c.known = true; c.own {
+		p.report(t, faultOwn)
+	}
 	return true
 }
 
@@ -127,13 +128,17 @@ func (p *Publisher) adjust(t *trackState) {
 			c.move(min(max(off/4, -maxAdjust), maxAdjust))
 		}
 	case c.offset != lead.times.offset:
-		c.own = p.since(p.now)-p.jumpedAt > followTime
-	case skew > maxApart:
+		if c.own = p.since(p.now)-p.jumpedAt > followTime; c.own {
+			p.report(t, faultOwn)
+		}
+	case skew.Abs() > maxApart:
 		c.own, c.skew = true, 0
-		c.move(skew)
-	case skew < -maxApart:
-		c.own, c.skew = true, 0
-		lead.times.move(-skew)
+		p.report(t, faultOwn)
+		if skew > 0 {
+			c.move(skew)
+			break
+		}
+		lead.times.move(-skew) // times do not go back
 		p.base.offset = lead.times.offset
 	default:
 		c.skew = skew

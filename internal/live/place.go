@@ -29,8 +29,7 @@ type placing struct {
 	// base is the newest time base of the session.
 	base mapping
 	// pending begins with a unit that waits for the next one of its track.
-	pending      []arrival
-	pendingBytes int
+	pending arrivals
 	// gathering: what is pending waits until it is known where a track belongs.
 	gathering bool
 	startedAt time.Duration
@@ -61,8 +60,7 @@ func (p *Publisher) since(at time.Time) time.Duration { return max(at.Sub(p.bega
 
 // postpone keeps a unit behind one that waits.
 func (p *Publisher) postpone(a *arrival) {
-	p.pending = append(p.pending, *a)
-	p.pendingBytes += cost(&a.unit)
+	p.pending.push(a)
 	if u := &a.unit; p.gathering && u.Header == media.Sample && u.Track.Kind != media.Data {
 		p.state(u).times.hear(u.DTS, p.since(a.at))
 	}
@@ -70,18 +68,16 @@ func (p *Publisher) postpone(a *arrival) {
 
 // resolve takes what is pending, as far as it is known where it belongs.
 func (p *Publisher) resolve(must bool) {
-	for len(p.pending) > 0 {
-		head := p.pending[0]
+	for q := &p.pending; len(q.waiting()) > 0; q.pop() {
+		head := q.waiting()[0]
 		most, wait := maxPending, p.holdTime(&head.unit)
 		if p.gathering {
 			most, wait = maxHeld, maxWait
 		}
-		late := len(p.pending) > most || p.pendingBytes > p.stream.ring.maxBytes || p.now.Sub(head.at) > wait
+		late := len(q.waiting()) > most || q.bytes > p.stream.ring.maxBytes || p.now.Sub(head.at) > wait
 		if !p.take(&head, p.after(&head.unit), must || late) {
 			return
 		}
-		p.pendingBytes -= cost(&head.unit)
-		p.pending = slices.Delete(p.pending, 0, 1)
 	}
 	p.gathering = false
 }
@@ -89,8 +85,9 @@ func (p *Publisher) resolve(must bool) {
 // after returns the next pending sample of a unit's track that has another time stamp, nil if there is
 // none.
 func (p *Publisher) after(u *media.AccessUnit) *media.AccessUnit {
-	for i := range p.pending[1:] {
-		if o := &p.pending[1+i].unit; o.Header == media.Sample && o.DTS != u.DTS && sameTrack(o, u) {
+	waiting := p.pending.waiting()
+	for i := range waiting[1:] {
+		if o := &waiting[1+i].unit; o.Header == media.Sample && o.DTS != u.DTS && sameTrack(o, u) {
 			return o
 		}
 	}
@@ -133,6 +130,7 @@ func (p *Publisher) timeOf(t *trackState, a *arrival, next *media.AccessUnit, mu
 	case p.inMessage(u):
 		return p.messageAt, p.messageAt, isPlaced
 	case c.repeats(t.track, line):
+		p.report(t, faultSpread)
 		return c.spread(t.track, p.since(a.at)), line, isPlaced
 	case c.regular(t.track, line):
 		c.strays = 0
@@ -151,6 +149,7 @@ func (p *Publisher) timeOf(t *trackState, a *arrival, next *media.AccessUnit, mu
 		at = p.turn(t, a)
 		return at, at, isPlaced
 	}
+	p.report(t, faultStray)
 	if c.strays == 0 || u.DTS != c.stray {
 		c.strays, c.stray = c.strays+1, u.DTS
 	}
@@ -337,4 +336,42 @@ func (p *Publisher) reference(other *trackState) *trackState {
 		}
 	}
 	return nil
+}
+
+// Fault is something in the time stamps of a track that was put right.
+type Fault struct {
+	Kind media.Kind
+	// Track is the track's number.
+	Track uint8
+	// What says what was wrong and what became of it. It is one of a few constants.
+	What string
+}
+
+const (
+	faultStray  = "a time stamp that does not fit those around it: placed one frame after the one before"
+	faultSpread = "several frames with one time stamp: spread by their length"
+	faultOwn    = "time stamps of a clock that is not that of the other tracks: placed by arrival"
+	// maxFaults is how many faults are kept until they are asked for.
+	maxFaults = 16
+)
+
+func (p *Publisher) report(t *trackState, what string) {
+	if len(p.faults) < maxFaults {
+		p.faults = append(p.faults, Fault{t.track.Kind, t.track.ID, what})
+		p.faulty.Store(true)
+	}
+}
+
+// Faults appends to dst what was put right since it was last asked for.
+func (p *Publisher) Faults(dst []Fault) []Fault {
+	if !p.faulty.Load() {
+		return dst
+	}
+	s := p.stream
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	dst = append(dst, p.faults...)
+	p.faults = p.faults[:0]
+	p.faulty.Store(false)
+	return dst
 }

@@ -46,6 +46,8 @@ type Publisher struct {
 	copied  []byte        // its copy
 	dropped uint64
 	jumps   atomic.Uint64 // of the encoder's time
+	faults  []Fault       // that nobody asked for yet
+	faulty  atomic.Bool   // there are some
 	began   time.Time     // when the first unit came
 	now     time.Time     // of the present Write
 	came    time.Time     // when the unit in hand came
@@ -65,9 +67,8 @@ type trackState struct {
 	open  bool // a random access point was seen
 	keys  int  // random access points of it that others came before
 	times trackTimes
-	// waiting is what came since the track began, while it is not known where its time base lies.
-	waiting []arrival
-	waits   int // bytes in waiting
+	// kept is what came since the track began, while it is not known where its time base lies.
+	kept arrivals
 }
 
 // Stream returns the stream that the session feeds.
@@ -130,7 +131,7 @@ func (p *Publisher) admit(a *arrival) {
 	switch {
 	case p.first != nil:
 		p.enqueue(a)
-	case len(p.pending) > 0:
+	case len(p.pending.waiting()) > 0:
 		p.postpone(a)
 		p.resolve(false)
 	case !p.take(a, nil, false):
@@ -160,7 +161,7 @@ func (p *Publisher) take(a *arrival, next *media.AccessUnit, must bool) bool {
 		p.hold(t, &arrival{u, a.at})
 		return true
 	}
-	if len(t.waiting) > 0 {
+	if len(t.kept.all) > 0 {
 		p.wait(t, a)
 		return true
 	}
@@ -470,9 +471,9 @@ func (p *Publisher) finish() {
 
 // forgetAll lets go of what is kept back.
 func (p *Publisher) forgetAll() {
-	p.held, p.holds, p.first, p.queued, p.pending, p.pendingBytes = nil, 0, nil, nil, nil, 0
+	p.held, p.holds, p.first, p.queued, p.pending = nil, 0, nil, nil, arrivals{}
 	for _, t := range p.tracks {
-		t.waiting = nil
+		t.kept = arrivals{}
 	}
 }
 

@@ -73,15 +73,18 @@ func (c *trackTimes) frame(t *media.Track) time.Duration {
 	return defaultFrame
 }
 
-// nominalFrame is what the header says of the length of a frame, 0 if nothing.
-func nominalFrame(t *media.Track) time.Duration {
+// nominalFrame is what the header says of the length of a frame, 0 if nothing that could be.
+func nominalFrame(t *media.Track) (length time.Duration) {
 	switch {
 	case t.Kind == media.Audio && t.SampleRate > 0:
-		return time.Duration(t.SamplesPerFrame) * time.Second / time.Duration(t.SampleRate)
-	case t.Kind == media.Video && t.FrameRate >= 1:
-		return time.Duration(float64(time.Second) / t.FrameRate)
+		length = time.Duration(t.SamplesPerFrame) * time.Second / time.Duration(t.SampleRate)
+	case t.Kind == media.Video && t.FrameRate > 0:
+		length = time.Duration(float64(time.Second) / t.FrameRate)
 	}
-	return 0
+	if length < minStep || length > maxStep {
+		return 0
+	}
+	return length
 }
 
 // reach is by how much the track may go on at once.

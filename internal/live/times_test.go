@@ -100,8 +100,14 @@ func (c camera) run(t reporter) ([]shown, *Publisher) {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	p.Expect(1, 1)
 	shots := c.shots()
+	expected := map[media.Kind]int{}
+	for _, s := range shots {
+		if s.captured < 2000 { // what comes later is a surprise
+			expected[s.kind] = 1
+		}
+	}
+	p.Expect(expected[media.Video], expected[media.Audio])
 	r := p.Stream().NewReader(ReaderOptions{GOPs: -1})
 	captured := map[[2]int]float64{}
 	var got []shown
@@ -372,6 +378,219 @@ func TestFramesOfOneStamp(t *testing.T) {
 			what := fmt.Sprint(n, " ", where, " ", rise)
 			got, _ := c.run(t)
 			check(t, what, c, got, bounds{from: 3000, off: 5})
+		}
+	}
+}
+
+// TestClocksThatDrift: a time base of its own that runs a thousandth too fast, or too slow, is followed.
+func TestClocksThatDrift(t *testing.T) {
+	for _, slow := range []int{1000, -1000} {
+		c := camera{seconds: 120, delay: jittery(7, 100), stamp: func(k media.Kind, _, ms int) int {
+			if k == media.Audio {
+				return 60_000 + ms + ms/slow
+			}
+			return ms
+		}}
+		got, _ := c.run(t)
+		check(t, fmt.Sprint(slow), c, got, bounds{from: 50, off: 30})
+	}
+}
+
+// TestLateTracks begin four seconds after the others, with the same clock, with one of their own, or with a burst.
+func TestLateTracks(t *testing.T) {
+	for what, by := range map[string]int{"same clock": 0, "ahead": 3_600_000, "behind": -30_000, "a little": 2000} {
+		for _, late := range []media.Kind{media.Audio, media.Video} {
+			if what == "a little" && late == media.Video {
+				continue
+			}
+			c := camera{seconds: 20,
+				without: func(k media.Kind, _, ms int) bool { return k == late && ms < 4000 },
+				stamp: func(k media.Kind, _, ms int) int {
+					if k == late {
+						return 100_000 + ms + by
+					}
+					return 100_000 + ms
+				}}
+			got, p := c.run(t)
+			b := bounds{from: 0, off: 20}
+			if what == "a little" { // this is what late sound looks like: nobody can tell
+				b.off = 2020
+			}
+			check(t, fmt.Sprint(what, " ", late), c, got, b)
+			if late == media.Audio && p.dropped > 0 {
+				t.Errorf("%s: %d dropped", what, p.dropped)
+			}
+		}
+	}
+}
+
+// TestStampsThatStandStill: all units have one time stamp. Time goes on as they come.
+func TestStampsThatStandStill(t *testing.T) {
+	for _, where := range []media.Kind{media.Video, media.Audio, 0} {
+		for _, from := range []int{0, 6000} {
+			c := camera{seconds: 20, stamp: func(k media.Kind, _, ms int) int {
+				if where == 0 || where == k {
+					return min(ms, from)
+				}
+				return ms
+			}}
+			got, _ := c.run(t)
+			check(t, fmt.Sprint(where, " from ", from), c, got, bounds{from: float64(from + 4000), off: 120})
+		}
+	}
+}
+
+// TestOneKind: without another track to compare with.
+func TestOneKind(t *testing.T) {
+	for _, only := range []media.Kind{media.Video, media.Audio} {
+		for _, by := range sizes() {
+			for what, wrong := range map[string]func(n, ms int) bool{
+				"single": func(n, _ int) bool { return n > 60 && n%30 == 7 },
+				"pairs":  func(n, _ int) bool { return n > 60 && n%30 < 2 },
+				"jump":   func(_, ms int) bool { return ms > 7000 },
+			} {
+				c := camera{seconds: 14, without: func(k media.Kind, _, _ int) bool { return k != only }, stamp: func(_ media.Kind, n, ms int) int {
+					if wrong(n, ms) {
+						ms += by
+					}
+					return 1_000_000_000 + ms
+				}}
+				got, _ := c.run(t)
+				check(t, fmt.Sprint(only, " ", what, " ", by), c, got, bounds{off: 50, wrong: 2, breaks: 1})
+			}
+		}
+	}
+}
+
+// TestSlowPictures: wrong time stamps where pictures are far apart.
+func TestSlowPictures(t *testing.T) {
+	for _, interval := range []int{100, 200, 500, 1000} {
+		for _, by := range sizes()[2:] {
+			c := camera{seconds: 30, interval: interval, stamp: func(k media.Kind, n, ms int) int {
+				if k == media.Video && n > 9 && n%7 == 0 {
+					ms += by
+				}
+				return 1_000_000 + ms
+			}}
+			got, _ := c.run(t)
+			check(t, fmt.Sprint(interval, " ", by), c, got, bounds{off: float64(interval), wrong: 2, breaks: 1})
+		}
+	}
+}
+
+// TestWrongStampsOfSeveralTracks: a message with several tracks has one time, and goes out once.
+func TestWrongStampsOfSeveralTracks(t *testing.T) {
+	h := NewHub(Options{})
+	defer h.Close()
+	p := publish(t, h)
+	s, _ := h.Lookup(name)
+	r := s.NewReader(ReaderOptions{})
+	tracks := []*media.Track{{Kind: media.Video}, {Kind: media.Video, ID: 1}, {Kind: media.Audio}}
+	for i := range 200 {
+		at := i * 40
+		if i%20 == 7 {
+			at += 3_600_000
+		}
+		body := []byte{byte(i)}
+		var units []media.AccessUnit
+		for n, track := range tracks {
+			units = append(units, media.AccessUnit{Track: track, DTS: ms(at), PTS: ms(at), RandomAccess: i%25 == 0, Body: body, Data: body, Multitrack: true, Shared: n > 0})
+		}
+		if err := p.write(units, wall(i*40)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, _ := drain(t, r)
+	if len(got) != 600 {
+		t.Fatalf("%d units", len(got))
+	}
+	for i, u := range got {
+		if u.DTS != ms(i/3*40) || u.Shared != (i%3 > 0) || u.Body[0] != byte(i/3) {
+			t.Fatalf("unit %d: at %v, shared %v, of message %d", i, u.DTS, u.Shared, u.Body[0])
+		}
+	}
+}
+
+// TestTimeBasesAfterAReturn: the session that follows has other clocks.
+func TestTimeBasesAfterAReturn(t *testing.T) {
+	h := NewHub(Options{})
+	defer h.Close()
+	p, e := publish(t, h), newEncoder()
+	write := func(p *Publisher, now, video, audio int) {
+		t.Helper()
+		for i := range 100 {
+			if err := p.write([]media.AccessUnit{e.picture(video+i*40, i%25 == 0), e.sound(audio + i*40)}, wall(now+i*40)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write(p, 0, 0, 0)
+	s := p.Stream()
+	p.Lose(nil)
+	r := s.NewReader(ReaderOptions{GOPs: -1})
+	p, e = publish(t, h), newEncoder()
+	write(p, 6000, 1_000_000, 20_000)
+	got, _ := drain(t, r)
+	checkRising(t, got)
+	sent := map[media.Kind]time.Duration{}
+	for _, u := range samples(got) {
+		if u.Epoch == 2 {
+			sent[u.Track.Kind] = u.DTS
+		}
+	}
+	if d := sent[media.Video] - sent[media.Audio]; d.Abs() > ms(20) || len(samples(got)) != 400 {
+		t.Errorf("%d units, sound %v beside the pictures", len(samples(got)), d)
+	}
+}
+
+// TestLastUnitThatIsDoubted is handed out at the end.
+func TestLastUnitThatIsDoubted(t *testing.T) {
+	for _, by := range []int{5000, -500, 3_600_000} {
+		h := NewHub(Options{Grace: -1})
+		p, e := publish(t, h), newEncoder()
+		e.gops(t, p, 0, 2)
+		r := p.Stream().NewReader(ReaderOptions{GOPs: -1})
+		write(t, p, e.picture(2000+by, true), e.sound(2010))
+		p.Unpublish()
+		if got, _ := drain(t, r); len(samples(got)) != 42 {
+			t.Errorf("%d: %d of 42 units", by, len(samples(got)))
+		}
+		h.Close()
+	}
+}
+
+// TestDoubtIsBounded: what waits for the next unit of a track does not wait long, nor does it take much memory.
+func TestDoubtIsBounded(t *testing.T) {
+	h := NewHub(Options{Memory: 1 << 20})
+	defer h.Close()
+	p, e := publish(t, h), newEncoder()
+	at := func(ms int, units ...media.AccessUnit) {
+		t.Helper()
+		if err := p.write(units, wall(ms)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 50 {
+		at(i*40, e.picture(i*40, i%25 == 0), e.sound(i*40))
+	}
+	r := p.Stream().NewReader(ReaderOptions{})
+	at(2000, e.picture(500_000, true))
+	for i := range 100 {
+		at(2000+i*20, e.sound(2000+i*20))
+		if got, _ := drain(t, r); len(got) > 0 {
+			if i > 25 {
+				t.Errorf("waits for %d ms", i*20)
+			}
+			break
+		}
+	}
+	at(4010, e.picture(900_000, true)) // doubted again
+	for i := range 400 {
+		u := e.sound(4010)
+		u.Body = make([]byte, 50_000)
+		at(4010, u)
+		if n := p.pending.bytes; n > 1<<20+50_000+1000 {
+			t.Fatalf("%d bytes after %d units", n, i)
 		}
 	}
 }

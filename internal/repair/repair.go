@@ -47,6 +47,8 @@ type track struct {
 	codec   media.Codec
 	headers headers
 	form    form
+	// compositions are those of video.
+	compositions compositions
 	// changed: of the message in hand a unit was changed or kept back. told is the last fault in it that
 	// was reported.
 	changed bool
@@ -176,7 +178,7 @@ func (s *Session) track(u *media.AccessUnit) *track {
 
 // begin starts with another codec. What was kept back of the one before is lost.
 func (t *track) begin(c media.Codec) {
-	t.codec, t.headers = c, headers{}
+	t.codec, t.headers, t.compositions = c, headers{}, compositions{}
 	switch c {
 	case media.H264, media.HEVC, media.VVC:
 		t.form = &pictures{track: t}
@@ -201,6 +203,7 @@ func (t *track) append(dst []media.AccessUnit, u *media.AccessUnit, alone bool) 
 		}
 		if p, ok := t.form.(*pictures); ok {
 			p.alone = alone
+			u = t.compose(u)
 		}
 		return t.form.append(dst, u)
 	}

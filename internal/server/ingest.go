@@ -31,6 +31,7 @@ type ingest struct {
 	mu     sync.Mutex
 	repair repair.Session
 	out    []media.AccessUnit
+	stamps []live.Fault // what the stream put right of the write in hand
 	// timer ends the wait for the rest of a picture.
 	timer *time.Timer
 	over  bool
@@ -119,6 +120,10 @@ func (i *ingest) hand() error {
 		i.log.Warn("the encoder's time jumps; further jumps are only counted", "time", i.out[0].DTS)
 	}
 	clear(i.out)
+	i.stamps = i.pub.Faults(i.stamps[:0])
+	for _, f := range i.stamps {
+		i.noteFault(repair.Fault(f))
+	}
 	return err
 }
 
