@@ -63,7 +63,7 @@ func TestBadInput(t *testing.T) {
 		{"times", func(t *testing.T) []tag { return plain(t, 4) }, func(at uint32) uint32 { // jump by hours, forward and back
 			const hour = 3600 * 1000
 			return at + []uint32{8 * hour, 11 * hour, hour, 1190 * hour}[at/5000]
-		}, 20},
+		}, 24},
 		{"tracks", func(t *testing.T) (tags []tag) { // 64 of each kind
 			for _, one := range plain(t, 2) {
 				tags = append(tags, one)

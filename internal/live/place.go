@@ -33,6 +33,8 @@ type placing struct {
 	// gathering: what is pending waits until it is known where a track belongs.
 	gathering bool
 	startedAt time.Duration
+	// timer ends the wait when nothing comes any more.
+	timer *time.Timer
 	// message is the body of the last sample's message, and messageAt where it was placed: units of one
 	// message have one time.
 	message   *byte
@@ -60,7 +62,9 @@ func (p *Publisher) since(at time.Time) time.Duration { return max(at.Sub(p.bega
 
 // postpone keeps a unit behind one that waits.
 func (p *Publisher) postpone(a *arrival) {
-	p.pending.push(a)
+	if p.pending.push(a); len(p.pending.waiting()) == 1 {
+		p.armHold()
+	}
 	if u := &a.unit; p.gathering && u.Header == media.Sample && u.Track.Kind != media.Data {
 		p.state(u).times.hear(u.DTS, p.since(a.at))
 	}
@@ -80,6 +84,30 @@ func (p *Publisher) resolve(must bool) {
 		}
 	}
 	p.gathering = false
+}
+
+// armHold ends the wait of what is pending, whatever comes.
+func (p *Publisher) armHold() {
+	wait := holdTime + time.Millisecond
+	if p.timer != nil {
+		p.timer.Reset(wait)
+		return
+	}
+	p.timer = time.AfterFunc(wait, func() {
+		s := p.stream
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if p.gone != nil || len(p.pending.waiting()) == 0 {
+			return
+		}
+		end := s.ring.next
+		p.now = time.Now()
+		p.resolve(false)
+		p.announce(end)
+		if len(p.pending.waiting()) > 0 {
+			p.timer.Reset(wait)
+		}
+	})
 }
 
 // after returns the next pending sample of a unit's track that has another time stamp, nil if there is

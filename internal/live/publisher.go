@@ -458,7 +458,7 @@ func (p *Publisher) finish() {
 	s := p.stream
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p.gone != nil || !p.started {
+	if p.gone != nil || !p.started || s.ended {
 		return
 	}
 	end := s.ring.next
@@ -474,6 +474,9 @@ func (p *Publisher) forgetAll() {
 	p.held, p.holds, p.first, p.queued, p.pending = nil, 0, nil, nil, arrivals{}
 	for _, t := range p.tracks {
 		t.kept = arrivals{}
+	}
+	if p.timer != nil {
+		p.timer.Stop()
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"livego/internal/media"
@@ -593,4 +594,24 @@ func TestDoubtIsBounded(t *testing.T) {
 			t.Fatalf("%d bytes after %d units", n, i)
 		}
 	}
+}
+
+// TestDoubtEndsByItself: nothing comes after the unit in question.
+func TestDoubtEndsByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub(Options{})
+		defer h.Close()
+		p, e := publish(t, h), newEncoder()
+		e.gops(t, p, 0, 2)
+		r := p.Stream().NewReader(ReaderOptions{})
+		write(t, p, e.picture(3_600_000, true), e.sound(3_600_000))
+		if got, _ := drain(t, r); len(got) != 0 {
+			t.Fatal("not doubted")
+		}
+		time.Sleep(holdTime + 10*time.Millisecond)
+		synctest.Wait()
+		if got, _ := drain(t, r); len(got) != 2 || got[0].DTS > ms(3000) {
+			t.Errorf("%d units", len(got))
+		}
+	})
 }
