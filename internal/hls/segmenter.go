@@ -17,6 +17,8 @@ const (
 	maxFirstSegment = 20 * time.Second
 	// rounding is by how much a segment may exceed the target duration: RFC 8216 4.3.3.1 compares to the nearest second.
 	rounding = 499 * time.Millisecond
+	// announcedFor is how long sound waits for the first picture of a video whose header came.
+	announcedFor = 2 * time.Second
 	// minDuration is the least duration in a playlist, for streams whose times stand still: players refuse 0.
 	minDuration = time.Millisecond
 	// maxStep bounds what is taken for the length of one access unit.
@@ -68,6 +70,8 @@ type segmenter struct {
 	warned  bool
 	// aside: viewers were sent to CMAF, and there was no segment since.
 	aside bool
+	// announced: there is a header of video, and no picture yet.
+	announced bool
 }
 
 // draft is a segment under way.
@@ -126,6 +130,9 @@ func (g *segmenter) write(u *media.AccessUnit) {
 	if !g.heard && u.Header == media.Sample {
 		g.heard, g.since = true, u.DTS
 	}
+	if g.announces(u) {
+		return
+	}
 	switch carried := g.want.note(u.Track); {
 	case g.want.away && g.settled(u):
 		g.stepAside()
@@ -144,6 +151,16 @@ func (g *segmenter) write(u *media.AccessUnit) {
 		return
 	}
 	g.place(u)
+}
+
+// announces says whether u is the header of the first video: that is wanted from its first picture on, for
+// none may ever come. Sound does not wait for one longer than announcedFor.
+func (g *segmenter) announces(u *media.AccessUnit) bool {
+	if u.Track.Kind != media.Video {
+		return false
+	}
+	g.announced = u.Header == media.SequenceHeader && g.want.video == nil && mpegts.Supports(u.Track)
+	return g.announced
 }
 
 // hear fills a hole in the sound before u with silence: hls.js (1.7.4) stands still in front of one in
@@ -220,7 +237,7 @@ func (g *segmenter) restart() {
 // forget lets go of what is known of a publisher session.
 func (g *segmenter) forget() {
 	g.want.reset()
-	g.refused, g.heard = 0, false
+	g.refused, g.heard, g.announced = 0, false, false
 }
 
 // refuseIfEmpty tells viewers that nothing of the stream can be packaged, as soon as that is certain.
@@ -247,7 +264,10 @@ func (g *segmenter) stepAside() {
 
 // mayStart says whether decoding of the wanted tracks may begin with u.
 func (g *segmenter) mayStart(u *media.AccessUnit) bool {
-	return u.RandomAccess && (u.Track == g.want.video || g.want.video == nil)
+	if g.want.video == nil {
+		return u.RandomAccess && !(g.announced && u.DTS-g.since < announcedFor)
+	}
+	return u.RandomAccess && u.Track == g.want.video
 }
 
 // mustCut says whether u belongs into a new segment.

@@ -193,6 +193,44 @@ func TestAudioOnly(t *testing.T) {
 	})
 }
 
+// TestVideoThatNeverStarts does not hold up the audio for good: without any picture for two seconds, without
+// one that can be decoded for ten. It may come later.
+func TestVideoThatNeverStarts(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		pictures bool
+		wait     time.Duration
+	}{{"no picture", false, noVideo}, {"no random access point", true, videoGone}} {
+		synctest.Test(t, func(t *testing.T) {
+			h := NewHub(Options{})
+			defer h.Close()
+			p, e := publish(t, h), newEncoder()
+			s, _ := h.Lookup(name)
+			r := s.NewReader(ReaderOptions{})
+			p.Expect(1, 1)
+			write(t, p, e.headers()...)
+			for at := 0; ms(at) < c.wait+time.Second; at += 20 {
+				if c.pictures {
+					write(t, p, e.picture(at, false))
+				}
+				write(t, p, e.sound(at))
+				time.Sleep(20 * time.Millisecond)
+			}
+			got, _ := drain(t, r)
+			if got = samples(got); len(got) != 50 || got[0].Track != e.audio || !got[0].Join {
+				t.Fatalf("%s: %d samples", c.name, len(got))
+			}
+			at := int((c.wait + time.Second) / time.Millisecond)
+			e.gops(t, p, at, 1)
+			got, _ = drain(t, r)
+			if got = samples(got); len(got) != 20 || got[0].Track != e.video || !got[0].Join {
+				t.Errorf("%s: %d samples when it comes", c.name, len(got))
+			}
+			checkRising(t, got)
+		})
+	}
+}
+
 func TestVideoThatStopsLeavesAudioJoinable(t *testing.T) {
 	h := NewHub(Options{})
 	defer h.Close()

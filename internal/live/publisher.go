@@ -15,6 +15,9 @@ const (
 	maxBackJump    = time.Second
 	// videoGone: video without a picture for that long has stopped, and readers may join without it.
 	videoGone = 10 * time.Second
+	// noVideo: a session begins with its audio if the video that it announces has had no picture for that
+	// long, and if it has had pictures but no random access point, after videoGone.
+	noVideo = 3 * time.Second
 	// maxHeld bounds, in units, what a session keeps back until its first random access point; in bytes the bound is that of a ring.
 	maxHeld = 1024
 	// maxEarly: video tracks that begin that much before the one to join on keep their first GOP.
@@ -66,6 +69,7 @@ type trackState struct {
 	track *media.Track
 	open  bool // a random access point was seen
 	keys  int  // random access points of it that others came before
+	seen  bool // a picture came before the session started
 	times trackTimes
 	// kept is what came since the track began, while it is not known where its time base lies.
 	kept arrivals
@@ -248,6 +252,7 @@ func (p *Publisher) hold(t *trackState, a *arrival) {
 	u := &a.unit
 	sample := u.Header == media.Sample
 	if sample && t.track.Kind == media.Video {
+		t.seen = true
 		if u.RandomAccess {
 			t.keys++
 		}
@@ -291,19 +296,35 @@ func (p *Publisher) forget(i int) {
 	p.held = slices.Delete(p.held, i, i+1)
 }
 
-// tryStartAudio starts a session that has audio and, as far as is known, no video.
+// tryStartAudio starts a session that has audio and, as far as is known, no video, or none that can be
+// decoded. Then it starts with the newest audio, as nobody waits for what is old.
 func (p *Publisher) tryStartAudio() {
-	if p.started || !p.settled || p.leading() != nil {
+	if p.started || !p.settled {
 		return
 	}
-	i := slices.IndexFunc(p.held, func(a arrival) bool {
-		return a.unit.Header == media.Sample && a.unit.Track.Kind == media.Audio
-	})
+	isAudio := func(a arrival) bool { return a.unit.Header == media.Sample && a.unit.Track.Kind == media.Audio }
+	i := slices.IndexFunc(p.held, isAudio)
 	if i < 0 {
 		return
 	}
 	first := p.held[i]
-	p.forget(i)
+	if lead := p.leading(); lead != nil {
+		patience := noVideo
+		if lead.seen {
+			patience = videoGone
+		}
+		if p.now.Sub(first.at) < patience {
+			return
+		}
+		for next := i; next >= 0; next = slices.IndexFunc(p.held, isAudio) {
+			i, first = next, p.held[next]
+			p.forget(i)
+			p.dropped++
+		}
+		p.dropped--
+	} else {
+		p.forget(i)
+	}
 	p.begin(&first)
 }
 
