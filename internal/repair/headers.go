@@ -56,7 +56,7 @@ func (h *headers) describe() {
 	}
 	if h.refused != "" && t.Parsed {
 		c := *t
-		c.Parsed, c.Err = false, h.refused
+		c.Parsed, c.Err, c.NALLengthSize = false, h.refused, 0
 		h.out = &c
 		return
 	}
@@ -134,7 +134,7 @@ func (t *track) appendOwnHeader(dst []media.AccessUnit, like *media.AccessUnit) 
 
 // The faults of headers.
 const (
-	faultHeader      = "sequence header in the form of the bitstream; it was converted"
+	faultHeader      = "a sequence header in a form that players do not take; it was converted"
 	faultNoHeader    = "no sequence header; one was made of what stands in the bitstream"
 	faultContradicts = "the sequence header says something else than the bitstream, which is believed"
 	faultChanges     = "the bitstream changes its parameters without a new sequence header; one was made"
