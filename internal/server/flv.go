@@ -179,8 +179,11 @@ func (s *Server) newViewer(nc net.Conn, r *http.Request, stream *live.Stream, pr
 
 // start runs the viewer in a goroutine.
 func (v *viewer) start(read func() error) {
+	place := placeOf(v.nc)
+	place.use(watching) // as the request does already
 	started := v.server.conns.Go(func() {
 		defer v.nc.Close()
+		defer place.done(watching)
 		v.run(read)
 	})
 	if !started {

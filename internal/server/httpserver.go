@@ -23,9 +23,9 @@ const (
 )
 
 // httpServer returns a serve function for a handler that speaks HTTP/1.1 only: an FLV connection is taken over from it.
-func (s *Server) httpServer(h http.Handler) func(*listener) error {
+func (s *Server) httpServer(r role, h http.Handler) func(*listener) error {
 	return func(l *listener) error {
-		srv := s.newHTTPServer(h)
+		srv := s.newHTTPServer(r, h)
 		srv.Protocols.SetHTTP1(true)
 		return s.serveHTTP(l, srv)
 	}
@@ -37,7 +37,7 @@ func (s *Server) serveHLSPort(l *listener) error {
 	if s.http3 != nil {
 		h = s.http3.advertise(h)
 	}
-	srv := s.newHTTPServer(h)
+	srv := s.newHTTPServer(watching, h)
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetHTTP2(true)
 	srv.Protocols.SetUnencryptedHTTP2(!l.secure)
@@ -62,15 +62,16 @@ func normal(h http.Handler) http.Handler {
 }
 
 // newHTTPServer makes an HTTP server within bounds for slow clients, without protocols.
-func (s *Server) newHTTPServer(h http.Handler) *http.Server {
+func (s *Server) newHTTPServer(r role, h http.Handler) *http.Server {
 	return &http.Server{
-		Handler:        s.guarded(h),
+		Handler:        s.guarded(r, h),
 		ReadTimeout:    s.opt.ReadTimeout,
 		IdleTimeout:    httpIdleTimeout,
 		WriteTimeout:   httpWriteTimeout,
 		MaxHeaderBytes: maxHTTPHeader,
 		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext:    func(net.Listener) context.Context { return s.ctx },
+		ConnContext:    withPlace,
 		Protocols:      new(http.Protocols),
 	}
 }
@@ -88,8 +89,16 @@ func (s *Server) serveHTTP(l *listener, srv *http.Server) error {
 
 // guarded keeps a handler from requests that cost much, tells it who the client behind a proxy is, and logs a panic of it as what it is, our error, and ends its connection or stream. The
 // HTTP servers' own log is for debugging, as it is full of what clients do.
-func (s *Server) guarded(h http.Handler) http.Handler {
+func (s *Server) guarded(use role, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		place := placeIn(r.Context())
+		if !place.use(use) {
+			w.Header().Set("Connection", "close")
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, errFull.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		defer place.done(use)
 		defer func() {
 			v := recover()
 			if v == nil {

@@ -167,7 +167,7 @@ func TestPanicsAreLogged(t *testing.T) {
 		value any
 		lines int
 	}{{"broken", 1}, {http.ErrAbortHandler, 1}} {
-		srv := httptest.NewServer(s.guarded(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(tc.value) })))
+		srv := httptest.NewServer(s.guarded(watching, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(tc.value) })))
 		if resp, err := srv.Client().Get(srv.URL + "/live/x.m3u8"); err == nil {
 			resp.Body.Close()
 			t.Errorf("%v: answered", tc.value)

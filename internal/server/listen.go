@@ -4,13 +4,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"maps"
 	"net"
-	"net/netip"
 	"os"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -108,6 +104,7 @@ func (l *listener) survivable(err error) bool {
 		return false
 	}
 	l.warn("cannot accept connections, trying on", "err", err)
+	l.limits.relieve()
 	l.delay = min(max(2*l.delay, minAcceptDelay), maxAcceptDelay)
 	time.Sleep(l.delay)
 	return true
@@ -118,150 +115,6 @@ func (l *listener) warn(msg string, args ...any) {
 		l.logged = now
 		l.log.Warn(msg, append([]any{"protocol", l.name}, args...)...)
 	}
-}
-
-// connLimits bounds the connections of all listeners.
-type connLimits struct {
-	total, perAddr int // 0: no bound
-
-	mu     sync.Mutex
-	open   map[*limitedConn]struct{}
-	byAddr map[netip.Addr]int
-}
-
-// limitedConn gives its place back when it is closed.
-type limitedConn struct {
-	net.Conn
-	limits *connLimits
-	addr   netip.Addr
-
-	mu     sync.Mutex
-	holds  int  // that keep the descriptor open
-	closed bool // asked for
-}
-
-var _ fanout.Holder = (*limitedConn)(nil)
-
-func (l *connLimits) admit(c net.Conn) (*limitedConn, bool) {
-	addr := remoteAddr(c)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if (l.total > 0 && len(l.open) >= l.total) || (l.perAddr > 0 && l.byAddr[addr] >= l.perAddr) {
-		return nil, false
-	}
-	if l.open == nil {
-		l.open = make(map[*limitedConn]struct{})
-		l.byAddr = make(map[netip.Addr]int)
-	}
-	lc := &limitedConn{Conn: c, limits: l, addr: addr}
-	l.open[lc] = struct{}{}
-	l.byAddr[addr]++
-	return lc, true
-}
-
-func (l *connLimits) leave(c *limitedConn) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, ok := l.open[c]; !ok {
-		return
-	}
-	delete(l.open, c)
-	if l.byAddr[c.addr]--; l.byAddr[c.addr] == 0 {
-		delete(l.byAddr, c.addr)
-	}
-}
-
-// closeAll cuts all connections off: whoever waits for a peer goes on at once.
-func (l *connLimits) closeAll() {
-	l.mu.Lock()
-	open := slices.Collect(maps.Keys(l.open))
-	l.mu.Unlock()
-	for _, c := range open {
-		_ = c.Close()
-	}
-}
-
-// Close closes the connection. While it is held, it is only shut down: nothing can be read or written any more.
-func (c *limitedConn) Close() error {
-	c.mu.Lock()
-	held, again := c.holds > 0, c.closed
-	c.closed = true
-	c.mu.Unlock()
-	switch {
-	case again && held:
-		return net.ErrClosed
-	case held:
-		return c.cut()
-	}
-	return c.closeNow()
-}
-
-func (c *limitedConn) closeNow() error {
-	defer c.limits.leave(c)
-	return c.Conn.Close()
-}
-
-// cut makes all reads and writes fail, those that wait too.
-func (c *limitedConn) cut() error {
-	past := time.Unix(1, 0)
-	if half, ok := c.Conn.(interface{ CloseRead() error }); ok {
-		_ = half.CloseRead()
-		_ = c.CloseWrite()
-	}
-	return c.Conn.SetDeadline(past)
-}
-
-// ReadFrom writes what r gives, with one system call for many pieces (net.Buffers), and without copying a file.
-func (c *limitedConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
-
-// NetConn, Hold and Release implement fanout.Holder.
-func (c *limitedConn) NetConn() net.Conn { return c.Conn }
-
-func (c *limitedConn) Hold() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return false
-	}
-	c.holds++
-	return true
-}
-
-func (c *limitedConn) Release() {
-	c.mu.Lock()
-	c.holds--
-	last := c.holds == 0 && c.closed
-	c.mu.Unlock()
-	if last {
-		_ = c.closeNow()
-	}
-}
-
-// CloseWrite ends the output and leaves the input open, so that a peer can still read why its connection ends.
-func (c *limitedConn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
-	}
-	return errors.ErrUnsupported
-}
-
-// tlsConn is a TLS connection over a limited one.
-type tlsConn struct {
-	*tls.Conn
-	under *limitedConn
-}
-
-func (c *tlsConn) Close() error {
-	defer c.under.limits.leave(c.under)
-	return c.Conn.Close()
-}
-
-func remoteAddr(c net.Conn) netip.Addr {
-	ap, err := netip.ParseAddrPort(c.RemoteAddr().String())
-	if err != nil {
-		return netip.Addr{}
-	}
-	return ap.Addr().Unmap().WithZone("")
 }
 
 // certificate is a pair of PEM files that is read again when it changes.

@@ -43,7 +43,7 @@ func TestBearableRanges(t *testing.T) {
 func TestRangeFlood(t *testing.T) {
 	const text = "0123456789"
 	s := &Server{}
-	h := s.guarded(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := s.guarded(watching, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "file.ts", time.Time{}, strings.NewReader(text))
 	}))
 	for ranges, want := range map[string]struct {

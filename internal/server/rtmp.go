@@ -129,7 +129,7 @@ func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Pu
 	if err != nil {
 		return nil, err
 	}
-	p := &rtmpPublication{request: r}
+	p := &rtmpPublication{request: r, place: placeOf(c.nc)}
 	p.publication, err = c.server.publish(ctx, live.Name{App: at.app, Stream: room, Rendition: rendition}, lease, origin{
 		protocol: c.protocol, remote: c.nc.RemoteAddr().String(), client: r.FlashVer, query: at.query, streamID: r.StreamID,
 		url: shownURL(r.TCURL, at, room), close: p.closeWith, reconnect: reconnect(r.ConnectRequest),
@@ -141,6 +141,7 @@ func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Pu
 		return nil, refusal(rtmp.CodePublishBadName, err.Error(), err)
 	}
 	c.active.Store(true)
+	p.place.use(working)
 	return p, nil
 }
 
@@ -237,6 +238,7 @@ func kindOf(messageType uint8) string {
 type rtmpPublication struct {
 	*publication
 	request *rtmp.PublishRequest
+	place   *limitedConn
 }
 
 // Message takes one message into the stream.
@@ -254,6 +256,7 @@ func (p *rtmpPublication) Close(cause error) {
 		cause = status.Err
 	}
 	p.End(cause)
+	p.place.done(working)
 }
 
 // closeWith ends the publisher from outside: taken over, key revoked, shutdown.
@@ -273,8 +276,24 @@ func reconnect(r *rtmp.ConnectRequest) func() {
 	return func() { _, _ = r.RequestReconnect("", "The server restarts.") }
 }
 
+// errFull: viewers have all connections that they may have.
+var errFull = errors.New("no room for more viewers")
+
 // Play serves an RTMP player.
 func (c *rtmpConn) Play(ctx context.Context, r *rtmp.PlayRequest, ps *rtmp.PlayStream) error {
+	place := placeOf(c.nc)
+	if !place.use(watching) {
+		return &rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "There is no room for more viewers.", Err: errFull}
+	}
+	err := c.findAndPlay(ctx, r, ps)
+	if err != nil {
+		place.done(watching)
+	}
+	return err
+}
+
+// findAndPlay waits for what a player asks for, and starts to play it.
+func (c *rtmpConn) findAndPlay(ctx context.Context, r *rtmp.PlayRequest, ps *rtmp.PlayStream) error {
 	s := c.server
 	at := s.addressOf(r.ConnectRequest).join(r.Name, r.Query)
 	room, err := keys.CanonicalName(at.name())
@@ -344,6 +363,7 @@ func (c *rtmpConn) play(stream *live.Stream, view fanout.View, r *rtmp.PlayReque
 		}
 		<-player.Done()
 		end(player.Err())
+		placeOf(c.nc).done(watching)
 		if err := player.Err(); !errors.Is(err, fanout.ErrStreamEnded) {
 			return err
 		}

@@ -97,7 +97,7 @@ func New(opt Options) (*Server, error) {
 		apps:     make(map[string]App),
 		failures: auth.NewFailureLimiter(),
 		events:   event.NewBus(event.Options{Boot: newID()}),
-		limits:   &connLimits{total: opt.MaxConnections, perAddr: opt.MaxConnectionsPerAddr},
+		limits:   newConnLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, maxFiles()),
 	}
 	s.sessions = newRegistry(s.events)
 	for _, a := range opt.Apps {
@@ -168,12 +168,12 @@ func (s *Server) listen() error {
 	for _, l := range []*listener{
 		{name: "rtmp", option: "rtmp_addr", addr: o.RTMPAddr, secure: o.RTMPTLS, cert: rtmps, serve: s.serveRTMP},
 		{name: "rtmps", option: "rtmps_addr", addr: o.RTMPSAddr, secure: true, cert: rtmps, serve: s.serveRTMP},
-		{name: "http-flv", option: "httpflv_addr", addr: o.FLVAddr, secure: o.FLVTLS, cert: https, serve: s.httpServer(http.HandlerFunc(s.serveFLV))},
+		{name: "http-flv", option: "httpflv_addr", addr: o.FLVAddr, secure: o.FLVTLS, cert: https, serve: s.httpServer(watching, http.HandlerFunc(s.serveFLV))},
 		{name: "hls", option: "hls_addr", addr: o.HLSAddr, secure: o.HLSTLS, multiplexed: true, cert: https, serve: s.serveHLSPort},
-		{name: "api", option: "api_addr", addr: o.APIAddr, serve: s.httpServer(api.New(api.Options{
+		{name: "api", option: "api_addr", addr: o.APIAddr, serve: s.httpServer(working, api.New(api.Options{
 			Keys: o.Keys, Sessions: s, Policy: s.policy, Log: s.log,
 		}))},
-		{name: "pprof", option: "pprof_addr", addr: o.PprofAddr, serve: s.httpServer(profiler())},
+		{name: "pprof", option: "pprof_addr", addr: o.PprofAddr, serve: s.httpServer(working, profiler())},
 	} {
 		if l.addr == "" {
 			continue
