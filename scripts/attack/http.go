@@ -20,6 +20,8 @@ func httpAttacks() []attack {
 		{name: "slow-https", flags: slices.Concat(slowFlags, secured), run: slowSegments(dialHTTPS)},
 		{name: "slow-http2", flags: slowFlags, run: slowSegments(dialHTTP2)},
 		{name: "slow-http3", flags: slices.Concat(slowFlags, secured, []string{"--hls_http3"}), run: slowSegments(dialHTTP3)},
+		{name: "idle", files: floodFiles, run: idleConnections},
+		{name: "quic", flags: slices.Concat(secured, []string{"--hls_http3"}), run: quicHandshakes},
 		{name: "stalled-log", unread: true, flags: []string{"--level", "debug"}, run: stalledLog},
 	}
 }

@@ -29,6 +29,8 @@ type attack struct {
 	flags []string
 	// unread: nobody reads what the server logs.
 	unread bool
+	// files is how many files and connections the server may have open, 0: as many as this program.
+	files int
 	// run attacks a server that listens, and reports what was done and what came of it. An error means that the attack itself failed.
 	run func(ctx context.Context, s *server, r *report) error
 }
@@ -116,7 +118,7 @@ func choose(names []string) ([]attack, error) {
 func (a *attack) on(ctx context.Context, binary, dir string, r *report) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	s, err := startServer(ctx, binary, dir, a.unread, a.flags...)
+	s, err := startServer(ctx, binary, dir, a)
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ type server struct {
 	secure              bool     // the HLS port speaks TLS
 	log                 string   // file
 	pipe                *os.File // its log if nobody reads that, which must stay open
+	binary              string
 	command             *exec.Cmd
 	ended               chan error
 }
@@ -50,12 +51,12 @@ type server struct {
 // secured are the flags of a server that speaks TLS on its HLS port.
 var secured = []string{"--use_hls_https", "--https_cert", "tls.crt", "--https_key", "tls.key"}
 
-// startServer starts the program in a folder of its own, without keys, and waits until it answers. If unread is set, nobody reads its log.
-func startServer(ctx context.Context, binary, dir string, unread bool, flags ...string) (*server, error) {
+// startServer starts the program in a folder of its own, without keys, as an attack needs it, and waits until it answers.
+func startServer(ctx context.Context, binary, dir string, a *attack) (*server, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	s := &server{log: filepath.Join(dir, "log"), ended: make(chan error, 1), secure: slices.Contains(flags, secured[0])}
+	s := &server{log: filepath.Join(dir, "log"), ended: make(chan error, 1), secure: slices.Contains(a.flags, secured[0])}
 	if err := makeCertificate(dir); err != nil {
 		return nil, err
 	}
@@ -66,7 +67,7 @@ func startServer(ctx context.Context, binary, dir string, unread bool, flags ...
 		}
 	}
 	log, err := os.Create(s.log)
-	if unread {
+	if a.unread {
 		s.pipe, log, err = os.Pipe()
 	}
 	if err != nil {
@@ -77,7 +78,11 @@ func startServer(ctx context.Context, binary, dir string, unread bool, flags ...
 		"--rtmp_addr", s.rtmp, "--httpflv_addr", s.flv, "--hls_addr", s.hls, "--api_addr", s.api, "--rtmp_noauth",
 		"--data_dir", filepath.Join(dir, "data"),
 	}
-	s.command = exec.Command(binary, append(own, flags...)...)
+	command := append(append([]string{binary}, own...), a.flags...)
+	if a.files > 0 {
+		command = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, a.files)}, command...)
+	}
+	s.binary, s.command = binary, exec.Command(command[0], command[1:]...)
 	s.command.Dir, s.command.Stdout, s.command.Stderr = dir, log, log
 	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.command.Start(); err != nil {

@@ -31,7 +31,7 @@ const (
 // watch begins to watch. The measurement begins after watchWarmup and lasts for d.
 func (s *server) watch(ctx context.Context, videoRate int, d time.Duration) (*watch, error) {
 	w := &watch{}
-	w.command = exec.CommandContext(ctx, s.command.Path, "bench", "--json", "--stream", watchStream,
+	w.command = exec.CommandContext(ctx, s.binary, "bench", "--json", "--stream", watchStream,
 		"--publish", "rtmp://"+s.rtmp+"/live/{stream}", "--play", "http://"+s.flv+"/live/{stream}.flv",
 		"--players", strconv.Itoa(watchPlayers), "--sample", strconv.Itoa(watchPlayers), "--video-rate", strconv.Itoa(videoRate/1000),
 		"--warmup", (watchWarmup - time.Second).String(), "--duration", d.String())
