@@ -262,6 +262,7 @@ export class Session {
 
   /** The stream is live, and the picture stands. */
   private help(now: number) {
+    if (this.video.ended) return this.fail() // what begins after an end is another playlist
     const ahead = this.nextMedia()
     if (
       ahead !== null &&

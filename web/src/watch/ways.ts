@@ -16,6 +16,9 @@ export interface Way {
   open(video: HTMLVideoElement, events: Events): Promise<Engine | null>
 }
 
+// The playlist of Low-Latency HLS.
+const lowLatency = 'index.m3u8'
+
 /** The ways in which this browser may play what it can decode of a stream, the best one first. */
 export function waysFor(status: Status, ability: Ability): Way[] {
   const [best, ...rest] = playlistsFor(status, ability)
@@ -26,12 +29,17 @@ export function waysFor(status: Status, ability: Ability): Way[] {
     if (isSafari() && (isMultiplexed() || !hasMediaSource())) ways.unshift(byBrowser(best))
     else ways.push(byBrowser(best))
   }
-  for (const protocol of ['http-flv', 'ws-flv']) {
-    const url = status.urls?.[protocol]
-    if (url && hasMediaSource() && isOpen(url)) ways.push(byFLV(url, ability))
-  }
+  const flv = hasMediaSource() ? flvWays(status, ability) : []
+  // Without parts HLS is some segments behind, and FLV is not.
+  if (best?.startsWith('index')) ways.push(...flv)
+  else ways.unshift(...flv)
   if (hasMediaSource()) ways.push(...rest.map(byScript))
   return ways
+}
+
+function flvWays(status: Status, ability: Ability): Way[] {
+  const urls = [status.urls?.['http-flv'], status.urls?.['ws-flv']]
+  return urls.flatMap(url => (url && isOpen(url) ? [byFLV(url, ability)] : []))
 }
 
 // Where a kind cannot be decoded, players of a multivariant playlist refuse all of it: they get the
@@ -40,7 +48,7 @@ function playlistsFor(status: Status, ability: Ability): string[] {
   const { video, audio } = ability.missing
   if (!video && !audio) return status.playlists ?? []
   const [track] = [...ability.tracks].sort((a, b) => (b.height ?? 0) - (a.height ?? 0))
-  return track && status.playlists?.[0] === 'index.m3u8' ? [playlistOf(track)] : []
+  return track && status.playlists?.[0] === lowLatency ? [playlistOf(track)] : []
 }
 
 // A page that came through a proxy under another name, or over TLS, cannot use the plain port.
