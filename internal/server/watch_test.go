@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,7 +47,9 @@ func TestStatusOfAStream(t *testing.T) {
 
 	watchFLV(t, s, "movie")
 	eventually(t, "one viewer", func() bool { return statusOf(t, s, "live/movie").Viewers == 1 })
-	wantContains(t, "list", call(t, "GET", s.url("http", "hls", "/status.json")).body, `"stream":"live/movie","state":"live"`)
+	eventually(t, "the stream is in the list", func() bool {
+		return strings.Contains(call(t, "GET", s.url("http", "hls", "/status.json")).body, `"stream":"live/movie","state":"live"`)
+	})
 	wantContains(t, "list", call(t, "GET", s.url("http", "hls", "/")).body, "live/movie/")
 
 	e.lose()
@@ -57,7 +60,9 @@ func TestStatusOfAStream(t *testing.T) {
 	e.unpublish()
 	awaitState(t, s, "live/movie", watch.Ended)
 	eventually(t, "the viewer is gone", func() bool { return statusOf(t, s, "live/movie").Viewers == 0 })
-	wantEqual(t, "list", call(t, "GET", s.url("http", "hls", "/status.json")).body, `{"streams":[]}`)
+	eventually(t, "the list is empty", func() bool {
+		return call(t, "GET", s.url("http", "hls", "/status.json")).body == `{"streams":[]}`
+	})
 }
 
 // TestStatusOfALadder: a stream is live as long as one of its publications is, and stands in the list once.

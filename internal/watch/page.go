@@ -81,7 +81,7 @@ func (d *pageData) offer(r *http.Request, s Status) {
 
 // serveList shows what is on air.
 func (h *Handler) serveList(w http.ResponseWriter, r *http.Request) {
-	l := h.list(r)
+	l := h.list.get(h.opt.Streams)
 	data := pageData{Title: "On air – livego", Refresh: offAirRefresh}
 	for _, s := range l.Streams {
 		uri := url.URL{Path: "./" + s.Stream + "/"}

@@ -30,7 +30,7 @@ type Status struct {
 	Stream string `json:"stream"`
 	State  State  `json:"state"`
 	// Time is the server's clock in ms since 1970, by which pages know how far behind they are.
-	Time int64 `json:"time"`
+	Time int64 `json:"time,omitempty"`
 	// Viewers is how many watch now, over all protocols; those of HLS are an estimate.
 	Viewers int     `json:"viewers"`
 	Tracks  []Track `json:"tracks,omitempty"`

@@ -60,6 +60,7 @@ type Options struct {
 type Handler struct {
 	opt      Options
 	template *template.Template
+	list     list
 	// style is the hash of the style of a page without script.
 	style string
 }
@@ -149,7 +150,7 @@ func (h *Handler) resource(dir, file string) http.HandlerFunc {
 	case root && file == "":
 		return h.serveList
 	case root && file == statusFile:
-		return func(w http.ResponseWriter, r *http.Request) { h.writeJSON(w, r, h.list(r)) }
+		return func(w http.ResponseWriter, r *http.Request) { h.writeJSON(w, r, h.list.get(h.opt.Streams)) }
 	case file == "":
 		return func(w http.ResponseWriter, r *http.Request) { h.serveWatch(w, r, dir) }
 	case file == statusFile:
@@ -206,20 +207,6 @@ func (h *Handler) status(r *http.Request, name string) (Status, bool) {
 	s.Time = time.Now().UnixMilli()
 	s.URLs = h.urls(r, name)
 	return s, ok
-}
-
-// streamList is the JSON of the list.
-type streamList struct {
-	Streams []Status `json:"streams"`
-}
-
-func (h *Handler) list(r *http.Request) streamList {
-	l := streamList{Streams: []Status{}}
-	for _, s := range h.opt.Streams.OnAir() {
-		s.URLs = h.urls(r, s.Stream)
-		l.Streams = append(l.Streams, s)
-	}
-	return l
 }
 
 // writeJSON sends what changes all the time. Caches in front of many viewers may keep it for a second.

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
+	"time"
 
 	"livego/internal/pages"
 )
@@ -242,6 +244,36 @@ func TestStatus(t *testing.T) {
 	}
 	_, body = ask(handler(t, live, func(o *Options) { o.List = true }), "GET", "http://tv.example/status.json")
 	contains(t, "list", body, `{"streams":[{"stream":"live/movie","state":"live"`)
+}
+
+// The list is made once a second, however many ask.
+func TestListIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &counting{}
+		h := handler(t, live, func(o *Options) { o.List = true; o.Streams = c })
+		for range 10 {
+			ask(h, "GET", "/status.json")
+			ask(h, "GET", "/")
+		}
+		if c.asked != 1 {
+			t.Errorf("%d lists", c.asked)
+		}
+		time.Sleep(listAge)
+		if _, body := ask(h, "GET", "/status.json"); c.asked != 2 || body != `{"streams":[]}` {
+			t.Errorf("%d lists: %s", c.asked, body)
+		}
+	})
+}
+
+// counting counts the lists that it makes.
+type counting struct {
+	streams
+	asked int
+}
+
+func (c *counting) OnAir() []Status {
+	c.asked++
+	return nil
 }
 
 // A client's Host goes into URLs and into a header of ours.
