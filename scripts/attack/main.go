@@ -36,7 +36,7 @@ type attack struct {
 }
 
 // attacks are all of them, in the order in which they run: one file of this package for each part of the server.
-func attacks() []attack { return slices.Concat(httpAttacks()) }
+func attacks() []attack { return slices.Concat(httpAttacks(), rtmpAttacks()) }
 
 // limit is how long an attack may take, with the start and the end of its server.
 const limit = 40 * time.Second
