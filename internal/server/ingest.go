@@ -40,8 +40,9 @@ type ingest struct {
 	// trackLines counts what there was to say about tracks.
 	trackLines int
 	faults     map[repair.Fault]*rarely
-	// jumped says that a jump of the encoder's time was logged.
-	jumped bool
+	// jumps are those of the encoder's time, jumped how many there were at the last write.
+	jumps  rarely
+	jumped uint64
 	now    time.Time // of the write in hand
 }
 
@@ -115,9 +116,10 @@ func (i *ingest) hand() error {
 		}
 	}
 	err := i.pub.Write(i.out)
-	if !i.jumped && i.pub.Jumps() > 0 {
-		i.jumped = true
-		i.log.Warn("the encoder's time jumps; further jumps are only counted", "time", i.out[0].DTS)
+	if n := i.pub.Jumps(); n != i.jumped {
+		if i.jumped = n; i.jumps.due(i.now) {
+			i.log.Warn("the encoder's time jumps", "time", i.out[0].DTS, "times", n)
+		}
 	}
 	clear(i.out)
 	i.stamps = i.pub.Faults(i.stamps[:0])

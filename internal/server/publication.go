@@ -124,7 +124,7 @@ func (p *publication) Message(messageType uint8, ms uint32, body []byte) error {
 	units, err := p.demuxer.Append(p.units[:0], messageType, ms, body)
 	if err != nil {
 		if p.bad.due(now) {
-			p.log.Warn("bad message left out", "type", messageType, "err", err, "times", p.bad.times)
+			p.log.Warn("bad message left out", "kind", kindOf(messageType), "err", masked(err.Error()), "times", p.bad.times)
 		}
 	}
 	if len(units) == 0 {

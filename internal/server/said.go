@@ -18,7 +18,10 @@ const (
 
 // said returns a text of a client as it may be shown in logs and answers: cut, and without what could be a channel key, which people put into any
 // field. All texts of clients are shown by it, but names of streams that are on air.
-func said(text string) string { return cut(keys.Mask(plain(text)), maxSaid) }
+func said(text string) string { return cut(masked(text), maxSaid) }
+
+// masked returns text without what could be a channel key.
+func masked(text string) string { return keys.Mask(plain(text)) }
 
 // plain undoes whatever a key could hide in.
 func plain(text string) string {
@@ -69,7 +72,7 @@ const longLabel = 40
 // withQuery adds a query without what could be a key.
 func withQuery(text, query string) string {
 	if query != "" {
-		text += "?" + keys.Mask(plain(query))
+		text += "?" + masked(query)
 	}
 	return cut(text, maxShownURL)
 }
