@@ -165,7 +165,15 @@ func TestNginx(t *testing.T) {
 // startNginx runs nginx with RTMP applications and returns its RTMP address.
 func startNginx(t testing.TB, applications string) string {
 	t.Helper()
-	dir, address := t.TempDir(), freeAddress(t)
+	address := freeAddress(t)
+	startNginxAt(t, address, applications)
+	return address
+}
+
+// startNginxAt runs it at an address.
+func startNginxAt(t testing.TB, address, applications string) *program {
+	t.Helper()
+	dir := t.TempDir()
 	config := fmt.Sprintf(`load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;
 daemon off; master_process off; pid %s/pid; error_log %s/log info; events {}
 rtmp { server { listen %s; %s } }
@@ -174,7 +182,7 @@ rtmp { server { listen %s; %s } }
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	launch(t, "nginx", "-p", dir, "-c", path)
+	nginx := launch(t, "nginx", "-p", dir, "-c", path)
 	eventually(t, 5*time.Second, "nginx listens", func() bool {
 		conn, err := net.Dial("tcp", address)
 		if err != nil {
@@ -183,5 +191,5 @@ rtmp { server { listen %s; %s } }
 		conn.Close()
 		return true
 	})
-	return address
+	return nginx
 }

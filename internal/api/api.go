@@ -29,6 +29,8 @@ type Options struct {
 	// Keys and Sessions are what the API shows and changes; both are needed.
 	Keys     Keys
 	Sessions Sessions
+	// Relays, if there, pushes and pulls streams.
+	Relays Relays
 	// Policy guards all paths but /healthz; nil: only programs on this machine are answered.
 	Policy *auth.APIPolicy
 	// StaticDir, if it exists, is served under /statics/; empty: "statics".
@@ -55,8 +57,9 @@ func New(o Options) http.Handler {
 	guarded.Handle("/control/set", serve(c.set, http.MethodPost))
 	guarded.Handle("/control/reset", serve(c.reset, changing...))
 	guarded.Handle("/control/delete", serve(c.delete, changing...))
-	guarded.Handle("/control/push", serve(notYet, changing...))
-	guarded.Handle("/control/pull", serve(notYet, changing...))
+	guarded.Handle("/control/push", serve(relays{o.Relays}.push, changing...))
+	guarded.Handle("/control/pull", serve(relays{o.Relays}.pull, changing...))
+	guarded.Handle("/control/relays", serve(relays{o.Relays}.list, reading...))
 	guarded.Handle("/stat/livestat", serve(livestat(o.Sessions), reading...))
 	if info, err := os.Stat(o.StaticDir); err == nil && info.IsDir() {
 		files := http.FileServerFS(noListing{os.DirFS(o.StaticDir)})
@@ -81,6 +84,9 @@ const indexText = `livego control API
 /control/reset?room=ROOM         a new channel key; the old one ends at once (kick=0 leaves its publisher on air)
 /control/delete?room=ROOM        forget the room and its key (kick=0 as above)
 POST /control/set                give a room a key of your own: room=ROOM&key=KEY in the body
+/control/push?app=APP&name=ROOM&url=RTMP_URL      send a stream to another server; oper=stop ends that
+/control/pull?app=APP&name=ROOM&url=URL           bring a stream from another server; oper=stop ends that
+/control/relays                  what is pushed and pulled, and how
 /stat/livestat[?room=APP/ROOM]   publishers and players
 /healthz                         whether the server answers; needs no token
 

@@ -93,7 +93,3 @@ func (c control) failed(r *http.Request, err error) answer {
 	c.log.Error("key storage failed", "path", r.URL.Path, "room", r.Form.Get("room"), "err", err)
 	return answer{http.StatusInternalServerError, err.Error()}
 }
-
-func notYet(*http.Request) answer {
-	return answer{http.StatusNotImplemented, "not in this version yet"}
-}

@@ -42,7 +42,6 @@ func Load(s Sources) (Config, []string, error) {
 	if err := errors.Join(l.problems...); err != nil {
 		return Config{}, l.warnings, err
 	}
-	l.warnPending()
 	return l.cfg, l.warnings, nil
 }
 
@@ -160,22 +159,6 @@ func (l *loader) readFlags(flags *pflag.FlagSet) {
 		l.set(o, held.raw, "flag --"+o.flag())
 		if held.kind == kindSecret {
 			l.warn("--%s on a command line can be read by every user of this machine; better put it into the file or into %s", o.flag(), o.env())
-		}
-	}
-}
-
-// warnPending names what the operator asked for and this version does not do.
-func (l *loader) warnPending() {
-	var empty Config
-	for _, o := range options {
-		wanted := o.bind(&l.cfg).print()
-		if v := o.bind(&empty); o.pending && v.parse(o.def) == nil && v.print() != wanted {
-			l.warn("%s: %s has no effect yet in this version", l.origin[o.key], o.key)
-		}
-	}
-	for _, app := range l.cfg.Apps {
-		if len(app.StaticPush) > 0 {
-			l.warn("%s: static_push of app %q has no effect yet in this version", l.cfg.File, app.Name)
 		}
 	}
 }

@@ -223,9 +223,6 @@ func TestWarnings(t *testing.T) {
 		given given
 		want  string
 	}{
-		{given{env: []string{"ENABLE_TLS_VERIFY=false"}}, "environment variable ENABLE_TLS_VERIFY: enable_tls_verify has no effect yet in this version"},
-		{given{file: "enable_tls_verify: false"}, "livego.yaml:1: enable_tls_verify has no effect yet in this version"},
-		{given{file: "server:\n- appname: live\n  static_push: [rtmp://h/a]"}, `livego.yaml: static_push of app "live" has no effect yet in this version`},
 		{given{flags: []string{"--jwt-secret", strings.Repeat("x", 32)}}, "--jwt_secret on a command line can be read by every user"},
 		{given{env: []string{"JWT_SECRET=7 bytes", "API_ADDR=127.0.0.1:8090"}}, "jwt.secret has only 7 bytes, which can be guessed"},
 		{given{env: []string{"JWT_SECRET=7 bytes", "API_ADDR=localhost:8090"}}, "jwt.secret has only 7 bytes, which can be guessed"},

@@ -13,10 +13,8 @@ type option struct {
 	// def is the default, written as a flag's value.
 	def string
 	// doc says what the option is for and in which unit, in one or more lines of at most 100 characters.
-	doc string
-	// pending says that this version accepts the option but does not act on it.
-	pending bool
-	bind    func(*Config) value
+	doc  string
+	bind func(*Config) value
 }
 
 // flag is the option's name on the command line.
@@ -95,7 +93,7 @@ var options = []option{
 		bind: func(c *Config) value { return duration(&c.WriteTimeout, time.Millisecond, unbounded) }},
 	{key: "max_message_size", def: "8MiB", doc: "Largest RTMP message of a publisher, that is, largest picture.",
 		bind: func(c *Config) value { return size(&c.MaxMessageSize, minMessageSize, maxMessageSize) }},
-	{key: "enable_tls_verify", def: "true", doc: "Verify the certificates of servers that this one pushes to or pulls from.", pending: true,
+	{key: "enable_tls_verify", def: "true", doc: "Verify the certificates of servers that this one pushes to or pulls from.",
 		bind: func(c *Config) value { return boolean(&c.EnableTLSVerify) }},
 
 	{key: "httpflv_addr", def: ":7001", doc: "Listen address for players over HTTP-FLV and WebSocket-FLV. Empty: off.",

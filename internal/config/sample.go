@@ -19,7 +19,7 @@ const sampleApps = `
 
 # The first element of every URL. Without this list there is the app live with everything on; with it, what an entry does not
 # name is off. live: publishing, and playing over RTMP. hls, flv: playing over HLS and HTTP-FLV. api: kept for files of LiveGo.
-# static_push: RTMP URLs to which every stream of the app is pushed (not in this version yet).
+# static_push: RTMP URLs to which every stream of the app is pushed, beside the stream's own viewers.
 # Put names in quotes that YAML takes for something else: appname: "off", appname: "123".
 server:
 - appname: live
@@ -62,9 +62,6 @@ func writeSample(b *strings.Builder, o option, leaf, indent string) {
 		b.WriteByte('\n')
 	}
 	doc := o.doc
-	if o.pending {
-		doc += " Accepted, but without effect in this version."
-	}
 	for line := range strings.SplitSeq(doc, "\n") {
 		fmt.Fprintf(b, "# %s\n", line)
 	}

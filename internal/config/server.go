@@ -62,6 +62,8 @@ func (c Config) ServerOptions() server.Options {
 		PublicStatus:       c.PublicStatus,
 		FrameOrigins:       c.FrameOrigins,
 
+		RelaysFile:    filepath.Join(c.DataDir, "relays.json"),
+		InsecureTLS:   !c.EnableTLSVerify,
 		FLVArchiveDir: c.archiveDir(),
 		Hooks:         c.hooks(),
 

@@ -87,13 +87,18 @@ type Client struct {
 	format Format
 }
 
-// Dial connects to the server of an RTMP URL, up to the answer to connect.
+// Dial connects to the server of an RTMP URL, up to the answer to connect. With user and password in the URL it authenticates if the
+// server asks for that.
 func Dial(ctx context.Context, rawURL string, opt ClientOptions) (*Client, error) {
 	u, err := ParseURL(rawURL)
 	if err != nil {
 		return nil, err
 	}
-	opt = opt.withDefaults()
+	return dialAuth(ctx, u, opt.withDefaults())
+}
+
+// dialOnce makes one connection.
+func dialOnce(ctx context.Context, u URL, opt ClientOptions) (*Client, error) {
 	nc, err := opt.DialContext(ctx, "tcp", u.Addr)
 	if err != nil {
 		return nil, err

@@ -30,7 +30,7 @@ func TestParseURL(t *testing.T) {
 		"rtmp://[::1]/live/a":         {Host: "::1", Addr: "[::1]:1935", App: "live", Name: "a", TCURL: "rtmp://[::1]/live"},
 		"rtmps://[::1]:1/live/a%20b":  {TLS: true, Host: "::1", Addr: "[::1]:1", App: "live", Name: "a%20b", TCURL: "rtmps://[::1]:1/live"},
 		"rtmps://h/live/a":            {TLS: true, Host: "h", Addr: "h:443", App: "live", Name: "a", TCURL: "rtmps://h/live"},
-		"rtmp://u:p@h/live/a":         {Host: "h", Addr: "h:1935", App: "live", Name: "a", TCURL: "rtmp://h/live"},
+		"rtmp://u:p@h/live/a":         {User: "u", Password: "p", Host: "h", Addr: "h:1935", App: "live", Name: "a", TCURL: "rtmp://h/live"},
 	} {
 		got, err := ParseURL(raw)
 		if err != nil {

@@ -19,6 +19,8 @@ type URL struct {
 	TLS bool
 	// Host is the host name or address without brackets, for certificates. Addr is host and port, to dial.
 	Host, Addr string
+	// User and Password are those of the URL, empty if it has none.
+	User, Password string
 	// App is the first element of the path.
 	App string
 	// Name is the rest of the path with the query, as it is sent in publish and play. It is empty if there is no rest.
@@ -27,7 +29,7 @@ type URL struct {
 	TCURL string
 }
 
-// ParseURL takes an rtmp or rtmps URL apart: scheme://host[:port]/app[/name][?query]. User and password are not used. Path and
+// ParseURL takes an rtmp or rtmps URL apart: scheme://host[:port]/app[/name][?query], with user:password@ before the host for servers that ask for it. Path and
 // query are left as they are, escapes included.
 func ParseURL(raw string) (URL, error) {
 	u, err := url.Parse(raw)
@@ -64,10 +66,12 @@ func ParseURL(raw string) (URL, error) {
 			name += "?" + u.RawQuery
 		}
 	}
+	password, _ := u.User.Password()
 	return URL{
-		TLS:   u.Scheme == "rtmps",
-		Host:  u.Hostname(),
-		Addr:  net.JoinHostPort(u.Hostname(), port),
+		TLS:  u.Scheme == "rtmps",
+		Host: u.Hostname(),
+		Addr: net.JoinHostPort(u.Hostname(), port),
+		User: u.User.Username(), Password: password,
 		App:   app,
 		Name:  name,
 		TCURL: u.Scheme + "://" + u.Host + "/" + app,

@@ -102,6 +102,10 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// FLVArchiveDir is the folder in which every publication is recorded as FLV; empty: nothing is.
 	FLVArchiveDir string
+	// RelaysFile keeps the relays that were begun by the API over restarts; empty: nothing does. InsecureTLS does not check the certificates
+	// of servers that this one pushes to or pulls from.
+	RelaysFile  string
+	InsecureTLS bool
 	// Hooks tell other systems what happens, and ask them.
 	Hooks HookOptions
 

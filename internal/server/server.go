@@ -22,6 +22,7 @@ import (
 	"livego/internal/live"
 	"livego/internal/pages"
 	"livego/internal/record"
+	"livego/internal/relay"
 	"livego/internal/rtmp"
 	"livego/internal/spool"
 	"livego/internal/watch"
@@ -69,6 +70,7 @@ type Server struct {
 	ctx       context.Context // of all connections; ends when they must be gone
 	cancel    context.CancelCauseFunc
 	hooks     hooks
+	relays    *relay.Relays
 	archive   *record.Archive // nil: off
 	outputs   []output
 	outCtx    context.Context // of the outputs; ends first
@@ -126,7 +128,7 @@ func New(opt Options) (*Server, error) {
 		SegmentDuration: opt.HLSSegmentDuration, PartDuration: opt.HLSPartDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd,
 		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Spool: s.spool, Log: opt.Log,
 	})
-	s.outputs = []output{s.outputHLS}
+	s.outputs = []output{s.outputHLS, s.outputPush}
 	if opt.FLVArchiveDir != "" {
 		s.archive = record.NewArchive(opt.FLVArchiveDir, flv.AppendBody, s.events, s.log)
 		s.outputs = append(s.outputs, s.outputFLV)
@@ -136,6 +138,7 @@ func New(opt Options) (*Server, error) {
 		Log: opt.Log, GOPs: opt.GOPNum, Memory: opt.StreamMemory, Grace: opt.RepublishGrace, NoTakeover: opt.NoTakeover,
 		OnStream: s.begin, Notify: s.tell,
 	})
+	s.openRelays()
 	if err := s.listen(); err != nil {
 		s.closeListeners()
 		s.closeSpool(time.Now().Add(opt.DrainTimeout))
@@ -171,7 +174,7 @@ func (s *Server) listen() error {
 		{name: "http-flv", option: "httpflv_addr", addr: o.FLVAddr, secure: o.FLVTLS, cert: https, serve: s.httpServer(watching, http.HandlerFunc(s.serveFLV))},
 		{name: "hls", option: "hls_addr", addr: o.HLSAddr, secure: o.HLSTLS, multiplexed: true, cert: https, serve: s.serveHLSPort},
 		{name: "api", option: "api_addr", addr: o.APIAddr, serve: s.httpServer(working, api.New(api.Options{
-			Keys: o.Keys, Sessions: s, Policy: s.policy, Log: s.log,
+			Keys: o.Keys, Sessions: s, Relays: s, Policy: s.policy, Log: s.log,
 		}))},
 		{name: "pprof", option: "pprof_addr", addr: o.PprofAddr, serve: s.httpServer(working, profiler())},
 	} {
@@ -228,6 +231,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}()
 
 	s.runHooks()
+	s.restoreRelays()
 	s.events.Emit(event.Event{Type: event.ServerStarted, Data: started{s.opt.Version}})
 	var err error
 	select {
@@ -254,6 +258,7 @@ func (s *Server) drain() {
 	s.sessions.announce(s.opt.DrainTimeout / 10)
 	s.sessions.closeAll()
 	s.hub.Close()
+	s.relays.Close()
 	s.sessions.awaitPlayers(begin.Add(s.opt.DrainTimeout * 4 / 5))
 	s.cancel(&rtmp.StatusError{Code: rtmp.CodeConnectAppShutdown, Description: "The server is shutting down.", Err: errShutdown})
 	cut := time.AfterFunc(time.Until(begin.Add(s.opt.DrainTimeout)), s.limits.closeAll)

@@ -1,0 +1,252 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"livego/internal/api"
+	"livego/internal/flv"
+	"livego/internal/keys"
+	"livego/internal/live"
+	"livego/internal/relay"
+	"livego/internal/rtmp"
+)
+
+// errLoop: a relay would bring a stream to itself.
+var errLoop = errors.New("the relay leads back to its own stream")
+
+// openRelays makes the relays, without starting any.
+func (s *Server) openRelays() {
+	s.relays = relay.New(relay.Options{
+		Log: s.log, Events: s.events, Hub: s.hub, Publish: s.publishRelay, Body: flv.AppendBody,
+		InsecureTLS: s.opt.InsecureTLS, Save: s.saveRelays,
+	})
+}
+
+// publishRelay takes a stream on air that is pulled.
+func (s *Server) publishRelay(ctx context.Context, r relay.Relay, remote string, end func(error)) (relay.Sink, error) {
+	protocol, _, _ := strings.Cut(r.URL, "://")
+	return s.publish(ctx, live.Name{App: r.App, Stream: r.Stream}, nil, origin{
+		protocol: "pull-" + protocol, remote: remote, url: protocol + "://" + remote, client: "pull", close: end,
+	}, s.log.With("protocol", "pull-"+protocol, "remote", remote))
+}
+
+// outputPush pushes the streams of apps that have static_push. Renditions with a name are not pushed.
+func (s *Server) outputPush(stream *live.Stream) func(context.Context) error {
+	name := stream.Name()
+	app, _ := s.app(name.App)
+	if len(app.StaticPush) == 0 || name.Rendition != "" {
+		return nil
+	}
+	return func(ctx context.Context) error {
+		var begun []relay.Relay
+		for _, url := range app.StaticPush {
+			r := relay.Relay{Direction: relay.Push, App: name.App, Stream: name.Stream, URL: strings.TrimRight(url, "/") + "/" + name.Stream}
+			switch err := s.relays.Start(r, true); {
+			case err == nil:
+				begun = append(begun, r)
+			case !errors.Is(err, relay.ErrRunning):
+				s.log.Error("static_push cannot be", "stream", name.String(), "err", err)
+			}
+		}
+		select {
+		case <-stream.Done():
+		case <-ctx.Done():
+			return nil // the end of the server ends all relays
+		}
+		for _, r := range begun {
+			s.relays.Finish(r)
+		}
+		return nil
+	}
+}
+
+// StartRelay implements api.Relays.
+func (s *Server) StartRelay(ctx context.Context, direction, app, name, url string) error {
+	r := relay.Relay{Direction: relay.Direction(direction), App: app, Stream: name, URL: url}
+	if err := s.checkRelay(ctx, &r); err != nil {
+		return fmt.Errorf("%w: %w", api.ErrRelayURL, err)
+	}
+	err := s.relays.Try(ctx, r)
+	switch {
+	case errors.Is(err, relay.ErrBadURL):
+		return fmt.Errorf("%w: %w", api.ErrRelayURL, err)
+	case errors.Is(err, relay.ErrRunning), errors.Is(err, relay.ErrTooMany):
+		return fmt.Errorf("%w: %w", api.ErrRelayRunning, err)
+	}
+	return err
+}
+
+// StopRelay implements api.Relays.
+func (s *Server) StopRelay(direction, app, name, _ string) error {
+	// LiveGo knows one relay for a stream and direction, whatever the URL says that stops it.
+	r := relay.Relay{Direction: relay.Direction(direction), App: app, Stream: name}
+	s.roomOfKey(context.Background(), &r)
+	if _, err := s.relays.Stop(r); err != nil {
+		return api.ErrNoRelay
+	}
+	return nil
+}
+
+// RelayList implements api.Relays.
+func (s *Server) RelayList() any {
+	list := s.relays.List()
+	for i := range list {
+		list[i].URL = relay.Shown(list[i].URL)
+	}
+	return list
+}
+
+var _ api.Relays = (*Server)(nil)
+
+// checkRelay says whether a relay can be. A channel key in place of the room's name stands for its room, as in LiveGo.
+func (s *Server) checkRelay(ctx context.Context, r *relay.Relay) error {
+	app, ok := s.app(r.App)
+	switch {
+	case !ok:
+		return fmt.Errorf("application %.64q is not configured", r.App)
+	case !app.Live:
+		return fmt.Errorf("application %.64q is switched off", r.App)
+	}
+	s.roomOfKey(ctx, r)
+	room, err := keys.CanonicalName(r.Stream)
+	if err != nil {
+		return err
+	}
+	r.Stream = room
+	if err := relay.Check(*r); err != nil {
+		return err
+	}
+	if s.leadsHere(ctx, r) {
+		return errLoop
+	}
+	return nil
+}
+
+// roomOfKey replaces a channel key by the name of its room.
+func (s *Server) roomOfKey(ctx context.Context, r *relay.Relay) {
+	if room, ok := s.roomOf(ctx, r.Stream); ok {
+		r.Stream = room
+	}
+}
+
+// roomOf returns the room of a channel key.
+func (s *Server) roomOf(ctx context.Context, key string) (string, bool) {
+	if !keys.WellFormed(key) {
+		return "", false
+	}
+	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
+	defer cancel()
+	lease, err := s.opt.Keys.Lease(ctx, key)
+	if err != nil {
+		return "", false
+	}
+	lease.Release()
+	return lease.Room, true
+}
+
+// leadsHere says whether a relay's URL is that of its own stream on this server.
+func (s *Server) leadsHere(ctx context.Context, r *relay.Relay) bool {
+	u, err := rtmp.ParseURL(r.URL)
+	if err != nil {
+		return false
+	}
+	_, port, _ := net.SplitHostPort(u.Addr)
+	if !s.listensOn(port) || !isLocal(u.Host) || u.App != r.App {
+		return false
+	}
+	name, _, _ := strings.Cut(u.Name, "?")
+	room, ok := s.roomOf(ctx, name)
+	return name == r.Stream || ok && room == r.Stream
+}
+
+// listensOn says whether RTMP is spoken on a port here.
+func (s *Server) listensOn(port string) bool {
+	for _, l := range s.listeners {
+		if _, ours, _ := net.SplitHostPort(l.Addr().String()); ours == port && strings.HasPrefix(l.name, "rtmp") {
+			return true
+		}
+	}
+	return false
+}
+
+// isLocal says whether a host is an address of this machine, as far as it says so itself.
+func isLocal(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	if ip == nil {
+		return false
+	}
+	if ip.IsLoopback() || ip.IsUnspecified() {
+		return true
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return false
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && n.IP.Equal(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxRelaysFile bounds the file of relays, in bytes.
+const maxRelaysFile = 16 << 20
+
+// saveRelays keeps the relays that do not stand in the configuration for the next start. They hold keys of other servers, so that nobody else
+// may read them.
+func (s *Server) saveRelays(all []relay.Relay) {
+	if s.opt.RelaysFile == "" {
+		return
+	}
+	text, err := json.MarshalIndent(all, "", "  ")
+	if err == nil {
+		part := s.opt.RelaysFile + ".part"
+		if err = os.WriteFile(part, append(text, '\n'), 0o600); err == nil {
+			err = os.Rename(part, s.opt.RelaysFile)
+		}
+	}
+	if err != nil {
+		s.log.Error("relays are not kept for the next start", "file", filepath.Base(s.opt.RelaysFile), "err", err)
+	}
+}
+
+// restoreRelays begins the relays of the life before.
+func (s *Server) restoreRelays() {
+	if s.opt.RelaysFile == "" {
+		return
+	}
+	info, err := os.Stat(s.opt.RelaysFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return
+	}
+	var all []relay.Relay
+	if err == nil && info.Size() > maxRelaysFile {
+		err = fmt.Errorf("it has more than %d bytes", maxRelaysFile)
+	}
+	if err == nil {
+		var text []byte
+		if text, err = os.ReadFile(s.opt.RelaysFile); err == nil {
+			err = json.Unmarshal(text, &all)
+		}
+	}
+	if err != nil {
+		s.log.Error("relays of the last run cannot be read", "file", filepath.Base(s.opt.RelaysFile), "err", err)
+		return
+	}
+	for _, r := range all {
+		if err := s.relays.Start(r, false); err != nil {
+			s.log.Error("relay of the last run cannot be", "relay", r.String(), "err", err)
+		}
+	}
+}
