@@ -39,6 +39,10 @@ func (p *packager) reclaim(t *cmafTrack, u *media.AccessUnit) {
 // follow makes t the leading track.
 func (p *packager) follow(t *cmafTrack) {
 	p.lead, p.alone = t, false
+	p.line.previous = 0
+	if p.line.fixed() {
+		p.measure()
+	}
 	t.lastHeader = nil
 	if t.standing == member {
 		t.lastHeader, t.lastTurn = t.track, t.turn
@@ -65,7 +69,7 @@ func (p *packager) decide(t *cmafTrack, u *media.AccessUnit, length time.Duratio
 	if u.DTS < p.line.now && len(p.line.bounds) > 0 {
 		return // it was decided by another one
 	}
-	if !p.line.lead(u, length, t.standing == joining && p.line.fixed()) {
+	if !p.line.lead(u, length, t.unlisted, t.standing == joining && p.line.fixed()) {
 		return
 	}
 	if p.counts.forcedCMAF.Add(1) == 1 {
@@ -92,6 +96,7 @@ func (p *packager) impatient(t *cmafTrack) {
 	if v := p.runnerUp(); v != nil {
 		p.promote(v)
 	} else if t.kind == media.Audio {
+		p.line.pause(p.lead.unlisted)
 		p.alone = true
 		for i := range t.queue.waiting() {
 			p.line.pace(&t.queue.waiting()[i], t.length())

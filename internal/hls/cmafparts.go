@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"cmp"
 	"time"
 
 	"livego/internal/fmp4"
@@ -10,61 +11,94 @@ import (
 // add puts u into the part to which it belongs.
 func (p *packager) add(t *cmafTrack, u *media.AccessUnit, b *boundary) {
 	s := t.segment
-	length := t.length()
 	long := max(s.duration, u.DTS-b.at) > p.line.limit()
 	if long || s.size+t.queue.bytes > 2*p.share() {
 		p.counts.dropped.Add(1) // the leading track has gone far ahead, or this one does not keep to a sane rate
 		return
 	}
-	cell := p.cellOf(t, u.DTS)
-	if len(t.part) > 0 {
-		wide := u.DTS+length-t.part[0].DTS > t.target+partSlack // pictures are not as far apart as they were
-		switch last, held := t.overhang(u.DTS); {
-		case held:
-			p.finishPart(t, last.DTS)
-			t.origin, t.cell, t.part = last.DTS, 0, append(t.part, last)
-			if cell = p.cellOf(t, u.DTS); cell > 0 {
-				p.finishPart(t, u.DTS)
-			}
-		case cell > t.cell:
-			p.finishPart(t, u.DTS)
-		case wide:
-			p.finishPart(t, u.DTS)
-			t.origin = u.DTS
-			cell, t.cell = 0, -1
-		}
-	}
+	at := t.placeOf(u)
+	p.cut(t, at)
 	if len(t.part) == 0 {
-		t.cell = max(cell, t.cell+1)
+		t.cell = max(p.cellOf(t, at), t.cell+1)
 		if len(s.parts) == 0 {
-			s.start = u.DTS
-			if t.kind == media.Video && (u.DTS-b.at).Abs() <= alignment {
-				t.origin, t.cell = u.DTS, 0
-			}
-			if !s.at.IsZero() {
-				s.at = b.wall.Add(u.DTS - b.at)
-			}
+			p.begin(t, u, b)
 		}
 	}
+	length := t.length()
+	if t.kind == media.Audio {
+		length = cmp.Or(fmp4.FrameLength(u), length)
+		t.held += length
+	}
+	t.next = at + length
 	t.part = append(t.part, *u)
 	t.captions.scan(u)
 	t.rates.units++
 	if t == p.lead && s.size+bytesOf(t.part) > p.share() {
 		p.line.full = true
 	}
-	if end := u.DTS + length - time.Millisecond; p.cellOf(t, end) > t.cell && p.known(t, b, end+length) {
-		p.finishPart(t, end)
+	if t.kind == media.Audio && p.ends(t, t.next) && p.known(t, b, t.next+length) {
+		p.finishPart(t, t.next)
 	}
 }
 
-// partSlack is by how much a part may seem longer than the part target duration: times come in whole milliseconds.
-const partSlack = 2 * time.Millisecond
+// begin notes where the segment under way begins, which is with u.
+func (p *packager) begin(t *cmafTrack, u *media.AccessUnit, b *boundary) {
+	t.segment.start = u.DTS
+	if t.kind == media.Video && (u.DTS-b.at).Abs() <= alignment {
+		t.origin, t.cell = u.DTS, 0
+	}
+	if !t.segment.at.IsZero() {
+		t.segment.at = b.wall.Add(u.DTS - b.at)
+	}
+}
 
-// overhang takes the last unit out of the part under way if there is a hole behind it, up to next, that would make the part too long: then that
-// unit, which lasts through the hole, belongs in a part behind this one.
-func (t *cmafTrack) overhang(next time.Duration) (last media.AccessUnit, held bool) {
+// placeOf returns the time of u within its segment. Frames of sound follow each other without gaps,
+// whatever their times in milliseconds are, unless some are missing.
+func (t *cmafTrack) placeOf(u *media.AccessUnit) time.Duration {
+	first := len(t.segment.parts)+len(t.part) == 0
+	if t.kind == media.Video || first || u.DTS-t.next > max(t.slack(), t.length()) {
+		return u.DTS
+	}
+	return t.next
+}
+
+// cut finishes the parts of t that end before its next unit, which is at a time.
+func (p *packager) cut(t *cmafTrack, at time.Duration) {
+	for len(t.part) > 0 && p.ends(t, at) {
+		if last, held := t.overhang(at); held {
+			p.finishPart(t, last.DTS)
+			t.origin, t.cell, t.part = last.DTS, 0, append(t.part, last)
+			continue
+		}
+		p.finishPart(t, at)
+		if t.kind == media.Video && p.cellOf(t, at) <= t.cell {
+			t.origin, t.cell = at, -1 // pictures are not as far apart as they were
+		}
+	}
+}
+
+// ends says whether the part of t that is under way ends before its next unit, which is at a time.
+// Parts lie on a grid, the same in all renditions, unless frames of sound are too long for it.
+func (p *packager) ends(t *cmafTrack, at time.Duration) bool {
+	due := !t.counted && p.cellOf(t, at) > t.cell
+	if t.kind == media.Audio {
+		return due || t.held+t.length() > t.target || at > t.next
+	}
+	return due || !t.fits(at+p.line.interval-t.part[0].DTS)
+}
+
+// fits says that a part which lasts so long can be listed, together with what is not listed of
+// those before.
+func (t *cmafTrack) fits(lasts time.Duration) bool {
+	return lasts+t.unlisted <= t.target+t.slack()
+}
+
+// overhang takes the last unit out of the part under way if there is a hole behind it, up to a
+// time, that would make the part too long, and that unit alone is not: it lasts through the hole,
+// in a part behind this one.
+func (t *cmafTrack) overhang(at time.Duration) (last media.AccessUnit, held bool) {
 	n := len(t.part)
-	if n < 2 || next-t.part[0].DTS <= t.target+partSlack {
+	if t.kind == media.Audio || n < 2 || t.fits(at-t.part[0].DTS) || !t.fits(at-t.part[n-1].DTS) {
 		return media.AccessUnit{}, false
 	}
 	last = t.part[n-1]
@@ -75,14 +109,14 @@ func (t *cmafTrack) overhang(next time.Duration) (last media.AccessUnit, held bo
 // known says that audio until then, and one more frame, is in the segment of b: so a part may be published before the next frame came, for
 // there will be one more part. What is published makes players ask for the part behind it.
 func (p *packager) known(t *cmafTrack, b *boundary, then time.Duration) bool {
-	return t.kind == media.Audio && frame(t.track) > 0 && !p.line.owed && then < b.at+p.opt.SegmentDuration
+	return frame(t.track) > 0 && !p.line.owed && then < b.at+p.opt.SegmentDuration
 }
 
 // cellOf returns the place of a time on the grid of parts.
 func (p *packager) cellOf(t *cmafTrack, at time.Duration) int64 {
 	tolerance := p.line.interval / 2
 	if t.kind == media.Audio {
-		tolerance = t.length() / 2
+		tolerance = t.length()/2 - time.Millisecond
 	}
 	return int64((at - t.origin + tolerance) / p.line.part)
 }
@@ -97,24 +131,28 @@ func bytesOf(units []media.AccessUnit) int {
 
 // finishPart writes the part under way, and publishes it.
 func (p *packager) finishPart(t *cmafTrack, next time.Duration) {
-	if p.writePart(t, next) {
+	if p.writePart(t, next, next) {
 		p.publish(t, false)
 	}
 }
 
-// writePart writes the part under way. next is when the track goes on.
-func (p *packager) writePart(t *cmafTrack, next time.Duration) bool {
+// writePart writes the part under way. next is when the track goes on, and until where its segment
+// ends if that is before: its last unit may last for longer, but players are not told.
+func (p *packager) writePart(t *cmafTrack, next, until time.Duration) bool {
 	if len(t.part) == 0 {
 		return false
 	}
 	units := t.part
 	defer func() {
 		clear(units)
-		t.part = t.part[:0]
+		t.part, t.held = t.part[:0], 0
 	}()
 	s, first := t.segment, &units[0]
 	if next-s.start > p.line.limit()+spill {
 		next = 0 // a hole
+		if until-s.start <= p.line.limit()+spill {
+			next = until
+		}
 	}
 	f := fmp4.Fragment{Units: units, Next: next, Segment: len(s.parts) == 0, Events: t.events}
 	t.events = nil
@@ -133,11 +171,16 @@ func (p *packager) writePart(t *cmafTrack, next time.Duration) bool {
 			s.key = w.FirstEnd
 		}
 	}
-	s.parts = append(s.parts, part{duration: w.Duration, independent: w.Independent, data: data})
-	s.duration += w.Duration
+	lasts := w.Duration
+	switch {
+	case next == 0:
+		lasts = min(lasts, t.target)
+	case until < next:
+		lasts = min(lasts, until-first.DTS)
+	}
+	p.list(t, part{independent: w.Independent, data: data}, w.Start, lasts)
 	s.size += len(data)
 	p.bytes += len(data)
-	p.noteLong(t, w.Duration)
 	p.counts.parts.Add(1)
 	p.counts.cmafBytes.Add(uint64(len(data)))
 	return true
@@ -159,13 +202,45 @@ func (t *cmafTrack) fragments(f *fmp4.Fragment) (data []byte, w fmp4.Written, er
 	return data, w, err
 }
 
-// noteLong counts parts that are longer than the part target duration: pictures are further apart than they were in the first segment.
-func (p *packager) noteLong(t *cmafTrack, d time.Duration) {
-	if d <= t.target || p.counts.longParts.Add(1) > 1 {
-		return
+// list adds a part that begins at a time and lasts so long, and is never listed as longer than the
+// part target duration (RFC 8216bis 4.4.4.9). What it would be too long by is listed with the next
+// one. Where that is much, its last unit lasts for longer than a part may, and only the segment is
+// as long as its media: a part with GAP=YES, which could stand for the rest, makes hls.js (1.7.4)
+// stand still for good.
+func (p *packager) list(t *cmafTrack, next part, start, lasts time.Duration) {
+	s := t.segment
+	if len(s.parts) == 0 && (start-t.listed).Abs() > t.slack() {
+		t.listed = start
 	}
-	p.log.Warn("part longer than the part target duration: pictures are further apart than at the start",
-		"rendition", t.id(), "duration", d, "part_target", t.target)
+	s.duration += t.skip(start)
+	next.duration = max(min(start+lasts-t.listed, t.target), minDuration)
+	s.parts = append(s.parts, next)
+	s.duration += next.duration
+	t.listed += next.duration
+	if more := t.skip(start + lasts); more > 0 {
+		s.duration += more
+		p.noteWide(t, start, lasts)
+	}
+	t.unlisted = start + lasts - t.listed
+}
+
+// skip leaves out what no part lists up to a time, unless it is so little that the next one makes
+// up for it.
+func (t *cmafTrack) skip(until time.Duration) time.Duration {
+	more := until - t.listed
+	if more <= t.slack() {
+		return 0
+	}
+	t.listed = until
+	return more
+}
+
+// noteWide counts parts that last for longer than they are listed, and logs the first.
+func (p *packager) noteWide(t *cmafTrack, at, lasts time.Duration) {
+	if p.counts.wide.Add(1) == 1 {
+		p.log.Warn("pictures are further apart than at the start: their parts last longer than the part target duration",
+			"rendition", t.id(), "at", at, "duration", lasts, "part_target", t.target)
+	}
 }
 
 // close ends the segment under way, which is a gap if there is nothing in it. end is where the next segment begins, and follows says that the
@@ -178,11 +253,15 @@ func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary, follow
 		// What follows has times of its own: the last unit need not last until then, but the part must not get too long.
 		next = min(next, t.part[0].DTS+t.target)
 	}
-	if last, held := t.overhang(next); held {
-		p.writePart(t, last.DTS)
+	until := next
+	if end != nil && t.kind == media.Video && end.at+alignment < next {
+		until = end.at // it goes on behind a hole
+	}
+	if last, held := t.overhang(until); held {
+		p.writePart(t, last.DTS, last.DTS)
 		t.part = append(t.part, last)
 	}
-	p.writePart(t, next)
+	p.writePart(t, next, until)
 	s := t.segment
 	withheld := follows && p.withhold(t)
 	s.complete = true
@@ -206,7 +285,7 @@ func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary, follow
 	p.bytes -= t.window.add(s, p.opt.ListSize, p.line.target, t.settled)
 	p.store(t, s)
 	p.trim()
-	if !withheld {
+	if !withheld && !(s.gap && follows) {
 		p.publish(t, false)
 	}
 	p.describe(t)

@@ -83,18 +83,23 @@ type cmafTrack struct {
 	// seq is the number of the segment under way, segment what there is of it: nil if it was ended early.
 	seq     int64
 	segment *cmafSegment
-	// part is the part under way, cell its place on the grid of parts, origin where the grid begins.
-	part     []media.AccessUnit
-	cell     int64
-	origin   time.Duration
-	gaps     int
-	window   cmafWindow
-	rates    rates
-	captions captionReader
+	cadence
+	// part is the part under way, cell its place on the grid of parts, origin where the grid
+	// begins. next is where its last unit ends, if all is as it should be, and held how long it
+	// lasts if it is of audio.
+	part               []media.AccessUnit
+	cell               int64
+	origin, next, held time.Duration
+	// listed is up to when parts are listed, as they were written, and unlisted by how much they
+	// are longer.
+	listed, unlisted time.Duration
+	gaps             int
+	window           cmafWindow
+	rates            rates
+	captions         captionReader
 	// dates are date ranges for the next segment, events what the next part tells the player.
 	dates  []string
 	events []fmp4.Event
-	target time.Duration // of parts
 	info   renditionInfo
 	// silent: silence is made. resumes is the time from which on sound is taken after it, renewed when sound came last that waits for a
 	// discontinuity, 0 if none did.
@@ -176,16 +181,6 @@ func (t *cmafTrack) length() time.Duration {
 		return t.step.step
 	}
 	return usualInterval
-}
-
-// partTarget is the longest part that the grid makes of the track, with room for times that come in milliseconds.
-func (t *cmafTrack) partTarget(grid time.Duration) time.Duration {
-	if t.kind == media.Video {
-		return grid.Round(time.Millisecond) + time.Millisecond
-	}
-	f := t.length()
-	n := (grid + f - f/20 - 1) / f // a frame that would fit but for rounding does
-	return (max(n, 1)*f + time.Millisecond - 1).Truncate(time.Millisecond) + time.Millisecond
 }
 
 // near says whether the track may begin at b with u.
@@ -296,7 +291,7 @@ func (p *packager) join(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
 	t.window = cmafWindow{}
 	t.rates, t.captions = rates{peak: t.storedPeak(b.seq)}, captionReader{}
 	t.version = 0
-	t.target = min(t.partTarget(p.line.part), p.longestPart)
+	t.cadence = p.cadenceOf(t)
 	p.show.put(t.rendition)
 	p.open(t, b)
 	return true
@@ -360,11 +355,7 @@ func (p *packager) cross(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
 func (p *packager) advance(t *cmafTrack, next time.Duration, seq int64) {
 	for t.seq < seq {
 		b := p.line.get(t.seq + 1)
-		if t.seq+1 < seq {
-			p.close(t, b.at, b, false)
-		} else {
-			p.close(t, next, b, true)
-		}
+		p.close(t, next, b, true)
 		p.open(t, b)
 	}
 }

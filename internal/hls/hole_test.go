@@ -21,7 +21,7 @@ func TestHoleBehindAPart(t *testing.T) {
 				units = slices.Delete(units, at, at+1)
 				r.feed("", units...)
 				r.finish()
-				if n := r.counts.longParts.Load(); n > 0 {
+				if n := r.counts.wide.Load(); n > 0 {
 					t.Errorf("without unit %d: %d parts are too long\n%s", at, n, &r.log)
 				}
 				if parts := r.counts.parts.Load(); parts < 44 {

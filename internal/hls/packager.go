@@ -336,8 +336,20 @@ func (p *packager) settle() {
 // fix settles what depends on the first segment, which ends at end.
 func (p *packager) fix(end time.Duration) {
 	p.line.fix(p.lead.queue.waiting(), frame(p.lead.header), end)
+	p.measure()
+	longest := time.Duration(0)
 	for _, t := range p.tracks {
-		p.longestPart = max(p.longestPart, t.partTarget(p.line.part))
+		longest = max(longest, p.cadenceOf(t).target)
+	}
+	p.longestPart = longest
+}
+
+// measure tells the timeline how long a unit of the leading track may last.
+func (p *packager) measure() {
+	c := p.cadenceOf(p.lead)
+	p.line.most, p.line.slack = c.target, c.slack()
+	if p.lead.kind == media.Audio {
+		p.line.most = p.lead.length()
 	}
 }
 
@@ -386,6 +398,7 @@ func (p *packager) leave(t *cmafTrack, reason string) {
 	}
 	p.tellLeft(t, reason)
 	t.silent, t.renewed, t.skew = false, 0, 0
+	t.listed, t.unlisted = 0, 0
 	t.standing, t.tried, t.tries = joining, 0, 0
 	p.used = max(p.used, t.seq)
 	p.show.remove(t.rendition)

@@ -123,7 +123,7 @@ func (l *life) stats(now time.Time) StreamStats {
 		ForcedCuts:  max(c.forced.Load(), c.forcedCMAF.Load()),
 		Parts:       c.parts.Load(),
 		CMAFBytes:   c.cmafBytes.Load(),
-		LongParts:   c.longParts.Load(),
+		WideParts:   c.wide.Load(),
 		WindowBytes: l.windowBytes(),
 	}
 	if v := l.cmaf.view.Load(); v != nil {

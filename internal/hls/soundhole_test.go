@@ -63,7 +63,7 @@ func TestHoleInSound(t *testing.T) {
 				rt.Errorf("segment %d at %v has the date %v", seq, seg.start, seg.at)
 			}
 		}
-		if n := r.counts.longParts.Load(); n > 0 || len(rec.seams()) > 0 || t.Failed() {
+		if n := r.counts.wide.Load(); n > 0 || len(rec.seams()) > 0 || t.Failed() {
 			rt.Fatalf("%d long parts\n%s%s", n, rec, &r.log)
 		}
 	})

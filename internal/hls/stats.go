@@ -10,7 +10,7 @@ import (
 type counters struct {
 	segments, bytes, dropped, forced atomic.Uint64
 	// These are of CMAF.
-	parts, cmafBytes, forcedCMAF, longParts atomic.Uint64
+	parts, cmafBytes, forcedCMAF, wide atomic.Uint64
 	// window is the size of the CMAF segments that can be fetched.
 	window atomic.Int64
 }
@@ -25,8 +25,8 @@ type StreamStats struct {
 	Segments, Bytes, Parts, CMAFBytes uint64
 	// Renditions is how many the multivariant playlist has.
 	Renditions int
-	// LongParts counts parts that are longer than the part target duration.
-	LongParts uint64
+	// WideParts counts parts that last for longer than playlists may say.
+	WideParts uint64
 	// Dropped counts access units that were left out, of MPEG-TS and of CMAF, ForcedCuts segments that begin without a random access point.
 	Dropped, ForcedCuts uint64
 	// WindowBytes is the size of the segments that can be fetched now.

@@ -56,6 +56,16 @@ type timeline struct {
 	owed, full bool
 	// now is the time up to which it is decided where segments begin. lastPicture is that of the leading video's last one.
 	now, lastPicture time.Duration
+	// previous is when the leading track's last unit came, 0 if it is another one now, most how
+	// long that may last in a part, and slack how much more makes no difference.
+	previous, most, slack time.Duration
+	// leapt is where the last hole ended that is a segment of its own. sparse: such holes follow
+	// each other closely, and are not made segments. holed: there is one in the segment under way.
+	// paused: that began where the leading track paused, which has not gone on.
+	leapt                 time.Duration
+	sparse, holed, paused bool
+	// lastKey is the leading video's last random access point, gop about how far they are apart.
+	lastKey, gop time.Duration
 	// interval is how far the units of the leading track are apart, part the length of parts by the grid, target the target duration:
 	// all are fixed when the first segment is complete, and 0 before.
 	interval, part, target time.Duration
@@ -74,15 +84,18 @@ func (l *timeline) limit() time.Duration {
 	return l.target + rounding - spill
 }
 
-// lead decides whether u, the next unit of the leading track, which lasts for about step, begins a segment. joining says that the
-// track has no place in the ladder yet. It returns whether the segment was cut by force.
-func (l *timeline) lead(u *media.AccessUnit, step time.Duration, joining bool) (forced bool) {
-	hole := false
+// lead decides whether u, the next unit of the leading track, which lasts for about step, begins a
+// segment. joining says that the track has no place in the ladder yet, and unlisted how much of its
+// media waits to be listed. It returns whether the segment was cut by force.
+func (l *timeline) lead(u *media.AccessUnit, step, unlisted time.Duration, joining bool) (forced bool) {
+	hole, wide := false, l.wide(u, unlisted)
+	gap := wide && l.now == l.previous
 	if u.Track.Kind == media.Video {
 		hole = u.DTS-l.lastPicture > maxStep
 		l.lastPicture = max(l.lastPicture, u.DTS)
 	}
-	l.now = max(l.now, u.DTS)
+	from := l.previous
+	l.previous, l.now, l.holed = u.DTS, max(l.now, u.DTS), l.holed || wide
 	if len(l.bounds) == 0 {
 		if u.RandomAccess {
 			l.begin(u, false)
@@ -90,15 +103,69 @@ func (l *timeline) lead(u *media.AccessUnit, step time.Duration, joining bool) (
 		return false
 	}
 	length := u.DTS - l.last().at
+	l.measure(u)
 	switch {
-	case u.RandomAccess && length >= 0 && (l.owed || joining || length >= l.opt.SegmentDuration):
+	case gap && u.RandomAccess && !l.owed && !l.sparse:
+		l.leap(u, from+l.most-unlisted)
+	case l.paused && length > l.slack && (u.RandomAccess || !joining):
+		l.resume(u)
+	case u.RandomAccess && length >= 0 && (l.owed || joining || length >= l.opt.SegmentDuration || l.lastChance(u, length)):
 		l.begin(u, false)
 	case length+step > l.limit() || l.full:
 		l.owed = l.owed || hole && length > l.limit()
 		l.begin(u, true)
 		return true
 	}
+	l.paused = l.paused && length < 0
 	return false
+}
+
+// measure follows how far the random access points of the leading video are apart.
+func (l *timeline) measure(u *media.AccessUnit) {
+	if !u.RandomAccess || u.Track.Kind != media.Video {
+		return
+	}
+	if d := u.DTS - l.lastKey; l.lastKey > 0 && d > 0 && d <= l.limit() {
+		l.gop = max(d, (7*l.gop+d)/8)
+	}
+	l.lastKey = u.DTS
+}
+
+// lastChance says that the segment would get too long with what comes up to the next random access
+// point.
+func (l *timeline) lastChance(u *media.AccessUnit, length time.Duration) bool {
+	return u.Track.Kind == media.Video && length > 0 && length+l.gop > l.limit()
+}
+
+// wide says that the leading track's last unit would last for longer than a part may, until u.
+// unlisted is how much media before it must be made up for.
+func (l *timeline) wide(u *media.AccessUnit, unlisted time.Duration) bool {
+	return l.fixed() && l.previous > 0 && u.DTS-l.previous+unlisted > l.most+l.slack
+}
+
+// leap makes a segment, or several, of the hole from a time on up to u, of which the leading track
+// has nothing.
+func (l *timeline) leap(u *media.AccessUnit, from time.Duration) {
+	for ; from < u.DTS; from += l.target {
+		l.push(boundary{at: from, loose: true})
+	}
+	l.resume(u)
+}
+
+// resume begins a segment with u, which comes after a hole.
+func (l *timeline) resume(u *media.AccessUnit) {
+	l.begin(u, !u.RandomAccess)
+	l.sparse = l.leapt > 0 && u.DTS-l.leapt < l.opt.SegmentDuration
+	l.leapt, l.paused = u.DTS, false
+}
+
+// pause ends the segment under way where the leading track's last unit ends, because others go on
+// without it.
+func (l *timeline) pause(unlisted time.Duration) {
+	if l.fixed() && l.now == l.previous && !l.owed && !l.sparse && l.now >= l.last().at {
+		l.push(boundary{at: l.now + l.most - unlisted, loose: true})
+		l.paused = true
+	}
 }
 
 // pace decides the same for audio that goes on alone, because the leading video pauses.
@@ -111,25 +178,32 @@ func (l *timeline) pace(u *media.AccessUnit, step time.Duration) {
 	quiet := u.DTS - l.lastPicture
 	if length+step > l.limit() || length >= l.opt.SegmentDuration && quiet >= l.opt.SegmentDuration {
 		l.begin(u, true)
+		l.paused = true
 	}
 }
 
 // begin puts a boundary at u.
 func (l *timeline) begin(u *media.AccessUnit, loose bool) {
-	b := boundary{seq: l.next, at: u.DTS, loose: loose, before: l.firstDiscontinuity + l.discontinuities}
-	if len(l.bounds) > 0 {
-		b.discontinuity = l.owed
-		b.at = max(b.at, l.last().at)
-	}
+	b := boundary{at: u.DTS, loose: loose, discontinuity: l.owed && len(l.bounds) > 0}
 	if len(l.bounds) == 0 || b.discontinuity {
 		b.discontinuity = b.discontinuity || l.continues
 		l.anchor(u)
+	}
+	l.owed = false
+	l.push(b)
+}
+
+// push adds a boundary. Times rise.
+func (l *timeline) push(b boundary) {
+	b.seq, b.before = l.next, l.firstDiscontinuity+l.discontinuities
+	if len(l.bounds) > 0 {
+		b.at = max(b.at, l.last().at)
 	}
 	if b.discontinuity {
 		l.discontinuities++
 	}
 	b.wall = l.clock.at(b.at)
-	l.owed, l.full = false, false
+	l.full, l.sparse, l.holed = false, l.sparse && l.holed, false
 	l.next++
 	if len(l.bounds) == maxBoundaries {
 		l.bounds = append(l.bounds[:0], l.bounds[1:]...)
@@ -140,7 +214,7 @@ func (l *timeline) begin(u *media.AccessUnit, loose bool) {
 
 // restart forgets all boundaries, of which nothing was published.
 func (l *timeline) restart() {
-	l.bounds, l.next, l.now, l.lastPicture = nil, l.first, 0, 0
+	l.bounds, l.next, l.now, l.lastPicture, l.previous = nil, l.first, 0, 0, 0
 	l.discontinuities, l.owed, l.full = 0, false, false
 	l.clock = wallClock{}
 }

@@ -144,7 +144,7 @@ func (w *Watcher) fetch(ctx context.Context, u *url.URL, text string) {
 		switch {
 		case line == "#EXT-X-GAP":
 			gap = true
-		case line == "" || strings.HasPrefix(line, "#EXT-X-RENDITION-REPORT"):
+		case line == "" || strings.HasPrefix(line, "#EXT-X-RENDITION-REPORT") || strings.Contains(line, ",GAP=YES"):
 		case strings.HasPrefix(line, "#EXT-X-PRELOAD-HINT"):
 			w.files.Go(func() { w.file(ctx, u, uri) })
 		case uri != "":
