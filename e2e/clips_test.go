@@ -41,6 +41,8 @@ var clipArguments = map[string]string{
 	"av1-mp3":     "-c:v libsvtav1 -preset 12 -g 25 -svtav1-params scd=0 -c:a libmp3lame -b:a 64k -ar 44100",
 	"vp9-mp3":     "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 -b:v 300k -c:a libmp3lame -b:a 64k -ar 44100",
 	"h264-small":  "-s 160x90 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -bf 0 -c:a aac -b:a 64k",
+	"h264-slices": "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -bf 0 -x264-params slices=4 -c:a aac -b:a 64k",
+	"hevc-small":  "-s 160x90 -c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=25:min-keyint=25:bframes=2 -tag:v hvc1 -pix_fmt yuv420p -c:a aac -b:a 64k",
 	"h264-opus":   "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -bf 0 -c:a libopus -b:a 64k",
 	"h264-ac3":    "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -bf 0 -c:a ac3 -b:a 96k",
 	"h264-eac3":   "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -bf 0 -c:a eac3 -b:a 96k",
@@ -248,7 +250,7 @@ func (how wrapping) frame(codec string, key bool, composition int32, data []byte
 	switch {
 	case codec != "h264" || how.video == "":
 	case how.video == "vvc1": // it has composition times
-		return how.enhanced(0x80|frameType, 1, how.video, append(si24, data...))
+		return how.enhanced(0x80|frameType, 1, how.video, append(si24, asVVC(data)...))
 	default:
 		return how.enhanced(0x80|frameType, 1, how.video, data)
 	}
@@ -271,6 +273,22 @@ func (how wrapping) frame(codec string, key bool, composition int32, data []byte
 		return how.enhanced(0x80|frameType, 1, fourCCs[codec], data)
 	}
 	return how.enhanced(0x90, 1, fourCCs[codec], data)
+}
+
+// asVVC gives NAL units of H.264 the headers of VVC (ITU-T H.266 §7.3.1.2): of slices with their picture header, which are IDR_W_RADL or
+// TRAIL, and of SEI.
+func asVVC(data []byte) (out []byte) {
+	for _, nal := range splitNALs(data) {
+		head := []byte{0, 23<<3 | 1}
+		switch nal[0] & 31 {
+		case 5:
+			head = []byte{0, 7<<3 | 1, 0xC4}
+		case 1:
+			head = []byte{0, 0<<3 | 1, 0xC4}
+		}
+		out = append(out, joinNALs(4, slices.Concat(head, nal[1:]))...)
+	}
+	return out
 }
 
 // enhanced builds an ExVideoTagHeader or ExAudioTagHeader: the upper half byte is the format or IsExHeader and frame type.

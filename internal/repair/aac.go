@@ -39,7 +39,7 @@ func (*aacFrames) flush(dst []media.AccessUnit) []media.AccessUnit { return dst 
 
 func (*aacFrames) release(dst []media.AccessUnit, _ *media.AccessUnit) []media.AccessUnit { return dst }
 
-func (*aacFrames) waits() bool { return false }
+func (*aacFrames) waits() time.Duration { return 0 }
 
 func (p *aacFrames) begin(t *media.Track) {
 	p.core, p.mux = adtsCore{}, nil

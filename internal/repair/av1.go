@@ -40,7 +40,7 @@ func (*temporalUnits) release(dst []media.AccessUnit, _ *media.AccessUnit) []med
 	return dst
 }
 
-func (*temporalUnits) waits() bool { return false }
+func (*temporalUnits) waits() time.Duration { return 0 }
 
 func (p *temporalUnits) begin(t *media.Track) {
 	p.sequence, p.known = nil, false

@@ -25,6 +25,10 @@ const (
 	maxPieces = 64
 	// sameTime is how far the times of messages may differ that hold parts of one picture.
 	sameTime = 10 * time.Millisecond
+	// firstFor and splitFor are how long a picture waits for the rest of it if nothing else comes: the
+	// first one, and one of a track whose pictures come in several messages.
+	firstFor = 250 * time.Millisecond
+	splitFor = time.Second
 	// wholes is after how many pictures, each of one message, nothing is kept back any more.
 	wholes = 120
 	// usualStep is the distance of pictures of one message where nothing else is known.
@@ -63,6 +67,8 @@ type pictures struct {
 	size int
 	// known: a picture of the track could be read.
 	known bool
+	// stream: the last picture that was not right came as a byte stream.
+	stream bool
 	// nested: start codes stand within what the lengths say are NAL units. looked says that the first
 	// picture told.
 	nested, looked bool
@@ -110,13 +116,21 @@ type picture struct {
 }
 
 func (p *pictures) begin(t *media.Track) {
-	p.size, p.known, p.nested, p.looked = t.NALLengthSize, false, false, false
+	p.size, p.known, p.stream, p.nested, p.looked = t.NALLengthSize, false, false, false, false
 	p.sets = parameterSets{codec: p.track.codec}
 	p.sets.replace(t.ParameterSets)
 	p.interlaced = p.track.codec == media.H264 && p.sets.interlaced()
 }
 
-func (p *pictures) waits() bool { return p.kept.there }
+func (p *pictures) waits() time.Duration {
+	switch {
+	case !p.kept.there:
+		return 0
+	case p.split:
+		return splitFor
+	}
+	return firstFor
+}
 
 // append takes the sample of one message.
 func (p *pictures) append(dst []media.AccessUnit, u *media.AccessUnit) []media.AccessUnit {
@@ -471,12 +485,15 @@ func (p *pictures) read(data []byte) {
 	if size == 0 {
 		size = lengthSize
 	}
-	if !walks(c, data, size) {
-		if nal.HasStartCode(data) {
-			p.track.report(faultStream)
-			p.readStream(data)
-			return
-		}
+	fits := walks(c, data, size)
+	if stream := p.isStream(data, size, fits); stream {
+		p.stream = true
+		p.track.report(faultStream)
+		p.readStream(data)
+		return
+	}
+	if !fits {
+		p.stream = false
 		if first, _, ok := nal.Next(data, size); !ok || !valid(c, first) {
 			size = p.guess(data, size)
 		}
@@ -508,6 +525,45 @@ func (p *pictures) read(data []byte) {
 	default:
 		p.track.report(faultBroken)
 	}
+}
+
+// isStream says whether data are a byte stream. That a start code stands in front does not tell alone: it
+// may be a length of 256 to 511 bytes, or one behind empty units. Where both can be, data that lengths
+// take up (fits) have lengths, and others the form of the one before.
+func (p *pictures) isStream(data []byte, size int, fits bool) bool {
+	if !nal.HasStartCode(data) {
+		return false
+	}
+	first, _, _ := nal.NextInStream(data)
+	stream, lengths := p.plausible(first), false
+	for rest := data; ; {
+		b, tail, ok := nal.Next(rest, size)
+		if !ok {
+			break
+		}
+		if rest = tail; len(b) > 0 {
+			lengths = p.plausible(b) && !nal.HoldsStartCode(b)
+			break
+		}
+	}
+	if stream == lengths {
+		return p.stream && !fits
+	}
+	return stream
+}
+
+// plausible says whether b looks like a NAL unit of a kind that is known. In H.264 some kinds are
+// referred to by others and some are not (nal_ref_idc, §7.4.1).
+func (p *pictures) plausible(b []byte) bool {
+	kind, ok := nal.KindOf(p.track.codec, b)
+	if !ok || kind == nal.Other || len(b) <= nal.HeaderSize(p.track.codec) && kind != nal.End {
+		return false
+	}
+	if p.track.codec == media.H264 && kind != nal.Slice {
+		const referred = 0x60
+		return (kind == nal.SyncSlice || kind.IsParameterSet()) == (b[0]&referred != 0)
+	}
+	return true
 }
 
 // guess returns the size of the lengths in data if another one than size is evident.

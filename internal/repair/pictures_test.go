@@ -2,6 +2,7 @@ package repair
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -190,6 +191,32 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// TestLengthsLikeStartCodes: a first unit of 256 to 511 bytes begins like a start code, also behind empty
+// units. Nor is a byte stream taken for lengths.
+func TestLengthsLikeStartCodes(t *testing.T) {
+	for _, c := range nalCodecs {
+		s, o := slicesOf(c), othersOf(c)
+		for _, n := range []int{256, 262, 300, 353, 359, 511} {
+			long := s.interFirst + strings.Repeat("aa", n-len(s.interFirst)/2)
+			sei := o.sei[:len(o.sei)-2] + strings.Repeat("aa", n-len(o.sei)/2+1)
+			for name, tc := range map[string]struct{ data, want string }{
+				"empty in front":  {units("-", long), units(long)},
+				"empty behind":    {units(long, "-"), units(long)},
+				"a byte behind":   {units(long) + "00", units(long)},
+				"cut off":         {units(sei, s.interFirst) + "00000fff" + s.interFirst, units(sei, s.interFirst)},
+				"a byte stream":   {"000001" + strings.Join([]string{o.delimiter, o.sei, long}, "000001"), units(o.delimiter, o.sei, long)},
+				"of four bytes":   {stream(o.sei, long), units(o.sei, long)},
+				"of one long SEI": {"000001" + sei + "000001" + s.interFirst, units(sei, s.interFirst)},
+			} {
+				r, tr := begin(t), trackOf(t, c, configOf(t, c))
+				r.header(tr)
+				r.send(tr, message{0, true, units(s.first)}, message{40, false, tc.data}, message{80, false, tc.data})
+				r.check(fmt.Sprintf("%s, %d bytes, %s", c, n, name), "header "+configOf(t, c), "0* "+units(s.first), "40 "+tc.want, "80 "+tc.want)
+			}
+		}
+	}
+}
+
 // TestLengths of other sizes become lengths of 4 bytes, in the header too.
 func TestLengths(t *testing.T) {
 	wrap := func(size int, all ...string) (s string) {
@@ -261,7 +288,7 @@ func TestSplitPictures(t *testing.T) {
 		r.send(tr, message{0, true, units(s.first)}, message{0, true, units(s.second)}, message{0, true, units(s.second)},
 			message{40, false, units(s.interFirst)}, message{40, false, units(s.interSecond)}, message{80, false, units(s.interFirst)},
 			message{83, false, units(s.interSecond)}) // by the clock of its arrival
-		if !r.Waits() {
+		if r.Waits() != splitFor {
 			t.Error("the newest picture is not waited for")
 		}
 		r.check(string(c), "header "+configOf(t, c), "0* "+units(s.first, s.second, s.second), "40 "+units(s.interFirst, s.interSecond),
@@ -271,7 +298,7 @@ func TestSplitPictures(t *testing.T) {
 		for i := range wholes + 2 {
 			r.send(tr, message{1000 + 40*i, false, units(s.interFirst, s.interSecond)})
 		}
-		if r.Waits() {
+		if r.Waits() != 0 {
 			t.Errorf("%s: whole pictures are waited for", c)
 		}
 	}
@@ -293,11 +320,11 @@ func TestFirstPictureWaits(t *testing.T) {
 		r, tr := begin(t), trackOf(t, media.H264, avcC)
 		r.header(tr)
 		r.send(tr, message{100, true, units(s.first)})
-		if !r.Waits() {
+		if r.Waits() != firstFor {
 			t.Fatal("the first picture is not waited for")
 		}
 		r.send(trackOf(t, media.AAC, "1210"), c.next)
-		if r.Waits() != c.waits {
+		if (r.Waits() > 0) != c.waits {
 			t.Errorf("%s: waits %v", c.name, r.Waits())
 		}
 	}

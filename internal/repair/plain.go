@@ -1,6 +1,8 @@
 package repair
 
 import (
+	"time"
+
 	"livego/internal/media"
 )
 
@@ -15,7 +17,7 @@ func (plain) flush(dst []media.AccessUnit) []media.AccessUnit { return dst }
 
 func (plain) release(dst []media.AccessUnit, _ *media.AccessUnit) []media.AccessUnit { return dst }
 
-func (plain) waits() bool { return false }
+func (plain) waits() time.Duration { return 0 }
 
 // append passes a sample. Opus without a header is taken for Opus with an empty one, which means stereo
 // (E-RTMP v2, ExAudioTagBody), as decoders make stereo of mono.

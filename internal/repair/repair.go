@@ -10,6 +10,7 @@ package repair
 
 import (
 	"bytes"
+	"time"
 
 	"livego/internal/media"
 )
@@ -68,8 +69,8 @@ type form interface {
 	flush(dst []media.AccessUnit) []media.AccessUnit
 	// release appends what was kept back if it does not wait longer than until a unit of any track.
 	release(dst []media.AccessUnit, next *media.AccessUnit) []media.AccessUnit
-	// waits says whether something is kept back.
-	waits() bool
+	// waits says how long what is kept back waits, 0 if nothing is.
+	waits() time.Duration
 }
 
 // Append appends to dst what becomes of the units of one message: often just them. Their bytes must
@@ -128,7 +129,7 @@ func (s *Session) embody(like, u *media.AccessUnit) {
 // release appends what was kept back and does not wait longer than until a unit.
 func (s *Session) release(dst []media.AccessUnit, next *media.AccessUnit) []media.AccessUnit {
 	for _, t := range s.tracks {
-		if t.form.waits() {
+		if t.form.waits() > 0 {
 			dst = t.form.release(dst, next)
 		}
 	}
@@ -144,14 +145,12 @@ func (s *Session) Flush(dst []media.AccessUnit) []media.AccessUnit {
 	return dst
 }
 
-// Waits says whether something is kept back, which the next message or Flush sets free.
-func (s *Session) Waits() bool {
+// Waits says after what time without a message Flush is due, 0 if nothing is kept back.
+func (s *Session) Waits() (longest time.Duration) {
 	for _, t := range s.tracks {
-		if t.form.waits() {
-			return true
-		}
+		longest = max(longest, t.form.waits())
 	}
-	return false
+	return longest
 }
 
 // track returns what is known of a unit's track, nil if there is nothing to repair in it.

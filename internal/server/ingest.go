@@ -12,8 +12,6 @@ import (
 )
 
 const (
-	// keptFor is how long a picture waits for the rest of it, which may come in further messages.
-	keptFor = 100 * time.Millisecond
 	// maxTrackLines bounds the log lines of a session about its tracks: those of a ladder, and some
 	// changes.
 	maxTrackLines = 12
@@ -67,19 +65,19 @@ func (i *ingest) write(units []media.AccessUnit, now time.Time) error {
 		units[at].Arrived = now.UnixNano()
 	}
 	i.out = i.repair.Append(i.out[:0], units)
-	if i.repair.Waits() {
-		i.await()
+	if wait := i.repair.Waits(); wait > 0 {
+		i.await(wait)
 	}
 	return i.hand()
 }
 
 // await lets what is kept back go when nothing more of it comes.
-func (i *ingest) await() {
+func (i *ingest) await(wait time.Duration) {
 	if i.timer == nil {
-		i.timer = time.AfterFunc(keptFor, i.release)
+		i.timer = time.AfterFunc(wait, i.release)
 		return
 	}
-	i.timer.Reset(keptFor)
+	i.timer.Reset(wait)
 }
 
 // release hands on what was kept back.
