@@ -279,7 +279,9 @@ func (p *temporalUnits) interval() time.Duration {
 	return usualStep
 }
 
-// settle appends a sequence header made of that of the bitstream, if it is another than the one in force.
+// settle appends a sequence header made of that of the bitstream, if it says something else than the one in
+// force of what a record has beside it, or of the size. Other differences do not matter: decoders go by
+// that of the bitstream, and some encoders write another one into their record (SVT-AV1 1.4).
 func (p *temporalUnits) settle(dst []media.AccessUnit, like *media.AccessUnit, units []obu.Unit) []media.AccessUnit {
 	h := &p.track.headers
 	for i := range units {
@@ -291,6 +293,10 @@ func (p *temporalUnits) settle(dst []media.AccessUnit, like *media.AccessUnit, u
 		if err != nil {
 			return dst
 		}
+		p.sequence = bytes.Clone(o.Payload)
+		if alike(h.out, config) {
+			return dst
+		}
 		fault := faultContradicts
 		if !h.out.Parsed {
 			fault = faultNoHeader
@@ -298,9 +304,18 @@ func (p *temporalUnits) settle(dst []media.AccessUnit, like *media.AccessUnit, u
 		if !h.adopt(config) {
 			return dst
 		}
-		p.sequence = bytes.Clone(o.Payload)
 		p.track.report(fault)
 		return p.track.appendOwnHeader(dst, like)
 	}
 	return dst
+}
+
+// alike says whether a record says the same as that of a track, but for how pictures are coded.
+func alike(t *media.Track, config []byte) bool {
+	if !t.Parsed || len(t.Config) < recordHead || !bytes.Equal(t.Config[:recordHead], config[:recordHead]) {
+		return false
+	}
+	other := &media.Track{Kind: t.Kind, Codec: t.Codec}
+	codec.Configure(other, config)
+	return other.Width == t.Width && other.Height == t.Height
 }

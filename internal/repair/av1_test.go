@@ -82,6 +82,17 @@ func TestAV1Headers(t *testing.T) {
 	r.reported("another", faultContradicts)
 }
 
+// TestAV1RecordOfOtherTools: SVT-AV1 1.4 names other coding tools in its record than it uses.
+func TestAV1RecordOfOtherTools(t *testing.T) {
+	const record, inBand = "81000c000a0b000000043cfecc02f80040", "0a0b000000043cfeccfbf90040"
+	r, tr := begin(t), trackOf(t, media.AV1, record)
+	r.header(tr)
+	key := inBand + obuFrame
+	r.send(tr, message{0, true, key}, message{40, false, obuOther}, message{80, true, key})
+	r.check("other tools", "header "+record, "0* "+key, "40 "+obuOther, "80* "+key)
+	r.reported("other tools")
+}
+
 func TestAV1Unreadable(t *testing.T) {
 	r, tr := begin(t), trackOf(t, media.AV1, av1C)
 	r.header(tr)
