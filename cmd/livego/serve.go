@@ -48,6 +48,7 @@ func (p program) serve(cmd *cobra.Command, _ []string) (err error) {
 	options.Log, options.Version, options.Keys = log, serverVersion(), store
 	quietMonitor()
 	collectEarly()
+	defer returnMemory()()
 	s, err := server.New(options)
 	if err != nil {
 		return err

@@ -191,8 +191,14 @@ func split(path string) (dir, file string, ok bool) {
 	return "", path, ok
 }
 
+// maxName is longer than the name of any stream, in bytes. What is longer is not worth a page of its own.
+const maxName = 1024
+
 // isStream says whether a path without its first slash is one of a stream: "app/stream".
 func isStream(name string) bool {
+	if len(name) > maxName {
+		return false
+	}
 	app, stream, ok := strings.Cut(name, "/")
 	return ok && app != "" && stream != "" && !strings.HasSuffix(stream, "/")
 }

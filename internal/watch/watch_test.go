@@ -105,6 +105,7 @@ func TestPaths(t *testing.T) {
 		"/": {other, 200}, "/status.json": {other, 200}, "/live/": {other, other}, "/live/status.json": {other, other},
 		"//": {other, other}, "/live/movie//": {other, other}, "/live/movie.m3u8": {other, other}, "/live/movie/index.m3u8": {other, other},
 		"/live/movie/assets/": {200, 200}, "/live/movie/assets": {302, 302},
+		"/live/" + strings.Repeat("a", maxName) + "/": {other, other}, "/live/" + strings.Repeat("a", maxName): {other, other},
 		"/live/movie": {302, 302}, "/live/a/b": {302, 302}, "/live/none": {302, 302}, "/live/movie.mp4": {other, other}, "/live": {other, other}, "/movie": {other, other},
 		"/live//": {other, other}, "/live/movie.flv": {other, other}, "/live/crossdomain.xml": {other, other},
 	} {

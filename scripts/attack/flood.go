@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -42,6 +43,48 @@ func idleConnections(ctx context.Context, s *server, r *report) error {
 		_, err := s.newest(ctx, "movie")
 		return err
 	}).Seconds(), 8, "s") // the first segment takes some of it
+	return nil
+}
+
+const (
+	// hungryConns each send a part of a large header over TLS, and wait.
+	hungryConns  = 4000
+	hungryHeader = 12 << 10
+	// memoryPatience is how long memory may take to come back, and maxLeft how much of it may not, in MB.
+	memoryPatience, maxLeft = time.Minute, 40
+)
+
+// memoryReturns looks at what the server keeps of the memory that many connections took.
+func memoryReturns(ctx context.Context, s *server, r *report) error {
+	if err := s.publish(ctx, "movie"); err != nil {
+		return err
+	}
+	if _, err := s.newest(ctx, "movie"); err != nil {
+		return err
+	}
+	before := s.memory()
+	var conns []net.Conn
+	for range hungryConns {
+		conn, err := tls.Dial("tcp", s.hls, &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			return err
+		}
+		conns = append(conns, conn)
+		_, _ = conn.Write([]byte("GET / HTTP/1.1\r\nCookie: " + strings.Repeat("a", hungryHeader)))
+	}
+	most := s.memory()
+	for _, conn := range conns {
+		conn.Close()
+	}
+	begin, left := time.Now(), most
+	for left-before > maxLeft && time.Since(begin) < memoryPatience {
+		time.Sleep(time.Second)
+		left = s.memory()
+	}
+	r.did("%d connections over TLS that send %d KiB of a header, and go", hungryConns, hungryHeader>>10)
+	r.atMost("memory more meanwhile", most-before, 120.0*hungryConns/1000, "MB")
+	r.atMost("memory more a minute later", left-before, maxLeft, "MB")
+	r.atMost("which took", time.Since(begin).Seconds(), memoryPatience.Seconds(), "s")
 	return nil
 }
 

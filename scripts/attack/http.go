@@ -4,23 +4,30 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/quic-go/quic-go/http3"
 )
 
 // httpAttacks are those on the HTTP ports.
 func httpAttacks() []attack {
 	return []attack{
 		{name: "ranges", run: ranges},
+		{name: "ranges-http2", flags: secured, run: ranges},
+		{name: "ranges-http3", flags: slices.Concat(secured, []string{"--hls_http3"}), run: ranges},
+		{name: "requests", run: requests},
 		{name: "slow-http1", flags: slowFlags, run: slowSegments(dialHTTP1)},
 		{name: "slow-https", flags: slices.Concat(slowFlags, secured), run: slowSegments(dialHTTPS)},
 		{name: "slow-http2", flags: slowFlags, run: slowSegments(dialHTTP2)},
 		{name: "slow-http3", flags: slices.Concat(slowFlags, secured, []string{"--hls_http3"}), run: slowSegments(dialHTTP3)},
 		{name: "idle", files: floodFiles, run: idleConnections},
+		{name: "memory", flags: secured, run: memoryReturns},
 		{name: "quic", flags: slices.Concat(secured, []string{"--hls_http3"}), run: quicHandshakes},
 		{name: "stalled-log", unread: true, flags: []string{"--level", "debug"}, run: stalledLog},
 	}
@@ -57,6 +64,9 @@ func ranges(ctx context.Context, s *server, r *report) error {
 // costOf is the CPU time that the server spends on a request.
 func (s *server) costOf(n int, path string, header http.Header) (time.Duration, error) {
 	client := s.client(15 * time.Second)
+	if s.http3 {
+		client.Transport = &http3.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	}
 	defer client.CloseIdleConnections()
 	before := s.cpu()
 	for range n {

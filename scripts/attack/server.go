@@ -40,7 +40,7 @@ const (
 // server is a running livego.
 type server struct {
 	rtmp, flv, hls, api string   // addresses
-	secure              bool     // the HLS port speaks TLS
+	secure, http3       bool     // the HLS port speaks TLS, and HTTP/3 too
 	log                 string   // file
 	pipe                *os.File // its log if nobody reads that, which must stay open
 	binary              string
@@ -56,7 +56,7 @@ func startServer(ctx context.Context, binary, dir string, a *attack) (*server, e
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	s := &server{log: filepath.Join(dir, "log"), ended: make(chan error, 1), secure: slices.Contains(a.flags, secured[0])}
+	s := &server{log: filepath.Join(dir, "log"), ended: make(chan error, 1), secure: slices.Contains(a.flags, secured[0]), http3: slices.Contains(a.flags, "--hls_http3")}
 	if err := makeCertificate(dir); err != nil {
 		return nil, err
 	}
