@@ -264,7 +264,7 @@ func (v *renditionView) pieces(t target) document {
 	switch {
 	case s == nil:
 		return nil
-	case t.kind == cmafPartFile && t.part < len(s.parts):
+	case t.kind == cmafPartFile && t.part < len(s.parts) && !s.gap:
 		return document(s.parts[t.part : t.part+1])
 	case t.kind == cmafSegmentFile && s.complete && !s.gap && len(s.parts) > 0:
 		return document(s.parts)

@@ -16,11 +16,18 @@ func (p *presentation) put(r *rendition) {
 	p.renditions[r.id] = r
 }
 
-// publish gives requests a new view of a rendition, once its first segment is complete.
+// publish gives requests a new view of a rendition, once its first segment is complete, or long
+// enough.
 func (p *packager) publish(t *cmafTrack, ended bool) {
 	w := &t.window
 	if len(w.segments) == 0 {
-		return
+		if !p.growing || t.segment == nil || t.segment.duration < p.partHoldBack() {
+			return
+		}
+		w.segments = append(w.segments, p.leadingGap(t))
+		defer p.describe(t)
+	} else if p.show.view.Load() == nil {
+		defer p.present(false)
 	}
 	segments := append(make([]*cmafSegment, 0, len(w.segments)+1), w.segments...)
 	if s := t.segment; s != nil && len(s.parts) > 0 {
@@ -35,7 +42,7 @@ func (p *packager) publish(t *cmafTrack, ended bool) {
 		segments: segments, listed: w.listed,
 		discontinuitySeq: w.segments[w.listed].before,
 		stored:           t.storedBefore(w.segments[w.listed].seq),
-		target:           p.line.target, partTarget: t.target, partHoldBack: minListed * p.longestPart,
+		target:           p.line.target, partTarget: t.target, partHoldBack: p.partHoldBack(),
 		ended:    ended,
 		replaced: make(chan struct{}),
 	}
@@ -45,6 +52,30 @@ func (p *packager) publish(t *cmafTrack, ended bool) {
 	if old := t.view.Swap(v); old != nil {
 		close(old.replaced)
 	}
+}
+
+// partHoldBack is the least distance of players from the end of the playlist, and the same in all
+// renditions.
+func (p *packager) partHoldBack() time.Duration { return partHoldBacks * p.longestPart }
+
+// leadingGap is what stands before the first segment of a rendition as long as that is open: a
+// segment that is missing. Players want one that is whole: hls.js (1.7.4) gives up a playlist
+// without, and loads no parts unless there are some of an earlier segment.
+func (p *packager) leadingGap(t *cmafTrack) *cmafSegment {
+	s, b := t.segment, p.line.get(t.segment.seq)
+	g := &cmafSegment{seq: s.seq - 1, duration: 2 * p.longestPart, init: t.init, before: s.before, gap: true, complete: true}
+	if before := p.line.get(g.seq); before != nil && b != nil {
+		g.duration, g.discontinuity, g.before = max(b.at-before.at, minDuration), before.discontinuity, before.before
+	}
+	g.start = s.start - g.duration
+	if b != nil && !s.at.IsZero() {
+		g.at = b.wall.Add(-g.duration)
+	}
+	n := (g.duration + t.target - 1) / t.target
+	for range n {
+		g.parts = append(g.parts, part{duration: g.duration / n, gap: true})
+	}
+	return g
 }
 
 // trim keeps all renditions together within their bound, but for the newest segment of each.
@@ -74,6 +105,9 @@ func (p *packager) describe(t *cmafTrack) {
 		}
 	}
 	t.info.peak, t.info.average = int(math.Ceil(t.rates.highest())), int(math.Ceil(t.rates.average()))
+	if t.info.average == 0 && t.segment != nil {
+		t.info.peak = t.segment.estimate()
+	}
 	t.info.captions = t.captions.set
 	if t.kind == media.Video {
 		t.info.frameRate = frameRate(t)
@@ -81,9 +115,19 @@ func (p *packager) describe(t *cmafTrack) {
 	p.present(false)
 }
 
+// estimate is about the bit rate of a stream by the first parts of its first segment. Its key frame
+// is that of a GOP of two seconds, not of that little media.
+func (s *cmafSegment) estimate() int {
+	rest := bitRate(s.size-s.key, s.duration)
+	return rest + bitRate(s.key, max(s.duration, 2*time.Second))
+}
+
 // frameRate is the measured one; what the header says counts if it is within a hundredth of that, so that the playlist stays as it is.
 func frameRate(t *cmafTrack) float64 {
 	measured := t.rates.perSecond()
+	if measured == 0 && t.segment != nil && t.segment.duration > 0 {
+		measured = float64(t.rates.units-len(t.part)) / t.segment.duration.Seconds()
+	}
 	if header := fmp4.FrameRate(t.track); measured > 0 && math.Abs(header-measured) < measured/100 {
 		return header
 	}
@@ -96,6 +140,10 @@ func frameRate(t *cmafTrack) float64 {
 // patienceSegments is how many segments the first multivariant playlist waits for renditions that are late.
 const patienceSegments = 3
 
+// earlyPatience is how much media it waits for them where the first segment is listed while it
+// grows.
+const earlyPatience = time.Second
+
 // catchUp bounds how long the first multivariant playlist waits for publications whose kept units are being read.
 const catchUp = time.Second
 
@@ -103,6 +151,14 @@ const catchUp = time.Second
 func (p *packager) caughtUp() bool {
 	behind := slices.ContainsFunc(p.pubs, func(pub *publication) bool { return pub.behind })
 	return !behind || p.opt.Now().Sub(p.begun) > catchUp
+}
+
+// awaits says that the first multivariant playlist waits for renditions that are late.
+func (p *packager) awaits() bool {
+	if p.growing {
+		return p.line.now-p.line.bounds[0].at < earlyPatience
+	}
+	return p.line.next-p.line.first <= patienceSegments
 }
 
 // present gives requests a new multivariant playlist, if there is something new. now says that nothing more is to be waited for.
@@ -116,7 +172,7 @@ func (p *packager) present(now bool) {
 		switch {
 		case t.standing == member && t.view.Load() != nil && t.info.rendition == t.rendition:
 			infos = append(infos, t.info)
-		case t.standing != out && old == nil && !now && p.line.next-p.line.first <= patienceSegments:
+		case t.standing != out && old == nil && !now && p.awaits():
 			return // players take what the first playlist names for all that there will be
 		}
 	}

@@ -40,6 +40,9 @@ func (d *demand) ask(now time.Time) {
 	d.once.Do(func() { close(d.wanted) })
 }
 
+// asked says whether anybody ever asked.
+func (d *demand) asked() bool { return d.last.Load() != 0 }
+
 // since is how long ago somebody asked.
 func (d *demand) since(now time.Time) time.Duration {
 	return time.Duration(now.UnixNano() - d.last.Load())

@@ -65,12 +65,16 @@ type packager struct {
 	cues int
 	// unstored: the log has a segment that was not stored.
 	unstored bool
+	// wanted says that somebody waits for the stream. growing: its first segment is
+	// listed while it grows.
+	wanted  func() bool
+	growing bool
 }
 
 func newPackager(opt *Options, log *slog.Logger, counts *counters, show *presentation, line timeline) *packager {
 	return &packager{
 		opt: opt, log: log, counts: counts, show: show, line: line,
-		leftOut: make(map[string]bool),
+		leftOut: make(map[string]bool), wanted: func() bool { return false },
 	}
 }
 
@@ -322,8 +326,12 @@ func (p *packager) bound(t *cmafTrack) {
 
 // settle places what can be placed after something was decided.
 func (p *packager) settle() {
-	if !p.line.fixed() && len(p.line.bounds) > 1 {
+	switch {
+	case p.line.fixed():
+	case len(p.line.bounds) > 1:
 		p.fix(p.line.bounds[1].at)
+	case p.mayFix():
+		p.fixEarly()
 	}
 	for i := 0; i < len(p.tracks); i++ { // tracks may leave meanwhile
 		p.drain(p.tracks[i])
@@ -331,6 +339,27 @@ func (p *packager) settle() {
 	for i := 0; i < len(p.tracks); i++ {
 		p.lag(p.tracks[i])
 	}
+}
+
+const (
+	// knowTime is how much media there must be until it is known what a stream has, and fewUnits
+	// how many units of the leading track to tell how far they are apart.
+	knowTime = 400 * time.Millisecond
+	fewUnits = 3
+)
+
+// mayFix says that somebody waits for the first segment, and that enough is known to list its parts
+// while it grows.
+func (p *packager) mayFix() bool {
+	return p.wanted() && p.lead != nil && len(p.line.bounds) == 1 && !p.line.continues && p.caughtUp() &&
+		p.line.now-p.line.bounds[0].at >= knowTime && p.lead.queue.len() >= fewUnits
+}
+
+// fixEarly settles what depends on the first segment before that ends.
+func (p *packager) fixEarly() {
+	first := p.line.bounds[0].at
+	p.growing = true
+	p.fix(first + p.line.firstTarget(p.lead.kind, p.line.now-first, p.lead.length()))
 }
 
 // fix settles what depends on the first segment, which ends at end.

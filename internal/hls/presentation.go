@@ -247,7 +247,9 @@ type cmafSegment struct {
 type part struct {
 	duration    time.Duration
 	independent bool
-	data        []byte
+	// gap: there is no media of this time, and no data.
+	gap  bool
+	data []byte
 }
 
 // initSegment is a media initialization section. It never changes.

@@ -267,6 +267,9 @@ func (m *mediaRenderer) part(s *cmafSegment, i int) {
 	m.b = append(m.b, `,URI="`...)
 	m.partName(s.seq, i)
 	m.b = append(m.b, '"')
+	if s.parts[i].gap {
+		m.b = append(m.b, ",GAP=YES"...)
+	}
 	if s.parts[i].independent {
 		m.b = append(m.b, ",INDEPENDENT=YES"...)
 	}

@@ -15,6 +15,13 @@ const (
 	// maxFirstSegment bounds the segment that fixes the target duration. 250 pictures, the key frame interval that encoders use
 	// by default, last 16.7 s at 15 fps.
 	maxFirstSegment = 20 * time.Second
+	// minFirstSegment and maxFirstWait bound it where somebody waits: 6 s at most, with what it
+	// takes until it is seen.
+	minFirstSegment = 500 * time.Millisecond
+	maxFirstWait    = 5500 * time.Millisecond
+	// usualGOP is how far random access points are apart where that is not known: as far as
+	// encoders make it by default, 250 pictures at 25 a second.
+	usualGOP = 10 * time.Second
 	// rounding is by how much a segment may exceed the target duration: RFC 8216 4.3.3.1 compares to the nearest second.
 	rounding = 499 * time.Millisecond
 	// announcedFor is how long sound waits for the first picture of a video whose header came.
@@ -70,6 +77,8 @@ type segmenter struct {
 	warned  bool
 	// aside: viewers were sent to CMAF, and there was no segment since.
 	aside bool
+	// wanted says that somebody waits for the first segment.
+	wanted func() bool
 	// announced: there is a header of video, and no picture yet.
 	announced bool
 }
@@ -115,6 +124,7 @@ func newSegmenter(opt *Options, log *slog.Logger, counts *counters, firstSeq int
 		want:    selection{log: log, noCMAF: opt.NoCMAF},
 		mux:     mpegts.NewMuxer(),
 		nextSeq: firstSeq,
+		wanted:  func() bool { return false },
 	}
 }
 
@@ -273,7 +283,7 @@ func (g *segmenter) mayStart(u *media.AccessUnit) bool {
 // mustCut says whether u belongs into a new segment.
 func (g *segmenter) mustCut(u *media.AccessUnit) bool {
 	stale := g.discontinuity || g.tracks != g.want.pair
-	long := u.DTS-g.current.start >= g.opt.SegmentDuration && g.settled(u)
+	long := u.DTS-g.current.start >= g.least() && g.settled(u)
 	if g.mayStart(u) {
 		if stale || long {
 			return true
@@ -298,12 +308,37 @@ func (g *segmenter) mustForce(u *media.AccessUnit) bool {
 	return true
 }
 
+// least is how long a segment lasts at least. The first one is as short as may be if somebody waits
+// for it.
+func (g *segmenter) least() time.Duration {
+	if g.target == 0 && g.wanted() {
+		return minFirstSegment
+	}
+	return g.opt.SegmentDuration
+}
+
 // limit is how long a segment may last.
 func (g *segmenter) limit() time.Duration {
-	if g.target == 0 {
-		return max(maxFirstSegment, 2*g.opt.SegmentDuration)
+	switch {
+	case g.target != 0:
+		return g.target + rounding
+	case g.wanted():
+		return maxFirstWait
 	}
-	return g.target + rounding
+	return max(maxFirstSegment, 2*g.opt.SegmentDuration)
+}
+
+// firstTarget is the target duration after a first segment of a length. One that was cut early says
+// how far random access points are apart, or at least that they are further apart than that.
+func (g *segmenter) firstTarget(first time.Duration, forced bool) time.Duration {
+	longest := max(first, g.opt.SegmentDuration)
+	switch n := (g.opt.SegmentDuration + first - 1) / first; {
+	case forced:
+		longest = max(longest, usualGOP)
+	case n > 1 && g.wanted():
+		longest = n*first - maxTolerance // times are in milliseconds
+	}
+	return (longest + time.Second - 1).Truncate(time.Second)
 }
 
 func (g *segmenter) paceOf(u *media.AccessUnit) *pace {
@@ -405,9 +440,9 @@ func (g *segmenter) finish(end time.Duration) {
 		g.discontinuity = true
 	}
 	duration = max(duration, minDuration)
-	first := g.target == 0
+	first, forced := g.target == 0, g.wanted() && duration >= maxFirstWait-maxStep
 	if first {
-		g.target = (max(duration, g.opt.SegmentDuration) + time.Second - 1).Truncate(time.Second)
+		g.target = g.firstTarget(duration, forced)
 	}
 	s := &segment{
 		seq: g.nextSeq, start: d.start, duration: duration, at: g.clock.at(d.start),

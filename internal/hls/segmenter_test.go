@@ -416,3 +416,33 @@ func TestAllocations(t *testing.T) {
 		t.Errorf("%v allocations for %d units", got, len(units))
 	}
 }
+
+// TestFirstSegmentWanted: who waits for a stream's first segment gets it with the second key frame,
+// and after six seconds at the latest. The segments after it are as they always are.
+func TestFirstSegmentWanted(t *testing.T) {
+	for _, c := range []struct {
+		gop  int
+		want string
+		// target is the target duration.
+		target time.Duration
+	}{
+		{1000, "100 0s+1s\n101 1s+3s\n102 4s+3s\n", 3 * time.Second},
+		{2000, "100 0s+2s\n101 2s+4s\n102 6s+4s\n", 4 * time.Second},
+		{4000, "100 0s+4s\n101 4s+4s\n102 8s+4s\n", 4 * time.Second},
+		{9000, "100 0s+5.48s\n101 5.48s+3.52s dependent\n102 9s+9s\n", 10 * time.Second},
+		{20000, "100 0s+5.48s\n101 5.48s+10.48s dependent\n102 15.96s+4.04s dependent\n103 20s+10.475s\n", 10 * time.Second},
+	} {
+		s := cutter(Options{})
+		s.wanted = func() bool { return true }
+		e := &encoder{video: h264Track(), audio: aacTrack(), gop: c.gop}
+		if c.gop == 1000 || c.gop == 2000 {
+			s.feed(e.headers()).feed(e.play(10_100))
+		} else {
+			s.feed(e.headers()).feed(e.play(40_100))
+		}
+		got := s.String()
+		if !strings.HasPrefix(got, c.want) || s.target != c.target {
+			t.Errorf("key frames each %d ms: target %v\n%swant\n%s", c.gop, s.target, got, c.want)
+		}
+	}
+}

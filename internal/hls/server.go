@@ -295,7 +295,8 @@ func (s *Server) newLife(name string, least floor) *life {
 	l.time = lifeTime{now: s.opt.Now, floor: least.time}
 	l.ts = newTSPackager(s, l, first)
 	line := timeline{
-		opt: &s.opt, first: first, next: first, firstDiscontinuity: l.firstDiscontinuity,
+		opt: &s.opt, first: first + 1, next: first + 1, // what may stand before the first segment has a number too
+		firstDiscontinuity: l.firstDiscontinuity,
 		announce: func(b *boundary) {
 			s.used(b.seq)
 			if b.discontinuity {
@@ -306,7 +307,7 @@ func (s *Server) newLife(name string, least floor) *life {
 	stored, after := s.rewind(name, &line)
 	l.time.floor = max(l.time.floor, after)
 	l.packager = newPackager(&s.opt, l.log, &l.counts, l.cmaf, line)
-	l.packager.stored = stored
+	l.packager.stored, l.packager.wanted = stored, l.demand.asked
 	if s.opt.NoCMAF {
 		l.cmaf.refuse("this server packages no CMAF segments (hls_cmaf is false): " + path.Base(name) + playlistSuffix + " has MPEG-TS")
 	}

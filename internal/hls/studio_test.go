@@ -236,7 +236,7 @@ func (r *rig) checkSegment(id string, s *cmafSegment, v *renditionView) {
 	}
 	wide := longest == v.partTarget && sum < s.duration // they last longer than they may be listed
 	switch {
-	case s.gap != (len(s.parts) == 0):
+	case s.gap != (size == 0):
 		r.t.Errorf("%s: segment %d has %d parts, gap %v", id, s.seq, len(s.parts), s.gap)
 	case longest > v.partTarget:
 		r.t.Errorf("%s: segment %d has a part of %v, the target is %v", id, s.seq, longest, v.partTarget)

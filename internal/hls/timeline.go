@@ -275,6 +275,18 @@ func (l *timeline) fix(units []media.AccessUnit, frame, end time.Duration) {
 	l.part = min(n*l.interval, l.target)
 }
 
+// firstTarget estimates the target duration while the first segment is under way, for about as long
+// as elapsed: what random access points need that are as far apart as encoders usually make them.
+func (l *timeline) firstTarget(kind media.Kind, elapsed, frame time.Duration) time.Duration {
+	switch {
+	case kind == media.Audio:
+		return l.opt.SegmentDuration + frame
+	case elapsed > usualGOP-time.Second:
+		return max(l.opt.SegmentDuration, maxFirstSegment)
+	}
+	return max(l.opt.SegmentDuration, usualGOP)
+}
+
 // tolerance is how far from a boundary a unit may lie that begins there.
 func (l *timeline) tolerance() time.Duration { return min(l.interval/2, maxTolerance) }
 

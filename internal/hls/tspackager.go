@@ -25,6 +25,7 @@ func newTSPackager(s *Server, l *life, first int64) *tsPackager {
 	}
 	discontinuities := l.firstDiscontinuity
 	g := newSegmenter(&s.opt, l.log, &l.counts, first)
+	g.wanted = l.demand.asked
 	g.publish = func(seg *segment) {
 		w.target = g.target
 		w.add(seg)

@@ -1,0 +1,63 @@
+package hls
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestFirstParts: who waits for a fresh stream gets its first parts within a second, however far
+// key frames are apart, and the segments that follow begin with them up to ten seconds.
+func TestFirstParts(t *testing.T) {
+	for _, gop := range []int{1, 2, 4, 9, 10, 20} {
+		t.Run(fmt.Sprint(gop), func(t *testing.T) {
+			s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 25 * gop}
+			r := newRig(t, Options{})
+			r.wanted = func() bool { return true }
+			listed := time.Duration(-1)
+			units := s.until(45 * time.Second)
+			for _, u := range units {
+				r.feed("", u)
+				if v := r.show.view.Load(); v != nil && listed < 0 {
+					listed = u.DTS
+					if len(v.renditions) != 2 || v.renditions[0].peak == 0 || v.renditions[0].frameRate != 25 {
+						t.Errorf("the first multivariant playlist says %+v", v.renditions)
+					}
+				}
+			}
+			if listed < 0 || listed > 900*time.Millisecond {
+				t.Errorf("the first parts are listed after %v", listed)
+			}
+			forced := r.counts.forcedCMAF.Load()
+			if forced > 0 != (gop > 10) {
+				t.Errorf("%d segments were cut before a key frame\n%s", forced, r.of("v0"))
+			}
+			v := r.of("v0")
+			if first := v.segments[999]; first == nil || !first.gap || !strings.HasPrefix(v.String(), "999 ") {
+				t.Errorf("no leading gap:\n%s", v)
+			}
+			r.finish()
+			sameSamples(t, v.samples(t, 90000), samplesOf(units, s.video), 0)
+			sameSamples(t, r.of("a0").samples(t, 48000), samplesOf(units, s.audio), 3*time.Millisecond)
+			if r.counts.dropped.Load() > 0 || r.broken > 0 {
+				t.Errorf("%d dropped, %d hinted in vain", r.counts.dropped.Load(), r.broken)
+			}
+		})
+	}
+}
+
+// TestFirstPartsInTime: nobody who asks later gets another target duration than the stream needs.
+func TestFirstPartsInTime(t *testing.T) {
+	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 50}
+	r := newRig(t, Options{})
+	wanted := false
+	r.wanted = func() bool { return wanted }
+	for _, u := range s.until(20 * time.Second) {
+		wanted = u.DTS > 5*time.Second
+		r.feed("", u)
+	}
+	if v := r.of("v0"); v.view.target != 4*time.Second || v.segments[1000].parts == nil {
+		t.Errorf("target duration %v\n%s", v.view.target, v)
+	}
+}
