@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,8 +97,9 @@ func TestLivesDoNotOverlap(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				back, begun := time.Duration(0), time.Now()
-				clock := func() time.Time { return noon.Add(time.Since(begun) - back) }
+				var back atomic.Int64 // time.Duration; the server's timers read it too
+				begun := time.Now()
+				clock := func() time.Time { return noon.Add(time.Since(begun) - time.Duration(back.Load())) }
 				s := NewServer(Options{Now: clock})
 				var last time.Duration
 				discontinuity := int64(0)
@@ -138,7 +140,7 @@ func TestLivesDoNotOverlap(t *testing.T) {
 						t.Fatalf("%d discontinuities after life %d", discontinuity, life)
 					}
 					time.Sleep(test.away)
-					back += test.back
+					back.Add(int64(test.back))
 				}
 			})
 		})
