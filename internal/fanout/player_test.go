@@ -153,3 +153,37 @@ func TestNothingFollowsTheTrailer(t *testing.T) {
 	}
 	f.Wait()
 }
+
+// late is a socket whose deadline passed while nobody ran, and that takes some bytes now.
+type late struct {
+	room  int
+	tried int
+}
+
+func (l *late) wait([]byte) (int, error) { return 0, os.ErrDeadlineExceeded }
+func (l *late) try(b []byte) (int, error) {
+	l.tried++
+	return min(len(b), l.room), nil
+}
+func (l *late) descriptor() int { return -1 }
+func (l *late) release()        {}
+
+// TestDeadlineThatPassedInAStandstill: what the peer has room for decides whether it stalled.
+func TestDeadlineThatPassedInAStandstill(t *testing.T) {
+	for room, want := range map[int]error{0: ErrStalled, 3: nil} {
+		src := newSource(t, live.Options{})
+		f := New(Options{GOPs: 1})
+		server, _ := pair(t)
+		p := joining(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
+		real, sock := p.sock, &late{room: room}
+		p.sock, p.pending = sock, []byte("bytes")
+		if err := p.write(p.pending, sock.wait); !errors.Is(err, want) || sock.tried != 1 || p.Stats().Sent != uint64(room) {
+			t.Errorf("with room for %d bytes: %v, %d tries, %d bytes", room, err, sock.tried, p.Stats().Sent)
+		}
+		p.sock = real
+		p.Close(io.EOF)
+		p.Start(nil)
+		_ = wait(t, p)
+		f.Wait()
+	}
+}

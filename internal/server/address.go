@@ -27,7 +27,8 @@ type address struct {
 
 // addressOf reads the app of a connection.
 func (s *Server) addressOf(r *rtmp.ConnectRequest) address {
-	a := address{path: elements(r.App), query: r.Query}
+	app, _ := withoutServer(r.App)
+	a := address{path: elements(app), query: r.Query}
 	if len(a.path) == 0 {
 		a.app = s.unnamedApp()
 		return a
@@ -59,7 +60,12 @@ func (a address) join(name, query string) address {
 		}
 		return a
 	}
-	a.path = slices.Concat(a.path, elements(withoutType(name)))
+	name, whole := withoutServer(name)
+	path := elements(withoutType(name))
+	if whole && len(path) > 0 && path[0] == a.app {
+		path = path[1:]
+	}
+	a.path = slices.Concat(a.path, path)
 	if query != "" { // what it says comes before what the app's says
 		a.query = strings.TrimSuffix(query+"&"+a.query, "&")
 	}
@@ -86,6 +92,16 @@ func unescaped(text string) string {
 		return plain
 	}
 	return text
+}
+
+// withoutServer leaves out the server where a whole URL stands in a field, and says whether one does.
+func withoutServer(field string) (path string, whole bool) {
+	scheme, rest, found := strings.Cut(field, "://")
+	if scheme = strings.ToLower(strings.TrimSpace(scheme)); !found || scheme != "rtmp" && scheme != "rtmps" {
+		return field, false
+	}
+	_, path, _ = strings.Cut(rest, "/")
+	return path, true
 }
 
 // withoutType leaves out what Flash Media Server has before a name for the type of a file.

@@ -47,7 +47,11 @@ func TestAddress(t *testing.T) {
 		{"live/a", "b", "live", "a/b", ""}, // FFmpeg, of rtmp://h/live/a/b
 		{"live", "caf%C3%A9", "live", "café", ""},
 		{"live", "100%", "live", "100%", ""},
-		{"live", "rtmp://h/live/" + key, "live", "rtmp:/h/live/" + key, ""},
+		{"live", " RTMP://h:1935/live/" + key, "live", key, ""},
+		{"live", "rtmps://h/" + key, "live", key, ""},
+		{"rtmp://h/live", key, "live", key, ""},
+		{"rtmp://h/live/" + key, "", "live", key, ""},
+		{"live", "http://h/live/" + key, "live", "http:/h/live/" + key, ""},
 		{"live", "", "live", "", ""},
 	} {
 		name, query, _ := strings.Cut(tc.name, "?")
@@ -61,6 +65,20 @@ func TestAddress(t *testing.T) {
 	if at := only.addressOf(&rtmp.ConnectRequest{}); at.app != "event" {
 		t.Errorf("without a name the only app is %q", at.app)
 	}
+}
+
+func FuzzAddress(f *testing.F) {
+	f.Add("live", "", "a/b", "")
+	f.Add("rtmp://h/live/_definst_", "x=1", "mp4:%2F%0a", "?")
+	s := &Server{apps: map[string]App{"live": {}}}
+	f.Fuzz(func(t *testing.T, app, appQuery, name, query string) {
+		at := s.addressOf(&rtmp.ConnectRequest{App: app, Query: appQuery}).join(name, query)
+		for _, element := range append(at.path, at.app) {
+			if element == "" || strings.TrimSpace(element) != element || strings.Contains(element, "/") {
+				t.Errorf("app %+q, path %+q", at.app, at.path)
+			}
+		}
+	})
 }
 
 func TestSaid(t *testing.T) {
