@@ -198,7 +198,7 @@ func TestKeysInAllFields(t *testing.T) {
 			t.Errorf("%s: %s", path, got.body)
 		}
 	}
-	for _, path := range []string{"/live/" + key + ".m3u8", "/live/" + key + "/", "/live/movie.m3u8?_HLS_msn=" + key} {
+	for _, path := range []string{"/live/" + key + ".m3u8", "/live/" + key + "/", "/live/movie/?_HLS_msn=" + key} {
 		call(t, "GET", s.url("http", "hls", path), "Referer: http://h/"+key)
 	}
 	for _, path := range []string{"/stat/livestat", "/stat/livestat?room=" + key} {
@@ -266,7 +266,14 @@ func TestNoAuth(t *testing.T) {
 		e.unpublish()
 		eventually(t, "the publisher is gone", func() bool { return len(s.Sessions()) == 0 })
 	}
-	for _, bad := range []string{"..", "a/../b", "index", "a/123", "x.flv", "a%zz"} {
+	for _, name := range []string{key + "/obs", "a/" + key + "/b"} {
+		_, err := tryPublishName(t, s, name)
+		if err != nil {
+			t.Errorf("a key with other elements: %v", err)
+		}
+		wantEqual(t, "a key with other elements", s.Sessions()[0].Key, "live/room")
+	}
+	for _, bad := range []string{"..", "a/../b", "index", "a/123", "x.flv", "a%zz", strings.Repeat("0123456789abcdef/", 20)} {
 		_, err := tryPublishName(t, s, bad)
 		refusedWith(t, bad, err, rtmp.CodePublishDenied)
 	}

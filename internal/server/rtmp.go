@@ -171,16 +171,17 @@ func (c *rtmpConn) room(ctx context.Context, at address) (string, *keys.Lease, e
 }
 
 // lease looks the channel key up: the last element of the path, for some people put the room before it. Where no key is needed, none of the others
-// may be one either, as they would all be public.
+// may be one either, as they would all be public, unless they make no name anyway.
 func (c *rtmpConn) lease(ctx context.Context, at address) (lease *keys.Lease, err error) {
 	leave, err := c.server.failures.Enter(ctx, remoteAddr(c.nc))
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
+	public := c.server.opt.NoAuth && len(at.name()) <= keys.MaxNameLength
 	for _, key := range slices.Backward(at.path) {
 		lease, err = c.server.opt.Keys.Lease(ctx, key)
-		if !errors.Is(err, keys.ErrUnknownKey) || !c.server.opt.NoAuth {
+		if !errors.Is(err, keys.ErrUnknownKey) || !public {
 			break
 		}
 	}
