@@ -427,8 +427,13 @@ func TestDefect51NoStartBeforeTheCheck(t *testing.T) {
 			t.Errorf("key %.20q is answered with %q", key, code)
 		}
 	}
-	for _, app := range []string{"nothing", "", "live/x", "LIVE"} {
+	for _, app := range []string{"nothing", "nothing/live", "LIVE"} {
 		if code := refused(t, s, app, "x"); code != "NetConnection.Connect.Rejected" {
+			t.Errorf("app %q is answered with %q", app, code)
+		}
+	}
+	for _, app := range []string{"", "live/x"} { // they may go on with a key
+		if code := refused(t, s, app, "x"); code != "NetStream.Publish.Denied" {
 			t.Errorf("app %q is answered with %q", app, code)
 		}
 	}
