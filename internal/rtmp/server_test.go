@@ -200,6 +200,23 @@ func TestStrayMedia(t *testing.T) {
 	}
 }
 
+// Who publishes on message stream 0 may send its media to another.
+func TestPublishOnStreamZero(t *testing.T) {
+	h := &testHandler{}
+	client, done := serve(t, h, ServerOptions{})
+	p := connectedPeer(t, client)
+	p.publish(0, "key")
+	p.send(TypeVideo, 6, 1, []byte{0x17})
+	p.send(TypeVideo, 6, 0, []byte{0x27})
+	p.command(0, "createStream", 3, nil)
+	p.expectCommand("_result")
+	client.Close()
+	<-done
+	if got := h.publication(0).received(); len(got) != 2 || len(h.strays) != 0 {
+		t.Errorf("received %v, heard of %v", got, h.strays)
+	}
+}
+
 // Decision 33: _error with the transaction of connect, then the end.
 func TestConnectRefused(t *testing.T) {
 	for _, tc := range []struct {

@@ -83,14 +83,16 @@ func (c *serverConn) media(m Message) error {
 	return nil
 }
 
-// publicationOf returns the publication of a message stream, nil if there is none. Stream 0 means the only one: some encoders put
-// their metadata there.
+// publicationOf returns the publication of a message stream, nil if there is none. Stream 0 means the only one, on either side: some encoders put
+// their metadata there, and others publish there.
 func (c *serverConn) publicationOf(id uint32) *publication {
-	if p := c.publications[id]; p != nil || id != 0 || len(c.publications) != 1 {
+	if p := c.publications[id]; p != nil || len(c.publications) != 1 {
 		return p
 	}
-	for _, p := range c.publications {
-		return p
+	for its, p := range c.publications {
+		if id == 0 || its == 0 {
+			return p
+		}
 	}
 	return nil
 }

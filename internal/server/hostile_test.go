@@ -72,6 +72,7 @@ func TestOneBadMessageNeverStopsAStream(t *testing.T) {
 		return strings.Contains(call(t, "GET", s.url("http", "hls", "/live/movie.m3u8")).body, "#EXT-X-ENDLIST")
 	})
 	wantEqual(t, "log lines about bad messages", s.logs.count("bad message left out"), 1)
+	wantContains(t, "the line about bad messages", s.logs.String(), `msg="bad message left out"`, " kind=video err=")
 }
 
 // bigPicture is the body of a key frame with one slice of that size, for the eye of the server.
