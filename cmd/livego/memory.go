@@ -11,7 +11,7 @@ const (
 	// memoryInterval is how often the heap is looked at: what an attack took goes back to the system within a minute.
 	memoryInterval = 10 * time.Second
 	// largeHeap is from where on it is worth while, in bytes: a heap that nobody collects, or memory that nobody needs.
-	largeHeap = 64 << 20
+	largeHeap = 32 << 20
 	// hugeHeap is how much goes back at once where there is one processor, in bytes: that takes 0.15 s, in which it does nothing else. The runtime's own
 	// way takes longer for more, and nobody's time.
 	hugeHeap = 1 << 30

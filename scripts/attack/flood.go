@@ -51,7 +51,7 @@ const (
 	hungryConns  = 4000
 	hungryHeader = 12 << 10
 	// memoryPatience is how long memory may take to come back, and maxLeft how much of it may not, in MB.
-	memoryPatience, maxLeft = time.Minute, 40
+	memoryPatience, maxLeft = time.Minute, 60
 )
 
 // memoryReturns looks at what the server keeps of the memory that many connections took.
