@@ -58,11 +58,12 @@ type packager struct {
 	left, moved, hushed int
 	// bridged counts the holes in sound that were filled.
 	bridged int
-	warned  bool
 	// begun is when the first unit came.
 	begun time.Time
 	// cues counts the events of the life.
 	cues int
+	// unfit counts units that could not be written.
+	unfit uint64
 	// unstored: the log has a segment that was not stored.
 	unstored bool
 	// wanted says that somebody waits for the stream. growing: its first segment is
@@ -193,7 +194,7 @@ func (p *packager) track(pub *publication, header *media.Track) *cmafTrack {
 func (p *packager) objection(t *cmafTrack) string {
 	switch {
 	case !fmp4.Supports(t.header):
-		return "CMAF cannot carry its codec, or its header does not parse"
+		return cannotCarry("CMAF", t.header)
 	case t.standing > member && len(p.tracks) >= p.room(t.kind):
 		return "a stream has so many renditions at most"
 	}
@@ -455,8 +456,7 @@ func (p *packager) tellLeft(t *cmafTrack, reason string) {
 // drop leaves out a unit that cannot be written.
 func (p *packager) drop(t *cmafTrack, u *media.AccessUnit, err error) {
 	p.counts.dropped.Add(1)
-	if !p.warned {
-		p.warned = true
-		p.log.Warn("access unit left out of CMAF", "rendition", t.id(), "codec", u.Track.Codec, "dts", u.DTS, "error", err)
+	if p.unfit++; milestone(p.unfit) {
+		p.log.Warn("access unit left out of CMAF", "kind", t.kind.String(), "rendition", t.id(), "codec", u.Track.Codec, "dts", u.DTS, "error", err, "times", p.unfit)
 	}
 }

@@ -72,9 +72,9 @@ type segmenter struct {
 	target  time.Duration
 	nextSeq int64
 	clock   wallClock
-	// refused is how many codecs the last refusal named; warned, that a bad unit was logged.
+	// refused is how many codecs the last refusal named; unfit counts units that could not be muxed.
 	refused int
-	warned  bool
+	unfit   uint64
 	// aside: viewers were sent to CMAF, and there was no segment since.
 	aside bool
 	// wanted says that somebody waits for the first segment.
@@ -404,9 +404,8 @@ func (g *segmenter) admit(t *media.Track) bool {
 // drop leaves out a unit that cannot be muxed. Without its first unit a segment does not begin.
 func (g *segmenter) drop(u *media.AccessUnit, err error) {
 	g.counts.dropped.Add(1)
-	if !g.warned {
-		g.warned = true
-		g.log.Warn("access unit left out of HLS", "kind", u.Track.Kind, "codec", u.Track.Codec, "dts", u.DTS, "error", err)
+	if g.unfit++; milestone(g.unfit) {
+		g.log.Warn("access unit left out of HLS", "kind", u.Track.Kind, "codec", u.Track.Codec, "dts", u.DTS, "error", err, "times", g.unfit)
 	}
 	if g.current.units == 0 {
 		g.discontinuity = g.discontinuity || g.current.discontinuity

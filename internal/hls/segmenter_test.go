@@ -309,6 +309,19 @@ func TestWallClock(t *testing.T) {
 	}
 }
 
+// TestMilestones: what happens a billion times is worth four lines.
+func TestMilestones(t *testing.T) {
+	var got []uint64
+	for _, n := range []uint64{0, 1, 2, 10, 999, 1000, 1001, 2000, 100_000, 1_000_000, 999_000_000, 1_000_000_000} {
+		if milestone(n) {
+			got = append(got, n)
+		}
+	}
+	if want := []uint64{1, 1000, 1_000_000, 1_000_000_000}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 func TestUnsupported(t *testing.T) {
 	cases := []struct {
 		name    string
@@ -319,6 +332,8 @@ func TestUnsupported(t *testing.T) {
 		{"AV1 and Opus", encoder{video: av1Track(), audio: opusTrack(), gop: 1000}, []string{"AV1 and Opus", "RTMP or HTTP-FLV"}, 2},
 		{"unknown codec", encoder{audio: &media.Track{Kind: media.Audio, Name: "11"}}, []string{"codec 11"}, 1},
 		{"unreadable header", encoder{video: &media.Track{Kind: media.Video, Codec: media.H264}, gop: 1000}, []string{"H264 with such a header"}, 1},
+		{"a header with a reason", encoder{video: &media.Track{Kind: media.Video, Codec: media.H264, Err: "no sequence header yet"}, gop: 1000},
+			[]string{"H264 (no sequence header yet)"}, 1},
 		{"H264 and Opus", encoder{video: h264Track(), audio: opusTrack(), gop: 1000}, nil, 1},
 	}
 	for _, c := range cases {
