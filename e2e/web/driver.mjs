@@ -46,8 +46,8 @@ const methods = {
       complaints.push(String(error))
     })
     context.on('request', request => {
-      const { host, protocol } = new URL(request.url())
-      if (protocol.startsWith('http') && host !== new URL(url).host) complaints.push(`it asks for ${request.url()}`)
+      const { hostname, protocol } = new URL(request.url())
+      if (protocol.startsWith('http') && hostname !== new URL(url).hostname) complaints.push(`it asks for ${request.url()}`)
     })
     page.setDefaultTimeout(patience)
     await page.goto(url)

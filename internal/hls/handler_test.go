@@ -139,7 +139,7 @@ func TestAcceptsGzip(t *testing.T) {
 func TestOutlookOfAStreamThatStarts(t *testing.T) {
 	for segments, seconds := range []int{9, 6, 3, 0} {
 		o, ok := onAir(Options{}, segments).Outlook("live/movie")
-		if !ok || o.Settles != seconds || len(o.Playlists) == 0 || o.Ended {
+		if !ok || o.Settles != seconds || o.Packaged != (segments > 0) || len(o.Playlists) == 0 || o.Ended {
 			t.Errorf("%d segments: %v %+v", segments, ok, o)
 		}
 	}
@@ -158,7 +158,7 @@ func TestOutlookPlaylists(t *testing.T) {
 	check := func(what string, settles int, want ...string) {
 		t.Helper()
 		o, _ := s.Outlook("live/movie")
-		if !slices.Equal(o.Playlists, want) || o.Settles != settles {
+		if !slices.Equal(o.Playlists, want) || o.Settles != settles || o.Packaged != (settles == 0) {
 			t.Errorf("%s: %+v", what, o)
 		}
 	}

@@ -11,6 +11,8 @@ type Outlook struct {
 	// Playlists are the URIs that a browser may try, the best one first, relative to a page at
 	// /{app}/{stream}/.
 	Playlists []string
+	// Packaged: there is a playlist, and who asks for one need not wait.
+	Packaged bool
 	// Ended: the stream is over, what there was of it can still be had.
 	Ended bool
 	// Settles is in how many seconds a browser plays the stream safely by itself, 0: now.
@@ -28,7 +30,8 @@ func (s *Server) Outlook(name string) (Outlook, bool) {
 	if l == nil {
 		return Outlook{}, false
 	}
-	o := Outlook{Ended: l.over.Load(), Playlists: l.playlists(), Settles: l.settlesIn(s.opt.SegmentDuration)}
+	packaged := l.cmaf.view.Load() != nil || l.view.Load() != nil
+	o := Outlook{Packaged: packaged, Ended: l.over.Load(), Playlists: l.playlists(), Settles: l.settlesIn(s.opt.SegmentDuration)}
 	if target := l.target(); target > 0 {
 		o.Viewers = l.audience.count(s.opt.Now(), l.period(target))
 	}

@@ -59,7 +59,7 @@ func (s onAir) status(name live.Name) watch.Status {
 	publications := s.hub.Publications(name)
 	st := watch.Status{Stream: name.Key(), State: watch.Offline}
 	seen, packaged := s.hls.Outlook(st.Stream)
-	st.Playlists, st.Settles = seen.Playlists, seen.Settles
+	st.Playlists, st.Packaged, st.Settles = seen.Playlists, seen.Packaged, seen.Settles
 	st.Viewers = seen.Viewers + s.sessions.playing(st.Stream)
 	if packaged && !s.opt.HLSNoCMAF {
 		st.Rewind = int(s.opt.HLSDVRWindow / time.Second)

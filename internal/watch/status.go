@@ -36,6 +36,8 @@ type Status struct {
 	Tracks  []Track `json:"tracks,omitempty"`
 	// Playlists are those of HLS, the best one first, relative to the page.
 	Playlists []string `json:"playlists,omitempty"`
+	// Packaged: they are there. Until then a request for one waits.
+	Packaged bool `json:"packaged,omitempty"`
 	// Rewind is how many seconds viewers may go back, 0 if that is not kept.
 	Rewind int `json:"rewind,omitempty"`
 	// URLs are those of the other protocols by their names, as this client may reach them. They are made

@@ -22,6 +22,8 @@ export interface Status {
   viewers: number
   tracks?: Track[]
   playlists?: string[]
+  /** The playlists are there. Until then a request for one waits. */
+  packaged?: boolean
   rewind?: number
   urls?: Record<string, string>
 }

@@ -30,11 +30,21 @@ export function waysFor(status: Status, ability: Ability): Way[] {
     else ways.push(byBrowser(best))
   }
   const flv = hasMediaSource() ? flvWays(status, ability) : []
-  // Without parts HLS is some segments behind, and FLV is not.
-  if (best?.startsWith('index')) ways.push(...flv)
+  // Without parts HLS is some segments behind, and FLV is not. Of a stream that has just begun FLV has
+  // a picture before HLS has a playlist.
+  const soon = status.packaged || losesByFLV(status)
+  if (best?.startsWith('index') && soon) ways.push(...flv)
   else ways.unshift(...flv)
   if (hasMediaSource()) ways.push(...rest.map(byScript))
   return ways
+}
+
+// Whether FLV costs the viewer something: levels, rewinding, or codecs that its players do not know.
+function losesByFLV(status: Status): boolean {
+  const known = ['H264', 'AAC', 'MP3']
+  const tracks = status.tracks ?? []
+  const videos = tracks.filter(track => track.kind === 'video').length
+  return !!status.rewind || videos > 1 || tracks.some(track => !known.includes(track.codec))
 }
 
 function flvWays(status: Status, ability: Ability): Way[] {
