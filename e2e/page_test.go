@@ -202,7 +202,7 @@ func TestPageAtOnce(t *testing.T) {
 		state = p.await(t, "how far it is behind", func(s pageState) bool {
 			return s.Latency > 0 && sinceMS(begin, s.First)+3*time.Second < time.Since(begin)
 		})
-		t.Logf("try %d: picture after %v, then %.1f s behind", i, took.Round(time.Millisecond), state.Latency)
+		t.Logf("try %d: picture after %v, then %.1f s behind: %s", i, took.Round(time.Millisecond), state.Latency, state.Facts)
 		if idle && (took > 2*time.Second || state.Latency > 1.5) {
 			t.Errorf("try %d: picture after %v, then %.1f s behind", i, took, state.Latency)
 		}

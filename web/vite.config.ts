@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { gzipSync } from 'node:zlib'
 import { defineConfig, type Plugin } from 'vite'
 
 // licenses writes the licenses of what is bundled beside it, as they ask for.
@@ -19,6 +20,20 @@ function licenses(): Plugin {
   }
 }
 
+// compressed writes each file as gzip too, so that the server need not do it before its first answer.
+function compressed(): Plugin {
+  return {
+    name: 'compressed',
+    writeBundle({ dir }, bundle) {
+      for (const name of Object.keys(bundle)) {
+        if (!/\.(js|css|txt)$/.test(name)) continue
+        const packed = gzipSync(readFileSync(`${dir}/${name}`), { level: 9 })
+        writeFileSync(`${dir}/${name}.gz`, packed)
+      }
+    },
+  }
+}
+
 function licenseOf(name: string): string {
   const folder = `node_modules/${name}`
   const { version, license } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'))
@@ -29,7 +44,7 @@ function licenseOf(name: string): string {
 
 export default defineConfig({
   base: './',
-  plugins: [licenses()],
+  plugins: [licenses(), compressed()],
   build: {
     outDir: '../internal/pages/dist',
     emptyOutDir: true,

@@ -3,8 +3,6 @@
 package pages
 
 import (
-	"bytes"
-	"compress/gzip"
 	"embed"
 	"encoding/json"
 	"fmt"
@@ -15,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 //go:embed all:dist
@@ -45,7 +42,8 @@ type chunk struct {
 type asset struct {
 	contentType string
 	plain       []byte
-	gzip        func() []byte
+	// packed is the same by gzip, nil if there is none.
+	packed []byte
 }
 
 // Built returns the pages that are built into this program.
@@ -71,12 +69,20 @@ func New(files fs.FS) (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading built pages: %w", err)
 	}
+	packed := make(map[string][]byte)
 	for _, e := range entries {
 		data, err := fs.ReadFile(files, Folder+e.Name())
 		if err != nil {
 			return nil, fmt.Errorf("reading built pages: %w", err)
 		}
+		if name, ok := strings.CutSuffix(e.Name(), ".gz"); ok {
+			packed[name] = data
+			continue
+		}
 		s.assets[e.Name()] = newAsset(e.Name(), data)
+	}
+	for name, a := range s.assets {
+		a.packed = packed[name]
 	}
 	return s, nil
 }
@@ -89,13 +95,6 @@ func newAsset(name string, data []byte) *asset {
 	case ".css":
 		a.contentType = "text/css; charset=utf-8"
 	}
-	a.gzip = sync.OnceValue(func() []byte {
-		var b bytes.Buffer
-		w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is one that there is
-		_, _ = w.Write(data)                                  // a buffer takes all
-		_ = w.Close()
-		return b.Bytes()
-	})
 	return a
 }
 
@@ -154,11 +153,9 @@ func (s *Set) Serve(w http.ResponseWriter, r *http.Request, name string) {
 	h.Set("Content-Type", a.contentType)
 	h.Set("Vary", "Accept-Encoding")
 	body := a.plain
-	if acceptsGzip(r) {
-		if packed := a.gzip(); len(packed) < len(body) {
-			body = packed
-			h.Set("Content-Encoding", "gzip")
-		}
+	if a.packed != nil && len(a.packed) < len(body) && acceptsGzip(r) {
+		body = a.packed
+		h.Set("Content-Encoding", "gzip")
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)

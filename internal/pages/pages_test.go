@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"bytes"
 	"compress/gzip"
 	"io"
 	"net/http"
@@ -17,8 +18,18 @@ var output = fstest.MapFS{
 		"src/watch/hls.ts": {"file": "assets/hls-1.js", "imports": ["_ui.js"]},
 		"src/watch/flv.ts": {"file": "assets/flv-1.js"},
 		"_ui.js": {"file": "assets/ui-1.js", "css": ["assets/ui-1.css"], "imports": ["_ui.js"]}}`)},
-	"assets/watch-1.js":  {Data: []byte(strings.Repeat("script", 1000))},
-	"assets/watch-1.css": {Data: []byte("x")},
+	"assets/watch-1.js":     {Data: []byte(strings.Repeat("script", 1000))},
+	"assets/watch-1.js.gz":  {Data: packed(strings.Repeat("script", 1000))},
+	"assets/watch-1.css":    {Data: []byte("x")},
+	"assets/watch-1.css.gz": {Data: packed("x")},
+}
+
+func packed(text string) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = io.WriteString(w, text) // a buffer takes all
+	_ = w.Close()
+	return b.Bytes()
 }
 
 func ask(s *Set, name, encoding string) *http.Response {
@@ -42,7 +53,7 @@ func TestPage(t *testing.T) {
 		!slices.Equal(p.Preload, []string{"assets/ui-1.js", "assets/hls-1.js"}) {
 		t.Errorf("%v %+v", ok, p)
 	}
-	if _, ok := s.Page("src/other.tsx"); ok || s.Has("other.js") || !s.Has("watch-1.js") {
+	if _, ok := s.Page("src/other.tsx"); ok || s.Has("other.js") || s.Has("watch-1.js.gz") || !s.Has("watch-1.js") {
 		t.Error("there is what was not built")
 	}
 }

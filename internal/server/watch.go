@@ -70,7 +70,7 @@ func (s onAir) status(name live.Name) watch.Status {
 	switch {
 	case len(publications) > 0 && !slices.ContainsFunc(publications, (*live.Stream).OnAir):
 		st.State = watch.Interrupted
-	case len(publications) > 0 && len(st.Tracks) == 0:
+	case len(publications) > 0 && (len(st.Tracks) == 0 || !slices.ContainsFunc(publications, settled)):
 		st.State = watch.Starting
 	case len(publications) > 0:
 		st.State = watch.Live
@@ -78,6 +78,16 @@ func (s onAir) status(name live.Name) watch.Status {
 		st.State = watch.Ended
 	}
 	return st
+}
+
+// settled says whether it is known which tracks a publication has.
+func settled(p *live.Stream) bool {
+	select {
+	case <-p.Settled():
+		return true
+	default:
+		return false
+	}
 }
 
 // tracksOf describes the media of a publication.

@@ -11,12 +11,19 @@ export const flvSupported = () => mpegts.isSupported()
 export function startFLV(
   video: HTMLVideoElement,
   url: string,
-  kinds: { video: boolean; audio: boolean },
+  without: { video?: string; audio?: string },
   events: Events,
 ): Engine {
   mpegts.LoggingControl.enableAll = false
   const player = mpegts.createPlayer(
-    { type: 'flv', isLive: true, url, hasVideo: kinds.video, hasAudio: kinds.audio },
+    {
+      type: 'flv',
+      isLive: true,
+      url,
+      // What is not said, the header of the file does.
+      ...(without.video && { hasVideo: false }),
+      ...(without.audio && { hasAudio: false }),
+    },
     {
       enableStashBuffer: false,
       lazyLoad: false,

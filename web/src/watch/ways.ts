@@ -85,17 +85,18 @@ function byBrowser(url: string): Way {
 // How long the other port may take to answer.
 const reachable = 2000
 
-function byFLV(url: string, { tracks }: Ability): Way {
-  const has = (kind: string) => tracks.some(track => track.kind === kind)
+function byFLV(url: string, { missing }: Ability): Way {
   return {
     key: `mpegts.js ${url}`,
     async open(video, events) {
       const plain = url.replace(/^ws/, 'http')
-      const answer = await fetchWithin(reachable, plain, { method: 'HEAD' }).catch(() => null)
+      const [answer, { flvSupported, startFLV }] = await Promise.all([
+        fetchWithin(reachable, plain, { method: 'HEAD' }).catch(() => null),
+        import('./flv'),
+      ])
       if (!answer?.ok) return null
-      const { flvSupported, startFLV } = await import('./flv')
       if (!flvSupported()) return null
-      return startFLV(video, url, { video: has('video'), audio: has('audio') }, events)
+      return startFLV(video, url, missing, events)
     },
   }
 }
