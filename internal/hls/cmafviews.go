@@ -65,8 +65,9 @@ func (p *packager) leadingGap(t *cmafTrack) *cmafSegment {
 	s, b := t.segment, p.line.get(t.segment.seq)
 	g := &cmafSegment{seq: s.seq - 1, duration: 2 * p.longestPart, init: t.init, before: s.before, gap: true, complete: true}
 	if before := p.line.get(g.seq); before != nil && b != nil {
-		g.duration, g.discontinuity, g.before = max(b.at-before.at, minDuration), before.discontinuity, before.before
+		g.duration, g.discontinuity, g.before = b.at-before.at, before.discontinuity, before.before
 	}
+	g.duration = max(min(g.duration, p.line.target), minDuration)
 	g.start = s.start - g.duration
 	if b != nil && !s.at.IsZero() {
 		g.at = b.wall.Add(-g.duration)

@@ -108,7 +108,7 @@ func (l *timeline) lead(u *media.AccessUnit, step, unlisted time.Duration, joini
 	case gap && u.RandomAccess && !l.owed && !l.sparse:
 		l.leap(u, from+l.most-unlisted)
 	case l.paused && length > l.slack && (u.RandomAccess || !joining):
-		l.resume(u)
+		l.leap(u, l.last().at+l.target) // it may be too long for one segment
 	case u.RandomAccess && length >= 0 && (l.owed || joining || length >= l.opt.SegmentDuration || l.lastChance(u, length)):
 		l.begin(u, false)
 	case length+step > l.limit() || l.full:
@@ -146,7 +146,7 @@ func (l *timeline) wide(u *media.AccessUnit, unlisted time.Duration) bool {
 // leap makes a segment, or several, of the hole from a time on up to u, of which the leading track
 // has nothing.
 func (l *timeline) leap(u *media.AccessUnit, from time.Duration) {
-	for ; from < u.DTS; from += l.target {
+	for ; l.fixed() && from < u.DTS; from += l.target {
 		l.push(boundary{at: from, loose: true})
 	}
 	l.resume(u)
