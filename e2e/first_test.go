@@ -1,0 +1,42 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// ffmpegGOP publishes what FFmpeg encodes meanwhile, with a key frame each so many seconds.
+func ffmpegGOP(t testing.TB, s *server, key, pictures string) *program {
+	t.Helper()
+	call := "-v error -re -f lavfi -i " + picture + " -re -f lavfi -i " + sound +
+		" -c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -sc_threshold 0 -g " + pictures + " -c:a aac -b:a 64k -f flv"
+	return launch(t, "ffmpeg", append(strings.Fields(call), s.publishURL(key))...)
+}
+
+// TestFirstViewer watches a stream with a key frame each ten seconds from its first moment on: hls.js plays long before
+// the second one, goes on over it, and MPEG-TS has its first segment by then.
+func TestFirstViewer(t *testing.T) {
+	t.Parallel()
+	chromium.turn(t)
+	s, room := startShipped(t), roomOf(t)
+	ffmpegGOP(t, s, s.key(t, room), "250")
+	s.waitOnAir(t, room)
+	began := time.Now()
+	if status, text, _ := get(s.indexURL(room)); status != http.StatusOK || !strings.Contains(string(text), "FRAME-RATE=25") {
+		t.Fatalf("multivariant playlist: %d %s", status, text)
+	}
+	listed := time.Since(began)
+	p := webPlay(t, hlsJS, s.indexURL(room), lowLatency)
+	p.waitPlaying(t)
+	if plays := time.Since(began); listed > 5*time.Second || plays > 9*time.Second {
+		t.Errorf("its parts are listed after %v, it plays after %v, the next key frame comes after 10 s", listed, plays)
+	} else {
+		t.Logf("parts are listed after %v, it plays after %v", listed, plays)
+	}
+	if status, text, _ := get(s.hlsURL(room)); status != http.StatusOK || time.Since(began) > 9*time.Second {
+		t.Errorf("MPEG-TS after %v: %d %s", time.Since(began), status, text)
+	}
+	p.waitProgress(t, 12, 40*time.Second)
+}
