@@ -200,7 +200,7 @@ func TestDefect42LongGOP(t *testing.T) {
 		tags = append(tags, next)
 	}
 	for i := range uint32(1500) {
-		data := binary.BigEndian.AppendUint32(slices.Clone(picture.body), i) // so that no two are equal
+		data := append(binary.BigEndian.AppendUint32(slices.Clone(picture.body), i), 0x80) // so that no two are equal, and none ends with zeros
 		binary.BigEndian.PutUint32(data[5:], uint32(len(data)-9))
 		tags = append(tags, tag{typeVideo, 60 + 10*i, data}, tag{typeAudio, 61 + 10*i, binary.BigEndian.AppendUint32(slices.Clone(sound.body), i)})
 	}

@@ -111,11 +111,11 @@ func TestAudioCount(t *testing.T) {
 		samples int
 		frame   []byte
 	}{
-		{aacTrack(t), 1024, nal(5)[4:]},
-		{audioTrack(t, media.MP3, "", 44100, 2, 1152), 1152, nal(5)[4:]},
-		{audioTrack(t, media.MP3, "", 22050, 1, 576), 576, nal(5)[4:]},
+		{aacTrack(t), 1024, oneNAL(5)[4:]},
+		{audioTrack(t, media.MP3, "", 44100, 2, 1152), 1152, oneNAL(5)[4:]},
+		{audioTrack(t, media.MP3, "", 22050, 1, 576), 576, oneNAL(5)[4:]},
 		{audioTrack(t, media.Opus, opusMono, 48000, 1, 0), 120, []byte{0xE0, 1}}, // 2.5 ms
-		{audioTrack(t, media.FLAC, flacMono, 44100, 1, 4608), 4608, nal(5)[4:]},
+		{audioTrack(t, media.FLAC, flacMono, 44100, 1, 4608), 4608, oneNAL(5)[4:]},
 	} {
 		rate := c.track.SampleRate
 		frames := 30 * rate / c.samples

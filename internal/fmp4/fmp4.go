@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"livego/internal/media"
+	"livego/internal/nal"
 )
 
 // What the package says of tracks and access units that it does not take. The texts that wrap them hold the numbers.
@@ -102,18 +103,11 @@ func checkNALUnits(b []byte, lengthSize int) error {
 		return fmt.Errorf("no NAL unit: %w", ErrData)
 	}
 	for len(b) > 0 {
-		if len(b) < lengthSize {
-			return fmt.Errorf("%d bytes after the last NAL unit: %w", len(b), ErrData)
+		unit, rest, ok := nal.Next(b, lengthSize)
+		if !ok || len(unit) == 0 {
+			return fmt.Errorf("NAL unit that is empty or longer than the %d bytes left: %w", len(b), ErrData)
 		}
-		n := 0
-		for _, v := range b[:lengthSize] {
-			n = n<<8 | int(v)
-		}
-		b = b[lengthSize:]
-		if n == 0 || n > len(b) {
-			return fmt.Errorf("NAL unit of %d bytes, %d left: %w", n, len(b), ErrData)
-		}
-		b = b[n:]
+		b = rest
 	}
 	return nil
 }

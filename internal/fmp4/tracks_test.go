@@ -79,8 +79,8 @@ func aacTrack(t testing.TB) *media.Track {
 
 func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 
-// nal returns a NAL unit of n bytes with its length in 4 bytes.
-func nal(n int) []byte {
+// oneNAL returns a NAL unit of n bytes with its length in 4 bytes.
+func oneNAL(n int) []byte {
 	b := []byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n), 0x65}
 	for i := range n - 1 {
 		b = append(b, byte(i))
@@ -89,11 +89,11 @@ func nal(n int) []byte {
 }
 
 func picture(t *media.Track, at time.Duration, key bool, n int) media.AccessUnit {
-	return media.AccessUnit{Track: t, RandomAccess: key, DTS: at, PTS: at, Data: nal(n)}
+	return media.AccessUnit{Track: t, RandomAccess: key, DTS: at, PTS: at, Data: oneNAL(n)}
 }
 
 func sound(t *media.Track, at time.Duration, n int) media.AccessUnit {
-	return media.AccessUnit{Track: t, RandomAccess: true, DTS: at, PTS: at, Data: nal(n)[4:]}
+	return media.AccessUnit{Track: t, RandomAccess: true, DTS: at, PTS: at, Data: oneNAL(n)[4:]}
 }
 
 func newWriter(t testing.TB, track *media.Track) *Writer {

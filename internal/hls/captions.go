@@ -2,6 +2,7 @@ package hls
 
 import (
 	"livego/internal/media"
+	"livego/internal/nal"
 	"livego/internal/obu"
 )
 
@@ -38,32 +39,18 @@ func (c *captionReader) scan(u *media.AccessUnit) {
 
 // scanNALUnits looks at all NAL units, though an SEI message that speaks of a picture stands before its first slice: OBS appends captions.
 func (c *captionReader) scanNALUnits(u *media.AccessUnit) {
-	size := u.Track.NALLengthSize
-	b := u.Data
-	for units := 0; len(b) > size && units < maxNALUnits; units++ {
-		n := 0
-		for _, v := range b[:size] {
-			n = n<<8 | int(v)
-		}
-		b = b[size:]
-		if n == 0 || n > len(b) {
+	codec, b := u.Track.Codec, u.Data
+	for range maxNALUnits {
+		unit, rest, ok := nal.Next(b, u.Track.NALLengthSize)
+		if !ok || len(unit) == 0 {
 			return
 		}
-		if header, sei := nalKind(u.Track.Codec, b[0]); sei && n > header {
-			c.messages(b[header:n])
+		kind, _ := nal.KindOf(codec, unit)
+		if header := nal.HeaderSize(codec); (kind == nal.SEI || kind == nal.SuffixSEI) && len(unit) > header {
+			c.messages(unit[header:])
 		}
-		b = b[n:]
+		b = rest
 	}
-}
-
-// nalKind reads the type from the first byte of a NAL unit: the length of its header, and whether it is an SEI (ITU-T H.264 table 7-1, H.265
-// table 7-1).
-func nalKind(codec media.Codec, first byte) (header int, sei bool) {
-	if codec == media.H264 {
-		return 1, first&0x1F == 6
-	}
-	kind := first >> 1 & 0x3F
-	return 2, kind == 39 || kind == 40
 }
 
 // messages walks the SEI messages of a NAL unit (H.264 §7.3.2.3.1): type and size are each a sum of bytes up to one that is not 255.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"livego/internal/media"
+	"livego/internal/nal"
 )
 
 // maxNALUnits bounds the NAL units of one access unit, and with it how much longer start codes make it. HEVC level 6.2 allows 600
@@ -13,8 +14,8 @@ const maxNALUnits = 1024
 // nalFormat converts access units of one H.264 or HEVC track from length-prefixed form to the byte stream format (ITU-T H.264 and
 // H.265, annex B).
 type nalFormat struct {
+	codec      media.Codec
 	lengthSize int
-	hevc       bool
 	// delimiter is an access unit delimiter for any picture type, with start code.
 	delimiter []byte
 	// sets are all parameter sets with start codes; setCount says how many there are of each type.
@@ -26,9 +27,9 @@ type nalFormat struct {
 type setCount [3]int
 
 func newNALFormat(t *media.Track) nalFormat {
-	f := nalFormat{lengthSize: t.NALLengthSize, hevc: t.Codec == media.HEVC}
+	f := nalFormat{codec: t.Codec, lengthSize: t.NALLengthSize}
 	f.delimiter = []byte{0, 0, 0, 1, 0x09, 0xf0}
-	if f.hevc {
+	if t.Codec == media.HEVC {
 		f.delimiter = []byte{0, 0, 0, 1, 0x46, 0x01, 0x50}
 	}
 	for _, set := range t.ParameterSets {
@@ -36,58 +37,36 @@ func newNALFormat(t *media.Track) nalFormat {
 			continue
 		}
 		f.sets = append(append(f.sets, 0, 0, 0, 1), set...)
-		f.setCount.add(f.setType(set[0]))
+		f.setCount.add(setType(f.kind(set)))
 	}
 	return f
 }
 
 func validLengthSize(n int) bool { return n == 1 || n == 2 || n == 4 }
 
-// add counts one NAL unit of a type that setType returned.
+// add counts one NAL unit of an index that setType returned.
 func (c *setCount) add(set int) {
 	if set >= 0 {
 		c[set]++
 	}
 }
 
-// setType tells from a NAL unit's first byte which parameter set it is, as an index of setCount, or -1.
-func (f *nalFormat) setType(header byte) int {
-	if f.hevc {
-		if kind := int(header >> 1 & 0x3f); kind >= 32 && kind <= 34 {
-			return kind - 32
-		}
-		return -1
-	}
-	switch header & 0x1f {
-	case 7:
+// setType says which parameter set a NAL unit is, as an index of setCount, or -1.
+func setType(k nal.Kind) int {
+	switch k {
+	case nal.VPS:
+		return 0
+	case nal.SPS:
 		return 1
-	case 8:
+	case nal.PPS:
 		return 2
 	}
 	return -1
 }
 
-func (f *nalFormat) isDelimiter(header byte) bool {
-	if f.hevc {
-		return header>>1&0x3f == 35
-	}
-	return header&0x1f == 9
-}
-
-// next splits the first NAL unit off b. It is false where the length lies.
-func (f *nalFormat) next(b []byte) (nal, rest []byte, ok bool) {
-	if len(b) < f.lengthSize {
-		return nil, nil, false
-	}
-	n := 0
-	for _, v := range b[:f.lengthSize] {
-		n = n<<8 | int(v)
-	}
-	b = b[f.lengthSize:]
-	if n > len(b) {
-		return nil, nil, false
-	}
-	return b[:n], b[n:], true
+func (f *nalFormat) kind(unit []byte) nal.Kind {
+	k, _ := nal.KindOf(f.codec, unit)
+	return k
 }
 
 // measure checks an access unit and returns its size as byte stream. withSets says that the track's parameter sets must precede
@@ -96,16 +75,17 @@ func (f *nalFormat) measure(u *media.AccessUnit) (size int, withSets bool, err e
 	var inBand setCount
 	count := 0
 	for rest := u.Data; len(rest) > 0; {
-		nal, tail, ok := f.next(rest)
+		unit, tail, ok := nal.Next(rest, f.lengthSize)
 		if !ok {
 			return 0, false, fmt.Errorf("NAL unit longer than the %d bytes left: %w", len(rest), ErrData)
 		}
 		rest = tail
-		if len(nal) == 0 || f.isDelimiter(nal[0]) {
+		kind := f.kind(unit)
+		if len(unit) == 0 || kind == nal.Delimiter {
 			continue
 		}
-		inBand.add(f.setType(nal[0]))
-		size += 4 + len(nal)
+		inBand.add(setType(kind))
+		size += 4 + len(unit)
 		if count++; count > maxNALUnits {
 			return 0, false, fmt.Errorf("more than %d NAL units: %w", maxNALUnits, ErrData)
 		}
@@ -130,16 +110,16 @@ func (f *nalFormat) write(w *pesWriter, u *media.AccessUnit, withSets bool) {
 		w.put(f.sets)
 	}
 	for rest := u.Data; len(rest) > 0; {
-		nal, tail, ok := f.next(rest)
+		unit, tail, ok := nal.Next(rest, f.lengthSize)
 		if !ok {
 			return // measure saw to that
 		}
 		rest = tail
-		if len(nal) == 0 || f.isDelimiter(nal[0]) {
+		if len(unit) == 0 || f.kind(unit) == nal.Delimiter {
 			continue
 		}
 		w.put(f.delimiter[:4]) // its start code
-		w.put(nal)
+		w.put(unit)
 	}
 }
 

@@ -208,7 +208,9 @@ func (p *pictures) appendUnits(dst []media.AccessUnit, u *media.AccessUnit) []me
 		slices, others = slices || k.IsSlice() || k == nal.PictureHeader, others || k == nal.Other
 	}
 	switch {
-	case len(p.units) == 0 && !p.known: // it may be that others know what this is
+	case !slices && !p.rewrite && measure(p.units) == len(u.Data) && others: // of a layer above, or metadata
+		return p.pass(dst, u)
+	case !slices && !p.known && (others || len(p.units) == 0): // it may be that others know what this is
 		p.track.report(faultUnreadable)
 		p.track.headers.refuse(faultUnreadable)
 		return p.pass(dst, u)
@@ -216,8 +218,6 @@ func (p *pictures) appendUnits(dst []media.AccessUnit, u *media.AccessUnit) []me
 		p.track.changed = true
 		p.track.report(faultNoPicture)
 		return dst
-	case !slices && others && !p.rewrite && measure(p.units) == len(u.Data): // of a layer above, or metadata
-		return p.pass(dst, u)
 	case !slices && !others:
 		p.track.changed = true
 		p.wait()

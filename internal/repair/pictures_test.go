@@ -399,6 +399,18 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
+// TestForeignPictures: a track of NAL units in which nothing known stands passes as it came, in this one
+// H.264 by the name of VVC.
+func TestForeignPictures(t *testing.T) {
+	key, inter := units(avcSPS, avcPPS, "060501aa80", "65888410"), units("419a2212")
+	config := configOf(t, media.VVC)
+	r, tr := begin(t), trackOf(t, media.VVC, config)
+	r.header(tr)
+	r.send(tr, message{0, true, key}, message{40, false, inter}, message{80, true, key})
+	r.check("foreign", "header "+config, "0* "+key, "40 "+inter, "80* "+key)
+	r.reported("foreign", faultNoise, faultUnreadable)
+}
+
 // TestLayers: units of layers above, alone in a message, are not looked at.
 func TestLayers(t *testing.T) {
 	r, tr := begin(t), trackOf(t, media.HEVC, hvcC)
@@ -419,4 +431,17 @@ func TestManyUnits(t *testing.T) {
 	r.reported("many", faultMany)
 	r.send(tr, message{80, false, strings.Repeat("00", 40*maxUnits)})
 	r.reported("zeros", faultMany, faultEmpty, faultNoPicture)
+}
+
+// BenchmarkRight is what a picture costs that is right: one slice of 10 KB.
+func BenchmarkRight(b *testing.B) {
+	r, tr := begin(b), trackOf(b, media.H264, avcC)
+	r.header(tr)
+	r.send(tr, message{0, true, units("65888410")})
+	long := sample(b, tr, message{40, false, units("06 0501aa80", "419a2212"+strings.Repeat("aa", 10_000))})
+	all := []media.AccessUnit{long}
+	b.ReportAllocs()
+	for b.Loop() {
+		r.out = r.Append(r.out[:0], all)
+	}
 }
