@@ -374,14 +374,14 @@ func TestDefect11ConfigTypo(t *testing.T) {
 		"unknown key":  {"level: info\nrtmp_adr: :1935\n", "rtmp_adr"},
 		"wrong type":   {"gop_num: many\n", "gop_num"},
 		"unknown jwt":  {"jwt:\n  secret: 0123456789abcdef0123456789abcdef\n  algorithm: none\n", "algorithm"},
-		"short secret": {"jwt:\n  secret: abc\n", "secret"},
+		"short secret": {"jwt:\n  secret: abc\n", "secret"}, // for an API that others reach
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			if err := os.WriteFile(filepath.Join(dir, "livego.yaml"), []byte(test.file), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			output, err := runIn(t, dir, nil)
+			output, err := runIn(t, dir, []string{"API_ADDR=" + strings.Replace(freeAddress(t), "127.0.0.1", "0.0.0.0", 1)})
 			if err == nil {
 				t.Error("it ran and ended with exit status 0")
 			}

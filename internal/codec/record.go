@@ -297,7 +297,11 @@ func skipSubpictures(r *bits.Reader, wide, high bool, columns, rows int) {
 		}
 	}
 	length := int(r.Exponential()) + 1
-	if r.Flag() && r.Flag() && length <= 16 {
+	first, second := r.Flag(), false
+	if first {
+		second = r.Flag()
+	}
+	if first && second && length <= 16 {
 		r.Skip(length * int(last+1))
 	}
 }

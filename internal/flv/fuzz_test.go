@@ -53,10 +53,6 @@ func FuzzDemuxer(f *testing.F) {
 	f.Add(all)
 	f.Fuzz(func(t *testing.T, input []byte) {
 		var d Demuxer
-		type track struct {
-			kind media.Kind
-			id   uint8
-		}
 		session(input, func(messageType uint8, timestampMS uint32, body []byte) {
 			units, err := d.Append(nil, messageType, timestampMS, body)
 			if err != nil && len(units) > 0 {

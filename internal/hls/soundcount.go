@@ -11,8 +11,8 @@ const (
 	// countWindow is for how long the frames of a track may be ahead of their times, as of encoders and
 	// bridges that send several with one time. More than that is more sound than there is time for.
 	countWindow = time.Second
-	// roundingMS is by how much times in milliseconds may be wrong, at both ends of a hole.
-	roundingMS = 2 * time.Millisecond
+	// msRounding is by how much times in milliseconds may be wrong, at both ends of a hole.
+	msRounding = 2 * time.Millisecond
 	// minHole is what is taken for jitter where frames are shorter than that.
 	minHole = 15 * time.Millisecond
 )
@@ -36,7 +36,7 @@ type soundCount struct {
 
 // misses says that a frame at a time comes about as much too late as one lasts, or more.
 func (c *soundCount) misses(at time.Duration) bool {
-	return c.track != nil && at-c.due >= max(c.length-roundingMS, minHole)
+	return c.track != nil && at-c.due >= max(c.length-msRounding, minHole)
 }
 
 // fill returns the next frame of silence, not before from, if there is room for half of it before

@@ -49,7 +49,8 @@ func TestTimesOfOddEncoders(t *testing.T) {
 		wrong := func(k media.Kind, n, ms int) bool { // not just where the encoder's time jumps: who could tell?
 			return (wrongKind == 0 || wrongKind == k) && n > 50 && n%every < pairs && (ms < jumpAt-500 || ms > jumpAt+500)
 		}
-		c.stamp = func(k media.Kind, n, ms int) int {
+		c.stamp = func(k media.Kind, n, _ int) int {
+			var ms int
 			if first := n - n%group[k]; k == media.Video {
 				ms = first * 40
 			} else {

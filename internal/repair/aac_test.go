@@ -75,7 +75,7 @@ func TestADTSGoesOn(t *testing.T) {
 // TestLOAS takes frames out of LATM, which come with their configuration and without.
 func TestLOAS(t *testing.T) {
 	config := &mpeg4audio.StreamMuxConfig{Programs: []*mpeg4audio.StreamMuxConfigProgram{{Layers: []*mpeg4audio.StreamMuxConfigLayer{{
-		AudioSpecificConfig: &mpeg4audio.AudioSpecificConfig{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 44100, ChannelConfig: 2, ChannelCount: 2},
+		AudioSpecificConfig: &mpeg4audio.AudioSpecificConfig{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 44100, ChannelConfig: 2},
 		LatmBufferFullness:  255,
 	}}}}}
 	loas := func(same bool, frame string) string {

@@ -162,15 +162,6 @@ func (r *report) atLeast(what string, got, least float64, unit string) {
 	r.bounds = append(r.bounds, bound{what: what, got: got, least: least, unit: unit, atLeast: true})
 }
 
-// must reports something that is so or not.
-func (r *report) must(what string, ok bool) {
-	got := 0.0
-	if ok {
-		got = 1
-	}
-	r.atLeast(what, got, 1, "")
-}
-
 func (r *report) held() bool {
 	return !slices.ContainsFunc(r.bounds, func(b bound) bool { return !b.holds() })
 }
