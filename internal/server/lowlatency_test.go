@@ -1,7 +1,9 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"testing"
 	"time"
@@ -36,6 +38,27 @@ func (e *encoder) perform(t testing.TB, tags []flv.Tag, times int) {
 	}
 }
 
+// awaitKeyFrames waits until a multivariant playlist names that of key frames, which is there once a segment is complete.
+func awaitKeyFrames(ctx context.Context, client *http.Client, index string) {
+	for ctx.Err() == nil {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, index, nil)
+		if err != nil {
+			return
+		}
+		if resp, err := client.Do(request); err == nil {
+			text, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if bytes.Contains(text, []byte("#EXT-X-I-FRAME-STREAM-INF")) {
+				return
+			}
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
 // TestLowLatencyHLS has each response of a client that plays all renditions held against the rules, over a takeover and to the end.
 func TestLowLatencyHLS(t *testing.T) {
 	t.Parallel()
@@ -61,7 +84,11 @@ func TestLowLatencyHLS(t *testing.T) {
 			defer cancel()
 			e := publish(t, s, "movie")
 			watched := make(chan error, 1)
-			go func() { watched <- w.Watch(ctx, s.url(tc.scheme, "hls", "/live/movie/index.m3u8")) }()
+			go func() {
+				index := s.url(tc.scheme, "hls", "/live/movie/index.m3u8")
+				awaitKeyFrames(ctx, client, index)
+				watched <- w.Watch(ctx, index)
+			}()
 			e.perform(t, tags, 2)
 			second := publish(t, s, "movie")
 			second.perform(t, tags, 1)
