@@ -35,7 +35,7 @@ unit: ## unit tests with the race detector
 e2e: build ## the built program against real clients
 	go build -race -o bin/livego-race ./cmd/livego
 	LIVEGO_E2E=1 LIVEGO_BIN=$(CURDIR)/bin/livego LIVEGO_RACE_BIN=$(CURDIR)/bin/livego-race FFMPEG7=$(TRIXIE)/ffmpeg \
-		go test -count=1 -timeout 15m -parallel 6 $(if $(LIVEGO_LATENCY),-v )-run '$(TESTS)' ./e2e
+		go test -count=1 -timeout 30m -parallel 6 $(if $(LIVEGO_LATENCY),-v )-run '$(TESTS)' ./e2e
 latency: export LIVEGO_LATENCY = 1
 latency: ## hls.js on an idle machine: how far it is behind live, how it changes levels; 4 minutes
 	@$(MAKE) e2e TESTS='TestLLHLSLatency|TestLLHLSPictures|TestLadderThrottled'
