@@ -31,7 +31,7 @@ tools: ## programs that the end-to-end tests run
 lint: ## gofmt, vet, staticcheck, go.mod; types and style of web/
 	scripts/lint.sh
 unit: ## unit tests with the race detector
-	go test -race ./...
+	go test -race -timeout 20m ./...
 e2e: build ## the built program against real clients
 	go build -race -o bin/livego-race ./cmd/livego
 	LIVEGO_E2E=1 LIVEGO_BIN=$(CURDIR)/bin/livego LIVEGO_RACE_BIN=$(CURDIR)/bin/livego-race FFMPEG7=$(TRIXIE)/ffmpeg \
