@@ -19,8 +19,6 @@ const (
 	maxWait = 4 * time.Second
 	// youngFor is for how long after a session's begin all tracks wait for one.
 	youngFor = time.Second
-	// maxUnordered is how far tracks may be apart of what does not come live: of files that are published as fast as it goes.
-	maxUnordered = 30 * time.Second
 	// followTime is how long a track may take to follow another one to a new time base.
 	followTime = 2 * time.Second
 	// inSync is how exact a track with a time base of its own is kept, and maxAdjust by how much its
@@ -99,10 +97,9 @@ func (p *Publisher) decide(t *trackState, must bool) bool {
 	case c.late.live() && other.late.live():
 		c.own = true
 		c.move(c.late.usual() - other.late.usual())
-	case must && (c.heard.at-other.expected(c.heard.came)).Abs() > maxUnordered:
+	case must:
 		c.own = true
 		c.move(c.heard.came - c.heard.at - other.late.usual())
-	case must:
 	default:
 		return false
 	}
@@ -131,7 +128,7 @@ func (p *Publisher) adjust(t *trackState) {
 			c.move(min(max(off/4, -maxAdjust), maxAdjust))
 		}
 	case c.offset != lead.times.offset:
-		if c.own = c.seen.came-p.turnedAt > followTime; c.own {
+		if c.own = p.since(p.now)-p.jumpedAt > followTime; c.own {
 			p.report(t, faultOwn)
 		}
 	case skew.Abs() > maxApart:
@@ -143,7 +140,6 @@ func (p *Publisher) adjust(t *trackState) {
 		}
 		lead.times.move(-skew) // times do not go back
 		p.base.offset = lead.times.offset
-		p.stream.timeline.turn(p.stream, p.base)
 	default:
 		c.skew = skew
 	}

@@ -15,7 +15,7 @@ import (
 const (
 	// maxPending and holdTime bound what waits for a track's next unit.
 	maxPending = 256
-	holdTime   = 1500 * time.Millisecond
+	holdTime   = 500 * time.Millisecond
 	// maxPast is how many time bases of a track are remembered beside the present one.
 	maxPast = 3
 	// maxStep is the longest distance of two units that shows nothing odd.
@@ -39,10 +39,9 @@ type placing struct {
 	// message have one time.
 	message   *byte
 	messageAt time.Duration
-	// turns counts the time bases that tracks may follow to, shift is by how much the last one changed
-	// the offset. turnedAt is when a track last had another one.
+	// turns counts the time bases, shift is by how much the last one changed the offset, jumpedAt when the encoder's time last jumped.
 	turns           int
-	shift, turnedAt time.Duration
+	shift, jumpedAt time.Duration
 }
 
 // placement says what place knows of a unit.
@@ -54,7 +53,7 @@ const (
 	needsNext
 	// isApart: the unit is of another time base, as it seems.
 	isApart
-	// tooOld: it belongs before the session's first unit, or was of another time base.
+	// tooOld: it belongs before the session's first unit.
 	tooOld
 )
 
@@ -131,13 +130,9 @@ func (p *Publisher) holdTime(u *media.AccessUnit) time.Duration {
 // place returns the stream time of a sample.
 func (p *Publisher) place(t *trackState, a *arrival, next *media.AccessUnit, must bool) (time.Duration, placement) {
 	u, c, came := &a.unit, &t.times, p.since(a.at)
-	offset := c.offset
 	at, line, v := p.timeOf(t, a, next, must)
 	if v != isPlaced {
 		return 0, v
-	}
-	if c.timed && c.offset != offset {
-		p.turnedAt = came
 	}
 	if step := at - c.out; c.timed && step > 0 && t == p.reference(nil) {
 		p.stream.frame = min(step, time.Second)
@@ -148,9 +143,6 @@ func (p *Publisher) place(t *trackState, a *arrival, next *media.AccessUnit, mus
 	p.message, p.messageAt = nil, at
 	if len(u.Body) > 0 {
 		p.message = &u.Body[0]
-	}
-	if at < p.floor {
-		return 0, tooOld
 	}
 	return at, isPlaced
 }
@@ -207,7 +199,7 @@ func (p *Publisher) firstTime(t *trackState, a *arrival, must bool) (at, line ti
 	switch {
 	case p.inMessage(u):
 		at = p.messageAt
-	case c.foreign(at, p.since(a.at)):
+	case at < p.floor, c.foreign(at, p.since(a.at)):
 		return 0, 0, tooOld
 	}
 	return at, at, isPlaced
@@ -323,6 +315,7 @@ func (p *Publisher) turn(t *trackState, a *arrival) time.Duration {
 	if far && !c.own {
 		to := s.timeline.jump(s, stamp, p.now)
 		p.jumps.Add(1)
+		p.jumpedAt = p.since(a.at)
 		p.beginTimeline(to)
 		c.rebase(to.offset)
 		p.share(c, to, before)

@@ -615,29 +615,3 @@ func TestDoubtEndsByItself(t *testing.T) {
 		}
 	})
 }
-
-// TestFirstFramesOfOneStamp begin before the first picture.
-func TestFirstFramesOfOneStamp(t *testing.T) {
-	c := camera{seconds: 10, stamp: func(k media.Kind, n, ms int) int {
-		if k == media.Audio {
-			return (n - n%20) * 1024 / 48
-		}
-		return ms + 23
-	}}
-	got, _ := c.run(t)
-	check(t, "", c, got, bounds{from: 50, off: 25})
-}
-
-// TestPicturesThatResume with the time stamps where they had stopped are beside the sound again, soon.
-func TestPicturesThatResume(t *testing.T) {
-	for _, where := range []media.Kind{media.Video, media.Audio} {
-		c := camera{seconds: 40, without: func(k media.Kind, _, ms int) bool { return k == where && ms > 6000 && ms < 26_000 }, stamp: func(k media.Kind, _, ms int) int {
-			if k == where && ms > 6000 {
-				return ms - 20_000
-			}
-			return ms
-		}}
-		got, _ := c.run(t)
-		check(t, fmt.Sprint(where), c, got, bounds{from: 30_000, off: 50})
-	}
-}
