@@ -104,10 +104,13 @@ func TestRewindHLSJS(t *testing.T) {
 // segmentLines leaves of a playlist what says which segments there are and how long they are, but for the last one, which may be a gap later.
 func segmentLines(text string) string {
 	var b strings.Builder
+	gap := false // it has no media: the one in front of a stream that had a viewer at once is not kept
 	for line := range strings.Lines(text) {
-		if strings.HasPrefix(line, "#EXTINF") || strings.HasPrefix(line, "v0/") {
+		gap = gap || strings.HasPrefix(line, "#EXT-X-GAP")
+		if !gap && (strings.HasPrefix(line, "#EXTINF") || strings.HasPrefix(line, "v0/")) {
 			b.WriteString(line)
 		}
+		gap = gap && !strings.HasPrefix(line, "v0/")
 	}
 	lines := strings.SplitAfter(b.String(), "\n")
 	return strings.Join(lines[:max(0, len(lines)-3)], "")
