@@ -317,7 +317,8 @@ func TestBytesBound(t *testing.T) {
 	}
 	settled(t, s)
 	wa, wb := a.List(300), b.List(300)
-	if wa.Len() < 40 || wa.Len() > 50 || wb.Len() < wa.Len() || wb.Len() > wa.Len()+1 {
+	// The disk writes behind: which of two equal streams gives way, and by how many segments that wait, is left open.
+	if wa.Len() < 40 || wa.Len() > 50 || wb.Len() < wa.Len()-4 || wb.Len() > wa.Len()+4 {
 		t.Errorf("%d and %d segments", wa.Len(), wb.Len())
 	}
 	check(t, a, wa)
