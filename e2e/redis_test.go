@@ -159,7 +159,7 @@ func TestDefect36DeleteWithRedis(t *testing.T) {
 		t.Errorf("the second delete answers %d %s", status, data)
 	}
 	// What stays, for some days, is that the room's key was revoked, for nodes that did not hear of it.
-	if left := r.do(t, "DBSIZE"); left > "1" || r.do(t, "EXISTS livego:room:m") != "0" {
+	if left := r.do(t, "DBSIZE"); left > "1" || r.do(t, "EXISTS {livego}:room:m") != "0" {
 		t.Errorf("%s entries are left", left)
 	}
 	r.program.kill()

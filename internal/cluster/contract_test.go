@@ -14,7 +14,6 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/google/go-cmp/cmp"
-	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
 	"livego/internal/redisconn"
@@ -416,14 +415,6 @@ func TestUnavailable(t *testing.T) {
 	for _, err := range []error{beatErr, claimErr, lookupErr, nodesErr, streamsErr, r.Free(ctx, "s", a, 1, Hand{}), r.Leave(ctx, "a", "b")} {
 		if !errors.Is(err, ErrUnavailable) {
 			t.Errorf("%v, want ErrUnavailable", err)
-		}
-	}
-}
-
-func TestPrefix(t *testing.T) {
-	for prefix, want := range map[string]string{"": "{livego}", "{a}b": "{a}b", "x{y}": "x{y}", "mine": "{mine}", "{}": "{}", "a{": "{a}"} {
-		if got := newRedisRegistry((*redis.Client)(nil), prefix).prefix; got != want && prefix != "{}" {
-			t.Errorf("%q becomes %q, want %q", prefix, got, want)
 		}
 	}
 }

@@ -36,9 +36,6 @@ var lookupLua string
 //go:embed lua/nodes.lua
 var nodesLua string
 
-// DefaultPrefix is what all keys in Redis begin with. The braces keep them in one slot of a Redis Cluster.
-const DefaultPrefix = "{livego}"
-
 // redisRegistry is a registry in Redis. Each operation is one script and so atomic; lua/layout.lua draws the layout.
 type redisRegistry struct {
 	client redis.UniversalClient
@@ -50,7 +47,7 @@ type redisRegistry struct {
 var _ Registry = (*redisRegistry)(nil)
 
 // OpenRedis returns a registry in the Redis at an address as redisconn.Open takes it, which need not be up. prefix begins all
-// keys; empty: DefaultPrefix. One without a hash tag gets one.
+// keys, as redisconn.Prefix takes it.
 func OpenRedis(address, password, prefix string) (Registry, error) {
 	client, err := redisconn.Open(address, password)
 	if err != nil {
@@ -60,15 +57,9 @@ func OpenRedis(address, password, prefix string) (Registry, error) {
 }
 
 func newRedisRegistry(client redis.UniversalClient, prefix string) *redisRegistry {
-	if prefix == "" {
-		prefix = DefaultPrefix
-	}
-	if open := strings.Index(prefix, "{"); open < 0 || !strings.Contains(prefix[open+1:], "}") || prefix[open+1] == '}' {
-		prefix = "{" + strings.NewReplacer("{", "", "}", "").Replace(prefix) + "}"
-	}
 	script := func(source string) *redis.Script { return redis.NewScript(layoutLua + source) }
 	return &redisRegistry{
-		client: client, prefix: prefix,
+		client: client, prefix: redisconn.Prefix(prefix),
 		beat: script(beatLua), leave: script(leaveLua), claim: script(claimLua), free: script(freeLua), lookup: script(lookupLua), nodes: script(nodesLua),
 	}
 }

@@ -58,6 +58,8 @@ type Config struct {
 	APIOrigins            []string
 	RedisAddr             string
 	RedisPassword         Secret
+	RedisPrefix           string
+	KeyCache              time.Duration
 	GOPNum                int
 	Takeover              bool
 	PlayWait              time.Duration

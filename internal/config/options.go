@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"livego/internal/redisconn"
 )
 
 // option describes one option everywhere it appears.
@@ -58,6 +60,8 @@ const (
 	minStreamMemory    = 1 << 20
 	// The segments that wait for the disk, and those of a minute.
 	minDVRBytes = 64 << 20
+	// A key that was revoked while Redis was away is good for so long.
+	maxKeyCache = 24 * time.Hour
 	// A message before publish or play may have 64 KiB; RTMP's length field has 24 bits.
 	minMessageSize = 64 << 10
 	maxMessageSize = 1<<24 - 1
@@ -159,11 +163,16 @@ var options = []option{
 		"inside of the server, and answers only requests to localhost or a loopback address. Empty: off.",
 		bind: func(c *Config) value { return address(&c.PprofAddr) }},
 
-	{key: "redis_addr", def: "", doc: "Redis server that holds the channel keys of several servers: host:port, or a URL with the scheme redis,\n" +
-		"rediss (TLS) or unix. Empty: the keys are in a file in data_dir.",
+	{key: "redis_addr", def: "", doc: "Redis that holds the channel keys of several servers: host:port, or a URL: redis://user:password@host:6379/0\n" +
+		"(rediss: TLS), unix:///path, redis+sentinel://host:26379,host:26379/MASTER/0 or redis+cluster://host:6379,host:6379.\n" +
+		"Empty: the keys are in a file in data_dir.",
 		bind: func(c *Config) value { return redis(&c.RedisAddr) }},
 	{key: "redis_pwd", def: "", doc: "Password of the Redis server.",
 		bind: func(c *Config) value { return secret(&c.RedisPassword) }},
+	{key: "redis_prefix", def: redisconn.DefaultPrefix, doc: "What the names of all keys in Redis begin with. What stands in braces keeps them in one slot of a Redis Cluster.",
+		bind: func(c *Config) value { return prefix(&c.RedisPrefix) }},
+	{key: "key_cache", def: "10m", doc: "While Redis is away: for how long after this server accepted a channel key its publisher may come again. 0: not at all.",
+		bind: func(c *Config) value { return duration(&c.KeyCache, 0, maxKeyCache) }},
 
 	{key: "gop_num", def: "1", doc: "Number of GOPs that a joining player gets at once. 0: it waits for the next key frame.",
 		bind: func(c *Config) value { return number(&c.GOPNum, 0, math.MaxInt) }},

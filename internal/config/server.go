@@ -97,7 +97,9 @@ func (c Config) hooks() server.HookOptions {
 
 // KeysOptions returns the options of the store of channel keys, but for its log.
 func (c Config) KeysOptions() keys.Options {
-	return keys.Options{RedisAddr: c.RedisAddr, RedisPassword: c.RedisPassword.Reveal()}
+	return keys.Options{
+		RedisAddr: c.RedisAddr, RedisPassword: c.RedisPassword.Reveal(), RedisPrefix: c.RedisPrefix, CacheTime: c.KeyCache,
+	}
 }
 
 // orNone says "not at all" in the server's words, where 0 is the default.

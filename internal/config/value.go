@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -11,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"livego/internal/redisconn"
 )
 
 // kind is the type of an option as its user sees it, in the help text and in errors.
@@ -255,26 +258,32 @@ func checkAddress(s string) error {
 	return nil
 }
 
-// redis is the address of a Redis server, or a URL; empty means none. A URL may hold a password and is not repeated.
+// redis is the address of Redis; empty means none. It may hold a password and is not repeated.
 func redis(p *string) value {
 	parse := func(s string) error {
-		if s != "" && !isRedisURL(s) && (checkAddress(s) != nil || strings.HasPrefix(s, ":")) {
-			return fmt.Errorf(`must be host:port, such as "127.0.0.1:6379", or a URL with the scheme redis, rediss or unix`)
+		if s != "" && (redisconn.Check(s) != nil || strings.HasPrefix(s, ":")) {
+			return errors.New("must be host:port, such as \"127.0.0.1:6379\", or a URL like redis://user:password@host:6379/0 (rediss: TLS), unix:///path, " +
+				"redis+sentinel://user:password@host:26379,host:26379/MASTER/0 or redis+cluster://user:password@host:6379,host:6379")
 		}
 		*p = s
 		return nil
 	}
-	return value{kindText, parse, func() string {
-		if u, err := url.Parse(*p); err == nil && isRedisURL(*p) {
-			return u.Redacted()
-		}
-		return *p
-	}}
+	return value{kindText, parse, func() string { return redisconn.Shown(*p) }}
 }
 
-func isRedisURL(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) && (u.Host != "" || u.Path != "")
+// maxPrefix bounds redis_prefix, which stands before each key.
+const maxPrefix = 64
+
+// prefix begins the names of keys in Redis.
+func prefix(p *string) value {
+	parse := func(s string) error {
+		if s == "" || len(s) > maxPrefix || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return fmt.Errorf("must be 1 to %d visible characters of ASCII", maxPrefix)
+		}
+		*p = s
+		return nil
+	}
+	return value{kindText, parse, func() string { return *p }}
 }
 
 // words splits what a flag, a variable or the file's reader gives for a list.

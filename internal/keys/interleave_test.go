@@ -59,7 +59,7 @@ func forEachInterrupted(t *testing.T, test func(t *testing.T, a *interrupted, b 
 			t.Parallel()
 			_, b := backend.open(t, Options{Log: testLog(t)})
 			c := b.(*redisStore).client
-			s, err := newRedisStore(Options{RedisAddr: c.Options().Addr, Log: testLog(t), MaxRooms: 9})
+			s, err := newRedisStore(Options{RedisAddr: c.(*redis.Client).Options().Addr, Log: testLog(t), MaxRooms: 9})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 )
 
 // Errors of a Store, to be tested with errors.Is. No error text ever holds a key.
@@ -69,8 +70,12 @@ type Options struct {
 	Log *slog.Logger
 	// MaxRooms bounds the rooms that calls may create, since anyone who may ask for a key creates one; 0: DefaultMaxRooms.
 	MaxRooms int
-	// RedisAddr is host:port, or a URL with the scheme redis, rediss or unix. For OpenRedis only.
+	// RedisAddr is as redisconn.Open takes it. For OpenRedis only.
 	RedisAddr string
+	// RedisPrefix begins all keys in Redis, as redisconn.Prefix takes it. For OpenRedis only.
+	RedisPrefix string
+	// CacheTime is for how long after a key was accepted here it is accepted while Redis is away; 0: not at all. For OpenRedis only.
+	CacheTime time.Duration
 	// RedisPassword, if set, replaces that of a URL. For OpenRedis only.
 	RedisPassword string
 

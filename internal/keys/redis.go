@@ -8,30 +8,24 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
-	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"livego/internal/redisconn"
 )
 
 const (
-	// opTimeout bounds each call: an encoder waits for the answer to publish, an operator for the API.
-	opTimeout = 2 * time.Second
+	opTimeout = redisconn.OpTimeout
 	// migrateAttempts bounds the rounds in which another node or LiveGo itself may change the entry under our hands.
 	migrateAttempts = 3
 	// mgetSize keeps Redis, which serves one request at a time, from being held up by one node with many publishers.
 	mgetSize = 1000
 	// replyFields is what every script returns: a status and two strings.
 	replyFields = 3
-
-	roomsEntry     = "livego:rooms"
-	revokedPrefix  = "livego:revoked:"
-	revokedChannel = "livego:revoked"
 )
 
 //go:embed lua/layout.lua
@@ -64,10 +58,12 @@ var migrateLua string
 // alone; and leases outlive a Redis that has lost its data, as a missing token says nothing. Tokens expire after a week:
 // a node that was cut off for longer keeps a revoked publisher until the next revocation.
 type redisStore struct {
-	client   *redis.Client
+	client   redis.UniversalClient
+	prefix   string // of all keys
 	maxRooms int
 	log      *slog.Logger
 	leases   leases
+	accepted accepted
 
 	get, has, set, delete, lease, migrate *redis.Script
 
@@ -80,9 +76,8 @@ type redisStore struct {
 
 var _ Store = (*redisStore)(nil)
 
-// OpenRedis returns a store in the Redis server that o names, database 0 unless a URL names another. It is for a single server or
-// one with replicas, not for a cluster. The server need not be up: until it is, calls return ErrUnavailable, at the latest after two
-// seconds. Keys that LiveGo itself stored there are honoured, unless their room's name is not one that CanonicalName returns (ErrBadRoom).
+// OpenRedis returns a store in the Redis that o names, which need not be up: until it is, calls return ErrUnavailable, at the latest after
+// two seconds. Keys that LiveGo itself stored there are honoured, unless their room's name is not one that CanonicalName returns (ErrBadRoom).
 func OpenRedis(o Options) (Store, error) {
 	s, err := newRedisStore(o.withDefaults())
 	if err != nil {
@@ -93,16 +88,16 @@ func OpenRedis(o Options) (Store, error) {
 }
 
 func newRedisStore(o Options) (*redisStore, error) {
-	options, err := redisOptions(o)
+	client, err := redisconn.Open(o.RedisAddr, o.RedisPassword)
 	if err != nil {
 		return nil, err
 	}
-	// The library logs to standard error, for the whole process, what each call returns as an error anyway.
-	redis.SetLogger(&logging.VoidLogger{})
 	script := func(source string) *redis.Script { return redis.NewScript(layoutLua + source) }
 	return &redisStore{
-		client:   redis.NewClient(options),
+		client:   client,
+		prefix:   redisconn.Prefix(o.RedisPrefix),
 		maxRooms: o.MaxRooms,
+		accepted: accepted{keep: o.CacheTime},
 		log:      o.Log,
 		get:      script(getLua),
 		has:      script(hasLua),
@@ -121,31 +116,6 @@ func (s *redisStore) start() {
 	s.stop = stop
 	s.done.Go(func() { s.listen(ctx) })
 	s.done.Go(func() { watch(ctx, s.wake, s.recheckAll) })
-}
-
-func redisOptions(o Options) (*redis.Options, error) {
-	options := &redis.Options{Addr: o.RedisAddr}
-	if strings.Contains(o.RedisAddr, "://") {
-		var err error
-		if options, err = redis.ParseURL(o.RedisAddr); err != nil {
-			// err holds the URL, which may hold a password.
-			return nil, errors.New("the address of Redis is not a URL like redis://user:password@host:6379/0")
-		}
-	} else if _, port, err := net.SplitHostPort(o.RedisAddr); err != nil || port == "" {
-		return nil, errors.New("the address of Redis is neither host:port nor a URL")
-	}
-	if o.RedisPassword != "" {
-		options.Password = o.RedisPassword
-	}
-	options.DialTimeout, options.PoolTimeout = opTimeout, opTimeout
-	options.ReadTimeout, options.WriteTimeout = opTimeout, opTimeout
-	options.ContextTimeoutEnabled = true
-	// A repeated delete would report that there is no such room; the callers' clients try again anyway.
-	options.MaxRetries, options.DialerRetries = -1, 1
-	// Nothing beyond the oldest protocol is needed, so nothing else is negotiated.
-	options.Protocol, options.DisableIdentity = 2, true
-	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return options, nil
 }
 
 func (s *redisStore) Get(ctx context.Context, room string) (string, error) {
@@ -204,6 +174,22 @@ func (s *redisStore) Lease(ctx context.Context, key string) (*Lease, error) {
 	if !WellFormed(key) {
 		return nil, ErrUnknownKey
 	}
+	l, err := s.leaseNow(ctx, key)
+	switch {
+	case err == nil:
+		s.accepted.add(key, l)
+	case errors.Is(err, ErrUnavailable) && ctx.Err() == nil:
+		if room, epoch, ok := s.accepted.find(key); ok {
+			return s.leases.add(room, epoch), nil
+		}
+	default:
+		s.accepted.forgetKey(key)
+	}
+	return l, err
+}
+
+// leaseNow asks Redis for a lease.
+func (s *redisStore) leaseNow(ctx context.Context, key string) (*Lease, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
 	reply, err := s.run(ctx, s.lease, key, hexDigest(key))
@@ -249,7 +235,7 @@ func (s *redisStore) Rooms(ctx context.Context, after string, limit int) ([]stri
 		from = "-"
 	}
 	// The client has no other call for this that Redis before 6.2 knows.
-	rooms, err := s.client.Do(ctx, "ZRANGEBYLEX", roomsEntry, from, "+", "LIMIT", 0, limit).StringSlice()
+	rooms, err := s.client.Do(ctx, "ZRANGEBYLEX", s.prefix+":rooms", from, "+", "LIMIT", 0, limit).StringSlice()
 	if err != nil {
 		return nil, redisUnavailable(err)
 	}
@@ -296,7 +282,7 @@ func checkOld(room string) error {
 
 // reply runs a script once and turns its refusals into errors.
 func (s *redisStore) reply(ctx context.Context, script *redis.Script, args ...any) ([]string, error) {
-	reply, err := script.Run(ctx, s.client, nil, args...).StringSlice()
+	reply, err := script.Run(ctx, s.client, []string{s.prefix}, args...).StringSlice()
 	if err != nil {
 		return nil, redisUnavailable(err)
 	}
@@ -321,7 +307,7 @@ func (s *redisStore) recheck(ctx context.Context, held []*Lease) error {
 	for part := range slices.Chunk(held, mgetSize) {
 		entries := make([]string, len(part))
 		for i, l := range part {
-			entries[i] = revokedPrefix + l.Room
+			entries[i] = s.prefix + ":revoked:" + l.Room
 		}
 		tokens, err := s.client.MGet(ctx, entries...).Result()
 		if err != nil {
@@ -333,6 +319,7 @@ func (s *redisStore) recheck(ctx context.Context, held []*Lease) error {
 			}
 		}
 	}
+	s.accepted.confirm(held)
 	return nil
 }
 

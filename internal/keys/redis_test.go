@@ -41,7 +41,7 @@ func forEachRedis(t *testing.T, data [][2]string, test func(t *testing.T, s Stor
 		t.Run(backend.name, func(t *testing.T) {
 			t.Parallel()
 			s, _ := backend.open(t, Options{Log: testLog(t)})
-			c := s.(*redisStore).client
+			c := s.(*redisStore).client.(*redis.Client)
 			for _, kv := range data {
 				if err := c.Set(t.Context(), kv[0], kv[1], 0).Err(); err != nil {
 					t.Fatal(err)
@@ -73,17 +73,17 @@ func TestRedisLayout(t *testing.T) {
 		set(t, s, "a/b", "abcdefghijklmnop")
 		const hash = "f39dac6cbaba535e2c207cd0cd8f154974223c848f727f98b3564cea569b41cf"
 		ctx := t.Context()
-		if got := c.HGetAll(ctx, "livego:room:a/b").Val(); fmt.Sprint(got) != fmt.Sprint(map[string]string{"key": "abcdefghijklmnop", "hash": hash}) {
+		if got := c.HGetAll(ctx, "{livego}:room:a/b").Val(); fmt.Sprint(got) != fmt.Sprint(map[string]string{"key": "abcdefghijklmnop", "hash": hash}) {
 			t.Errorf("room entry %v", got)
 		}
-		if got := c.Get(ctx, "livego:key:"+hash).Val(); got != "a/b" {
+		if got := c.Get(ctx, "{livego}:key:"+hash).Val(); got != "a/b" {
 			t.Errorf("key entry %q", got)
 		}
 		del(t, s, "a/b", false)
-		if got := c.Keys(ctx, "*").Val(); fmt.Sprint(got) != "[livego:revoked:a/b]" {
+		if got := c.Keys(ctx, "*").Val(); fmt.Sprint(got) != "[{livego}:revoked:a/b]" {
 			t.Errorf("left after delete: %q", got)
 		}
-		if ttl := c.TTL(ctx, "livego:revoked:a/b").Val(); ttl < 6*24*time.Hour || ttl > 7*24*time.Hour {
+		if ttl := c.TTL(ctx, "{livego}:revoked:a/b").Val(); ttl < 6*24*time.Hour || ttl > 7*24*time.Hour {
 			t.Errorf("the revocation stays for %v", ttl)
 		}
 	})
@@ -246,7 +246,7 @@ func TestParallelMoves(t *testing.T) {
 func TestLostMessage(t *testing.T) {
 	forEachRedis(t, nil, func(t *testing.T, s Store, c *redis.Client) {
 		l, other := lease(t, s, get(t, s, "movie"), "movie"), lease(t, s, get(t, s, "other"), "other")
-		c.Set(t.Context(), "livego:revoked:movie", "token", 0)
+		c.Set(t.Context(), "{livego}:revoked:movie", "token", 0)
 		settle(t, s)
 		wantRevoked(t, l)
 		wantHeld(t, other)
@@ -256,7 +256,7 @@ func TestLostMessage(t *testing.T) {
 func TestForgedMessageRevokesNothing(t *testing.T) {
 	forEachRedis(t, nil, func(t *testing.T, s Store, c *redis.Client) {
 		l := lease(t, s, get(t, s, "movie"), "movie")
-		c.Publish(t.Context(), "livego:revoked", "movie")
+		c.Publish(t.Context(), "{livego}:revoked", "movie")
 		settle(t, s)
 		wantHeld(t, l)
 	})
@@ -336,6 +336,38 @@ func TestRedisOutage(t *testing.T) {
 	if n := strings.Count(log.String(), "\n"); n != 2 || strings.Contains(log.String(), film) {
 		t.Errorf("%d lines:\n%s", n, log)
 	}
+}
+
+// Who was on air lately may come again while Redis is away, and nobody else; one whose key is revoked meanwhile leaves when Redis is back.
+func TestAcceptedKeysOutliveAnOutage(t *testing.T) {
+	t.Parallel()
+	addr, dir := freeAddr(t), t.TempDir()
+	server := startRedis(t, dir, addr)
+	s := openRedis(t, Options{RedisAddr: addr, CacheTime: time.Hour, Log: testLog(t)})
+	film, other, deleted := get(t, s, "film"), get(t, s, "other"), get(t, s, "deleted")
+	for _, key := range []string{film, deleted} {
+		l, err := s.Lease(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Release()
+	}
+	del(t, s, "deleted", false)
+
+	server.kill()
+	l := lease(t, s, film, "film")
+	for _, key := range []string{other, deleted, newKey()} {
+		if l, err := s.Lease(t.Context(), key); !errors.Is(err, ErrUnavailable) || l != nil {
+			t.Errorf("a key that was not accepted opens %v, %v", l, err)
+		}
+	}
+	otherAddr := freeAddr(t)
+	server = startRedis(t, dir, otherAddr)
+	reset(t, openRedis(t, Options{RedisAddr: otherAddr}), "film", false)
+	server.kill()
+	startRedis(t, dir, addr)
+	wantRevoked(t, l)
+	wantUnknown(t, film, s)
 }
 
 // A server that takes connections and stays silent must not hold up a call for longer than it may take.

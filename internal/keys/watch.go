@@ -45,6 +45,7 @@ func (s *redisStore) wakeUp() {
 
 // heard takes the news that leases of the room may have been revoked.
 func (s *redisStore) heard(room string) {
+	s.accepted.forgetRoom(room)
 	if s.leases.holds(room) {
 		s.wakeUp()
 	}
@@ -73,7 +74,7 @@ func (s *redisStore) listen(ctx context.Context) {
 
 // subscribe hears revocations until the connection breaks or ctx ends. A connection that is silent, even after a ping, counts as broken.
 func (s *redisStore) subscribe(ctx context.Context, subscribed func()) error {
-	ps := s.client.Subscribe(ctx, revokedChannel)
+	ps := s.client.Subscribe(ctx, s.prefix+":revoked")
 	defer ps.Close()
 	// Receiving does not watch its context.
 	defer context.AfterFunc(ctx, func() { ps.Close() })()

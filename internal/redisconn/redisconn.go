@@ -27,7 +27,7 @@ var ErrBadAddress = errors.New("the address of Redis is neither host:port nor a 
 // Open returns a client of the Redis at an address, which need not be up:
 //
 //	host:port
-//	redis://user:password@host:port/0, rediss:// with TLS
+//	redis://user:password@host:port/0, rediss:// with TLS, unix:///path/of/socket
 //	redis+sentinel://user:password@host:port,host:port/MASTER/0, rediss+sentinel:// with TLS
 //	redis+cluster://user:password@host:port,host:port, rediss+cluster:// with TLS
 //
@@ -60,6 +60,45 @@ func Open(address, password string) (redis.UniversalClient, error) {
 	return redis.NewClient(options.Simple()), nil
 }
 
+// Check says whether Open takes an address.
+func Check(address string) error {
+	_, _, err := parse(address)
+	return err
+}
+
+// Shown is an address as logs may have it: without its password.
+func Shown(address string) string {
+	scheme, _, isURL := strings.Cut(address, "://")
+	if !isURL {
+		return address
+	}
+	rest := address[len(scheme)+len("://"):]
+	at := strings.LastIndex(rest, "@")
+	if at < 0 {
+		return address
+	}
+	user, _, secret := strings.Cut(rest[:at], ":")
+	if secret {
+		user += ":xxxxx"
+	}
+	return scheme + "://" + user + rest[at:]
+}
+
+// DefaultPrefix is what all our keys in Redis begin with.
+const DefaultPrefix = "{livego}"
+
+// Prefix returns what all keys begin with: the prefix, with braces around it if it has none, so that all keys lie in one slot of a Redis
+// Cluster. Empty: DefaultPrefix.
+func Prefix(prefix string) string {
+	if prefix == "" {
+		return DefaultPrefix
+	}
+	if _, after, found := strings.Cut(prefix, "{"); found && strings.Index(after, "}") > 0 {
+		return prefix
+	}
+	return "{" + strings.NewReplacer("{", "", "}", "").Replace(prefix) + "}"
+}
+
 // parse reads an address.
 func parse(address string) (options *redis.UniversalOptions, cluster bool, err error) {
 	scheme, _, isURL := strings.Cut(address, "://")
@@ -70,6 +109,8 @@ func parse(address string) (options *redis.UniversalOptions, cluster bool, err e
 			return nil, false, ErrBadAddress
 		}
 		return &redis.UniversalOptions{Addrs: []string{address}}, false, nil
+	case scheme == "unix" && form == "":
+		return parseSingle(address)
 	case scheme != "redis" && scheme != "rediss", form != "" && form != "sentinel" && form != "cluster":
 		return nil, false, ErrBadAddress
 	case form == "":

@@ -17,6 +17,7 @@ func TestOpen(t *testing.T) {
 		{"[::1]:6379", "single [::1]:6379 //0"},
 		{"redis://user:secret@host:1/2", "single host:1 user/secret/2"},
 		{"redis://host", "single host:6379 //0"},
+		{"unix:///run/redis.sock", "single /run/redis.sock //0"},
 		{"rediss://:secret@host:1", "single host:1 /secret/0 tls"},
 		{"redis+sentinel://user:secret@a:1,b:2/mymaster/3", "sentinel mymaster user/secret/3"},
 		{"redis+sentinel://a:1/mymaster", "sentinel mymaster //0"},
@@ -80,6 +81,30 @@ func TestBadAddresses(t *testing.T) {
 		}
 		if client != nil {
 			_ = client.Close()
+		}
+	}
+}
+
+func TestPrefixHasAHashTag(t *testing.T) {
+	for given, want := range map[string]string{
+		"": "{livego}", "a": "{a}", "{a}": "{a}", "x{a}y": "x{a}y", "{}x": "{x}", "a{b": "{ab}",
+	} {
+		if got := Prefix(given); got != want {
+			t.Errorf("%q: %q, want %q", given, got, want)
+		}
+	}
+}
+
+func TestShownAddressHasNoPassword(t *testing.T) {
+	for given, want := range map[string]string{
+		"h:1":                      "h:1",
+		"redis://h:1/0":            "redis://h:1/0",
+		"redis://user:se@cret@h:1": "redis://user:xxxxx@h:1",
+		"redis+sentinel://u:secret@a:1,b:2/main/0": "redis+sentinel://u:xxxxx@a:1,b:2/main/0",
+		"rediss+cluster://user@a:1,b:2":            "rediss+cluster://user@a:1,b:2",
+	} {
+		if got := Shown(given); got != want {
+			t.Errorf("%s: %s, want %s", given, got, want)
 		}
 	}
 }

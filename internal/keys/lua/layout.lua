@@ -1,21 +1,25 @@
--- What all scripts share; each is appended to this one. Keys in Redis:
+-- What all scripts share; each is appended to this one. KEYS[1] is the prefix P, with a hash tag, so that all keys lie in one
+-- slot of a Redis Cluster. Keys in Redis:
 --
---   livego:room:<room>     hash: key, and hash, the SHA-256 of the key in hex
---   livego:key:<hash>      room
---   livego:rooms           sorted set of all rooms, each with score 0
---   livego:revoked:<room>  token of the room's last revocation; it expires
+--   P:room:<room>     hash: key, and hash, the SHA-256 of the key in hex
+--   P:key:<hash>      room
+--   P:rooms           sorted set of all rooms, each with score 0
+--   P:revoked:<room>  token of the room's last revocation; it expires
+--   P:revoked         channel: rooms of which leases may have been revoked
 --
 -- LiveGo's own layout, which is read and removed but never written, is the pair "SET room key", "SET key room"
 -- without a prefix. Half a pair means nothing, nor does a pair whose two sides both look like keys, as it does not
--- say which of them is public. A room that has moved to the new layout is read from there only.
+-- say which of them is public. A room that has moved to the new layout is read from there only. A Redis Cluster never had the
+-- old layout: there its names lie in other slots, and reading them fails.
 
-local rooms = 'livego:rooms'
-local revocations = 'livego:revoked'
+local P = KEYS[1]
+local rooms = P .. ':rooms'
+local revocations = P .. ':revoked'
 local revocation_ttl = 7 * 24 * 3600
 
 local function answer(status, a, b) return {status, a or '', b or ''} end
-local function room_entry(room) return 'livego:room:' .. room end
-local function key_entry(hash) return 'livego:key:' .. hash end
+local function room_entry(room) return P .. ':room:' .. room end
+local function key_entry(hash) return P .. ':key:' .. hash end
 
 local function looks_like_key(s) return #s == 48 and not string.find(s, '[^0-9a-zA-Z]') end
 
@@ -61,7 +65,7 @@ local function remove(room)
 end
 
 local function revoke(room, token)
-  redis.call('SET', 'livego:revoked:' .. room, token, 'EX', revocation_ttl)
+  redis.call('SET', revocations .. ':' .. room, token, 'EX', revocation_ttl)
   redis.call('PUBLISH', revocations, room)
 end
 

@@ -3,4 +3,4 @@ local key, hash = unpack(ARGV)
 local room, old = owner(key, hash)
 if not room then return answer('unknown') end
 if old then return answer('old', room, key) end
-return answer('ok', room, redis.call('GET', 'livego:revoked:' .. room))
+return answer('ok', room, redis.call('GET', revocations .. ':' .. room))
