@@ -13,12 +13,16 @@ type awaited struct {
 
 // await returns the life of the stream whose playlist a request asks for, nil if it answered the request. Shortly after the server's start it
 // waits for a stream that is not there: its viewers are those of a former process, and its publisher comes back in a moment. hls.js (1.7.4) asks
-// once more a second after it lost the server, and gives up for good if it gets no playlist then.
+// once more a second after it lost the server, and gives up for good if it gets no playlist then. It waits too where Bring says that the stream comes.
 func (s *Server) await(w http.ResponseWriter, r *http.Request, name string) *life {
 	if l := s.find(name); l != nil {
 		return l
 	}
-	if wait := time.Until(s.returnBy); wait > 0 {
+	wait := time.Until(s.returnBy)
+	if s.opt.Bring != nil {
+		wait = max(wait, s.opt.Bring(name))
+	}
+	if wait > 0 {
 		came, leave := s.expect(name)
 		v := s.hold(w, r, wait, once(came))
 		leave()

@@ -9,7 +9,7 @@ import (
 
 // What encoders and people put into the two fields of RTMP.
 func TestAddress(t *testing.T) {
-	s := &Server{apps: map[string]App{"live": {}, "event": {}}}
+	s := &Server{access: &access{apps: map[string]App{"live": {}, "event": {}}}}
 	const key = "sEcReTkEy0123456"
 	for _, tc := range []struct {
 		app, name        string // the name with its query
@@ -61,7 +61,7 @@ func TestAddress(t *testing.T) {
 			t.Errorf("app %q and name %q: %q, %q, %q; want %q, %q, %q", tc.app, tc.name, at.app, at.name(), at.query, tc.wantApp, tc.wantKey, tc.wantQuery)
 		}
 	}
-	only := &Server{apps: map[string]App{"event": {}}}
+	only := &Server{access: &access{apps: map[string]App{"event": {}}}}
 	if at := only.addressOf(&rtmp.ConnectRequest{}); at.app != "event" {
 		t.Errorf("without a name the only app is %q", at.app)
 	}
@@ -70,7 +70,7 @@ func TestAddress(t *testing.T) {
 func FuzzAddress(f *testing.F) {
 	f.Add("live", "", "a/b", "")
 	f.Add("rtmp://h/live/_definst_", "x=1", "mp4:%2F%0a", "?")
-	s := &Server{apps: map[string]App{"live": {}}}
+	s := &Server{access: &access{apps: map[string]App{"live": {}}}}
 	f.Fuzz(func(t *testing.T, app, appQuery, name, query string) {
 		at := s.addressOf(&rtmp.ConnectRequest{App: app, Query: appQuery}).join(name, query)
 		for _, element := range append(at.path, at.app) {

@@ -81,8 +81,10 @@ func (s *Server) findFLV(w http.ResponseWriter, r *http.Request) (stream *live.S
 		return nil, view, false
 	}
 	name.Rendition = pick.rendition
-	stream, ok = s.hub.Lookup(name)
-	if app, known := s.app(name.App); !ok || !known || !app.FLV {
+	if err = s.access.play(flvCaller(r), name); err == nil {
+		stream, err = s.find(r.Context(), name, 0)
+	}
+	if err != nil {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Error(w, "no publisher", http.StatusNotFound)
 		return nil, view, false
@@ -105,6 +107,14 @@ func (s *Server) flvHint() string {
 		hint += ". A page to watch is at /APP/STREAM/ of the HLS port, " + s.opt.HLSAddr
 	}
 	return hint + "."
+}
+
+// flvCaller is who asks for FLV.
+func flvCaller(r *http.Request) caller {
+	if isWebSocket(r) {
+		return caller{protocolWebSocket, requestAddr(r)}
+	}
+	return caller{protocolFLV, requestAddr(r)}
 }
 
 const flvMethods = "GET, HEAD, OPTIONS"
@@ -136,7 +146,7 @@ func (s *Server) playFLV(w http.ResponseWriter, r *http.Request, stream *live.St
 		http.Error(w, "cannot stream over this connection", http.StatusInternalServerError)
 		return
 	}
-	v := s.newViewer(nc, r, stream, "http-flv", flv.TagFormat{})
+	v := s.newViewer(nc, r, stream, protocolFLV, flv.TagFormat{})
 	v.head, v.view = flvHead, view
 	v.start(v.readNothing)
 }
@@ -149,7 +159,7 @@ func (s *Server) playWebSocket(w http.ResponseWriter, r *http.Request, stream *l
 		s.log.Debug("websocket upgrade refused", "remote", r.RemoteAddr, "err", said(err.Error()))
 		return
 	}
-	v := s.newViewer(nc, r, stream, "ws-flv", flv.WebSocketFormat{})
+	v := s.newViewer(nc, r, stream, protocolWebSocket, flv.WebSocketFormat{})
 	v.view = view
 	v.trailer = closeFrame(ws.StatusNormalClosure, "stream ended")
 	v.start(v.readWebSocket)

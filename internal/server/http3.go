@@ -99,7 +99,7 @@ func (s *Server) openHTTP3() error {
 	}
 	port := conn.LocalAddr().(*net.UDPAddr).Port
 	h.altSvc = fmt.Sprintf(`h3=":%d"; ma=%d`, port, altSvcAge)
-	h.server = &http3.Server{Handler: bounded(s.guarded(watching, normal(s.watch))), MaxHeaderBytes: maxHTTPHeader, IdleTimeout: httpIdleTimeout}
+	h.server = &http3.Server{Handler: bounded(s.guarded(watching, http.HandlerFunc(s.serveHLS))), MaxHeaderBytes: maxHTTPHeader, IdleTimeout: httpIdleTimeout}
 	s.http3 = h
 	return nil
 }

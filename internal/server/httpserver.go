@@ -33,7 +33,7 @@ func (s *Server) httpServer(r role, h http.Handler) func(*listener) error {
 
 // serveHLSPort serves HLS: over HTTP/1.1 and HTTP/2, which proxies may also speak without TLS (RFC 9113 3.3).
 func (s *Server) serveHLSPort(l *listener) error {
-	h := normal(s.watch)
+	var h http.Handler = http.HandlerFunc(s.serveHLS)
 	if s.http3 != nil {
 		h = s.http3.advertise(h)
 	}
@@ -48,17 +48,24 @@ func (s *Server) serveHLSPort(l *listener) error {
 	return s.serveHTTP(l, srv)
 }
 
-// normal lets a handler see paths in the form in which names of streams are kept.
-func normal(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if path := keys.Normal(r.URL.Path); path != r.URL.Path {
-			u, copied := *r.URL, *r
-			u.Path, u.RawPath = path, ""
-			copied.URL = &u
-			r = &copied
-		}
-		h.ServeHTTP(w, r)
-	})
+// serveHLS is the one entrance to HLS and its pages, whatever version of HTTP a request came by.
+func (s *Server) serveHLS(w http.ResponseWriter, r *http.Request) { s.watch.ServeHTTP(w, normal(r)) }
+
+// normal is a request with its path in the form in which names of streams are kept.
+func normal(r *http.Request) *http.Request {
+	path := keys.Normal(r.URL.Path)
+	if path == r.URL.Path {
+		return r
+	}
+	return withPath(r, path)
+}
+
+// withPath is a request for another path.
+func withPath(r *http.Request, path string) *http.Request {
+	u, copied := *r.URL, *r
+	u.Path, u.RawPath = path, ""
+	copied.URL = &u
+	return &copied
 }
 
 // newHTTPServer makes an HTTP server within bounds for slow clients, without protocols.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
@@ -293,8 +294,13 @@ func (c *tlsConn) Close() error {
 	return c.Conn.Close()
 }
 
-func remoteAddr(c net.Conn) netip.Addr {
-	ap, err := netip.ParseAddrPort(c.RemoteAddr().String())
+// remoteAddr is the address of a connection's peer, requestAddr that of who makes a request. It is invalid where there is none.
+func remoteAddr(c net.Conn) netip.Addr { return addrOf(c.RemoteAddr().String()) }
+
+func requestAddr(r *http.Request) netip.Addr { return addrOf(r.RemoteAddr) }
+
+func addrOf(hostport string) netip.Addr {
+	ap, err := netip.ParseAddrPort(hostport)
 	if err != nil {
 		return netip.Addr{}
 	}

@@ -50,10 +50,11 @@ type origin struct {
 	reconnect func()
 }
 
-// publish takes a publisher on air, who holds the lease of its channel key (nil without
-// authentication). The lease is released at the end, also if this fails.
-func (s *Server) publish(ctx context.Context, name live.Name, lease *keys.Lease, from origin, log *slog.Logger) (*publication, error) {
-	p := &publication{server: s, from: from, lease: lease, session: newSession(from.protocol, from.remote, name, from.url, true)}
+// publish takes a publisher on air that may publish. The lease of its channel key is released at the
+// end, also if this fails.
+func (s *Server) publish(ctx context.Context, may permit, from origin, log *slog.Logger) (*publication, error) {
+	name := may.name
+	p := &publication{server: s, from: from, lease: may.lease, session: newSession(from.protocol, from.remote, name, from.url, true)}
 	err := s.askPublish(ctx, name, p.session, from.query, from.client)
 	if err == nil {
 		p.pub, err = s.hub.PublishBy(p.session, name, from.close)

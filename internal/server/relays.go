@@ -32,7 +32,7 @@ func (s *Server) openRelays() {
 // publishRelay takes a stream on air that is pulled.
 func (s *Server) publishRelay(ctx context.Context, r relay.Relay, remote string, end func(error)) (relay.Sink, error) {
 	protocol, _, _ := strings.Cut(r.URL, "://")
-	return s.publish(ctx, live.Name{App: r.App, Stream: r.Stream}, nil, origin{
+	return s.publish(ctx, permit{name: live.Name{App: r.App, Stream: r.Stream}}, origin{
 		protocol: "pull-" + protocol, remote: remote, url: protocol + "://" + remote, client: "pull", close: end,
 	}, s.log.With("protocol", "pull-"+protocol, "remote", remote))
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -29,9 +28,9 @@ func (s *Server) serveRTMP(l *listener) error {
 		ReadTimeout: s.opt.ReadTimeout, WriteTimeout: s.opt.WriteTimeout, MaxMessageSize: s.opt.MaxMessageSize,
 		Version: s.opt.Version, HTTPHint: s.httpHint(), Reconnect: true,
 	}
-	protocol := "rtmp"
+	protocol := protocolRTMP
 	if l.secure {
-		protocol = "rtmps"
+		protocol = protocolRTMPS
 	}
 	for {
 		nc, err := l.Accept()
@@ -125,14 +124,14 @@ func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Pu
 		c.log.Warn("publisher refused", "reason", err.Error())
 		return nil, refusal(rtmp.CodePublishBadName, err.Error(), err)
 	}
-	room, lease, err := c.room(ctx, at)
+	permit, err := c.server.access.publish(ctx, c.caller(), at, rendition)
 	if err != nil {
-		return nil, err
+		return nil, c.deny(err)
 	}
 	p := &rtmpPublication{request: r, place: placeOf(c.nc)}
-	p.publication, err = c.server.publish(ctx, live.Name{App: at.app, Stream: room, Rendition: rendition}, lease, origin{
+	p.publication, err = c.server.publish(ctx, permit, origin{
 		protocol: c.protocol, remote: c.nc.RemoteAddr().String(), client: r.FlashVer, query: at.query, streamID: r.StreamID,
-		url: shownURL(r.TCURL, at, room), close: p.closeWith, reconnect: reconnect(r.ConnectRequest),
+		url: shownURL(r.TCURL, at, permit.name.Stream), close: p.closeWith, reconnect: reconnect(r.ConnectRequest),
 	}, c.log)
 	switch {
 	case errors.Is(err, errRefused):
@@ -145,73 +144,16 @@ func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Pu
 	return p, nil
 }
 
-// room finds the stream's name that a publisher's address stands for.
-func (c *rtmpConn) room(ctx context.Context, at address) (string, *keys.Lease, error) {
-	if len(at.path) == 0 {
-		return "", nil, c.deny("there is no channel key: it is the stream's key or name", nil)
-	}
-	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
-	defer cancel()
-	lease, err := c.lease(ctx, at)
-	switch {
-	case err == nil:
-		return lease.Room, lease, nil
-	case !errors.Is(err, keys.ErrUnknownKey):
-		// Without authentication too: the name may be a key, which must not become the public name of a stream.
-		c.server.log.Error("channel keys are not available", "err", err)
-		return "", nil, c.deny("channel keys cannot be checked now, try again", err)
-	case c.server.opt.NoAuth:
-		name, err := keys.CanonicalName(at.name())
-		if err != nil {
-			return "", nil, c.deny(err.Error(), err)
-		}
-		return name, nil, nil
-	}
-	return "", nil, c.deny(c.whyUnknown(ctx, at), err)
-}
+// caller is who the client is.
+func (c *rtmpConn) caller() caller { return caller{c.protocol, remoteAddr(c.nc)} }
 
-// lease looks the channel key up: the last element of the path, for some people put the room before it. Where no key is needed, none of the others
-// may be one either, as they would all be public, unless they make no name anyway.
-func (c *rtmpConn) lease(ctx context.Context, at address) (lease *keys.Lease, err error) {
-	leave, err := c.server.failures.Enter(ctx, remoteAddr(c.nc))
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	public := c.server.opt.NoAuth && len(at.name()) <= keys.MaxNameLength
-	for _, key := range slices.Backward(at.path) {
-		lease, err = c.server.opt.Keys.Lease(ctx, key)
-		if !errors.Is(err, keys.ErrUnknownKey) || !public {
-			break
-		}
-	}
-	return lease, err
-}
-
-// whyUnknown says what is wrong with a key that nobody has. Who guesses is not told more than that.
-func (c *rtmpConn) whyUnknown(ctx context.Context, at address) string {
-	const advice = "; get the key of a room with livego key get ROOM, or with /control/get?room=ROOM"
-	if c.server.failures.Fail(remoteAddr(c.nc)) {
-		return "unknown channel key, as many before from this address" + advice
-	}
-	before := at.path[:len(at.path)-1]
-	if slices.ContainsFunc(before, keys.WellFormed) {
-		return "the channel key stands in the server field: the server is rtmp://HOST/APP, the key is the stream's key or name"
-	}
-	for _, name := range []string{at.name(), at.path[len(before)]} {
-		if is, err := c.server.opt.Keys.Has(ctx, name); err == nil && is {
-			return "this is the name of a room, by which it is watched, and not its channel key" + advice
-		}
-	}
-	return "unknown channel key" + advice
-}
-
-func (c *rtmpConn) deny(reason string, err error) error {
-	c.log.Warn("publisher refused", "reason", reason)
+// deny tells log, hooks and encoder why it may not publish.
+func (c *rtmpConn) deny(why error) error {
+	c.log.Warn("publisher refused", "reason", why.Error())
 	c.server.events.Emit(event.Event{
-		Type: event.PublishRefused, Session: &event.Session{Protocol: c.protocol, Remote: c.nc.RemoteAddr().String()}, Data: event.Reason{Reason: reason},
+		Type: event.PublishRefused, Session: &event.Session{Protocol: c.protocol, Remote: c.nc.RemoteAddr().String()}, Data: event.Reason{Reason: why.Error()},
 	})
-	return refusal(rtmp.CodePublishDenied, reason, err)
+	return refusal(rtmp.CodePublishDenied, why.Error(), why)
 }
 
 // refusal is what a publisher is told.
@@ -306,7 +248,10 @@ func (c *rtmpConn) findAndPlay(ctx context.Context, r *rtmp.PlayRequest, ps *rtm
 		return cannotPlay(err)
 	}
 	name := live.Name{App: at.app, Stream: room, Rendition: pick.rendition}
-	stream, err := s.hub.Subscribe(ctx, name, s.opt.PlayWait)
+	if err := s.access.play(c.caller(), name); err != nil {
+		return cannotPlay(err)
+	}
+	stream, err := s.find(ctx, name, s.opt.PlayWait)
 	if errors.Is(err, live.ErrNotFound) {
 		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
 		return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "Stream " + said(name.String()) + " is not on air.", Err: err}

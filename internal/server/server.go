@@ -18,7 +18,6 @@ import (
 	"livego/internal/fanout"
 	"livego/internal/flv"
 	"livego/internal/hls"
-	"livego/internal/keys"
 	"livego/internal/live"
 	"livego/internal/pages"
 	"livego/internal/record"
@@ -52,7 +51,7 @@ type Server struct {
 	opt      Options
 	log      *slog.Logger
 	lines    *lines // what log leaves out
-	apps     map[string]App
+	access   *access
 	hub      *live.Hub
 	fanout   *fanout.Fanout
 	hls      *hls.Server
@@ -60,7 +59,6 @@ type Server struct {
 	spool    *spool.Store // nil: no rewinding
 	policy   *auth.APIPolicy
 	streams  http.Handler // the list of the HTTP-FLV port, nil: off
-	failures *auth.FailureLimiter
 	sessions *registry
 	events   *event.Bus
 	limits   *connLimits
@@ -73,6 +71,7 @@ type Server struct {
 	relays    *relay.Relays
 	archive   *record.Archive // nil: off
 	outputs   []output
+	sources   []source
 	outCtx    context.Context // of the outputs; ends first
 	outCancel context.CancelFunc
 	conns     tasks
@@ -96,16 +95,11 @@ func New(opt Options) (*Server, error) {
 	}
 	s := &Server{
 		opt: opt, log: opt.Log, lines: lines, policy: policy,
-		apps:     make(map[string]App),
-		failures: auth.NewFailureLimiter(),
-		events:   event.NewBus(event.Options{Boot: newID()}),
-		limits:   newConnLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, maxFiles()),
+		access: newAccess(&opt),
+		events: event.NewBus(event.Options{Boot: newID()}),
+		limits: newConnLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, maxFiles()),
 	}
 	s.sessions = newRegistry(s.events)
-	for _, a := range opt.Apps {
-		a.Name = keys.Normal(a.Name)
-		s.apps[a.Name] = a
-	}
 	if !opt.NoStreamList {
 		s.streams = api.StreamsHandler(s)
 	}
@@ -126,7 +120,7 @@ func New(opt Options) (*Server, error) {
 	}
 	s.hls = hls.NewServer(hls.Options{
 		SegmentDuration: opt.HLSSegmentDuration, PartDuration: opt.HLSPartDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd,
-		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Spool: s.spool, Log: opt.Log,
+		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Bring: s.bringHLS, Spool: s.spool, Log: opt.Log,
 	})
 	s.outputs = []output{s.outputHLS, s.outputPush}
 	if opt.FLVArchiveDir != "" {
@@ -269,12 +263,12 @@ func (s *Server) drain() {
 
 // app returns a configured application.
 func (s *Server) app(name string) (App, bool) {
-	a, ok := s.apps[name]
+	a, ok := s.access.apps[name]
 	return a, ok
 }
 
 // appNames lists the configured applications, for messages.
-func (s *Server) appNames() []string { return slices.Sorted(maps.Keys(s.apps)) }
+func (s *Server) appNames() []string { return slices.Sorted(maps.Keys(s.access.apps)) }
 
 // tasks are goroutines that the end of the server waits for.
 type tasks struct {

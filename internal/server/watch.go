@@ -48,8 +48,7 @@ func (s onAir) OnAir() (all []watch.Status) {
 
 // watchable takes a stream's name apart, if a page can show a stream of its app.
 func (s onAir) watchable(name string) (live.Name, bool) {
-	var n live.Name
-	n.App, n.Stream, _ = strings.Cut(name, "/")
+	n := nameOf(name)
 	app, ok := s.app(n.App)
 	return n, ok && (app.HLS || app.FLV)
 }
@@ -109,7 +108,7 @@ func tracksOf(p *live.Stream) (tracks []watch.Track) {
 // Doors implements watch.Streams.
 func (s onAir) Doors(name string) (doors []watch.Door) {
 	n, _ := s.watchable(name)
-	app := s.apps[n.App]
+	app, _ := s.app(n.App)
 	for _, l := range s.listeners {
 		port := 0
 		if addr, ok := l.Addr().(*net.TCPAddr); ok {

@@ -1,0 +1,157 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"slices"
+
+	"livego/internal/auth"
+	"livego/internal/keys"
+	"livego/internal/live"
+)
+
+// access decides who may publish and who may watch. All protocols ask it, and say its answer in their
+// own words. Its methods may be called from any goroutine.
+type access struct {
+	log      *slog.Logger
+	apps     map[string]App
+	keys     keys.Store
+	noAuth   bool // whoever has no key publishes under the name that it gives
+	failures *auth.FailureLimiter
+}
+
+func newAccess(opt *Options) *access {
+	a := &access{log: opt.Log, apps: make(map[string]App), keys: opt.Keys, noAuth: opt.NoAuth, failures: auth.NewFailureLimiter()}
+	for _, app := range opt.Apps {
+		app.Name = keys.Normal(app.Name)
+		a.apps[app.Name] = app
+	}
+	return a
+}
+
+// caller is who asks.
+type caller struct {
+	// protocol is rtmp, rtmps, http-flv, ws-flv or hls.
+	protocol string
+	addr     netip.Addr
+}
+
+// denied is why a client may not do what it wants, as it may be told.
+type denied struct {
+	reason string
+	err    error // nil: there is no more to say
+}
+
+func (d *denied) Error() string { return d.reason }
+
+func (d *denied) Unwrap() error { return d.err }
+
+// errNotServed: there is no such app, or it is off for the client's protocol.
+var errNotServed = errors.New("the app is not served here")
+
+// permit allows to publish.
+type permit struct {
+	name  live.Name
+	lease *keys.Lease // of the channel key; nil: none was asked for
+}
+
+// publish decides about a publisher, who gives a channel key for a name. Its error is of the type denied. The lease in the permit is to be released.
+func (a *access) publish(ctx context.Context, from caller, at address, rendition string) (permit, error) {
+	room, lease, err := a.room(ctx, from, at)
+	if err != nil {
+		return permit{}, err
+	}
+	return permit{live.Name{App: at.app, Stream: room, Rendition: rendition}, lease}, nil
+}
+
+// play decides about a viewer.
+func (a *access) play(from caller, name live.Name) error {
+	app, ok := a.apps[name.App]
+	if !ok || !app.serves(from.protocol) {
+		return errNotServed
+	}
+	return nil
+}
+
+// serves says whether streams of the app are played over a protocol.
+func (a App) serves(protocol string) bool {
+	switch protocol {
+	case protocolHLS:
+		return a.HLS
+	case protocolFLV, protocolWebSocket:
+		return a.FLV
+	}
+	return a.Live
+}
+
+// The names of protocols, as lists of sessions have them.
+const (
+	protocolRTMP      = "rtmp"
+	protocolRTMPS     = "rtmps"
+	protocolFLV       = "http-flv"
+	protocolWebSocket = "ws-flv"
+	protocolHLS       = "hls"
+)
+
+// room finds the stream's name that a publisher's address stands for.
+func (a *access) room(ctx context.Context, from caller, at address) (string, *keys.Lease, error) {
+	if len(at.path) == 0 {
+		return "", nil, &denied{reason: "there is no channel key: it is the stream's key or name"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
+	defer cancel()
+	lease, err := a.lease(ctx, from, at)
+	switch {
+	case err == nil:
+		return lease.Room, lease, nil
+	case !errors.Is(err, keys.ErrUnknownKey):
+		// Without authentication too: the name may be a key, which must not become the public name of a stream.
+		a.log.Error("channel keys are not available", "err", err)
+		return "", nil, &denied{"channel keys cannot be checked now, try again", err}
+	case a.noAuth:
+		name, err := keys.CanonicalName(at.name())
+		if err != nil {
+			return "", nil, &denied{err.Error(), err}
+		}
+		return name, nil, nil
+	}
+	return "", nil, &denied{a.whyUnknown(ctx, from, at), err}
+}
+
+// lease looks the channel key up: the last element of the path, for some people put the room before it. Where no key is needed, none of the others
+// may be one either, as they would all be public, unless they make no name anyway.
+func (a *access) lease(ctx context.Context, from caller, at address) (lease *keys.Lease, err error) {
+	leave, err := a.failures.Enter(ctx, from.addr)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	public := a.noAuth && len(at.name()) <= keys.MaxNameLength
+	for _, key := range slices.Backward(at.path) {
+		lease, err = a.keys.Lease(ctx, key)
+		if !errors.Is(err, keys.ErrUnknownKey) || !public {
+			break
+		}
+	}
+	return lease, err
+}
+
+// whyUnknown says what is wrong with a key that nobody has. Who guesses is not told more than that.
+func (a *access) whyUnknown(ctx context.Context, from caller, at address) string {
+	const advice = "; get the key of a room with livego key get ROOM, or with /control/get?room=ROOM"
+	if a.failures.Fail(from.addr) {
+		return "unknown channel key, as many before from this address" + advice
+	}
+	before := at.path[:len(at.path)-1]
+	if slices.ContainsFunc(before, keys.WellFormed) {
+		return "the channel key stands in the server field: the server is rtmp://HOST/APP, the key is the stream's key or name"
+	}
+	for _, name := range []string{at.name(), at.path[len(before)]} {
+		if is, err := a.keys.Has(ctx, name); err == nil && is {
+			return "this is the name of a room, by which it is watched, and not its channel key" + advice
+		}
+	}
+	return "unknown channel key" + advice
+}
