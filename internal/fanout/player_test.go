@@ -54,7 +54,7 @@ func TestPlayerToldOfFewerTracksGetsItsTrailer(t *testing.T) {
 func TestSlowTLSPlayerWithProgress(t *testing.T) {
 	src := newSource(t, live.Options{})
 	src.size = 1_500_000
-	f := New(Options{GOPs: 1, WriteTimeout: 300 * time.Millisecond})
+	f := New(Options{GOPs: 1, WriteTimeout: 1500 * time.Millisecond})
 	server, client := tlsPair(t)
 	for _, c := range []net.Conn{server, client} {
 		c.(interface{ NetConn() net.Conn }).NetConn().(*net.TCPConn).SetReadBuffer(64 << 10)
@@ -67,8 +67,8 @@ func TestSlowTLSPlayerWithProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { <-p.Done(); server.Close() }()
-	// 1.5 MB in 0.6 s: twice the timeout, and never a pause.
-	tick := time.NewTicker(10 * time.Millisecond)
+	// 1.5 MB in 3 s: twice the timeout, and never a pause that long, on a busy machine too.
+	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for got := 0; got < 1_500_000; got += 25_000 {
 		<-tick.C
