@@ -45,7 +45,7 @@ func (p program) serve(cmd *cobra.Command, _ []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	options := cfg.ServerOptions()
-	options.Log, options.Version, options.Keys = log, serverVersion(), store
+	options.Log, options.Version, options.Keys, options.ShowConfig = log, serverVersion(), store, cfg.Shown
 	quietMonitor()
 	collectEarly()
 	defer returnMemory()()

@@ -31,7 +31,11 @@ type Options struct {
 	Sessions Sessions
 	// Relays, if there, pushes and pulls streams.
 	Relays Relays
-	// Policy guards all paths but /healthz; nil: only programs on this machine are answered.
+	// Resources, if there, serves /api/v1, and guards it itself.
+	Resources http.Handler
+	// Ready says whether new clients are welcome; nil: always.
+	Ready func() bool
+	// Policy guards all other paths but /healthz and /readyz; nil: only programs on this machine are answered.
 	Policy *auth.APIPolicy
 	// StaticDir, if it exists, is served under /statics/; empty: "statics".
 	StaticDir string
@@ -68,6 +72,10 @@ func New(o Options) http.Handler {
 
 	all := http.NewServeMux()
 	all.Handle("/healthz", only(health, http.MethodGet, http.MethodHead))
+	all.Handle("/readyz", only(readiness(o.Ready), http.MethodGet, http.MethodHead))
+	if o.Resources != nil {
+		all.Handle("/api/v1/", o.Resources)
+	}
 	all.Handle("/", o.Policy.Handler(guarded, refuse))
 	return all
 }
@@ -76,6 +84,19 @@ func New(o Options) http.Handler {
 func health(w http.ResponseWriter, _ *http.Request) {
 	setHeaders(w, typeJSON)
 	io.WriteString(w, `{"status":"ok"}`)
+}
+
+// readiness answers everybody too: 503 when others should take new clients, because this server ends.
+func readiness(ready func() bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		setHeaders(w, typeJSON)
+		if ready != nil && !ready() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			io.WriteString(w, `{"status":"draining"}`)
+			return
+		}
+		io.WriteString(w, `{"status":"ok"}`)
+	}
 }
 
 const indexText = `livego control API
@@ -88,7 +109,9 @@ POST /control/set                give a room a key of your own: room=ROOM&key=KE
 /control/pull?app=APP&name=ROOM&url=URL           bring a stream from another server; oper=stop ends that
 /control/relays                  what is pushed and pulled, and how
 /stat/livestat[?room=APP/ROOM]   publishers and players
+/api/v1/openapi.json             what the management API offers: streams, sessions, rooms, relays, events
 /healthz                         whether the server answers; needs no token
+/readyz                          whether it takes new clients; needs no token
 
 Answers are JSON; with format=text, or with Accept: text/plain, those of /control are text.
 `

@@ -58,23 +58,40 @@ func NewAPIPolicy(o APIOptions) (*APIPolicy, error) {
 	return p, nil
 }
 
-// Handler passes on to next what the policy allows. It answers OPTIONS itself, so that no preflight ever runs a handler.
+// Rules adapt a policy to what it guards.
+type Rules struct {
+	Refuse Refuse
+	// Methods are those that there are; OPTIONS comes on top. Headers and Exposed are what pages of listed origins may send
+	// and read beside what all may.
+	Methods, Headers, Exposed []string
+	// HeaderOnly takes tokens from the Authorization header only: queries end up in logs and histories.
+	HeaderOnly bool
+}
+
+// Handler is Guard with the rules of LiveGo's paths.
 func (p *APIPolicy) Handler(next http.Handler, refuse Refuse) http.Handler {
+	return p.Guard(next, Rules{
+		Refuse: refuse, Methods: []string{http.MethodGet, http.MethodHead, http.MethodPost}, Headers: []string{"Authorization", "Content-Type"},
+	})
+}
+
+// Guard passes on to next what the policy allows. It answers OPTIONS itself, so that no preflight ever runs a handler.
+func (p *APIPolicy) Guard(next http.Handler, rules Rules) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if reason := p.checkCaller(r); reason != "" {
-			refuse(w, r, reason)
+			rules.Refuse(w, r, reason)
 			return
 		}
-		p.shareWithOrigin(w, r)
+		p.shareWithOrigin(w, r, &rules)
 		if r.Method == http.MethodOptions {
-			w.Header().Set("Allow", allowedMethods)
+			w.Header().Set("Allow", strings.Join(rules.Methods, ", ")+", OPTIONS")
 			w.WriteHeader(http.StatusNoContent)
 			return
 		}
 		if p.verifier != nil {
-			if reason := p.verifier.check(r); reason != "" {
+			if reason := p.verifier.check(r, rules.HeaderOnly); reason != "" {
 				w.Header().Set("WWW-Authenticate", "Bearer") // RFC 6750 §3
-				refuse(w, r, reason)
+				rules.Refuse(w, r, reason)
 				return
 			}
 		}
@@ -245,14 +262,11 @@ func peerAddr(remote string) (netip.Addr, bool) {
 	return peer.Addr().Unmap().WithZone(""), err == nil
 }
 
-const (
-	allowedMethods = "GET, HEAD, POST, OPTIONS"
-	// preflightAge is how long, in seconds, a browser may remember the answer to a preflight.
-	preflightAge = "600"
-)
+// preflightAge is how long, in seconds, a browser may remember the answer to a preflight.
+const preflightAge = "600"
 
 // shareWithOrigin lets a browser hand the answer to the page that asked, if its origin is listed (Fetch, CORS protocol).
-func (p *APIPolicy) shareWithOrigin(w http.ResponseWriter, r *http.Request) {
+func (p *APIPolicy) shareWithOrigin(w http.ResponseWriter, r *http.Request, rules *Rules) {
 	if p.verifier == nil || len(p.origins) == 0 {
 		return
 	}
@@ -263,9 +277,12 @@ func (p *APIPolicy) shareWithOrigin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
+	if len(rules.Exposed) > 0 {
+		h.Set("Access-Control-Expose-Headers", strings.Join(rules.Exposed, ", "))
+	}
 	if r.Method == http.MethodOptions {
-		h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST")
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+		h.Set("Access-Control-Allow-Methods", strings.Join(rules.Methods, ", "))
+		h.Set("Access-Control-Allow-Headers", strings.Join(rules.Headers, ", "))
 		h.Set("Access-Control-Max-Age", preflightAge)
 	}
 }

@@ -54,8 +54,8 @@ func signingMethod(algorithm string) (jwt.SigningMethod, error) {
 }
 
 // check returns why the request's token is not good, or nothing. Only signature, exp, nbf and iat are looked at.
-func (v *verifier) check(r *http.Request) string {
-	token, reason := bearer(r)
+func (v *verifier) check(r *http.Request, headerOnly bool) string {
+	token, reason := bearer(r, headerOnly)
 	if reason != "" {
 		return reason
 	}
@@ -86,8 +86,11 @@ func (v *verifier) check(r *http.Request) string {
 }
 
 // bearer takes the token from the Authorization header or else, as LiveGo does, from the query.
-func bearer(r *http.Request) (token, reason string) {
+func bearer(r *http.Request, headerOnly bool) (token, reason string) {
 	header := r.Header.Get("Authorization")
+	if header == "" && headerOnly {
+		return "", "a token is required: send Authorization: Bearer TOKEN"
+	}
 	if header == "" {
 		if token = r.URL.Query().Get("jwt"); token == "" {
 			reason = "a token is required: send Authorization: Bearer TOKEN, or the query parameter jwt"

@@ -212,6 +212,8 @@ type PlayerStats struct {
 	Sent, Video, Audio uint64
 	// Jumps counts how often the player fell too far behind and skipped media.
 	Jumps uint64
+	// Behind is the time between the arrivals of what the player gets next and of the newest that there is.
+	Behind time.Duration
 }
 
 // Stats returns the player's figures, at most some messages old.
@@ -220,9 +222,13 @@ func (p *Player) Stats() PlayerStats {
 	defer p.mu.Unlock()
 	st := PlayerStats{Sent: p.sent.Load(), Jumps: p.jumps.Load(), Video: p.doneVideo, Audio: p.doneAudio}
 	if p.tracked {
-		v, a := p.atBlock.Load().payloadAt(int(p.atPos.Load()))
+		b, pos := p.atBlock.Load(), int(p.atPos.Load())
+		v, a := b.payloadAt(pos)
 		st.Video += v - min(v, p.startVideo)
 		st.Audio += a - min(a, p.startAudio)
+		if i := b.find(pos); i < int(b.count.Load()) {
+			st.Behind = max(0, time.Duration(p.feed.log.newest.Load()-b.entries[i].arrived))
+		}
 	}
 	return st
 }

@@ -33,6 +33,7 @@ type Stream struct {
 	done     chan struct{}
 	settled  chan struct{}
 	named    chan struct{}
+	begun    time.Time
 
 	mu          sync.Mutex
 	ring        ring
@@ -66,7 +67,7 @@ type trackKey struct {
 
 func newStream(h *Hub, name Name, t *timeline) *Stream {
 	return &Stream{
-		name: name, hub: h, timeline: t,
+		name: name, hub: h, timeline: t, begun: time.Now(),
 		done: make(chan struct{}), settled: make(chan struct{}), named: make(chan struct{}),
 		ring:    newRing(h.opt.Memory, h.opt.GOPs),
 		lastOut: make(map[trackKey]time.Duration),
@@ -75,6 +76,9 @@ func newStream(h *Hub, name Name, t *timeline) *Stream {
 
 // Name returns the stream's name.
 func (s *Stream) Name() Name { return s.name }
+
+// Begun returns when its life began.
+func (s *Stream) Begun() time.Time { return s.begun }
 
 // Done is closed when the stream has ended: nothing will be added to it.
 func (s *Stream) Done() <-chan struct{} { return s.done }

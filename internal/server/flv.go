@@ -180,9 +180,11 @@ type viewer struct {
 }
 
 func (s *Server) newViewer(nc net.Conn, r *http.Request, stream *live.Stream, protocol string, format flvFormat) *viewer {
+	session := newSession(protocol, r.RemoteAddr, stream.Name(), withQuery(r.URL.EscapedPath(), r.URL.RawQuery), false)
+	session.agent = said(r.UserAgent())
 	return &viewer{
 		server: s, nc: nc, stream: stream, format: format,
-		session: newSession(protocol, r.RemoteAddr, stream.Name(), withQuery(r.URL.EscapedPath(), r.URL.RawQuery), false),
+		session: session,
 		log:     s.log.With("protocol", protocol, "remote", r.RemoteAddr),
 	}
 }

@@ -23,8 +23,9 @@ const (
 // It is the one place between demuxers and streams: what encoders send otherwise than the standards
 // ask is put right here, and the log is told what there is. write has one user at a time.
 type ingest struct {
-	pub *live.Publisher
-	log *slog.Logger
+	pub   *live.Publisher
+	gauge *gauge
+	log   *slog.Logger
 
 	mu     sync.Mutex
 	repair repair.Session
@@ -49,8 +50,8 @@ type trackID struct {
 	id   uint8
 }
 
-func newIngest(pub *live.Publisher, log *slog.Logger) *ingest {
-	i := &ingest{pub: pub, log: log, tracks: make(map[trackID]*media.Track), faults: make(map[repair.Fault]*rarely)}
+func newIngest(pub *live.Publisher, g *gauge, log *slog.Logger) *ingest {
+	i := &ingest{pub: pub, gauge: g, log: log, tracks: make(map[trackID]*media.Track), faults: make(map[repair.Fault]*rarely)}
 	i.repair = repair.Session{Body: flv.BodyLike, Report: i.noteFault}
 	return i
 }
@@ -63,6 +64,7 @@ func (i *ingest) write(units []media.AccessUnit, now time.Time) error {
 	i.now = now
 	for at := range units {
 		units[at].Arrived = now.UnixNano()
+		i.gauge.note(&units[at])
 	}
 	i.out = i.repair.Append(i.out[:0], units)
 	if wait := i.repair.Waits(); wait > 0 {

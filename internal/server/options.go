@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	v1 "livego/internal/api/v1"
 	"livego/internal/keys"
 )
 
@@ -108,6 +109,9 @@ type Options struct {
 	InsecureTLS bool
 	// Hooks tell other systems what happens, and ask them.
 	Hooks HookOptions
+
+	// ShowConfig returns what the API shows of the configuration; nil: nothing.
+	ShowConfig func() v1.Config
 
 	// MaxConnections and MaxConnectionsPerAddr bound open connections; 0: no bound.
 	MaxConnections, MaxConnectionsPerAddr int

@@ -67,12 +67,12 @@ func (s *Server) publish(ctx context.Context, may permit, from origin, log *slog
 		})
 		return nil, err
 	}
-	p.session.StreamID = from.streamID
-	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load()} }
+	p.session.StreamID, p.session.agent, p.session.gauge = from.streamID, said(from.client), new(gauge)
+	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load(), jumps: p.pub.Jumps()} }
 	p.session.stream = p.pub.Stream()
 	p.session.close, p.session.reconnect = from.close, from.reconnect
 	p.log = log.With("stream", name.String(), "id", p.session.ID)
-	p.ingest = newIngest(p.pub, p.log)
+	p.ingest = newIngest(p.pub, p.session.gauge, p.log)
 	p.log.Info("publisher on air", "client", said(from.client))
 	s.sessions.add(p.session)
 	p.watchLease()
@@ -110,7 +110,7 @@ func misaligned(err error) bool {
 
 // final says that a publisher which ends for that cause would come back no better, so that nobody waits for it.
 func final(cause error) bool {
-	return errors.Is(cause, live.ErrUnpublished) || errors.Is(cause, errRevoked) || misaligned(cause)
+	return errors.Is(cause, live.ErrUnpublished) || errors.Is(cause, errRevoked) || errors.Is(cause, errEnded) || misaligned(cause)
 }
 
 // Message takes one message into the stream: its RTMP type (or FLV tag type), absolute time in

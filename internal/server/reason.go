@@ -24,6 +24,7 @@ var reasons = []struct {
 	{live.ErrTakenOver, "taken_over"},
 	{live.ErrMisaligned, "misaligned"},
 	{errKicked, "kicked"},
+	{errEnded, "kicked"},
 	{live.ErrUnpublished, "unpublished"},
 	{rtmp.ErrUnpublished, "unpublished"},
 	{fanout.ErrStreamEnded, "stream_ended"},

@@ -69,11 +69,15 @@ func (s *Server) outputPush(stream *live.Stream) func(context.Context) error {
 
 // StartRelay implements api.Relays.
 func (s *Server) StartRelay(ctx context.Context, direction, app, name, url string) error {
-	r := relay.Relay{Direction: relay.Direction(direction), App: app, Stream: name, URL: url}
-	if err := s.checkRelay(ctx, &r); err != nil {
+	return s.startRelay(ctx, &relay.Relay{Direction: relay.Direction(direction), App: app, Stream: name, URL: url})
+}
+
+// startRelay begins a relay, which becomes the one that lists show. Its errors are those of api.Relays.
+func (s *Server) startRelay(ctx context.Context, r *relay.Relay) error {
+	if err := s.checkRelay(ctx, r); err != nil {
 		return fmt.Errorf("%w: %w", api.ErrRelayURL, err)
 	}
-	err := s.relays.Try(ctx, r)
+	err := s.relays.Try(ctx, *r)
 	switch {
 	case errors.Is(err, relay.ErrBadURL):
 		return fmt.Errorf("%w: %w", api.ErrRelayURL, err)

@@ -297,7 +297,7 @@ func (c *rtmpConn) play(stream *live.Stream, view fanout.View, r *rtmp.PlayReque
 	}
 	c.active.Store(true)
 	ss := newSession(c.protocol, c.nc.RemoteAddr().String(), stream.Name(), url, false)
-	ss.StreamID = r.StreamID
+	ss.StreamID, ss.agent = r.StreamID, said(r.FlashVer)
 	ss.reconnect = reconnect(r.ConnectRequest)
 	end := c.server.beginPlayer(ss, stream, player, c.log)
 	replies, _ := ps.Start(player)
@@ -325,7 +325,7 @@ func (s *Server) beginPlayer(ss *session, stream *live.Stream, p *fanout.Player,
 	ss.stream = stream
 	ss.figures = func() figures {
 		st := p.Stats()
-		return figures{video: st.Video, audio: st.Audio, jumps: st.Jumps}
+		return figures{video: st.Video, audio: st.Audio, jumps: st.Jumps, behind: st.Behind}
 	}
 	ss.close = p.Close
 	log.Debug("player joined")

@@ -10,9 +10,11 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"livego/internal/api"
+	v1 "livego/internal/api/v1"
 	"livego/internal/auth"
 	"livego/internal/event"
 	"livego/internal/fanout"
@@ -32,6 +34,7 @@ var (
 	errShutdown = errors.New("server is shutting down")
 	errRevoked  = errors.New("channel key was revoked")
 	errKicked   = errors.New("ended by an operator")
+	errEnded    = errors.New("stream ended by an operator")
 )
 
 const (
@@ -58,6 +61,8 @@ type Server struct {
 	watch    *watch.Handler
 	spool    *spool.Store // nil: no rewinding
 	policy   *auth.APIPolicy
+	api      *v1.API
+	ready    atomic.Bool  // the listeners are served
 	streams  http.Handler // the list of the HTTP-FLV port, nil: off
 	sessions *registry
 	events   *event.Bus
@@ -133,6 +138,7 @@ func New(opt Options) (*Server, error) {
 		OnStream: s.begin, Notify: s.tell,
 	})
 	s.openRelays()
+	s.openAPI()
 	if err := s.listen(); err != nil {
 		s.closeListeners()
 		s.closeSpool(time.Now().Add(opt.DrainTimeout))
@@ -168,7 +174,7 @@ func (s *Server) listen() error {
 		{name: "http-flv", option: "httpflv_addr", addr: o.FLVAddr, secure: o.FLVTLS, cert: https, serve: s.httpServer(watching, http.HandlerFunc(s.serveFLV))},
 		{name: "hls", option: "hls_addr", addr: o.HLSAddr, secure: o.HLSTLS, multiplexed: true, cert: https, serve: s.serveHLSPort},
 		{name: "api", option: "api_addr", addr: o.APIAddr, serve: s.httpServer(working, api.New(api.Options{
-			Keys: o.Keys, Sessions: s, Relays: s, Policy: s.policy, Log: s.log,
+			Keys: o.Keys, Sessions: s, Relays: s, Policy: s.policy, Log: s.log, Resources: s.api, Ready: s.ready.Load,
 		}))},
 		{name: "pprof", option: "pprof_addr", addr: o.PprofAddr, serve: s.httpServer(working, profiler())},
 	} {
@@ -225,7 +231,13 @@ func (s *Server) Run(ctx context.Context) error {
 	}()
 
 	s.runHooks()
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		s.api.Run(s.ctx)
+	}()
 	s.restoreRelays()
+	s.ready.Store(true)
 	s.events.Emit(event.Event{Type: event.ServerStarted, Data: started{s.opt.Version}})
 	var err error
 	select {
@@ -236,6 +248,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.drain()
 	serving.Wait()
 	<-sampled
+	<-told
 	return err
 }
 
@@ -243,6 +256,7 @@ func (s *Server) Run(ctx context.Context) error {
 // restart), streams to their last byte, then whatever is left.
 func (s *Server) drain() {
 	begin := time.Now()
+	s.ready.Store(false)
 	s.events.Emit(event.Event{Type: event.ServerDraining})
 	defer func() { s.closeHooks(begin.Add(s.opt.DrainTimeout)) }()
 	s.closeListeners()

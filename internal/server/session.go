@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"livego/internal/api"
@@ -19,13 +21,18 @@ const (
 	rateSamples = 5
 )
 
-// figures are running totals of a session.
-type figures struct{ video, audio, jumps uint64 }
+// figures are running totals of a session, and how far a player is behind.
+type figures struct {
+	video, audio, jumps uint64
+	behind              time.Duration
+}
 
 // session is one publisher or player that has a connection.
 type session struct {
 	api.Session
+	agent   string // what the client calls itself
 	figures func() figures
+	gauge   *gauge // of a publisher
 	stream  *live.Stream
 	close   func(cause error)
 	// reconnect, if set, asks the client to connect again (Enhanced RTMP v2), to a server that will be up then.
@@ -44,10 +51,16 @@ type registry struct {
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
-	players  map[string]int // by the stream's key
+	players  map[string]audience // by the stream's key
+	feeding  map[*live.Stream]*session
 	ended    map[outcome]totals
 	closed   bool
+	// bitRateOut is what all players got in the last second, in bit/s.
+	bitRateOut atomic.Uint64
 }
+
+// audience counts the players of a stream by protocol.
+type audience map[string]int
 
 // outcome is what sessions that are over are summed up by.
 type outcome struct {
@@ -63,7 +76,7 @@ type totals struct {
 
 func newRegistry(events *event.Bus) *registry {
 	return &registry{
-		events: events, sessions: make(map[*session]struct{}), players: make(map[string]int), ended: make(map[outcome]totals),
+		events: events, sessions: make(map[*session]struct{}), players: make(map[string]audience), feeding: make(map[*live.Stream]*session), ended: make(map[outcome]totals),
 	}
 }
 
@@ -93,7 +106,12 @@ func (r *registry) add(s *session) {
 	defer r.mu.Unlock()
 	r.sessions[s] = struct{}{}
 	if !s.Publisher {
-		r.players[s.Key]++
+		if r.players[s.Key] == nil {
+			r.players[s.Key] = make(audience)
+		}
+		r.players[s.Key][s.Protocol]++
+	} else {
+		r.feeding[s.stream] = s
 	}
 	if r.closed && s.Publisher {
 		go s.close(errShutdown)
@@ -117,9 +135,15 @@ func (r *registry) remove(s *session, cause error) {
 	defer r.mu.Unlock()
 	delete(r.sessions, s)
 	if !s.Publisher {
-		if r.players[s.Key]--; r.players[s.Key] == 0 {
+		of := r.players[s.Key]
+		if of[s.Protocol]--; of[s.Protocol] == 0 {
+			delete(of, s.Protocol)
+		}
+		if len(of) == 0 {
 			delete(r.players, s.Key)
 		}
+	} else if r.feeding[s.stream] == s {
+		delete(r.feeding, s.stream)
 	}
 	t := r.ended[of]
 	t.sessions++
@@ -136,10 +160,29 @@ type left struct {
 }
 
 // playing returns how many players a stream has over connections of their own.
-func (r *registry) playing(key string) int {
+func (r *registry) playing(key string) (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.players[key]
+	for _, of := range r.players[key] {
+		n += of
+	}
+	return n
+}
+
+// publisherOf returns who feeds a publication now, nil if nobody does.
+func (r *registry) publisherOf(stream *live.Stream) *session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.feeding[stream]
+}
+
+// audienceOf counts the players of a stream by protocol.
+func (r *registry) audienceOf(key string) map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	by := make(map[string]int, len(r.players[key])+1)
+	maps.Copy(by, r.players[key])
+	return by
 }
 
 // all returns who is connected, in dst.
@@ -164,24 +207,36 @@ func (r *registry) sample(ctx context.Context, then func()) {
 		case <-tick.C:
 		}
 		connected = r.all(connected[:0])
+		var out uint64
 		for _, s := range connected {
-			s.sample()
+			if bytes := s.sample(); !s.Publisher {
+				out += bytes
+			}
 		}
+		r.bitRateOut.Store(out * 8 / uint64(sampleInterval/time.Second))
 		clear(connected)
 		then()
 	}
 }
 
-// sample notes the totals as they are now.
-func (s *session) sample() {
+// sample notes the totals as they are now, and returns by how many bytes they have risen.
+func (s *session) sample() (bytes uint64) {
 	f := s.figures()
+	if s.gauge != nil {
+		s.gauge.sample()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if n := len(s.samples); n > 0 {
+		before := s.samples[n-1].video + s.samples[n-1].audio
+		bytes = f.video + f.audio - min(before, f.video+f.audio)
+	}
 	if len(s.samples) > rateSamples {
 		copy(s.samples, s.samples[1:])
 		s.samples = s.samples[:rateSamples]
 	}
 	s.samples = append(s.samples, f)
+	return bytes
 }
 
 // kbps returns the mean rates of the last seconds.

@@ -1,0 +1,53 @@
+package v1
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Version says which program answers.
+type Version struct {
+	Version string    `json:"version"`
+	Go      string    `json:"go" example:"go1.26.8"`
+	Started time.Time `json:"started"`
+}
+
+// Config is the configuration in force.
+type Config struct {
+	File    string   `json:"file" doc:"The file that was read, empty if none was."`
+	Options []Option `json:"options" nullable:"false"`
+	Apps    []App    `json:"apps" nullable:"false"`
+}
+
+// Option is one option.
+type Option struct {
+	Name    string `json:"name" example:"rtmp_addr"`
+	Value   string `json:"value" doc:"As in the file. Secrets are hidden, and URLs are without what may be a password."`
+	Default string `json:"default"`
+	Doc     string `json:"doc"`
+	Reload  bool   `json:"reload" doc:"A reload takes over a new value; all others need a new start."`
+}
+
+// App is one application.
+type App struct {
+	Name       string `json:"name" example:"live"`
+	Live       bool   `json:"live"`
+	HLS        bool   `json:"hls"`
+	FLV        bool   `json:"flv"`
+	StaticPush int    `json:"static_push" doc:"To how many servers its streams are pushed."`
+}
+
+func (a *API) about() {
+	const tag = "Server"
+	huma.Register(a.api, operation("getConfig", http.MethodGet, "/config", tag, "The configuration in force, without secrets"),
+		func(context.Context, *struct{}) (*struct{ Body Config }, error) {
+			return &struct{ Body Config }{a.opt.Config()}, nil
+		})
+	huma.Register(a.api, operation("getVersion", http.MethodGet, "/version", tag, "Which program answers"),
+		func(context.Context, *struct{}) (*struct{ Body Version }, error) {
+			return &struct{ Body Version }{a.opt.Version}, nil
+		})
+}

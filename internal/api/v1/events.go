@@ -1,0 +1,385 @@
+package v1
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"livego/internal/event"
+)
+
+const (
+	// maxClients bounds those who follow events at a time.
+	maxClients = 64
+	// maxKept is how many events are kept for clients that come back.
+	maxKept = 1024
+	// maxQueued bounds the messages that wait for a client; who takes no more is dropped, and may come back for what is kept.
+	maxQueued = maxKept
+	// eventTimeout bounds how long a client may take to accept what is sent.
+	eventTimeout = 10 * time.Second
+	// heartbeat is the longest silence on a connection: less than what proxies allow.
+	heartbeat = 15 * time.Second
+	// figuresInterval is the time between two messages with figures.
+	figuresInterval = time.Second
+	// maxFigures bounds the streams in one of them: those that have most viewers.
+	maxFigures = 200
+)
+
+// Types of message that are no events of the server.
+const (
+	typeFigures event.Type = "figures"
+	typeMissed  event.Type = "events.missed"
+)
+
+// Event is something that happened, as hooks get it.
+type Event struct {
+	ID        string        `json:"id"`
+	Type      string        `json:"type" example:"stream.started"`
+	Time      time.Time     `json:"time"`
+	Node      string        `json:"node,omitempty"`
+	Stream    string        `json:"stream,omitempty" doc:"app/room" example:"live/movie"`
+	Rendition string        `json:"rendition,omitempty"`
+	Session   *EventSession `json:"session,omitempty"`
+	Data      any           `json:"data,omitempty" doc:"What else there is to say, an object."`
+}
+
+// EventSession is the connection that an event is about.
+type EventSession struct {
+	ID       string `json:"id,omitempty"`
+	Protocol string `json:"protocol,omitempty"`
+	Remote   string `json:"remote,omitempty"`
+}
+
+// Figures are the present state in numbers, each second.
+type Figures struct {
+	Time       time.Time       `json:"time"`
+	Streams    []StreamFigures `json:"streams" nullable:"false" doc:"Those with most viewers, at most 200."`
+	OnAir      int             `json:"on_air" doc:"All streams."`
+	Viewers    int             `json:"viewers" doc:"Of all streams."`
+	BitRateIn  uint64          `json:"bit_rate_in" doc:"What all encoders send, in bit/s."`
+	BitRateOut uint64          `json:"bit_rate_out" doc:"What viewers over connections of their own get, in bit/s."`
+}
+
+// StreamFigures are those of one stream.
+type StreamFigures struct {
+	Name    string `json:"name"`
+	State   string `json:"state"`
+	Viewers int    `json:"viewers"`
+	BitRate uint64 `json:"bit_rate"`
+}
+
+// EventFilter says what a client wants.
+type EventFilter struct {
+	Types       string `query:"types" maxLength:"1024" doc:"Types of event, and figures, with commas between them. Without: all but viewer.joined and viewer.left." example:"stream.started,stream.ended"`
+	LastEventID string `header:"Last-Event-ID" maxLength:"128" doc:"The last event that the client has: what came since then follows, as far as it is among the last 1,024."`
+}
+
+func (a *API) happenings() {
+	schemas := a.api.OpenAPI().Components.Schemas
+	schemas.Schema(reflect.TypeFor[Event](), true, "")
+	schemas.Schema(reflect.TypeFor[Figures](), true, "")
+	op := operation("followEvents", http.MethodGet, "/events", "Events", "What happens, as server-sent events", http.StatusServiceUnavailable)
+	op.Description = "The field event is the type, data is an Event; for figures, each second, Figures. Events that a client has missed for good " +
+		"are replaced by one of the type events.missed: ask for the lists again. A client that does not read fast enough is disconnected."
+	op.Responses = map[string]*huma.Response{"200": {
+		Description: "A stream of events that ends with the connection.",
+		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
+	}}
+	huma.Register(a.api, op, func(_ context.Context, in *EventFilter) (*huma.StreamResponse, error) {
+		types, err := in.types()
+		if err != nil {
+			return nil, err
+		}
+		c, err := a.events.join(types, in.LastEventID)
+		if err != nil {
+			return nil, err
+		}
+		return &huma.StreamResponse{Body: func(ctx huma.Context) {
+			defer a.events.leave(c)
+			_, w := humago.Unwrap(ctx)
+			c.serve(ctx.Context(), w)
+		}}, nil
+	})
+}
+
+// types returns what the filter names.
+func (f EventFilter) types() (map[event.Type]bool, error) {
+	known := append(event.Types(), typeFigures)
+	wanted := map[event.Type]bool{typeMissed: true}
+	if f.Types == "" {
+		for _, t := range known {
+			wanted[t] = t != event.ViewerJoined && t != event.ViewerLeft
+		}
+		return wanted, nil
+	}
+	for name := range strings.SplitSeq(f.Types, ",") {
+		t := event.Type(strings.TrimSpace(name))
+		if !slices.Contains(known, t) {
+			return nil, problem(http.StatusUnprocessableEntity, "query.types", fmt.Sprintf("a type is not known; there are %v", known))
+		}
+		wanted[t] = true
+	}
+	return wanted, nil
+}
+
+// Run tells clients what happens until the bus is closed or ctx ends. It is called once.
+func (a *API) Run(ctx context.Context) {
+	var both sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	both.Go(func() { a.tellFigures(ctx) })
+	for missed := uint64(0); ; missed = a.cursor.Missed() {
+		e, err := a.cursor.Next(ctx)
+		if err != nil {
+			break
+		}
+		if a.cursor.Missed() > missed {
+			a.events.add(0, typeMissed, []byte("{}"), "")
+		}
+		a.tellEvent(e)
+	}
+	cancel()
+	a.events.close()
+	both.Wait()
+}
+
+func (a *API) tellEvent(e event.Event) {
+	out := Event{ID: e.ID, Type: string(e.Type), Time: e.Time, Node: e.Node, Stream: e.Stream, Rendition: e.Rendition, Data: e.Data}
+	if s := e.Session; s != nil {
+		out.Session = &EventSession{s.ID, s.Protocol, s.Remote}
+	}
+	data, err := json.Marshal(out)
+	if err != nil {
+		a.opt.Log.Error("event cannot be told", "type", string(e.Type), "err", err)
+		return
+	}
+	a.events.add(numberOf(e.ID), e.Type, data, e.ID)
+}
+
+// tellFigures makes figures each second, once for all clients, and not at all without.
+func (a *API) tellFigures(ctx context.Context) {
+	tick := time.NewTicker(figuresInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if a.events.wants(typeFigures) {
+				data, _ := json.Marshal(a.figures(now))
+				a.events.add(0, typeFigures, data, "")
+			}
+		}
+	}
+}
+
+func (a *API) figures(now time.Time) Figures {
+	f := Figures{Time: now.UTC(), Streams: []StreamFigures{}, BitRateOut: a.opt.Sessions.BitRateOut()}
+	for _, s := range a.opt.Streams.Streams() {
+		f.OnAir++
+		f.Viewers += s.Viewers.Total
+		f.BitRateIn += s.BitRate
+		f.Streams = append(f.Streams, StreamFigures{s.Name, s.State, s.Viewers.Total, s.BitRate})
+	}
+	slices.SortFunc(f.Streams, func(a, b StreamFigures) int {
+		if a.Viewers != b.Viewers {
+			return b.Viewers - a.Viewers
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	f.Streams = f.Streams[:min(len(f.Streams), maxFigures)]
+	return f
+}
+
+// numberOf is the number of an event in its ID, 0 if that is none.
+func numberOf(id string) uint64 {
+	n, _ := strconv.ParseUint(id[strings.LastIndexByte(id, '-')+1:], 10, 64)
+	return n
+}
+
+// lifeOf is what the IDs of a server's life have in common.
+func lifeOf(id string) string { return id[:strings.LastIndexByte(id, '-')+1] }
+
+// message is one server-sent event, as it goes to all clients.
+type message struct {
+	number uint64
+	life   string
+	kind   event.Type
+	text   []byte
+}
+
+// stream hands messages to clients. Who adds one never waits.
+type stream struct {
+	mu      sync.Mutex
+	kept    []message // the newest, in order, at most maxKept
+	clients map[*client]bool
+	closed  bool
+}
+
+func newStream() *stream { return &stream{clients: make(map[*client]bool)} }
+
+// add gives a message to all who want it. One with an ID is kept, unless it is of viewers, which come and go by thousands.
+func (s *stream) add(number uint64, kind event.Type, data []byte, id string) {
+	var text bytes.Buffer
+	if id != "" {
+		fmt.Fprintf(&text, "id: %s\n", id)
+	}
+	fmt.Fprintf(&text, "event: %s\ndata: %s\n\n", kind, data)
+	m := message{number, lifeOf(id), kind, text.Bytes()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if id != "" && kind != event.ViewerJoined && kind != event.ViewerLeft {
+		if len(s.kept) == maxKept {
+			copy(s.kept, s.kept[1:])
+			s.kept = s.kept[:maxKept-1]
+		}
+		s.kept = append(s.kept, m)
+	}
+	for c := range s.clients {
+		if !c.types[kind] {
+			continue
+		}
+		select {
+		case c.queue <- m.text:
+		default:
+			s.drop(c)
+		}
+	}
+}
+
+// drop ends a client. The caller holds mu.
+func (s *stream) drop(c *client) {
+	if s.clients[c] {
+		delete(s.clients, c)
+		close(c.queue)
+	}
+}
+
+// wants says whether any client wants that.
+func (s *stream) wants(kind event.Type) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.clients {
+		if c.types[kind] {
+			return true
+		}
+	}
+	return false
+}
+
+// join adds a client that has all up to the event with that ID.
+func (s *stream) join(types map[event.Type]bool, last string) (*client, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || len(s.clients) >= maxClients {
+		return nil, huma.ErrorWithHeaders(
+			problem(http.StatusServiceUnavailable, "", fmt.Sprintf("%d clients follow events, more are not possible", maxClients)),
+			http.Header{"Retry-After": {"5"}})
+	}
+	c := &client{types: types, queue: make(chan []byte, maxQueued)}
+	if last != "" {
+		c.before = s.since(last, types)
+	}
+	s.clients[c] = true
+	return c, nil
+}
+
+// since returns what was told after the event with that ID, with a word before it if that is not all. The caller holds mu.
+func (s *stream) since(id string, types map[event.Type]bool) (texts [][]byte) {
+	number, from := numberOf(id), 0
+	switch {
+	case len(s.kept) > 0 && lifeOf(id) == s.kept[0].life && number+1 >= s.kept[0].number:
+		from, _ = slices.BinarySearchFunc(s.kept, number+1, func(m message, n uint64) int { return int(m.number) - int(n) })
+	default:
+		texts = append(texts, []byte("event: "+typeMissed+"\ndata: {}\n\n"))
+	}
+	for _, m := range s.kept[from:] {
+		if types[m.kind] {
+			texts = append(texts, m.text)
+		}
+	}
+	return texts
+}
+
+func (s *stream) leave(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop(c)
+}
+
+// close ends all clients once they have what was told.
+func (s *stream) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	for c := range s.clients {
+		s.drop(c)
+	}
+}
+
+// client follows events.
+type client struct {
+	types  map[event.Type]bool
+	before [][]byte    // goes out first
+	queue  chan []byte // closed: the end
+}
+
+// serve sends until the client is gone, was dropped, or the stream ends.
+func (c *client) serve(ctx context.Context, w http.ResponseWriter) {
+	if p, ok := w.(*patient); ok {
+		w = p.ResponseWriter // here it matters whether the client is there
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("X-Accel-Buffering", "no")
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{}) // else the server's own would end the request
+	send := func(texts ...[]byte) error {
+		err := control.SetWriteDeadline(time.Now().Add(eventTimeout))
+		if errors.Is(err, http.ErrNotSupported) { // tests
+			err = nil
+		}
+		for _, text := range texts {
+			if err == nil {
+				_, err = w.Write(text)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		return control.Flush()
+	}
+	if send(append([][]byte{[]byte("retry: 2000\n\n")}, c.before...)...) != nil {
+		return
+	}
+	c.before = nil
+	silence := time.NewTicker(heartbeat)
+	defer silence.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return
+		case text, ok := <-c.queue:
+			if !ok {
+				return
+			}
+			err = send(text)
+		case <-silence.C:
+			err = send([]byte(": \n\n"))
+		}
+		if err != nil {
+			return
+		}
+	}
+}

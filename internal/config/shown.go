@@ -1,0 +1,21 @@
+package config
+
+import (
+	"strings"
+
+	v1 "livego/internal/api/v1"
+)
+
+// Shown is the configuration as the API shows it: without secrets.
+func (c Config) Shown() v1.Config {
+	shown := v1.Config{File: c.File, Options: make([]v1.Option, len(options)), Apps: make([]v1.App, len(c.Apps))}
+	for i, o := range options {
+		shown.Options[i] = v1.Option{
+			Name: o.key, Value: o.bind(&c).print(), Default: o.def, Doc: strings.ReplaceAll(o.doc, "\n", " "),
+		}
+	}
+	for i, a := range c.Apps {
+		shown.Apps[i] = v1.App{Name: a.Name, Live: a.Live, HLS: a.HLS, FLV: a.FLV, StaticPush: len(a.StaticPush)}
+	}
+	return shown
+}
