@@ -35,6 +35,7 @@ func newRoot(p program) *cobra.Command {
 		newCheckCommand(p),
 		newDemoCommand(p),
 		newKeyCommand(p),
+		newTokenCommand(p),
 	)
 	// Subcommands take the server's flags too, in both spellings.
 	root.SetGlobalNormalizationFunc(root.PersistentFlags().GetNormalizeFunc())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -101,9 +102,16 @@ func (p program) replaceTaken(addr *string) error {
 	return nil
 }
 
-// printDemo says where to watch.
+// demoToken is how long the demo may be watched.
+const demoToken = 24 * time.Hour
+
+// printDemo says where to watch, with a token if viewers need one.
 func (p program) printDemo(cfg config.Config, stream string) {
-	flv := link("http", cfg.FLVAddr, stream+".flv")
+	prefix, query := "", ""
+	if token, err := makeToken(cfg, tokenWish{paths: []string{stream}, begin: demoToken}, time.Now()); err == nil {
+		prefix, query = "~"+token+"/", "?token="+token
+	}
+	flv := link("http", cfg.FLVAddr, stream+".flv"+query)
 	fmt.Fprintf(p.stdout, `
 The demo is on air.
 
@@ -115,6 +123,6 @@ The demo is on air.
   HLS        %s
 
 Ctrl-C ends it.
-`, link("http", cfg.HLSAddr, stream+"/"), link("rtmp", cfg.RTMPAddr, stream), flv, flv,
-		link("ws", cfg.FLVAddr, stream+".flv"), link("http", cfg.HLSAddr, stream+".m3u8"))
+`, link("http", cfg.HLSAddr, prefix+stream+"/"), link("rtmp", cfg.RTMPAddr, stream+query), flv, flv,
+		link("ws", cfg.FLVAddr, stream+".flv"+query), link("http", cfg.HLSAddr, prefix+stream+".m3u8"))
 }

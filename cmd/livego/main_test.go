@@ -7,10 +7,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"go.uber.org/goleak"
@@ -18,6 +20,7 @@ import (
 	"livego/internal/api"
 	"livego/internal/auth"
 	"livego/internal/keys"
+	"livego/internal/ticket"
 )
 
 func TestMain(m *testing.M) {
@@ -70,6 +73,11 @@ func TestCommandLine(t *testing.T) {
 		{"key get", 2, nil, "write livego key get ROOM"},
 		{"key get a b", 2, nil, "write livego key get ROOM"},
 		{"key get --keep a", 2, nil, "unknown flag: --keep"},
+		{"token", 2, nil, "name a stream, such as --path live/movie"},
+		{"token --path movie", 2, nil, "is not APP/STREAM"},
+		{"token --path live/movie --for -1h", 2, nil, "times must not be negative"},
+		{"token --path live/movie --ip x", 2, nil, "is not an address"},
+		{"token --path live/movie", 1, nil, "write viewer_keys into the configuration"},
 
 		{"--config_file=none.yaml", 1, nil, "none.yaml"},
 		{"check-config --hls_addr=:7001", 1, nil, "are the same port"},
@@ -294,5 +302,29 @@ func TestKeysInRedis(t *testing.T) {
 	redis.Close()
 	if got := invoke(t, environ, "", "key", "get", "movie"); got.code != exitFailed || strings.Contains(got.stderr, "password") {
 		t.Errorf("without Redis: %+v", got)
+	}
+}
+
+func TestTokenCommand(t *testing.T) {
+	t.Chdir(t.TempDir())
+	const secret = "0123456789abcdef0123456789abcdef"
+	environ := []string{"VIEWER_KEYS=[{kid: a, algorithm: HS256, secret: " + secret + "}]"}
+	got := invoke(t, environ, "", "token", "--path", "live/movie", "--path", "live/team/*", "--for", "1h", "--ip", "192.0.2.1")
+	if got.code != 0 || got.stderr != "" {
+		t.Fatalf("%+v", got)
+	}
+	c, err := ticket.New(ticket.Options{Keys: []ticket.KeyOptions{{ID: "a", Algorithm: "HS256", Secret: secret}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := strings.TrimSpace(got.stdout)
+	for stream, want := range map[string]error{"live/movie": nil, "live/team/a": nil, "live/other": ticket.ErrStream} {
+		grant, err := c.Check(token, stream, netip.MustParseAddr("192.0.2.1"))
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", stream, err, want)
+		}
+		if left := time.Until(grant.Until); want == nil && (left < 50*time.Minute || left > 61*time.Minute) {
+			t.Errorf("%s: good for %v", stream, left)
+		}
 	}
 }

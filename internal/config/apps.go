@@ -15,7 +15,7 @@ import (
 const maxAppName = 255
 
 // appKeys are the options of an entry of the server list.
-var appKeys = []string{"appname", "live", "hls", "flv", "api", "static_push"}
+var appKeys = []string{"appname", "live", "hls", "flv", "api", "static_push", "viewer_auth"}
 
 // appExample is what to write for the server list.
 const appExample = "\n  server:\n  - appname: live\n    live: true\n    hls: true\n    flv: true"
@@ -54,6 +54,8 @@ func (f *fileReader) app(n *yaml.Node) {
 			field = boolean(&app.API)
 		case "static_push":
 			field = targets(&app.StaticPush)
+		case "viewer_auth":
+			field = word(&app.ViewerAuth, authWords()...)
 		default:
 			f.problem(f.at(key), "in an entry of server: %s", unknownKey(name, appKeys))
 			return
@@ -92,6 +94,8 @@ func checkAppName(name string) error {
 		return fmt.Errorf("appname %q holds a character that cannot stand in the name of an app (/ \\ ? # %% & or a space)", name)
 	case strings.HasPrefix(name, "."):
 		return fmt.Errorf("appname %q begins with a dot", name)
+	case strings.HasPrefix(name, "~"):
+		return fmt.Errorf("appname %q begins with ~, as tokens of viewers do in URLs", name)
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"livego/internal/ticket"
 )
 
 // Config is a checked configuration. Each field belongs to the option of the same name in the table.
@@ -79,6 +81,10 @@ type Config struct {
 	HookFormat            string
 	PublishAuthURL        string
 	HookFail              string
+	ViewerAuth            string
+	ViewerKeys            []ViewerKey
+	ViewerSessionMax      time.Duration
+	ViewerSharedCache     bool
 	FLVArchive            bool
 	FLVDir                string
 
@@ -91,6 +97,8 @@ type App struct {
 	// Live, HLS, FLV and API are false where the entry does not name them, as in LiveGo.
 	Live, HLS, FLV, API bool
 	StaticPush          []string
+	// ViewerAuth is that of the app; empty: that of the server.
+	ViewerAuth string
 }
 
 // Secret is a text that prints as a placeholder wherever it goes by accident: logs, errors, JSON.
@@ -131,7 +139,7 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// CheckFiles loads the certificates that the configuration needs, so that a bad one is reported under the option's name.
+// CheckFiles loads the certificates and the keys for viewers' tokens that the configuration needs, so that a bad one is reported under the option's name.
 func (c Config) CheckFiles() error {
 	pairs := []struct {
 		needed              bool
@@ -148,6 +156,9 @@ func (c Config) CheckFiles() error {
 		if _, err := tls.LoadX509KeyPair(p.certFile, p.keyFile); err != nil {
 			return fmt.Errorf("%s needs the PEM files of %s and %s: %w", p.needs, p.cert, p.keyKey, err)
 		}
+	}
+	if _, err := ticket.New(c.TicketOptions()); err != nil {
+		return fmt.Errorf("viewer_keys: %w", err)
 	}
 	return nil
 }

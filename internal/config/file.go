@@ -137,11 +137,13 @@ func example(o option) string {
 // yaml is the default as it stands in the file.
 func (o option) yaml() string {
 	switch o.bind(new(Config)).kind {
-	case kindText, kindSecret, kindAddress:
+	case kindText, kindSecret, kindAddress, kindWord:
 		if isPlain(o.def) {
 			return o.def
 		}
 		return strconv.Quote(o.def)
+	case kindKeys:
+		return "[]"
 	case kindList:
 		if o.def != "" {
 			return "[" + strconv.Quote(o.def) + "]"
@@ -159,8 +161,12 @@ func isPlain(s string) bool {
 // raw returns what is written for an option, as a flag would have it. YAML's idea of the type must fit: what it reads as a number
 // or a truth value is not a text, as other readers of the file would lose leading zeros or turn "off" into false.
 func (f *fileReader) raw(n *yaml.Node, want kind) (string, error) {
-	if want == kindList {
+	switch want {
+	case kindList:
 		return list(n)
+	case kindKeys:
+		text, err := yaml.Marshal(n)
+		return string(text), err
 	}
 	if n.Kind != yaml.ScalarNode {
 		return "", fmt.Errorf("must be one %s, not a list or mapping", want)
@@ -177,6 +183,8 @@ func (f *fileReader) raw(n *yaml.Node, want kind) (string, error) {
 		if n.Value == "" {
 			return "", errors.New("is empty; write true or false")
 		}
+	case kindWord:
+		return n.Value, nil
 	case kindNumber, kindDuration, kindSize:
 		if tag != "!!int" && tag != "!!str" {
 			return "", fmt.Errorf("%s is not a %s", n.Value, want)

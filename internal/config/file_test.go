@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"livego/internal/server"
+	"livego/internal/ticket"
 )
 
 func TestApps(t *testing.T) {
@@ -80,6 +83,12 @@ func TestDefect11ConfigTypoStopsTheStart(t *testing.T) {
 		{"blabla: 1", []string{"there is no option blabla", "--help"}},
 		{"gop_num: 1\nGOP_NUM: 2", []string{"livego.yaml:2: gop_num stands twice, first on line 1"}},
 		{"jwt: secret", []string{"jwt must hold its options on lines of their own"}},
+
+		{"viewer_auth: token", []string{"livego.yaml:1: viewer_auth: token needs viewer_keys"}},
+		{"server:\n- {appname: live, live: true, viewer_auth: token}", []string{"viewer_auth: token needs viewer_keys"}},
+		{"viewer_keys: [{kid: a, algorithm: HS256}]", []string{"livego.yaml:1: viewer_keys: must be a list of keys"}},
+		{"viewer_keys: [{kid: a, algorithm: HS256, secert: x}]", []string{"livego.yaml:1: viewer_keys: must be a list of keys"}},
+		{"server:\n- {appname: ~live, live: true}", []string{"begins with ~"}},
 
 		{"gop_num: two", []string{`livego.yaml:1: gop_num: "two" is not a whole number`}},
 		{"gop_num: 1.5", []string{"gop_num: 1.5 is not a number, for example gop_num: 1"}},
@@ -351,7 +360,7 @@ func FuzzFile(f *testing.F) {
 		// What is accepted is usable: every value parses again from its own text, and there is an app.
 		for _, o := range options {
 			v := o.bind(&l.cfg)
-			if v.kind == kindSecret || v.kind == kindText && strings.Contains(v.print(), "://") {
+			if v.kind == kindSecret || v.kind == kindKeys || v.kind == kindText && strings.Contains(v.print(), "://") {
 				continue
 			}
 			printed := v.print()
@@ -366,4 +375,32 @@ func FuzzFile(f *testing.F) {
 			t.Error("no app is left")
 		}
 	})
+}
+
+// TestViewerAuthOfApps: an app that says nothing has the server's.
+func TestViewerAuthOfApps(t *testing.T) {
+	cfg, _ := given{file: `
+viewer_auth: token
+viewer_keys:
+- kid: a
+  algorithm: HS256
+  secret: 0123456789abcdef0123456789abcdef
+- {kid: b, algorithm: ES256, file: b.pem}
+server:
+- {appname: closed, live: true}
+- {appname: open, live: true, viewer_auth: off}
+`}.mustLoad(t)
+	o := cfg.ServerOptions()
+	want := []ticket.KeyOptions{
+		{ID: "a", Algorithm: "HS256", Secret: "0123456789abcdef0123456789abcdef"}, {ID: "b", Algorithm: "ES256", File: "b.pem"},
+	}
+	if diff := cmp.Diff(want, o.Tickets.Keys); diff != "" {
+		t.Error(diff)
+	}
+	if o.Apps[0].ViewerAuth != server.ViewersWithToken || o.Apps[1].ViewerAuth != server.AllViewers {
+		t.Errorf("apps %+v", o.Apps)
+	}
+	if err := cfg.CheckFiles(); err == nil || !strings.Contains(err.Error(), "viewer_keys") {
+		t.Errorf("a file that is not there: %v", err)
+	}
 }

@@ -46,7 +46,7 @@ func (f *flagValue) Set(raw string) error {
 }
 
 func (f *flagValue) String() string {
-	if f.kind == kindSecret {
+	if f.kind == kindSecret || f.kind == kindKeys {
 		return ""
 	}
 	return f.raw

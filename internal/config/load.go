@@ -157,7 +157,7 @@ func (l *loader) readFlags(flags *pflag.FlagSet) {
 			continue
 		}
 		l.set(o, held.raw, "flag --"+o.flag())
-		if held.kind == kindSecret {
+		if held.kind == kindSecret || held.kind == kindKeys {
 			l.warn("--%s on a command line can be read by every user of this machine; better put it into the file or into %s", o.flag(), o.env())
 		}
 	}

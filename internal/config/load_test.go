@@ -23,7 +23,7 @@ func TestDefaults(t *testing.T) {
 		HTTPSCert:    "server.crt", HTTPSKey: "server.key", APIAddr: ":8090", JWTAlgorithm: "HS256", RedisPrefix: "{livego}", KeyCache: 10 * time.Minute,
 		GOPNum: 1, Takeover: true, PlayWait: 10 * time.Second, RepublishGrace: 10 * time.Second,
 		StreamMemory: 64 << 20, PlayerLag: 5 * time.Second, MaxBatchDelay: 100 * time.Millisecond, IOURing: true, FLVDir: "tmp",
-		HookTimeout: 2 * time.Second, HookFormat: "livego", HookFail: "deny",
+		HookTimeout: 2 * time.Second, HookFormat: "livego", HookFail: "deny", ViewerAuth: "off", ViewerSessionMax: 12 * time.Hour,
 		Apps: []App{{Name: "live", Live: true, HLS: true, FLV: true, API: true}},
 	}
 	got, warnings := given{}.mustLoad(t)
@@ -51,6 +51,7 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"api_allow": "10.0.0.0/8", "api_origins": "https://example.org", "redis_addr": "redis:6379", "redis_pwd": "p", "redis_prefix": "{tv}", "key_cache": "1h0m0s",
 		"gop_num": "0", "takeover": "false", "play_wait": "0s", "republish_grace": "1m0s", "stream_memory": "128MiB",
 		"player_lag": "250ms", "max_batch_delay": "0s", "min_batch_delay": "40ms", "io_uring": "false", "trusted_proxies": "10.0.0.0/8,::1/128", "max_connections": "10", "max_connections_per_addr": "2",
+		"viewer_auth": "token", "viewer_keys": "[{kid: a, algorithm: HS256, secret: " + strings.Repeat("v", 32) + "}]", "viewer_session_max": "1h0m0s", "viewer_shared_cache": "true",
 		"flv_archive": "true", "flv_dir": "records",
 		"hook_url": "https://example.org/a,http://127.0.0.1:9/b", "hook_secret": strings.Repeat("h", 40), "hook_events": "stream.started,stream.ended",
 		"hook_timeout": "3s", "hook_format": "srs", "publish_auth_url": "https://example.org/may", "hook_fail": "allow",
@@ -85,6 +86,9 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 				{flags: []string{"--" + o.flag() + "=" + raw}},
 				{flags: []string{dashed + "=" + raw}},
 			} {
+				if o.key == "viewer_auth" {
+					g.env = append(g.env, "VIEWER_KEYS="+samples["viewer_keys"])
+				}
 				cfg, _ := g.mustLoad(t)
 				if got := o.bind(&cfg).print(); got != want {
 					t.Errorf("%+v: got %q, want %q", g, got, want)
@@ -187,7 +191,7 @@ func TestDefect16GOPNum(t *testing.T) {
 // Spec 7.12: whatever way a configuration is printed, its secrets are not in it.
 func TestDefect12SecretsAreNotLogged(t *testing.T) {
 	const jwt, pwd = "jwt-secret-jwt-secret-jwt-secret", "redis-password"
-	cfg, _ := given{file: "jwt:\n  secret: " + jwt + "\nredis_pwd: " + pwd + "\nredis_addr: redis://u:" + pwd + "@h:1"}.mustLoad(t)
+	cfg, _ := given{file: "viewer_keys: [{algorithm: HS256, secret: " + pwd + "}]\njwt:\n  secret: " + jwt + "\nredis_pwd: " + pwd + "\nredis_addr: redis://u:" + pwd + "@h:1"}.mustLoad(t)
 	if cfg.JWTSecret.Reveal() != jwt || cfg.RedisPassword.Reveal() != pwd {
 		t.Fatal("the secrets were not read")
 	}
@@ -211,6 +215,9 @@ func TestDefect12SecretsAreNotLogged(t *testing.T) {
 		{file: "redis_addr: redis/:1234567890123@h"},
 		{file: "server:\n- appname: live\n  static_push: [http://h/1234567890123]"},
 		{env: []string{"JWT_SECRET=1234567890123"}},
+		{file: "viewer_keys: [{kid: a, secret: 1234567890123}]"},
+		{file: "viewer_keys: 1234567890123"},
+		{env: []string{"VIEWER_KEYS=[{kid: 1234567890123}"}},
 	} {
 		if _, _, err := g.load(t); err == nil || strings.Contains(err.Error(), "1234567890123") {
 			t.Errorf("%+v gave %v", g, err)

@@ -46,6 +46,7 @@ var topics = []topic{
 	{"redis_addr", "Channel keys"},
 	{"gop_num", "Streams and players"},
 	{"trusted_proxies", "Limits"},
+	{"viewer_auth", "Viewers: who may watch"},
 	{"hook_url", "Hooks: telling other systems, and asking them"},
 	{"flv_archive", "Recording"},
 }
@@ -201,6 +202,16 @@ var options = []option{
 		bind: func(c *Config) value { return number(&c.MaxConnections, 0, math.MaxInt) }},
 	{key: "max_connections_per_addr", def: "0", doc: "Most open connections from one address; of IPv6 a network of 64 bits counts as one. 0: no bound.",
 		bind: func(c *Config) value { return number(&c.MaxConnectionsPerAddr, 0, math.MaxInt) }},
+
+	{key: "viewer_auth", def: "off", doc: "Who may watch: off, everybody; token, who has a token that is signed with one of viewer_keys. An app may have its own.",
+		bind: func(c *Config) value { return word(&c.ViewerAuth, authWords()...) }},
+	{key: "viewer_keys", def: "", doc: "Keys of tokens, each with kid, algorithm, and secret (HS256, HS384, HS512; 32 bytes or more) or file, a PEM file\n" +
+		"(ES256, EdDSA, RS256): [{kid: a, algorithm: HS256, secret: SECRET}]. A private key can make tokens too.",
+		bind: func(c *Config) value { return viewerKeys(&c.ViewerKeys) }},
+	{key: "viewer_session_max", def: "12h", doc: "How long who began to watch in time may go on after the token's exp. 0: not at all.",
+		bind: func(c *Config) value { return duration(&c.ViewerSessionMax, 0, unbounded) }},
+	{key: "viewer_shared_cache", def: "false", doc: "Let shared caches keep what was sent to a viewer with a token: they check tokens themselves.",
+		bind: func(c *Config) value { return boolean(&c.ViewerSharedCache) }},
 
 	{key: "hook_url", def: "", doc: "URLs that are told what happens, by POST as Standard Webhooks have it.",
 		bind: func(c *Config) value { return hookURLs(&c.HookURLs) }},

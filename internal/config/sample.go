@@ -20,6 +20,7 @@ const sampleApps = `
 # The first element of every URL. Without this list there is the app live with everything on; with it, what an entry does not
 # name is off. live: publishing, and playing over RTMP. hls, flv: playing over HLS and HTTP-FLV. api: kept for files of LiveGo.
 # static_push: RTMP URLs to which every stream of the app is pushed, beside the stream's own viewers.
+# viewer_auth: who may watch the app's streams, if it differs from the viewer_auth above.
 # Put names in quotes that YAML takes for something else: appname: "off", appname: "123".
 server:
 - appname: live

@@ -67,6 +67,9 @@ func (c Config) ServerOptions() server.Options {
 		FLVArchiveDir: c.archiveDir(),
 		Hooks:         c.hooks(),
 
+		Tickets:           c.TicketOptions(),
+		ViewerSharedCache: c.ViewerSharedCache,
+
 		TrustedProxies:        c.TrustedProxies,
 		MaxConnections:        c.MaxConnections,
 		MaxConnectionsPerAddr: c.MaxConnectionsPerAddr,
@@ -113,7 +116,7 @@ func orNone(d time.Duration) time.Duration {
 func (c Config) serverApps() []server.App {
 	apps := make([]server.App, len(c.Apps))
 	for i, a := range c.Apps {
-		apps[i] = server.App{Name: a.Name, Live: a.Live, HLS: a.HLS, FLV: a.FLV, API: a.API, StaticPush: a.StaticPush}
+		apps[i] = server.App{Name: a.Name, Live: a.Live, HLS: a.HLS, FLV: a.FLV, API: a.API, StaticPush: a.StaticPush, ViewerAuth: viewerAuth(c.viewerAuthOf(a))}
 	}
 	return apps
 }

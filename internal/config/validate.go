@@ -18,6 +18,7 @@ const (
 func (l *loader) validate() {
 	l.checkListeners()
 	l.checkSecret()
+	l.checkViewers()
 	if len(l.cfg.APIOrigins) > 0 && l.cfg.JWTSecret == "" {
 		l.warn("%s: api_origins has no effect without jwt.secret: the API then answers no other origin", l.origin["api_origins"])
 	}

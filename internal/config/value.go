@@ -28,6 +28,8 @@ const (
 	kindDuration kind = "duration"
 	kindSize     kind = "size"
 	kindList     kind = "list"
+	kindKeys     kind = "keys"
+	kindWord     kind = "word"
 )
 
 // value reads and prints one field of a Config.
@@ -72,6 +74,13 @@ func choice(p *string, words ...string) value {
 		*p = words[i]
 		return nil
 	}
+	return v
+}
+
+// word is a choice with words that YAML 1.1 takes for something else, such as off. Nothing is lost by that, as there are no others.
+func word(p *string, words ...string) value {
+	v := choice(p, words...)
+	v.kind = kindWord
 	return v
 }
 

@@ -3,13 +3,16 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
+	"time"
 
 	"livego/internal/auth"
 	"livego/internal/keys"
 	"livego/internal/live"
+	"livego/internal/ticket"
 )
 
 // access decides who may publish and who may watch. All protocols ask it, and say its answer in their
@@ -20,20 +23,33 @@ type access struct {
 	keys     keys.Store
 	noAuth   bool // whoever has no key publishes under the name that it gives
 	failures *auth.FailureLimiter
+	// guarded says that some app does not let everybody watch.
+	guarded bool
+	tickets *ticket.Checker
+	// badTickets are those who show tokens that open nothing.
+	badTickets *auth.FailureLimiter
 }
 
-func newAccess(opt *Options) *access {
-	a := &access{log: opt.Log, apps: make(map[string]App), keys: opt.Keys, noAuth: opt.NoAuth, failures: auth.NewFailureLimiter()}
+func newAccess(opt *Options) (*access, error) {
+	a := &access{
+		log: opt.Log, apps: make(map[string]App), keys: opt.Keys, noAuth: opt.NoAuth,
+		failures: auth.NewFailureLimiter(), badTickets: auth.NewFailureLimiter(),
+	}
 	for _, app := range opt.Apps {
 		app.Name = keys.Normal(app.Name)
 		a.apps[app.Name] = app
+		a.guarded = a.guarded || app.ViewerAuth != AllViewers
 	}
-	return a
+	var err error
+	if a.tickets, err = ticket.New(opt.Tickets); err != nil {
+		return nil, fmt.Errorf("viewer_keys: %w", err)
+	}
+	return a, nil
 }
 
 // caller is who asks.
 type caller struct {
-	// protocol is rtmp, rtmps, http-flv, ws-flv or hls.
+	// protocol is rtmp, rtmps, http-flv, ws-flv, hls or page.
 	protocol string
 	addr     netip.Addr
 }
@@ -66,13 +82,42 @@ func (a *access) publish(ctx context.Context, from caller, at address, rendition
 	return permit{live.Name{App: at.app, Stream: room, Rendition: rendition}, lease}, nil
 }
 
-// play decides about a viewer.
-func (a *access) play(from caller, name live.Name) error {
+// pass allows to watch. The zero value is that of streams that everybody may watch.
+type pass struct {
+	// id is what logs and lists call the viewer's token.
+	id string
+	// until is when watching must be over; zero: never.
+	until time.Time
+}
+
+// play decides about a viewer, who may have shown a token. Its error is errNotServed, or of the type
+// denied.
+func (a *access) play(ctx context.Context, from caller, name live.Name, token string) (pass, error) {
 	app, ok := a.apps[name.App]
-	if !ok || !app.serves(from.protocol) {
-		return errNotServed
+	switch {
+	case !ok || !app.serves(from.protocol):
+		return pass{}, errNotServed
+	case app.ViewerAuth == AllViewers:
+		return pass{}, nil
 	}
-	return nil
+	return a.checkToken(ctx, from, name, token)
+}
+
+// checkToken decides by a token. Who shows many that open nothing waits until the ones before are checked.
+func (a *access) checkToken(ctx context.Context, from caller, name live.Name, token string) (pass, error) {
+	leave, err := a.badTickets.Enter(ctx, from.addr)
+	if err != nil {
+		return pass{}, &denied{"the request has ended", err}
+	}
+	defer leave()
+	grant, err := a.tickets.Check(token, name.Key(), from.addr)
+	if err != nil {
+		if !errors.Is(err, ticket.ErrMissing) {
+			a.badTickets.Fail(from.addr)
+		}
+		return pass{}, &denied{err.Error(), err}
+	}
+	return pass{grant.ID, grant.Until}, nil
 }
 
 // serves says whether streams of the app are played over a protocol.
@@ -82,6 +127,8 @@ func (a App) serves(protocol string) bool {
 		return a.HLS
 	case protocolFLV, protocolWebSocket:
 		return a.FLV
+	case protocolPage:
+		return a.HLS || a.FLV
 	}
 	return a.Live
 }
@@ -93,6 +140,7 @@ const (
 	protocolFLV       = "http-flv"
 	protocolWebSocket = "ws-flv"
 	protocolHLS       = "hls"
+	protocolPage      = "page"
 )
 
 // room finds the stream's name that a publisher's address stands for.

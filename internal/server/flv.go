@@ -54,47 +54,62 @@ func (s *Server) serveFLV(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 		return
 	}
-	stream, view, ok := s.findFLV(w, r)
+	r, token := withoutPrefix(r)
+	if token == "" {
+		token, _ = tokenIn(r)
+	}
+	found, ok := s.findFLV(w, r, token)
 	switch {
 	case !ok:
 	case isWebSocket(r):
-		s.playWebSocket(w, r, stream, view)
+		s.playWebSocket(w, r, found)
 	case r.Method == http.MethodHead:
 		h.Set("Content-Type", "video/x-flv")
 		h.Set("Cache-Control", "no-cache, no-store")
 		w.WriteHeader(http.StatusOK)
 	default:
-		s.playFLV(w, r, stream, view)
+		s.playFLV(w, r, found)
 	}
 }
 
-// findFLV finds what a request asks for, or answers that it is not there.
-func (s *Server) findFLV(w http.ResponseWriter, r *http.Request) (stream *live.Stream, view fanout.View, found bool) {
+// playable is what a viewer may watch, and how.
+type playable struct {
+	stream *live.Stream
+	view   fanout.View
+	may    pass
+}
+
+// findFLV finds what a request asks for, or answers that it is not there, or not for this viewer.
+func (s *Server) findFLV(w http.ResponseWriter, r *http.Request, token string) (p playable, found bool) {
 	name, ok := flvName(r.URL.Path)
 	if !ok {
 		http.Error(w, "invalid path\n"+s.flvHint(), http.StatusBadRequest)
-		return nil, view, false
+		return p, false
 	}
 	pick, err := readChoice(r.URL.RawQuery)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
-		return nil, view, false
+		return p, false
 	}
-	name.Rendition = pick.rendition
-	if err = s.access.play(flvCaller(r), name); err == nil {
-		stream, err = s.find(r.Context(), name, 0)
+	name.Rendition, p.view = pick.rendition, pick.view
+	if p.may, err = s.mayWatch(r, flvProtocol(r), name, token); err != nil && !errors.Is(err, errNotServed) {
+		refuseViewer(w, err)
+		return p, false
+	}
+	if err == nil {
+		p.stream, err = s.find(r.Context(), name, 0)
 	}
 	if err != nil {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Error(w, "no publisher", http.StatusNotFound)
-		return nil, view, false
+		return p, false
 	}
-	if err := s.awaitChoice(r.Context(), stream, pick); err != nil {
+	if err := s.awaitChoice(r.Context(), p.stream, pick); err != nil {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Error(w, err.Error(), http.StatusNotFound)
-		return nil, view, false
+		return p, false
 	}
-	return stream, pick.view, true
+	return p, true
 }
 
 // flvHint says what there is on the HTTP-FLV port.
@@ -109,12 +124,12 @@ func (s *Server) flvHint() string {
 	return hint + "."
 }
 
-// flvCaller is who asks for FLV.
-func flvCaller(r *http.Request) caller {
+// flvProtocol is how a request asks for FLV.
+func flvProtocol(r *http.Request) string {
 	if isWebSocket(r) {
-		return caller{protocolWebSocket, requestAddr(r)}
+		return protocolWebSocket
 	}
-	return caller{protocolFLV, requestAddr(r)}
+	return protocolFLV
 }
 
 const flvMethods = "GET, HEAD, OPTIONS"
@@ -140,50 +155,48 @@ const flvHead = "HTTP/1.1 200 OK\r\n" +
 	"Connection: close\r\n\r\n"
 
 // playFLV takes the connection over from HTTP and plays.
-func (s *Server) playFLV(w http.ResponseWriter, r *http.Request, stream *live.Stream, view fanout.View) {
+func (s *Server) playFLV(w http.ResponseWriter, r *http.Request, p playable) {
 	nc, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, "cannot stream over this connection", http.StatusInternalServerError)
 		return
 	}
-	v := s.newViewer(nc, r, stream, protocolFLV, flv.TagFormat{})
-	v.head, v.view = flvHead, view
+	v := s.newViewer(nc, r, p, protocolFLV, flv.TagFormat{})
+	v.head = flvHead
 	v.start(v.readNothing)
 }
 
 // playWebSocket upgrades the connection and plays.
-func (s *Server) playWebSocket(w http.ResponseWriter, r *http.Request, stream *live.Stream, view fanout.View) {
+func (s *Server) playWebSocket(w http.ResponseWriter, r *http.Request, p playable) {
 	w.Header().Del("Access-Control-Allow-Origin")
 	nc, _, _, err := ws.HTTPUpgrader{Timeout: s.opt.WriteTimeout}.Upgrade(r, w)
 	if err != nil {
 		s.log.Debug("websocket upgrade refused", "remote", r.RemoteAddr, "err", said(err.Error()))
 		return
 	}
-	v := s.newViewer(nc, r, stream, protocolWebSocket, flv.WebSocketFormat{})
-	v.view = view
+	v := s.newViewer(nc, r, p, protocolWebSocket, flv.WebSocketFormat{})
 	v.trailer = closeFrame(ws.StatusNormalClosure, "stream ended")
 	v.start(v.readWebSocket)
 }
 
 // viewer is a player over HTTP whose connection was taken over.
 type viewer struct {
-	server  *Server
+	server *Server
+	playable
 	nc      net.Conn
-	stream  *live.Stream
 	session *session
 	format  flvFormat
-	view    fanout.View
 	head    string // goes out first, and at once
 	trailer []byte
 	log     *slog.Logger
 	player  *fanout.Player
 }
 
-func (s *Server) newViewer(nc net.Conn, r *http.Request, stream *live.Stream, protocol string, format flvFormat) *viewer {
-	session := newSession(protocol, r.RemoteAddr, stream.Name(), withQuery(r.URL.EscapedPath(), r.URL.RawQuery), false)
+func (s *Server) newViewer(nc net.Conn, r *http.Request, p playable, protocol string, format flvFormat) *viewer {
+	session := newSession(protocol, r.RemoteAddr, p.stream.Name(), withQuery(r.URL.EscapedPath(), r.URL.RawQuery), false)
 	session.agent = said(r.UserAgent())
 	return &viewer{
-		server: s, nc: nc, stream: stream, format: format,
+		server: s, playable: p, nc: nc, format: format,
 		session: session,
 		log:     s.log.With("protocol", protocol, "remote", r.RemoteAddr),
 	}
@@ -224,7 +237,7 @@ func (v *viewer) run(read func() error) {
 		v.log.Info("player refused", "stream", v.stream.Name().String(), "reason", err.Error())
 		return
 	}
-	end := v.server.beginPlayer(v.session, v.stream, v.player, v.log)
+	end := v.server.beginPlayer(v.session, v.may, v.stream, v.player, v.log)
 	stop := context.AfterFunc(v.server.ctx, func() { v.player.Close(errShutdown) })
 	defer stop()
 	v.player.Start(header)

@@ -48,9 +48,6 @@ func (s *Server) serveHLSPort(l *listener) error {
 	return s.serveHTTP(l, srv)
 }
 
-// serveHLS is the one entrance to HLS and its pages, whatever version of HTTP a request came by.
-func (s *Server) serveHLS(w http.ResponseWriter, r *http.Request) { s.watch.ServeHTTP(w, normal(r)) }
-
 // normal is a request with its path in the form in which names of streams are kept.
 func normal(r *http.Request) *http.Request {
 	path := keys.Normal(r.URL.Path)
@@ -112,7 +109,7 @@ func (s *Server) guarded(use role, h http.Handler) http.Handler {
 				return
 			}
 			if v != http.ErrAbortHandler {
-				s.log.Error("HTTP handler panicked", "method", r.Method, "path", said(r.URL.Path), "panic", v, "stack", string(debug.Stack()))
+				s.log.Error("HTTP handler panicked", "method", r.Method, "path", shownPath(r), "panic", v, "stack", string(debug.Stack()))
 			}
 			panic(http.ErrAbortHandler)
 		}()

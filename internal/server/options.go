@@ -9,6 +9,7 @@ import (
 
 	v1 "livego/internal/api/v1"
 	"livego/internal/keys"
+	"livego/internal/ticket"
 )
 
 // App is one configured application: the first element of every URL.
@@ -18,7 +19,19 @@ type App struct {
 	Live, HLS, FLV, API bool
 	// StaticPush lists RTMP URLs without the stream name to which every stream of the app is pushed.
 	StaticPush []string
+	// ViewerAuth says who may watch.
+	ViewerAuth ViewerAuth
 }
+
+// ViewerAuth says who may watch the streams of an app.
+type ViewerAuth uint8
+
+const (
+	// AllViewers may watch.
+	AllViewers ViewerAuth = iota
+	// ViewersWithToken may: a token that Options.Tickets checks.
+	ViewersWithToken
+)
 
 // Options configures a Server. The zero value of a field means the documented default where one is named.
 type Options struct {
@@ -107,6 +120,9 @@ type Options struct {
 	// of servers that this one pushes to or pulls from.
 	RelaysFile  string
 	InsecureTLS bool
+	// Tickets checks the tokens of viewers. ViewerSharedCache lets shared caches keep what was sent to a viewer with a token.
+	Tickets           ticket.Options
+	ViewerSharedCache bool
 	// Hooks tell other systems what happens, and ask them.
 	Hooks HookOptions
 

@@ -25,6 +25,7 @@ var reasons = []struct {
 	{live.ErrMisaligned, "misaligned"},
 	{errKicked, "kicked"},
 	{errEnded, "kicked"},
+	{errWatched, "token_expired"},
 	{live.ErrUnpublished, "unpublished"},
 	{rtmp.ErrUnpublished, "unpublished"},
 	{fanout.ErrStreamEnded, "stream_ended"},

@@ -248,8 +248,10 @@ func (c *rtmpConn) findAndPlay(ctx context.Context, r *rtmp.PlayRequest, ps *rtm
 		return cannotPlay(err)
 	}
 	name := live.Name{App: at.app, Stream: room, Rendition: pick.rendition}
-	if err := s.access.play(c.caller(), name); err != nil {
-		return cannotPlay(err)
+	may, err := s.access.play(ctx, c.caller(), name, queryToken(at.query))
+	if err != nil {
+		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
+		return &rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "Watching is refused: " + err.Error() + ".", Err: err}
 	}
 	stream, err := s.find(ctx, name, s.opt.PlayWait)
 	if errors.Is(err, live.ErrNotFound) {
@@ -267,7 +269,7 @@ func (c *rtmpConn) findAndPlay(ctx context.Context, r *rtmp.PlayRequest, ps *rtm
 	}
 	// Who knows messages of several tracks gets them, unless it asks for one.
 	pick.view.Whole = !pick.asksTracks() && r.CapsEx&rtmp.CapMultitrack != 0
-	err = c.play(stream, pick.view, r, ps, shownURL(r.TCURL, at, room))
+	err = c.play(playable{stream, pick.view, may}, r, ps, shownURL(r.TCURL, at, room))
 	if errors.Is(err, fanout.ErrTooManyViews) {
 		c.log.Info("player refused", "stream", name.String(), "reason", err.Error())
 		return cannotPlay(err)
@@ -283,23 +285,23 @@ func cannotPlay(err error) error {
 const sharedStream = 1
 
 // play starts a player that goes on without a goroutine of its own.
-func (c *rtmpConn) play(stream *live.Stream, view fanout.View, r *rtmp.PlayRequest, ps *rtmp.PlayStream, url string) error {
+func (c *rtmpConn) play(p playable, r *rtmp.PlayRequest, ps *rtmp.PlayStream, url string) error {
 	conn := c.nc
 	if r.StreamID != sharedStream {
 		conn = rtmp.Restream(conn, r.StreamID)
 	}
-	player, err := c.server.fanout.Play(stream, fanout.PlayerOptions{
-		Conn: conn, Format: rtmp.Format{StreamID: sharedStream, ChunkSize: rtmp.ChunkSize}, View: view, Trailer: rtmp.EndOfStream(r.StreamID),
+	player, err := c.server.fanout.Play(p.stream, fanout.PlayerOptions{
+		Conn: conn, Format: rtmp.Format{StreamID: sharedStream, ChunkSize: rtmp.ChunkSize}, View: p.view, Trailer: rtmp.EndOfStream(r.StreamID),
 		OnEnd: ps.Over,
 	})
 	if err != nil {
 		return err
 	}
 	c.active.Store(true)
-	ss := newSession(c.protocol, c.nc.RemoteAddr().String(), stream.Name(), url, false)
+	ss := newSession(c.protocol, c.nc.RemoteAddr().String(), p.stream.Name(), url, false)
 	ss.StreamID, ss.agent = r.StreamID, said(r.FlashVer)
 	ss.reconnect = reconnect(r.ConnectRequest)
-	end := c.server.beginPlayer(ss, stream, player, c.log)
+	end := c.server.beginPlayer(ss, p.may, p.stream, player, c.log)
 	replies, _ := ps.Start(player)
 	ps.Detach(func(cause error) error {
 		if errors.Is(cause, rtmp.ErrStopped) || errors.Is(cause, rtmp.ErrReplaced) {
@@ -319,10 +321,20 @@ func (c *rtmpConn) play(stream *live.Stream, view fanout.View, r *rtmp.PlayReque
 	return nil
 }
 
+// errWatched: the time is over for which a token lets watch.
+var errWatched = errors.New("the token's time is over")
+
 // beginPlayer lists a player and returns what to call at its end.
-func (s *Server) beginPlayer(ss *session, stream *live.Stream, p *fanout.Player, log *slog.Logger) (end func(error)) {
+func (s *Server) beginPlayer(ss *session, may pass, stream *live.Stream, p *fanout.Player, log *slog.Logger) (end func(error)) {
 	log = log.With("stream", stream.Name().String(), "id", ss.ID)
-	ss.stream = stream
+	if may.id != "" {
+		log = log.With("token", said(may.id))
+	}
+	over := func() bool { return true }
+	if !may.until.IsZero() {
+		over = time.AfterFunc(time.Until(may.until), func() { p.Close(errWatched) }).Stop
+	}
+	ss.stream, ss.token = stream, may.id
 	ss.figures = func() figures {
 		st := p.Stats()
 		return figures{video: st.Video, audio: st.Audio, jumps: st.Jumps, behind: st.Behind}
@@ -331,6 +343,7 @@ func (s *Server) beginPlayer(ss *session, stream *live.Stream, p *fanout.Player,
 	log.Debug("player joined")
 	s.sessions.add(ss)
 	return func(err error) {
+		over()
 		s.sessions.remove(ss, err)
 		st := p.Stats()
 		log.Info("player left", "reason", err.Error(), "duration", time.Since(ss.Start).Round(time.Millisecond), "bytes", st.Sent, "jumps", st.Jumps)

@@ -69,9 +69,9 @@ func maskedHost(host string) string {
 
 const longLabel = 40
 
-// withQuery adds a query without what could be a key.
+// withQuery adds a query without what could be a key, and without the token of a viewer.
 func withQuery(text, query string) string {
-	if query != "" {
+	if query = withoutToken(query); query != "" {
 		text += "?" + masked(query)
 	}
 	return cut(text, maxShownURL)

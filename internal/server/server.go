@@ -98,9 +98,13 @@ func New(opt Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	access, err := newAccess(&opt)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		opt: opt, log: opt.Log, lines: lines, policy: policy,
-		access: newAccess(&opt),
+		access: access,
 		events: event.NewBus(event.Options{Boot: newID()}),
 		limits: newConnLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, maxFiles()),
 	}

@@ -35,6 +35,8 @@ type session struct {
 	gauge   *gauge // of a publisher
 	stream  *live.Stream
 	close   func(cause error)
+	// token is what lists call the viewer's token, empty without one.
+	token string
 	// reconnect, if set, asks the client to connect again (Enhanced RTMP v2), to a server that will be up then.
 	reconnect func()
 	done      chan struct{}

@@ -69,6 +69,9 @@ func (h *Handler) serveWatch(w http.ResponseWriter, r *http.Request, name string
 func (d *pageData) offer(r *http.Request, s Status) {
 	d.Simplest = cmp.Or(s.URLs[HTTPFLV], s.URLs[RTMP], s.URLs[RTMPS])
 	page := url.URL{Scheme: scheme(r), Host: r.Host, Path: "/" + s.Stream + "/"}
+	if token := tokenOf(r); token != "" {
+		page.Path = "/~" + token + page.Path
+	}
 	for _, uri := range s.Playlists {
 		address, err := page.Parse(uri)
 		if err != nil {
@@ -121,9 +124,9 @@ func (h *Handler) policy(r *http.Request, stream string) string {
 		}
 		switch host := hostname(r.Host); {
 		case strings.HasPrefix(host, "["): // CSP knows no addresses of IPv6 (CSP 3 2.3.1, host-part)
-			connect += " " + d.url("*", "")
+			connect += " " + d.url("*", "", "")
 		case host != "":
-			connect += " " + d.url(host, "")
+			connect += " " + d.url(host, "", "")
 		}
 	}
 	frames := "'none'"

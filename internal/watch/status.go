@@ -84,11 +84,14 @@ type Door struct {
 	Suffix string
 }
 
-// url is the address of a stream, or of all without one, for those who call the server host.
-func (d Door) url(host, stream string) string {
+// url is the address of a stream, or of all without one, for those who call the server host and may have a token.
+func (d Door) url(host, stream, token string) string {
 	u := url.URL{Scheme: d.Scheme, Host: host + ":" + strconv.Itoa(d.Port)}
 	if stream != "" {
 		u.Path = "/" + stream + d.Suffix
+	}
+	if token != "" {
+		u.RawQuery = url.Values{"token": {token}}.Encode()
 	}
 	return u.String()
 }
@@ -101,7 +104,7 @@ func (h *Handler) urls(r *http.Request, name string) map[string]string {
 	}
 	urls := make(map[string]string)
 	for _, d := range h.opt.Streams.Doors(name) {
-		urls[d.Protocol] = d.url(host, name)
+		urls[d.Protocol] = d.url(host, name, tokenOf(r))
 	}
 	return urls
 }

@@ -8,6 +8,7 @@
 package watch
 
 import (
+	"context"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -201,6 +202,29 @@ func isStream(name string) bool {
 	}
 	app, stream, ok := strings.Cut(name, "/")
 	return ok && app != "" && stream != "" && !strings.HasSuffix(stream, "/")
+}
+
+// StreamName returns the stream ("app/stream") that a URL path is about, for checks before ServeHTTP: that of the watch page and of
+// its status; "" for what everybody may have.
+func StreamName(path string) string {
+	dir, file, ok := split(path)
+	if !ok || file != "" && file != statusFile || !isStream(dir) {
+		return ""
+	}
+	return dir
+}
+
+// tokenKey is where the context of a request has the viewer's token.
+type tokenKey struct{}
+
+// WithToken is a request of a viewer with a token that was taken off its path: addresses of the stream that a page shows have it too.
+func WithToken(r *http.Request, token string) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), tokenKey{}, token))
+}
+
+func tokenOf(r *http.Request) string {
+	token, _ := r.Context().Value(tokenKey{}).(string)
+	return token
 }
 
 // status is the Status of a stream for a client, and whether there can be one. A stream that is not
