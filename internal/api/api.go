@@ -37,6 +37,8 @@ type Options struct {
 	Ready func() bool
 	// Policy guards all other paths but /healthz and /readyz; nil: only programs on this machine are answered.
 	Policy *auth.APIPolicy
+	// Metrics, if there, answers scrapes at /metrics.
+	Metrics http.Handler
 	// StaticDir, if it exists, is served under /statics/; empty: "statics".
 	StaticDir string
 	// Log takes failures of the key storage and changes of keys; nil: nothing is logged.
@@ -65,6 +67,9 @@ func New(o Options) http.Handler {
 	guarded.Handle("/control/pull", serve(relays{o.Relays}.pull, changing...))
 	guarded.Handle("/control/relays", serve(relays{o.Relays}.list, reading...))
 	guarded.Handle("/stat/livestat", serve(livestat(o.Sessions), reading...))
+	if o.Metrics != nil {
+		guarded.Handle("/metrics", only(o.Metrics.ServeHTTP, http.MethodGet))
+	}
 	if info, err := os.Stat(o.StaticDir); err == nil && info.IsDir() {
 		files := http.FileServerFS(noListing{os.DirFS(o.StaticDir)})
 		guarded.Handle("/statics/", only(http.StripPrefix("/statics/", files).ServeHTTP, http.MethodGet, http.MethodHead))
@@ -110,6 +115,7 @@ POST /control/set                give a room a key of your own: room=ROOM&key=KE
 /control/relays                  what is pushed and pulled, and how
 /stat/livestat[?room=APP/ROOM]   publishers and players
 /api/v1/openapi.json             what the management API offers: streams, sessions, rooms, relays, events
+/metrics                         figures for Prometheus
 /healthz                         whether the server answers; needs no token
 /readyz                          whether it takes new clients; needs no token
 

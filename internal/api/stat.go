@@ -46,7 +46,7 @@ type Session struct {
 	Start                time.Time
 	// VideoCodec and AudioCodec are names of codecs, empty without such a track.
 	VideoCodec, AudioCodec string
-	// Jumps counts how often a player was moved forward because it had fallen behind.
+	// Jumps counts how often a player was moved forward because it had fallen behind, or the time of a publisher's encoder jumped.
 	Jumps uint64
 }
 

@@ -53,6 +53,8 @@ type Config struct {
 	PublicStatus          bool
 	FrameOrigins          []string
 	APIAddr               string
+	MetricsAddr           string
+	MetricsStreams        int
 	PprofAddr             string
 	JWTSecret             Secret
 	JWTAlgorithm          string

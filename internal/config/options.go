@@ -57,6 +57,7 @@ const (
 	minPartDuration    = 50 * time.Millisecond
 	maxPartDuration    = 5 * time.Second
 	maxListSize        = 1000
+	maxMetricsStreams  = 10_000
 	maxBatchDelay      = time.Second
 	minStreamMemory    = 1 << 20
 	// The segments that wait for the disk, and those of a minute.
@@ -160,6 +161,11 @@ var options = []option{
 		bind: func(c *Config) value { return networks(&c.APIAllow) }},
 	{key: "api_origins", def: "", doc: "Web origins whose pages may call the API from a browser, such as https://example.org.",
 		bind: func(c *Config) value { return origins(&c.APIOrigins) }},
+	{key: "metrics_addr", def: "", doc: "Listen address of metrics for Prometheus, at /metrics, open to everybody who reaches it. They are at /metrics of\n" +
+		"api_addr too, where the API's rules hold. Empty: only there.",
+		bind: func(c *Config) value { return address(&c.MetricsAddr) }},
+	{key: "metrics_streams", def: "200", doc: "How many streams have metrics of their own, until they end; the others are summed up. 0: none.",
+		bind: func(c *Config) value { return number(&c.MetricsStreams, 0, maxMetricsStreams) }},
 	{key: "pprof_addr", def: "", doc: "Listen address of Go's profiler, for go tool pprof http://127.0.0.1:6060/debug/pprof/profile. It shows the\n" +
 		"inside of the server, and answers only requests to localhost or a loopback address. Empty: off.",
 		bind: func(c *Config) value { return address(&c.PprofAddr) }},

@@ -19,6 +19,9 @@ func (c Config) ServerOptions() server.Options {
 		APIAddr:   c.APIAddr,
 		PprofAddr: c.PprofAddr,
 
+		MetricsAddr:    c.MetricsAddr,
+		MetricsStreams: orNone(c.MetricsStreams),
+
 		RTMPTLS:   c.EnableRTMPS,
 		FLVTLS:    c.UseFLVHTTPS,
 		HLSTLS:    c.UseHLSHTTPS,
@@ -106,11 +109,11 @@ func (c Config) KeysOptions() keys.Options {
 }
 
 // orNone says "not at all" in the server's words, where 0 is the default.
-func orNone(d time.Duration) time.Duration {
-	if d == 0 {
+func orNone[T int | time.Duration](v T) T {
+	if v == 0 {
 		return -1
 	}
-	return d
+	return v
 }
 
 func (c Config) serverApps() []server.App {

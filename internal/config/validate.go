@@ -42,7 +42,8 @@ func (l *loader) validate() {
 func (l *loader) checkListeners() {
 	listeners := []struct{ key, addr string }{
 		{"rtmp_addr", l.cfg.RTMPAddr}, {"rtmps_addr", l.cfg.RTMPSAddr}, {"httpflv_addr", l.cfg.FLVAddr},
-		{"hls_addr", l.cfg.HLSAddr}, {"api_addr", l.cfg.APIAddr}, {"pprof_addr", l.cfg.PprofAddr},
+		{"hls_addr", l.cfg.HLSAddr}, {"api_addr", l.cfg.APIAddr}, {"metrics_addr", l.cfg.MetricsAddr},
+		{"pprof_addr", l.cfg.PprofAddr},
 	}
 	on := 0
 	for i, a := range listeners {

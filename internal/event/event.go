@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -102,6 +103,7 @@ type Bus struct {
 	mu      sync.Mutex
 	ring    []Event // the event with number n is at n modulo its length
 	next    uint64  // number of the next event
+	counts  map[Type]uint64
 	changed chan struct{}
 	closed  bool
 }
@@ -111,7 +113,7 @@ func NewBus(opt Options) *Bus {
 	if opt.Ring <= 0 {
 		opt.Ring = defaultRing
 	}
-	return &Bus{opt: opt, ring: make([]Event, opt.Ring), changed: make(chan struct{})}
+	return &Bus{opt: opt, ring: make([]Event, opt.Ring), counts: make(map[Type]uint64), changed: make(chan struct{})}
 }
 
 // Emit adds an event that happens now. It never waits.
@@ -126,7 +128,15 @@ func (b *Bus) emit(e Event, now time.Time) {
 	e.ID, e.Time, e.Node = fmt.Sprintf("%s-%d", b.opt.Boot, b.next), now.UTC(), b.opt.Node
 	b.ring[b.next%uint64(len(b.ring))] = e
 	b.next++
+	b.counts[e.Type]++
 	b.wake()
+}
+
+// Counts returns how many events of each type there were.
+func (b *Bus) Counts() map[Type]uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.counts)
 }
 
 // wake tells all readers to look again. The caller holds mu.

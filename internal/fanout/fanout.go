@@ -58,6 +58,9 @@ type Options struct {
 	Body func(dst []byte, u *media.AccessUnit) ([]byte, error)
 	// NoRings writes to each player with a system call of its own, also where io_uring is allowed.
 	NoRings bool
+	// Latency, if set, is told now and then how long after a unit came from the publisher its players had been sent it: of one in 64
+	// passes over the players of a shard, each of which is for a picture. It must not wait.
+	Latency func(time.Duration)
 	// MaxShards bounds the goroutines that deliver one feed; 0: the number of CPUs.
 	MaxShards int
 }
@@ -178,13 +181,15 @@ type Stats struct {
 	Feeds, Players int
 	// LogBytes is what the logs hold.
 	LogBytes int64
+	// Wait is for how long delivery waits now at least between two writes (MinBatch, MaxBatch).
+	Wait time.Duration
 }
 
 // Stats sums up the feeds.
 func (f *Fanout) Stats() Stats {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var st Stats
+	st := Stats{Wait: time.Duration(f.pace.delay.Load())}
 	for _, fd := range f.feeds {
 		st.Feeds++
 		st.Players += fd.players

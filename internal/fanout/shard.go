@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // shard is the part of a feed's players that one goroutine delivers to.
@@ -22,6 +23,7 @@ type shard struct {
 	kinds   uint32
 	spare   []*Player
 	ticked  atomic.Bool // there is something new in the log
+	passes  uint
 	// oldest is the number of the oldest block that a player is in.
 	oldest atomic.Uint64
 }
@@ -92,6 +94,7 @@ func (sh *shard) service() {
 
 // pass delivers what is new to every player.
 func (sh *shard) pass() {
+	newest := sh.feed.log.newest.Load()
 	sh.checkKinds()
 	if ring := sh.feed.owner.rings.take(len(sh.players)); ring != nil {
 		sh.passBy(ring)
@@ -109,6 +112,19 @@ func (sh *shard) pass() {
 		i++
 	}
 	sh.oldest.Store(oldest)
+	sh.noteLatency(newest)
+}
+
+// sampledPasses is of how many passes one is measured.
+const sampledPasses = 64
+
+// noteLatency measures a pass that is over, and that was for what came last at a time, in ns since 1970.
+func (sh *shard) noteLatency(newest int64) {
+	told := sh.feed.owner.opt.Latency
+	if sh.passes++; told == nil || sh.passes%sampledPasses != 0 || len(sh.players) == 0 || newest == 0 {
+		return
+	}
+	told(time.Since(time.Unix(0, newest)))
 }
 
 // passBy delivers through a ring to the players that are a descriptor and nothing unusual. Those that got all have upToNow set; the

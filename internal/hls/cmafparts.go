@@ -183,6 +183,7 @@ func (p *packager) writePart(t *cmafTrack, next, until time.Duration) bool {
 	p.bytes += len(data)
 	p.counts.parts.Add(1)
 	p.counts.cmafBytes.Add(uint64(len(data)))
+	t.arrived = units[len(units)-1].Arrived
 	return true
 }
 
@@ -267,6 +268,7 @@ func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary, follow
 	s.complete = true
 	if len(s.parts) > 0 {
 		t.gaps = 0
+		p.counts.cmafSegments.Add(1)
 	} else {
 		b := p.line.get(s.seq)
 		s.gap, s.duration = true, minDuration

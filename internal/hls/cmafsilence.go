@@ -51,6 +51,7 @@ func (p *packager) fillTo(t *cmafTrack, until time.Duration) (made bool) {
 			break
 		}
 		p.enqueue(t, &u)
+		p.counts.silence.Add(uint64(t.length()))
 		made = true
 	}
 	return made

@@ -87,7 +87,9 @@ type cmafTrack struct {
 	// part is the part under way, cell its place on the grid of parts, origin where the grid
 	// begins. next is where its last unit ends, if all is as it should be, and held how long it
 	// lasts if it is of audio.
-	part               []media.AccessUnit
+	part []media.AccessUnit
+	// arrived is when the last unit of the newest part came, in ns since 1970, 0 if it was told or is not known.
+	arrived            int64
 	cell               int64
 	origin, next, held time.Duration
 	// listed is up to when parts are listed, as they were written, and unlisted by how much they

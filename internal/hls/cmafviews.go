@@ -51,7 +51,16 @@ func (p *packager) publish(t *cmafTrack, ended bool) {
 	}
 	if old := t.view.Swap(v); old != nil {
 		close(old.replaced)
+		p.noteDelay(t)
 	}
+}
+
+// noteDelay tells how long after its last unit the newest part was published. What was kept for who comes late says nothing.
+func (p *packager) noteDelay(t *cmafTrack) {
+	if t.arrived != 0 && p.opt.PartDelay != nil && !t.pub.behind {
+		p.opt.PartDelay(p.opt.Now().Sub(time.Unix(0, t.arrived)))
+	}
+	t.arrived = 0
 }
 
 // partHoldBack is the least distance of players from the end of the playlist, and the same in all

@@ -34,13 +34,20 @@ const (
 
 // ServeHTTP serves playlists and segments. Of query strings it knows the delivery directives (RFC 8216bis 6.2.5).
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	t := route(r.URL.Path)
+	w, seen := s.answers.observe(w)
+	s.answer(w, r, t)
+	s.answers.add(t.kind, seen)
+}
+
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, t target) {
 	h := w.Header()
 	h["Access-Control-Allow-Origin"] = anyOrigin
 	h["X-Content-Type-Options"] = noSniff
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		h["Access-Control-Expose-Headers"] = exposedHeaders
-		s.serve(w, r)
+		s.serve(w, r, t)
 	case http.MethodOptions:
 		h.Set("Allow", allowedMethods)
 		h.Set("Access-Control-Allow-Methods", allowedMethods)
@@ -53,8 +60,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	switch t := route(r.URL.Path); t.kind {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
+	switch t.kind {
 	case mediaPlaylist:
 		s.servePlaylist(w, r, t.name)
 	case mediaSegment:

@@ -53,6 +53,9 @@ type Options struct {
 	// Spool keeps segments on disk, for rewinding and for the time after a restart. Nil: there is none. The Server does not close it.
 	Spool *spool.Store
 
+	// PartDelay, if set, is told of each part how long after its last unit came players could have it. It must not wait.
+	PartDelay func(time.Duration)
+
 	// Log gets one line per event of a stream, never one per access unit. Nil: nothing is logged.
 	Log *slog.Logger
 	// Now (time.Now) is the wall clock.

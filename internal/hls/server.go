@@ -25,6 +25,7 @@ type Server struct {
 	gzip compressor
 	// waiting counts the requests that are held.
 	waiting waiters
+	answers answers
 	// returnBy is until when streams may come back that a former process had.
 	returnBy time.Time
 
@@ -35,6 +36,8 @@ type Server struct {
 	lives map[string]*life
 	// kept are the ended lives that KeepAfterEnd keeps, oldest first.
 	kept []*life
+	// past sums up the lives that are gone.
+	past Totals
 	// floors are of streams that are off the air.
 	floors map[string]floor
 	// awaited are the streams for which requests wait.
@@ -120,7 +123,7 @@ func (l *life) stats(now time.Time) StreamStats {
 		Segments:    c.segments.Load(),
 		Bytes:       c.bytes.Load(),
 		Dropped:     c.dropped.Load(),
-		ForcedCuts:  max(c.forced.Load(), c.forcedCMAF.Load()),
+		ForcedCuts:  c.forcedCuts(),
 		Parts:       c.parts.Load(),
 		CMAFBytes:   c.cmafBytes.Load(),
 		WideParts:   c.wide.Load(),
@@ -375,6 +378,7 @@ func (s *Server) forget(l *life) {
 		return
 	}
 	delete(s.lives, l.name)
+	s.past.add(&l.counts)
 	s.remember(l.name, l.floor())
 	for i, k := range s.kept {
 		if k == l {

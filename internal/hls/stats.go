@@ -4,13 +4,16 @@ import (
 	"cmp"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // counters are written by a stream's packaging and read by anyone.
 type counters struct {
 	segments, bytes, dropped, forced atomic.Uint64
 	// These are of CMAF.
-	parts, cmafBytes, forcedCMAF, wide atomic.Uint64
+	parts, cmafSegments, cmafBytes, forcedCMAF, wide atomic.Uint64
+	// silence is what was made in place of sound that is missing, in ns.
+	silence atomic.Uint64
 	// window is the size of the CMAF segments that can be fetched.
 	window atomic.Int64
 }
@@ -34,6 +37,51 @@ type StreamStats struct {
 	// Viewers estimates how many clients asked for the playlist within the last three target durations.
 	Viewers int
 }
+
+// Totals sums up all streams, those that are over too.
+type Totals struct {
+	// Segments and Bytes count what was packaged as MPEG-TS, CMAFSegments, Parts and CMAFBytes what was as CMAF, in each rendition.
+	Segments, Bytes, CMAFSegments, Parts, CMAFBytes uint64
+	// WideParts, Dropped and ForcedCuts are as in StreamStats.
+	WideParts, Dropped, ForcedCuts uint64
+	// Silence is how much silence was made in place of sound that is missing.
+	Silence time.Duration
+	// WindowBytes is the size of the segments that can be fetched now.
+	WindowBytes int64
+	// Answers counts requests, SentBytes the bytes of what they were answered with, without headers. Held is how many wait now.
+	Answers   []Answers
+	SentBytes uint64
+	Held      int
+}
+
+// Totals returns the sums of now. It takes no lock that packaging takes.
+func (s *Server) Totals() Totals {
+	s.mu.RLock()
+	t := s.past
+	for _, l := range s.lives {
+		t.add(&l.counts)
+		t.WindowBytes += int64(l.windowBytes())
+	}
+	s.mu.RUnlock()
+	t.Answers, t.SentBytes, t.Held = s.answers.list(), s.answers.bytes.Load(), s.Waiting()
+	return t
+}
+
+// add adds the counts of a stream.
+func (t *Totals) add(c *counters) {
+	t.Segments += c.segments.Load()
+	t.Bytes += c.bytes.Load()
+	t.CMAFSegments += c.cmafSegments.Load()
+	t.Parts += c.parts.Load()
+	t.CMAFBytes += c.cmafBytes.Load()
+	t.WideParts += c.wide.Load()
+	t.Dropped += c.dropped.Load()
+	t.ForcedCuts += c.forcedCuts()
+	t.Silence += time.Duration(c.silence.Load())
+}
+
+// forcedCuts is the number of one form: both are cut at about the same places.
+func (c *counters) forcedCuts() uint64 { return max(c.forced.Load(), c.forcedCMAF.Load()) }
 
 // Stats returns the streams that have a playlist or will have one, by name.
 func (s *Server) Stats() []StreamStats {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -69,6 +70,16 @@ type Asker struct {
 	timeout time.Duration
 	format  Questions
 	client  *http.Client
+
+	allowed, refused, unanswered atomic.Uint64
+}
+
+// Answers counts what became of questions.
+type Answers struct{ Allowed, Refused, Unanswered uint64 }
+
+// Answers returns the counts so far.
+func (a *Asker) Answers() Answers {
+	return Answers{a.allowed.Load(), a.refused.Load(), a.unanswered.Load()}
 }
 
 // Questions is how a receiver wants to be asked.
@@ -94,12 +105,25 @@ func NewAsker(address string, secrets []Secret, timeout time.Duration, format Qu
 	if transport == nil {
 		transport = newTransport()
 	}
-	return &Asker{address, secrets, timeout, format, newClient(transport)}, nil
+	return &Asker{address: address, secrets: secrets, timeout: timeout, format: format, client: newClient(transport)}, nil
 }
 
 // Ask returns the receiver's decision, or ErrUnanswered with the reason. A connection that the
 // receiver reset is tried once more: it may have been an idle one.
 func (a *Asker) Ask(ctx context.Context, q Question) (Decision, error) {
+	d, err := a.ask(ctx, q)
+	switch {
+	case err != nil:
+		a.unanswered.Add(1)
+	case d.Allow:
+		a.allowed.Add(1)
+	default:
+		a.refused.Add(1)
+	}
+	return d, err
+}
+
+func (a *Asker) ask(ctx context.Context, q Question) (Decision, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
 	body, err := a.format.Question(&q)

@@ -195,6 +195,7 @@ func (s *Stream) begin(evict func(error), refuse bool) (p, loser *Publisher, err
 	s.epoch++
 	p = &Publisher{stream: s, evict: evict}
 	s.publisher = p
+	s.gauges.onAir.Store(true)
 	return p, loser, nil
 }
 
@@ -236,6 +237,7 @@ func (h *Hub) leave(p *Publisher, cause error, grace time.Duration) {
 	s.timeline.lose(s)
 	s.keepTracks(p)
 	s.publisher, s.lost, s.suspended = nil, p, true
+	s.gauges.onAir.Store(false)
 	s.suspensions++
 	s.wakeAll()
 	h.lines = append(h.lines, func() {

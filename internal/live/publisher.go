@@ -118,6 +118,7 @@ func (p *Publisher) write(units []media.AccessUnit, now time.Time) error {
 // announce tells others and the readers what is new since the ring ended at end.
 func (p *Publisher) announce(end uint64) {
 	if s := p.stream; s.ring.next > end {
+		s.gauges.ringBytes.Store(int64(s.ring.bytes))
 		s.timeline.note(s, p.now)
 		s.notify(p.now, s.ring.pictures > end)
 	}

@@ -34,6 +34,7 @@ type Stream struct {
 	settled  chan struct{}
 	named    chan struct{}
 	begun    time.Time
+	gauges   gauges
 
 	mu          sync.Mutex
 	ring        ring
@@ -234,6 +235,7 @@ func (s *Stream) endLocked(cause error) {
 	}
 	s.keepTracks(s.publisher)
 	s.ended, s.cause, s.suspended, s.publisher = true, cause, false, nil
+	s.gauges.onAir.Store(false)
 	s.timeline.leave(s)
 	for _, t := range []*time.Timer{s.grace, s.settle} {
 		if t != nil {

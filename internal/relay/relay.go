@@ -142,6 +142,8 @@ type Relays struct {
 	end context.CancelCauseFunc
 	all sync.WaitGroup
 
+	pushes, pulls counters
+
 	mu     sync.Mutex
 	relays map[Relay]*runner
 	closed bool
@@ -396,6 +398,7 @@ func (r *runner) is(s State) {
 	}
 	if s == Connecting {
 		r.status.Tries++
+		r.relays.counts(r.relay.Direction).tries.Add(1)
 	}
 	if s == Running {
 		r.logged = ""
@@ -412,6 +415,9 @@ func (r *runner) count(bytes int, skipped uint64) {
 	defer r.mu.Unlock()
 	r.status.Bytes += uint64(bytes)
 	r.status.Skipped += skipped
+	c := r.relays.counts(r.relay.Direction)
+	c.bytes.Add(uint64(bytes))
+	c.skipped.Add(skipped)
 }
 
 // run goes on until ctx ends.
@@ -446,6 +452,7 @@ func (r *runner) run(ctx context.Context) {
 // failed notes why a connection ended. The same reason is logged once until it works again.
 func (r *runner) failed(err error) {
 	text := cut(err.Error())
+	r.relays.counts(r.relay.Direction).failures.Add(1)
 	r.mu.Lock()
 	r.status.State, r.status.Since, r.status.Error = Failed, time.Now(), text
 	fresh := r.logged != text

@@ -64,6 +64,9 @@ func (d *denied) Error() string { return d.reason }
 
 func (d *denied) Unwrap() error { return d.err }
 
+// errNoKey: a publisher named no channel key.
+var errNoKey = errors.New("no channel key")
+
 // errNotServed: there is no such app, or it is off for the client's protocol.
 var errNotServed = errors.New("the app is not served here")
 
@@ -146,7 +149,7 @@ const (
 // room finds the stream's name that a publisher's address stands for.
 func (a *access) room(ctx context.Context, from caller, at address) (string, *keys.Lease, error) {
 	if len(at.path) == 0 {
-		return "", nil, &denied{reason: "there is no channel key: it is the stream's key or name"}
+		return "", nil, &denied{"there is no channel key: it is the stream's key or name", errNoKey}
 	}
 	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
 	defer cancel()

@@ -171,6 +171,7 @@ func (s *Server) playWebSocket(w http.ResponseWriter, r *http.Request, p playabl
 	w.Header().Del("Access-Control-Allow-Origin")
 	nc, _, _, err := ws.HTTPUpgrader{Timeout: s.opt.WriteTimeout}.Upgrade(r, w)
 	if err != nil {
+		s.handshakes.add(handshake{"ws-flv", "protocol"})
 		s.log.Debug("websocket upgrade refused", "remote", r.RemoteAddr, "err", said(err.Error()))
 		return
 	}

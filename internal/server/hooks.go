@@ -14,6 +14,9 @@ import (
 // errRefused: whoever decides about publishers does not want this one.
 var errRefused = errors.New("refused")
 
+// errUndecided: whoever decides did not answer.
+var errUndecided = fmt.Errorf("%w: it cannot be decided now, try again", errRefused)
+
 // HookOptions says who is told what happens, and who is asked. The zero value: nobody.
 type HookOptions struct {
 	// URLs are told the events of these types; nil: all but those of viewers.
@@ -104,7 +107,7 @@ func (s *Server) askPublish(ctx context.Context, name live.Name, ss *session, qu
 		return nil
 	case err != nil:
 		s.log.Error("publish_auth_url does not answer", "stream", name.String(), "err", err)
-		return fmt.Errorf("%w: it cannot be decided now, try again", errRefused)
+		return errUndecided
 	case !decision.Allow && decision.Reason != "":
 		return fmt.Errorf("%w: %s", errRefused, decision.Reason)
 	case !decision.Allow:

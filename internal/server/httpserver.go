@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -82,6 +83,9 @@ func (s *Server) newHTTPServer(r role, h http.Handler) *http.Server {
 
 // serveHTTP serves until the listener is closed. Requests on their way may still end well.
 func (s *Server) serveHTTP(l *listener, srv *http.Server) error {
+	if l.secure {
+		srv.ConnState = func(c net.Conn, state http.ConnState) { s.noteState(l.name, c, state) }
+	}
 	stop := context.AfterFunc(s.ctx, func() { _ = srv.Close() })
 	defer stop()
 	err := srv.Serve(l)
@@ -89,6 +93,14 @@ func (s *Server) serveHTTP(l *listener, srv *http.Server) error {
 	defer cancel()
 	_ = srv.Shutdown(ctx)
 	return err
+}
+
+// noteState counts connections that end before their TLS handshake did. It is told so by the goroutine that made the handshake.
+func (s *Server) noteState(protocol string, c net.Conn, state http.ConnState) {
+	secure, ok := c.(interface{ ConnectionState() tls.ConnectionState })
+	if ok && state == http.StateClosed && !secure.ConnectionState().HandshakeComplete {
+		s.handshakes.add(handshake{protocol, failedTLS})
+	}
 }
 
 // guarded keeps a handler from requests that cost much, tells it who the client behind a proxy is, and logs a panic of it as what it is, our error, and ends its connection or stream. The
@@ -115,6 +127,13 @@ func (s *Server) guarded(use role, h http.Handler) http.Handler {
 		}()
 		h.ServeHTTP(w, auth.Proxies(s.opt.TrustedProxies).Client(withoutFlood(r)))
 	})
+}
+
+// scrapes lets metrics be the only thing on their port.
+func scrapes(h http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", h)
+	return mux
 }
 
 // profiler returns the handler of Go's profiler, for programs on this machine only: a page that rebinds its name to this machine's address is one of

@@ -17,6 +17,7 @@ import (
 
 	"livego/internal/auth"
 	"livego/internal/fanout"
+	"livego/internal/metrics"
 )
 
 const (
@@ -38,6 +39,8 @@ type connLimits struct {
 	files, viewing int
 
 	viewers atomic.Int64
+	// refused found no room, evicted were closed to make some.
+	refused, evicted atomic.Uint64
 
 	mu     sync.Mutex
 	open   map[*limitedConn]struct{}
@@ -75,7 +78,25 @@ func (l *connLimits) admit(c net.Conn) (*limitedConn, bool) {
 	}
 	l.mu.Unlock()
 	closeConns(evicted)
+	if !ok {
+		l.refused.Add(1)
+	}
 	return lc, ok
+}
+
+// figures says how many connections there are.
+func (l *connLimits) figures() metrics.Connections {
+	l.mu.Lock()
+	open := len(l.open)
+	l.mu.Unlock()
+	limit := l.files
+	if l.total > 0 && (limit == 0 || l.total < limit) {
+		limit = l.total
+	}
+	return metrics.Connections{
+		Open: open, Viewers: int(l.viewers.Load()), Limit: limit, ViewerLimit: l.viewing,
+		Refused: l.refused.Load(), Evicted: l.evicted.Load(),
+	}
 }
 
 // relieve closes connections that do nothing: descriptors have run out.
@@ -100,6 +121,7 @@ func (l *connLimits) evict() []*limitedConn {
 	for _, c := range idle {
 		l.remove(c)
 	}
+	l.evicted.Add(uint64(len(idle)))
 	return idle
 }
 
@@ -168,6 +190,7 @@ func (c *limitedConn) use(r role) bool {
 	if r == watching && c.uses[r] == 0 {
 		if n := c.limits.viewers.Add(1); c.limits.viewing > 0 && n > int64(c.limits.viewing) {
 			c.limits.viewers.Add(-1)
+			c.limits.refused.Add(1)
 			return false
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,6 +36,9 @@ type lines struct {
 	mu       sync.Mutex
 	messages map[string]*lineRate
 	reported time.Time
+	// written are by level, leftOut is the sum of all that came too fast.
+	written map[slog.Level]uint64
+	leftOut uint64
 }
 
 // lineRate is how often a message comes.
@@ -45,7 +49,7 @@ type lineRate struct {
 
 // limited returns a logger whose lines go to log within bounds, and what counts those that do not.
 func limited(log *slog.Logger) (*slog.Logger, *lines) {
-	l := &lines{to: log.Handler(), messages: make(map[string]*lineRate)}
+	l := &lines{to: log.Handler(), messages: make(map[string]*lineRate), written: make(map[slog.Level]uint64)}
 	return slog.New(&limitedHandler{l, l.to}), l
 }
 
@@ -65,10 +69,23 @@ func (l *lines) admit(level slog.Level, message string) (ok bool, leftOut int) {
 	}
 	if !r.left.Allow() {
 		r.leftOut++
+		l.leftOut++
 		return false, 0
 	}
+	l.written[level]++
 	leftOut, r.leftOut = r.leftOut, 0
 	return true, leftOut
+}
+
+// totals returns how many lines were written, by level, and how many were left out.
+func (l *lines) totals() (written map[string]uint64, leftOut uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	written = map[string]uint64{"debug": 0, "info": 0, "warn": 0, "error": 0}
+	for level, n := range l.written {
+		written[strings.ToLower(level.String())] += n
+	}
+	return written, l.leftOut
 }
 
 func newLineRate(level slog.Level) *lineRate {

@@ -173,6 +173,19 @@ func (c *certificate) load() (*tls.Certificate, error) {
 	return st.current, nil
 }
 
+// expiry is until when the certificate in use is good, where it comes from files.
+func (c *certificate) expiry() (time.Time, bool) {
+	if c.state == nil {
+		return time.Time{}, false
+	}
+	c.state.mu.Lock()
+	defer c.state.mu.Unlock()
+	if c.state.current == nil || c.state.current.Leaf == nil {
+		return time.Time{}, false
+	}
+	return c.state.current.Leaf.NotAfter, true
+}
+
 func modified(path string) time.Time {
 	info, err := os.Stat(path)
 	if err != nil {

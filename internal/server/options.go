@@ -39,9 +39,11 @@ type Options struct {
 	// Version is shown in logs, in the API and to RTMP peers.
 	Version string
 
-	// RTMPAddr, RTMPSAddr, FLVAddr, HLSAddr, APIAddr and PprofAddr are listen addresses; an empty one switches the listener off.
-	// Programs on this machine that reach PprofAddr may look into the process.
-	RTMPAddr, RTMPSAddr, FLVAddr, HLSAddr, APIAddr, PprofAddr string
+	// RTMPAddr, RTMPSAddr, FLVAddr, HLSAddr, APIAddr, MetricsAddr and PprofAddr are listen addresses; an empty one switches the listener
+	// off. MetricsAddr serves /metrics to everybody who reaches it. Programs on this machine that reach PprofAddr may look into the process.
+	RTMPAddr, RTMPSAddr, FLVAddr, HLSAddr, APIAddr, MetricsAddr, PprofAddr string
+	// MetricsStreams (200; negative: none) is how many streams have metrics of their own.
+	MetricsStreams int
 	// RTMPTLS makes RTMPAddr speak TLS only. FLVTLS and HLSTLS do the same for theirs.
 	RTMPTLS, FLVTLS, HLSTLS bool
 	// RTMPSCert, RTMPSKey are PEM files for RTMPS; HTTPSCert, HTTPSKey for FLVTLS and HLSTLS. They are read again when they change.

@@ -62,6 +62,7 @@ func (s *Server) publish(ctx context.Context, may permit, from origin, log *slog
 	if err != nil {
 		p.release()
 		log.Warn("publisher refused", "stream", name.String(), "reason", err.Error())
+		s.refused.add(refusalReason(err))
 		s.events.Emit(event.Event{
 			Type: event.PublishRefused, Stream: name.Key(), Rendition: name.Rendition, Session: p.session.who(), Data: event.Reason{Reason: err.Error()},
 		})

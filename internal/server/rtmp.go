@@ -87,6 +87,9 @@ func (s *Server) newRTMPConn(nc net.Conn, protocol string) *rtmpConn {
 
 // logEnd logs connections that ended without a session of their own.
 func (c *rtmpConn) logEnd(err error) {
+	if !c.active.Load() && err != nil {
+		c.noteFailure(err)
+	}
 	switch {
 	case c.active.Load() || err == nil:
 	case errors.Is(err, rtmp.ErrHTTPRequest), errors.Is(err, rtmp.ErrTLS), errors.Is(err, rtmp.ErrProtocol), errors.Is(err, rtmp.ErrLimit):
@@ -94,6 +97,15 @@ func (c *rtmpConn) logEnd(err error) {
 	default:
 		c.log.Debug("connection ended", "reason", err.Error())
 	}
+}
+
+// noteFailure counts a connection that ended without a session.
+func (c *rtmpConn) noteFailure(err error) {
+	reason := handshakeReason(err)
+	if secure, ok := c.nc.(*tlsConn); ok && !secure.ConnectionState().HandshakeComplete {
+		reason = failedTLS
+	}
+	c.server.handshakes.add(handshake{c.protocol, reason})
 }
 
 // Connect checks the app.
@@ -122,6 +134,7 @@ func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Pu
 	rendition, err := rendition(query)
 	if err != nil {
 		c.log.Warn("publisher refused", "reason", err.Error())
+		c.server.refused.add("bad_rendition")
 		return nil, refusal(rtmp.CodePublishBadName, err.Error(), err)
 	}
 	permit, err := c.server.access.publish(ctx, c.caller(), at, rendition)
@@ -150,6 +163,7 @@ func (c *rtmpConn) caller() caller { return caller{c.protocol, remoteAddr(c.nc)}
 // deny tells log, hooks and encoder why it may not publish.
 func (c *rtmpConn) deny(why error) error {
 	c.log.Warn("publisher refused", "reason", why.Error())
+	c.server.refused.add(refusalReason(why))
 	c.server.events.Emit(event.Event{
 		Type: event.PublishRefused, Session: &event.Session{Protocol: c.protocol, Remote: c.nc.RemoteAddr().String()}, Data: event.Reason{Reason: why.Error()},
 	})

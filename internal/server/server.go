@@ -21,6 +21,7 @@ import (
 	"livego/internal/flv"
 	"livego/internal/hls"
 	"livego/internal/live"
+	"livego/internal/metrics"
 	"livego/internal/pages"
 	"livego/internal/record"
 	"livego/internal/relay"
@@ -67,6 +68,10 @@ type Server struct {
 	sessions *registry
 	events   *event.Bus
 	limits   *connLimits
+	metrics  *metrics.Metrics
+	// refused counts publishers by reason, handshakes connections that failed.
+	refused    tally[string]
+	handshakes tally[handshake]
 
 	listeners []*listener
 	http3     *http3Listener  // nil: off
@@ -98,12 +103,15 @@ func New(opt Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	var s *Server
+	figures := metrics.New(metrics.Options{Version: opt.Version, Streams: opt.MetricsStreams, Read: func() *metrics.Figures { return s.figures() }})
+	opt.Keys = measuredKeys{opt.Keys, figures.KeysAsked}
 	access, err := newAccess(&opt)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{
-		opt: opt, log: opt.Log, lines: lines, policy: policy,
+	s = &Server{
+		opt: opt, log: opt.Log, metrics: figures, lines: lines, policy: policy,
 		access: access,
 		events: event.NewBus(event.Options{Boot: newID()}),
 		limits: newConnLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, maxFiles()),
@@ -117,7 +125,7 @@ func New(opt Options) (*Server, error) {
 	s.fanout = fanout.New(fanout.Options{
 		GOPs: opt.GOPNum, Memory: opt.StreamMemory, PlayerLag: opt.PlayerLag, WriteTimeout: opt.WriteTimeout,
 		MinBatch: opt.MinBatchDelay, MaxBatch: opt.MaxBatchDelay, Body: flv.AppendBody,
-		NoRings: opt.NoIOURing,
+		NoRings: opt.NoIOURing, Latency: s.metrics.Delivered,
 	})
 	if err := s.openHooks(); err != nil {
 		s.cancel(err)
@@ -129,7 +137,7 @@ func New(opt Options) (*Server, error) {
 	}
 	s.hls = hls.NewServer(hls.Options{
 		SegmentDuration: opt.HLSSegmentDuration, PartDuration: opt.HLSPartDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd,
-		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Bring: s.bringHLS, Spool: s.spool, Log: opt.Log,
+		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Bring: s.bringHLS, Spool: s.spool, PartDelay: s.metrics.Published, Log: opt.Log,
 	})
 	s.outputs = []output{s.outputHLS, s.outputPush}
 	if opt.FLVArchiveDir != "" {
@@ -178,8 +186,9 @@ func (s *Server) listen() error {
 		{name: "http-flv", option: "httpflv_addr", addr: o.FLVAddr, secure: o.FLVTLS, cert: https, serve: s.httpServer(watching, http.HandlerFunc(s.serveFLV))},
 		{name: "hls", option: "hls_addr", addr: o.HLSAddr, secure: o.HLSTLS, multiplexed: true, cert: https, serve: s.serveHLSPort},
 		{name: "api", option: "api_addr", addr: o.APIAddr, serve: s.httpServer(working, api.New(api.Options{
-			Keys: o.Keys, Sessions: s, Relays: s, Policy: s.policy, Log: s.log, Resources: s.api, Ready: s.ready.Load,
+			Keys: o.Keys, Sessions: s, Relays: s, Policy: s.policy, Metrics: s.metrics.Handler(), Log: s.log, Resources: s.api, Ready: s.ready.Load,
 		}))},
+		{name: "metrics", option: "metrics_addr", addr: o.MetricsAddr, serve: s.httpServer(working, scrapes(s.metrics.Handler()))},
 		{name: "pprof", option: "pprof_addr", addr: o.PprofAddr, serve: s.httpServer(working, profiler())},
 	} {
 		if l.addr == "" {
@@ -203,7 +212,7 @@ func (s *Server) closeListeners() {
 	}
 }
 
-// Addrs returns the addresses that the server listens on, by the names rtmp, rtmps, http-flv, hls, api and pprof.
+// Addrs returns the addresses that the server listens on, by the names rtmp, rtmps, http-flv, hls, api, metrics and pprof.
 func (s *Server) Addrs() map[string]net.Addr {
 	addrs := make(map[string]net.Addr)
 	for _, l := range s.listeners {

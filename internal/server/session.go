@@ -21,7 +21,8 @@ const (
 	rateSamples = 5
 )
 
-// figures are running totals of a session, and how far a player is behind.
+// figures are running totals of a session, and how far a player is behind. jumps are of a player that had fallen behind, or of the time of an
+// encoder.
 type figures struct {
 	video, audio, jumps uint64
 	behind              time.Duration
@@ -53,7 +54,7 @@ type registry struct {
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
-	players  map[string]audience // by the stream's key
+	streams  map[string]*presence // by the stream's key, of those that have sessions
 	feeding  map[*live.Stream]*session
 	ended    map[outcome]totals
 	closed   bool
@@ -63,6 +64,14 @@ type registry struct {
 
 // audience counts the players of a stream by protocol.
 type audience map[string]int
+
+// presence is the sessions of one stream.
+type presence struct {
+	sessions int
+	players  audience
+	// received and sent are the bytes of those that are over.
+	received, sent uint64
+}
 
 // outcome is what sessions that are over are summed up by.
 type outcome struct {
@@ -78,7 +87,7 @@ type totals struct {
 
 func newRegistry(events *event.Bus) *registry {
 	return &registry{
-		events: events, sessions: make(map[*session]struct{}), players: make(map[string]audience), feeding: make(map[*live.Stream]*session), ended: make(map[outcome]totals),
+		events: events, sessions: make(map[*session]struct{}), streams: make(map[string]*presence), feeding: make(map[*live.Stream]*session), ended: make(map[outcome]totals),
 	}
 }
 
@@ -107,11 +116,14 @@ func (r *registry) add(s *session) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sessions[s] = struct{}{}
+	at := r.streams[s.Key]
+	if at == nil {
+		at = &presence{players: make(audience)}
+		r.streams[s.Key] = at
+	}
+	at.sessions++
 	if !s.Publisher {
-		if r.players[s.Key] == nil {
-			r.players[s.Key] = make(audience)
-		}
-		r.players[s.Key][s.Protocol]++
+		at.players[s.Protocol]++
 	} else {
 		r.feeding[s.stream] = s
 	}
@@ -136,16 +148,20 @@ func (r *registry) remove(s *session, cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.sessions, s)
+	at := r.streams[s.Key]
 	if !s.Publisher {
-		of := r.players[s.Key]
-		if of[s.Protocol]--; of[s.Protocol] == 0 {
-			delete(of, s.Protocol)
+		at.sent += f.video + f.audio
+		if at.players[s.Protocol]--; at.players[s.Protocol] == 0 {
+			delete(at.players, s.Protocol)
 		}
-		if len(of) == 0 {
-			delete(r.players, s.Key)
+	} else {
+		at.received += f.video + f.audio
+		if r.feeding[s.stream] == s {
+			delete(r.feeding, s.stream)
 		}
-	} else if r.feeding[s.stream] == s {
-		delete(r.feeding, s.stream)
+	}
+	if at.sessions--; at.sessions == 0 {
+		delete(r.streams, s.Key)
 	}
 	t := r.ended[of]
 	t.sessions++
@@ -163,9 +179,7 @@ type left struct {
 
 // playing returns how many players a stream has over connections of their own.
 func (r *registry) playing(key string) (n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, of := range r.players[key] {
+	for _, of := range r.audienceOf(key) {
 		n += of
 	}
 	return n
@@ -182,8 +196,10 @@ func (r *registry) publisherOf(stream *live.Stream) *session {
 func (r *registry) audienceOf(key string) map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	by := make(map[string]int, len(r.players[key])+1)
-	maps.Copy(by, r.players[key])
+	by := make(map[string]int)
+	if at := r.streams[key]; at != nil {
+		maps.Copy(by, at.players)
+	}
 	return by
 }
 
@@ -252,6 +268,16 @@ func (s *session) kbps() (video, audio uint64) {
 	first, last := s.samples[0], s.samples[n-1]
 	ms := uint64(n-1) * uint64(sampleInterval/time.Millisecond)
 	return (last.video - min(last.video, first.video)) * 8 / ms, (last.audio - min(last.audio, first.audio)) * 8 / ms
+}
+
+// latest returns the totals at the last second, none before the first one.
+func (s *session) latest() figures {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.samples); n > 0 {
+		return s.samples[n-1]
+	}
+	return figures{}
 }
 
 // list returns a snapshot for the API.

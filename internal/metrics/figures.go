@@ -1,0 +1,113 @@
+package metrics
+
+import (
+	"time"
+
+	"livego/internal/event"
+	"livego/internal/fanout"
+	"livego/internal/hls"
+	"livego/internal/spool"
+)
+
+// Figures are those of a server at a moment. Counts never go down while the server lives. Labels come from sets that are fixed by the code and
+// the configuration: nothing that a client chooses is one, but for the names of streams.
+type Figures struct {
+	Streams  []Stream
+	Sessions []Sessions
+	Ended    []Ended
+	Traffic  []Traffic
+	// Refused counts publishers that were refused, by reason.
+	Refused map[string]uint64
+
+	// RingBytes is the memory of the rings of all streams.
+	RingBytes int64
+	Delivery  fanout.Stats
+	HLS       hls.Totals
+	// Rewind is nil where nothing is kept for rewinding.
+	Rewind *spool.Stats
+
+	Relays []Relays
+	// Hooks is nil where nobody is told what happens, Questions where nobody is asked.
+	Hooks     *Hooks
+	Questions *Questions
+	Events    map[event.Type]uint64
+
+	Connections Connections
+	Handshakes  []Handshakes
+	// LogLines counts the lines of the log by level, LeftOut those that came too fast and were not written.
+	LogLines map[string]uint64
+	LeftOut  uint64
+	// Certificates says until when the certificates in use are good, by the option that names them.
+	Certificates map[string]time.Time
+}
+
+// Stream is one stream with all its renditions.
+type Stream struct {
+	App, Name string
+	// OnAir: it has a publisher. If not, its publisher was lost and is waited for.
+	OnAir bool
+	// Viewers watch it now, over all protocols.
+	Viewers int
+	// Received and Sent count bytes of media, of HLS none.
+	Received, Sent uint64
+	// Rate is what its publishers send, in bytes per second.
+	Rate float64
+	// KeyInterval is the time between its last two key frames, 0 if that is not known.
+	KeyInterval time.Duration
+}
+
+// The roles of sessions.
+const (
+	Publisher = "publisher"
+	Player    = "player"
+)
+
+// Sessions counts those that are open.
+type Sessions struct {
+	App, Role, Protocol string
+	Count               int
+}
+
+// Ended counts sessions that are over, by one of few words for why.
+type Ended struct {
+	Role, Protocol, Reason string
+	Count                  uint64
+}
+
+// Traffic sums up all sessions, those that are over too.
+type Traffic struct {
+	Role, Protocol string
+	// Bytes are of media. Jumps counts of players how often one was moved forward because it had fallen behind, of publishers how often
+	// the encoder's time jumped.
+	Bytes, Jumps uint64
+}
+
+// Relays are those of a direction.
+type Relays struct {
+	Direction                       string
+	States                          map[string]int
+	Tries, Failures, Bytes, Skipped uint64
+}
+
+// Hooks are deliveries of events.
+type Hooks struct {
+	Delivered, Failed, Dropped, Missed, Tries uint64
+	Waiting                                   int
+}
+
+// Questions counts the answers to whether a publisher may publish.
+type Questions struct{ Allowed, Refused, Unanswered uint64 }
+
+// Connections are those of all listeners.
+type Connections struct {
+	// Open are all of them, Viewers those of viewers. Limit and ViewerLimit are the most that there may be, 0: not known.
+	Open, Viewers, Limit, ViewerLimit int
+	// Refused found no room. Evicted did nothing, and were closed to make room.
+	Refused, Evicted uint64
+}
+
+// Handshakes counts connections that ended before anything was published, played or asked for.
+type Handshakes struct {
+	Protocol, Reason string
+	Count            uint64
+}

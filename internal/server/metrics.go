@@ -1,0 +1,259 @@
+package server
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"livego/internal/keys"
+	"livego/internal/live"
+	"livego/internal/metrics"
+	"livego/internal/rtmp"
+)
+
+// tally counts by words of a fixed set. It is for what happens at most once in a connection. The zero value is ready.
+type tally[K comparable] struct {
+	mu sync.Mutex
+	n  map[K]uint64
+}
+
+func (t *tally[K]) add(what K) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n == nil {
+		t.n = make(map[K]uint64)
+	}
+	t.n[what]++
+}
+
+func (t *tally[K]) all() map[K]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.n)
+}
+
+// handshake is where and why a connection failed before anything was published, played or asked for.
+type handshake struct{ protocol, reason string }
+
+// failedTLS is the reason of those that did not get through their TLS handshake.
+const failedTLS = "tls"
+
+// handshakeReasons are the words for why an RTMP connection failed. The first that fits counts.
+var handshakeReasons = []struct {
+	err  error
+	word string
+}{
+	{rtmp.ErrHTTPRequest, "http_request"}, {rtmp.ErrTLS, "tls_on_plain_port"}, {rtmp.ErrProtocol, "protocol"}, {rtmp.ErrLimit, "limit"},
+	{rtmp.ErrTimeout, "timeout"}, {os.ErrDeadlineExceeded, "timeout"}, {errShutdown, "shutdown"},
+}
+
+// handshakeReason returns the word for why an RTMP connection failed.
+func handshakeReason(err error) string {
+	for _, r := range handshakeReasons {
+		if errors.Is(err, r.err) {
+			return r.word
+		}
+	}
+	var status *rtmp.StatusError
+	if errors.As(err, &status) {
+		return "refused"
+	}
+	return "connection_lost"
+}
+
+// refusalReasons are the words for why a publisher was refused.
+var refusalReasons = []struct {
+	err  error
+	word string
+}{
+	{errNoKey, "no_key"}, {keys.ErrUnknownKey, "unknown_key"}, {keys.ErrBadRoom, "bad_name"}, {keys.ErrUnavailable, "keys_unavailable"}, {errUndecided, "hook_unanswered"}, {errRefused, "hook"}, {live.ErrInUse, "in_use"}, {live.ErrFlapping, "flapping"},
+	{live.ErrTooMany, "too_many_renditions"}, {live.ErrClosed, "shutdown"},
+}
+
+// refusalReason returns the word for why a publisher was refused.
+func refusalReason(err error) string {
+	for _, r := range refusalReasons {
+		if errors.Is(err, r.err) {
+			return r.word
+		}
+	}
+	return "other"
+}
+
+// figures are what metrics show. No lock is taken that a publisher or the delivery to players takes for media.
+func (s *Server) figures() *metrics.Figures {
+	c := s.sessions.census()
+	f := &metrics.Figures{
+		Delivery: s.fanout.Stats(), HLS: s.hls.Totals(), Refused: s.refused.all(), Events: s.events.Counts(),
+		Connections: s.limits.figures(), Certificates: make(map[string]time.Time),
+	}
+	c.addTo(f)
+	s.addStreams(f, c)
+	for key, n := range s.handshakes.all() {
+		f.Handshakes = append(f.Handshakes, metrics.Handshakes{Protocol: key.protocol, Reason: key.reason, Count: n})
+	}
+	for _, r := range s.relays.Stats() {
+		m := metrics.Relays{Direction: string(r.Direction), States: make(map[string]int), Tries: r.Tries, Failures: r.Failures, Bytes: r.Bytes, Skipped: r.Skipped}
+		for state, n := range r.States {
+			m.States[string(state)] = n
+		}
+		f.Relays = append(f.Relays, m)
+	}
+	if s.spool != nil {
+		st := s.spool.Stats()
+		f.Rewind = &st
+	}
+	s.hooks.addTo(f)
+	f.LogLines, f.LeftOut = s.lines.totals()
+	for _, l := range s.listeners {
+		if until, ok := l.cert.expiry(); ok {
+			option, _, _ := strings.Cut(l.cert.option, "/")
+			f.Certificates[option] = until
+		}
+	}
+	return f
+}
+
+// addStreams adds the streams that are on air or in grace.
+func (s *Server) addStreams(f *metrics.Figures, c *census) {
+	place := make(map[string]int)
+	for _, p := range s.hub.Figures(nil) {
+		f.RingBytes += p.RingBytes
+		key := p.Name.Key()
+		i, ok := place[key]
+		if !ok {
+			i = len(f.Streams)
+			place[key] = i
+			f.Streams = append(f.Streams, metrics.Stream{App: p.Name.App, Name: p.Name.Stream})
+			if at := c.streams[key]; at != nil {
+				st := &f.Streams[i]
+				st.Viewers, st.Received, st.Sent, st.Rate, st.KeyInterval = at.players, at.received, at.sent, at.rate, at.keyInterval
+			}
+		}
+		f.Streams[i].OnAir = f.Streams[i].OnAir || p.OnAir
+	}
+	apps := make(map[string]int)
+	for key, viewers := range s.HLSViewers() {
+		app, _, _ := strings.Cut(key, "/")
+		apps[app] += viewers
+		if i, ok := place[key]; ok {
+			f.Streams[i].Viewers += viewers
+		}
+	}
+	for app, viewers := range apps {
+		f.Sessions = append(f.Sessions, metrics.Sessions{App: app, Role: metrics.Player, Protocol: "hls", Count: viewers})
+	}
+}
+
+// addTo adds what hooks did.
+func (h *hooks) addTo(f *metrics.Figures) {
+	if h.dispatcher != nil {
+		st := h.dispatcher.Stats()
+		f.Hooks = &metrics.Hooks{
+			Delivered: st.Delivered, Failed: st.Failed, Dropped: st.Dropped, Missed: st.Missed, Tries: st.Tries, Waiting: st.Waiting,
+		}
+	}
+	if h.publish != nil {
+		q := metrics.Questions(h.publish.Answers())
+		f.Questions = &q
+	}
+}
+
+// census is the sessions at a moment, open and over.
+type census struct {
+	streams map[string]*streamCensus
+	open    map[sessionKind]int
+	traffic map[sessionKind]figures // without app
+	ended   map[outcome]totals
+}
+
+// sessionKind is what sessions are counted by.
+type sessionKind struct {
+	app       string
+	publisher bool
+	protocol  string
+}
+
+// streamCensus is what the sessions of a stream come to: bytes, the rate of its publishers in bytes per second, and the longest time between
+// key frames among them.
+type streamCensus struct {
+	players        int
+	received, sent uint64
+	rate           float64
+	keyInterval    time.Duration
+}
+
+// census counts all sessions, by what they had at the last second.
+func (r *registry) census() *census {
+	c := &census{
+		streams: make(map[string]*streamCensus), open: make(map[sessionKind]int), traffic: make(map[sessionKind]figures),
+	}
+	r.mu.Lock()
+	connected := make([]*session, 0, len(r.sessions))
+	for s := range r.sessions {
+		connected = append(connected, s)
+	}
+	for key, at := range r.streams {
+		st := &streamCensus{received: at.received, sent: at.sent}
+		for _, n := range at.players {
+			st.players += n
+		}
+		c.streams[key] = st
+	}
+	c.ended = maps.Clone(r.ended)
+	r.mu.Unlock()
+	for of, t := range c.ended {
+		c.sum(sessionKind{"", of.publisher, of.protocol}, t.figures)
+	}
+	for _, s := range connected {
+		c.add(s)
+	}
+	return c
+}
+
+// add counts a session that was open when the census began.
+func (c *census) add(s *session) {
+	f := s.latest()
+	app, _, _ := strings.Cut(s.Key, "/")
+	c.open[sessionKind{app, s.Publisher, s.Protocol}]++
+	c.sum(sessionKind{"", s.Publisher, s.Protocol}, f)
+	at := c.streams[s.Key]
+	if !s.Publisher {
+		at.sent += f.video + f.audio
+		return
+	}
+	at.received += f.video + f.audio
+	video, audio := s.kbps()
+	at.rate += float64(video+audio) * 1000 / 8
+	if s.gauge != nil {
+		at.keyInterval = max(at.keyInterval, time.Duration(s.gauge.keyInterval.Load()))
+	}
+}
+
+func (c *census) sum(kind sessionKind, f figures) {
+	t := c.traffic[kind]
+	c.traffic[kind] = figures{video: t.video + f.video, audio: t.audio + f.audio, jumps: t.jumps + f.jumps}
+}
+
+// addTo adds the sessions to figures.
+func (c *census) addTo(f *metrics.Figures) {
+	for kind, n := range c.open {
+		f.Sessions = append(f.Sessions, metrics.Sessions{App: kind.app, Role: roleOf(kind.publisher), Protocol: kind.protocol, Count: n})
+	}
+	for kind, t := range c.traffic {
+		f.Traffic = append(f.Traffic, metrics.Traffic{Role: roleOf(kind.publisher), Protocol: kind.protocol, Bytes: t.video + t.audio, Jumps: t.jumps})
+	}
+	for of, t := range c.ended {
+		f.Ended = append(f.Ended, metrics.Ended{Role: roleOf(of.publisher), Protocol: of.protocol, Reason: of.reason, Count: t.sessions})
+	}
+}
+
+func roleOf(publisher bool) string {
+	if publisher {
+		return metrics.Publisher
+	}
+	return metrics.Player
+}
