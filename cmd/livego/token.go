@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"livego/internal/auth"
 	"livego/internal/config"
 	"livego/internal/keys"
 	"livego/internal/ticket"
@@ -19,22 +21,27 @@ type tokenWish struct {
 	paths       []string
 	begin, last time.Duration
 	ip, kid     string
+	api         bool
 }
 
 func newTokenCommand(p program) *cobra.Command {
 	var wish tokenWish
 	cmd := &cobra.Command{
 		Use:   "token --path APP/STREAM",
-		Short: "make a token with which a viewer may watch",
+		Short: "make a token with which a viewer may watch, or with --api one for the API",
 		Long: "Makes a token that is signed with one of viewer_keys, and writes it to the standard output. A viewer shows it in front of the\n" +
-			"path, http://HOST:7002/~TOKEN/live/ROOM/, or as ?token=TOKEN.",
+			"path, http://HOST:7002/~TOKEN/live/ROOM/, or as ?token=TOKEN. With --api it is signed with jwt.secret.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, _, err := p.load(cmd)
 			if err != nil {
 				return err
 			}
-			token, err := makeToken(cfg, wish, time.Now())
+			make := makeToken
+			if wish.api {
+				make = makeAPIToken
+			}
+			token, err := make(cfg, wish, time.Now())
 			if err != nil {
 				return err
 			}
@@ -43,6 +50,7 @@ func newTokenCommand(p program) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
+	f.BoolVar(&wish.api, "api", false, "a token for the API, good for an hour if --for says nothing")
 	f.StringArrayVar(&wish.paths, "path", nil, "stream that may be watched, such as live/movie, or live/* for all that begin so; may come several times")
 	f.DurationVar(&wish.begin, "for", 0, "for how long watching may begin, such as 1h; 0: for good")
 	f.DurationVar(&wish.last, "end", 0, "after how long watching must be over, such as 3h; 0: never")
@@ -51,7 +59,21 @@ func newTokenCommand(p program) *cobra.Command {
 	return cmd
 }
 
-// makeToken makes a token.
+// apiTokenLife is how long a token for the API is good if nobody says.
+const apiTokenLife = time.Hour
+
+// makeAPIToken makes a token for the API.
+func makeAPIToken(cfg config.Config, wish tokenWish, _ time.Time) (string, error) {
+	if cfg.JWTSecret == "" {
+		return "", errors.New("without jwt.secret the API knows no tokens")
+	}
+	if wish.begin < 0 {
+		return "", usageError{errors.New("times must not be negative")}
+	}
+	return auth.NewToken(cfg.JWTSecret.Reveal(), cfg.JWTAlgorithm, cmp.Or(wish.begin, apiTokenLife))
+}
+
+// makeToken makes a token for a viewer.
 func makeToken(cfg config.Config, wish tokenWish, now time.Time) (string, error) {
 	want := ticket.Wanted{KeyID: wish.kid}
 	if len(wish.paths) == 0 {
@@ -59,7 +81,7 @@ func makeToken(cfg config.Config, wish tokenWish, now time.Time) (string, error)
 	}
 	for _, path := range wish.paths {
 		path = strings.Trim(keys.Normal(path), "/")
-		if app, stream, ok := strings.Cut(path, "/"); !ok || app == "" || stream == "" {
+		if !ticket.IsPath(path) {
 			return "", usageError{fmt.Errorf("--path %q is not APP/STREAM or APP/*", path)}
 		}
 		want.Paths = append(want.Paths, path)

@@ -72,6 +72,7 @@ func (c Config) ServerOptions() server.Options {
 
 		Tickets:           c.TicketOptions(),
 		ViewerSharedCache: c.ViewerSharedCache,
+		RevokedFile:       filepath.Join(c.DataDir, "revoked.json"),
 
 		TrustedProxies:        c.TrustedProxies,
 		MaxConnections:        c.MaxConnections,

@@ -125,6 +125,8 @@ type Options struct {
 	// Tickets checks the tokens of viewers. ViewerSharedCache lets shared caches keep what was sent to a viewer with a token.
 	Tickets           ticket.Options
 	ViewerSharedCache bool
+	// RevokedFile keeps over restarts which of them are revoked; empty: nothing does.
+	RevokedFile string
 	// Hooks tell other systems what happens, and ask them.
 	Hooks HookOptions
 

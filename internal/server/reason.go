@@ -26,6 +26,7 @@ var reasons = []struct {
 	{errKicked, "kicked"},
 	{errEnded, "kicked"},
 	{errWatched, "token_expired"},
+	{errTokenRevoked, "token_revoked"},
 	{live.ErrUnpublished, "unpublished"},
 	{rtmp.ErrUnpublished, "unpublished"},
 	{fanout.ErrStreamEnded, "stream_ended"},

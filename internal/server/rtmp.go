@@ -356,6 +356,9 @@ func (s *Server) beginPlayer(ss *session, may pass, stream *live.Stream, p *fano
 	ss.close = p.Close
 	log.Debug("player joined")
 	s.sessions.add(ss)
+	if s.access.tickets.IsRevoked(may.id) { // while this player began
+		p.Close(errTokenRevoked)
+	}
 	return func(err error) {
 		over()
 		s.sessions.remove(ss, err)

@@ -82,6 +82,7 @@ type Server struct {
 	archive   *record.Archive // nil: off
 	outputs   []output
 	sources   []source
+	revoking  sync.Mutex      // held while the file of revoked tokens is written
 	outCtx    context.Context // of the outputs; ends first
 	outCancel context.CancelFunc
 	conns     tasks
@@ -115,6 +116,9 @@ func New(opt Options) (*Server, error) {
 		access: access,
 		events: event.NewBus(event.Options{Boot: newID()}),
 		limits: newConnLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, maxFiles()),
+	}
+	if err := s.restoreRevoked(); err != nil {
+		return nil, err
 	}
 	s.sessions = newRegistry(s.events)
 	if !opt.NoStreamList {

@@ -5,7 +5,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -317,5 +319,56 @@ func BenchmarkHLSEntrance(b *testing.B) {
 			wantEqual(b, "status", w.Code, 200)
 			s.run()
 		})
+	}
+}
+
+// TestRevokeToken: what is revoked by the API ends those who watch with it, opens nothing any more, and stays revoked over a restart.
+func TestRevokeToken(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "revoked.json")
+	remember := func(o *Options) { o.RevokedFile = file }
+	s, tags := start(t, withTokens, remember), clip(t)
+	publish(t, s, "movie").send(tags[:20]...)
+	tokens := s.url("http", "api", "/api/v1/tokens")
+	post := func(body string) (status int, text string) {
+		resp, err := httpClient().Post(tokens, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		b, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(b)
+	}
+	for body, want := range map[string]int{
+		`{"paths":["movie"]}`: 422, `{"paths":[]}`: 422, `{"paths":["live/movie"],"address":"x"}`: 422, `{"paths":["live/movie"],"key":"none"}`: 409,
+	} {
+		status, text := post(body)
+		wantEqual(t, "status of "+body+": "+text, status, want)
+	}
+	status, text := post(`{"paths":["/live/movie"],"for":3600}`)
+	wantEqual(t, "status", status, 200)
+	var made struct{ ID, Token string }
+	if err := json.Unmarshal([]byte(text), &made); err != nil {
+		t.Fatal(err)
+	}
+	flv := s.url("http", "http-flv", "/live/movie.flv?token="+made.Token)
+	v := watchFLVAt(t, flv)
+	v.await(t, tags[19])
+	wantEqual(t, "revoking", call(t, "DELETE", tokens+"/"+made.ID).status, 204)
+	receive(t, "the player ends", v.ended)
+	wantContains(t, "log", s.logs.String(), "the token was revoked")
+	a := call(t, "GET", flv)
+	wantEqual(t, "status", a.status, 403)
+	wantContains(t, "answer", a.body, "revoked")
+	again := start(t, withTokens, remember)
+	wantContains(t, "after a restart", call(t, "GET", again.url("http", "http-flv", "/live/movie.flv?token="+made.Token)).body, "revoked")
+	if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opt := testOptions()
+	withTokens(&opt)
+	remember(&opt)
+	if _, err := New(opt); err == nil {
+		t.Error("a broken file does not stop the start")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"sync"
@@ -39,6 +40,8 @@ var (
 	ErrRevoked   = errors.New("the token was revoked")
 	ErrStream    = errors.New("the token is for another stream")
 	ErrAddress   = errors.New("the token is for another address")
+	// ErrFull: so many tokens are revoked that no further one can be.
+	ErrFull = fmt.Errorf("%d tokens are revoked, more are not possible", remembered)
 	// ErrNoKey: there is no key with which tokens could be made.
 	ErrNoKey = errors.New("no viewer key can sign tokens")
 )
@@ -291,27 +294,48 @@ func (e *entry) opens(stream string) bool {
 	return false
 }
 
-// Revoke lets the token with that jti open nothing any more, at least until a time.
-func (c *Checker) Revoke(jti string, until time.Time) {
+// Revoke lets the token with that jti open nothing any more, until a time; zero: for good. It fails with ErrFull, or with
+// ErrMalformed for what is no jti.
+func (c *Checker) Revoke(jti string, until time.Time) error {
+	if jti == "" || len(jti) > maxID {
+		return ErrMalformed
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
 	if len(c.revoked) >= remembered {
-		for id, until := range c.revoked {
-			if now.After(until) {
-				delete(c.revoked, id)
-			}
-		}
+		maps.DeleteFunc(c.revoked, func(id string, _ time.Time) bool { return !c.isRevoked(id, time.Now()) })
 	}
-	if jti != "" && len(c.revoked) < remembered {
-		c.revoked[jti] = until
+	if _, known := c.revoked[jti]; !known && len(c.revoked) >= remembered {
+		return ErrFull
 	}
+	c.revoked[jti] = until
+	return nil
+}
+
+// IsRevoked says whether the token with that jti is revoked.
+func (c *Checker) IsRevoked(jti string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.isRevoked(jti, time.Now())
+}
+
+// Revoked returns what is revoked, and until when.
+func (c *Checker) Revoked() map[string]time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.revoked)
 }
 
 // isRevoked is for who holds mu.
 func (c *Checker) isRevoked(jti string, now time.Time) bool {
 	until, ok := c.revoked[jti]
-	return ok && jti != "" && now.Before(until)
+	return ok && (until.IsZero() || now.Before(until))
+}
+
+// IsPath says whether a token may name a path: app/stream or app/*.
+func IsPath(path string) bool {
+	app, stream, ok := strings.Cut(path, "/")
+	return ok && app != "" && stream != "" && len(path) <= maxPath
 }
 
 // Wanted is what a new token is to allow.

@@ -296,8 +296,17 @@ func TestRevoke(t *testing.T) {
 	if _, err := c.check(token, "live/movie", here, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	c.Revoke(jti, time.Now().Add(time.Hour))
-	c.Revoke("", time.Now().Add(time.Hour))
+	if err := c.Revoke(jti, time.Time{}); err != nil {
+		t.Error(err)
+	}
+	for _, id := range []string{"", strings.Repeat("x", maxID+1)} {
+		if err := c.Revoke(id, time.Time{}); !errors.Is(err, ErrMalformed) {
+			t.Errorf("revoking %d bytes: %v", len(id), err)
+		}
+	}
+	if all := c.Revoked(); len(all) != 1 {
+		t.Errorf("revoked %v", all)
+	}
 	if _, err := c.Check(token, "live/movie", here); !errors.Is(err, ErrRevoked) {
 		t.Errorf("a known token that was revoked: %v", err)
 	}
@@ -305,7 +314,9 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("another one: %v", err)
 	}
 	fresh := newChecker(t, time.Hour, shared(""))
-	fresh.Revoke(jti, time.Now().Add(time.Hour))
+	if err := fresh.Revoke(jti, time.Now().Add(time.Hour)); err != nil {
+		t.Error(err)
+	}
 	if _, err := fresh.Check(token, "live/movie", here); !errors.Is(err, ErrRevoked) {
 		t.Errorf("an unknown one: %v", err)
 	}
@@ -322,7 +333,9 @@ func TestMemoryIsBounded(t *testing.T) {
 		if err := c.remember(&entry{hash: hash}, noon); err != nil {
 			t.Fatal(err)
 		}
-		c.Revoke(fmt.Sprint(i), time.Now().Add(time.Hour))
+		if err := c.Revoke(fmt.Sprint(i), time.Now().Add(time.Hour)); (err != nil) != (i >= remembered) {
+			t.Fatalf("revoking the %dth: %v", i, err)
+		}
 	}
 	if len(c.known) != remembered || c.recent.Len() != remembered || len(c.revoked) != remembered {
 		t.Errorf("%d known, %d in order, %d revoked", len(c.known), c.recent.Len(), len(c.revoked))

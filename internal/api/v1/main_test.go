@@ -16,6 +16,7 @@ import (
 
 	"livego/internal/event"
 	"livego/internal/keys"
+	"livego/internal/ticket"
 )
 
 var update = flag.Bool("update", false, "write docs/openapi.json anew")
@@ -72,6 +73,15 @@ func (w *world) StopRelay(id string) bool {
 	return len(w.relays) < n
 }
 
+func (w *world) Sign(ticket.Wanted) (token, id string, err error) { return "t", "i", nil }
+func (w *world) Revoke(id string, _ time.Time) error {
+	if id == "full" {
+		return ticket.ErrFull
+	}
+	w.ended = append(w.ended, id)
+	return nil
+}
+
 var began = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 func newWorld() *world {
@@ -95,7 +105,7 @@ func newAPI(t *testing.T, change ...func(*Options)) (*API, *world) {
 	t.Cleanup(func() { store.Close() })
 	w := newWorld()
 	o := Options{
-		Streams: w, Sessions: w, Relays: w, Keys: store, Events: event.NewBus(event.Options{Boot: "boot"}),
+		Streams: w, Sessions: w, Relays: w, Tokens: w, Keys: store, Events: event.NewBus(event.Options{Boot: "boot"}),
 		Config:  func() Config { return Config{Options: []Option{}, Apps: []App{}} },
 		Version: Version{Version: "v9", Go: "go1", Started: began},
 	}

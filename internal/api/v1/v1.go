@@ -35,6 +35,7 @@ type Options struct {
 	Sessions Sessions
 	Keys     Keys
 	Relays   Relays
+	Tokens   Tokens
 	// Config returns the configuration in force.
 	Config func() Config
 	// Version is what /version answers.
@@ -80,6 +81,7 @@ func New(o Options) *API {
 	a.sessions()
 	a.rooms()
 	a.relays()
+	a.tokens()
 	a.about()
 	a.happenings()
 	a.describe()

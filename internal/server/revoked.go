@@ -1,0 +1,91 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	v1 "livego/internal/api/v1"
+	"livego/internal/ticket"
+)
+
+// maxRevokedFile bounds the file of revoked tokens, in bytes: as many as there can be, with the longest names.
+const maxRevokedFile = 32 << 20
+
+// errTokenRevoked: the token with which a viewer watched opens nothing any more.
+var errTokenRevoked = errors.New("the token was revoked")
+
+// tokens are those of viewers, as the management API changes them.
+type tokens struct{ *Server }
+
+var _ v1.Tokens = tokens{}
+
+// Sign implements v1.Tokens.
+func (s tokens) Sign(w ticket.Wanted) (token, id string, err error) { return s.access.tickets.Sign(w) }
+
+// Revoke implements v1.Tokens.
+func (s tokens) Revoke(id string, until time.Time) error {
+	if err := s.access.tickets.Revoke(id, until); err != nil {
+		return err
+	}
+	for _, ss := range s.sessions.all(nil) {
+		if ss.token == id {
+			ss.close(errTokenRevoked)
+		}
+	}
+	return s.saveRevoked()
+}
+
+// saveRevoked keeps what is revoked for the next start.
+func (s *Server) saveRevoked() error {
+	if s.opt.RevokedFile == "" {
+		return nil
+	}
+	s.revoking.Lock()
+	defer s.revoking.Unlock()
+	text, err := json.Marshal(s.access.tickets.Revoked())
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(s.opt.RevokedFile), 0o700); err != nil {
+		return err
+	}
+	part := s.opt.RevokedFile + ".part"
+	if err := os.WriteFile(part, text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(part, s.opt.RevokedFile)
+}
+
+// restoreRevoked revokes what was revoked before the start. Where that is not known, nobody may watch.
+func (s *Server) restoreRevoked() error {
+	if s.opt.RevokedFile == "" || !s.access.guarded {
+		return nil
+	}
+	info, err := os.Stat(s.opt.RevokedFile)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("revoked tokens: %w", err)
+	case info.Size() > maxRevokedFile:
+		return fmt.Errorf("revoked tokens: %s has more than %d bytes", s.opt.RevokedFile, maxRevokedFile)
+	}
+	text, err := os.ReadFile(s.opt.RevokedFile)
+	if err != nil {
+		return fmt.Errorf("revoked tokens: %w", err)
+	}
+	var all map[string]time.Time
+	if err := json.Unmarshal(text, &all); err != nil {
+		return fmt.Errorf("revoked tokens: %s: %w", s.opt.RevokedFile, err)
+	}
+	for id, until := range all {
+		if err := s.access.tickets.Revoke(id, until); err != nil {
+			return fmt.Errorf("revoked tokens: %w", err)
+		}
+	}
+	return nil
+}
