@@ -81,6 +81,10 @@ type segmenter struct {
 	wanted func() bool
 	// announced: there is a header of video, and no picture yet.
 	announced bool
+	// lastKey is the video's last random access point, negative before the first, gop about how far they are apart.
+	lastKey, gop time.Duration
+	// turning is what waits because of a new header.
+	turning turning
 }
 
 // draft is a segment under way.
@@ -88,8 +92,8 @@ type draft struct {
 	start         time.Duration
 	units         int
 	discontinuity bool
-	// pictures: it has video. independent: its first picture is a random access point, or it has none.
-	pictures, independent bool
+	// pictures: it has video. sound: it has audio. independent: its first picture is a random access point, or it has none.
+	pictures, sound, independent bool
 }
 
 // pace follows the decode times of one track.
@@ -124,6 +128,7 @@ func newSegmenter(opt *Options, log *slog.Logger, counts *counters, firstSeq int
 		want:    selection{log: log, noCMAF: opt.NoCMAF},
 		mux:     mpegts.NewMuxer(),
 		nextSeq: firstSeq,
+		lastKey: -1,
 		wanted:  func() bool { return false },
 	}
 }
@@ -143,6 +148,9 @@ func (g *segmenter) write(u *media.AccessUnit) {
 	if g.announces(u) {
 		return
 	}
+	if g.turnsAgain(u) {
+		g.finishTurn()
+	}
 	switch carried := g.want.note(u.Track); {
 	case g.want.away && g.settled(u):
 		g.stepAside()
@@ -150,17 +158,18 @@ func (g *segmenter) write(u *media.AccessUnit) {
 	case !carried:
 		g.refuseIfEmpty(u)
 		return
-	case u.Header != media.Sample || len(u.Data) == 0:
+	}
+	if before := *g.tracks.of(u.Track.Kind); before != u.Track && mpegts.SameStream(before, u.Track) {
+		tracks := g.tracks
+		*tracks.of(u.Track.Kind) = u.Track
+		g.setTracks(tracks)
+	}
+	if u.Header != media.Sample || len(u.Data) == 0 {
 		return // an empty audio message is silence (Enhanced RTMP v2)
 	}
-	if g.tracks.video != g.want.video && mpegts.SameStream(g.tracks.video, g.want.video) {
-		g.setTracks(pair{g.want.video, g.tracks.audio}) // it differs in what CMAF alone carries
+	if !g.turn(u) && g.hear(u) {
+		g.place(u)
 	}
-	if u.Track.Kind == media.Audio && !g.hear(u) {
-		g.counts.dropped.Add(1)
-		return
-	}
-	g.place(u)
 }
 
 // announces says whether u is the header of the first video: that is wanted from its first picture on, for
@@ -176,8 +185,12 @@ func (g *segmenter) announces(u *media.AccessUnit) bool {
 // hear fills a hole in the sound before u with silence: hls.js (1.7.4) stands still in front of one in
 // MP3, and does the same itself in AAC. It is false if there is silence already where u belongs.
 func (g *segmenter) hear(u *media.AccessUnit) bool {
+	if u.Track.Kind != media.Audio {
+		return true
+	}
 	g.late = max(g.late-g.late/skewMemory, g.video.last-u.DTS)
 	if u.DTS < g.quiet {
+		g.counts.dropped.Add(1)
 		return false
 	}
 	if u.Track == g.sound.track && g.sound.misses(u.DTS) && u.DTS-g.sound.end <= maxLag {
@@ -209,21 +222,26 @@ func (g *segmenter) hush(until time.Duration) {
 
 // place puts a unit into the segment to which it belongs.
 func (g *segmenter) place(u *media.AccessUnit) {
-	if u.Track.Kind == media.Audio {
-		g.sound.take(u, cmp.Or(fmp4.FrameLength(u), g.audio.step))
-	}
 	if g.current == nil {
 		if !g.mayStart(u) {
 			g.counts.dropped.Add(1)
 			return
 		}
-		g.begin(u)
+		g.begin(u, g.want.pair)
 	} else if g.mustCut(u) {
 		if u.Track.Kind == media.Video {
 			g.mute(u.DTS)
 		}
-		g.finish(u.DTS)
-		g.begin(u)
+		g.finish(u.DTS, false)
+		g.begin(u, g.want.pair)
+	}
+	g.put(u)
+}
+
+// put puts a unit into the segment under way.
+func (g *segmenter) put(u *media.AccessUnit) {
+	if u.Track.Kind == media.Audio {
+		g.sound.take(u, cmp.Or(fmp4.FrameLength(u), g.audio.step))
 	}
 	g.append(u)
 }
@@ -231,6 +249,7 @@ func (g *segmenter) place(u *media.AccessUnit) {
 // follow notices new publisher sessions and jumps of time.
 func (g *segmenter) follow(u *media.AccessUnit) {
 	if g.started && u.Epoch > g.epoch {
+		g.finishTurn()
 		g.discontinuity = true
 		g.forget()
 	}
@@ -267,7 +286,7 @@ func (g *segmenter) stepAside() {
 	if g.aside {
 		return
 	}
-	g.aside, g.discontinuity, g.current = true, true, nil
+	g.aside, g.discontinuity, g.current, g.turning = true, true, nil, turning{}
 	g.setTracks(pair{})
 	g.refuse(g.want.refusal())
 }
@@ -285,13 +304,27 @@ func (g *segmenter) mustCut(u *media.AccessUnit) bool {
 	stale := g.discontinuity || g.tracks != g.want.pair
 	long := u.DTS-g.current.start >= g.least() && g.settled(u)
 	if g.mayStart(u) {
-		if stale || long {
+		if stale || long || g.lastChance(u) {
 			return true
 		}
 	} else if long && !stale && u.Track.Kind == media.Audio && u.DTS-g.video.last >= g.opt.SegmentDuration {
 		return true // video pauses: audio may be cut anywhere
 	}
 	return g.mustForce(u)
+}
+
+// lastChance says that the segment would get too long with what comes up to the next random access point.
+func (g *segmenter) lastChance(u *media.AccessUnit) bool {
+	length := u.DTS - g.current.start
+	return g.target != 0 && u.Track.Kind == media.Video && length > 0 && length+g.gop > g.limit()
+}
+
+// measure follows how far the random access points of the video are apart.
+func (g *segmenter) measure(u *media.AccessUnit) {
+	if d := u.DTS - g.lastKey; g.lastKey >= 0 && d > 0 && d <= g.limit() {
+		g.gop = max(d, (7*g.gop+d)/8)
+	}
+	g.lastKey = u.DTS
 }
 
 // mustForce says whether the segment would get too long in time or bytes with u, and takes note.
@@ -348,11 +381,11 @@ func (g *segmenter) paceOf(u *media.AccessUnit) *pace {
 	return &g.audio
 }
 
-// begin starts a segment with u, and with the tracks that are wanted now.
-func (g *segmenter) begin(u *media.AccessUnit) {
-	if g.tracks != g.want.pair {
+// begin starts a segment with u.
+func (g *segmenter) begin(u *media.AccessUnit, tracks pair) {
+	if g.tracks != tracks {
 		g.discontinuity = true
-		g.setTracks(g.want.pair)
+		g.setTracks(tracks)
 	}
 	g.current = &draft{start: u.DTS, discontinuity: g.discontinuity, independent: true}
 	g.discontinuity = false
@@ -382,18 +415,23 @@ func (g *segmenter) append(u *media.AccessUnit) {
 	g.current.units++
 	g.paceOf(u).mark(u.DTS)
 	if u.Track.Kind == media.Video {
+		if u.RandomAccess {
+			g.measure(u)
+		}
 		g.current.independent = g.current.independent && (g.current.pictures || u.RandomAccess)
 		g.current.pictures = true
+	} else {
+		g.current.sound = true
 	}
 }
 
-// admit says whether the segment under way has the track. Audio that turns up late is added to it: its tables are not written yet,
-// only the segments before have none. Any other new track waits for the next segment.
+// admit says whether the segment under way has the track. Audio that it has no frame of yet is added to it, also in the place of another
+// track: its tables are not written yet. Any other new track waits for the next segment.
 func (g *segmenter) admit(t *media.Track) bool {
 	if *g.tracks.of(t.Kind) == t {
 		return true
 	}
-	if t.Kind != media.Audio || g.tracks.audio != nil {
+	if t.Kind != media.Audio || g.current.sound {
 		return false
 	}
 	g.setTracks(pair{g.tracks.video, t})
@@ -415,8 +453,9 @@ func (g *segmenter) drop(u *media.AccessUnit, err error) {
 
 // flush publishes the segment under way, though it is short: there is nothing to follow soon.
 func (g *segmenter) flush() {
+	g.finishTurn()
 	if g.current != nil {
-		g.finish(g.lastEnd())
+		g.finish(g.lastEnd(), false)
 	}
 }
 
@@ -425,8 +464,9 @@ func (g *segmenter) lastEnd() time.Duration {
 	return max(g.video.last+g.video.step, g.audio.last+g.audio.step)
 }
 
-// finish publishes the segment under way. end is where the next one begins.
-func (g *segmenter) finish(end time.Duration) {
+// finish publishes the segment under way. end is where the next one begins, early that this is before the next random access point, though
+// the segment has no limit yet.
+func (g *segmenter) finish(end time.Duration, early bool) {
 	d := g.current
 	g.current, g.aside = nil, false
 	g.buf = g.mux.Flush(g.buf)
@@ -439,7 +479,7 @@ func (g *segmenter) finish(end time.Duration) {
 		g.discontinuity = true
 	}
 	duration = max(duration, minDuration)
-	first, forced := g.target == 0, g.wanted() && duration >= maxFirstWait-maxStep
+	first, forced := g.target == 0, early || g.wanted() && duration >= maxFirstWait-maxStep
 	if first {
 		g.target = g.firstTarget(duration, forced)
 	}

@@ -5,6 +5,7 @@
 package mpegts
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -91,8 +92,13 @@ func (m *Muxer) SetTracks(tracks ...*media.Track) {
 			audio = t
 		}
 	}
-	if SameStream(m.video.track, video) {
-		m.video.track = video
+	for _, change := range [...]struct {
+		es *elementary
+		to *media.Track
+	}{{&m.video, video}, {&m.audio, audio}} {
+		if SameStream(change.es.track, change.to) {
+			change.es.track = change.to
+		}
 	}
 	if m.tablesWritten && (video != m.video.track || audio != m.audio.track) {
 		m.pmtVersion = (m.pmtVersion + 1) & 0x1f
@@ -149,11 +155,23 @@ func Supports(t *media.Track) bool {
 	return t.Kind == media.Audio
 }
 
-// SameStream says whether b is a track of the same sequence header as a, so that a transport stream goes on with it: what else is known of
-// video, its colour and Dolby Vision, is in no table that is written here.
+// SameStream says whether a transport stream goes on with b as it did with a, without anything in it that says so: the tables are the same,
+// and what stands before the pictures and frames. Of video the sequence header is the same; what else is known of it, its colour and Dolby
+// Vision, is in no table that is written here. Of AAC a header may be another one that says the same in ADTS.
 func SameStream(a, b *media.Track) bool {
-	return a != nil && b != nil && a.Kind == media.Video && b.Kind == media.Video && a.Codec == b.Codec && a.ID == b.ID &&
-		len(a.Config) > 0 && len(a.Config) == len(b.Config) && &a.Config[0] == &b.Config[0]
+	switch {
+	case a == nil || b == nil || a.Kind != b.Kind || a.Codec != b.Codec || a.ID != b.ID:
+		return false
+	case a.Kind == media.Video:
+		return len(a.Config) > 0 && bytes.Equal(a.Config, b.Config)
+	case a.SampleRate != b.SampleRate || a.Channels != b.Channels || a.SamplesPerFrame != b.SamplesPerFrame:
+		return false
+	case a.Codec != media.AAC:
+		return true
+	}
+	f, ok := parseAudioSpecificConfig(a.Config)
+	g, ok2 := parseAudioSpecificConfig(b.Config)
+	return ok && ok2 && f.profile == g.profile && f.rate == g.rate && f.channels == g.channels && bytes.Equal(f.pce, g.pce)
 }
 
 // Append adds the transport packets of one access unit to dst, which it may move, and returns it. Audio frames may wait inside for

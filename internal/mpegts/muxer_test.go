@@ -159,7 +159,7 @@ func TestSameStream(t *testing.T) {
 		name   string
 		change func(*media.Track)
 	}{
-		{"another header", func(t *media.Track) { t.Config = []byte{1, 0x64, 0, 0x0a} }},
+		{"another header", func(t *media.Track) { t.Config = []byte{1, 0x64, 0, 0x0b} }},
 		{"no header", func(t *media.Track) { t.Config = nil }},
 		{"another number", func(t *media.Track) { t.ID = 1 }},
 		{"audio", func(t *media.Track) { t.Kind = media.Audio }},
@@ -169,6 +169,11 @@ func TestSameStream(t *testing.T) {
 		if SameStream(video, &other) || SameStream(&other, video) {
 			t.Errorf("%s is the same", c.name)
 		}
+	}
+	again := known
+	again.Config = []byte{1, 0x64, 0, 0x0a}
+	if !SameStream(video, &again) {
+		t.Error("the same header again is another one")
 	}
 	if SameStream(nil, video) || SameStream(video, nil) || SameStream(h264Track(), h264Track()) {
 		t.Error("no track is the same as another")
@@ -182,6 +187,33 @@ func TestSameStream(t *testing.T) {
 	pes, seen := check(t, b)
 	if len(pes[pidVideo]) != 2 || seen.tables[len(seen.tables)-1][5]>>1&0x1f != 0 {
 		t.Errorf("%d pictures, tables %x", len(pes[pidVideo]), seen.tables)
+	}
+}
+
+// TestSameSound: sound goes on where ADTS says the same of it.
+func TestSameSound(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*media.Track)
+		same   bool
+	}{
+		{"the same header", func(t *media.Track) { t.Config = []byte{0x12, 0x10} }, true},
+		{"one that says that there is no SBR", func(t *media.Track) { t.Config = []byte{0x12, 0x10, 0x56, 0xe5, 0} }, true},
+		{"mono", func(t *media.Track) { t.Config, t.Channels = []byte{0x12, 0x08}, 1 }, false},
+		{"another rate", func(t *media.Track) { t.Config, t.SampleRate = []byte{0x11, 0x90}, 48000 }, false},
+		{"another object type", func(t *media.Track) { t.Config = []byte{0x0a, 0x10} }, false},
+		{"another codec", func(t *media.Track) { t.Codec, t.Config = media.MP3, nil }, false},
+		{"another number", func(t *media.Track) { t.ID = 1 }, false},
+		{"a header that ADTS cannot say", func(t *media.Track) { t.Config = []byte{0x32, 0x10} }, false},
+	} {
+		other := *aacTrack()
+		c.change(&other)
+		if SameStream(aacTrack(), &other) != c.same {
+			t.Errorf("%s: %v", c.name, !c.same)
+		}
+	}
+	if other := *mp3Track(); !SameStream(mp3Track(), &other) {
+		t.Error("MP3 of the same rate is other sound")
 	}
 }
 
