@@ -14,6 +14,7 @@ need curl curl
 need gst-launch-1.0 gstreamer1.0-tools
 need nginx nginx-light
 need wrk wrk
+need promtool prometheus
 need node nodejs npm
 need npm npm
 [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || packages+=(libnginx-mod-rtmp)

@@ -70,7 +70,7 @@ func (to sender) count(f family, value uint64, labels ...string) {
 type families struct {
 	streams, publishers, viewers                         family
 	sessionsEnded, received, sent, playerJumps, encJumps family
-	refused                                              family
+	refused, tokens                                      family
 
 	streamUp, streamViewers, streamReceived, streamSent, streamRate, streamKeys family
 
@@ -99,6 +99,7 @@ func (c *collector) declare() families {
 		sent:          c.counter("sent_bytes_total", "Media that viewers were sent; of HLS all answers.", "protocol"),
 		playerJumps:   c.counter("player_jumps_total", "How often a player was moved forward because it had fallen behind.", "protocol"),
 		encJumps:      c.counter("publisher_time_jumps_total", "How often the time of an encoder jumped.", "protocol"),
+		tokens:        c.counter("viewer_tokens_total", "Tokens of viewers that were checked, one for each request of HLS, by result.", "result"),
 		refused:       c.counter("publishers_refused_total", "Publishers that were refused, by why.", "reason"),
 
 		streamUp:       c.gauge("stream_up", "1 while the stream has a publisher, 0 while a lost one is waited for. Of others, how many have one.", "app", "stream"),
@@ -223,6 +224,9 @@ func (c *collector) collectSessions(to sender, f *Figures) {
 	to.count(c.sent, f.HLS.SentBytes, "hls")
 	for reason, n := range f.Refused {
 		to.count(c.refused, n, reason)
+	}
+	for result, n := range f.Tokens {
+		to.count(c.tokens, n, result)
 	}
 }
 

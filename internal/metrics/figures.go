@@ -18,6 +18,8 @@ type Figures struct {
 	Traffic  []Traffic
 	// Refused counts publishers that were refused, by reason.
 	Refused map[string]uint64
+	// Tokens counts those that viewers showed, by what became of them.
+	Tokens map[string]uint64
 
 	// RingBytes is the memory of the rings of all streams.
 	RingBytes int64

@@ -30,6 +30,7 @@ func full() *Figures {
 		Ended:     []Ended{{Player, "rtmp", "stalled", 2}},
 		Traffic:   []Traffic{{Publisher, "rtmp", 1005, 1}, {Player, "http-flv", 3000, 4}},
 		Refused:   map[string]uint64{"unknown_key": 7},
+		Tokens:    map[string]uint64{"valid": 5},
 		RingBytes: 10, Delivery: fanout.Stats{Feeds: 1, LogBytes: 20, Wait: 10 * time.Millisecond},
 		HLS: hls.Totals{
 			Segments: 1, Bytes: 2, CMAFSegments: 3, Parts: 4, CMAFBytes: 5, WideParts: 6, Dropped: 7, ForcedCuts: 8, Silence: 1500 * time.Millisecond,

@@ -28,6 +28,8 @@ type access struct {
 	tickets *ticket.Checker
 	// badTickets are those who show tokens that open nothing.
 	badTickets *auth.FailureLimiter
+	// shown counts tokens by what became of them.
+	shown tokenCounts
 }
 
 func newAccess(opt *Options) (*access, error) {
@@ -114,6 +116,7 @@ func (a *access) checkToken(ctx context.Context, from caller, name live.Name, to
 	}
 	defer leave()
 	grant, err := a.tickets.Check(token, name.Key(), from.addr)
+	a.shown.add(err)
 	if err != nil {
 		if !errors.Is(err, ticket.ErrMissing) {
 			a.badTickets.Fail(from.addr)

@@ -6,12 +6,14 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"livego/internal/keys"
 	"livego/internal/live"
 	"livego/internal/metrics"
 	"livego/internal/rtmp"
+	"livego/internal/ticket"
 )
 
 // tally counts by words of a fixed set. It is for what happens at most once in a connection. The zero value is ready.
@@ -83,11 +85,41 @@ func refusalReason(err error) string {
 	return "other"
 }
 
+// tokenWords are the words for what became of viewers' tokens: of those that open what they were shown for first, of what nobody thought of last.
+var tokenWords = [...]struct {
+	err  error
+	word string
+}{
+	{nil, "valid"}, {ticket.ErrMissing, "missing"}, {ticket.ErrExpired, "expired"}, {ticket.ErrNotYet, "not_yet_valid"}, {ticket.ErrRevoked, "revoked"},
+	{ticket.ErrStream, "other_stream"}, {ticket.ErrAddress, "other_address"}, {ticket.ErrSignature, "invalid"},
+}
+
+// tokenCounts counts viewers' tokens without a lock: each request of HLS shows one.
+type tokenCounts [len(tokenWords)]atomic.Uint64
+
+// add counts a token that was checked with a result.
+func (c *tokenCounts) add(result error) {
+	for i := range tokenWords {
+		if errors.Is(result, tokenWords[i].err) || i == len(tokenWords)-1 {
+			c[i].Add(1)
+			return
+		}
+	}
+}
+
+func (c *tokenCounts) all() map[string]uint64 {
+	all := make(map[string]uint64, len(c))
+	for i := range c {
+		all[tokenWords[i].word] = c[i].Load()
+	}
+	return all
+}
+
 // figures are what metrics show. No lock is taken that a publisher or the delivery to players takes for media.
 func (s *Server) figures() *metrics.Figures {
 	c := s.sessions.census()
 	f := &metrics.Figures{
-		Delivery: s.fanout.Stats(), HLS: s.hls.Totals(), Refused: s.refused.all(), Events: s.events.Counts(),
+		Delivery: s.fanout.Stats(), HLS: s.hls.Totals(), Refused: s.refused.all(), Tokens: s.access.shown.all(), Events: s.events.Counts(),
 		Connections: s.limits.figures(), Certificates: make(map[string]time.Time),
 	}
 	c.addTo(f)
