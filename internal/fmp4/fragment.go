@@ -52,6 +52,16 @@ func NewWriter(t *media.Track) (*Writer, error) {
 	return &Writer{track: t, clock: newClock(t)}, nil
 }
 
+// After lets a track go on behind what another Writer wrote of it, which was of another header or session: samples do not overlap. It is called
+// before the first Append.
+func (w *Writer) After(before *Writer) {
+	end := before.clock.duration(before.clock.end)
+	w.clock.end = w.clock.ticks(end)
+	if w.clock.duration(w.clock.end) < end {
+		w.clock.end++
+	}
+}
+
 // Sample flags (ISO/IEC 14496-12 §8.8.3.1): sample_depends_on and sample_is_non_sync_sample.
 const (
 	flagsSync    = 2 << 24

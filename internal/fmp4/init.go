@@ -54,13 +54,13 @@ type initSegment struct {
 	frame []byte
 }
 
-// SameInit says whether a is a track of the same sequence header as b, and what came since changes nothing for players: not the init
+// SameInit says whether the sequence headers of a and b are the same, and what is known beside them changes nothing for players: not the init
 // segment, nor what a playlist says.
 func SameInit(a, b *media.Track) bool {
 	if a == b {
 		return true
 	}
-	if a.Kind != media.Video || b.Kind != media.Video || len(a.Config) == 0 || len(b.Config) == 0 || &a.Config[0] != &b.Config[0] {
+	if a.Kind != b.Kind || a.Codec != b.Codec || len(a.Config) == 0 || !bytes.Equal(a.Config, b.Config) || a.SamplesPerFrame != b.SamplesPerFrame {
 		return false
 	}
 	first, err := AppendInit(nil, a, nil)

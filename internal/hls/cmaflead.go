@@ -63,7 +63,7 @@ func (p *packager) promote(t *cmafTrack) {
 // decide asks the timeline about the next unit of the leading track.
 func (p *packager) decide(t *cmafTrack, u *media.AccessUnit, length time.Duration) {
 	if t.lastHeader != nil && (u.Epoch != t.lastTurn || u.Track != t.lastHeader) {
-		p.line.owed = true
+		p.line.owed, p.line.turn = true, u.Epoch == t.lastTurn
 	}
 	t.lastHeader, t.lastTurn = u.Track, u.Epoch
 	if u.DTS < p.line.now && len(p.line.bounds) > 0 {

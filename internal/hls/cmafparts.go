@@ -11,7 +11,11 @@ import (
 // add puts u into the part to which it belongs.
 func (p *packager) add(t *cmafTrack, u *media.AccessUnit, b *boundary) {
 	s := t.segment
-	long := max(s.duration, u.DTS-b.at) > p.line.limit()
+	limit := p.line.limit()
+	if next := p.line.get(t.seq + 1); next != nil && next.turn && t.kind == media.Audio {
+		limit += turnPatience // the old header may hold for longer
+	}
+	long := max(s.duration, u.DTS-b.at) > limit
 	if long || s.size+t.queue.bytes > 2*p.share() {
 		p.counts.dropped.Add(1) // the leading track has gone far ahead, or this one does not keep to a sane rate
 		return
@@ -109,7 +113,7 @@ func (t *cmafTrack) overhang(at time.Duration) (last media.AccessUnit, held bool
 // known says that audio until then, and one more frame, is in the segment of b: so a part may be published before the next frame came, for
 // there will be one more part. What is published makes players ask for the part behind it.
 func (p *packager) known(t *cmafTrack, b *boundary, then time.Duration) bool {
-	return frame(t.track) > 0 && !p.line.owed && then < b.at+p.opt.SegmentDuration
+	return frame(t.track) > 0 && !p.line.owed && !p.line.turning && then < b.at+p.opt.SegmentDuration
 }
 
 // cellOf returns the place of a time on the grid of parts.

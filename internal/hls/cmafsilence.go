@@ -33,13 +33,9 @@ func (p *packager) judges(t *cmafTrack) bool {
 
 // fill makes the silence of t up to a time.
 func (p *packager) fill(t *cmafTrack, until time.Duration) {
-	if !t.silent {
-		return
+	if t.silent {
+		p.fillTo(t, until)
 	}
-	if b := p.line.seam(t.seq); b != nil && t.renewed > 0 && p.line.now-t.renewed <= soundPatience+t.skew {
-		until = min(until, b.at) // the sound that comes begins there
-	}
-	p.fillTo(t, until)
 }
 
 // fillTo makes silence behind the last frame of t up to a time, to within half a frame. It is true
@@ -121,8 +117,7 @@ func (pub *publication) quieten(header *media.Track) {
 // skewMemory is for how many frames a lateness counts, roughly.
 const skewMemory = 512
 
-// heard ends silence in t, for which u came. It is false if u cannot be used: it is too late for the silence that there is, or has another
-// initialization section, for which the next segment must begin with a discontinuity.
+// heard ends silence in t, for which u came. It is false if u cannot be used: it is too late for the silence that there is.
 func (p *packager) heard(t *cmafTrack, u *media.AccessUnit) bool {
 	t.quiet = false
 	if p.judges(t) {
@@ -134,15 +129,8 @@ func (p *packager) heard(t *cmafTrack, u *media.AccessUnit) bool {
 	if u.DTS < t.newest {
 		return false
 	}
-	if !t.sameSound(t.header, u.Data) {
-		t.renewed = u.DTS
-		if b := p.line.seam(t.seq); b == nil || u.DTS+p.reach(t, u) < b.at {
-			p.line.owed = p.line.owed || b == nil
-			return false
-		}
-	}
 	p.fill(t, min(u.DTS, p.line.now+maxLag))
-	t.silent, t.renewed, t.resumes = false, 0, t.reached()
+	t.silent, t.resumes = false, t.reached()
 	if p.hushed <= maxTrackLogs {
 		p.log.Info("sound again", "rendition", t.id())
 	}

@@ -110,9 +110,7 @@ func (p *packager) relieve(pub *publication) {
 }
 
 // hand lets the rendition of t go on with the track for which s stood by: they swap publications. With the same initialization section the new
-// sound just follows, for both are on one timeline. Only another one makes a discontinuity, at the next boundary and so in all renditions:
-// hls.js (1.7.4) has trouble with one that it learns from the sound before it has the video's playlist. AudioStreamController then waits in the
-// middle of a part's load, loads the same part again, and each of both loads aborts the other as long as one takes longer than its 100 ms tick.
+// sound just follows, for both are on one timeline. With another one it begins a segment (turns).
 func (p *packager) hand(t, s *cmafTrack) {
 	p.tellMoved(t, s)
 	mute, waiting := !p.sounds(s), s.queue.waiting()
@@ -123,11 +121,8 @@ func (p *packager) hand(t, s *cmafTrack) {
 	t.pub.tracks[slices.Index(t.pub.tracks, t)], s.pub.tracks[slices.Index(s.pub.tracks, s)] = s, t
 	t.pub, s.pub = s.pub, t.pub
 	t.header, s.header = s.header, t.header
-	t.skew, s.skew, t.quiet, s.quiet, t.silent, t.renewed = s.skew, t.skew, s.quiet, t.quiet, false, 0
+	t.skew, s.skew, t.quiet, s.quiet, t.silent = s.skew, t.skew, s.quiet, t.quiet, false
 	p.sort()
-	if t.standing == member && len(waiting) > 0 && !t.sameSound(waiting[0].Track, waiting[0].Data) {
-		p.line.owed = true
-	}
 	for i := range waiting {
 		if u := &waiting[i]; u.DTS >= t.newest {
 			p.take(t, u)

@@ -103,10 +103,12 @@ type cmafTrack struct {
 	dates  []string
 	events []fmp4.Event
 	info   renditionInfo
-	// silent: silence is made. resumes is the time from which on sound is taken after it, renewed when sound came last that waits for a
-	// discontinuity, 0 if none did.
-	silent           bool
-	resumes, renewed time.Duration
+	// silent: silence is made. resumes is the time from which on sound is taken after it.
+	silent  bool
+	resumes time.Duration
+	// turned is the newest segment of another header for which sound of the old one waited, and turnedAt its time when that began.
+	turned   int64
+	turnedAt time.Duration
 	// version is that of the newest view.
 	version uint64
 }
@@ -220,6 +222,9 @@ func (p *packager) place(t *cmafTrack, u *media.AccessUnit) {
 	case b != nil && u.DTS < b.at && p.early(t, u, b):
 		b = p.line.find(u.DTS)
 	}
+	if b != nil && t.kind == media.Audio && t.standing == member {
+		b = p.turnOf(t, u, b)
+	}
 	switch {
 	case b == nil:
 		p.counts.dropped.Add(1)
@@ -253,7 +258,7 @@ func (p *packager) early(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
 func (p *packager) change(t *cmafTrack) {
 	p.counts.dropped.Add(1)
 	if t == p.lead || t.kind == media.Audio {
-		p.line.owed = true
+		p.line.owed = p.line.owed || p.line.get(t.seq+1) == nil
 		return
 	}
 	p.leave(t, "its encoder changed something that the others did not")
@@ -319,6 +324,9 @@ func (p *packager) retrack(t *cmafTrack, u *media.AccessUnit, seq int64) bool {
 	if t.track != u.Track {
 		t.twin, t.stranger = nil, nil
 	}
+	if t.writer != nil && t.kind == media.Audio {
+		w.After(t.writer)
+	}
 	t.writer, t.track, t.turn = w, u.Track, u.Epoch
 	return true
 }
@@ -333,7 +341,7 @@ func (p *packager) cross(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
 		p.leave(t, "nothing came for it")
 	case t.kind == media.Video && !b.loose && !p.near(t, u, b):
 		p.leave(t, "it has no key frame where the first rendition has one")
-	case changed && !seam && (t.kind == media.Video || u.Track != t.track):
+	case changed && !seam && t.kind == media.Video:
 		p.change(t)
 		if t.standing != member {
 			break
@@ -341,12 +349,15 @@ func (p *packager) cross(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
 		return false
 	default:
 		p.advance(t, u.DTS, b.seq)
-		if seam && !p.retrack(t, u, b.seq) {
+		if (seam || u.Track != t.track) && !p.retrack(t, u, b.seq) {
 			p.leave(t, "its header does not fit its media")
 			return false
 		}
 		t.turn = u.Epoch // sound goes on without a seam
 		t.segment.init = t.init
+		if b == p.line.last() {
+			p.line.early = max(p.line.early, b.at-u.DTS)
+		}
 		return true
 	}
 	p.place(t, u) // it may be that it begins again here

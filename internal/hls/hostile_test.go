@@ -67,6 +67,7 @@ func TestRestlessRenditionIsLoggedSeldom(t *testing.T) {
 		r.feed("", calm.until(at)...)
 		if at%(3*time.Second) == time.Second { // in the middle of a segment
 			restless.video = avcTrack(1)
+			restless.video.Config[3] += byte(at / (3 * time.Second) % 2)
 		}
 		r.feed("", restless.until(at)...)
 	}

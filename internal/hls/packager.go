@@ -178,6 +178,9 @@ func (p *packager) track(pub *publication, header *media.Track) *cmafTrack {
 		pub.tracks = append(pub.tracks, t)
 	}
 	t.header, t.same, t.objection = header, nil, ""
+	if t.kind == media.Audio && t.standing == member && t != p.lead && p.line.get(t.seq+1) == nil {
+		p.line.renew(t.newest + t.length())
+	}
 	switch reason := p.objection(t); {
 	case reason != "":
 		p.exclude(t, reason)
@@ -390,7 +393,7 @@ func (p *packager) drain(t *cmafTrack) {
 	}
 	for t.queue.len() > 0 {
 		next := &t.queue.waiting()[0]
-		if t != p.lead && !p.near(t, next, p.line.last()) && next.DTS+p.reach(t, next) > p.line.now+p.line.ahead() {
+		if t != p.lead && !p.near(t, next, p.line.last()) && next.DTS+p.reach(t, next) > p.line.now+p.line.ahead() || p.turns(t, next) {
 			return
 		}
 		u := t.queue.pop()
@@ -427,7 +430,7 @@ func (p *packager) leave(t *cmafTrack, reason string) {
 		return
 	}
 	p.tellLeft(t, reason)
-	t.silent, t.renewed, t.skew = false, 0, 0
+	t.silent, t.skew = false, 0
 	t.listed, t.unlisted = 0, 0
 	t.standing, t.tried, t.tries = joining, 0, 0
 	p.used = max(p.used, t.seq)

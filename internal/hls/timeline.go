@@ -33,6 +33,8 @@ type boundary struct {
 	before        int64
 	// loose: it was not chosen for a random access point, so none is asked of anybody.
 	loose bool
+	// turn: it was chosen because of another header, of video or of sound.
+	turn bool
 }
 
 // timeline decides where the segments of one stream life begin. Its leading track does, unit by unit; all other tracks follow. So
@@ -54,6 +56,10 @@ type timeline struct {
 	until     int64
 	// owed: the next segment begins with a discontinuity. full: it begins with the next unit, as one has too many bytes.
 	owed, full bool
+	// turning: the sound has another header from due on, and waits for a segment: until by for one that begins with a random access point. turn: so
+	// has the video, from the next segment on. early is by how much sound began the newest segment before it.
+	turning, turn  bool
+	due, by, early time.Duration
 	// now is the time up to which it is decided where segments begin. lastPicture is that of the leading video's last one.
 	now, lastPicture time.Duration
 	// previous is when the leading track's last unit came, 0 if it is another one now, most how
@@ -103,8 +109,13 @@ func (l *timeline) lead(u *media.AccessUnit, step, unlisted time.Duration, joini
 		return false
 	}
 	length := u.DTS - l.last().at
+	if length > 0 {
+		length += l.early
+	}
 	l.measure(u)
 	switch {
+	case l.turning && length > 0 && l.renews(u):
+		l.renewAt(u, !u.RandomAccess)
 	case gap && u.RandomAccess && !l.owed && !l.sparse:
 		l.leap(u, from+l.most-unlisted)
 	case l.paused && length > l.slack && (u.RandomAccess || !joining):
@@ -176,10 +187,43 @@ func (l *timeline) pace(u *media.AccessUnit, step time.Duration) {
 	l.now = u.DTS
 	length := u.DTS - l.last().at
 	quiet := u.DTS - l.lastPicture
+	if l.turning && u.DTS >= l.due {
+		l.renewAt(u, true)
+		l.paused = true
+		return
+	}
 	if length+step > l.limit() || length >= l.opt.SegmentDuration && quiet >= l.opt.SegmentDuration {
 		l.begin(u, true)
 		l.paused = true
 	}
+}
+
+// renew asks for a segment for sound that has another header from a time on. It begins with the next random access point if that comes soon,
+// for often both headers come together.
+func (l *timeline) renew(at time.Duration) {
+	if !l.turning && len(l.bounds) > 0 {
+		l.turning, l.due, l.by = true, at, max(at, l.now)+turnPatience
+	}
+}
+
+// renews says that it begins with u.
+func (l *timeline) renews(u *media.AccessUnit) bool {
+	switch {
+	case u.Track.Kind == media.Audio:
+		return u.DTS >= l.due
+	case u.RandomAccess:
+		return u.DTS >= l.due-turnPatience
+	}
+	return u.DTS >= l.by
+}
+
+// renewAt begins it. That makes no discontinuity: players would leave out the pictures up to the next random access point. One
+// that is owed waits for it.
+func (l *timeline) renewAt(u *media.AccessUnit, loose bool) {
+	owed := l.owed && loose
+	l.turn, l.owed = true, l.owed && !loose
+	l.begin(u, loose)
+	l.owed = owed
 }
 
 // begin puts a boundary at u.
@@ -202,7 +246,8 @@ func (l *timeline) push(b boundary) {
 	if b.discontinuity {
 		l.discontinuities++
 	}
-	b.wall = l.clock.at(b.at)
+	b.wall, b.turn = l.clock.at(b.at), l.turn
+	l.turning, l.turn, l.early = false, false, 0
 	l.full, l.sparse, l.holed = false, l.sparse && l.holed, false
 	l.next++
 	if len(l.bounds) == maxBoundaries {
@@ -216,6 +261,7 @@ func (l *timeline) push(b boundary) {
 func (l *timeline) restart() {
 	l.bounds, l.next, l.now, l.lastPicture, l.previous = nil, l.first, 0, 0, 0
 	l.discontinuities, l.owed, l.full = 0, false, false
+	l.turning, l.turn, l.early = false, false, 0
 	l.clock = wallClock{}
 }
 
