@@ -46,6 +46,7 @@ var clipArguments = map[string]string{
 	"h264-opus":   "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -bf 0 -c:a libopus -b:a 64k",
 	"h264-ac3":    "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -bf 0 -c:a ac3 -b:a 96k",
 	"h264-eac3":   "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -bf 0 -c:a eac3 -b:a 96k",
+	"h264-aac-2":  "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -bf 0 -c:a aac -b:a 96k -ar 44100 -ac 2",
 	"h264-he-aac": "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -bf 0 -c:a aac -b:a 64k -ar 24000",
 }
 
