@@ -215,7 +215,8 @@ func TestSameInit(t *testing.T) {
 		{"colour that contradicts the bitstream", with(func(t *media.Track) { t.Colour.Primaries, t.Colour.Transfer, t.Colour.Matrix = 1, 1, 1 }), true},
 		{"light", with(func(t *media.Track) { t.Colour.Light.Max = 1000 }), false},
 		{"Dolby Vision", with(func(t *media.Track) { t.DolbyVision = 8 }), false},
-		{"another header", videoTrack(t, media.HEVC, hevcHLG), false},
+		{"the same header again", videoTrack(t, media.HEVC, hevcHLG), true},
+		{"another header", videoTrack(t, media.HEVC, hevcMain), false},
 		{"no header", with(func(t *media.Track) { t.Config = nil }), false},
 		{"audio", aacTrack(t), false},
 	} {
