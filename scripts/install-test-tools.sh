@@ -15,6 +15,8 @@ need gst-launch-1.0 gstreamer1.0-tools
 need nginx nginx-light
 need wrk wrk
 need promtool prometheus
+need varnishd varnish
+need haproxy haproxy
 need node nodejs npm
 need npm npm
 [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ] || packages+=(libnginx-mod-rtmp)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,7 +16,8 @@ import (
 const maxAppName = 255
 
 // appKeys are the options of an entry of the server list.
-var appKeys = []string{"appname", "live", "hls", "flv", "api", "static_push", "viewer_auth"}
+var appKeys = []string{"appname", "live", "hls", "flv", "api", "static_push", "viewer_auth",
+	"publish_allow", "publish_deny", "play_allow", "play_deny", "max_streams", "max_viewers"}
 
 // appExample is what to write for the server list.
 const appExample = "\n  server:\n  - appname: live\n    live: true\n    hls: true\n    flv: true"
@@ -54,6 +56,18 @@ func (f *fileReader) app(n *yaml.Node) {
 			field = boolean(&app.API)
 		case "static_push":
 			field = targets(&app.StaticPush)
+		case "publish_allow":
+			field = networks(&app.PublishAllow)
+		case "publish_deny":
+			field = networks(&app.PublishDeny)
+		case "play_allow":
+			field = networks(&app.PlayAllow)
+		case "play_deny":
+			field = networks(&app.PlayDeny)
+		case "max_streams":
+			field = number(&app.MaxStreams, 0, math.MaxInt)
+		case "max_viewers":
+			field = number(&app.MaxViewers, 0, math.MaxInt)
 		case "viewer_auth":
 			field = word(&app.ViewerAuth, authWords()...)
 		default:

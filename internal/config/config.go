@@ -87,6 +87,9 @@ type Config struct {
 	ViewerKeys            []ViewerKey
 	ViewerSessionMax      time.Duration
 	ViewerSharedCache     bool
+	ViewerAuthURL         string
+	MaxStreams            int
+	MaxViewers            int
 	FLVArchive            bool
 	FLVDir                string
 
@@ -101,6 +104,9 @@ type App struct {
 	StaticPush          []string
 	// ViewerAuth is that of the app; empty: that of the server.
 	ViewerAuth string
+	// PublishAllow and the like are networks, MaxStreams and MaxViewers bounds of the app; 0: none.
+	PublishAllow, PublishDeny, PlayAllow, PlayDeny []netip.Prefix
+	MaxStreams, MaxViewers                         int
 }
 
 // Secret is a text that prints as a placeholder wherever it goes by accident: logs, errors, JSON.

@@ -51,7 +51,7 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"api_allow": "10.0.0.0/8", "api_origins": "https://example.org", "redis_addr": "redis:6379", "redis_pwd": "p", "redis_prefix": "{tv}", "key_cache": "1h0m0s",
 		"gop_num": "0", "takeover": "false", "play_wait": "0s", "republish_grace": "1m0s", "stream_memory": "128MiB",
 		"player_lag": "250ms", "max_batch_delay": "0s", "min_batch_delay": "40ms", "io_uring": "false", "trusted_proxies": "10.0.0.0/8,::1/128", "max_connections": "10", "max_connections_per_addr": "2",
-		"viewer_auth": "token", "viewer_keys": "[{kid: a, algorithm: HS256, secret: " + strings.Repeat("v", 32) + "}]", "viewer_session_max": "1h0m0s", "viewer_shared_cache": "true",
+		"viewer_auth": "token", "viewer_keys": "[{kid: a, algorithm: HS256, secret: " + strings.Repeat("v", 32) + "}]", "viewer_session_max": "1h0m0s", "viewer_shared_cache": "true", "viewer_auth_url": "https://example.org/view", "max_streams": "7", "max_viewers": "8",
 		"flv_archive": "true", "flv_dir": "records",
 		"hook_url": "https://example.org/a,http://127.0.0.1:9/b", "hook_secret": strings.Repeat("h", 40), "hook_events": "stream.started,stream.ended",
 		"hook_timeout": "3s", "hook_format": "srs", "publish_auth_url": "https://example.org/may", "hook_fail": "allow",

@@ -206,16 +206,24 @@ var options = []option{
 
 	{key: "max_connections", def: "0", doc: "Most open connections. 0: no bound.",
 		bind: func(c *Config) value { return number(&c.MaxConnections, 0, math.MaxInt) }},
+	{key: "max_streams", def: "0", doc: "Most streams on air. 0: no bound. An app may have a bound of its own.",
+		bind: func(c *Config) value { return number(&c.MaxStreams, 0, math.MaxInt) }},
+	{key: "max_viewers", def: "0", doc: "Most viewers over all protocols; those of HLS are an estimate. 0: no bound. An app may have a bound of its own.",
+		bind: func(c *Config) value { return number(&c.MaxViewers, 0, math.MaxInt) }},
 	{key: "max_connections_per_addr", def: "0", doc: "Most open connections from one address; of IPv6 a network of 64 bits counts as one. 0: no bound.",
 		bind: func(c *Config) value { return number(&c.MaxConnectionsPerAddr, 0, math.MaxInt) }},
 
-	{key: "viewer_auth", def: "off", doc: "Who may watch: off, everybody; token, who has a token that is signed with one of viewer_keys. An app may have its own.",
+	{key: "viewer_auth", def: "off", doc: "Who may watch: off, everybody; token, who has a token that is signed with one of viewer_keys; hook, whom viewer_auth_url\n" +
+		"lets. An app may have its own.",
 		bind: func(c *Config) value { return word(&c.ViewerAuth, authWords()...) }},
 	{key: "viewer_keys", def: "", doc: "Keys of tokens, each with kid, algorithm, and secret (HS256, HS384, HS512; 32 bytes or more) or file, a PEM file\n" +
 		"(ES256, EdDSA, RS256): [{kid: a, algorithm: HS256, secret: SECRET}]. A private key can make tokens too.",
 		bind: func(c *Config) value { return viewerKeys(&c.ViewerKeys) }},
 	{key: "viewer_session_max", def: "12h", doc: "How long who began to watch in time may go on after the token's exp. 0: not at all.",
 		bind: func(c *Config) value { return duration(&c.ViewerSessionMax, 0, unbounded) }},
+	{key: "viewer_auth_url", def: "", doc: "URL that is asked, by POST, with viewer_auth: hook: once for each stream and token, or address of who shows none,\n" +
+		"until the answer's ttl (60 s) is over. 2xx: yes; 4xx: no. hook_secret and hook_fail hold for it too.",
+		bind: func(c *Config) value { return hookURL(&c.ViewerAuthURL) }},
 	{key: "viewer_shared_cache", def: "false", doc: "Let shared caches keep what was sent to a viewer with a token: they check tokens themselves.",
 		bind: func(c *Config) value { return boolean(&c.ViewerSharedCache) }},
 

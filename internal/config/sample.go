@@ -21,6 +21,8 @@ const sampleApps = `
 # name is off. live: publishing, and playing over RTMP. hls, flv: playing over HLS and HTTP-FLV. api: kept for files of LiveGo.
 # static_push: RTMP URLs to which every stream of the app is pushed, beside the stream's own viewers.
 # viewer_auth: who may watch the app's streams, if it differs from the viewer_auth above.
+# publish_allow, publish_deny, play_allow, play_deny: addresses and networks that may publish and watch, or may not.
+# max_streams, max_viewers: bounds of the app.
 # Put names in quotes that YAML takes for something else: appname: "off", appname: "123".
 server:
 - appname: live
@@ -29,6 +31,12 @@ server:
   flv: true
   api: true
   #static_push: []
+  #publish_allow: []
+  #publish_deny: []
+  #play_allow: []
+  #play_deny: []
+  #max_streams: 0
+  #max_viewers: 0
 `
 
 // Sample returns a configuration file that shows every option with its unit and default, and that changes none of them.

@@ -75,6 +75,8 @@ func (c Config) ServerOptions() server.Options {
 		RevokedFile:       filepath.Join(c.DataDir, "revoked.json"),
 
 		TrustedProxies:        c.TrustedProxies,
+		MaxStreams:            c.MaxStreams,
+		MaxViewers:            c.MaxViewers,
 		MaxConnections:        c.MaxConnections,
 		MaxConnectionsPerAddr: c.MaxConnectionsPerAddr,
 		MaxMessageSize:        c.MaxMessageSize,
@@ -94,7 +96,7 @@ func (c Config) hooks() server.HookOptions {
 	secrets, _ := parseSecrets(c.HookSecret.Reveal())
 	o := server.HookOptions{
 		URLs: c.HookURLs, Secrets: secrets, Timeout: c.HookTimeout, SRS: c.HookFormat == "srs",
-		PublishURL: c.PublishAuthURL, AllowOnFailure: c.HookFail == "allow",
+		PublishURL: c.PublishAuthURL, ViewURL: c.ViewerAuthURL, AllowOnFailure: c.HookFail == "allow",
 	}
 	for _, name := range c.HookEvents {
 		o.Events = append(o.Events, event.Type(name))
@@ -120,7 +122,11 @@ func orNone[T int | time.Duration](v T) T {
 func (c Config) serverApps() []server.App {
 	apps := make([]server.App, len(c.Apps))
 	for i, a := range c.Apps {
-		apps[i] = server.App{Name: a.Name, Live: a.Live, HLS: a.HLS, FLV: a.FLV, API: a.API, StaticPush: a.StaticPush, ViewerAuth: viewerAuth(c.viewerAuthOf(a))}
+		apps[i] = server.App{
+			Name: a.Name, Live: a.Live, HLS: a.HLS, FLV: a.FLV, API: a.API, StaticPush: a.StaticPush,
+			ViewerAuth: viewerAuth(c.viewerAuthOf(a)), MaxStreams: a.MaxStreams, MaxViewers: a.MaxViewers,
+			Publishers: server.Networks{Allow: a.PublishAllow, Deny: a.PublishDeny}, Viewers: server.Networks{Allow: a.PlayAllow, Deny: a.PlayDeny},
+		}
 	}
 	return apps
 }

@@ -12,11 +12,11 @@ import (
 )
 
 // authWords are the values of viewer_auth.
-func authWords() []string { return []string{"off", "token"} }
+func authWords() []string { return []string{"off", "token", "hook"} }
 
 // viewerAuth is what those words mean.
 func viewerAuth(word string) server.ViewerAuth {
-	return map[string]server.ViewerAuth{"token": server.ViewersWithToken}[word]
+	return map[string]server.ViewerAuth{"token": server.ViewersWithToken, "hook": server.ViewersByHook}[word]
 }
 
 // errViewerKeys repeats nothing of what was written: it holds secrets.
@@ -77,6 +77,9 @@ func (c Config) viewerAuthOf(a App) string {
 }
 
 func (l *loader) checkViewers() {
+	if l.cfg.viewersNeed("hook") && l.cfg.ViewerAuthURL == "" {
+		l.problem(l.origin["viewer_auth"], "viewer_auth: hook needs viewer_auth_url, for example viewer_auth_url: https://example.org/may-watch")
+	}
 	if l.cfg.viewersNeed("token") && len(l.cfg.ViewerKeys) == 0 {
 		l.problem(l.origin["viewer_auth"], "viewer_auth: token needs viewer_keys, for example viewer_keys: [{kid: a, algorithm: HS256, secret: SECRET}] "+
 			"with a secret from openssl rand -hex 32")

@@ -33,7 +33,9 @@ func (s *Server) serveMultivariant(w http.ResponseWriter, r *http.Request, t tar
 		s.refuseEmpty(w, l, l.cmaf.refusal.Load())
 		return
 	}
-	s.watched(r, l)
+	if !s.watched(w, r, l) {
+		return
+	}
 	w.Header()["Cache-Control"] = keepCurrent
 	s.writeText(w, r, view.multivariant(&s.gzip))
 }
@@ -90,7 +92,9 @@ func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target
 		s.refuseEmpty(w, l, l.cmaf.refusal.Load())
 		return
 	}
-	s.watched(r, l)
+	if !s.watched(w, r, l) {
+		return
+	}
 	if view = s.block(w, r, l.cmaf, rendition, view, d); view != nil {
 		s.writeMedia(w, r, l.cmaf.playlist(rendition, view, formOf(t.kind, d.skip), &s.gzip), view, d)
 	}

@@ -93,18 +93,28 @@ func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name stri
 		redirect(w, path.Base(name)+"/"+indexName+playlistSuffix)
 	case reason != nil || view == nil:
 		s.refuseEmpty(w, l, reason)
-	default:
-		s.watched(r, l)
+	case s.watched(w, r, l):
 		w.Header()["Cache-Control"] = revalidate
 		s.writeText(w, r, view.text())
 	}
 }
 
-// watched counts the client as a viewer.
-func (s *Server) watched(r *http.Request, l *life) {
-	if r.Method == http.MethodGet {
-		l.audience.see(clientID(s.seed, r), s.opt.Now(), l.period(l.target()))
+// fullFor is after what time who found no room may ask again.
+const fullFor = 5 * time.Second
+
+// watched counts the client as a viewer. It is false if there is no room for one more, which the client was told.
+func (s *Server) watched(w http.ResponseWriter, r *http.Request, l *life) bool {
+	if r.Method != http.MethodGet {
+		return true
 	}
+	client, now, period := clientID(s.seed, r), s.opt.Now(), l.period(l.target())
+	if s.opt.Admit != nil && !l.audience.knows(client, now, period) && !s.opt.Admit(l.name) {
+		retryAfter(w, fullFor)
+		refuse(w, http.StatusServiceUnavailable, "no room for more viewers")
+		return false
+	}
+	l.audience.see(client, now, period)
+	return true
 }
 
 // redirect sends the client to another playlist of the stream, relative to this one.

@@ -33,6 +33,8 @@ type Options struct {
 	// ReturnWait (none) is for how long from NewServer on a request for the playlist of a stream that is not there waits for it: a former
 	// process may have had it, and its publisher comes back in a moment.
 	ReturnWait time.Duration
+	// Admit, if set, says whether a stream may have one more viewer. It is called from many goroutines.
+	Admit func(stream string) bool
 	// Bring, if set, is called when a playlist is asked for of a stream ("app/stream") that is not there. It has the stream brought from
 	// elsewhere, if that can be, without waiting, and returns for how long requests wait for it. It is called from many goroutines.
 	Bring func(stream string) time.Duration

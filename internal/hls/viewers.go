@@ -39,6 +39,16 @@ func (a *audience) see(client uint64, now time.Time, period time.Duration) {
 	}
 }
 
+// knows says whether a client is counted already.
+func (a *audience) knows(client uint64, now time.Time, period time.Duration) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.advance(now, period)
+	_, present := a.present[client]
+	_, before := a.before[client]
+	return present || before
+}
+
 // count returns the number of viewers.
 func (a *audience) count(now time.Time, period time.Duration) int {
 	a.mu.Lock()

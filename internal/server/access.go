@@ -26,6 +26,11 @@ type access struct {
 	// guarded says that some app does not let everybody watch.
 	guarded bool
 	tickets *ticket.Checker
+	// ask asks somebody else about a viewer, with ViewersByHook.
+	ask func(ctx context.Context, from caller, name live.Name, token string) (pass, error)
+	// roomFor says whether a stream may begin, viewerFits whether an app may have one more viewer; nil: without bound.
+	roomFor    func(app App, name live.Name) bool
+	viewerFits func(app string) bool
 	// badTickets are those who show tokens that open nothing.
 	badTickets *auth.FailureLimiter
 	// shown counts tokens by what became of them.
@@ -40,7 +45,7 @@ func newAccess(opt *Options) (*access, error) {
 	for _, app := range opt.Apps {
 		app.Name = keys.Normal(app.Name)
 		a.apps[app.Name] = app
-		a.guarded = a.guarded || app.ViewerAuth != AllViewers
+		a.guarded = a.guarded || app.guarded()
 	}
 	var err error
 	if a.tickets, err = ticket.New(opt.Tickets); err != nil {
@@ -54,6 +59,7 @@ type caller struct {
 	// protocol is rtmp, rtmps, http-flv, ws-flv, hls or page.
 	protocol string
 	addr     netip.Addr
+	query    string // of its URL
 }
 
 // denied is why a client may not do what it wants, as it may be told.
@@ -80,12 +86,26 @@ type permit struct {
 
 // publish decides about a publisher, who gives a channel key for a name. Its error is of the type denied. The lease in the permit is to be released.
 func (a *access) publish(ctx context.Context, from caller, at address, rendition string) (permit, error) {
+	app := a.apps[at.app]
+	if !app.Publishers.admit(from.addr) {
+		return permit{}, &denied{"this address may not publish here", errNetwork}
+	}
 	room, lease, err := a.room(ctx, from, at)
 	if err != nil {
 		return permit{}, err
 	}
-	return permit{live.Name{App: at.app, Stream: room, Rendition: rendition}, lease}, nil
+	name := live.Name{App: at.app, Stream: room, Rendition: rendition}
+	if a.roomFor != nil && !a.roomFor(app, name) {
+		if lease != nil {
+			lease.Release()
+		}
+		return permit{}, &denied{"there is no room for more streams", errFull}
+	}
+	return permit{name, lease}, nil
 }
+
+// errNetwork: the address is not in the networks that may.
+var errNetwork = errors.New("network not allowed")
 
 // pass allows to watch. The zero value is that of streams that everybody may watch.
 type pass struct {
@@ -102,11 +122,23 @@ func (a *access) play(ctx context.Context, from caller, name live.Name, token st
 	switch {
 	case !ok || !app.serves(from.protocol):
 		return pass{}, errNotServed
+	case !app.Viewers.admit(from.addr):
+		return pass{}, &denied{"this address may not watch here", errNetwork}
+	case a.viewerFits != nil && from.connected() && !a.viewerFits(name.App):
+		return pass{}, &denied{"there is no room for more viewers", errFull}
 	case app.ViewerAuth == AllViewers:
 		return pass{}, nil
+	case app.ViewerAuth == ViewersByHook:
+		return a.ask(ctx, from, name, token)
 	}
 	return a.checkToken(ctx, from, name, token)
 }
+
+// connected says whether a viewer has a connection of its own. Those of HLS are counted where they are estimated.
+func (c caller) connected() bool { return c.protocol != protocolHLS && c.protocol != protocolPage }
+
+// guarded says whether not everybody may watch.
+func (a App) guarded() bool { return a.ViewerAuth != AllViewers || !a.Viewers.all() }
 
 // checkToken decides by a token. Who shows many that open nothing waits until the ones before are checked.
 func (a *access) checkToken(ctx context.Context, from caller, name live.Name, token string) (pass, error) {

@@ -1,14 +1,19 @@
 package server
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"livego/internal/event"
 	"livego/internal/hook"
 	"livego/internal/live"
+	"livego/internal/ticket"
 )
 
 // errRefused: whoever decides about publishers does not want this one.
@@ -28,8 +33,10 @@ type HookOptions struct {
 	Timeout time.Duration
 	// SRS speaks to receivers as SRS does.
 	SRS bool
-	// PublishURL is asked about each publisher. AllowOnFailure lets it publish if there is no answer.
+	// PublishURL is asked about each publisher, ViewURL about viewers of apps with ViewersByHook. AllowOnFailure is the answer if there
+	// is none.
 	PublishURL     string
+	ViewURL        string
 	AllowOnFailure bool
 }
 
@@ -38,6 +45,7 @@ type hooks struct {
 	dispatcher *hook.Dispatcher // nil: nobody is told
 	events     *event.Cursor
 	publish    *hook.Asker // nil: nobody is asked
+	view       *hook.Cache // the same for viewers
 	stop       context.CancelFunc
 	done       chan struct{}
 }
@@ -64,7 +72,45 @@ func (s *Server) openHooks() (err error) {
 			return fmt.Errorf("publish_auth_url: %w", err)
 		}
 	}
+	if o.ViewURL != "" {
+		asker, err := hook.NewAsker(o.ViewURL, o.Secrets, o.Timeout, questions, nil)
+		if err != nil {
+			return fmt.Errorf("viewer_auth_url: %w", err)
+		}
+		s.hooks.view = hook.NewCache(asker)
+	}
 	return nil
+}
+
+// askView asks whether somebody may watch a stream: once for each token, or without one each address.
+func (s *Server) askView(ctx context.Context, from caller, name live.Name, token string) (pass, error) {
+	if s.hooks.view == nil {
+		return pass{}, &denied{reason: "nobody may watch"}
+	}
+	who := from.addr.String()
+	var id string
+	if token != "" {
+		sum := sha256.Sum256([]byte(token))
+		who = string(sum[:])
+		id = hex.EncodeToString(sum[:4])
+	}
+	if len(token) > ticket.MaxToken {
+		return pass{}, &denied{ticket.ErrMalformed.Error(), ticket.ErrMalformed}
+	}
+	decision, err := s.hooks.view.Ask(ctx, name.Key()+"\x00"+who, hook.Question{
+		ID: "view-" + newID(), Type: "view", Time: time.Now().UTC(), Stream: name.Key(), Rendition: name.Rendition, Token: token, Query: withoutToken(from.query),
+		Session: &event.Session{Protocol: from.protocol, Remote: netip.AddrPortFrom(from.addr, 0).String()},
+	})
+	switch {
+	case err != nil && s.opt.Hooks.AllowOnFailure && errors.Is(err, hook.ErrUnanswered):
+		return pass{id: id}, nil
+	case err != nil:
+		s.log.Warn("viewer_auth_url does not answer", "stream", said(name.String()), "err", err)
+		return pass{}, &denied{"it cannot be decided now, try again", err}
+	case !decision.Allow:
+		return pass{}, &denied{reason: cmp.Or(decision.Reason, "you may not watch this stream")}
+	}
+	return pass{id: id}, nil
 }
 
 // runHooks tells what happens until closeHooks.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	v1 "livego/internal/api/v1"
@@ -21,6 +22,10 @@ type App struct {
 	StaticPush []string
 	// ViewerAuth says who may watch.
 	ViewerAuth ViewerAuth
+	// Publishers and Viewers are the addresses that may publish and watch.
+	Publishers, Viewers Networks
+	// MaxStreams and MaxViewers bound the streams of the app that are on air, and who watches them; 0: no bound.
+	MaxStreams, MaxViewers int
 }
 
 // ViewerAuth says who may watch the streams of an app.
@@ -31,7 +36,20 @@ const (
 	AllViewers ViewerAuth = iota
 	// ViewersWithToken may: a token that Options.Tickets checks.
 	ViewersWithToken
+	// ViewersByHook may, if Options.Hooks.ViewURL says so.
+	ViewersByHook
 )
+
+// Networks are addresses by where they may be. An address that is denied is not allowed; if any are allowed, all others are not.
+type Networks struct{ Allow, Deny []netip.Prefix }
+
+// admit says whether an address may.
+func (n Networks) admit(addr netip.Addr) bool {
+	in := func(p netip.Prefix) bool { return p.Contains(addr) }
+	return !slices.ContainsFunc(n.Deny, in) && (len(n.Allow) == 0 || slices.ContainsFunc(n.Allow, in))
+}
+
+func (n Networks) all() bool { return len(n.Allow) == 0 && len(n.Deny) == 0 }
 
 // Options configures a Server. The zero value of a field means the documented default where one is named.
 type Options struct {
@@ -133,6 +151,8 @@ type Options struct {
 	// ShowConfig returns what the API shows of the configuration; nil: nothing.
 	ShowConfig func() v1.Config
 
+	// MaxStreams and MaxViewers are those of all apps together.
+	MaxStreams, MaxViewers int
 	// MaxConnections and MaxConnectionsPerAddr bound open connections; 0: no bound.
 	MaxConnections, MaxConnectionsPerAddr int
 	// MaxMessageSize (8 MiB) bounds an RTMP message, in bytes.

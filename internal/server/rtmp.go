@@ -137,7 +137,7 @@ func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Pu
 		c.server.refused.add("bad_rendition")
 		return nil, refusal(rtmp.CodePublishBadName, err.Error(), err)
 	}
-	permit, err := c.server.access.publish(ctx, c.caller(), at, rendition)
+	permit, err := c.server.access.publish(ctx, c.caller(at.query), at, rendition)
 	if err != nil {
 		return nil, c.deny(err)
 	}
@@ -158,7 +158,7 @@ func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Pu
 }
 
 // caller is who the client is.
-func (c *rtmpConn) caller() caller { return caller{c.protocol, remoteAddr(c.nc)} }
+func (c *rtmpConn) caller(query string) caller { return caller{c.protocol, remoteAddr(c.nc), query} }
 
 // deny tells log, hooks and encoder why it may not publish.
 func (c *rtmpConn) deny(why error) error {
@@ -262,7 +262,7 @@ func (c *rtmpConn) findAndPlay(ctx context.Context, r *rtmp.PlayRequest, ps *rtm
 		return cannotPlay(err)
 	}
 	name := live.Name{App: at.app, Stream: room, Rendition: pick.rendition}
-	may, err := s.access.play(ctx, c.caller(), name, queryToken(at.query))
+	may, err := s.access.play(ctx, c.caller(at.query), name, queryToken(at.query))
 	if err != nil {
 		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
 		return &rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "Watching is refused: " + err.Error() + ".", Err: err}

@@ -131,6 +131,8 @@ func New(opt Options) (*Server, error) {
 		MinBatch: opt.MinBatchDelay, MaxBatch: opt.MaxBatchDelay, Body: flv.AppendBody,
 		NoRings: opt.NoIOURing, Latency: s.metrics.Delivered,
 	})
+	s.access.ask = s.askView
+	s.boundCrowds()
 	if err := s.openHooks(); err != nil {
 		s.cancel(err)
 		return nil, err
@@ -141,7 +143,7 @@ func New(opt Options) (*Server, error) {
 	}
 	s.hls = hls.NewServer(hls.Options{
 		SegmentDuration: opt.HLSSegmentDuration, PartDuration: opt.HLSPartDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd,
-		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Bring: s.bringHLS, Spool: s.spool, PartDelay: s.metrics.Published, Log: opt.Log,
+		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Bring: s.bringHLS, Admit: s.viewerFitsHLS(), Spool: s.spool, PartDelay: s.metrics.Published, Log: opt.Log,
 	})
 	s.outputs = []output{s.outputHLS, s.outputPush}
 	if opt.FLVArchiveDir != "" {

@@ -203,6 +203,21 @@ func (r *registry) audienceOf(key string) map[string]int {
 	return by
 }
 
+// eachAudience calls f for each stream that has players, with how many. f must not call back.
+func (r *registry) eachAudience(f func(stream string, players int)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for key, at := range r.streams {
+		n := 0
+		for _, of := range at.players {
+			n += of
+		}
+		if n > 0 {
+			f(key, n)
+		}
+	}
+}
+
 // all returns who is connected, in dst.
 func (r *registry) all(dst []*session) []*session {
 	r.mu.Lock()

@@ -99,7 +99,7 @@ func (s *Server) serveGuarded(w http.ResponseWriter, r *http.Request, prefix str
 		name, isMedia = watch.StreamName(r.URL.Path), false
 	}
 	app, ok := s.app(nameOf(name).App)
-	if !ok || app.ViewerAuth == AllViewers {
+	if !ok || !app.guarded() {
 		s.watch.ServeHTTP(w, r) // it says what there is not
 		return
 	}
@@ -131,7 +131,7 @@ func (s *Server) serveGuarded(w http.ResponseWriter, r *http.Request, prefix str
 
 // mayWatch asks whether who makes a request may watch a stream, and logs if not: of HLS for debugging only, as its players ask on and on.
 func (s *Server) mayWatch(r *http.Request, protocol string, name live.Name, token string) (pass, error) {
-	may, err := s.access.play(r.Context(), caller{protocol, requestAddr(r)}, name, token)
+	may, err := s.access.play(r.Context(), caller{protocol, requestAddr(r), r.URL.RawQuery}, name, token)
 	if err != nil && !errors.Is(err, errNotServed) {
 		level := slog.LevelInfo
 		if protocol == protocolHLS || protocol == protocolPage {
@@ -147,7 +147,12 @@ func refuseViewer(w http.ResponseWriter, why error) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Cache-Control", "no-store")
-	http.Error(w, why.Error(), http.StatusForbidden)
+	status := http.StatusForbidden
+	if errors.Is(why, errFull) {
+		status = http.StatusServiceUnavailable
+		h.Set("Retry-After", "5")
+	}
+	http.Error(w, why.Error(), status)
 }
 
 // redirectToPrefix leads from a token in the query to one in front of the path, relative to where the client is: a proxy may have put
