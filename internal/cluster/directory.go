@@ -33,11 +33,12 @@ type place struct {
 	stream string
 	// asked is closed when the question under way is answered; nil if none is.
 	asked chan struct{}
-	// entry and err are the newest answer, at the time at. good is the newest of an entry.
+	// entry and err are the newest answer, at the time at. good is the newest of an entry, floor its token.
 	entry Entry
 	err   error
 	at    time.Time
 	good  time.Time
+	floor int64
 }
 
 // NewDirectory returns a directory that knows nothing yet.
@@ -114,11 +115,16 @@ func (d *Directory) fetch(ctx context.Context, p *place, asked chan struct{}) {
 		return // something changed meanwhile: who waits asks again
 	}
 	p.asked, p.at, p.err = nil, at, err
-	if !errors.Is(err, ErrUnavailable) {
-		p.entry = e
-	}
-	if err == nil {
-		p.good = at
+	switch {
+	case err == nil && e.Claim.Token < p.floor && at.Sub(p.good) < staleTime:
+		// A home that was before, says a registry that has lost something: nobody goes back to it.
+		if p.entry.Stream == "" {
+			p.err = ErrNotFound
+		}
+	case err == nil:
+		p.entry, p.good, p.floor = e, at, e.Claim.Token
+	case !errors.Is(err, ErrUnavailable):
+		p.entry = Entry{}
 	}
 }
 

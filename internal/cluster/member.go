@@ -1,0 +1,367 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+const (
+	// fullBeat is how often a beat has all streams of the node, and not only what changed.
+	fullBeat = 5 * time.Second
+	// warnAhead is how far the registry's clock may be from ours before it is said, maxAhead before there are no claims.
+	warnAhead = 500 * time.Millisecond
+	maxAhead  = 5 * time.Second
+	// freeTimeout bounds the time in which a stream is given back.
+	freeTimeout = 5 * time.Second
+)
+
+// ErrTwin: another process runs under the name of this node.
+var ErrTwin = errors.New("another server that runs has the node_id of this one")
+
+// MemberOptions configures a Member.
+type MemberOptions struct {
+	Log      *slog.Logger
+	Registry Registry
+	// Self is what the registry is told of this node. State is set by Drain.
+	Self Node
+	// Figures, if set, returns what changes all the time.
+	Figures func() (load float64, viewers, streams int)
+	// Lost is called when another node turns out to have a stream that this one holds. It must not wait.
+	Lost func(stream string)
+}
+
+// Member is this node in its cluster: it keeps the lease alive, and the claims of the streams that have their home here. Its methods may
+// be called from any goroutine.
+type Member struct {
+	opt       MemberOptions
+	directory *Directory
+
+	// giving are streams that are being given back.
+	giving sync.WaitGroup
+
+	// beating is held during a beat and while a stream is given back: a beat that overtakes it would register the stream again.
+	beating sync.Mutex
+
+	mu    sync.Mutex
+	state NodeState
+	held  map[string]*holding
+	// owed are streams that are to be given back when the registry is there again.
+	owed  map[string]debt
+	ahead time.Duration
+	away  bool // the last beat failed
+	told  bool // that the clocks differ
+}
+
+// holding is a stream that has its home here.
+type holding struct {
+	token   int64 // 0: the registry knows nothing of it yet
+	hand    Hand  // what the home before left
+	begins  int   // publishers that are about to begin
+	onAir   bool
+	changed bool // since the last beat
+}
+
+type debt struct {
+	token int64
+	hand  Hand
+}
+
+// NewMember returns a member that holds nothing. Run lets others know of it.
+func NewMember(opt MemberOptions) *Member {
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Member{
+		opt: opt, directory: NewDirectory(opt.Registry), state: Ready, held: make(map[string]*holding), owed: make(map[string]debt),
+	}
+}
+
+// ID is the name of this node.
+func (m *Member) ID() string { return m.opt.Self.ID }
+
+// Run beats until ctx ends. It returns ErrTwin if there is another node of that name, and else nil.
+func (m *Member) Run(ctx context.Context) error {
+	if err := m.awaitName(ctx); err != nil {
+		return err
+	}
+	var watching sync.WaitGroup
+	watching.Go(func() { _ = m.directory.Run(ctx) })
+	defer watching.Wait()
+	tick := time.NewTicker(beatInterval)
+	defer tick.Stop()
+	var full time.Time
+	for ctx.Err() == nil {
+		all := time.Since(full) >= fullBeat
+		if all {
+			full = time.Now()
+		}
+		if !m.beat(ctx, all) {
+			full = time.Time{} // all of it when the registry is back
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	return nil
+}
+
+// awaitName waits until the lease of a life of this node that was before is over.
+func (m *Member) awaitName(ctx context.Context) error {
+	for end := time.Now().Add(leaseTime + beatInterval); ; {
+		nodes, err := m.opt.Registry.Nodes(ctx)
+		if err != nil {
+			return nil // nobody can tell
+		}
+		taken := false
+		for _, n := range nodes {
+			taken = taken || n.ID == m.ID() && n.Alive && n.Boot != m.opt.Self.Boot
+		}
+		switch {
+		case !taken || ctx.Err() != nil:
+			return nil
+		case time.Now().After(end):
+			return fmt.Errorf("%w: %s", ErrTwin, m.ID())
+		}
+		wait(ctx, beatInterval/2)
+	}
+}
+
+// self is what the registry is told.
+func (m *Member) self() Node {
+	n := m.opt.Self
+	if m.opt.Figures != nil {
+		n.Load, n.Viewers, n.Streams = m.opt.Figures()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n.State = m.state
+	return n
+}
+
+// beat renews the lease, and says whether the registry was there.
+func (m *Member) beat(ctx context.Context, all bool) bool {
+	m.beating.Lock()
+	defer m.beating.Unlock()
+	m.mu.Lock()
+	var held []Held
+	for name, h := range m.held {
+		if h.onAir && (all || h.changed) {
+			held = append(held, Held{name, h.token})
+			h.changed = false
+		}
+	}
+	m.mu.Unlock()
+	got, err := m.opt.Registry.Beat(ctx, m.self(), held)
+	if ctx.Err() != nil {
+		return true
+	}
+	m.noteAway(err)
+	if err != nil {
+		return false
+	}
+	m.noteAhead(got.Ahead)
+	m.mu.Lock()
+	for name, token := range got.Tokens {
+		if h := m.held[name]; h != nil {
+			h.token = token
+		}
+	}
+	owed := m.owed
+	m.owed = make(map[string]debt)
+	m.mu.Unlock()
+	for _, name := range got.Lost {
+		m.lose(name)
+	}
+	for name, d := range owed {
+		m.give(ctx, name, d)
+	}
+	return true
+}
+
+func (m *Member) noteAway(err error) {
+	m.mu.Lock()
+	was := m.away
+	m.away = err != nil
+	m.mu.Unlock()
+	switch {
+	case err != nil && !was:
+		m.opt.Log.Warn("the registry is away: what runs goes on, streams that begin are not known to other nodes until it is back", "err", err)
+	case err == nil && was:
+		m.opt.Log.Info("the registry is back")
+	}
+}
+
+func (m *Member) noteAhead(ahead time.Duration) {
+	m.mu.Lock()
+	m.ahead = ahead
+	tell := ahead.Abs() > warnAhead && !m.told
+	m.told = ahead.Abs() > warnAhead
+	m.mu.Unlock()
+	if tell {
+		m.opt.Log.Warn("the clocks of this node and of the registry differ", "registry_ahead", ahead.Round(time.Millisecond), "most", maxAhead)
+	}
+}
+
+// lose lets go of a stream that another node has.
+func (m *Member) lose(stream string) {
+	m.mu.Lock()
+	h := m.held[stream]
+	delete(m.held, stream)
+	m.mu.Unlock()
+	if h != nil && h.onAir {
+		m.opt.Log.Warn("another node has taken the stream", "stream", stream, "token", h.token)
+		m.opt.Lost(stream)
+	}
+}
+
+// Claim makes this node the home of a stream on which a publisher is about to begin. Begun must be called after it if it returns no error.
+// ErrHeld: the entry says which node has the stream. ErrUnavailable: nobody can tell; Assume holds it anyway.
+func (m *Member) Claim(ctx context.Context, stream string) (Entry, error) {
+	m.mu.Lock()
+	ahead := m.ahead
+	m.mu.Unlock()
+	if ahead.Abs() > maxAhead {
+		return Entry{}, fmt.Errorf("%w: %v", ErrSkew, ahead.Round(time.Millisecond))
+	}
+	m.beating.Lock() // not beside a beat that has it as it was before
+	e, err := m.opt.Registry.Claim(ctx, stream, m.self())
+	if err == nil {
+		m.hold(stream, e.Claim)
+	}
+	m.beating.Unlock()
+	if errors.Is(err, ErrHeld) {
+		m.lose(stream)
+	}
+	return e, err
+}
+
+// Assume makes this node the home of a stream of which the registry knows nothing yet.
+func (m *Member) Assume(stream string) { m.hold(stream, Claim{}) }
+
+func (m *Member) hold(stream string, c Claim) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h := m.held[stream]
+	if h == nil {
+		h = &holding{}
+		m.held[stream] = h
+	}
+	if c.Token != 0 {
+		h.token, h.hand = c.Token, c.Hand
+	}
+	h.begins++
+	h.changed = true
+	delete(m.owed, stream)
+}
+
+// Begun ends what Claim or Assume began: the publisher is on air, or not.
+func (m *Member) Begun(stream string, onAir bool) {
+	m.mu.Lock()
+	if h := m.held[stream]; h != nil {
+		h.begins--
+		h.onAir = h.onAir || onAir
+	}
+	m.mu.Unlock()
+	m.release(stream, Hand{})
+}
+
+// End says that a stream is over, and leaves numbers for its next home. It does not wait for the registry.
+func (m *Member) End(stream string, hand Hand) {
+	m.mu.Lock()
+	h := m.held[stream]
+	if h != nil {
+		h.onAir = false
+	}
+	m.mu.Unlock()
+	if h != nil {
+		m.giving.Go(func() { m.release(stream, hand) })
+	}
+}
+
+// release gives a stream back that nobody publishes or is about to.
+func (m *Member) release(stream string, hand Hand) {
+	m.beating.Lock()
+	defer m.beating.Unlock()
+	m.mu.Lock()
+	h := m.held[stream]
+	if h == nil || h.onAir || h.begins > 0 {
+		m.mu.Unlock()
+		return
+	}
+	delete(m.held, stream)
+	m.mu.Unlock()
+	if h.token != 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), freeTimeout)
+		defer cancel()
+		m.give(ctx, stream, debt{h.token, hand})
+	}
+}
+
+// give gives a stream back, or later if the registry is away.
+func (m *Member) give(ctx context.Context, stream string, d debt) {
+	if m.opt.Registry.Free(ctx, stream, m.opt.Self, d.token, d.hand) == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.held[stream] == nil && len(m.owed) < maxNames {
+		m.owed[stream] = d
+	}
+}
+
+// Holds says whether a stream has its home here, and by which token; 0 while the registry knows nothing of it.
+func (m *Member) Holds(stream string) (token int64, holds bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h := m.held[stream]
+	if h == nil || !h.onAir {
+		return 0, false
+	}
+	return h.token, true
+}
+
+// Away says whether the registry could not be reached last time.
+func (m *Member) Away() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.away
+}
+
+// Ahead is the registry's clock minus ours.
+func (m *Member) Ahead() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ahead
+}
+
+// Lookup returns the node that has a stream, as Directory.Lookup does.
+func (m *Member) Lookup(ctx context.Context, stream string) (Entry, error) {
+	return m.directory.Lookup(ctx, stream)
+}
+
+// Fresh is Lookup for whom an answer of that led nowhere.
+func (m *Member) Fresh(ctx context.Context, stream string) (Entry, error) {
+	return m.directory.Fresh(ctx, stream)
+}
+
+// Nodes returns all nodes of the last day.
+func (m *Member) Nodes(ctx context.Context) ([]Node, error) { return m.opt.Registry.Nodes(ctx) }
+
+// Drain tells others that this node takes nothing new. It waits until the registry knows.
+func (m *Member) Drain(ctx context.Context) {
+	m.mu.Lock()
+	m.state = Draining
+	m.mu.Unlock()
+	m.beat(ctx, false)
+}
+
+// Leave ends the lease, and with it all claims. Run must have ended, and no stream may end any more.
+func (m *Member) Leave(ctx context.Context) error {
+	m.giving.Wait()
+	return m.opt.Registry.Leave(ctx, m.opt.Self.ID, m.opt.Self.Boot)
+}

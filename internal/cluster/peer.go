@@ -1,0 +1,360 @@
+package cluster
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"livego/internal/flv"
+)
+
+const (
+	// dialTimeout bounds the time to connect to a node, answerTimeout the time until it answers.
+	dialTimeout   = 500 * time.Millisecond
+	answerTimeout = 2 * time.Second
+	// silence is how long a node may say nothing, pingInterval how often it says something at least.
+	silence      = 3 * time.Second
+	pingInterval = time.Second
+	// writeTimeout bounds the time for which the other node takes nothing of a publisher.
+	writeTimeout = 5 * time.Second
+	// maxHops bounds the nodes that a stream passes between its home and a viewer.
+	maxHops = 4
+	// maxLine bounds what the home of a publisher says at once, in bytes, and what is kept of an answer.
+	maxLine = 1 << 10
+)
+
+// Tags of our own between those of FLV, by types that FLV does not use (FLV E.4.1).
+const (
+	tagPing = 30 // nothing: the node is there
+	tagEnd  = 31 // the stream is over
+)
+
+// Headers of requests between nodes and of their answers.
+const (
+	headerVia       = "Via"
+	headerHome      = "Livego-Home"
+	headerToken     = "Livego-Token"
+	headerRendition = "Livego-Rendition"
+	headerOrigin    = "Livego-Origin"
+	protocolPublish = "livego-publish"
+)
+
+var (
+	// ErrUnreachable: a node does not answer.
+	ErrUnreachable = errors.New("node cannot be reached")
+	// ErrElsewhere: a node does not have the stream that it is said to have.
+	ErrElsewhere = errors.New("node does not have the stream")
+	// ErrLoop: a stream would come back to a node that it has passed.
+	ErrLoop = errors.New("nodes ask each other for the stream in a circle")
+	// ErrRefused: a node does not want the publisher. It is wrapped with the reason.
+	ErrRefused = errors.New("refused by the stream's home")
+	// ErrDraining: a node takes nothing new.
+	ErrDraining = errors.New("node is about to end")
+)
+
+// Peers asks other nodes. Its methods may be called from any goroutine.
+type Peers struct {
+	id     string
+	secret Secret
+	tls    *tls.Config
+	http   *http.Client
+}
+
+// NewPeers returns what asks in the name of the node id. With TLS options it speaks TLS.
+func NewPeers(id string, secret Secret, tls *tls.Config) *Peers {
+	p := &Peers{id: id, secret: secret, tls: tls}
+	transport := &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSClientConfig:     tls,
+		TLSHandshakeTimeout: answerTimeout,
+		MaxIdleConnsPerHost: 256,
+		IdleConnTimeout:     30 * time.Second,
+		DisableCompression:  true,
+	}
+	p.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return p
+}
+
+// Close ends idle connections.
+func (p *Peers) Close() { p.http.CloseIdleConnections() }
+
+// request makes a request to a node.
+func (p *Peers) request(ctx context.Context, method string, to Node, path, query string, via []string) (*http.Request, error) {
+	if len(via) >= maxHops {
+		return nil, ErrLoop
+	}
+	u := url.URL{Scheme: "http", Host: to.Addr, Path: path, RawQuery: query}
+	if p.tls != nil {
+		u.Scheme = "https"
+	}
+	r, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrUnreachable, to.ID, err)
+	}
+	r.Header.Set(headerVia, strings.Join(append(via[:len(via):len(via)], p.id), ", "))
+	p.secret.Sign(r, p.id, time.Now())
+	return r, nil
+}
+
+// Get asks a node for a file, in any state that its answer has. The path begins with /hls/, for example.
+func (p *Peers) Get(ctx context.Context, to Node, path, query string, header http.Header) (*http.Response, error) {
+	r, err := p.request(ctx, http.MethodGet, to, path, query, nil)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	answer, err := p.http.Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrUnreachable, to.ID, unwrapURL(err))
+	}
+	return answer, nil
+}
+
+// unwrapURL is an error without the URL before it.
+func unwrapURL(err error) error {
+	var e *url.Error
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}
+
+// talk sends a request on a connection of its own, and returns the answer with what follows it.
+func (p *Peers) talk(r *http.Request) (nc net.Conn, in *bufio.Reader, answer *http.Response, err error) {
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	if nc, err = dialer.DialContext(r.Context(), "tcp", r.URL.Host); err != nil {
+		return nil, nil, nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	stop := context.AfterFunc(r.Context(), func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	_ = nc.SetDeadline(time.Now().Add(answerTimeout))
+	if p.tls != nil {
+		config := p.tls.Clone()
+		config.ServerName, _, _ = net.SplitHostPort(r.URL.Host)
+		nc = tls.Client(nc, config)
+	}
+	if err = r.Write(nc); err == nil {
+		in = bufio.NewReaderSize(nc, 64<<10)
+		answer, err = http.ReadResponse(in, r)
+	}
+	if err != nil {
+		_ = nc.Close()
+		return nil, nil, nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	return nc, in, answer, nil
+}
+
+// streamPath is the path of a stream below a folder.
+func streamPath(folder, stream string) string { return "/" + folder + "/" + stream }
+
+// renditionQuery is the query of a rendition.
+func renditionQuery(rendition string) string {
+	if rendition == "" {
+		return ""
+	}
+	return "rendition=" + url.QueryEscape(rendition)
+}
+
+// Feed is a stream that comes from another node. It has one user at a time, but for Close.
+type Feed struct {
+	// Token is that of the home's claim. Rendition is which one comes: the first one, for who asked for none.
+	Token     int64
+	Rendition string
+
+	nc  net.Conn
+	flv *flv.Reader
+}
+
+// Feed asks a node for a stream, "app/stream". via are the nodes that it passes after this one. The error is ErrElsewhere, ErrLoop,
+// ErrUnreachable, ErrUnauthorized, or something that the node says.
+func (p *Peers) Feed(ctx context.Context, from Node, stream, rendition string, via []string) (*Feed, error) {
+	r, err := p.request(ctx, http.MethodGet, from, streamPath("feed", stream), renditionQuery(rendition), via)
+	if err != nil {
+		return nil, err
+	}
+	nc, in, answer, err := p.talk(r)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusOK {
+		err := refusal(answer)
+		_ = nc.Close()
+		return nil, err
+	}
+	f := &Feed{Rendition: answer.Header.Get(headerRendition), nc: nc}
+	f.Token, _ = strconv.ParseInt(answer.Header.Get(headerToken), 10, 64)
+	f.flv = flv.NewReader(patient{in, nc})
+	return f, nil
+}
+
+// refusal is the error of an answer.
+func refusal(answer *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxLine))
+	why := strings.ToValidUTF8(strings.TrimSpace(string(text)), "")
+	switch answer.StatusCode {
+	case http.StatusNotFound:
+		return ErrElsewhere
+	case http.StatusLoopDetected:
+		return ErrLoop
+	case http.StatusUnauthorized:
+		return ErrUnauthorized
+	case http.StatusServiceUnavailable:
+		return ErrDraining
+	case http.StatusConflict:
+		return fmt.Errorf("%w: %s", ErrRefused, why)
+	}
+	return fmt.Errorf("%w: it answers %.64q", ErrUnreachable, answer.Status)
+}
+
+// patient reads from a connection that must not be silent for long.
+type patient struct {
+	in *bufio.Reader
+	nc net.Conn
+}
+
+func (p patient) Read(b []byte) (int, error) {
+	if p.in.Buffered() == 0 {
+		_ = p.nc.SetReadDeadline(time.Now().Add(silence))
+	}
+	return p.in.Read(b)
+}
+
+// Next returns the next message of the stream: its RTMP type, its time in milliseconds and its body, which is the caller's. io.EOF: the
+// stream is over; any other error: the connection is.
+func (f *Feed) Next() (messageType uint8, ms uint32, body []byte, err error) {
+	for {
+		switch tag, err := f.flv.ReadTag(); {
+		case errors.Is(err, io.EOF):
+			return 0, 0, nil, io.ErrUnexpectedEOF
+		case err != nil:
+			return 0, 0, nil, err
+		case tag.Type == tagEnd:
+			return 0, 0, nil, io.EOF
+		case tag.Type != tagPing:
+			return tag.Type, tag.TimestampMS, tag.Body, nil
+		}
+	}
+}
+
+// Close ends the feed. A Next that waits fails. It may be called from any goroutine.
+func (f *Feed) Close() error { return f.nc.Close() }
+
+// Origin is where a publisher came to the cluster.
+type Origin struct {
+	Protocol, Remote, Client, Query string
+}
+
+// Uplink takes the messages of a publisher to the stream's home. Message has one user at a time.
+type Uplink struct {
+	nc      net.Conn
+	scratch []byte
+
+	mu    sync.Mutex
+	ended error
+	done  chan struct{}
+}
+
+// Publish takes a publisher to the home of its stream. closed is called once, from another goroutine, with why the home ends it. The
+// error is ErrRefused with the home's reason, ErrElsewhere if it is not the home, ErrDraining, ErrLoop, ErrUnreachable or ErrUnauthorized.
+func (p *Peers) Publish(ctx context.Context, home Node, stream, rendition string, from Origin, closed func(word, text string)) (*Uplink, error) {
+	r, err := p.request(ctx, http.MethodPost, home, streamPath("publish", stream), renditionQuery(rendition), nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Connection", "Upgrade")
+	r.Header.Set("Upgrade", protocolPublish)
+	r.Header.Set(headerOrigin, url.Values{
+		"protocol": {from.Protocol}, "remote": {from.Remote}, "client": {cut(from.Client)}, "query": {cut(from.Query)},
+	}.Encode())
+	nc, in, answer, err := p.talk(r)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode != http.StatusSwitchingProtocols {
+		err := refusal(answer)
+		_ = nc.Close()
+		return nil, err
+	}
+	_ = nc.SetDeadline(time.Time{})
+	u := &Uplink{nc: nc, done: make(chan struct{})}
+	go u.listen(in, closed)
+	if err := u.send(flv.AppendFileHeader(nil, true, true)); err != nil {
+		u.End(false)
+		return nil, err
+	}
+	return u, nil
+}
+
+// cut bounds what goes into a header.
+func cut(text string) string {
+	if len(text) > maxLine {
+		text = text[:maxLine]
+	}
+	return strings.ToValidUTF8(text, "")
+}
+
+// listen hears what the home says, until it is gone.
+func (u *Uplink) listen(in *bufio.Reader, closed func(word, text string)) {
+	defer close(u.done)
+	word, text := "", ""
+	for {
+		_ = u.nc.SetReadDeadline(time.Now().Add(silence))
+		line, err := in.ReadSlice('\n')
+		if err != nil {
+			break
+		}
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(string(line)), "end "); ok {
+			word, text, _ = strings.Cut(rest, " ")
+			break
+		}
+	}
+	_ = u.nc.Close()
+	u.mu.Lock()
+	mine := u.ended == nil
+	if mine {
+		u.ended = ErrUnreachable
+	}
+	u.mu.Unlock()
+	if mine {
+		closed(word, cut(text))
+	}
+}
+
+// Message sends a message. It fails when the home is gone.
+func (u *Uplink) Message(messageType uint8, ms uint32, body []byte) error {
+	u.scratch = flv.AppendTag(u.scratch[:0], messageType, ms, body)
+	return u.send(u.scratch)
+}
+
+func (u *Uplink) send(b []byte) error {
+	_ = u.nc.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if _, err := u.nc.Write(b); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	}
+	return nil
+}
+
+// End ends the publisher. proper: it said so itself, so that its stream is over. closed is not called any more.
+func (u *Uplink) End(proper bool) {
+	u.mu.Lock()
+	mine := u.ended == nil
+	u.ended = net.ErrClosed
+	u.mu.Unlock()
+	if mine && proper {
+		_ = u.send(flv.AppendTag(nil, tagEnd, 0, nil))
+	}
+	_ = u.nc.Close()
+	<-u.done
+}
