@@ -26,7 +26,9 @@ var (
 	ErrClosed      = errors.New("server is closing")
 	// ErrMisaligned: the key frames of a further rendition cannot be those of the others.
 	ErrMisaligned = errors.New("key frames do not come together with those of the stream's other renditions")
-	ErrTooMany    = fmt.Errorf("stream has %d renditions, more are not possible", maxRenditions)
+	// ErrMoved: another node publishes the stream.
+	ErrMoved   = errors.New("another node publishes the stream now")
+	ErrTooMany = fmt.Errorf("stream has %d renditions, more are not possible", maxRenditions)
 )
 
 const (
@@ -47,7 +49,8 @@ type Options struct {
 	NoTakeover bool
 	// Notify, if set, is told what happens to streams, in its order. It is called with locks held: it must not block and not call back.
 	Notify func(Notice)
-	// OnStream, if set, is called when a publication's life begins, before its first unit, from the publisher's goroutine.
+	// OnStream, if set, is called when a publication is published here, for the first time in its life or since it was a copy last,
+	// before the first unit, from the publisher's goroutine.
 	OnStream func(*Stream)
 }
 
@@ -78,7 +81,7 @@ func (h *Hub) unlock() {
 type ladder struct {
 	members  []*Stream
 	timeline timeline
-	onAir    int  // members that have a publisher
+	onAir    int  // members that have a publisher here
 	lost     bool // none had one, after all were lost
 }
 
@@ -109,24 +112,40 @@ func (h *Hub) Publish(name Name, evict func(cause error)) (*Publisher, error) {
 	return h.PublishBy(nil, name, evict)
 }
 
+// Copy begins a session that brings what is published elsewhere, as PublishBy does: nobody is told of the stream, by OnStream or by Notify,
+// unless it was published here before, which then is over. If its connection is lost, the stream waits for its return for ten seconds at least. Who
+// publishes here goes before a copy, also with NoTakeover.
+func (h *Hub) Copy(name Name, evict func(cause error)) (*Publisher, error) {
+	return h.start(nil, name, evict, true)
+}
+
 // PublishBy begins a session on the stream, which comes to life if it is not there. If it has a publisher, that one is evicted:
 // its evict function is called with ErrTakenOver, from this goroutine, and must not block. Publish fails with ErrInUse or
 // ErrFlapping when the stream's publisher stays, and with ErrTooMany when the rendition is new and the stream has enough. Notify gets by
 // with what this changes.
 func (h *Hub) PublishBy(by any, name Name, evict func(cause error)) (*Publisher, error) {
+	return h.start(by, name, evict, false)
+}
+
+// start begins a session.
+func (h *Hub) start(by any, name Name, evict func(cause error), isCopy bool) (*Publisher, error) {
 	h.mu.Lock()
 	if h.closed {
 		h.mu.Unlock()
 		return nil, ErrClosed
 	}
-	s, fresh, err := h.enter(name)
+	s, err := h.enter(name)
 	if err != nil {
 		h.mu.Unlock()
 		return nil, err
 	}
-	p, loser, err := s.begin(evict, h.opt.NoTakeover)
+	p, loser, err := s.begin(evict, h.opt.NoTakeover && s.home && !isCopy)
+	begins := false
 	if err == nil {
-		h.noteBegin(name, by, fresh, loser != nil)
+		if isCopy {
+			p.grace = max(p.grace, defaultGrace)
+		}
+		begins = h.noteBegin(s, by, isCopy, loser != nil)
 		h.announce(name)
 		h.announce(name.whole())
 	}
@@ -136,16 +155,16 @@ func (h *Hub) PublishBy(by any, name Name, evict func(cause error)) (*Publisher,
 		h.opt.Log.Info("publisher taken over", "stream", name.String())
 		loser.evict(ErrTakenOver)
 	}
-	if fresh && err == nil && h.opt.OnStream != nil {
+	if begins && h.opt.OnStream != nil {
 		h.opt.OnStream(s)
 	}
 	return p, err
 }
 
 // enter finds or makes the publication of that name. The caller holds mu.
-func (h *Hub) enter(name Name) (s *Stream, fresh bool, err error) {
+func (h *Hub) enter(name Name) (*Stream, error) {
 	if s := h.streams[name]; s != nil {
-		return s, false, nil
+		return s, nil
 	}
 	l := h.ladders[name.whole()]
 	if l == nil {
@@ -153,12 +172,12 @@ func (h *Hub) enter(name Name) (s *Stream, fresh bool, err error) {
 		h.ladders[name.whole()] = l
 	}
 	if len(l.members) >= maxRenditions {
-		return nil, false, ErrTooMany
+		return nil, ErrTooMany
 	}
-	s = newStream(h, name, &l.timeline)
+	s := newStream(h, name, &l.timeline)
 	l.members = append(l.members, s)
 	h.streams[name] = s
-	return s, true, nil
+	return s, nil
 }
 
 // announce wakes those who wait for a name. The caller holds mu.
@@ -193,7 +212,7 @@ func (s *Stream) begin(evict func(error), refuse bool) (p, loser *Publisher, err
 	}
 	s.grace, s.settle = nil, nil
 	s.epoch++
-	p = &Publisher{stream: s, evict: evict}
+	p = &Publisher{stream: s, evict: evict, grace: s.hub.opt.Grace}
 	s.publisher = p
 	s.gauges.onAir.Store(true)
 	return p, loser, nil
@@ -228,12 +247,14 @@ func (h *Hub) leave(p *Publisher, cause error, grace time.Duration) {
 	if s.publisher != p || s.ended {
 		return
 	}
-	h.ladders[s.name.whole()].onAir--
+	if s.home {
+		h.ladders[s.name.whole()].onAir--
+	}
 	if grace <= 0 || s.ring.next == 0 || h.closed {
 		h.end(s, cause)
 		return
 	}
-	h.noteLoss(s.name, cause)
+	h.noteLoss(s, cause)
 	s.timeline.lose(s)
 	s.keepTracks(p)
 	s.publisher, s.lost, s.suspended = nil, p, true
@@ -279,10 +300,9 @@ func (h *Hub) end(s *Stream, cause error) {
 		delete(h.streams, s.name)
 		l := h.ladders[s.name.whole()]
 		l.members = slices.DeleteFunc(l.members, func(o *Stream) bool { return o == s })
-		h.notify(Notice{Removed, s.name, nil, cause})
+		h.noteEnd(s, l, cause)
 		if len(l.members) == 0 {
 			delete(h.ladders, s.name.whole())
-			h.notify(Notice{Ended, s.name.whole(), nil, cause})
 		}
 	}
 	h.lines = append(h.lines, func() { h.opt.Log.Info("stream ended", "stream", s.name.String(), "reason", cause.Error()) })

@@ -1,5 +1,7 @@
 package live
 
+import "slices"
+
 // Change is something that happens to a stream: to all its renditions together, or to one of them.
 type Change uint8
 
@@ -36,30 +38,60 @@ func (h *Hub) notify(n Notice) {
 	}
 }
 
-// noteBegin tells what a publisher's begin changed. The caller holds mu.
-func (h *Hub) noteBegin(name Name, by any, fresh, takenOver bool) {
-	l := h.ladders[name.whole()]
-	if takenOver {
-		h.notify(Notice{TakenOver, name, by, nil})
-		return
+// noteBegin tells what a session's begin changed, and says whether a publication begins with it to be published here. The caller holds mu.
+func (h *Hub) noteBegin(s *Stream, by any, isCopy, takenOver bool) (begins bool) {
+	l := h.ladders[s.name.whole()]
+	switch {
+	case isCopy && s.home:
+		if takenOver {
+			l.onAir--
+		}
+		h.noteEnd(s, l, ErrMoved)
+		return false
+	case isCopy:
+		return false
+	case takenOver && s.home:
+		h.notify(Notice{TakenOver, s.name, by, nil})
+		return false
 	}
 	l.onAir++
 	if l.lost {
 		l.lost = false
-		h.notify(Notice{Returned, name.whole(), by, nil})
+		h.notify(Notice{Returned, s.name.whole(), by, nil})
 	}
-	if fresh && len(l.members) == 1 {
-		h.notify(Notice{Started, name.whole(), by, nil})
+	if s.home {
+		return false
 	}
-	if fresh {
-		h.notify(Notice{Added, name, by, nil})
+	if !l.home() {
+		h.notify(Notice{Started, s.name.whole(), by, nil})
 	}
+	s.home = true
+	h.notify(Notice{Added, s.name, by, nil})
+	return true
+}
+
+// home says whether a member is published here.
+func (l *ladder) home() bool {
+	return slices.ContainsFunc(l.members, func(s *Stream) bool { return s.home })
 }
 
 // noteLoss tells that a publisher was lost, if it was the stream's last one. The caller holds mu.
-func (h *Hub) noteLoss(name Name, cause error) {
-	if l := h.ladders[name.whole()]; l.onAir == 0 {
+func (h *Hub) noteLoss(s *Stream, cause error) {
+	if l := h.ladders[s.name.whole()]; s.home && l.onAir == 0 {
 		l.lost = true
-		h.notify(Notice{Lost, name.whole(), nil, cause})
+		h.notify(Notice{Lost, s.name.whole(), nil, cause})
+	}
+}
+
+// noteEnd tells that a publication is over, or is not published here any more. The caller holds mu.
+func (h *Hub) noteEnd(s *Stream, l *ladder, cause error) {
+	if !s.home {
+		return
+	}
+	s.home = false
+	h.notify(Notice{Removed, s.name, nil, cause})
+	if !l.home() {
+		l.lost = false
+		h.notify(Notice{Ended, s.name.whole(), nil, cause})
 	}
 }

@@ -30,6 +30,7 @@ const (
 type Publisher struct {
 	stream *Stream
 	evict  func(cause error)
+	grace  time.Duration // for which the stream waits when the session is lost
 
 	// Guarded by stream.mu.
 	gone    error // why the session may write no more
@@ -515,5 +516,5 @@ func (p *Publisher) Lose(cause error) {
 		cause = ErrLost
 	}
 	p.finish()
-	p.stream.hub.leave(p, cause, p.stream.hub.opt.Grace)
+	p.stream.hub.leave(p, cause, p.grace)
 }

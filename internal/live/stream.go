@@ -35,6 +35,7 @@ type Stream struct {
 	named    chan struct{}
 	begun    time.Time
 	gauges   gauges
+	home     bool // it is published here, and no copy; guarded by the hub's mu
 
 	mu          sync.Mutex
 	ring        ring
@@ -112,6 +113,13 @@ func (s *Stream) Kinds() (video, audio bool) {
 		video, audio = video || p.video > 0, audio || p.audio > 0
 	}
 	return video, audio
+}
+
+// Readers returns how many readers the stream has.
+func (s *Stream) Readers() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.readers)
 }
 
 // OnAir says whether there is a publisher now.
