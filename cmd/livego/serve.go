@@ -34,7 +34,7 @@ func (p program) serve(cmd *cobra.Command, _ []string) (err error) {
 	}
 	log.Debug("configuration", "options", cfg)
 
-	if cfg.RedisAddr == "" || cfg.HLSDVRWindow > 0 {
+	if cfg.RedisAddr == "" || cfg.HLSDVRWindow > 0 || cfg.ClusterAddr != "" && cfg.NodeID == "" {
 		if err := makeDataDir(cfg.DataDir, log); err != nil {
 			return err
 		}
@@ -46,6 +46,11 @@ func (p program) serve(cmd *cobra.Command, _ []string) (err error) {
 	defer func() { err = errors.Join(err, store.Close()) }()
 	options := cfg.ServerOptions()
 	options.Log, options.Version, options.Keys, options.ShowConfig = log, serverVersion(), store, cfg.Shown
+	leave, err := openCluster(cfg, &options.Cluster)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, leave()) }()
 	quietMonitor()
 	collectEarly()
 	defer returnMemory()()

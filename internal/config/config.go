@@ -64,6 +64,15 @@ type Config struct {
 	RedisPassword         Secret
 	RedisPrefix           string
 	KeyCache              time.Duration
+	ClusterAddr           string
+	ClusterAdvertise      string
+	ClusterSecret         Secret
+	ClusterCert           string
+	ClusterKey            string
+	ClusterCA             string
+	NodeID                string
+	ClusterIdle           time.Duration
+	EdgeCacheBytes        int
 	GOPNum                int
 	Takeover              bool
 	PlayWait              time.Duration
@@ -155,6 +164,7 @@ func (c Config) CheckFiles() error {
 		needs, cert, keyKey string
 	}{
 		{c.EnableRTMPS || c.RTMPSAddr != "", c.RTMPSCert, c.RTMPSKey, "enable_rtmps or rtmps_addr", "rtmps_cert", "rtmps_key"},
+		{c.ClusterCert != "", c.ClusterCert, c.ClusterKey, "TLS between the servers", "cluster_cert", "cluster_key"},
 		{c.UseHLSHTTPS || c.UseFLVHTTPS, c.HTTPSCert, c.HTTPSKey, "use_hls_https or use_flv_https", "https_cert", "https_key"},
 	}
 	for _, p := range pairs {

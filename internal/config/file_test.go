@@ -136,6 +136,11 @@ func TestDefect11ConfigTypoStopsTheStart(t *testing.T) {
 		{"frame_origins: ['none']", []string{"is not an origin"}},
 		{"data_dir: ''", []string{"data_dir: must not be empty"}},
 
+		{"cluster_addr: :84", []string{"cluster_addr needs redis_addr", "cluster_addr needs cluster_secret"}},
+		{"cluster_secret: short", []string{"cluster_secret: each secret needs 32 bytes or more"}},
+		{"node_id: a b", []string{"node_id: the name of a node"}},
+		{"cluster_addr: :84\nredis_addr: h:1\ncluster_secret: " + strings.Repeat("x", 32) + "\ncluster_cert: a", []string{"cluster_cert, cluster_key and cluster_ca need each other"}},
+
 		{"jwt: {secret: short}", []string{"livego.yaml:1: jwt.secret has only 5 bytes; give it at least 16", "api_addr: 127.0.0.1:8090"}},
 		{"jwt: {secret: short}\napi_addr: 0.0.0.0:8090", []string{"livego.yaml:1: jwt.secret has only 5 bytes"}},
 		{"jwt: {secret: short}\napi_addr: 192.168.1.5:8090", []string{"livego.yaml:1: jwt.secret has only 5 bytes"}},

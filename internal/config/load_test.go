@@ -20,7 +20,7 @@ func TestDefaults(t *testing.T) {
 		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, MaxMessageSize: 8 << 20, EnableTLSVerify: true,
 		FLVAddr: ":7001", FLVStreams: true, HLSAddr: ":7002", HLSSegmentDuration: 3 * time.Second, HLSPartDuration: 200 * time.Millisecond, HLSListSize: 3, HLSCMAF: true, HLSDVRMaxBytes: 10 << 30, MetricsStreams: 200,
 		FrameOrigins: []string{"*"},
-		HTTPSCert:    "server.crt", HTTPSKey: "server.key", APIAddr: ":8090", JWTAlgorithm: "HS256", RedisPrefix: "{livego}", KeyCache: 10 * time.Minute,
+		HTTPSCert:    "server.crt", HTTPSKey: "server.key", APIAddr: ":8090", JWTAlgorithm: "HS256", RedisPrefix: "{livego}", KeyCache: 10 * time.Minute, ClusterIdle: 30 * time.Second, EdgeCacheBytes: 512 << 20,
 		GOPNum: 1, Takeover: true, PlayWait: 10 * time.Second, RepublishGrace: 10 * time.Second,
 		StreamMemory: 64 << 20, PlayerLag: 5 * time.Second, MaxBatchDelay: 100 * time.Millisecond, IOURing: true, FLVDir: "tmp",
 		HookTimeout: 2 * time.Second, HookFormat: "livego", HookFail: "deny", ViewerAuth: "off", ViewerSessionMax: 12 * time.Hour,
@@ -49,6 +49,8 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"hls_dvr_window": "2h0m0s", "hls_dvr_max_bytes": "1GiB", "public_status": "true", "frame_origins": "https://example.org,https://*.example.net:8443", "https_cert": "b.crt", "https_key": "b.key",
 		"api_addr": ":82", "metrics_addr": ":9100", "metrics_streams": "7", "pprof_addr": "127.0.0.1:83", "jwt.secret": strings.Repeat("s", 40), "jwt.algorithm": "HS512",
 		"api_allow": "10.0.0.0/8", "api_origins": "https://example.org", "redis_addr": "redis:6379", "redis_pwd": "p", "redis_prefix": "{tv}", "key_cache": "1h0m0s",
+		"cluster_addr": ":84", "cluster_advertise": "10.0.0.1:84", "cluster_secret": strings.Repeat("c", 40) + "," + strings.Repeat("d", 40), "cluster_cert": "c.crt",
+		"cluster_key": "c.key", "cluster_ca": "ca.crt", "node_id": "node-1", "cluster_idle": "1m0s", "edge_cache_bytes": "1GiB",
 		"gop_num": "0", "takeover": "false", "play_wait": "0s", "republish_grace": "1m0s", "stream_memory": "128MiB",
 		"player_lag": "250ms", "max_batch_delay": "0s", "min_batch_delay": "40ms", "io_uring": "false", "trusted_proxies": "10.0.0.0/8,::1/128", "max_connections": "10", "max_connections_per_addr": "2",
 		"viewer_auth": "token", "viewer_keys": "[{kid: a, algorithm: HS256, secret: " + strings.Repeat("v", 32) + "}]", "viewer_session_max": "1h0m0s", "viewer_shared_cache": "true", "viewer_auth_url": "https://example.org/view", "max_streams": "7", "max_viewers": "8",
@@ -88,6 +90,9 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 			} {
 				if o.key == "viewer_auth" {
 					g.env = append(g.env, "VIEWER_KEYS="+samples["viewer_keys"])
+				}
+				if o.key == "cluster_addr" { // it needs others
+					g.env = append(g.env, "REDIS_ADDR=h:1", "CLUSTER_SECRET="+strings.Repeat("c", 40))
 				}
 				cfg, _ := g.mustLoad(t)
 				if got := o.bind(&cfg).print(); got != want {

@@ -44,6 +44,7 @@ var topics = []topic{
 	{"https_cert", "HTTPS of the HLS and HTTP-FLV ports"},
 	{"api_addr", "Control API"},
 	{"redis_addr", "Channel keys"},
+	{"cluster_addr", "Several servers as one"},
 	{"gop_num", "Streams and players"},
 	{"trusted_proxies", "Limits"},
 	{"viewer_auth", "Viewers: who may watch"},
@@ -62,6 +63,8 @@ const (
 	minStreamMemory    = 1 << 20
 	// The segments that wait for the disk, and those of a minute.
 	minDVRBytes = 64 << 20
+	// A file that is kept may have 32 MiB.
+	minEdgeBytes = 64 << 20
 	// A key that was revoked while Redis was away is good for so long.
 	maxKeyCache = 24 * time.Hour
 	// A message before publish or play may have 64 KiB; RTMP's length field has 24 bits.
@@ -180,6 +183,29 @@ var options = []option{
 		bind: func(c *Config) value { return prefix(&c.RedisPrefix) }},
 	{key: "key_cache", def: "10m", doc: "While Redis is away: for how long after this server accepted a channel key its publisher may come again. 0: not at all.",
 		bind: func(c *Config) value { return duration(&c.KeyCache, 0, maxKeyCache) }},
+
+	{key: "cluster_addr", def: "", doc: "Listen address for the other servers of a cluster, for them alone: encoders and viewers may come to any of them.\n" +
+		"It needs redis_addr and cluster_secret. Empty: this server is alone.",
+		bind: func(c *Config) value { return address(&c.ClusterAddr) }},
+	{key: "cluster_advertise", def: "", doc: "host:port at which the others reach cluster_addr. Empty: an address of this machine.",
+		bind: func(c *Config) value { return address(&c.ClusterAdvertise) }},
+	{key: "cluster_secret", def: "", doc: "What all servers of the cluster know: 32 bytes or more. Two, with a comma between them, while they change to a new one:\n" +
+		"the first one is used, both are accepted.",
+		bind: func(c *Config) value { return clusterSecret(&c.ClusterSecret) }},
+	{key: "cluster_cert", def: "", doc: "Certificate for TLS between the servers, PEM file, for both ends of each connection. It must be good for\n" +
+		"cluster_advertise. Empty: no TLS.",
+		bind: func(c *Config) value { return text(&c.ClusterCert) }},
+	{key: "cluster_key", def: "", doc: "Private key of cluster_cert, PEM file.",
+		bind: func(c *Config) value { return text(&c.ClusterKey) }},
+	{key: "cluster_ca", def: "", doc: "Certificates of who signs those of the other servers, PEM file.",
+		bind: func(c *Config) value { return text(&c.ClusterCA) }},
+	{key: "node_id", def: "", doc: "Name of this server in the cluster, another one than those of all others, also after a restart. Empty: one that is made\n" +
+		"once and kept in data_dir.",
+		bind: func(c *Config) value { return nodeID(&c.NodeID) }},
+	{key: "cluster_idle", def: "30s", doc: "For how long a stream of another server is kept here after its last viewer.",
+		bind: func(c *Config) value { return duration(&c.ClusterIdle, time.Second, time.Hour) }},
+	{key: "edge_cache_bytes", def: "512MiB", doc: "Most memory for HLS files of other servers, each of which is fetched once for all viewers here.",
+		bind: func(c *Config) value { return size(&c.EdgeCacheBytes, minEdgeBytes, math.MaxInt) }},
 
 	{key: "gop_num", def: "1", doc: "Number of GOPs that a joining player gets at once. 0: it waits for the next key frame.",
 		bind: func(c *Config) value { return number(&c.GOPNum, 0, math.MaxInt) }},

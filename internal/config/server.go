@@ -4,12 +4,13 @@ import (
 	"path/filepath"
 	"time"
 
+	"livego/internal/cluster"
 	"livego/internal/event"
 	"livego/internal/keys"
 	"livego/internal/server"
 )
 
-// ServerOptions returns the options of the server. Log, Version and Keys are left to the caller.
+// ServerOptions returns the options of the server. Log, Version, Keys and the registry of a cluster are left to the caller.
 func (c Config) ServerOptions() server.Options {
 	return server.Options{
 		RTMPAddr:  c.RTMPAddr,
@@ -73,6 +74,7 @@ func (c Config) ServerOptions() server.Options {
 		Tickets:           c.TicketOptions(),
 		ViewerSharedCache: c.ViewerSharedCache,
 		RevokedFile:       filepath.Join(c.DataDir, "revoked.json"),
+		Cluster:           c.cluster(),
 
 		TrustedProxies:        c.TrustedProxies,
 		MaxStreams:            c.MaxStreams,
@@ -80,6 +82,19 @@ func (c Config) ServerOptions() server.Options {
 		MaxConnections:        c.MaxConnections,
 		MaxConnectionsPerAddr: c.MaxConnectionsPerAddr,
 		MaxMessageSize:        c.MaxMessageSize,
+	}
+}
+
+// cluster are the options of a node, but for its registry and for a name that is not given; its text parsed before.
+func (c Config) cluster() server.ClusterOptions {
+	if c.ClusterAddr == "" {
+		return server.ClusterOptions{}
+	}
+	secret, _ := cluster.ParseSecret(c.ClusterSecret.Reveal())
+	return server.ClusterOptions{
+		Addr: c.ClusterAddr, Advertise: c.ClusterAdvertise, ID: c.NodeID, Secret: secret,
+		Cert: c.ClusterCert, Key: c.ClusterKey, CA: c.ClusterCA, Idle: c.ClusterIdle,
+		EdgeBytes: int64(c.EdgeCacheBytes),
 	}
 }
 

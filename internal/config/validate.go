@@ -19,6 +19,7 @@ func (l *loader) validate() {
 	l.checkListeners()
 	l.checkSecret()
 	l.checkViewers()
+	l.checkCluster()
 	if len(l.cfg.APIOrigins) > 0 && l.cfg.JWTSecret == "" {
 		l.warn("%s: api_origins has no effect without jwt.secret: the API then answers no other origin", l.origin["api_origins"])
 	}
@@ -43,7 +44,7 @@ func (l *loader) checkListeners() {
 	listeners := []struct{ key, addr string }{
 		{"rtmp_addr", l.cfg.RTMPAddr}, {"rtmps_addr", l.cfg.RTMPSAddr}, {"httpflv_addr", l.cfg.FLVAddr},
 		{"hls_addr", l.cfg.HLSAddr}, {"api_addr", l.cfg.APIAddr}, {"metrics_addr", l.cfg.MetricsAddr},
-		{"pprof_addr", l.cfg.PprofAddr},
+		{"pprof_addr", l.cfg.PprofAddr}, {"cluster_addr", l.cfg.ClusterAddr},
 	}
 	on := 0
 	for i, a := range listeners {

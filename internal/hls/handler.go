@@ -141,7 +141,7 @@ func (s *Server) writeText(w http.ResponseWriter, r *http.Request, text *lazyTex
 	h, f := w.Header(), &text.plain
 	h["Vary"] = byEncoding
 	h["Content-Type"] = playlistType
-	if acceptsGzip(r.Header["Accept-Encoding"]) {
+	if AcceptsGzip(r.Header["Accept-Encoding"]) {
 		f = &text.compressed
 		h["Content-Encoding"] = inGzip
 	}
@@ -243,8 +243,8 @@ func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request, name strin
 	f.write(w, r)
 }
 
-// acceptsGzip reads Accept-Encoding (RFC 9110 12.5.3).
-func acceptsGzip(values []string) bool {
+// AcceptsGzip says whether a client takes gzip, by its Accept-Encoding (RFC 9110 12.5.3).
+func AcceptsGzip(values []string) bool {
 	for _, v := range values {
 		for item := range strings.SplitSeq(v, ",") {
 			coding, params, _ := strings.Cut(item, ";")

@@ -129,7 +129,7 @@ func TestAcceptsGzip(t *testing.T) {
 		"": false, "gzip": true, "GZIP": true, "br, gzip": true, "gzip;q=0.5": true, "gzip; q=0": false, "gzip;q=0.0": false,
 		"deflate": false, "gzip;q=x": false, "identity": false, "x-gzip": false,
 	} {
-		if got := acceptsGzip([]string{value}); got != want {
+		if got := AcceptsGzip([]string{value}); got != want {
 			t.Errorf("%q: %v", value, got)
 		}
 	}

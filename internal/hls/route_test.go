@@ -170,3 +170,23 @@ func FuzzDirectives(f *testing.F) {
 		}
 	})
 }
+
+// TestCanonical: queries that mean the same are one, for a cache.
+func TestCanonical(t *testing.T) {
+	for _, c := range []struct{ path, query, want, bad string }{
+		{"/live/a/index-v.m3u8", "_HLS_part=2&x=1&_HLS_msn=7", "_HLS_msn=7&_HLS_part=2", ""},
+		{"/live/a/index-v.m3u8", "_HLS_skip=v2&_HLS_msn=07", "_HLS_msn=7&_HLS_skip=YES", ""},
+		{"/live/a/index-v.m3u8", "_HLS_skip=YES&_HLS_skip=NO", "_HLS_skip=YES", ""},
+		{"/live/a/index-v.m3u8", "_HLS_skip=NO&t=1", "", ""},
+		{"/live/a/index-v.iframes.m3u8", "_HLS_msn=1", "_HLS_msn=1", ""},
+		{"/live/a/index.m3u8", "_HLS_msn=1", "", ""},
+		{"/live/a/v/1.m4s", "token=1", "", ""},
+		{"/live/a/index-v.m3u8", "_HLS_part=2", "", errPartOnly.Error()},
+		{"/live/a/index-v.m3u8", "_HLS_msn=x", "", errBadNumber.Error()},
+	} {
+		got, err := Canonical(c.path, c.query)
+		if got != c.want || (err == nil) != (c.bad == "") || err != nil && err.Error() != c.bad {
+			t.Errorf("%s?%s: %q, %v", c.path, c.query, got, err)
+		}
+	}
+}

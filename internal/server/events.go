@@ -1,6 +1,7 @@
 package server
 
 import (
+	"livego/internal/cluster"
 	"livego/internal/event"
 	"livego/internal/live"
 )
@@ -30,4 +31,7 @@ func (s *Server) tell(n live.Notice) {
 		e.Data = event.Reason{Reason: reasonOf(n.Cause)}
 	}
 	s.events.Emit(e)
+	if s.node != nil && n.Change == live.Ended {
+		s.node.member.End(n.Name.Key(), cluster.Hand{})
+	}
 }

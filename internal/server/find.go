@@ -16,6 +16,9 @@ type source func(name live.Name) time.Duration
 // waits for it as long as wait, or as the source needs that brings it, and then fails with live.ErrNotFound; with the cause
 // of ctx when that ends first.
 func (s *Server) find(ctx context.Context, name live.Name, wait time.Duration) (*live.Stream, error) {
+	if s.node != nil {
+		return s.node.findAnywhere(ctx, name, wait)
+	}
 	if stream, ok := s.hub.Lookup(name); ok {
 		return stream, nil
 	}

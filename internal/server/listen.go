@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,9 +33,11 @@ type listener struct {
 	// multiplexed offers HTTP/2 to TLS clients. Its connections are what net/http knows as TLS, so nobody else may take them over.
 	multiplexed bool
 	cert        certificate
-	serve       func(*listener) error
-	log         *slog.Logger
-	limits      *connLimits
+	// clients, if set, are who signs the certificates that clients must have.
+	clients *x509.CertPool
+	serve   func(*listener) error
+	log     *slog.Logger
+	limits  *connLimits
 
 	tls    *tls.Config
 	delay  time.Duration
@@ -49,6 +52,10 @@ func (l *listener) open() error {
 			return fmt.Errorf("%s with TLS: %w", l.option, err)
 		}
 		l.tls = cfg
+		if l.clients != nil {
+			l.tls = cfg.Clone()
+			l.tls.ClientAuth, l.tls.ClientCAs = tls.RequireAndVerifyClientCert, l.clients
+		}
 		if l.multiplexed {
 			l.tls = cfg.Clone()
 			l.tls.NextProtos = []string{"h2", "http/1.1"}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"livego/internal/cluster"
 	"livego/internal/keys"
 	"livego/internal/live"
 	"livego/internal/metrics"
@@ -72,7 +73,8 @@ var refusalReasons = []struct {
 	word string
 }{
 	{errNoKey, "no_key"}, {keys.ErrUnknownKey, "unknown_key"}, {keys.ErrBadRoom, "bad_name"}, {keys.ErrUnavailable, "keys_unavailable"}, {errUndecided, "hook_unanswered"}, {errRefused, "hook"}, {live.ErrInUse, "in_use"}, {live.ErrFlapping, "flapping"},
-	{live.ErrTooMany, "too_many_renditions"}, {live.ErrClosed, "shutdown"},
+	{live.ErrTooMany, "too_many_renditions"}, {live.ErrClosed, "shutdown"}, {cluster.ErrSkew, "clock_skew"}, {cluster.ErrRefused, "home"},
+	{cluster.ErrUnreachable, "home_away"},
 }
 
 // refusalReason returns the word for why a publisher was refused.

@@ -150,6 +150,8 @@ type Options struct {
 
 	// ShowConfig returns what the API shows of the configuration; nil: nothing.
 	ShowConfig func() v1.Config
+	// Cluster makes several servers one.
+	Cluster ClusterOptions
 
 	// MaxStreams and MaxViewers are those of all apps together.
 	MaxStreams, MaxViewers int

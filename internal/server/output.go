@@ -16,12 +16,16 @@ type output func(*live.Stream) (run func(ctx context.Context) error)
 
 // begin starts the outputs of a publication that comes to life.
 func (s *Server) begin(stream *live.Stream) {
+	ctx := s.outCtx
+	if s.node != nil {
+		ctx = s.node.startWriting(stream)
+	}
 	for _, o := range s.outputs {
 		run := o(stream)
 		if run == nil {
 			continue
 		}
-		write := func() { s.endOutput(stream, run(s.outCtx)) }
+		write := func() { s.endOutput(ctx, stream, run(ctx)) }
 		if !s.writers.Go(write) {
 			write() // shutting down: it ends at once
 		}
@@ -29,9 +33,9 @@ func (s *Server) begin(stream *live.Stream) {
 }
 
 // endOutput looks at why an output ended.
-func (s *Server) endOutput(stream *live.Stream, err error) {
+func (s *Server) endOutput(ctx context.Context, stream *live.Stream, err error) {
 	switch {
-	case err == nil, s.outCtx.Err() != nil:
+	case err == nil, ctx.Err() != nil:
 	case misaligned(err):
 		stream.Evict(err)
 	default:

@@ -50,34 +50,72 @@ type origin struct {
 	reconnect func()
 }
 
-// publish takes a publisher on air that may publish. The lease of its channel key is released at the
-// end, also if this fails.
-func (s *Server) publish(ctx context.Context, may permit, from origin, log *slog.Logger) (*publication, error) {
+// publish takes a publisher on air that may publish: here, or on the node that is the home of its stream. The lease of its channel key is
+// released at the end, also if this fails.
+func (s *Server) publish(ctx context.Context, may permit, from origin, log *slog.Logger) (sink, error) {
+	begun := func(bool) {}
+	if s.node != nil {
+		away, here, err := s.node.home(ctx, may, from, log)
+		switch {
+		case err != nil:
+			s.tellRefused(may, newSession(from.protocol, from.remote, may.name, from.url, true), err, log)
+			if may.lease != nil {
+				may.lease.Release()
+			}
+			return nil, err
+		case away != nil:
+			return away, nil
+		}
+		begun = here
+	}
+	p, err := s.publishHere(ctx, may, from, log, begun)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// publishHere is publish for a stream that has its home here. begun is told whether the publisher is on air.
+func (s *Server) publishHere(ctx context.Context, may permit, from origin, log *slog.Logger, begun func(onAir bool)) (*publication, error) {
 	name := may.name
 	p := &publication{server: s, from: from, lease: may.lease, session: newSession(from.protocol, from.remote, name, from.url, true)}
 	err := s.askPublish(ctx, name, p.session, from.query, from.client)
 	if err == nil {
+		if s.node != nil {
+			s.node.yield(name)
+		}
 		p.pub, err = s.hub.PublishBy(p.session, name, from.close)
 	}
+	begun(err == nil)
 	if err != nil {
 		p.release()
-		log.Warn("publisher refused", "stream", name.String(), "reason", err.Error())
-		s.refused.add(refusalReason(err))
-		s.events.Emit(event.Event{
-			Type: event.PublishRefused, Stream: name.Key(), Rendition: name.Rendition, Session: p.session.who(), Data: event.Reason{Reason: err.Error()},
-		})
+		s.tellRefused(may, p.session, err, log)
 		return nil, err
 	}
-	p.session.StreamID, p.session.agent, p.session.gauge = from.streamID, said(from.client), new(gauge)
-	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load(), jumps: p.pub.Jumps()} }
-	p.session.stream = p.pub.Stream()
-	p.session.close, p.session.reconnect = from.close, from.reconnect
-	p.log = log.With("stream", name.String(), "id", p.session.ID)
-	p.ingest = newIngest(p.pub, p.session.gauge, p.log)
-	p.log.Info("publisher on air", "client", said(from.client))
-	s.sessions.add(p.session)
+	p.begin(log)
 	p.watchLease()
 	return p, nil
+}
+
+// tellRefused tells log and hooks of a publisher that is not taken.
+func (s *Server) tellRefused(may permit, ss *session, err error, log *slog.Logger) {
+	log.Warn("publisher refused", "stream", may.name.String(), "reason", err.Error())
+	s.refused.add(refusalReason(err))
+	s.events.Emit(event.Event{
+		Type: event.PublishRefused, Stream: may.name.Key(), Rendition: may.name.Rendition, Session: ss.who(), Data: event.Reason{Reason: err.Error()},
+	})
+}
+
+// begin lists a publisher whose stream was begun.
+func (p *publication) begin(log *slog.Logger) {
+	p.session.StreamID, p.session.agent, p.session.gauge = p.from.streamID, said(p.from.client), new(gauge)
+	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load(), jumps: p.pub.Jumps()} }
+	p.session.stream = p.pub.Stream()
+	p.session.close, p.session.reconnect = p.from.close, p.from.reconnect
+	p.log = log.With("stream", p.pub.Stream().Name().String(), "id", p.session.ID)
+	p.ingest = newIngest(p.pub, p.session.gauge, p.log)
+	p.log.Info("publisher on air", "client", said(p.from.client))
+	p.server.sessions.add(p.session)
 }
 
 // watchLease ends the publisher when its channel key is revoked.

@@ -142,7 +142,7 @@ func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Pu
 		return nil, c.deny(err)
 	}
 	p := &rtmpPublication{request: r, place: placeOf(c.nc)}
-	p.publication, err = c.server.publish(ctx, permit, origin{
+	p.sink, err = c.server.publish(ctx, permit, origin{
 		protocol: c.protocol, remote: c.nc.RemoteAddr().String(), client: r.FlashVer, query: at.query, streamID: r.StreamID,
 		url: shownURL(r.TCURL, at, permit.name.Stream), close: p.closeWith, reconnect: reconnect(r.ConnectRequest),
 	}, c.log)
@@ -193,14 +193,14 @@ func kindOf(messageType uint8) string {
 
 // rtmpPublication is a publisher on air over RTMP. Its methods but closeWith are called by the connection's goroutine.
 type rtmpPublication struct {
-	*publication
+	sink
 	request *rtmp.PublishRequest
 	place   *limitedConn
 }
 
 // Message takes one message into the stream.
 func (p *rtmpPublication) Message(m rtmp.Message) error {
-	return p.publication.Message(m.Type, m.TimestampMS, m.Body)
+	return p.sink.Message(m.Type, m.TimestampMS, m.Body)
 }
 
 // Close takes the publisher off the air.

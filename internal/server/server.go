@@ -83,6 +83,7 @@ type Server struct {
 	outputs   []output
 	sources   []source
 	revoking  sync.Mutex      // held while the file of revoked tokens is written
+	node      *node           // nil: this server is alone
 	outCtx    context.Context // of the outputs; ends first
 	outCancel context.CancelFunc
 	conns     tasks
@@ -150,6 +151,10 @@ func New(opt Options) (*Server, error) {
 		s.archive = record.NewArchive(opt.FLVArchiveDir, flv.AppendBody, s.events, s.log)
 		s.outputs = append(s.outputs, s.outputFLV)
 	}
+	if err := s.openNode(); err != nil {
+		s.cancel(err)
+		return nil, err
+	}
 	s.watch = s.newWatch(built)
 	s.hub = live.NewHub(live.Options{
 		Log: opt.Log, GOPs: opt.GOPNum, Memory: opt.StreamMemory, Grace: opt.RepublishGrace, NoTakeover: opt.NoTakeover,
@@ -162,6 +167,9 @@ func New(opt Options) (*Server, error) {
 		s.closeSpool(time.Now().Add(opt.DrainTimeout))
 		s.cancel(err)
 		return nil, err
+	}
+	if s.node != nil {
+		s.node.ready()
 	}
 	return s, nil
 }
@@ -196,11 +204,15 @@ func (s *Server) listen() error {
 		}))},
 		{name: "metrics", option: "metrics_addr", addr: o.MetricsAddr, serve: s.httpServer(working, scrapes(s.metrics.Handler()))},
 		{name: "pprof", option: "pprof_addr", addr: o.PprofAddr, serve: s.httpServer(working, profiler())},
+		s.listenNode(),
 	} {
 		if l.addr == "" {
 			continue
 		}
-		l.log, l.limits = s.log, s.limits
+		l.log = s.log
+		if l.limits == nil {
+			l.limits = s.limits
+		}
 		if err := l.open(); err != nil {
 			return err
 		}
@@ -218,7 +230,7 @@ func (s *Server) closeListeners() {
 	}
 }
 
-// Addrs returns the addresses that the server listens on, by the names rtmp, rtmps, http-flv, hls, api, metrics and pprof.
+// Addrs returns the addresses that the server listens on, by the names rtmp, rtmps, http-flv, hls, api, metrics, pprof and cluster.
 func (s *Server) Addrs() map[string]net.Addr {
 	addrs := make(map[string]net.Addr)
 	for _, l := range s.listeners {
@@ -230,7 +242,7 @@ func (s *Server) Addrs() map[string]net.Addr {
 // Run serves until ctx ends, then lets what is on its way reach its viewers, at most for DrainTimeout, and returns nil. It returns an error
 // when a listener breaks. It is called once.
 func (s *Server) Run(ctx context.Context) error {
-	broken := make(chan error, len(s.listeners))
+	broken := make(chan error, len(s.listeners)+1)
 	var serving sync.WaitGroup
 	for _, l := range s.listeners {
 		s.log.Info("listening", "protocol", l.name, "addr", l.Addr().String(), "tls", l.secure)
@@ -255,6 +267,7 @@ func (s *Server) Run(ctx context.Context) error {
 		defer close(told)
 		s.api.Run(s.ctx)
 	}()
+	joined := s.joinCluster(broken)
 	s.restoreRelays()
 	s.ready.Store(true)
 	s.events.Emit(event.Event{Type: event.ServerStarted, Data: started{s.opt.Version}})
@@ -265,6 +278,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case err = <-broken:
 	}
 	s.drain()
+	joined()
 	serving.Wait()
 	<-sampled
 	<-told

@@ -33,8 +33,8 @@ type session struct {
 	api.Session
 	agent   string // what the client calls itself
 	figures func() figures
-	gauge   *gauge // of a publisher
-	stream  *live.Stream
+	gauge   *gauge       // of a publisher
+	stream  *live.Stream // nil: it has its home on another node
 	close   func(cause error)
 	// token is what lists call the viewer's token, empty without one.
 	token string
@@ -124,7 +124,7 @@ func (r *registry) add(s *session) {
 	at.sessions++
 	if !s.Publisher {
 		at.players[s.Protocol]++
-	} else {
+	} else if s.stream != nil {
 		r.feeding[s.stream] = s
 	}
 	if r.closed && s.Publisher {
@@ -312,6 +312,9 @@ func (r *registry) list() []api.Session {
 
 // codecs names the first video and audio codec of a stream.
 func codecs(stream *live.Stream) (video, audio string) {
+	if stream == nil {
+		return "", "" // it has its home on another node
+	}
 	for _, t := range stream.Tracks() {
 		switch {
 		case t.Kind == media.Video && video == "":

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -16,8 +17,16 @@ import (
 // newWatch makes the handler of the HLS port.
 func (s *Server) newWatch(built *pages.Set) *watch.Handler {
 	return watch.New(watch.Options{
-		Media: s.hls, Streams: onAir{s}, Pages: built, List: s.opt.PublicStatus, Frames: s.opt.FrameOrigins, Log: s.log,
+		Media: s.media(), Streams: onAir{s}, Pages: built, List: s.opt.PublicStatus, Frames: s.opt.FrameOrigins, Log: s.log,
 	})
+}
+
+// media serves playlists and segments.
+func (s *Server) media() http.Handler {
+	if s.node != nil {
+		return s.node
+	}
+	return s.hls
 }
 
 // onAir tells the pages of the streams.

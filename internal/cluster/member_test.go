@@ -1,0 +1,265 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// unsteady is a registry that can be away, and whose clock can be ahead.
+type unsteady struct {
+	*Memory
+	away  atomic.Bool
+	ahead time.Duration
+	beats atomic.Int64 // streams in beats
+}
+
+func (u *unsteady) Beat(ctx context.Context, n Node, held []Held) (Beaten, error) {
+	if u.away.Load() {
+		return Beaten{}, ErrUnavailable
+	}
+	u.beats.Add(int64(len(held)))
+	b, err := u.Memory.Beat(ctx, n, held)
+	b.Ahead = u.ahead
+	return b, err
+}
+
+func (u *unsteady) Claim(ctx context.Context, stream string, n Node) (Entry, error) {
+	if u.away.Load() {
+		return Entry{}, ErrUnavailable
+	}
+	return u.Memory.Claim(ctx, stream, n)
+}
+
+func (u *unsteady) Free(ctx context.Context, stream string, n Node, token int64, hand Hand) error {
+	if u.away.Load() {
+		return ErrUnavailable
+	}
+	return u.Memory.Free(ctx, stream, n, token, hand)
+}
+
+// member runs a member until the test ends, in a bubble of synctest.
+func member(t *testing.T, r Registry, id string, lost *[]string) *Member {
+	t.Helper()
+	var mu sync.Mutex
+	m := NewMember(MemberOptions{Registry: r, Self: node(id), Lost: func(stream string) {
+		mu.Lock()
+		defer mu.Unlock()
+		*lost = append(*lost, stream)
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if err := m.Leave(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	synctest.Wait()
+	return m
+}
+
+func publishAt(t *testing.T, m *Member, stream string) {
+	t.Helper()
+	if _, err := m.Claim(t.Context(), stream); err != nil {
+		t.Fatal(err)
+	}
+	m.Begun(stream, true)
+}
+
+// TestMemberHolds: a claim lasts from the first publisher to the end, through beats, and is given back when a publisher is refused.
+func TestMemberHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &unsteady{Memory: NewMemory(nil)}
+		var lost []string
+		a, b := member(t, r, "a", &lost), member(t, r, "b", &lost)
+		publishAt(t, a, "live/movie")
+		if _, holds := a.Holds("live/movie"); !holds {
+			t.Error("it does not know what it holds")
+		}
+		time.Sleep(time.Minute)
+		if e, err := b.Claim(t.Context(), "live/movie"); !errors.Is(err, ErrHeld) || e.Node.ID != "a" {
+			t.Errorf("another claim: %+v, %v", e, err)
+		}
+		if n := r.beats.Load(); n < 10 || n > 15 {
+			t.Errorf("beats had the stream %d times in a minute", n)
+		}
+		// A second publisher that is refused takes nothing with it.
+		if _, err := a.Claim(t.Context(), "live/movie"); err != nil {
+			t.Fatal(err)
+		}
+		a.Begun("live/movie", false)
+		wantHome(t, r, "live/movie", "a")
+		a.End("live/movie", Hand{Sequence: 7})
+		synctest.Wait()
+		wantHome(t, r, "live/movie", "")
+		e, err := b.Claim(t.Context(), "live/movie")
+		if err != nil || e.Claim.Hand.Sequence != 7 {
+			t.Errorf("the next home: %+v, %v", e, err)
+		}
+		b.Begun("live/movie", false)
+		wantHome(t, r, "live/movie", "")
+		if len(lost) > 0 {
+			t.Errorf("lost %q", lost)
+		}
+	})
+}
+
+// TestMemberAway: without a registry a stream may begin and end, and the registry hears of both when it is back, empty.
+func TestMemberAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &unsteady{Memory: NewMemory(nil)}
+		var lost []string
+		a := member(t, r, "a", &lost)
+		publishAt(t, a, "live/ends")
+		publishAt(t, a, "live/stays")
+		r.away.Store(true)
+		time.Sleep(time.Minute)
+		if !a.Away() {
+			t.Error("it does not know that the registry is away")
+		}
+		if _, err := a.Claim(t.Context(), "live/begins"); !errors.Is(err, ErrUnavailable) {
+			t.Fatal(err)
+		}
+		a.Assume("live/begins")
+		a.Begun("live/begins", true)
+		a.End("live/ends", Hand{})
+		synctest.Wait()
+		if token, holds := a.Holds("live/begins"); !holds || token != 0 {
+			t.Errorf("token %d, %v", token, holds)
+		}
+		r.Flush()
+		r.away.Store(false)
+		time.Sleep(2 * beatInterval)
+		wantHome(t, r, "live/begins", "a")
+		wantHome(t, r, "live/stays", "a")
+		wantHome(t, r, "live/ends", "")
+		if token, _ := a.Holds("live/begins"); token == 0 {
+			t.Error("the registry's token is not known")
+		}
+	})
+}
+
+// TestMemberLoses: of two homes the one with the lower token hears of it with its next beats.
+func TestMemberLoses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &unsteady{Memory: NewMemory(nil)}
+		var lost []string
+		a, b := member(t, r, "a", &lost), member(t, r, "b", &lost)
+		publishAt(t, a, "live/movie")
+		_ = r.Leave(t.Context(), "a", a.opt.Self.Boot) // as a process that was stopped
+		publishAt(t, b, "live/movie")
+		time.Sleep(fullBeat + beatInterval)
+		synctest.Wait()
+		if len(lost) != 1 || lost[0] != "live/movie" {
+			t.Errorf("lost %q", lost)
+		}
+		if _, holds := a.Holds("live/movie"); holds {
+			t.Error("both hold it")
+		}
+		wantHome(t, r, "live/movie", "b")
+	})
+}
+
+// TestMemberSkew: a node whose clock is far from the registry's takes nothing.
+func TestMemberSkew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &unsteady{Memory: NewMemory(nil), ahead: -maxAhead - time.Second}
+		var lost []string
+		a := member(t, r, "a", &lost)
+		if _, err := a.Claim(t.Context(), "live/movie"); !errors.Is(err, ErrSkew) {
+			t.Errorf("%v, want ErrSkew", err)
+		}
+	})
+}
+
+func TestSecret(t *testing.T) {
+	first, second := strings.Repeat("1", MinSecret), strings.Repeat("2", MinSecret)
+	parse := func(text string) Secret {
+		t.Helper()
+		s, err := ParseSecret(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	now := time.Unix(1_800_000_000, 0)
+	request := func() *http.Request {
+		r, _ := http.NewRequest(http.MethodGet, "http://h/feed/live/a%20b?rendition=x", nil)
+		return r
+	}
+	for what, c := range map[string]struct {
+		signs, checks Secret
+		change        func(*http.Request)
+		at            time.Duration
+		ok            bool
+	}{
+		"same":          {parse(first), parse(first), nil, 0, true},
+		"old and new":   {parse(first), parse(second + "," + first), nil, 0, true},
+		"new and old":   {parse(first + ", " + second), parse(first), nil, 30 * time.Second, true},
+		"other":         {parse(first), parse(second), nil, 0, false},
+		"late":          {parse(first), parse(first), nil, 31 * time.Second, false},
+		"early":         {parse(first), parse(first), nil, -31 * time.Second, false},
+		"other method":  {parse(first), parse(first), func(r *http.Request) { r.Method = http.MethodPost }, 0, false},
+		"other path":    {parse(first), parse(first), func(r *http.Request) { r.URL.Path = "/feed/live/ab"; r.URL.RawPath = "" }, 0, false},
+		"other query":   {parse(first), parse(first), func(r *http.Request) { r.URL.RawQuery = "" }, 0, false},
+		"nothing":       {parse(first), parse(first), func(r *http.Request) { r.Header.Del("Authorization") }, 0, false},
+		"other node":    {parse(first), parse(first), replaced("node=n", "node=m"), 0, false},
+		"strange node":  {parse(first), parse(first), replaced("node=n", "node=n!"), 0, false},
+		"no code":       {parse(first), parse(first), replaced("mac=", "max="), 0, false},
+		"other version": {parse(first), parse(first), replaced("v1", "v2"), 0, false},
+	} {
+		r := request()
+		c.signs.Sign(r, "n", now)
+		if c.change != nil {
+			c.change(r)
+		}
+		node, err := c.checks.Check(r, now.Add(c.at))
+		if (err == nil) != c.ok || c.ok && node != "n" || !c.ok && !errors.Is(err, ErrUnauthorized) {
+			t.Errorf("%s: %q, %v", what, node, err)
+		}
+	}
+	for _, bad := range []string{"", "short", first + ",", first + ",short"} {
+		if _, err := ParseSecret(bad); err == nil || strings.Contains(err.Error(), first) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func replaced(old, fresh string) func(*http.Request) {
+	return func(r *http.Request) {
+		r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), old, fresh, 1))
+	}
+}
+
+// TestDirectoryKeepsToTheHigherToken: a registry that lost something does not send anybody back.
+func TestDirectoryKeepsToTheHigherToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewMemory(nil)
+		keepAlive(t, r, node("a"))
+		keepAlive(t, r, node("b"))
+		d := NewDirectory(r)
+		old := claim(t, r, "live/movie", node("a"))
+		_ = r.Free(t.Context(), "live/movie", node("a"), old.Claim.Token, Hand{})
+		claim(t, r, "live/movie", node("b"))
+		if e, err := d.Lookup(t.Context(), "live/movie"); err != nil || e.Node.ID != "b" {
+			t.Fatalf("%+v, %v", e, err)
+		}
+		r.Flush()
+		time.Sleep(2 * lookupTime)
+		beat(t, r, node("a"), Held{"live/movie", old.Claim.Token})
+		if e, err := d.Fresh(t.Context(), "live/movie"); err != nil || e.Node.ID != "b" {
+			t.Errorf("%+v, %v", e, err)
+		}
+	})
+}

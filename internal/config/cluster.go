@@ -1,0 +1,49 @@
+package config
+
+import "livego/internal/cluster"
+
+// clusterSecret is one secret of a cluster, or several with commas between them; empty means none. It is not repeated.
+func clusterSecret(p *Secret) value {
+	parse := func(s string) error {
+		if s != "" {
+			if _, err := cluster.ParseSecret(s); err != nil {
+				return err
+			}
+		}
+		*p = Secret(s)
+		return nil
+	}
+	return value{kindSecret, parse, func() string { return p.String() }}
+}
+
+// nodeID is the name of a node; empty means that one is made.
+func nodeID(p *string) value {
+	parse := func(s string) error {
+		if s != "" {
+			if err := cluster.CheckID(s); err != nil {
+				return err
+			}
+		}
+		*p = s
+		return nil
+	}
+	return value{kindText, parse, func() string { return *p }}
+}
+
+// checkCluster checks what a node needs.
+func (l *loader) checkCluster() {
+	c := &l.cfg
+	place := l.origin["cluster_addr"]
+	if c.ClusterAddr == "" {
+		return
+	}
+	if c.RedisAddr == "" {
+		l.problem(place, "cluster_addr needs redis_addr: in Redis the servers keep which of them has which stream")
+	}
+	if c.ClusterSecret == "" {
+		l.problem(place, "cluster_addr needs cluster_secret, the same one on all servers (openssl rand -hex 32)")
+	}
+	if given := [...]bool{c.ClusterCert != "", c.ClusterKey != "", c.ClusterCA != ""}; given != [3]bool{} && given != [3]bool{true, true, true} {
+		l.problem(place, "cluster_cert, cluster_key and cluster_ca need each other")
+	}
+}

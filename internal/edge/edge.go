@@ -1,0 +1,395 @@
+// Package edge serves files of streams that are made on another node: each is fetched once, however many ask for it, and kept for as
+// long as its Cache-Control says.
+package edge
+
+import (
+	"bytes"
+	"container/list"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	// DefaultBytes is how much is kept unless the options say otherwise.
+	DefaultBytes = 512 << 20
+	// maxBody bounds a file that is kept, in bytes. Larger ones pass through.
+	maxBody = 32 << 20
+	// maxPerStream and maxFetches bound what is asked for at a time: of the files of one stream, and of all.
+	maxPerStream = 64
+	maxFetches   = 4096
+	// maxWaiting bounds the requests that wait for files, at some 10 KiB each.
+	maxWaiting = 1 << 15
+	// fetchTimeout bounds the time that a file takes: a playlist is held until there is what it is asked for.
+	fetchTimeout = 45 * time.Second
+	// overhead is about what a file costs beside its bytes.
+	overhead = 1 << 10
+)
+
+// ErrBusy: too much is asked for already.
+var ErrBusy = errors.New("too many requests for files of other servers")
+
+// File names a file.
+type File struct {
+	// Stream is "app/stream".
+	Stream string
+	// Path and Query are what it is asked for by, in one form for all who mean the same.
+	Path, Query string
+	// Gzip: it is wanted compressed if it can be.
+	Gzip bool
+}
+
+// Fetch asks for a file. Its answer is of any status. An error says that there is nobody to ask.
+type Fetch func(ctx context.Context, f File) (*http.Response, error)
+
+// Cache serves files. Its methods may be called from any goroutine.
+type Cache struct {
+	fetch Fetch
+	most  int64
+
+	ctx  context.Context
+	stop context.CancelFunc
+	all  sync.WaitGroup
+
+	mu      sync.Mutex
+	kept    map[File]*list.Element // of *answer
+	recent  *list.List             // latest use first
+	bytes   int64
+	flights map[File]*flight
+	streams map[string]int // flights by stream
+	waiting int
+	stats   Stats
+}
+
+// Stats are sums since the start, and what there is now.
+type Stats struct {
+	// Hits came from what is kept, Misses were fetched, Coalesced waited for what was being fetched. Failed could not be had.
+	Hits, Misses, Coalesced, Failed uint64
+	// Files and Bytes are kept.
+	Files int
+	Bytes int64
+}
+
+// New returns a cache that keeps at most so many bytes; 0: DefaultBytes.
+func New(fetch Fetch, most int64) *Cache {
+	if most <= 0 {
+		most = DefaultBytes
+	}
+	c := &Cache{
+		fetch: fetch, most: most, kept: make(map[File]*list.Element), recent: list.New(), flights: make(map[File]*flight), streams: make(map[string]int),
+	}
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	return c
+}
+
+// Close ends what is being fetched, and waits for that.
+func (c *Cache) Close() {
+	c.stop()
+	c.all.Wait()
+}
+
+// Stats returns the present figures.
+func (c *Cache) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.stats
+	s.Files, s.Bytes = c.recent.Len(), c.bytes
+	return s
+}
+
+// answer is what a file is.
+type answer struct {
+	file   File
+	status int
+	header http.Header
+	body   []byte
+	// came is when it was fetched, age how old it was then, and good for how long it may be kept.
+	came      time.Time
+	age, good time.Duration
+	// large: the body is not here, and each who wants it asks by itself.
+	large bool
+}
+
+// flight is a file that is being fetched.
+type flight struct {
+	file    File
+	done    chan struct{}
+	answer  *answer
+	err     error
+	waiters int
+	cancel  context.CancelFunc
+}
+
+// Serve answers a request, GET or HEAD, for a file. An error says why it did not: ErrBusy, or that of Fetch.
+func (c *Cache) Serve(w http.ResponseWriter, r *http.Request, f File) error {
+	a, err := c.get(r.Context(), f)
+	switch {
+	case err != nil:
+		return err
+	case a.large:
+		return c.pass(w, r, f)
+	}
+	a.write(w, r)
+	return nil
+}
+
+// get returns a file: one that is kept, or the one that is being fetched, for which it waits.
+func (c *Cache) get(ctx context.Context, file File) (*answer, error) {
+	c.mu.Lock()
+	if a := c.find(file); a != nil {
+		c.stats.Hits++
+		c.mu.Unlock()
+		return a, nil
+	}
+	f := c.flights[file]
+	if f == nil {
+		if f = c.begin(file); f == nil {
+			c.stats.Failed++
+			c.mu.Unlock()
+			return nil, ErrBusy
+		}
+		c.stats.Misses++
+	} else {
+		c.stats.Coalesced++
+	}
+	if c.waiting >= maxWaiting {
+		c.stats.Failed++
+		c.mu.Unlock()
+		return nil, ErrBusy
+	}
+	c.waiting++
+	f.waiters++
+	c.mu.Unlock()
+	defer c.leave(f)
+	select {
+	case <-f.done:
+		return f.answer, f.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// leave takes one who waits away; nothing is fetched for nobody.
+func (c *Cache) leave(f *flight) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting--
+	if f.waiters--; f.waiters > 0 {
+		return
+	}
+	f.cancel()
+	if c.flights[f.file] == f {
+		delete(c.flights, f.file)
+	}
+}
+
+// find returns what is kept and still good, nil if nothing is. The caller holds mu.
+func (c *Cache) find(file File) *answer {
+	e := c.kept[file]
+	if e == nil {
+		return nil
+	}
+	a := e.Value.(*answer)
+	if time.Since(a.came) >= a.good {
+		c.drop(e)
+		return nil
+	}
+	c.recent.MoveToFront(e)
+	return a
+}
+
+// drop forgets a file. The caller holds mu.
+func (c *Cache) drop(e *list.Element) {
+	a := c.recent.Remove(e).(*answer)
+	delete(c.kept, a.file)
+	c.bytes -= a.size()
+}
+
+// begin fetches a file, nil if there is too much under way. The caller holds mu.
+func (c *Cache) begin(file File) *flight {
+	if c.streams[file.Stream] >= maxPerStream || len(c.flights) >= maxFetches || c.ctx.Err() != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, fetchTimeout)
+	f := &flight{file: file, done: make(chan struct{}), cancel: cancel}
+	c.flights[file] = f
+	c.streams[file.Stream]++
+	c.all.Go(func() {
+		defer cancel()
+		a, err := c.ask(ctx, file)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		f.answer, f.err = a, err
+		if c.flights[file] == f {
+			delete(c.flights, file)
+		}
+		if c.streams[file.Stream]--; c.streams[file.Stream] == 0 {
+			delete(c.streams, file.Stream)
+		}
+		if err != nil {
+			c.stats.Failed++
+		} else if a.good > 0 && !a.large {
+			c.keep(a)
+		}
+		close(f.done)
+	})
+	return f
+}
+
+// keep makes room for a file. The caller holds mu.
+func (c *Cache) keep(a *answer) {
+	if e := c.kept[a.file]; e != nil {
+		c.drop(e)
+	}
+	c.kept[a.file] = c.recent.PushFront(a)
+	c.bytes += a.size()
+	for c.bytes > c.most {
+		c.drop(c.recent.Back())
+	}
+}
+
+func (a *answer) size() int64 {
+	return int64(len(a.body)+len(a.file.Path)+len(a.file.Query)) + overhead
+}
+
+// ask fetches a file as a whole.
+func (c *Cache) ask(ctx context.Context, file File) (*answer, error) {
+	resp, err := c.fetch(ctx, file)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	a := &answer{file: file, status: resp.StatusCode, header: kept(resp.Header), came: time.Now()}
+	a.age, a.good = lifetime(resp.Header)
+	if a.large = resp.ContentLength > maxBody; a.large {
+		return a, nil
+	}
+	var body bytes.Buffer
+	if resp.ContentLength > 0 {
+		body.Grow(int(resp.ContentLength) + bytes.MinRead)
+	}
+	n, err := io.Copy(&body, io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return nil, err
+	}
+	a.body, a.large = body.Bytes(), n > maxBody
+	return a, nil
+}
+
+// hop are headers of a connection, and what is made anew for each answer.
+var hop = []string{
+	"Connection", "Keep-Alive", "Proxy-Authenticate", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Via", "Date", "Content-Length", "Age",
+}
+
+// kept are the headers that belong to a file.
+func kept(h http.Header) http.Header {
+	h = h.Clone()
+	for _, name := range hop {
+		delete(h, name)
+	}
+	return h
+}
+
+// lifetime reads how old an answer is, and for how long it may be kept by all (RFC 9111 5.2.2).
+func lifetime(h http.Header) (age, good time.Duration) {
+	seconds, err := strconv.ParseUint(h.Get("Age"), 10, 31)
+	if err == nil {
+		age = time.Duration(seconds) * time.Second
+	}
+	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
+		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
+		switch name {
+		case "no-store", "no-cache", "private":
+			return age, 0
+		case "max-age":
+			if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+				good = time.Duration(seconds) * time.Second
+			}
+		}
+	}
+	return age, max(0, good-age)
+}
+
+// write answers a request with a file.
+func (a *answer) write(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	for name, values := range a.header {
+		h[name] = values
+	}
+	if age := a.age + time.Since(a.came); a.good > 0 && age >= time.Second {
+		h.Set("Age", strconv.Itoa(int(age/time.Second)))
+	}
+	if a.status == http.StatusOK && conditional(r.Header) {
+		http.ServeContent(refusals{w}, r, "", time.Time{}, bytes.NewReader(a.body))
+		return
+	}
+	h["Content-Length"] = []string{strconv.Itoa(len(a.body))}
+	w.WriteHeader(a.status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(a.body) // the client is gone if this fails
+	}
+}
+
+// conditional says whether a request may have another answer than the whole file.
+func conditional(h http.Header) bool {
+	for _, name := range []string{"Range", "If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+		if h[name] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// refusals keeps caches from keeping what is refused: that a client named a wrong version or range says nothing of the file.
+type refusals struct{ http.ResponseWriter }
+
+func (w refusals) WriteHeader(status int) {
+	if h := w.Header(); status >= http.StatusBadRequest {
+		h.Set("Cache-Control", "no-store")
+		h.Del("Content-Encoding")
+		h.Del("Age")
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// pass hands a large file on as it comes.
+func (c *Cache) pass(w http.ResponseWriter, r *http.Request, f File) error {
+	c.mu.Lock()
+	full := c.streams[f.Stream] >= maxPerStream
+	if !full {
+		c.streams[f.Stream]++
+	}
+	c.mu.Unlock()
+	if full {
+		return ErrBusy
+	}
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.streams[f.Stream]--; c.streams[f.Stream] == 0 {
+			delete(c.streams, f.Stream)
+		}
+	}()
+	resp, err := c.fetch(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	h := w.Header()
+	for name, values := range kept(resp.Header) {
+		h[name] = values
+	}
+	if resp.ContentLength >= 0 {
+		h.Set("Content-Length", strconv.FormatInt(resp.ContentLength, 10))
+	}
+	w.WriteHeader(resp.StatusCode)
+	if r.Method != http.MethodHead {
+		_, _ = io.Copy(w, resp.Body) // the client is gone if this fails
+	}
+	return nil
+}

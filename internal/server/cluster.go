@@ -1,0 +1,283 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	"livego/internal/cluster"
+	"livego/internal/edge"
+	"livego/internal/live"
+)
+
+// ClusterOptions makes several servers one. The zero value: this one is alone.
+type ClusterOptions struct {
+	// Addr is the listen address for other nodes, empty: off. Advertise is host:port by which they reach it; empty: an address of this machine.
+	Addr, Advertise string
+	// ID names this node for good. Region is where it is. PublicURL is where viewers reach its HLS port.
+	ID, Region, PublicURL string
+	// Secret is what all nodes know.
+	Secret cluster.Secret
+	// Cert, Key and CA are PEM files, for TLS on both sides of each connection between nodes; empty: there is none.
+	Cert, Key, CA string
+	// Registry is what the nodes share. The server does not close it.
+	Registry cluster.Registry
+	// Idle (30 s) is for how long a stream of another node is kept here after its last viewer.
+	Idle time.Duration
+	// EdgeBytes (512 MiB) bounds the files of other nodes that are kept for HLS viewers.
+	EdgeBytes int64
+}
+
+const (
+	defaultIdle = 30 * time.Second
+	// claimTimeout bounds the time in which the home of a publisher's stream is found: a lease of a node that is gone must have ended by then.
+	claimTimeout = 6 * time.Second
+	// claimRetry is the time until a home that does not answer is asked again.
+	claimRetry = 200 * time.Millisecond
+	// leaveTimeout bounds what the registry is told at the end.
+	leaveTimeout = time.Second
+)
+
+// node is this server's part in a cluster.
+type node struct {
+	*Server
+	opt     ClusterOptions
+	self    cluster.Node
+	member  *cluster.Member
+	peers   *cluster.Peers
+	handler *cluster.Handler
+	limits  *connLimits
+	tls     certificate
+	ca      *x509.CertPool
+
+	homes homes
+	cache *edge.Cache
+
+	mu sync.Mutex
+	// copies are the streams that come from other nodes, by what viewers ask for.
+	copies map[live.Name]*copied
+	// writers end what runs beside streams that have their home here.
+	writing map[*live.Stream]context.CancelFunc
+}
+
+// openNode makes this server a node of a cluster, if it is to be one.
+func (s *Server) openNode() error {
+	o := s.opt.Cluster
+	if o.Addr == "" {
+		return nil
+	}
+	if o.Idle <= 0 {
+		o.Idle = defaultIdle
+	}
+	n := &node{
+		Server: s, opt: o, limits: newConnLimits(maxNodeConns, 0, 0), tls: certificate{option: "cluster_cert/cluster_key", cert: o.Cert, key: o.Key},
+		copies: make(map[live.Name]*copied), writing: make(map[*live.Stream]context.CancelFunc),
+	}
+	config, err := n.clientTLS()
+	if err != nil {
+		return err
+	}
+	n.self = cluster.Node{
+		ID: o.ID, Boot: newID(), Addr: o.Advertise, PublicURL: o.PublicURL, RTMPURL: s.publicRTMP(), Region: o.Region, Version: s.opt.Version,
+		Started: time.Now().UTC(),
+	}
+	n.peers = cluster.NewPeers(o.ID, o.Secret, config)
+	n.handler = cluster.NewHandler(o.ID, o.Secret, cluster.Services{
+		Feed: n.serveFeed, Publish: n.servePublish, HomeOf: n.homeOf,
+		HLS:  http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.hls.ServeHTTP(w, normal(r)) }),
+		Over: live.ErrUnpublished, Gone: live.ErrLost,
+	}, s.log)
+	n.cache = edge.New(n.fetch, o.EdgeBytes)
+	s.node = n
+	return nil
+}
+
+// maxNodeConns bounds the connections of other nodes, and of whoever finds the port.
+const maxNodeConns = 16 << 10
+
+// clientTLS returns how this node speaks TLS to others, nil if it does not, and reads what it needs to know them by.
+func (n *node) clientTLS() (*tls.Config, error) {
+	if n.opt.Cert == "" {
+		return nil, nil
+	}
+	config, err := n.tls.config()
+	if err != nil {
+		return nil, err
+	}
+	pem, err := os.ReadFile(n.opt.CA)
+	if err != nil {
+		return nil, fmt.Errorf("cluster_ca: %w", err)
+	}
+	n.ca = x509.NewCertPool()
+	if !n.ca.AppendCertsFromPEM(pem) {
+		return nil, errors.New("cluster_ca: no certificate is in the file")
+	}
+	load := config.GetCertificate
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, RootCAs: n.ca,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load(nil) },
+	}, nil
+}
+
+// publicRTMP is where encoders reach this node: beside its HLS port.
+func (s *Server) publicRTMP() string {
+	u, err := url.Parse(s.opt.Cluster.PublicURL)
+	_, port, bad := net.SplitHostPort(s.opt.RTMPAddr)
+	if err != nil || bad != nil || u.Hostname() == "" {
+		return ""
+	}
+	return secured("rtmp", s.opt.RTMPTLS) + "://" + net.JoinHostPort(u.Hostname(), port)
+}
+
+// listenNode returns the listener for other nodes, one without address if this is none.
+func (s *Server) listenNode() *listener {
+	if s.node == nil {
+		return &listener{}
+	}
+	n := s.node
+	return &listener{
+		name: "cluster", option: "cluster_addr", addr: n.opt.Addr, secure: n.opt.Cert != "", cert: n.tls, clients: n.ca,
+		limits: n.limits, serve: s.httpServer(working, n.handler),
+	}
+}
+
+// joinCluster makes this server known to others until what it returns is called, which gives back all that it holds.
+func (s *Server) joinCluster(broken chan<- error) (leave func()) {
+	n := s.node
+	if n == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := n.member.Run(ctx); err != nil {
+			broken <- err
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+		n.leave()
+	}
+}
+
+// ready makes the member, once it is known where this node listens.
+func (n *node) ready() {
+	if n.self.Addr == "" {
+		n.self.Addr = n.Addrs()["cluster"].String()
+		if host, port, err := net.SplitHostPort(n.self.Addr); err == nil && net.ParseIP(host).IsUnspecified() {
+			n.self.Addr = net.JoinHostPort(ownAddress(), port)
+		}
+	}
+	n.member = cluster.NewMember(cluster.MemberOptions{Log: n.log, Registry: n.opt.Registry, Self: n.self, Figures: n.figures, Lost: n.lost})
+}
+
+// ownAddress is an address by which other machines reach this one, if there is any.
+func ownAddress() string {
+	addrs, _ := net.InterfaceAddrs()
+	for _, a := range addrs {
+		if ip, ok := a.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() {
+			return ip.IP.String()
+		}
+	}
+	return "127.0.0.1"
+}
+
+// figures are those that change all the time.
+func (n *node) figures() (load float64, viewers, streams int) {
+	for _, v := range n.HLSViewers() {
+		viewers += v
+	}
+	n.sessions.eachAudience(func(_ string, players int) { viewers += players })
+	return 0, viewers, len(n.hub.Streams())
+}
+
+// lost ends what is published here of a stream that has its home on another node, and lets its viewers go on with what comes from there.
+func (n *node) lost(stream string) {
+	name := nameOf(stream)
+	for _, p := range n.hub.Publications(name) {
+		n.stopWriting(p)
+		if p.OnAir() { // one that waits for its publisher waits on
+			p.Evict(live.ErrTakenOver)
+		}
+		if p.Readers() > 0 {
+			n.start(p.Name(), nil)
+		}
+	}
+}
+
+// startWriting returns the context of what runs beside a stream while it has its home here.
+func (n *node) startWriting(stream *live.Stream) context.Context {
+	ctx, cancel := context.WithCancel(n.outCtx)
+	n.mu.Lock()
+	n.writing[stream] = cancel
+	n.mu.Unlock()
+	n.conns.Go(func() {
+		select {
+		case <-stream.Done():
+		case <-ctx.Done():
+		}
+		// What runs sees the end of the stream by itself: that is another one than that of its context.
+		n.mu.Lock()
+		delete(n.writing, stream)
+		n.mu.Unlock()
+	})
+	return ctx
+}
+
+// stopWriting ends what runs beside a stream that has lost its home here.
+func (n *node) stopWriting(stream *live.Stream) {
+	n.mu.Lock()
+	cancel := n.writing[stream]
+	n.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+}
+
+// homeOf returns the address of the node that has a stream.
+func (n *node) homeOf(ctx context.Context, stream string) string {
+	e, err := n.lookup(ctx, stream)
+	if err != nil {
+		return ""
+	}
+	return e.Node.Addr
+}
+
+// lookup returns which other node has a stream, ErrNotFound if none has.
+func (n *node) lookup(ctx context.Context, stream string) (cluster.Entry, error) {
+	return other(n, func() (cluster.Entry, error) { return n.member.Lookup(ctx, stream) })
+}
+
+// lookAgain is lookup for who did not find the stream there.
+func (n *node) lookAgain(ctx context.Context, stream string) (cluster.Entry, error) {
+	return other(n, func() (cluster.Entry, error) { return n.member.Fresh(ctx, stream) })
+}
+
+func other(n *node, ask func() (cluster.Entry, error)) (cluster.Entry, error) {
+	e, err := ask()
+	if err == nil && e.Node.ID == n.opt.ID {
+		return e, cluster.ErrNotFound
+	}
+	return e, err
+}
+
+// leave gives everything back that this node holds.
+func (n *node) leave() {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if err := n.member.Leave(ctx); err != nil {
+		n.log.Warn("the registry was not told that this node ends: its lease ends by itself", "err", err)
+	}
+	n.cache.Close()
+	n.peers.Close()
+}

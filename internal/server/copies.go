@@ -1,0 +1,355 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"livego/internal/cluster"
+	"livego/internal/fanout"
+	"livego/internal/flv"
+	"livego/internal/live"
+)
+
+const (
+	// maxCopies bounds the streams that come from other nodes.
+	maxCopies = 4096
+	// copyRetryMin and copyRetryMax bound the time until a node is asked again, copyTries how often one is asked that has sent nothing yet.
+	copyRetryMin = 200 * time.Millisecond
+	copyRetryMax = 2 * time.Second
+	copyTries    = 4
+	// copyWait is how long a viewer waits for a stream that comes.
+	copyWait = 5 * time.Second
+	// idleInterval is how often it is looked whether a copy has viewers.
+	idleInterval = time.Second
+	// slice is how often somebody who waits for a stream asks which node has it.
+	slice = 500 * time.Millisecond
+)
+
+// errIdle: nobody watches a stream that comes from another node.
+var errIdle = errors.New("nobody watches the stream here")
+
+// copied is a stream that comes from another node, once for all viewers here.
+type copied struct {
+	node *node
+	name live.Name
+	// via are the nodes that it passes after this one, if it is brought for one of them.
+	via []string
+	// ready is closed when stream is known, or that there is none.
+	ready  chan struct{}
+	stream *live.Stream
+	token  atomic.Int64
+	// stop ends it for a cause; over is closed when it has ended.
+	stop context.CancelCauseFunc
+	over chan struct{}
+}
+
+// find returns a stream that another node has. ErrNotFound: none has.
+func (n *node) find(ctx context.Context, name live.Name, via []string) (*live.Stream, error) {
+	c := n.copyOf(name)
+	if c == nil {
+		if _, err := n.lookup(ctx, name.Key()); err != nil {
+			return nil, live.ErrNotFound
+		}
+		if c = n.start(name, via); c == nil {
+			return nil, live.ErrNotFound
+		}
+	}
+	timer := time.NewTimer(copyWait)
+	defer timer.Stop()
+	select {
+	case <-c.ready:
+	case <-timer.C:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	select {
+	case <-c.ready:
+		if c.stream != nil {
+			return c.stream, nil
+		}
+	default:
+	}
+	return nil, live.ErrNotFound
+}
+
+// findAnywhere is Server.find for a node of a cluster: other nodes are asked before a source is, and again while it waits.
+func (n *node) findAnywhere(ctx context.Context, name live.Name, wait time.Duration) (*live.Stream, error) {
+	until := time.Now().Add(wait)
+	for brought := false; ; brought = true {
+		_, holds := n.member.Holds(name.Key())
+		if !holds {
+			if stream, err := n.find(ctx, name, nil); !errors.Is(err, live.ErrNotFound) {
+				return stream, err
+			}
+		}
+		if stream, ok := n.hub.Lookup(name); ok {
+			return stream, nil
+		}
+		if !brought {
+			if more := n.Server.bring(name); more > wait {
+				until = time.Now().Add(more)
+			}
+		}
+		left := time.Until(until)
+		if left <= 0 {
+			return nil, live.ErrNotFound
+		}
+		if stream, err := n.hub.Subscribe(ctx, name, min(left, slice)); !errors.Is(err, live.ErrNotFound) {
+			return stream, err
+		}
+	}
+}
+
+func (n *node) copyOf(name live.Name) *copied {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.copies[name]
+}
+
+// start finds or begins the copy of a stream, nil if there are too many or the server ends.
+func (n *node) start(name live.Name, via []string) *copied {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if c := n.copies[name]; c != nil {
+		return c
+	}
+	if len(n.copies) >= maxCopies {
+		return nil
+	}
+	ctx, stop := context.WithCancelCause(n.outCtx)
+	c := &copied{node: n, name: name, via: via, ready: make(chan struct{}), stop: stop, over: make(chan struct{})}
+	if !n.conns.Go(func() { c.run(ctx) }) {
+		stop(nil)
+		return nil
+	}
+	n.copies[name] = c
+	return c
+}
+
+// yield ends the copies of a stream that gets its home here, and waits for that. Their viewers stay.
+func (n *node) yield(stream live.Name) {
+	n.mu.Lock()
+	var all []*copied
+	for name, c := range n.copies {
+		if name.Key() == stream.Key() {
+			all = append(all, c)
+		}
+	}
+	n.mu.Unlock()
+	for _, c := range all {
+		c.stop(live.ErrTakenOver)
+	}
+	for _, c := range all {
+		<-c.over
+	}
+}
+
+// run brings the stream until it is over, nobody watches, or it cannot be had any more.
+func (c *copied) run(ctx context.Context) {
+	defer c.stop(nil)
+	defer close(c.over)
+	defer func() {
+		c.node.mu.Lock()
+		delete(c.node.copies, c.name)
+		c.node.mu.Unlock()
+		if c.stream == nil {
+			close(c.ready)
+		}
+	}()
+	find := c.node.lookup
+	for tries := 0; ctx.Err() == nil; tries++ {
+		began := time.Now()
+		err := c.connect(ctx, find)
+		switch {
+		case ctx.Err() != nil, errors.Is(err, io.EOF), errors.Is(err, errIdle), errors.Is(err, live.ErrTakenOver):
+			return
+		case c.stream == nil && (tries >= copyTries || errors.Is(err, cluster.ErrNotFound) || errors.Is(err, cluster.ErrLoop) ||
+			tries > 0 && errors.Is(err, cluster.ErrElsewhere)):
+			c.node.log.Info("stream of another node cannot be had", "stream", c.name.String(), "reason", err.Error())
+			return
+		}
+		if time.Since(began) > copyRetryMax {
+			tries = 0
+		}
+		if tries == 0 {
+			c.node.log.Warn("stream of another node interrupted", "stream", c.name.String(), "reason", err.Error())
+		}
+		if !c.pause(ctx, tries) {
+			return
+		}
+		find = c.node.lookAgain
+	}
+}
+
+// pause waits until the next try. It is false if the stream is over meanwhile.
+func (c *copied) pause(ctx context.Context, tries int) bool {
+	wait := min(copyRetryMin<<min(tries, 8), copyRetryMax)
+	timer := time.NewTimer(wait/2 + rand.N(wait/2))
+	defer timer.Stop()
+	var done <-chan struct{}
+	if c.stream != nil {
+		done = c.stream.Done()
+	}
+	select {
+	case <-timer.C:
+		return true
+	case <-done:
+	case <-ctx.Done():
+	}
+	return false
+}
+
+// connect finds the home, and takes what comes from there. io.EOF: the stream is over.
+func (c *copied) connect(ctx context.Context, find func(context.Context, string) (cluster.Entry, error)) error {
+	e, err := find(ctx, c.name.Key())
+	if err != nil {
+		return err
+	}
+	feed, err := c.node.peers.Feed(ctx, e.Node, e.Stream, c.name.Rendition, c.via)
+	if err != nil {
+		return err
+	}
+	defer feed.Close()
+	if feed.Token < c.token.Load() && feed.Token != 0 {
+		return fmt.Errorf("%w: its claim is older than another one", cluster.ErrElsewhere)
+	}
+	c.token.Store(max(feed.Token, c.token.Load()))
+	watched, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	p, err := c.node.copy(c.name, e.Node, end)
+	if err != nil {
+		return err
+	}
+	if c.stream == nil {
+		c.stream = p.pub.Stream()
+		close(c.ready)
+	}
+	defer context.AfterFunc(watched, func() { _ = feed.Close() })()
+	go c.watch(watched, end)
+	err = take(feed, p)
+	if cause := context.Cause(watched); cause != nil {
+		err = cause
+	}
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, errIdle):
+		p.End(live.ErrUnpublished)
+	default:
+		p.End(fmt.Errorf("%w: %w", live.ErrLost, err))
+	}
+	return err
+}
+
+// take hands on what comes.
+func take(feed *cluster.Feed, p *publication) error {
+	for {
+		messageType, ms, body, err := feed.Next()
+		if err != nil {
+			return err
+		}
+		if err := p.Message(messageType, ms, body); err != nil {
+			return err
+		}
+	}
+}
+
+// watch ends the copy when nobody has watched it for a while.
+func (c *copied) watch(ctx context.Context, end context.CancelCauseFunc) {
+	tick := time.NewTicker(idleInterval)
+	defer tick.Stop()
+	for seen := time.Now(); ; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if c.stream.Readers() > 0 {
+			seen = time.Now()
+		}
+		if time.Since(seen) >= c.node.opt.Idle {
+			end(errIdle)
+			return
+		}
+	}
+}
+
+// copy takes a stream on air here that comes from another node.
+func (n *node) copy(name live.Name, from cluster.Node, end func(error)) (*publication, error) {
+	p := &publication{
+		server: n.Server, from: origin{protocol: "cluster", remote: from.Addr, url: "cluster://" + from.ID + "/" + name.Key(), client: "node " + from.ID, close: end},
+	}
+	p.session = newSession(p.from.protocol, p.from.remote, name, p.from.url, true)
+	var err error
+	if p.pub, err = n.hub.Copy(name, end); err != nil {
+		return nil, err
+	}
+	p.begin(n.log.With("protocol", "cluster", "node", from.ID))
+	return p, nil
+}
+
+// serveFeed gives another node a stream that has its home here, or comes here from another region.
+func (n *node) serveFeed(ctx context.Context, r cluster.Request) (cluster.Outlet, error) {
+	name := nameOf(r.Stream)
+	name.Rendition = r.Rendition
+	token, holds := n.member.Holds(r.Stream)
+	if !holds {
+		return cluster.Outlet{}, cluster.ErrElsewhere
+	}
+	stream, ok := n.hub.Lookup(name)
+	if !ok {
+		return cluster.Outlet{}, cluster.ErrElsewhere
+	}
+	return cluster.Outlet{Token: token, Rendition: stream.Name().Rendition, Play: func(nc net.Conn, first []byte) { n.playFeed(nc, first, stream, r) }}, nil
+}
+
+// playFeed sends a stream to another node.
+func (n *node) playFeed(nc net.Conn, first []byte, stream *live.Stream, r cluster.Request) {
+	player, err := n.fanout.Play(stream, fanout.PlayerOptions{Conn: nc, Format: flv.TagFormat{}, View: fanout.View{Whole: true}})
+	if err != nil {
+		return // the other node asks again
+	}
+	log := n.log.With("stream", stream.Name().String(), "node", r.From, "remote", r.Remote)
+	log.Info("stream goes to another node")
+	player.Start(first)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, err := io.CopyN(io.Discard, nc, maxViewerBytes)
+		player.Close(fmt.Errorf("%w: %w", fanout.ErrGone, orEOF(err)))
+	}()
+	stop := context.AfterFunc(n.ctx, func() { player.Close(errShutdown) })
+	n.attend(player, r.Stream)
+	stop()
+	err = player.Err()
+	if errors.Is(err, fanout.ErrStreamEnded) && !errors.Is(stream.Cause(), live.ErrClosed) {
+		_ = nc.SetWriteDeadline(time.Now().Add(n.Server.opt.WriteTimeout))
+		_, _ = nc.Write(cluster.AppendEnd(nil))
+	}
+	_ = nc.Close()
+	<-gone
+	log.Info("stream goes to another node no more", "reason", err.Error(), "bytes", player.Stats().Sent)
+}
+
+// attend says each second that this node is there, until the player ends, or the stream has its home elsewhere.
+func (n *node) attend(player *fanout.Player, stream string) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-player.Done():
+			return
+		}
+		if _, holds := n.member.Holds(stream); !holds {
+			player.Close(live.ErrMoved)
+			<-player.Done()
+			return
+		}
+		_ = player.Post(cluster.AppendPing(nil))
+	}
+}

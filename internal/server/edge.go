@@ -1,0 +1,153 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"livego/internal/cluster"
+	"livego/internal/edge"
+	"livego/internal/hls"
+)
+
+const (
+	// mournTime is for how long the files of a stream whose home died are not said to be gone: its encoder comes back somewhere.
+	mournTime = 10 * time.Second
+	// holdTime is for how long a request for a playlist waits for the next home. hls.js (1.7.4) gives up after its third try.
+	holdTime = 5 * time.Second
+	// maxHomes bounds the streams of which it is remembered where they were.
+	maxHomes = 10_000
+)
+
+// errHere: there is no other node to ask for the files of a stream.
+var errHere = errors.New("no other node has the stream")
+
+// homes remembers which other node had a stream last, whose playlists are there for a while after its end.
+type homes struct {
+	mu    sync.Mutex
+	known map[string]lastHome
+}
+
+type lastHome struct {
+	node cluster.Node
+	// seen is when it answered last.
+	seen time.Time
+}
+
+func (h *homes) note(stream string, n cluster.Node) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.known == nil {
+		h.known = make(map[string]lastHome)
+	}
+	if _, there := h.known[stream]; !there && len(h.known) >= maxHomes {
+		for name := range h.known { // any one
+			delete(h.known, name)
+			break
+		}
+	}
+	h.known[stream] = lastHome{n, time.Now()}
+}
+
+func (h *homes) of(stream string) (lastHome, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	last, ok := h.known[stream]
+	return last, ok
+}
+
+func (h *homes) forget(stream string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.known, stream)
+}
+
+// ServeHTTP serves HLS: files of streams that have their home here as they are made, and of others as their home makes them.
+func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	stream := hls.StreamName(r.URL.Path)
+	if stream == "" || r.Method != http.MethodGet && r.Method != http.MethodHead || !n.isAway(r.Context(), stream) {
+		n.hls.ServeHTTP(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("X-Content-Type-Options", "nosniff")
+	query, err := hls.Canonical(r.URL.Path, r.URL.RawQuery)
+	if err != nil {
+		h.Set("Cache-Control", "no-store")
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	err = n.cache.Serve(w, r, edge.File{Stream: stream, Path: r.URL.Path, Query: query, Gzip: hls.AcceptsGzip(r.Header["Accept-Encoding"])})
+	switch {
+	case err == nil, r.Context().Err() != nil:
+	case errors.Is(err, errHere):
+		n.hls.ServeHTTP(w, r)
+	default:
+		if !errors.Is(err, edge.ErrBusy) {
+			n.log.Debug("files of another node cannot be had", "stream", stream, "err", err)
+			err = errAway // addresses of nodes are not for viewers
+		}
+		h.Set("Cache-Control", "no-store")
+		h.Set("Retry-After", "1")
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+	}
+}
+
+// isAway says whether the files of a stream are to be asked for at another node.
+func (n *node) isAway(ctx context.Context, stream string) bool {
+	if _, holds := n.member.Holds(stream); holds {
+		return false
+	}
+	if _, err := n.lookup(ctx, stream); err == nil {
+		return true
+	}
+	_, known := n.homes.of(stream)
+	return known
+}
+
+// fetch asks for a file where its stream is, or was last.
+func (n *node) fetch(ctx context.Context, f edge.File) (*http.Response, error) {
+	header := http.Header{}
+	if f.Gzip {
+		header.Set("Accept-Encoding", "gzip")
+	}
+	playlist := strings.HasSuffix(f.Path, ".m3u8")
+	ask := n.lookup
+	for began := time.Now(); ; ask = n.lookAgain {
+		if _, holds := n.member.Holds(f.Stream); holds {
+			return nil, errHere
+		}
+		at, err := n.placeOf(ctx, f.Stream, ask)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := n.peers.Get(ctx, at, "/hls"+f.Path, f.Query, header)
+		if err == nil {
+			n.homes.note(f.Stream, at)
+			return resp, nil
+		}
+		if last, known := n.homes.of(f.Stream); known && time.Since(last.seen) > mournTime {
+			n.homes.forget(f.Stream)
+			return nil, errHere
+		}
+		if !playlist || time.Since(began) > holdTime || !pauseFor(ctx, claimRetry) {
+			return nil, err
+		}
+	}
+}
+
+// placeOf returns the node to ask for the files of a stream: its home, or its last one.
+func (n *node) placeOf(ctx context.Context, stream string, ask func(context.Context, string) (cluster.Entry, error)) (cluster.Node, error) {
+	e, err := ask(ctx, stream)
+	if err == nil {
+		return e.Node, nil
+	}
+	if last, known := n.homes.of(stream); known {
+		return last.node, nil
+	}
+	return cluster.Node{}, errHere
+}

@@ -1,0 +1,162 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"livego/internal/cluster"
+	"livego/internal/flv"
+	"livego/internal/live"
+)
+
+// sink takes the messages of a publisher, here or on the node that is the home of its stream.
+type sink = cluster.Sink
+
+// home finds where a publisher's stream is to be: here, then begun is to be called when the publisher is on air, or not; or on another node, to which
+// it is taken.
+func (n *node) home(ctx context.Context, may permit, from origin, log *slog.Logger) (away *relayed, begun func(onAir bool), err error) {
+	key := may.name.Key()
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
+	begun = func(onAir bool) { n.member.Begun(key, onAir) }
+	for {
+		e, err := n.member.Claim(ctx, key)
+		if errors.Is(err, cluster.ErrUnavailable) {
+			// Who is known to have it is the home also while nobody can tell.
+			if e, err = n.lookup(ctx, key); err != nil {
+				n.member.Assume(key)
+				return nil, begun, nil
+			}
+			if away, err = n.relay(ctx, e.Node, may, from, log); errors.Is(err, cluster.ErrUnreachable) || errors.Is(err, cluster.ErrElsewhere) {
+				n.member.Assume(key)
+				return nil, begun, nil
+			}
+			return away, nil, err
+		}
+		if err == nil {
+			return nil, begun, nil
+		}
+		if !errors.Is(err, cluster.ErrHeld) {
+			return nil, nil, err
+		}
+		if away, err = n.relay(ctx, e.Node, may, from, log); err == nil || errors.Is(err, cluster.ErrRefused) || errors.Is(err, cluster.ErrUnauthorized) {
+			return away, nil, err
+		}
+		// It may be gone, and its lease be over in a moment.
+		if !pauseFor(ctx, claimRetry) {
+			return nil, nil, fmt.Errorf("node %s has the stream: %w", e.Node.ID, err)
+		}
+	}
+}
+
+// pauseFor waits. It is false if ctx ends.
+func pauseFor(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// relayed is a publisher whose stream has its home on another node.
+type relayed struct {
+	*publication
+	up *cluster.Uplink
+}
+
+// relay takes a publisher to the home of its stream.
+func (n *node) relay(ctx context.Context, home cluster.Node, may permit, from origin, log *slog.Logger) (*relayed, error) {
+	p := &relayed{publication: &publication{server: n.Server, from: from, lease: may.lease}}
+	p.session = newSession(from.protocol, from.remote, may.name, from.url, true)
+	var err error
+	p.up, err = n.peers.Publish(ctx, home, may.name.Key(), may.name.Rendition, cluster.Origin{
+		Protocol: from.protocol, Remote: from.remote, Client: from.client, Query: from.query,
+	}, func(word, text string) { from.close(causeOf(word, text)) })
+	if err != nil {
+		return nil, err
+	}
+	p.session.StreamID, p.session.agent = from.streamID, said(from.client)
+	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load()} }
+	p.session.close, p.session.reconnect = from.close, from.reconnect
+	p.log = log.With("stream", may.name.String(), "id", p.session.ID)
+	p.log.Info("publisher on air at the stream's home", "node", home.ID, "client", said(from.client))
+	n.sessions.add(p.session)
+	p.watchLease()
+	return p, nil
+}
+
+// errAway: the home of the stream is gone, or has ended the publisher.
+var errAway = errors.New("the server that has the stream does not answer")
+
+// causeOf is why the home of a stream ends a publisher, as it would be here.
+func causeOf(word, text string) error {
+	for _, r := range reasons {
+		if r.word == word {
+			return fmt.Errorf("%w (by the stream's home)", r.err)
+		}
+	}
+	if text == "" {
+		return errAway
+	}
+	return fmt.Errorf("%w: %s", errAway, said(text))
+}
+
+// Message implements sink.
+func (p *relayed) Message(messageType uint8, ms uint32, body []byte) error {
+	if messageType == flv.TypeVideo {
+		p.video.Add(uint64(len(body)))
+	} else {
+		p.audio.Add(uint64(len(body)))
+	}
+	return p.up.Message(messageType, ms, body)
+}
+
+// End implements sink.
+func (p *relayed) End(cause error) {
+	if cause == nil {
+		cause = live.ErrLost
+	}
+	p.up.End(errors.Is(cause, live.ErrUnpublished))
+	p.server.sessions.remove(p.session, cause)
+	p.release()
+	p.log.Info("publisher ended", "reason", cause.Error(), "duration", time.Since(p.session.Start).Round(time.Millisecond),
+		"video_bytes", p.video.Load(), "audio_bytes", p.audio.Load())
+}
+
+// servePublish takes a publisher on air that came to another node.
+func (n *node) servePublish(ctx context.Context, r cluster.Request, from cluster.Origin, end func(word, text string)) (cluster.Sink, error) {
+	name := nameOf(r.Stream)
+	if name.Rendition = r.Rendition; name.Rendition != "" {
+		if err := live.ValidateRendition(name.Rendition); err != nil {
+			return nil, err
+		}
+	}
+	if _, ok := n.app(name.App); !ok {
+		return nil, fmt.Errorf("application %.64q is not configured at the stream's home", name.App)
+	}
+	switch _, err := n.member.Claim(ctx, r.Stream); {
+	case errors.Is(err, cluster.ErrUnavailable):
+		if _, holds := n.member.Holds(r.Stream); !holds {
+			return nil, cluster.ErrElsewhere
+		}
+		n.member.Assume(r.Stream)
+	case errors.Is(err, cluster.ErrHeld):
+		return nil, cluster.ErrElsewhere
+	case err != nil:
+		return nil, err
+	}
+	p, err := n.publishHere(ctx, permit{name: name}, origin{
+		protocol: from.Protocol, remote: from.Remote, url: "cluster://" + r.From + "/" + name.Key(), client: from.Client, query: from.Query,
+		close: func(cause error) { end(reasonOf(cause), cause.Error()) },
+	}, n.log.With("protocol", from.Protocol, "remote", said(from.Remote), "node", r.From), func(onAir bool) { n.member.Begun(r.Stream, onAir) })
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
