@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -174,13 +176,42 @@ func TestLLHLSRestart(t *testing.T) {
 			waitIndex(t, s, room)
 			p := webPlay(t, hlsJS, s.indexURL(room), nil)
 			p.waitPlaying(t)
-			p.waitProgress(t, 3, 20*time.Second)
+			p.waitProgress(t, 12, 30*time.Second)
+			p.forget(t)
+			before := s.lastSegment(t, room)
+			was, began := p.report(t).Position, time.Now()
 			end(s)
 			s.relaunch(t, setting(t, "LIVEGO_BIN"), nil)
 			first.wait(t, 20*time.Second)
 			ffmpegLoop(t, s, file, key)
 			s.waitOnAir(t, room)
-			p.waitProgress(t, 8, 40*time.Second)
+			away := time.Since(began)
+			after := s.lastSegment(t, room)
+			if after < before || after > before+4 {
+				t.Errorf("segment %d came after segment %d", after, before)
+			}
+			r := p.waitProgress(t, 8, 40*time.Second)
+			t.Logf("away for %v, stood for %.1f s, went on by %.1f s in %.1f s\n%v", away, r.stood(), r.Position-was, time.Since(began).Seconds(), r)
+			if most := away.Seconds() + 10; r.stood() > most {
+				t.Errorf("the picture stood for %.1f s, the stream was away for %v", r.stood(), away)
+			}
+			if ahead := r.Position - was - time.Since(began).Seconds(); ahead > 10 {
+				t.Errorf("it went %.0f s ahead", ahead)
+			}
 		})
 	}
+}
+
+// lastSegment waits for the playlist of a stream's video, and returns the number of the newest segment that has media in it.
+func (s *server) lastSegment(t testing.TB, stream string) (last int) {
+	t.Helper()
+	waitIndex(t, s, stream)
+	eventually(t, 20*time.Second, "the playlist has a segment", func() bool {
+		_, text, _ := s.fetch(t, "http://"+s.hls+"/live/"+stream+"/index-v0.m3u8")
+		for _, name := range regexp.MustCompile(`v0/(\d+)\.(\d+\.)?m4s`).FindAllStringSubmatch(text, -1) {
+			last, _ = strconv.Atoi(name[1])
+		}
+		return last > 0
+	})
+	return last
 }

@@ -78,8 +78,8 @@ var options = []option{
 		bind: func(c *Config) value { return level(&c.Level) }},
 	{key: "log_format", def: "text", doc: "Form of the log: text or json.",
 		bind: func(c *Config) value { return choice(&c.LogFormat, "text", "json") }},
-	{key: "data_dir", def: "data", doc: "Directory of the server's own files; it holds the channel keys (livego.db)\n" +
-		"and the segments of hls_dvr_window (hls).",
+	{key: "data_dir", def: "data", doc: "Directory of the server's own files; it holds the channel keys (livego.db),\n" +
+		"the segments of hls_dvr_window (hls), and the numbers of HLS segments (hls.ledger).",
 		bind: func(c *Config) value { return nonEmpty(&c.DataDir) }},
 	{key: "drain_timeout", def: "5s", doc: "How long the end of the server may take.",
 		bind: func(c *Config) value { return duration(&c.DrainTimeout, time.Millisecond, unbounded) }},

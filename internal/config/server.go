@@ -62,6 +62,7 @@ func (c Config) ServerOptions() server.Options {
 		HLSDVRWindow:       c.HLSDVRWindow,
 		HLSDVRDir:          filepath.Join(c.DataDir, "hls"),
 		HLSDVRMaxBytes:     int64(c.HLSDVRMaxBytes),
+		HLSLedger:          filepath.Join(c.DataDir, "hls.ledger"),
 		NoStreamList:       !c.FLVStreams,
 		PublicStatus:       c.PublicStatus,
 		FrameOrigins:       c.FrameOrigins,

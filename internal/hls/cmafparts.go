@@ -288,6 +288,9 @@ func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary, follow
 	}
 	p.dependent = p.dependent || !s.independent
 	t.rates.note(s, p.line.target)
+	if len(t.window.segments) == 0 && s.seq == p.line.first && len(p.line.lost) > 0 {
+		t.window.segments = p.leadingGaps(t, s)
+	}
 	p.bytes -= t.window.add(s, p.opt.ListSize, p.line.target, t.settled)
 	p.store(t, s)
 	p.trim()

@@ -24,7 +24,7 @@ func (p *packager) publish(t *cmafTrack, ended bool) {
 		if !p.growing || t.segment == nil || t.segment.duration < p.partHoldBack() {
 			return
 		}
-		w.segments = append(w.segments, p.leadingGap(t))
+		w.segments = p.leadingGaps(t, t.segment)
 		defer p.describe(t)
 	} else if p.show.view.Load() == nil {
 		defer p.present(false)
@@ -67,25 +67,39 @@ func (p *packager) noteDelay(t *cmafTrack) {
 // renditions.
 func (p *packager) partHoldBack() time.Duration { return partHoldBacks * p.longestPart }
 
-// leadingGap is what stands before the first segment of a rendition as long as that is open: a
-// segment that is missing. Players want one that is whole: hls.js (1.7.4) gives up a playlist
-// without, and loads no parts unless there are some of an earlier segment.
-func (p *packager) leadingGap(t *cmafTrack) *cmafSegment {
-	s, b := t.segment, p.line.get(t.segment.seq)
-	g := &cmafSegment{seq: s.seq - 1, duration: 2 * p.longestPart, init: t.init, before: s.before, gap: true, complete: true}
-	if before := p.line.get(g.seq); before != nil && b != nil {
-		g.duration, g.discontinuity, g.before = b.at-before.at, before.discontinuity, before.before
+// leadingGaps are what stands before the first segment of a rendition: segments that are missing.
+//
+// As long as that is open, players want one that is whole: hls.js (1.7.4) gives up a playlist without, and loads no parts unless there are some of
+// an earlier segment.
+//
+// After a life that broke off they are its last segments, and the last one lasts until this life: hls.js (adjustSliding) goes on as many target
+// durations further as there are numbers that it does not know.
+func (p *packager) leadingGaps(t *cmafTrack, s *cmafSegment) []*cmafSegment {
+	before := p.line.lost
+	if s.seq != p.line.first || len(before) == 0 {
+		b := boundary{seq: s.seq - 1, at: s.start - 2*p.longestPart, before: s.before}
+		if known := p.line.get(b.seq); known != nil {
+			b = *known
+		}
+		before = []boundary{b}
 	}
-	g.duration = max(min(g.duration, p.line.target), minDuration)
-	g.start = s.start - g.duration
-	if b != nil && !s.at.IsZero() {
-		g.at = b.wall.Add(-g.duration)
+	gaps := make([]*cmafSegment, len(before))
+	for i, end := len(before)-1, s.start; i >= 0; i-- {
+		b := before[i]
+		g := &cmafSegment{seq: b.seq, init: t.init, before: b.before, discontinuity: b.discontinuity, gap: true, complete: true}
+		g.duration = max(min(end-b.at, p.line.target), minDuration)
+		g.start = end - g.duration
+		if !s.at.IsZero() {
+			g.at = s.at.Add(g.start - s.start)
+		}
+		gaps[i], end = g, g.start
 	}
-	n := (g.duration + t.target - 1) / t.target
+	last := gaps[len(gaps)-1]
+	n := (last.duration + t.target - 1) / t.target
 	for range n {
-		g.parts = append(g.parts, part{duration: g.duration / n, gap: true})
+		last.parts = append(last.parts, part{duration: last.duration / n, gap: true})
 	}
-	return g
+	return gaps
 }
 
 // trim keeps all renditions together within their bound, but for the newest segment of each.

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"time"
 
+	"livego/internal/ledger"
 	"livego/internal/spool"
 )
 
@@ -57,6 +58,9 @@ type Options struct {
 
 	// PartDelay, if set, is told of each part how long after its last unit came players could have it. It must not wait.
 	PartDelay func(time.Duration)
+
+	// Ledger keeps the numbers that streams used. Nil: one that forgets them with the Server. The Server does not close it.
+	Ledger *ledger.Ledger
 
 	// Log gets one line per event of a stream, never one per access unit. Nil: nothing is logged.
 	Log *slog.Logger

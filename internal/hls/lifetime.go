@@ -3,7 +3,9 @@ package hls
 import (
 	"time"
 
+	"livego/internal/ledger"
 	"livego/internal/media"
+	"livego/internal/spool"
 )
 
 // lifeTime maps the time of a stream, which begins anew with each life, to the media time of HLS, which does not: a life begins at what the
@@ -39,47 +41,13 @@ func (l *lifeTime) place(u *media.AccessUnit) {
 	l.reach = max(l.reach, u.DTS, u.PTS)
 }
 
-// floor is what a stream's life must not go below, as an earlier one used what is lower: its last discontinuity sequence number, and the time from
-// which on there is no media. The zero value is none.
-//
-// The life that follows has the same discontinuity sequence number, 0 if that is not known, because its media follow on one timeline: hls.js (1.7.4)
-// takes a lower one for the same, but with a higher one, and no segment in common, it never finds out where to go on
-// (BaseStreamController.getInitialLiveFragment).
-type floor struct {
-	discontinuity int64
-	time          time.Duration
-	// noted is when the earlier life was forgotten.
-	noted time.Time
-}
-
 // lastUnit is more than the last unit of a life lasts.
 const lastUnit = time.Second
 
-// floor is what the next life must not go below.
-func (l *life) floor() floor {
-	f := floor{discontinuity: l.lastDiscontinuity.Load()}
-	if reach := time.Duration(l.reach.Load()); reach > 0 {
-		f.time = (reach + lastUnit).Truncate(time.Millisecond)
+// endOfNoted is from when on there is no media of a life, of which it is known what was noted.
+func endOfNoted(last *ledger.Entry, now time.Time) time.Duration {
+	if last.Over {
+		return (last.Reach + lastUnit).Truncate(time.Millisecond)
 	}
-	return f
-}
-
-const (
-	// maxFloors bounds the floors that are remembered of streams that are off the air, and floorAge is for how long: nobody goes on after that.
-	maxFloors = 1 << 12
-	floorAge  = time.Hour
-)
-
-// remember keeps the floor of a stream that goes off the air. The caller holds mu.
-func (s *Server) remember(name string, f floor) {
-	now := s.opt.Now()
-	f.noted = now
-	for name, old := range s.floors {
-		if old.time <= mediaTime(now) && now.Sub(old.noted).Abs() > floorAge {
-			delete(s.floors, name)
-		}
-	}
-	if len(s.floors) < maxFloors {
-		s.floors[name] = f
-	}
+	return endOf(spool.Reach{Time: last.Reach, Stored: last.Noted.UnixNano(), Unknown: maxFirstSegment}, now)
 }

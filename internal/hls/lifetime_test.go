@@ -147,29 +147,6 @@ func TestLivesDoNotOverlap(t *testing.T) {
 	}
 }
 
-// TestFloorsAreForgotten: what is remembered of streams that are off the air is bounded, in number and in time.
-func TestFloorsAreForgotten(t *testing.T) {
-	now := noon
-	s := NewServer(Options{Now: func() time.Time { return now }})
-	remember := func(name string, f floor) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.remember(name, f)
-	}
-	remember("fast", floor{time: sinceYear(now) + 2*time.Hour})
-	for i := range 2 * maxFloors {
-		remember(string(rune(i)), floor{})
-	}
-	if len(s.floors) != maxFloors {
-		t.Errorf("%d are remembered", len(s.floors))
-	}
-	now = now.Add(floorAge + time.Second)
-	remember("last", floor{})
-	if _, kept := s.floors["fast"]; !kept || len(s.floors) != 2 {
-		t.Errorf("after an hour %d are remembered, that of the future: %v", len(s.floors), kept)
-	}
-}
-
 // TestEndOfStoredLife: where a life must begin of whose predecessor the disk tells.
 func TestEndOfStoredLife(t *testing.T) {
 	now := noon

@@ -1,6 +1,10 @@
 package hls
 
-import "time"
+import (
+	"time"
+
+	"livego/internal/ledger"
+)
 
 // yearZero is when numbers and media times were 0: the first day of 2026 in Unix seconds.
 const yearZero = 1_767_225_600
@@ -13,4 +17,75 @@ func firstNumber(now time.Time, segment time.Duration) int64 {
 		return now.Unix()
 	}
 	return (now.Unix() - yearZero) * int64((time.Second+segment-1)/segment)
+}
+
+// numbers are those with which a life begins.
+type numbers struct {
+	// ts is that of the first MPEG-TS segment, cmaf of the first CMAF segment. What may stand before that has a number too.
+	ts, cmaf int64
+	// lost are the segments before cmaf, if players have something of them and the last one broke off.
+	lost []boundary
+}
+
+// trusted is for how long it is believed that a life which broke off used no more than was noted. After a loss of power the disk has what was
+// noted half a minute before.
+const trusted = 30 * time.Second
+
+// numbersAfter returns those of the life after the last one, of which nothing may be known. They go on by one where players may go on too: hls.js
+// (1.7.4, adjustSliding) goes as many target durations further as there are numbers that it does not know. Else they are at least
+// what the clock says.
+func (s *Server) numbersAfter(last *ledger.Entry, known bool) numbers {
+	now := s.opt.Now()
+	clock := firstNumber(now, s.opt.SegmentDuration)
+	if !known {
+		clock = max(clock, s.lastSeq.Load()+1)
+	}
+	age := now.Sub(last.Noted)
+	near := known && age >= 0 && age <= trusted
+	n := numbers{ts: max(last.Next, clock), cmaf: max(last.Segment+1, clock) + 1}
+	if near && last.Next > 0 {
+		n.ts = last.Next
+	}
+	if near && last.Segment > 0 {
+		n.cmaf = last.Segment + 2
+		if !last.Complete {
+			n.lost = s.lostOf(last)
+		}
+	}
+	return n
+}
+
+// lostOf returns the last segments of a life that broke off, and one for what is missing since. The first one may be whole, but not be listed as such.
+// The second one was under way; it ends where its first parts did, because hls.js (1.7.4) does not see a gap in a segment of which it has parts, and
+// stands in front of it.
+func (s *Server) lostOf(last *ledger.Entry) (lost []boundary) {
+	if last.Before > 0 {
+		lost = append(lost, boundary{seq: last.Segment - 1, at: last.Before, before: last.Discontinuity})
+	}
+	return append(lost,
+		boundary{seq: last.Segment, at: last.Begun, before: last.Discontinuity},
+		boundary{seq: last.Segment + 1, at: last.Begun + s.opt.PartDuration, before: last.Discontinuity})
+}
+
+// note keeps what the life used, for the next one.
+func (l *life) note(change func(*ledger.Entry)) {
+	l.noting.Lock()
+	defer l.noting.Unlock()
+	change(&l.used)
+	l.used.Discontinuity = l.lastDiscontinuity.Load()
+	l.used.Reach = max(l.used.Reach, time.Duration(l.reach.Load()))
+	l.record.Note(l.used)
+}
+
+// noteSegment notes the begin of a CMAF segment.
+func (l *life) noteSegment(b *boundary) {
+	l.note(func(e *ledger.Entry) {
+		e.Segment, e.Begun, e.Before, e.Reach = b.seq, b.at, e.Begun, max(e.Reach, b.at)
+		e.Over, e.Complete = false, false
+	})
+}
+
+// noteEnd notes the end of the life. complete says that its last segment is whole.
+func (l *life) noteEnd(complete bool) {
+	l.note(func(e *ledger.Entry) { e.Over, e.Complete = true, e.Complete || complete && e.Segment > 0 })
 }

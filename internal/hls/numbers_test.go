@@ -1,8 +1,14 @@
 package hls
 
 import (
+	"context"
+	"os"
+	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"livego/internal/ledger"
 )
 
 // TestFirstNumber: media sequence numbers rise with the clock, at least as fast as segments come.
@@ -12,5 +18,119 @@ func TestFirstNumber(t *testing.T) {
 		if got := firstNumber(day, segment); got != want {
 			t.Errorf("segments of %v: %d, want %d", segment, got, want)
 		}
+	}
+}
+
+// TestNumbersAfter: numbers go on by one after a life that ended a moment ago, and are at least what the clock says after one of which the disk may
+// have lost the end.
+func TestNumbersAfter(t *testing.T) {
+	s := NewServer(Options{Now: func() time.Time { return noon }})
+	s.used(noon.Unix() + 50)
+	clock := noon.Unix()
+	was := ledger.Entry{Segment: 1000, Next: 900, Begun: 20 * time.Second, Before: 16 * time.Second}
+	tests := []struct {
+		name     string
+		ago      time.Duration
+		complete bool
+		known    bool
+		ts, cmaf int64
+		lost     int
+	}{
+		{"nothing is known", 0, false, false, clock + 51, clock + 52, 0},
+		{"it broke off", time.Second, false, true, 900, 1002, 3},
+		{"it ended", time.Second, true, true, 900, 1002, 0},
+		{"half a minute ago", trusted, false, true, 900, 1002, 3},
+		{"longer ago", trusted + 1, false, true, clock, clock + 1, 0},
+		{"the clock was set back", -time.Second, false, true, clock, clock + 1, 0},
+	}
+	for _, test := range tests {
+		last := ledger.Entry{}
+		if test.known {
+			last = was
+			last.Noted, last.Complete = noon.Add(-test.ago), test.complete
+		}
+		if n := s.numbersAfter(&last, test.known); n.ts != test.ts || n.cmaf != test.cmaf || len(n.lost) != test.lost {
+			t.Errorf("%s: %+v", test.name, n)
+		}
+	}
+	was.Segment, was.Next, was.Noted = clock+2000, clock+1000, noon.Add(-time.Hour)
+	if n := s.numbersAfter(&was, true); n.ts != clock+1000 || n.cmaf != clock+2002 {
+		t.Errorf("numbers that ran ahead of the clock: %+v", n)
+	}
+	if n := s.numbersAfter(&ledger.Entry{Noted: noon}, true); n.ts < clock || n.cmaf < clock || n.lost != nil {
+		t.Errorf("a life without segments: %+v", n)
+	}
+}
+
+// TestAfterKill: after a kill the playlist begins with what players had of the last segments, as gaps, up to when the stream is back, whether
+// somebody waits for it or not.
+func TestAfterKill(t *testing.T) {
+	for _, waits := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			time.Sleep(time.Until(noon))
+			path, left := filepath.Join(t.TempDir(), "ledger"), filepath.Join(t.TempDir(), "ledger")
+			open := func(path string) *rewinding {
+				l := ledger.Open(ledger.Options{Path: path})
+				t.Cleanup(func() {
+					if err := l.Close(context.Background()); err != nil {
+						t.Error(err)
+					}
+				})
+				return &rewinding{t: t, s: NewServer(Options{Ledger: l})}
+			}
+			r := open(path)
+			r.publish()
+			r.play(0, 15*time.Second, newViewer(t), "v0", "a0")
+			before := r.s.find("live/movie").cmaf.rendition("v0").view.Load()
+			last, part, _ := before.last()
+			data, err := os.ReadFile(path)
+			if err == nil {
+				err = os.WriteFile(left, data, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			broke := time.Now()
+			r.cancel()
+			<-r.done
+
+			time.Sleep(2 * time.Second)
+			r = open(left)
+			r.publish()
+			if waits {
+				r.s.find("live/movie")
+			}
+			r.play(0, 4*time.Second, newViewer(t))
+			if !waits {
+				r.play(4*time.Second, 5*time.Second, newViewer(t), "v0", "a0")
+			}
+			for _, id := range []string{"v0", "a0"} {
+				v := r.s.find("live/movie").cmaf.rendition(id).view.Load()
+				if v.segments[0].seq != last-1 || part < 0 {
+					t.Errorf("%s begins with %d after %d.%d", id, v.segments[0].seq, last, part)
+				}
+				for i, s := range v.segments {
+					gone := i < 3
+					if s.gap != gone || s.complete && !s.gap && len(s.parts) == 0 {
+						t.Errorf("%s: segment %d: gap %v", id, i, s.gap)
+					}
+				}
+				first := v.segments[3]
+				if away := first.at.Sub(broke); away < 2*time.Second || away > 3*time.Second {
+					t.Errorf("%s: it is back after %v", id, away)
+				}
+				for i := range 2 { // the last one but two, and all the others, are where they were
+					if end := v.segments[i].start + v.segments[i].duration; (end - v.segments[i+1].start).Abs() > time.Millisecond {
+						t.Errorf("%s: segment %d ends at %v, the next one begins at %v", id, i, end, v.segments[i+1].start)
+					}
+				}
+				was := before.segment(last - 1)
+				if id == "v0" && (v.segments[0].start-was.start).Abs() > 40*time.Millisecond {
+					t.Errorf("%s: segment %d began at %v, and now at %v", id, last-1, was.start, v.segments[0].start)
+				}
+			}
+			r.cancel()
+			<-r.done
+		})
 	}
 }

@@ -46,15 +46,16 @@ func (r *rendition) storedBefore(seq int64) spool.Window {
 // settled says whether it is known what the disk made of a segment, if it was to get it.
 func (r *rendition) settled(seq int64) bool { return r.disk == nil || r.disk.Settled(seq) }
 
-// rewind begins a stream's life on disk. If the stream was on air within the window, its playlists go on: numbers, and the target
-// duration at least. after is from when on the disk knows of no media.
-func (s *Server) rewind(name string, line *timeline) (l *spool.Life, after time.Duration) {
+// rewind begins a stream's life on disk. If the stream was on air within the window, its playlists go on: numbers, of which all before unused
+// are taken, and the target duration at least. after is from when on the disk knows of no media.
+func (s *Server) rewind(name string, unused int64, line *timeline) (l *spool.Life, after time.Duration) {
 	if s.opt.Spool == nil || s.opt.NoCMAF {
 		return nil, 0
 	}
 	l = s.opt.Spool.Begin(name)
 	if next, discontinuities, ok := l.Continues(); ok {
-		line.first, line.next, line.firstDiscontinuity = next, next, discontinuities
+		next = max(next, unused)
+		line.first, line.next, line.lost, line.firstDiscontinuity = next, next, nil, discontinuities
 		line.continues, line.least, line.until = true, l.Target(), l.Until()
 	}
 	return l, endOf(l.Reach(), s.opt.Now())

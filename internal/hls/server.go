@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"livego/internal/ledger"
 	"livego/internal/media"
 )
 
@@ -38,21 +39,21 @@ type Server struct {
 	kept []*life
 	// past sums up the lives that are gone.
 	past Totals
-	// floors are of streams that are off the air.
-	floors map[string]floor
 	// awaited are the streams for which requests wait.
 	awaited map[string]*awaited
 }
 
 // NewServer makes a server without streams.
 func NewServer(opt Options) *Server {
+	if opt.Ledger == nil {
+		opt.Ledger = ledger.Open(ledger.Options{Now: opt.Now})
+	}
 	return &Server{
 		opt:      opt.withDefaults(),
 		seed:     maphash.MakeSeed(),
 		returnBy: time.Now().Add(opt.ReturnWait),
 		lives:    make(map[string]*life),
 		awaited:  make(map[string]*awaited),
-		floors:   make(map[string]floor),
 	}
 }
 
@@ -87,6 +88,11 @@ type life struct {
 	lastDiscontinuity  atomic.Int64
 	// reach is the latest media time so far.
 	reach atomic.Int64
+
+	// record takes what the life used, for the next one. noting guards used.
+	record *ledger.Life
+	noting sync.Mutex
+	used   ledger.Entry
 
 	counts   counters
 	audience audience
@@ -187,6 +193,7 @@ func (s *Server) leave(l *life, pub *publication, proper bool) bool {
 			l.ts.end()
 		}
 		l.packager.end(proper)
+		l.noteEnd(proper)
 	}
 	l.mu.Unlock()
 	if last {
@@ -278,8 +285,7 @@ func (s *Server) enter(name string) *life {
 		if l != nil {
 			s.forget(l)
 		}
-		l = s.newLife(name, s.floors[name])
-		delete(s.floors, name)
+		l = s.newLife(name)
 		s.lives[name] = l
 		s.announce(name)
 	}
@@ -287,27 +293,30 @@ func (s *Server) enter(name string) *life {
 	return l
 }
 
-// newLife makes a life above a floor.
-func (s *Server) newLife(name string, least floor) *life {
-	first := max(s.lastSeq.Load()+1, firstNumber(s.opt.Now(), s.opt.SegmentDuration))
+// newLife makes a life that follows the last one of the stream.
+func (s *Server) newLife(name string) *life {
+	record, last, known := s.opt.Ledger.Begin(name)
+	first := s.numbersAfter(&last, known)
 	l := &life{
 		name: name, demand: newDemand(), log: s.opt.Log.With("stream", name), answerable: make(chan struct{}), cmaf: newPresentation(),
-		firstDiscontinuity: least.discontinuity,
+		firstDiscontinuity: last.Discontinuity, record: record, used: last,
 	}
+	l.used.Over = false
 	l.lastDiscontinuity.Store(l.firstDiscontinuity)
-	l.time = lifeTime{now: s.opt.Now, floor: least.time}
-	l.ts = newTSPackager(s, l, first)
+	l.time = lifeTime{now: s.opt.Now, floor: endOfNoted(&last, s.opt.Now())}
+	l.ts = newTSPackager(s, l, first.ts)
 	line := timeline{
-		opt: &s.opt, first: first + 1, next: first + 1, // what may stand before the first segment has a number too
+		opt: &s.opt, first: first.cmaf, next: first.cmaf, lost: first.lost,
 		firstDiscontinuity: l.firstDiscontinuity,
 		announce: func(b *boundary) {
 			s.used(b.seq)
 			if b.discontinuity {
 				l.discontinued(b.before + 1)
 			}
+			l.noteSegment(b)
 		},
 	}
-	stored, after := s.rewind(name, &line)
+	stored, after := s.rewind(name, last.Segment+1, &line)
 	l.time.floor = max(l.time.floor, after)
 	l.packager = newPackager(&s.opt, l.log, &l.counts, l.cmaf, line)
 	l.packager.stored, l.packager.wanted = stored, l.demand.asked
@@ -379,7 +388,7 @@ func (s *Server) forget(l *life) {
 	}
 	delete(s.lives, l.name)
 	s.past.add(&l.counts)
-	s.remember(l.name, l.floor())
+	l.noteEnd(false)
 	for i, k := range s.kept {
 		if k == l {
 			s.kept = append(s.kept[:i:i], s.kept[i+1:]...)

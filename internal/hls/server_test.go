@@ -149,7 +149,7 @@ func TestRepublish(t *testing.T) {
 			st.start(3000)
 			st.play(100)
 			p := st.playlist()
-			if p.MediaSequence != last+2 || *p.DiscontinuitySequence != 24 || p.Endlist || len(p.Segments) != 1 {
+			if p.MediaSequence != last+1 || *p.DiscontinuitySequence != 24 || p.Endlist || len(p.Segments) != 1 {
 				t.Errorf("%+v after %d", p, last)
 			}
 			time.Sleep(time.Minute) // the old life's time runs out

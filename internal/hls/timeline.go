@@ -47,6 +47,8 @@ type timeline struct {
 	bounds []boundary
 	// first and next are the media sequence numbers of the first and of the next segment.
 	first, next int64
+	// lost are the last segments of the life before, if that broke off a moment ago: players have something of them.
+	lost []boundary
 	// firstDiscontinuity is the discontinuity sequence number at the begin, and discontinuities how many there were.
 	firstDiscontinuity, discontinuities int64
 	// continues: the first segment follows those of an earlier life, whose target duration is the least.

@@ -4,6 +4,7 @@ import (
 	"path"
 	"slices"
 
+	"livego/internal/ledger"
 	"livego/internal/media"
 )
 
@@ -34,6 +35,7 @@ func newTSPackager(s *Server, l *life, first int64) *tsPackager {
 			discontinuities++
 			l.discontinued(discontinuities)
 		}
+		l.note(func(e *ledger.Entry) { e.Next = seg.seq + 1 })
 		l.show(l.log, w, false)
 	}
 	g.refuse = func(reason string) {

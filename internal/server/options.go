@@ -132,6 +132,9 @@ type Options struct {
 	HLSDVRDir      string
 	HLSDVRMaxBytes int64
 
+	// HLSLedger is a file that keeps the numbers of HLS segments over restarts; empty: nothing does.
+	HLSLedger string
+
 	// TrustedProxies are believed when they say in X-Forwarded-For whom they speak for, on all HTTP ports.
 	TrustedProxies []netip.Prefix
 	// FLVArchiveDir is the folder in which every publication is recorded as FLV; empty: nothing is.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"livego/internal/ledger"
 	"livego/internal/spool"
 )
 
@@ -31,13 +32,25 @@ func (s *Server) openSpool() error {
 	return nil
 }
 
-// closeSpool writes what waits for the disk, until a time.
-func (s *Server) closeSpool(until time.Time) {
+// openLedger opens the file of the numbers of HLS segments, if there is to be one.
+func (s *Server) openLedger() {
+	o := ledger.Options{Log: s.log}
+	if s.opt.HLSAddr != "" {
+		o.Path = s.opt.HLSLedger
+	}
+	s.ledger = ledger.Open(o)
+}
+
+// closeDisk writes what of HLS waits for the disk, until a time.
+func (s *Server) closeDisk(until time.Time) {
+	ctx, cancel := context.WithDeadline(context.Background(), until)
+	defer cancel()
+	if err := s.ledger.Close(ctx); err != nil {
+		s.log.Error("numbers of HLS segments are lost", "error", err)
+	}
 	if s.spool == nil {
 		return
 	}
-	ctx, cancel := context.WithDeadline(context.Background(), until)
-	defer cancel()
 	if err := s.spool.Close(ctx); err != nil {
 		s.log.Error("segments for rewinding are lost", "error", err)
 	}

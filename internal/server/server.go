@@ -20,6 +20,7 @@ import (
 	"livego/internal/fanout"
 	"livego/internal/flv"
 	"livego/internal/hls"
+	"livego/internal/ledger"
 	"livego/internal/live"
 	"livego/internal/metrics"
 	"livego/internal/pages"
@@ -61,6 +62,7 @@ type Server struct {
 	hls      *hls.Server
 	watch    *watch.Handler
 	spool    *spool.Store // nil: no rewinding
+	ledger   *ledger.Ledger
 	policy   *auth.APIPolicy
 	api      *v1.API
 	ready    atomic.Bool  // the listeners are served
@@ -142,9 +144,10 @@ func New(opt Options) (*Server, error) {
 		s.cancel(err)
 		return nil, err
 	}
+	s.openLedger()
 	s.hls = hls.NewServer(hls.Options{
 		SegmentDuration: opt.HLSSegmentDuration, PartDuration: opt.HLSPartDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd,
-		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Bring: s.bringHLS, Admit: s.viewerFitsHLS(), Spool: s.spool, PartDelay: s.metrics.Published, Log: opt.Log,
+		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Bring: s.bringHLS, Admit: s.viewerFitsHLS(), Spool: s.spool, Ledger: s.ledger, PartDelay: s.metrics.Published, Log: opt.Log,
 	})
 	s.outputs = []output{s.outputHLS, s.outputPush}
 	if opt.FLVArchiveDir != "" {
@@ -164,7 +167,7 @@ func New(opt Options) (*Server, error) {
 	s.openAPI()
 	if err := s.listen(); err != nil {
 		s.closeListeners()
-		s.closeSpool(time.Now().Add(opt.DrainTimeout))
+		s.closeDisk(time.Now().Add(opt.DrainTimeout))
 		s.cancel(err)
 		return nil, err
 	}
@@ -295,7 +298,7 @@ func (s *Server) drain() {
 	s.closeListeners()
 	s.outCancel()
 	s.writers.Wait()
-	s.closeSpool(begin.Add(s.opt.DrainTimeout / 2))
+	s.closeDisk(begin.Add(s.opt.DrainTimeout / 2))
 	s.sessions.announce(s.opt.DrainTimeout / 10)
 	s.sessions.closeAll()
 	s.hub.Close()
