@@ -52,7 +52,14 @@ export default defineConfig({
     target: 'es2022',
     modulePreload: false, // pages name what they need in their heads
     assetsInlineLimit: 0,
-    rolldownOptions: { input: ['src/watch/main.tsx', 'src/watch/hls.ts', 'src/list/main.tsx'] },
+    rolldownOptions: {
+      input: [
+        'src/watch/main.tsx',
+        'src/watch/hls.ts',
+        'src/list/main.tsx',
+        'src/console/main.tsx',
+      ],
+    },
     chunkSizeWarningLimit: 700,
   },
 })

@@ -61,7 +61,7 @@ func (p program) demo(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	options := cfg.ServerOptions()
-	options.Log, options.Version, options.Keys = log, serverVersion(), store
+	options.Log, options.Version, options.Keys, options.ShowConfig = log, serverVersion(), store, cfg.Shown
 	s, err := server.New(options)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"strings"
 
 	"livego/internal/auth"
 	"livego/internal/keys"
@@ -33,6 +34,9 @@ type Options struct {
 	Relays Relays
 	// Resources, if there, serves /api/v1, and guards it itself.
 	Resources http.Handler
+	// Console, if there, is the page that browsers get at /, and its files below /assets/. It is open to everybody, as it shows nothing
+	// that does not come from Resources.
+	Console http.Handler
 	// Ready says whether new clients are welcome; nil: always.
 	Ready func() bool
 	// Policy guards all other paths but /healthz and /readyz; nil: only programs on this machine are answered.
@@ -81,7 +85,12 @@ func New(o Options) http.Handler {
 	if o.Resources != nil {
 		all.Handle("/api/v1/", o.Resources)
 	}
-	all.Handle("/", o.Policy.Handler(guarded, refuse))
+	inside := o.Policy.Handler(guarded, refuse)
+	all.Handle("/", inside)
+	if o.Console != nil {
+		all.Handle("/assets/", o.Console)
+		all.Handle("/{$}", forBrowsers(o.Console, inside))
+	}
 	return all
 }
 
@@ -104,7 +113,19 @@ func readiness(ready func() bool) http.HandlerFunc {
 	}
 }
 
-const indexText = `livego control API
+// forBrowsers gives a page to those who ask for one, and leaves programs to next.
+func forBrowsers(page, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Add("Vary", "Accept")
+		if (r.Method == http.MethodGet || r.Method == http.MethodHead) && strings.Contains(r.Header.Get("Accept"), "text/html") {
+			page.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+const indexText = `livego control API; a browser has the console here
 
 /control/get?room=ROOM           the channel key of a room, made on first use
 /control/reset?room=ROOM         a new channel key; the old one ends at once (kick=0 leaves its publisher on air)

@@ -382,3 +382,29 @@ func TestLogNeverHoldsAKey(t *testing.T) {
 		}
 	}
 }
+
+// Browsers get the console, whoever they are, and programs the list of paths, if the policy lets them.
+func TestConsole(t *testing.T) {
+	policy, err := auth.NewAPIPolicy(auth.APIOptions{Secret: "0123456789abcdef"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "console "+r.URL.Path) })
+	h := newAPI(t, Options{Policy: policy, Console: page})
+	for _, tc := range []struct{ method, target, accept, want string }{
+		{"GET", "/", "text/html,application/xhtml+xml", "console /"},
+		{"GET", "/", "*/*", `{"status":403`},
+		{"GET", "/", "", `{"status":403`},
+		{"POST", "/", "text/html", `{"status":403`},
+		{"GET", "/assets/a.js", "*/*", "console /assets/a.js"},
+		{"GET", "/control/get?room=m", "text/html", `{"status":403`},
+	} {
+		r := httptest.NewRequest(tc.method, tc.target, nil)
+		r.Header.Set("Accept", tc.accept)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if !strings.HasPrefix(w.Body.String(), tc.want) {
+			t.Errorf("%s %s with %q: %q", tc.method, tc.target, tc.accept, w.Body)
+		}
+	}
+}

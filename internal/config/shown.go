@@ -15,7 +15,7 @@ func (c Config) Shown() v1.Config {
 		}
 	}
 	for i, a := range c.Apps {
-		shown.Apps[i] = v1.App{Name: a.Name, Live: a.Live, HLS: a.HLS, FLV: a.FLV, StaticPush: len(a.StaticPush)}
+		shown.Apps[i] = v1.App{Name: a.Name, Live: a.Live, HLS: a.HLS, FLV: a.FLV, StaticPush: len(a.StaticPush), ViewerAuth: c.viewerAuthOf(a)}
 	}
 	return shown
 }

@@ -92,7 +92,8 @@ func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target
 		s.refuseEmpty(w, l, l.cmaf.refusal.Load())
 		return
 	}
-	if !s.watched(w, r, l) {
+	// Who sees no more than key frames looks for something, or shows a small picture of the stream.
+	if t.kind != framesPlaylist && !s.watched(w, r, l) {
 		return
 	}
 	if view = s.block(w, r, l.cmaf, rendition, view, d); view != nil {

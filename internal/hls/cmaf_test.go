@@ -98,6 +98,23 @@ func TestCMAFTexts(t *testing.T) {
 	}
 }
 
+// Who looks at key frames only, for a small picture of the stream, is no viewer.
+func TestKeyFramesAreNotWatched(t *testing.T) {
+	s, _, video, _ := lowLatency(Options{})
+	for range 6 {
+		video.full()
+	}
+	video.show(12)
+	for want, path := range []string{"/live/movie/index-v0.iframes.m3u8", v0} {
+		if r := ask(s, "GET", path); r.StatusCode != 200 {
+			t.Fatalf("%s: status %d", path, r.StatusCode)
+		}
+		if n := s.Stats()[0].Viewers; n != want {
+			t.Errorf("after %s: %d viewers, want %d", path, n, want)
+		}
+	}
+}
+
 func TestMultivariantAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})

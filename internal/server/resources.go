@@ -28,8 +28,9 @@ func (s *Server) openAPI() {
 	}
 	s.api = v1.New(v1.Options{
 		Streams: resources{s}, Sessions: resources{s}, Relays: resources{s}, Tokens: tokens{s}, Keys: s.opt.Keys, Config: show,
-		Version: v1.Version{Version: s.opt.Version, Go: runtime.Version(), Started: time.Now().UTC()},
-		Events:  s.events, Policy: s.policy, Log: s.log,
+		Listeners: s.mediaPorts,
+		Version:   v1.Version{Version: s.opt.Version, Go: runtime.Version(), Started: time.Now().UTC()},
+		Events:    s.events, Policy: s.policy, Log: s.log,
 	})
 }
 

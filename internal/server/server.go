@@ -16,6 +16,7 @@ import (
 	"livego/internal/api"
 	v1 "livego/internal/api/v1"
 	"livego/internal/auth"
+	"livego/internal/console"
 	"livego/internal/event"
 	"livego/internal/fanout"
 	"livego/internal/flv"
@@ -61,6 +62,7 @@ type Server struct {
 	fanout   *fanout.Fanout
 	hls      *hls.Server
 	watch    *watch.Handler
+	console  *console.Handler
 	spool    *spool.Store // nil: no rewinding
 	ledger   *ledger.Ledger
 	policy   *auth.APIPolicy
@@ -158,7 +160,7 @@ func New(opt Options) (*Server, error) {
 		s.cancel(err)
 		return nil, err
 	}
-	s.watch = s.newWatch(built)
+	s.watch, s.console = s.newWatch(built), s.newConsole(built)
 	s.hub = live.NewHub(live.Options{
 		Log: opt.Log, GOPs: opt.GOPNum, Memory: opt.StreamMemory, Grace: opt.RepublishGrace, NoTakeover: opt.NoTakeover,
 		OnStream: s.begin, Notify: s.tell,
@@ -203,7 +205,8 @@ func (s *Server) listen() error {
 		{name: "http-flv", option: "httpflv_addr", addr: o.FLVAddr, secure: o.FLVTLS, cert: https, serve: s.httpServer(watching, http.HandlerFunc(s.serveFLV))},
 		{name: "hls", option: "hls_addr", addr: o.HLSAddr, secure: o.HLSTLS, multiplexed: true, cert: https, serve: s.serveHLSPort},
 		{name: "api", option: "api_addr", addr: o.APIAddr, serve: s.httpServer(working, api.New(api.Options{
-			Keys: o.Keys, Sessions: s, Relays: s, Policy: s.policy, Metrics: s.metrics.Handler(), Log: s.log, Resources: s.api, Ready: s.ready.Load,
+			Keys: o.Keys, Sessions: s, Relays: s, Policy: s.policy, Metrics: s.metrics.Handler(), Log: s.log,
+			Resources: s.api, Console: s.console, Ready: s.ready.Load,
 		}))},
 		{name: "metrics", option: "metrics_addr", addr: o.MetricsAddr, serve: s.httpServer(working, scrapes(s.metrics.Handler()))},
 		{name: "pprof", option: "pprof_addr", addr: o.PprofAddr, serve: s.httpServer(working, profiler())},

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	v1 "livego/internal/api/v1"
+	"livego/internal/console"
 	"livego/internal/fmp4"
 	"livego/internal/live"
 	"livego/internal/media"
@@ -137,6 +139,43 @@ func (s onAir) Doors(name string) (doors []watch.Door) {
 		}
 	}
 	return doors
+}
+
+// mediaPorts returns where there is what for encoders and players.
+func (s *Server) mediaPorts() (ports []v1.Listener) {
+	for _, l := range s.listeners {
+		addr, ok := l.Addr().(*net.TCPAddr)
+		if !ok {
+			continue
+		}
+		add := func(protocol, scheme string) {
+			ports = append(ports, v1.Listener{Protocol: protocol, Scheme: scheme, Port: addr.Port})
+		}
+		switch l.name {
+		case "http-flv":
+			add(watch.HTTPFLV, secured("http", l.secure))
+			add(watch.WebSocketFLV, secured("ws", l.secure))
+		case "hls":
+			add(protocolHLS, secured("http", l.secure))
+		case "rtmp":
+			add(watch.RTMP, secured("rtmp", l.secure))
+		case "rtmps":
+			add(watch.RTMPS, "rtmps")
+		}
+	}
+	return ports
+}
+
+// newConsole makes the page at / of the API's port.
+func (s *Server) newConsole(built *pages.Set) *console.Handler {
+	return console.New(console.Options{Pages: built, Log: s.log, Media: func() (ports []console.Port) {
+		for _, l := range s.mediaPorts() {
+			if !strings.HasPrefix(l.Scheme, "rtmp") {
+				ports = append(ports, console.Port{Scheme: l.Scheme, Port: l.Port})
+			}
+		}
+		return ports
+	}})
 }
 
 // secured is a scheme with or without TLS.

@@ -122,11 +122,8 @@ func (h *Handler) policy(r *http.Request, stream string) string {
 		if d.Protocol != HTTPFLV && d.Protocol != WebSocketFLV {
 			continue
 		}
-		switch host := hostname(r.Host); {
-		case strings.HasPrefix(host, "["): // CSP knows no addresses of IPv6 (CSP 3 2.3.1, host-part)
-			connect += " " + d.url("*", "", "")
-		case host != "":
-			connect += " " + d.url(host, "", "")
+		if source := pages.Source(d.Scheme, r.Host, d.Port); source != "" {
+			connect += " " + source
 		}
 	}
 	frames := "'none'"

@@ -2,10 +2,10 @@ package watch
 
 import (
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
-	"strings"
+
+	"livego/internal/pages"
 )
 
 // State is how a stream is.
@@ -98,7 +98,7 @@ func (d Door) url(host, stream, token string) string {
 
 // urls are the addresses of a stream for a client, by protocol.
 func (h *Handler) urls(r *http.Request, name string) map[string]string {
-	host := hostname(r.Host)
+	host := pages.Hostname(r.Host)
 	if host == "" {
 		return nil
 	}
@@ -107,24 +107,4 @@ func (h *Handler) urls(r *http.Request, name string) map[string]string {
 		urls[d.Protocol] = d.url(host, name, tokenOf(r))
 	}
 	return urls
-}
-
-// maxHostname is the longest name that there is (RFC 1035 2.3.4).
-const maxHostname = 253
-
-// hostname returns the host of a Host header as it stands in URLs, empty for what is no host. The
-// header comes from anybody, and what is made of it goes into a header of ours.
-func hostname(hostport string) string {
-	u := url.URL{Host: hostport}
-	host := u.Hostname()
-	if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() && addr.Zone() == "" {
-		return "[" + addr.String() + "]"
-	}
-	bad := func(c rune) bool {
-		return c != '-' && c != '.' && c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z')
-	}
-	if len(host) > maxHostname || strings.ContainsFunc(host, bad) {
-		return ""
-	}
-	return host
 }

@@ -284,7 +284,7 @@ func TestHostname(t *testing.T) {
 		"": "", "a;script-src": "", "a b": "", "a'b": "", "a/b": "", "a,b": "", "[fe80::1%25eth0]:1": "", "ä.example": "", "*": "",
 		strings.Repeat("a", 254): "",
 	} {
-		if got := hostname(in); got != want {
+		if got := pages.Hostname(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}

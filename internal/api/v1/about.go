@@ -38,6 +38,14 @@ type App struct {
 	HLS        bool   `json:"hls"`
 	FLV        bool   `json:"flv"`
 	StaticPush int    `json:"static_push" doc:"To how many servers its streams are pushed."`
+	ViewerAuth string `json:"viewer_auth" enum:"off,token,hook" doc:"What viewers need."`
+}
+
+// Listener is a port of the server, by which players and encoders reach it under the name by which the caller does.
+type Listener struct {
+	Protocol string `json:"protocol" enum:"rtmp,rtmps,http-flv,ws-flv,hls"`
+	Scheme   string `json:"scheme" doc:"Of its URLs." example:"rtmp"`
+	Port     int    `json:"port" example:"1935"`
 }
 
 func (a *API) about() {
@@ -45,6 +53,10 @@ func (a *API) about() {
 	huma.Register(a.api, operation("getConfig", http.MethodGet, "/config", tag, "The configuration in force, without secrets"),
 		func(context.Context, *struct{}) (*struct{ Body Config }, error) {
 			return &struct{ Body Config }{a.opt.Config()}, nil
+		})
+	huma.Register(a.api, operation("listListeners", http.MethodGet, "/listeners", tag, "On which ports there is what"),
+		func(_ context.Context, in *Paging) (*Listing[Listener], error) {
+			return page(*in, "listeners", a.opt.Listeners(), func(l Listener) string { return l.Protocol })
 		})
 	huma.Register(a.api, operation("getVersion", http.MethodGet, "/version", tag, "Which program answers"),
 		func(context.Context, *struct{}) (*struct{ Body Version }, error) {

@@ -106,8 +106,9 @@ func newAPI(t *testing.T, change ...func(*Options)) (*API, *world) {
 	w := newWorld()
 	o := Options{
 		Streams: w, Sessions: w, Relays: w, Tokens: w, Keys: store, Events: event.NewBus(event.Options{Boot: "boot"}),
-		Config:  func() Config { return Config{Options: []Option{}, Apps: []App{}} },
-		Version: Version{Version: "v9", Go: "go1", Started: began},
+		Config:    func() Config { return Config{Options: []Option{}, Apps: []App{}} },
+		Listeners: func() []Listener { return []Listener{{"rtmp", "rtmp", 1935}, {"hls", "https", 7002}} },
+		Version:   Version{Version: "v9", Go: "go1", Started: began},
 	}
 	for _, f := range change {
 		f(&o)

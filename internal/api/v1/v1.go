@@ -38,6 +38,8 @@ type Options struct {
 	Tokens   Tokens
 	// Config returns the configuration in force.
 	Config func() Config
+	// Listeners returns the ports of media, in any order; the caller owns the slice.
+	Listeners func() []Listener
 	// Version is what /version answers.
 	Version Version
 	// Events is what /events tells.

@@ -206,6 +206,9 @@ func TestAbout(t *testing.T) {
 	if v := answer[Version](t, call(a, "GET", "/version", "")); v.Version != "v9" || !v.Started.Equal(began) {
 		t.Errorf("version %+v", v)
 	}
+	if p := answer[Page[Listener]](t, call(a, "GET", "/listeners", "")); len(p.Items) != 2 || p.Items[0] != (Listener{"hls", "https", 7002}) {
+		t.Errorf("listeners %+v", p)
+	}
 	if r := call(a, "GET", "/config", ""); r.Code != 200 {
 		t.Errorf("config: status %d", r.Code)
 	}

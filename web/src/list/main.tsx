@@ -1,8 +1,9 @@
 import '../ui/theme.css'
-import './list.css'
+import '../ui/cards.css'
 import { type JSX, render } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { Icon } from '../ui/icons'
+import { tone } from '../ui/tone'
 import { fetchStatus, firstStatus, type Status } from '../watch/status'
 
 interface List {
@@ -98,13 +99,6 @@ function Card({ status }: { status: Status }): JSX.Element {
       </a>
     </li>
   )
-}
-
-/** One of six looks, the same for a name each time. */
-function tone(name: string): number {
-  let sum = 0
-  for (const c of name) sum = (sum * 31 + (c.codePointAt(0) ?? 0)) % 6
-  return sum
 }
 
 const root = document.getElementById('app')

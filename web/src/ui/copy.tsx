@@ -3,23 +3,26 @@ import { useState } from 'preact/hooks'
 import { Icon } from './icons'
 
 // How long a button says that it has copied, in ms.
-const shown = 1600
+const told = 1600
 
-/** A text with a button that copies it. */
-export function Copy({
-  label,
-  text,
-  href,
-}: {
+interface Props {
   label: string
   text: string
   href?: string
-}): JSX.Element {
+  /** What is seen in place of the text. */
+  shown?: string
+  /** The text is shown only on demand. */
+  secret?: boolean
+}
+
+/** A text with a button that copies it. */
+export function Copy({ label, text, href, shown, secret }: Props): JSX.Element {
   const [done, setDone] = useState(false)
+  const [open, setOpen] = useState(false)
   const copy = async () => {
     if (!(await copyText(text))) return
     setDone(true)
-    setTimeout(() => setDone(false), shown)
+    setTimeout(() => setDone(false), told)
   }
   return (
     <div class="copy">
@@ -29,7 +32,19 @@ export function Copy({
           {text}
         </a>
       ) : (
-        <code class="copy-text">{text}</code>
+        <code class="copy-text">{secret && !open ? '•'.repeat(24) : (shown ?? text)}</code>
+      )}
+      {secret && (
+        <button
+          type="button"
+          class="plain"
+          aria-label={`Show: ${label}`}
+          aria-pressed={open}
+          title={open ? 'Hide' : 'Show'}
+          onClick={() => setOpen(!open)}
+        >
+          <Icon name="eye" />
+        </button>
       )}
       <button type="button" class="plain" aria-label={`Copy: ${label}`} title="Copy" onClick={copy}>
         <Icon name={done ? 'done' : 'copy'} />

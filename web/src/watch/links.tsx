@@ -16,12 +16,12 @@ const protocols: Record<string, string> = {
   rtmps: 'RTMPS',
 }
 
-/** All addresses of a stream, those of HLS by the address of this page. */
-export function linksOf(status: Status): Link[] {
+/** All addresses of a stream, those of HLS by the address of its page. */
+export function linksOf(status: Status, base = page()): Link[] {
   const links: Link[] = []
   for (const playlist of status.playlists ?? []) {
     const label = playlist === 'index.m3u8' ? 'Low-Latency HLS' : 'HLS (MPEG-TS)'
-    links.push({ label, url: new URL(playlist, page()).href })
+    links.push({ label, url: new URL(playlist, base).href })
   }
   for (const [protocol, label] of Object.entries(protocols)) {
     const url = status.urls?.[protocol]

@@ -1,9 +1,10 @@
+import './player.css'
 import type { JSX, RefObject } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { Copy } from '../ui/copy'
 import { Icon } from '../ui/icons'
 import { Controls, toggleFullscreen } from './controls'
-import { linksOf, page, simplest } from './links'
+import { linksOf, simplest } from './links'
 import { describe } from './messages'
 import { nameOf } from './page'
 import type { Session, View } from './session'
@@ -16,15 +17,17 @@ interface Props {
   still: RefObject<HTMLCanvasElement | null>
   session: Session | null
   embedded: boolean
+  /** Keys are for the player only while it has the focus. */
+  beside?: boolean
   openPanel(): void
 }
 
 /** The picture with what lies on it. */
-export function Player({ video, still, session, embedded, openPanel }: Props): JSX.Element {
+export function Player({ video, still, session, embedded, beside, openPanel }: Props): JSX.Element {
   const box = useRef<HTMLDivElement>(null)
   const [idle, stir] = useIdle()
   const view = session?.view
-  useKeys(session, box, stir)
+  useKeys(session, box, !!beside, stir)
 
   const shape = video.current?.videoWidth ? video.current : null
   useEffect(() => {
@@ -99,7 +102,7 @@ function Overlay({
 }): JSX.Element {
   const message = describe(view)
   const blocked = view.paused && (view.phase === 'playing' || view.phase === 'starting')
-  const links = linksOf(view.status)
+  const links = linksOf(view.status, session.place.base)
   return (
     <>
       <div class="unseen" role="status">
@@ -127,7 +130,7 @@ function Overlay({
           {message.text && <p>{message.text}</p>}
           {message.links && (
             <div class="ways">
-              <Copy label="VLC and others" text={simplest(links) || page()} />
+              <Copy label="VLC and others" text={simplest(links)} />
               <div class="row">
                 {view.canListen && (
                   <button type="button" class="button" onClick={() => session.listen()}>
@@ -176,14 +179,20 @@ function useIdle(): [boolean, () => void] {
 }
 
 /** The keys that players have everywhere. */
-function useKeys(session: Session | null, box: RefObject<HTMLDivElement | null>, stir: () => void) {
+function useKeys(
+  session: Session | null,
+  box: RefObject<HTMLDivElement | null>,
+  beside: boolean,
+  stir: () => void,
+) {
   useEffect(() => {
     if (!session) return
     const pressed = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]'))
         return
       const on = event.target instanceof HTMLElement ? event.target : document.body
-      if (on.closest('input[type=text], textarea, select, summary, [role=menu]')) return
+      if (beside && !box.current?.contains(on)) return
+      if (on.closest('input:not([type=range]), textarea, select, summary, [role=menu]')) return
       const range = on.closest('input[type=range]') !== null
       const button = on.closest('button, a') !== null
       const { view } = session

@@ -2,7 +2,7 @@ import { type Ability, abilityFor } from './codecs'
 import { bufferedEnd, type Choice, type Engine } from './engine'
 import { Clock, fetchStatus, type Status } from './status'
 import { recall, remember } from './store'
-import { type Way, waysFor } from './ways'
+import { type Protocol, type Way, waysBy, waysFor } from './ways'
 
 /** What the viewer is told. */
 export type Phase =
@@ -72,6 +72,14 @@ const fastPoll = 500
 // A window of at least so many seconds is worth a bar.
 const leastRewind = 20
 
+/** What a session may be told beside the stream. */
+export interface Place {
+  /** The address of the stream's page, if that is not this one. */
+  base?: string
+  /** Play by nothing else. */
+  protocol?: Protocol
+}
+
 /** Keeps a stream playing in a video element, whatever happens to encoder, server and network. */
 export class Session {
   view: View
@@ -106,24 +114,39 @@ export class Session {
   private polledAt = performance.now()
   private calmSince = performance.now()
 
+  private readonly over = new AbortController()
+  private readonly timer: ReturnType<typeof setInterval>
+
   constructor(
     private readonly video: HTMLVideoElement,
     private readonly still: HTMLCanvasElement,
     first: Status,
+    readonly place: Place = {},
   ) {
     this.status = first
+    const { signal } = this.over
     video.muted = recall('sound') !== 'on'
     video.volume = Number(recall('volume') ?? 1)
     this.view = this.look()
     for (const event of ['volumechange', 'play', 'pause', 'seeked', 'playing', 'timeupdate']) {
-      video.addEventListener(event, () => this.tick())
+      video.addEventListener(event, () => this.tick(), { signal })
     }
-    video.addEventListener('pause', () => this.pausedFromOutside())
-    document.addEventListener('visibilitychange', () => this.wake())
-    window.addEventListener('online', () => this.wake())
-    setInterval(() => this.tick(), tickEvery)
+    video.addEventListener('pause', () => this.pausedFromOutside(), { signal })
+    document.addEventListener('visibilitychange', () => this.wake(), { signal })
+    window.addEventListener('online', () => this.wake(), { signal })
+    this.timer = setInterval(() => this.tick(), tickEvery)
     void this.poll()
     this.tick()
+  }
+
+  /** Ends it. The video element may be used again. */
+  destroy() {
+    this.over.abort()
+    clearInterval(this.timer)
+    this.listeners.clear()
+    this.opening++
+    this.engine?.destroy()
+    this.engine = null
   }
 
   subscribe(listener: () => void): () => void {
@@ -210,6 +233,7 @@ export class Session {
   // The watch over the player.
 
   private tick() {
+    if (this.over.signal.aborted) return
     const now = performance.now()
     this.observe(now)
     const { state } = this.status
@@ -296,7 +320,10 @@ export class Session {
   private async start() {
     const ability = abilityFor(this.status)
     if (ability.tracks.length === 0 || (ability.missing.video && !this.listenOnly)) return
-    this.ways = waysFor(this.status, ability)
+    const { base, protocol } = this.place
+    this.ways = protocol
+      ? waysBy(protocol, this.status, ability, base)
+      : waysFor(this.status, ability, base)
     const way = this.ways.find(way => (this.failures.get(way.key) ?? 0) < triesPerWay)
     if (!way) {
       this.startAfter = performance.now() + giveUpFor
@@ -407,7 +434,7 @@ export class Session {
     this.polling = true
     const sent = performance.now()
     try {
-      const status = await fetchStatus<Status>()
+      const status = await fetchStatus<Status>(this.place.base)
       this.clock.note(status, sent)
       this.heard(status)
     } catch {

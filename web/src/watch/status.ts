@@ -31,9 +31,9 @@ export interface Status {
 // Longer than an answer takes over the worst network with which a live stream can be watched.
 const patience = 4000
 
-/** Asks the server, past the browser's own cache. */
-export async function fetchStatus<T>(): Promise<T> {
-  const answer = await fetchWithin(patience, 'status.json', { cache: 'no-store' })
+/** Asks the server, past the browser's own cache. base is where its page is, if that is not this one. */
+export async function fetchStatus<T>(base = ''): Promise<T> {
+  const answer = await fetchWithin(patience, `${base}status.json`, { cache: 'no-store' })
   if (!answer.ok) throw new Error(`status ${answer.status}`)
   return (await answer.json()) as T
 }

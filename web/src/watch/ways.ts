@@ -19,9 +19,23 @@ export interface Way {
 // The playlist of Low-Latency HLS.
 const lowLatency = 'index.m3u8'
 
+/** What a viewer may insist on. */
+export type Protocol = 'll-hls' | 'hls' | 'http-flv' | 'ws-flv'
+
+/** The ways to play by one protocol. */
+export function waysBy(protocol: Protocol, status: Status, ability: Ability, base?: string): Way[] {
+  if (protocol === 'http-flv' || protocol === 'ws-flv') {
+    const url = status.urls?.[protocol]
+    return url && hasMediaSource() ? [byFLV(url, ability)] : []
+  }
+  return playlistsFor(status, ability, base)
+    .filter(url => isLowLatency(url) === (protocol === 'll-hls'))
+    .flatMap(url => (hasMediaSource() ? [byScript(url)] : playsHLS() ? [byBrowser(url)] : []))
+}
+
 /** The ways in which this browser may play what it can decode of a stream, the best one first. */
-export function waysFor(status: Status, ability: Ability): Way[] {
-  const [best, ...rest] = playlistsFor(status, ability)
+export function waysFor(status: Status, ability: Ability, base?: string): Way[] {
+  const [best, ...rest] = playlistsFor(status, ability, base)
   const ways: Way[] = []
   if (best && hasMediaSource()) ways.push(byScript(best))
   if (best && playsHLS()) {
@@ -33,7 +47,7 @@ export function waysFor(status: Status, ability: Ability): Way[] {
   // Without parts HLS is some segments behind, and FLV is not. Of a stream that has just begun FLV has
   // a picture before HLS has a playlist.
   const soon = status.packaged || losesByFLV(status)
-  if (best?.startsWith('index') && soon) ways.push(...flv)
+  if (best && isLowLatency(best) && soon) ways.push(...flv)
   else ways.unshift(...flv)
   if (hasMediaSource()) ways.push(...rest.map(byScript))
   return ways
@@ -54,11 +68,16 @@ function flvWays(status: Status, ability: Ability): Way[] {
 
 // Where a kind cannot be decoded, players of a multivariant playlist refuse all of it: they get the
 // playlist of the other kind.
-function playlistsFor(status: Status, ability: Ability): string[] {
+function playlistsFor(status: Status, ability: Ability, base?: string): string[] {
   const { video, audio } = ability.missing
-  if (!video && !audio) return status.playlists ?? []
+  const from = (playlist: string) => (base ? new URL(playlist, base).href : playlist)
+  if (!video && !audio) return (status.playlists ?? []).map(from)
   const [track] = [...ability.tracks].sort((a, b) => (b.height ?? 0) - (a.height ?? 0))
-  return track && status.playlists?.[0] === lowLatency ? [playlistOf(track)] : []
+  return track && status.playlists?.[0] === lowLatency ? [from(playlistOf(track))] : []
+}
+
+function isLowLatency(url: string): boolean {
+  return /(^|\/)index[^/]*\.m3u8$/.test(url)
 }
 
 // A page that came through a proxy under another name, or over TLS, cannot use the plain port.

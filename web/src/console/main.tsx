@@ -1,0 +1,102 @@
+import '../ui/theme.css'
+import '../ui/cards.css'
+import './console.css'
+import { type JSX, render } from 'preact'
+import { useEffect, useMemo, useState } from 'preact/hooks'
+import { Icon, type IconName } from '../ui/icons'
+import { isSignedIn, onRefusal, Refusal, signOut } from './api'
+import { StreamPage } from './lazy'
+import { Overview } from './overview'
+import { Reference } from './reference'
+import { Rooms } from './rooms'
+import { linkTo, useRoute } from './route'
+import { Server, useServer } from './server'
+import { Settings } from './settings'
+import { SignIn } from './signin'
+
+/** The console, or what is in the way. */
+function Console(): JSX.Element {
+  const [refusal, setRefusal] = useState<Refusal | null>(null)
+  useEffect(() => onRefusal(setRefusal), [])
+  if (refusal) return <SignIn refusal={refusal} done={() => setRefusal(null)} />
+  return (
+    <Inside
+      leave={() => {
+        signOut()
+        setRefusal(new Refusal(401, ''))
+      }}
+    />
+  )
+}
+
+function Inside({ leave }: { leave(): void }): JSX.Element {
+  const server = useMemo(() => new Server(), [])
+  useEffect(() => () => server.destroy(), [server])
+  const { page, subject } = useRoute()
+  useEffect(() => {
+    document.title = `${titles[page] ?? (subject || 'Overview')} – livego`
+  }, [page, subject])
+  return (
+    <div class="console">
+      <Navigation page={page} leave={leave} />
+      <main class="content" id="content">
+        <Connection server={server} />
+        {page === 'stream' && subject ? (
+          <StreamPage key={subject} server={server} name={subject} />
+        ) : page === 'rooms' ? (
+          <Rooms server={server} open={subject} />
+        ) : page === 'settings' ? (
+          <Settings server={server} />
+        ) : page === 'api' ? (
+          <Reference />
+        ) : (
+          <Overview server={server} />
+        )}
+      </main>
+    </div>
+  )
+}
+
+const titles: Record<string, string> = { rooms: 'Rooms', settings: 'Settings', api: 'API' }
+
+const places: [string, string, IconName][] = [
+  ['', 'Overview', 'grid'],
+  ['rooms', 'Rooms', 'key'],
+  ['settings', 'Settings', 'gear'],
+  ['api', 'API', 'book'],
+]
+
+function Navigation({ page, leave }: { page: string; leave(): void }): JSX.Element {
+  const here = page === 'stream' ? '' : page
+  return (
+    <nav class="nav" aria-label="Console">
+      <span class="brand">livego</span>
+      {places.map(([id, label, icon]) => (
+        <a key={id} href={linkTo(id)} aria-current={id === here ? 'page' : undefined}>
+          <Icon name={icon} />
+          {label}
+        </a>
+      ))}
+      <span class="gap" />
+      {isSignedIn() && (
+        <button type="button" onClick={leave}>
+          <Icon name="leave" />
+          Sign out
+        </button>
+      )}
+    </nav>
+  )
+}
+
+/** Says that what is seen is no longer true. */
+function Connection({ server }: { server: Server }): JSX.Element | null {
+  useServer(server)
+  return (
+    <p class="lost" role="status" hidden={server.connected}>
+      No connection to the server. What you see may be out of date; this page keeps trying.
+    </p>
+  )
+}
+
+const root = document.getElementById('app')
+if (root) render(<Console />, root)
