@@ -32,6 +32,7 @@ func logLinks(log *slog.Logger, cfg config.Config, addrs map[string]net.Addr) {
 	show("play over HTTP-FLV", "http-flv", secured("http", cfg.UseFLVHTTPS), cfg.FLVAddr, "STREAM.flv", flv)
 	show("play over HLS", "hls", secured("http", cfg.UseHLSHTTPS), cfg.HLSAddr, "STREAM.m3u8", hls)
 	show("watch in a browser", "hls", secured("http", cfg.UseHLSHTTPS), cfg.HLSAddr, "STREAM/", hls)
+	show("watch in a browser over TLS", "https", "https", cfg.HTTPSAddr, "STREAM/", hls)
 	if addr, ok := addrs["api"]; ok {
 		url := link("http", withPort(cfg.APIAddr, addr), "control/get?room=STREAM")
 		log.Info("channel key of a stream", "url", url, "command", "livego key get STREAM")

@@ -41,4 +41,4 @@ func makeDataDir(dir string, log *slog.Logger) error {
 }
 
 // ourFiles are the names in a data_dir that is of no other use.
-var ourFiles = []string{"livego.db", "hls", "hls.ledger", nodeFile}
+var ourFiles = []string{"livego.db", "hls", "hls.ledger", "acme", nodeFile}

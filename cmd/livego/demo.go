@@ -48,6 +48,7 @@ func (p program) demo(cmd *cobra.Command, _ []string) error {
 			return err
 		}
 	}
+	cfg.HTTPSAddr, cfg.HTTPRedirectAddr, cfg.ACMEDomains = "", "", nil
 	cfg.EnableRTMPS, cfg.RTMPSAddr, cfg.UseFLVHTTPS, cfg.UseHLSHTTPS = false, "", false, false
 
 	ctx, stop := context.WithCancelCause(cmd.Context())

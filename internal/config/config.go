@@ -41,6 +41,11 @@ type Config struct {
 	HLSAddr               string
 	UseHLSHTTPS           bool
 	HLSHTTP3              bool
+	HTTPSAddr             string
+	HTTPRedirectAddr      string
+	ACMEDomains           []string
+	ACMEEmail             string
+	ACMEDirectory         string
 	HTTPSCert, HTTPSKey   string
 	HLSSegmentDuration    time.Duration
 	HLSPartDuration       time.Duration
@@ -158,14 +163,15 @@ func (c Config) LogValue() slog.Value {
 
 // CheckFiles loads the certificates and the keys for viewers' tokens that the configuration needs, so that a bad one is reported under the option's name.
 func (c Config) CheckFiles() error {
+	made := len(c.ACMEDomains) > 0 // certificates are made
 	pairs := []struct {
 		needed              bool
 		certFile, keyFile   string
 		needs, cert, keyKey string
 	}{
-		{c.EnableRTMPS || c.RTMPSAddr != "", c.RTMPSCert, c.RTMPSKey, "enable_rtmps or rtmps_addr", "rtmps_cert", "rtmps_key"},
+		{!made && (c.EnableRTMPS || c.RTMPSAddr != ""), c.RTMPSCert, c.RTMPSKey, "enable_rtmps or rtmps_addr", "rtmps_cert", "rtmps_key"},
 		{c.ClusterCert != "", c.ClusterCert, c.ClusterKey, "TLS between the servers", "cluster_cert", "cluster_key"},
-		{c.UseHLSHTTPS || c.UseFLVHTTPS, c.HTTPSCert, c.HTTPSKey, "use_hls_https or use_flv_https", "https_cert", "https_key"},
+		{!made && (c.HTTPSAddr != "" || c.UseHLSHTTPS || c.UseFLVHTTPS), c.HTTPSCert, c.HTTPSKey, "https_addr, use_hls_https or use_flv_https", "https_cert", "https_key"},
 	}
 	for _, p := range pairs {
 		if !p.needed {

@@ -46,7 +46,8 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"rtmp_noauth": "true", "read_timeout": "7s", "write_timeout": "8s", "max_message_size": "1MiB", "enable_tls_verify": "false",
 		"httpflv_addr": "[::1]:80", "use_flv_https": "true", "flv_streams": "false", "hls_addr": ":81", "use_hls_https": "true",
 		"hls_segment_duration": "1.5s", "hls_part_duration": "333ms", "hls_http3": "true", "hls_list_size": "6", "hls_cmaf": "false", "hls_on_demand": "true", "hls_keep_after_end": "true",
-		"hls_dvr_window": "2h0m0s", "hls_dvr_max_bytes": "1GiB", "public_status": "true", "frame_origins": "https://example.org,https://*.example.net:8443", "https_cert": "b.crt", "https_key": "b.key",
+		"hls_dvr_window": "2h0m0s", "hls_dvr_max_bytes": "1GiB", "public_status": "true", "frame_origins": "https://example.org,https://*.example.net:8443", "https_addr": ":8443", "http_redirect_addr": ":8080",
+		"acme_domains": "live.example.org,tv.example.org", "acme_email": "a@example.org", "acme_directory": "https://ca.example.org/directory", "https_cert": "b.crt", "https_key": "b.key",
 		"api_addr": ":82", "metrics_addr": ":9100", "metrics_streams": "7", "pprof_addr": "127.0.0.1:83", "jwt.secret": strings.Repeat("s", 40), "jwt.algorithm": "HS512",
 		"api_allow": "10.0.0.0/8", "api_origins": "https://example.org", "redis_addr": "redis:6379", "redis_pwd": "p", "redis_prefix": "{tv}", "key_cache": "1h0m0s",
 		"cluster_addr": ":84", "cluster_advertise": "10.0.0.1:84", "cluster_secret": strings.Repeat("c", 40) + "," + strings.Repeat("d", 40), "cluster_cert": "c.crt",
@@ -243,6 +244,9 @@ func TestWarnings(t *testing.T) {
 		{given{file: "jwt: {algorithm: HS512}"}, "jwt.algorithm has no effect without jwt.secret"},
 		{given{file: "api_origins: [https://a.example]"}, "api_origins has no effect without jwt.secret"},
 		{given{file: "hls_http3: true"}, "livego.yaml:1: hls_http3 has no effect without use_hls_https"},
+		{given{file: "http_redirect_addr: \":80\""}, "there is no https_addr"},
+		{given{file: "acme_domains: [live.example.org]"}, "acme_domains has no effect without a port with TLS"},
+		{given{file: "acme_email: a@example.org"}, "have no effect without acme_domains"},
 		{given{file: "enable_rtmps: true\nrtmps_addr: \":443\""}, "no port is left for plain RTMP"},
 	} {
 		_, warnings := tc.given.mustLoad(t)

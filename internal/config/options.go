@@ -146,9 +146,23 @@ var options = []option{
 		"https://*.example.org. *: all of them. Empty: none.",
 		bind: func(c *Config) value { return frameOrigins(&c.FrameOrigins) }},
 
-	{key: "https_cert", def: "server.crt", doc: "Certificate chain for use_hls_https and use_flv_https, PEM file. Read again when it changes.",
+	{key: "https_addr", def: "", doc: "Listen address with TLS, such as :443, that has HLS, the watch page, HTTP-FLV and WebSocket-FLV on one port, beside the\n" +
+		"ports of their own. Empty: off.",
+		bind: func(c *Config) value { return address(&c.HTTPSAddr) }},
+	{key: "http_redirect_addr", def: "", doc: "Listen address, such as :80, that leads browsers to https_addr and answers the HTTP-01 challenges of acme_domains.\n" +
+		"Empty: off.",
+		bind: func(c *Config) value { return address(&c.HTTPRedirectAddr) }},
+	{key: "acme_domains", def: "", doc: "Names of this server for which certificates are made by ACME and renewed, for all ports with TLS, in place of those in\n" +
+		"files. The authority must reach https_addr at port 443, or http_redirect_addr at port 80. Who names one accepts the\n" +
+		"authority's terms of service. Kept in data_dir/acme.",
+		bind: func(c *Config) value { return domains(&c.ACMEDomains) }},
+	{key: "acme_email", def: "", doc: "Address that the authority may write to.",
+		bind: func(c *Config) value { return text(&c.ACMEEmail) }},
+	{key: "acme_directory", def: "", doc: "URL of the authority's directory. Empty: Let's Encrypt.",
+		bind: func(c *Config) value { return hookURL(&c.ACMEDirectory) }},
+	{key: "https_cert", def: "server.crt", doc: "Certificate chain for https_addr, use_hls_https and use_flv_https, PEM file. Read again when it changes.",
 		bind: func(c *Config) value { return nonEmpty(&c.HTTPSCert) }},
-	{key: "https_key", def: "server.key", doc: "Private key for use_hls_https and use_flv_https, PEM file.",
+	{key: "https_key", def: "server.key", doc: "Private key for https_addr, use_hls_https and use_flv_https, PEM file.",
 		bind: func(c *Config) value { return nonEmpty(&c.HTTPSKey) }},
 
 	{key: "api_addr", def: ":8090", doc: "Listen address of the control API. Empty: off.",

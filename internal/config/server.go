@@ -20,6 +20,12 @@ func (c Config) ServerOptions() server.Options {
 		APIAddr:   c.APIAddr,
 		PprofAddr: c.PprofAddr,
 
+		HTTPSAddr:        c.HTTPSAddr,
+		HTTPRedirectAddr: c.HTTPRedirectAddr,
+		ACME: server.ACMEOptions{
+			Domains: c.ACMEDomains, Email: c.ACMEEmail, Directory: c.ACMEDirectory, Cache: filepath.Join(c.DataDir, "acme"),
+		},
+
 		MetricsAddr:    c.MetricsAddr,
 		MetricsStreams: orNone(c.MetricsStreams),
 

@@ -32,9 +32,10 @@ func (l *loader) validate() {
 	if !l.cfg.HLSCMAF && l.cfg.HLSDVRWindow > 0 {
 		l.problem(l.origin["hls_cmaf"], "hls_dvr_window needs hls_cmaf: only CMAF segments are kept for rewinding")
 	}
-	if l.cfg.HLSHTTP3 && !l.cfg.UseHLSHTTPS {
-		l.warn("%s: hls_http3 has no effect without use_hls_https: HTTP/3 has no form without TLS", l.origin["hls_http3"])
+	if l.cfg.HLSHTTP3 && !l.cfg.UseHLSHTTPS && l.cfg.HTTPSAddr == "" {
+		l.warn("%s: hls_http3 has no effect without use_hls_https or https_addr: HTTP/3 has no form without TLS", l.origin["hls_http3"])
 	}
+	l.checkTLS()
 	if l.cfg.RTMPSAddr != "" && l.cfg.EnableRTMPS {
 		l.warn("%s: enable_rtmps makes rtmp_addr speak TLS too, so no port is left for plain RTMP", l.origin["enable_rtmps"])
 	}
@@ -44,6 +45,7 @@ func (l *loader) checkListeners() {
 	listeners := []struct{ key, addr string }{
 		{"rtmp_addr", l.cfg.RTMPAddr}, {"rtmps_addr", l.cfg.RTMPSAddr}, {"httpflv_addr", l.cfg.FLVAddr},
 		{"hls_addr", l.cfg.HLSAddr}, {"api_addr", l.cfg.APIAddr}, {"metrics_addr", l.cfg.MetricsAddr},
+		{"https_addr", l.cfg.HTTPSAddr}, {"http_redirect_addr", l.cfg.HTTPRedirectAddr},
 		{"pprof_addr", l.cfg.PprofAddr}, {"cluster_addr", l.cfg.ClusterAddr},
 	}
 	on := 0
@@ -100,5 +102,19 @@ func (l *loader) checkSecret() {
 			n, minSecret)
 	case n < goodSecret:
 		l.warn("%s: jwt.secret has %d bytes; RFC 7518 asks for at least %d", place, n, goodSecret)
+	}
+}
+
+// checkTLS checks that what goes with TLS has a port with TLS.
+func (l *loader) checkTLS() {
+	c := &l.cfg
+	if c.HTTPRedirectAddr != "" && c.HTTPSAddr == "" {
+		l.warn("%s: http_redirect_addr leads to port 443, and there is no https_addr", l.origin["http_redirect_addr"])
+	}
+	if len(c.ACMEDomains) > 0 && c.HTTPSAddr == "" && !c.UseHLSHTTPS && !c.UseFLVHTTPS && !c.EnableRTMPS && c.RTMPSAddr == "" {
+		l.warn("%s: acme_domains has no effect without a port with TLS, such as https_addr: \":443\"", l.origin["acme_domains"])
+	}
+	if len(c.ACMEDomains) == 0 && (c.ACMEEmail != "" || c.ACMEDirectory != "") {
+		l.warn("acme_email and acme_directory have no effect without acme_domains")
 	}
 }

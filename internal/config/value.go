@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -366,6 +367,32 @@ func frameOrigins(p *[]string) value {
 				return fmt.Errorf("%q is not an origin, write https://example.org, https://*.example.org or *", word)
 			}
 			list[i] = strings.ToLower(strings.TrimSuffix(word, "/"))
+		}
+		*p = list
+		return nil
+	}
+	return value{kindList, parse, func() string { return strings.Join(*p, ",") }}
+}
+
+// maxDomains bounds the names in one list, maxDomain the length of one, in bytes (RFC 1035 2.3.4).
+const maxDomains, maxDomain = 100, 253
+
+// domainName is a name with at least two labels (RFC 1123 2.1), those of other scripts as punycode.
+const domainName = `^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`
+
+// domains is a list of names in the DNS, without *.
+func domains(p *[]string) value {
+	name := regexp.MustCompile(domainName)
+	parse := func(s string) error {
+		list := words(s)
+		if len(list) > maxDomains {
+			return fmt.Errorf("%d names are more than %d", len(list), maxDomains)
+		}
+		for i, word := range list {
+			list[i] = strings.ToLower(strings.TrimSuffix(word, "."))
+			if _, err := netip.ParseAddr(word); err == nil || len(word) > maxDomain || !name.MatchString(list[i]) {
+				return fmt.Errorf("%q is not the name of a server, write live.example.org", word)
+			}
 		}
 		*p = list
 		return nil

@@ -156,6 +156,10 @@ const flvHead = "HTTP/1.1 200 OK\r\n" +
 
 // playFLV takes the connection over from HTTP and plays.
 func (s *Server) playFLV(w http.ResponseWriter, r *http.Request, p playable) {
+	if r.ProtoMajor > 1 {
+		s.playFLVOverStream(w, r, p)
+		return
+	}
 	nc, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, "cannot stream over this connection", http.StatusInternalServerError)

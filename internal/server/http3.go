@@ -60,6 +60,7 @@ func (h *http3Listener) admit(ctx context.Context, from *quic.ClientInfo) (conte
 
 // http3Listener serves HTTP/3 beside a listener for TCP, within the same limits of connections.
 type http3Listener struct {
+	beside    *listener
 	log       *slog.Logger
 	limits    *connLimits
 	conn      net.PacketConn
@@ -74,9 +75,14 @@ type http3Listener struct {
 	handshakes atomic.Int32
 }
 
-// openHTTP3 listens on the UDP port with the number of the HLS port, if it is asked to and that one speaks TLS.
+// openHTTP3 listens on the UDP port with the number of HTTPSAddr, or else of the HLS port, if it is asked to and that one speaks TLS.
 func (s *Server) openHTTP3() error {
-	i := slices.IndexFunc(s.listeners, func(l *listener) bool { return l.name == "hls" && l.tls != nil })
+	handle := s.serveHTTPS
+	i := slices.IndexFunc(s.listeners, func(l *listener) bool { return l.name == "https" })
+	if i < 0 {
+		handle = s.serveHLS
+		i = slices.IndexFunc(s.listeners, func(l *listener) bool { return l.name == "hls" && l.tls != nil })
+	}
 	if !s.opt.HLSHTTP3 || i < 0 {
 		return nil
 	}
@@ -85,7 +91,7 @@ func (s *Server) openHTTP3() error {
 	if err != nil {
 		return fmt.Errorf("hls_http3: %w", err)
 	}
-	h := &http3Listener{log: s.log, limits: s.limits, conn: conn, fresh: rate.NewLimiter(freshHandshakes, freshHandshakes)}
+	h := &http3Listener{beside: l, log: s.log, limits: s.limits, conn: conn, fresh: rate.NewLimiter(freshHandshakes, freshHandshakes)}
 	h.transport = &quic.Transport{Conn: conn, VerifySourceAddress: h.doubts, ConnContext: h.admit}
 	h.listener, err = h.transport.Listen(http3.ConfigureTLSConfig(l.tls), &quic.Config{
 		HandshakeIdleTimeout: s.opt.ReadTimeout, MaxIdleTimeout: httpIdleTimeout,
@@ -99,7 +105,7 @@ func (s *Server) openHTTP3() error {
 	}
 	port := conn.LocalAddr().(*net.UDPAddr).Port
 	h.altSvc = fmt.Sprintf(`h3=":%d"; ma=%d`, port, altSvcAge)
-	h.server = &http3.Server{Handler: bounded(s.guarded(watching, http.HandlerFunc(s.serveHLS))), MaxHeaderBytes: maxHTTPHeader, IdleTimeout: httpIdleTimeout}
+	h.server = &http3.Server{Handler: bounded(s.guarded(watching, http.HandlerFunc(handle))), MaxHeaderBytes: maxHTTPHeader, IdleTimeout: httpIdleTimeout}
 	s.http3 = h
 	return nil
 }

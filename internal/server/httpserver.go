@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"livego/internal/auth"
@@ -32,21 +33,33 @@ func (s *Server) httpServer(r role, h http.Handler) func(*listener) error {
 	}
 }
 
-// serveHLSPort serves HLS: over HTTP/1.1 and HTTP/2, which proxies may also speak without TLS (RFC 9113 3.3).
-func (s *Server) serveHLSPort(l *listener) error {
-	var h http.Handler = http.HandlerFunc(s.serveHLS)
-	if s.http3 != nil {
-		h = s.http3.advertise(h)
+// serveBrowsers returns a serve function for what browsers ask for: over HTTP/1.1 and HTTP/2, which proxies may also speak without TLS
+// (RFC 9113 3.3).
+func (s *Server) serveBrowsers(handle http.HandlerFunc) func(*listener) error {
+	return func(l *listener) error {
+		var h http.Handler = handle
+		if s.http3 != nil && s.http3.beside == l {
+			h = s.http3.advertise(h)
+		}
+		srv := s.newHTTPServer(watching, h)
+		srv.Protocols.SetHTTP1(true)
+		srv.Protocols.SetHTTP2(true)
+		srv.Protocols.SetUnencryptedHTTP2(!l.secure)
+		srv.HTTP2 = &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: receiveBuffer, MaxReceiveBufferPerStream: receiveBuffer,
+			SendPingTimeout: pingAfter, PingTimeout: s.opt.ReadTimeout, WriteByteTimeout: httpWriteTimeout,
+		}
+		return s.serveHTTP(l, srv)
 	}
-	srv := s.newHTTPServer(watching, h)
-	srv.Protocols.SetHTTP1(true)
-	srv.Protocols.SetHTTP2(true)
-	srv.Protocols.SetUnencryptedHTTP2(!l.secure)
-	srv.HTTP2 = &http.HTTP2Config{
-		MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: receiveBuffer, MaxReceiveBufferPerStream: receiveBuffer,
-		SendPingTimeout: pingAfter, PingTimeout: s.opt.ReadTimeout, WriteByteTimeout: httpWriteTimeout,
+}
+
+// serveHTTPS serves HLS, its pages, HTTP-FLV and WebSocket-FLV on one port: a page that came by TLS may use nothing without.
+func (s *Server) serveHTTPS(w http.ResponseWriter, r *http.Request) {
+	if strings.HasSuffix(r.URL.Path, ".flv") || r.URL.Path == "/streams" && s.streams != nil {
+		s.serveFLV(w, r)
+		return
 	}
-	return s.serveHTTP(l, srv)
+	s.serveHLS(w, r)
 }
 
 // normal is a request with its path in the form in which names of streams are kept.

@@ -58,7 +58,7 @@ func (l *listener) open() error {
 		}
 		if l.multiplexed {
 			l.tls = cfg.Clone()
-			l.tls.NextProtos = []string{"h2", "http/1.1"}
+			l.tls.NextProtos = append([]string{"h2"}, cfg.NextProtos...)
 		}
 	}
 	inner, err := net.Listen("tcp", l.addr)
@@ -126,6 +126,7 @@ func (l *listener) warn(msg string, args ...any) {
 
 // certificate is a pair of PEM files that is read again when it changes.
 type certificate struct {
+	issuer            *issuer // takes the place of the files, if there
 	option, cert, key string
 	given             *tls.Config
 
@@ -143,6 +144,9 @@ type certificateState struct {
 func (c *certificate) config() (*tls.Config, error) {
 	if c.given != nil {
 		return c.given, nil
+	}
+	if c.issuer != nil {
+		return c.issuer.config(), nil
 	}
 	c.state = &certificateState{}
 	if _, err := c.load(); err != nil {

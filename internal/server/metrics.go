@@ -142,6 +142,11 @@ func (s *Server) figures() *metrics.Figures {
 	}
 	s.hooks.addTo(f)
 	f.LogLines, f.LeftOut = s.lines.totals()
+	if s.issuer != nil {
+		if until, ok := s.issuer.expiry(); ok {
+			f.Certificates["acme_domains"] = until
+		}
+	}
 	for _, l := range s.listeners {
 		if until, ok := l.cert.expiry(); ok {
 			option, _, _ := strings.Cut(l.cert.option, "/")

@@ -60,11 +60,17 @@ type Options struct {
 	// RTMPAddr, RTMPSAddr, FLVAddr, HLSAddr, APIAddr, MetricsAddr and PprofAddr are listen addresses; an empty one switches the listener
 	// off. MetricsAddr serves /metrics to everybody who reaches it. Programs on this machine that reach PprofAddr may look into the process.
 	RTMPAddr, RTMPSAddr, FLVAddr, HLSAddr, APIAddr, MetricsAddr, PprofAddr string
+	// HTTPSAddr serves HLS, its pages, HTTP-FLV and WebSocket-FLV over TLS, beside the ports of their own. HTTPRedirectAddr leads
+	// to it who comes without TLS.
+	HTTPSAddr, HTTPRedirectAddr string
+	// ACME has certificates made, for all ports with TLS, in place of those in files.
+	ACME ACMEOptions
 	// MetricsStreams (200; negative: none) is how many streams have metrics of their own.
 	MetricsStreams int
 	// RTMPTLS makes RTMPAddr speak TLS only. FLVTLS and HLSTLS do the same for theirs.
 	RTMPTLS, FLVTLS, HLSTLS bool
-	// RTMPSCert, RTMPSKey are PEM files for RTMPS; HTTPSCert, HTTPSKey for FLVTLS and HLSTLS. They are read again when they change.
+	// RTMPSCert, RTMPSKey are PEM files for RTMPS; HTTPSCert, HTTPSKey for HTTPSAddr, FLVTLS and HLSTLS. They are read
+	// again when they change.
 	RTMPSCert, RTMPSKey, HTTPSCert, HTTPSKey string
 	// TLSConfig, if set, is used instead of files (tests).
 	TLSConfig *tls.Config
@@ -112,7 +118,7 @@ type Options struct {
 	HLSListSize        int
 	// HLSPartDuration (200 ms) is about the length of a part of Low-Latency HLS.
 	HLSPartDuration time.Duration
-	// HLSHTTP3 serves HLS over HTTP/3 too, on the UDP port with the number of HLSAddr's. It has no effect without HLSTLS.
+	// HLSHTTP3 serves HLS over HTTP/3 too, on the UDP port with the number of HTTPSAddr's, or of HLSAddr's with HLSTLS.
 	HLSHTTP3 bool
 	// HLSNoCMAF packages MPEG-TS only.
 	HLSNoCMAF bool
@@ -163,3 +169,6 @@ type Options struct {
 	// MaxMessageSize (8 MiB) bounds an RTMP message, in bytes.
 	MaxMessageSize int
 }
+
+// servesHLS says whether there is a port for HLS.
+func (o *Options) servesHLS() bool { return o.HLSAddr != "" || o.HTTPSAddr != "" }

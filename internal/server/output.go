@@ -46,7 +46,7 @@ func (s *Server) endOutput(ctx context.Context, stream *live.Stream, err error) 
 // outputHLS packages a publication for HLS: always, or while somebody watches.
 func (s *Server) outputHLS(stream *live.Stream) func(context.Context) error {
 	name, reader := stream.Name(), live.ReaderOptions{GOPs: -1, Settled: true, Lazy: true}
-	if app, ok := s.app(name.App); !ok || !app.HLS || s.opt.HLSAddr == "" {
+	if app, ok := s.app(name.App); !ok || !app.HLS || !s.opt.servesHLS() {
 		return nil
 	}
 	// At once: whoever hears of the stream may ask for its playlist.

@@ -13,7 +13,7 @@ import (
 // openSpool opens the store of segments for rewinding, if there is to be one.
 func (s *Server) openSpool() error {
 	o := &s.opt
-	if o.HLSDVRWindow <= 0 || o.HLSAddr == "" {
+	if o.HLSDVRWindow <= 0 || !o.servesHLS() {
 		return nil
 	}
 	begin := time.Now()

@@ -73,6 +73,7 @@ type Server struct {
 	events   *event.Bus
 	limits   *connLimits
 	metrics  *metrics.Metrics
+	issuer   *issuer // nil: certificates come from files
 	// refused counts publishers by reason, handshakes connections that failed.
 	refused    tally[string]
 	handshakes tally[handshake]
@@ -197,13 +198,16 @@ func (o Options) withDefaults() Options {
 // listen opens the listeners that have an address.
 func (s *Server) listen() error {
 	o := &s.opt
-	rtmps := certificate{option: "rtmps_cert/rtmps_key", cert: o.RTMPSCert, key: o.RTMPSKey, given: o.TLSConfig}
-	https := certificate{option: "https_cert/https_key", cert: o.HTTPSCert, key: o.HTTPSKey, given: o.TLSConfig}
+	s.issuer = newIssuer(o.ACME, s.log)
+	rtmps := certificate{issuer: s.issuer, option: "rtmps_cert/rtmps_key", cert: o.RTMPSCert, key: o.RTMPSKey, given: o.TLSConfig}
+	https := certificate{issuer: s.issuer, option: "https_cert/https_key", cert: o.HTTPSCert, key: o.HTTPSKey, given: o.TLSConfig}
 	for _, l := range []*listener{
 		{name: "rtmp", option: "rtmp_addr", addr: o.RTMPAddr, secure: o.RTMPTLS, cert: rtmps, serve: s.serveRTMP},
 		{name: "rtmps", option: "rtmps_addr", addr: o.RTMPSAddr, secure: true, cert: rtmps, serve: s.serveRTMP},
 		{name: "http-flv", option: "httpflv_addr", addr: o.FLVAddr, secure: o.FLVTLS, cert: https, serve: s.httpServer(watching, http.HandlerFunc(s.serveFLV))},
-		{name: "hls", option: "hls_addr", addr: o.HLSAddr, secure: o.HLSTLS, multiplexed: true, cert: https, serve: s.serveHLSPort},
+		{name: "hls", option: "hls_addr", addr: o.HLSAddr, secure: o.HLSTLS, multiplexed: true, cert: https, serve: s.serveBrowsers(s.serveHLS)},
+		{name: "https", option: "https_addr", addr: o.HTTPSAddr, secure: true, multiplexed: true, cert: https, serve: s.serveBrowsers(s.serveHTTPS)},
+		{name: "redirect", option: "http_redirect_addr", addr: o.HTTPRedirectAddr, serve: s.httpServer(watching, s.redirect())},
 		{name: "api", option: "api_addr", addr: o.APIAddr, serve: s.httpServer(working, api.New(api.Options{
 			Keys: o.Keys, Sessions: s, Relays: s, Policy: s.policy, Metrics: s.metrics.Handler(), Log: s.log,
 			Resources: s.api, Console: s.console, Ready: s.ready.Load,
@@ -236,7 +240,8 @@ func (s *Server) closeListeners() {
 	}
 }
 
-// Addrs returns the addresses that the server listens on, by the names rtmp, rtmps, http-flv, hls, api, metrics, pprof and cluster.
+// Addrs returns the addresses that the server listens on, by the names rtmp, rtmps, http-flv, hls, https, redirect, api, metrics, pprof and
+// cluster.
 func (s *Server) Addrs() map[string]net.Addr {
 	addrs := make(map[string]net.Addr)
 	for _, l := range s.listeners {
@@ -267,6 +272,9 @@ func (s *Server) Run(ctx context.Context) error {
 		s.sessions.sample(s.ctx, func() { s.lines.report(s.ctx, time.Now()) })
 	}()
 
+	if s.issuer != nil {
+		go s.issuer.prepare(s.outCtx) // nobody waits for it: nothing ends a talk with the authority but its end, which is near
+	}
 	s.runHooks()
 	told := make(chan struct{})
 	go func() {

@@ -129,7 +129,7 @@ func (s onAir) Doors(name string) (doors []watch.Door) {
 			doors = append(doors, watch.Door{Protocol: protocol, Scheme: scheme, Port: port, Suffix: suffix})
 		}
 		switch {
-		case l.name == "http-flv" && app.FLV:
+		case (l.name == "http-flv" || l.name == "https") && app.FLV:
 			add(watch.HTTPFLV, secured("http", l.secure), ".flv")
 			add(watch.WebSocketFLV, secured("ws", l.secure), ".flv")
 		case l.name == "rtmp" && app.Live:

@@ -96,14 +96,21 @@ func (d Door) url(host, stream, token string) string {
 	return u.String()
 }
 
-// urls are the addresses of a stream for a client, by protocol.
+// secure says whether pages that came by TLS may use the door.
+func (d Door) secure() bool { return d.Scheme == "https" || d.Scheme == "wss" }
+
+// urls are the addresses of a stream for a client, by protocol: of several the one as safe as the client's own way here.
 func (h *Handler) urls(r *http.Request, name string) map[string]string {
 	host := pages.Hostname(r.Host)
 	if host == "" {
 		return nil
 	}
 	urls := make(map[string]string)
+	secure := scheme(r) == "https"
 	for _, d := range h.opt.Streams.Doors(name) {
+		if _, there := urls[d.Protocol]; there && d.secure() != secure {
+			continue
+		}
 		urls[d.Protocol] = d.url(host, name, tokenOf(r))
 	}
 	return urls
