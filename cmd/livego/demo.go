@@ -53,7 +53,7 @@ func (p program) demo(cmd *cobra.Command, _ []string) error {
 
 	ctx, stop := context.WithCancelCause(cmd.Context())
 	defer stop(nil)
-	log, closeLog := openLog(p.stderr, cfg)
+	log, closeLog := openLog(p.stderr, cfg.LogFormat, cfg.Level)
 	defer closeLog()
 	store := keys.NewMemory(keys.Options{Log: log})
 	defer store.Close()

@@ -23,7 +23,7 @@ func TestLogThatNobodyReads(t *testing.T) {
 			cfg := config.Default()
 			cfg.LogFormat = format
 			in, out := io.Pipe()
-			log, closeLog := openLog(out, cfg)
+			log, closeLog := openLog(out, cfg.LogFormat, cfg.Level)
 			const lines = 20_000
 			text := strings.Repeat("x", 100)
 			for i := range lines {
@@ -82,7 +82,7 @@ func TestEndWithoutReaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := make(stuck)
 		begin := time.Now()
-		log, closeLog := openLog(out, config.Default())
+		log, closeLog := openLog(out, "text", config.Default().Level)
 		log.Info("nobody reads this")
 		closeLog()
 		complain(out, "nor %s", "this")

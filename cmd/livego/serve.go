@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -25,9 +27,13 @@ func (p program) serve(cmd *cobra.Command, _ []string) (err error) {
 	if err := cfg.CheckFiles(); err != nil {
 		return err
 	}
-	log, closeLog := openLog(p.stderr, cfg)
+	level := new(slog.LevelVar)
+	level.Set(cfg.Level)
+	log, closeLog := openLog(p.stderr, cfg.LogFormat, level)
 	defer closeLog()
-	defer outliveSignals(log)()
+	again := newReloader(cfg, level, log)
+	again.load = func() (config.Config, []string, error) { return p.load(cmd) }
+	defer onHangup(func() { _, _, _ = again.reload("SIGHUP") })()
 	log.Info("livego starts", "version", serverVersion(), "config", cfg.File)
 	for _, w := range warnings {
 		log.Warn("configuration", "warning", w)
@@ -44,8 +50,12 @@ func (p program) serve(cmd *cobra.Command, _ []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	options := cfg.ServerOptions()
-	options.Log, options.Version, options.Keys, options.ShowConfig = log, serverVersion(), store, cfg.Shown
+	again.options = func(cfg config.Config) server.Options {
+		o := cfg.ServerOptions()
+		o.Log, o.Version, o.Keys, o.ShowConfig, o.ReloadConfig = log, serverVersion(), store, again.shown, again.byAPI
+		return o
+	}
+	options := again.options(cfg)
 	leave, err := openCluster(cfg, &options.Cluster)
 	if err != nil {
 		return err
@@ -58,9 +68,22 @@ func (p program) serve(cmd *cobra.Command, _ []string) (err error) {
 	if err != nil {
 		return err
 	}
+	again.serves(s)
 	logLinks(log, cfg, s.Addrs())
 	logOpenAPI(log, cfg)
+	defer p.watchConfig(cmd.Context(), again)()
 	return s.Run(cmd.Context())
+}
+
+// watchConfig reloads when the file changes, until what it returns is called.
+func (p program) watchConfig(ctx context.Context, again *reloader) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { again.watch(ctx) })
+	return func() {
+		cancel()
+		watching.Wait()
+	}
 }
 
 // gcPercent is how much the heap may grow between two collections, in percent. Most of it is media, which a collection does not look
@@ -93,19 +116,19 @@ func openKeys(cfg config.Config, log *slog.Logger) (keys.Store, error) {
 }
 
 // openLog returns a log that never waits for whoever reads it, and what ends it.
-func openLog(out io.Writer, cfg config.Config) (*slog.Logger, func()) {
+func openLog(out io.Writer, format string, level slog.Leveler) (*slog.Logger, func()) {
 	w := newLogWriter(out, func(dropped int) []byte {
 		var line bytes.Buffer
-		newLogger(&line, cfg).Error("lines of the log were dropped, as nobody read it", "lines", dropped)
+		newLogger(&line, format, level).Error("lines of the log were dropped, as nobody read it", "lines", dropped)
 		return line.Bytes()
 	})
-	return newLogger(w, cfg), w.Close
+	return newLogger(w, format, level), w.Close
 }
 
 // newLogger writes one line for each record.
-func newLogger(w io.Writer, cfg config.Config) *slog.Logger {
-	o := &slog.HandlerOptions{Level: cfg.Level}
-	if cfg.LogFormat == "json" {
+func newLogger(w io.Writer, format string, level slog.Leveler) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if format == "json" {
 		return slog.New(slog.NewJSONHandler(w, o))
 	}
 	o.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {

@@ -396,7 +396,7 @@ func TestLoggers(t *testing.T) {
 		var out strings.Builder
 		cfg := config.Default()
 		cfg.LogFormat = format
-		log := newLogger(&out, cfg)
+		log := newLogger(&out, cfg.LogFormat, cfg.Level)
 		log.Debug("hidden")
 		log.Log(context.Background(), slog.LevelInfo, "two words", "time", "mine")
 		if !regexp.MustCompile(want).MatchString(out.String()) {

@@ -108,7 +108,13 @@ type Config struct {
 	FLVDir                string
 
 	Apps []App
+
+	raw *written
 }
+
+// written are the options as they were written, by key. Once loaded it never changes. A Config points to it, so that its secrets are not
+// printed with one: fields that are not exported print as they are.
+type written map[string]string
 
 // App is one entry of the server list.
 type App struct {

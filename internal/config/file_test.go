@@ -360,7 +360,7 @@ func FuzzFile(f *testing.F) {
 	f.Add("{\"gop_num\": 1}")
 	f.Add("a: &x [*x]")
 	f.Fuzz(func(t *testing.T, file string) {
-		l := loader{origin: map[string]string{}}
+		l := loader{origin: map[string]string{}, cfg: Config{raw: &written{}}}
 		for _, o := range options {
 			l.set(o, o.def, "default")
 		}

@@ -41,5 +41,8 @@ func (g given) mustLoad(t *testing.T) (Config, []string) {
 	return cfg, warnings
 }
 
-// prefixes lets go-cmp compare networks, which have unexported fields.
-var prefixes = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+// prefixes lets go-cmp compare networks, which have unexported fields, and configurations by what holds.
+var prefixes = cmp.Options{
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".raw" }, cmp.Ignore()),
+}

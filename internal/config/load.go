@@ -27,7 +27,7 @@ func Load(s Sources) (Config, []string, error) {
 	if s.ReadFile == nil {
 		s.ReadFile = os.ReadFile
 	}
-	l := loader{origin: map[string]string{}}
+	l := loader{origin: map[string]string{}, cfg: Config{raw: &written{}}}
 	for _, o := range options {
 		l.set(o, o.def, "default")
 	}
@@ -75,6 +75,7 @@ func (l *loader) set(o option, raw, place string) {
 		l.problem(place, "%s: %v", o.key, err)
 		return
 	}
+	(*l.cfg.raw)[o.key] = raw
 	l.origin[o.key] = place
 }
 

@@ -17,6 +17,8 @@ type option struct {
 	// doc says what the option is for and in which unit, in one or more lines of at most 100 characters.
 	doc  string
 	bind func(*Config) value
+	// reload says that a server which runs takes over a new value.
+	reload bool
 }
 
 // flag is the option's name on the command line.
@@ -74,14 +76,14 @@ const (
 
 // options is the table of all scalar options and lists, by topic. The list of apps (server) has its own reader.
 var options = []option{
-	{key: "level", def: "info", doc: "Least level that is logged: trace, debug, info, warn, error, fatal, panic.",
+	{key: "level", reload: true, def: "info", doc: "Least level that is logged: trace, debug, info, warn, error, fatal, panic.",
 		bind: func(c *Config) value { return level(&c.Level) }},
 	{key: "log_format", def: "text", doc: "Form of the log: text or json.",
 		bind: func(c *Config) value { return choice(&c.LogFormat, "text", "json") }},
 	{key: "data_dir", def: "data", doc: "Directory of the server's own files; it holds the channel keys (livego.db),\n" +
 		"the segments of hls_dvr_window (hls), and the numbers of HLS segments (hls.ledger).",
 		bind: func(c *Config) value { return nonEmpty(&c.DataDir) }},
-	{key: "drain_timeout", def: "5s", doc: "How long the end of the server may take.",
+	{key: "drain_timeout", reload: true, def: "5s", doc: "How long the end of the server may take.",
 		bind: func(c *Config) value { return duration(&c.DrainTimeout, time.Millisecond, unbounded) }},
 
 	{key: "rtmp_addr", def: ":1935", doc: "Listen address for publishing and playing over RTMP. Empty: off.",
@@ -94,13 +96,13 @@ var options = []option{
 		bind: func(c *Config) value { return nonEmpty(&c.RTMPSCert) }},
 	{key: "rtmps_key", def: "server.key", doc: "Private key for RTMPS, PEM file.",
 		bind: func(c *Config) value { return nonEmpty(&c.RTMPSKey) }},
-	{key: "rtmp_noauth", def: "false", doc: "Let everybody publish: the publish name is the stream's name, no channel key is needed.",
+	{key: "rtmp_noauth", reload: true, def: "false", doc: "Let everybody publish: the publish name is the stream's name, no channel key is needed.",
 		bind: func(c *Config) value { return boolean(&c.RTMPNoAuth) }},
 	{key: "read_timeout", def: "10s", doc: "Longest silence of a publisher, and of a connection before it publishes or plays.",
 		bind: func(c *Config) value { return duration(&c.ReadTimeout, time.Millisecond, unbounded) }},
 	{key: "write_timeout", def: "10s", doc: "How long a player may take nothing although there is something to send.",
 		bind: func(c *Config) value { return duration(&c.WriteTimeout, time.Millisecond, unbounded) }},
-	{key: "max_message_size", def: "8MiB", doc: "Largest RTMP message of a publisher, that is, largest picture.",
+	{key: "max_message_size", reload: true, def: "8MiB", doc: "Largest RTMP message of a publisher, that is, largest picture.",
 		bind: func(c *Config) value { return size(&c.MaxMessageSize, minMessageSize, maxMessageSize) }},
 	{key: "enable_tls_verify", def: "true", doc: "Verify the certificates of servers that this one pushes to or pulls from.",
 		bind: func(c *Config) value { return boolean(&c.EnableTLSVerify) }},
@@ -109,7 +111,7 @@ var options = []option{
 		bind: func(c *Config) value { return address(&c.FLVAddr) }},
 	{key: "use_flv_https", def: "false", doc: "Speak HTTPS, and only HTTPS, on httpflv_addr.",
 		bind: func(c *Config) value { return boolean(&c.UseFLVHTTPS) }},
-	{key: "flv_streams", def: "true", doc: "List at /streams of httpflv_addr the names of streams on air, for everybody, as LiveGo does.",
+	{key: "flv_streams", reload: true, def: "true", doc: "List at /streams of httpflv_addr the names of streams on air, for everybody, as LiveGo does.",
 		bind: func(c *Config) value { return boolean(&c.FLVStreams) }},
 
 	{key: "hls_addr", def: ":7002", doc: "Listen address for HLS and the watch page. Empty: off.",
@@ -167,16 +169,16 @@ var options = []option{
 
 	{key: "api_addr", def: ":8090", doc: "Listen address of the control API. Empty: off.",
 		bind: func(c *Config) value { return address(&c.APIAddr) }},
-	{key: "jwt.secret", def: "", doc: "Secret of at least 16 bytes; with it the API asks every caller for a JSON Web Token signed with it.\n" +
+	{key: "jwt.secret", reload: true, def: "", doc: "Secret of at least 16 bytes; with it the API asks every caller for a JSON Web Token signed with it.\n" +
 		"Without it the API answers only programs on this machine. A proxy on this machine that hides itself\n" +
 		"cannot be told from such a program: behind any proxy set jwt.secret.",
 		bind: func(c *Config) value { return secret(&c.JWTSecret) }},
-	{key: "jwt.algorithm", def: "HS256", doc: "Signing method of the tokens: HS256, HS384 or HS512.",
+	{key: "jwt.algorithm", reload: true, def: "HS256", doc: "Signing method of the tokens: HS256, HS384 or HS512.",
 		bind: func(c *Config) value { return choice(&c.JWTAlgorithm, "HS256", "HS384", "HS512") }},
-	{key: "api_allow", def: "", doc: "Addresses and networks that may call the API at all. Empty: this machine only without jwt.secret, everybody\n" +
+	{key: "api_allow", reload: true, def: "", doc: "Addresses and networks that may call the API at all. Empty: this machine only without jwt.secret, everybody\n" +
 		"with it. Without jwt.secret whoever calls from one of them gets channel keys: name networks that you trust.",
 		bind: func(c *Config) value { return networks(&c.APIAllow) }},
-	{key: "api_origins", def: "", doc: "Web origins whose pages may call the API from a browser, such as https://example.org.",
+	{key: "api_origins", reload: true, def: "", doc: "Web origins whose pages may call the API from a browser, such as https://example.org.",
 		bind: func(c *Config) value { return origins(&c.APIOrigins) }},
 	{key: "metrics_addr", def: "", doc: "Listen address of metrics for Prometheus, at /metrics, open to everybody who reaches it. They are at /metrics of\n" +
 		"api_addr too, where the API's rules hold. Empty: only there.",
@@ -225,7 +227,7 @@ var options = []option{
 		bind: func(c *Config) value { return number(&c.GOPNum, 0, math.MaxInt) }},
 	{key: "takeover", def: "true", doc: "A second publisher of a stream replaces the first. false: it is refused.",
 		bind: func(c *Config) value { return boolean(&c.Takeover) }},
-	{key: "play_wait", def: "10s", doc: "How long an RTMP player waits for a stream that is not on air. 0: not at all.",
+	{key: "play_wait", reload: true, def: "10s", doc: "How long an RTMP player waits for a stream that is not on air. 0: not at all.",
 		bind: func(c *Config) value { return duration(&c.PlayWait, 0, unbounded) }},
 	{key: "republish_grace", def: "10s", doc: "How long a stream and its players wait for a lost publisher to come back;\nHLS players also after a start of the server. 0: not at all.",
 		bind: func(c *Config) value { return duration(&c.RepublishGrace, 0, unbounded) }},
@@ -240,47 +242,47 @@ var options = []option{
 	{key: "io_uring", def: "true", doc: "Send to many players with one system call, where Linux allows that.",
 		bind: func(c *Config) value { return boolean(&c.IOURing) }},
 
-	{key: "trusted_proxies", def: "", doc: "Addresses and networks of proxies in front of the HTTP ports that add the client's address to X-Forwarded-For.\n" +
+	{key: "trusted_proxies", reload: true, def: "", doc: "Addresses and networks of proxies in front of the HTTP ports that add the client's address to X-Forwarded-For.\n" +
 		"The last address there that is none of theirs counts as the client: in hls_viewers, in lists, for api_allow.",
 		bind: func(c *Config) value { return networks(&c.TrustedProxies) }},
 
-	{key: "max_connections", def: "0", doc: "Most open connections. 0: no bound.",
+	{key: "max_connections", reload: true, def: "0", doc: "Most open connections. 0: no bound.",
 		bind: func(c *Config) value { return number(&c.MaxConnections, 0, math.MaxInt) }},
-	{key: "max_streams", def: "0", doc: "Most streams on air. 0: no bound. An app may have a bound of its own.",
+	{key: "max_streams", reload: true, def: "0", doc: "Most streams on air. 0: no bound. An app may have a bound of its own.",
 		bind: func(c *Config) value { return number(&c.MaxStreams, 0, math.MaxInt) }},
-	{key: "max_viewers", def: "0", doc: "Most viewers over all protocols; those of HLS are an estimate. 0: no bound. An app may have a bound of its own.",
+	{key: "max_viewers", reload: true, def: "0", doc: "Most viewers over all protocols; those of HLS are an estimate. 0: no bound. An app may have a bound of its own.",
 		bind: func(c *Config) value { return number(&c.MaxViewers, 0, math.MaxInt) }},
-	{key: "max_connections_per_addr", def: "0", doc: "Most open connections from one address; of IPv6 a network of 64 bits counts as one. 0: no bound.",
+	{key: "max_connections_per_addr", reload: true, def: "0", doc: "Most open connections from one address; of IPv6 a network of 64 bits counts as one. 0: no bound.",
 		bind: func(c *Config) value { return number(&c.MaxConnectionsPerAddr, 0, math.MaxInt) }},
 
-	{key: "viewer_auth", def: "off", doc: "Who may watch: off, everybody; token, who has a token that is signed with one of viewer_keys; hook, whom viewer_auth_url\n" +
+	{key: "viewer_auth", reload: true, def: "off", doc: "Who may watch: off, everybody; token, who has a token that is signed with one of viewer_keys; hook, whom viewer_auth_url\n" +
 		"lets. An app may have its own.",
 		bind: func(c *Config) value { return word(&c.ViewerAuth, authWords()...) }},
-	{key: "viewer_keys", def: "", doc: "Keys of tokens, each with kid, algorithm, and secret (HS256, HS384, HS512; 32 bytes or more) or file, a PEM file\n" +
+	{key: "viewer_keys", reload: true, def: "", doc: "Keys of tokens, each with kid, algorithm, and secret (HS256, HS384, HS512; 32 bytes or more) or file, a PEM file\n" +
 		"(ES256, EdDSA, RS256): [{kid: a, algorithm: HS256, secret: SECRET}]. A private key can make tokens too.",
 		bind: func(c *Config) value { return viewerKeys(&c.ViewerKeys) }},
-	{key: "viewer_session_max", def: "12h", doc: "How long who began to watch in time may go on after the token's exp. 0: not at all.",
+	{key: "viewer_session_max", reload: true, def: "12h", doc: "How long who began to watch in time may go on after the token's exp. 0: not at all.",
 		bind: func(c *Config) value { return duration(&c.ViewerSessionMax, 0, unbounded) }},
-	{key: "viewer_auth_url", def: "", doc: "URL that is asked, by POST, with viewer_auth: hook: once for each stream and token, or address of who shows none,\n" +
+	{key: "viewer_auth_url", reload: true, def: "", doc: "URL that is asked, by POST, with viewer_auth: hook: once for each stream and token, or address of who shows none,\n" +
 		"until the answer's ttl (60 s) is over. 2xx: yes; 4xx: no. hook_secret and hook_fail hold for it too.",
 		bind: func(c *Config) value { return hookURL(&c.ViewerAuthURL) }},
-	{key: "viewer_shared_cache", def: "false", doc: "Let shared caches keep what was sent to a viewer with a token: they check tokens themselves.",
+	{key: "viewer_shared_cache", reload: true, def: "false", doc: "Let shared caches keep what was sent to a viewer with a token: they check tokens themselves.",
 		bind: func(c *Config) value { return boolean(&c.ViewerSharedCache) }},
 
-	{key: "hook_url", def: "", doc: "URLs that are told what happens, by POST as Standard Webhooks have it.",
+	{key: "hook_url", reload: true, def: "", doc: "URLs that are told what happens, by POST as Standard Webhooks have it.",
 		bind: func(c *Config) value { return hookURLs(&c.HookURLs) }},
-	{key: "hook_secret", def: "", doc: "Secret with which what is sent is signed: 24 bytes or more, or whsec_ and base64. Two, with a comma\n" +
+	{key: "hook_secret", reload: true, def: "", doc: "Secret with which what is sent is signed: 24 bytes or more, or whsec_ and base64. Two, with a comma\n" +
 		"between them, while receivers change to a new one.",
 		bind: func(c *Config) value { return hookSecrets(&c.HookSecret) }},
-	{key: "hook_events", def: "", doc: "Which events are told, such as stream.started,stream.ended. Empty: all but those of viewers.",
+	{key: "hook_events", reload: true, def: "", doc: "Which events are told, such as stream.started,stream.ended. Empty: all but those of viewers.",
 		bind: func(c *Config) value { return hookEvents(&c.HookEvents) }},
-	{key: "hook_timeout", def: "2s", doc: "How long a receiver may take to answer.",
+	{key: "hook_timeout", reload: true, def: "2s", doc: "How long a receiver may take to answer.",
 		bind: func(c *Config) value { return duration(&c.HookTimeout, 100*time.Millisecond, time.Minute) }},
-	{key: "hook_format", def: "livego", doc: "Form of what is sent and answered: livego, or srs for receivers that were written for SRS.",
+	{key: "hook_format", reload: true, def: "livego", doc: "Form of what is sent and answered: livego, or srs for receivers that were written for SRS.",
 		bind: func(c *Config) value { return choice(&c.HookFormat, "livego", "srs") }},
-	{key: "publish_auth_url", def: "", doc: "URL that is asked, by POST, whether a publisher with a right key may publish. 2xx: yes; 4xx: no.",
+	{key: "publish_auth_url", reload: true, def: "", doc: "URL that is asked, by POST, whether a publisher with a right key may publish. 2xx: yes; 4xx: no.",
 		bind: func(c *Config) value { return hookURL(&c.PublishAuthURL) }},
-	{key: "hook_fail", def: "deny", doc: "What holds while a URL that is asked does not answer: deny or allow.",
+	{key: "hook_fail", reload: true, def: "deny", doc: "What holds while a URL that is asked does not answer: deny or allow.",
 		bind: func(c *Config) value { return choice(&c.HookFail, "deny", "allow") }},
 
 	{key: "flv_archive", def: "false", doc: "Record every published stream as FLV_DIR/APP/ROOM_TIME.flv. A file that is not complete ends in .part.",

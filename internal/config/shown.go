@@ -11,7 +11,7 @@ func (c Config) Shown() v1.Config {
 	shown := v1.Config{File: c.File, Options: make([]v1.Option, len(options)), Apps: make([]v1.App, len(c.Apps))}
 	for i, o := range options {
 		shown.Options[i] = v1.Option{
-			Name: o.key, Value: o.bind(&c).print(), Default: o.def, Doc: strings.ReplaceAll(o.doc, "\n", " "),
+			Name: o.key, Value: o.bind(&c).print(), Default: o.def, Doc: strings.ReplaceAll(o.doc, "\n", " "), Reload: o.reload,
 		}
 	}
 	for i, a := range c.Apps {

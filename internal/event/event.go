@@ -160,6 +160,9 @@ type Cursor struct {
 	bus    *Bus
 	next   uint64
 	missed uint64
+	// end, if split is set, is where another cursor goes on; guarded by bus.mu.
+	end   uint64
+	split bool
 }
 
 // Follow returns a cursor at what happens from now on.
@@ -167,6 +170,19 @@ func (b *Bus) Follow() *Cursor {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return &Cursor{bus: b, next: b.next}
+}
+
+// Split ends the cursor with what has happened by now, as the end of the bus would, and returns one that goes on from there. It may be
+// called from any goroutine.
+func (c *Cursor) Split() *Cursor {
+	b := c.bus
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !c.split {
+		c.split, c.end = true, b.next
+		b.wake()
+	}
+	return &Cursor{bus: b, next: c.end}
 }
 
 // FollowAfter returns a cursor behind the event of that ID. If the bus has it no more, or it is one of another life, the cursor
@@ -204,6 +220,9 @@ func (c *Cursor) take() (Event, <-chan struct{}, error) {
 	b := c.bus
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if c.split && c.next >= c.end {
+		return Event{}, nil, ErrClosed
+	}
 	if oldest := b.oldest(); c.next < oldest {
 		c.missed += oldest - c.next
 		c.next = oldest

@@ -135,3 +135,38 @@ func TestJSON(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A cursor that is split ends where the other one goes on, whatever happens between them.
+func TestSplit(t *testing.T) {
+	b := NewBus(Options{Boot: "b"})
+	first := b.Follow()
+	b.Emit(Event{Type: StreamStarted})
+	second := first.Split()
+	b.Emit(Event{Type: StreamEnded})
+	if e, err := first.Next(t.Context()); err != nil || e.Type != StreamStarted {
+		t.Errorf("first: %v, %v", e.Type, err)
+	}
+	if _, err := first.Next(t.Context()); !errors.Is(err, ErrClosed) {
+		t.Errorf("first goes on: %v", err)
+	}
+	if e, err := second.Next(t.Context()); err != nil || e.Type != StreamEnded {
+		t.Errorf("second: %v, %v", e.Type, err)
+	}
+}
+
+// A reader that waits learns of the split.
+func TestSplitWakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := NewBus(Options{Boot: "b"}).Follow()
+		ended := make(chan error, 1)
+		go func() {
+			_, err := c.Next(t.Context())
+			ended <- err
+		}()
+		synctest.Wait()
+		c.Split()
+		if err := <-ended; !errors.Is(err, ErrClosed) {
+			t.Errorf("%v", err)
+		}
+	})
+}

@@ -34,13 +34,13 @@ type access struct {
 	// badTickets are those who show tokens that open nothing.
 	badTickets *auth.FailureLimiter
 	// shown counts tokens by what became of them.
-	shown tokenCounts
+	shown *tokenCounts
 }
 
 func newAccess(opt *Options) (*access, error) {
 	a := &access{
 		log: opt.Log, apps: make(map[string]App), keys: opt.Keys, noAuth: opt.NoAuth,
-		failures: auth.NewFailureLimiter(), badTickets: auth.NewFailureLimiter(),
+		failures: auth.NewFailureLimiter(), badTickets: auth.NewFailureLimiter(), shown: new(tokenCounts),
 	}
 	for _, app := range opt.Apps {
 		app.Name = keys.Normal(app.Name)
@@ -52,6 +52,13 @@ func newAccess(opt *Options) (*access, error) {
 		return nil, fmt.Errorf("viewer_keys: %w", err)
 	}
 	return a, nil
+}
+
+// goOn takes over what the one before it knows of clients: who guesses is slowed down as before, what was revoked stays so, and who began
+// to watch may go on.
+func (a *access) goOn(before *access) {
+	a.failures, a.badTickets, a.shown = before.failures, before.badTickets, before.shown
+	a.tickets.GoOn(before.tickets)
 }
 
 // caller is who asks.

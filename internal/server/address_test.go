@@ -7,9 +7,19 @@ import (
 	"livego/internal/rtmp"
 )
 
+// withApps is a server that knows names of apps, and nothing else.
+func withApps(names ...string) *Server {
+	s, apps := new(Server), make(map[string]App)
+	for _, name := range names {
+		apps[name] = App{Name: name}
+	}
+	s.settings.Store(&settings{access: &access{apps: apps}})
+	return s
+}
+
 // What encoders and people put into the two fields of RTMP.
 func TestAddress(t *testing.T) {
-	s := &Server{access: &access{apps: map[string]App{"live": {}, "event": {}}}}
+	s := withApps("live", "event")
 	const key = "sEcReTkEy0123456"
 	for _, tc := range []struct {
 		app, name        string // the name with its query
@@ -61,7 +71,7 @@ func TestAddress(t *testing.T) {
 			t.Errorf("app %q and name %q: %q, %q, %q; want %q, %q, %q", tc.app, tc.name, at.app, at.name(), at.query, tc.wantApp, tc.wantKey, tc.wantQuery)
 		}
 	}
-	only := &Server{access: &access{apps: map[string]App{"event": {}}}}
+	only := withApps("event")
 	if at := only.addressOf(&rtmp.ConnectRequest{}); at.app != "event" {
 		t.Errorf("without a name the only app is %q", at.app)
 	}
@@ -70,7 +80,7 @@ func TestAddress(t *testing.T) {
 func FuzzAddress(f *testing.F) {
 	f.Add("live", "", "a/b", "")
 	f.Add("rtmp://h/live/_definst_", "x=1", "mp4:%2F%0a", "?")
-	s := &Server{access: &access{apps: map[string]App{"live": {}}}}
+	s := withApps("live")
 	f.Fuzz(func(t *testing.T, app, appQuery, name, query string) {
 		at := s.addressOf(&rtmp.ConnectRequest{App: app, Query: appQuery}).join(name, query)
 		for _, element := range append(at.path, at.app) {

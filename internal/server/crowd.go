@@ -8,16 +8,16 @@ import (
 )
 
 // boundCrowds lets streams and viewers be counted where there are bounds for them.
-func (s *Server) boundCrowds() {
-	o := &s.opt
+func (s *Server) boundCrowds(n *settings) {
+	o := &n.opt
 	has := func(bound func(App) int) bool {
 		return slices.ContainsFunc(o.Apps, func(a App) bool { return bound(a) > 0 })
 	}
 	if o.MaxStreams > 0 || has(func(a App) int { return a.MaxStreams }) {
-		s.access.roomFor = s.roomFor
+		n.access.roomFor = s.roomFor
 	}
 	if o.MaxViewers > 0 || has(func(a App) int { return a.MaxViewers }) {
-		s.access.viewerFits = s.viewerFits
+		n.access.viewerFits = s.viewerFits
 	}
 }
 
@@ -33,7 +33,7 @@ func (s *Server) roomFor(app App, name live.Name) bool {
 			}
 		}
 	}
-	return streams[name.Key()] || below(len(streams), s.opt.MaxStreams) && below(of, app.MaxStreams)
+	return streams[name.Key()] || below(len(streams), s.now().opt.MaxStreams) && below(of, app.MaxStreams)
 }
 
 // viewerFits says whether there is room for one more viewer of an app.
@@ -50,15 +50,13 @@ func (s *Server) viewerFits(name string) bool {
 	for stream, viewers := range s.HLSViewers() {
 		count(stream, viewers)
 	}
-	return below(all, s.opt.MaxViewers) && below(of, app.MaxViewers)
+	return below(all, s.now().opt.MaxViewers) && below(of, app.MaxViewers)
 }
 
-// viewerFitsHLS is viewerFits for the stream that an HLS viewer wants; nil: without bound.
-func (s *Server) viewerFitsHLS() func(stream string) bool {
-	if s.access.viewerFits == nil {
-		return nil
-	}
-	return func(stream string) bool { return s.viewerFits(nameOf(stream).App) }
+// viewerFitsHLS is viewerFits for the stream that an HLS viewer wants.
+func (s *Server) viewerFitsHLS(stream string) bool {
+	fits := s.now().access.viewerFits
+	return fits == nil || fits(nameOf(stream).App)
 }
 
 // below says whether there may be one more.

@@ -33,7 +33,7 @@ type flvFormat interface {
 
 // serveFLV serves the HTTP-FLV port.
 func (s *Server) serveFLV(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/streams" && s.streams != nil {
+	if r.URL.Path == "/streams" && !s.now().opt.NoStreamList {
 		s.streams.ServeHTTP(w, r)
 		return
 	}
@@ -115,7 +115,7 @@ func (s *Server) findFLV(w http.ResponseWriter, r *http.Request, token string) (
 // flvHint says what there is on the HTTP-FLV port.
 func (s *Server) flvHint() string {
 	hint := "This is the HTTP-FLV port of livego: ask for /APP/STREAM.flv, over HTTP or WebSocket"
-	if s.streams != nil {
+	if !s.now().opt.NoStreamList {
 		hint += ", or for /streams, the list of them"
 	}
 	if s.opt.HLSAddr != "" {

@@ -7,7 +7,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
+	"sync"
 	"time"
 
 	"livego/internal/event"
@@ -43,48 +45,44 @@ type HookOptions struct {
 // hooks are who is told and asked.
 type hooks struct {
 	dispatcher *hook.Dispatcher // nil: nobody is told
-	events     *event.Cursor
-	publish    *hook.Asker // nil: nobody is asked
-	view       *hook.Cache // the same for viewers
-	stop       context.CancelFunc
-	done       chan struct{}
+	publish    *hook.Asker      // nil: nobody is asked
+	view       *hook.Cache      // the same for viewers
 }
 
-// openHooks makes what the options name.
-func (s *Server) openHooks() (err error) {
-	o := &s.opt.Hooks
+// newHooks makes what the options name.
+func newHooks(o *HookOptions, log *slog.Logger) (h hooks, err error) {
 	var format hook.Format
 	var questions hook.Questions
 	if o.SRS {
 		format, questions = hook.SRS{}, hook.SRS{}
 	}
 	if len(o.URLs) > 0 {
-		s.hooks.dispatcher, err = hook.New(hook.Options{
-			Log: s.log, URLs: o.URLs, Secrets: o.Secrets, Events: o.Events, Timeout: o.Timeout, Format: format,
+		h.dispatcher, err = hook.New(hook.Options{
+			Log: log, URLs: o.URLs, Secrets: o.Secrets, Events: o.Events, Timeout: o.Timeout, Format: format,
 		})
 		if err != nil {
-			return err
+			return hooks{}, err
 		}
-		s.hooks.events = s.events.Follow()
 	}
 	if o.PublishURL != "" {
-		if s.hooks.publish, err = hook.NewAsker(o.PublishURL, o.Secrets, o.Timeout, questions, nil); err != nil {
-			return fmt.Errorf("publish_auth_url: %w", err)
+		if h.publish, err = hook.NewAsker(o.PublishURL, o.Secrets, o.Timeout, questions, nil); err != nil {
+			return hooks{}, fmt.Errorf("publish_auth_url: %w", err)
 		}
 	}
 	if o.ViewURL != "" {
 		asker, err := hook.NewAsker(o.ViewURL, o.Secrets, o.Timeout, questions, nil)
 		if err != nil {
-			return fmt.Errorf("viewer_auth_url: %w", err)
+			return hooks{}, fmt.Errorf("viewer_auth_url: %w", err)
 		}
-		s.hooks.view = hook.NewCache(asker)
+		h.view = hook.NewCache(asker)
 	}
-	return nil
+	return h, nil
 }
 
 // askView asks whether somebody may watch a stream: once for each token, or without one each address.
 func (s *Server) askView(ctx context.Context, from caller, name live.Name, token string) (pass, error) {
-	if s.hooks.view == nil {
+	now := s.now()
+	if now.hooks.view == nil {
 		return pass{}, &denied{reason: "nobody may watch"}
 	}
 	who := from.addr.String()
@@ -97,12 +95,12 @@ func (s *Server) askView(ctx context.Context, from caller, name live.Name, token
 	if len(token) > ticket.MaxToken {
 		return pass{}, &denied{ticket.ErrMalformed.Error(), ticket.ErrMalformed}
 	}
-	decision, err := s.hooks.view.Ask(ctx, name.Key()+"\x00"+who, hook.Question{
+	decision, err := now.hooks.view.Ask(ctx, name.Key()+"\x00"+who, hook.Question{
 		ID: "view-" + newID(), Type: "view", Time: time.Now().UTC(), Stream: name.Key(), Rendition: name.Rendition, Token: token, Query: withoutToken(from.query),
 		Session: &event.Session{Protocol: from.protocol, Remote: netip.AddrPortFrom(from.addr, 0).String()},
 	})
 	switch {
-	case err != nil && s.opt.Hooks.AllowOnFailure && errors.Is(err, hook.ErrUnanswered):
+	case err != nil && now.opt.Hooks.AllowOnFailure && errors.Is(err, hook.ErrUnanswered):
 		return pass{id: id}, nil
 	case err != nil:
 		s.log.Warn("viewer_auth_url does not answer", "stream", said(name.String()), "err", err)
@@ -113,42 +111,53 @@ func (s *Server) askView(ctx context.Context, from caller, name live.Name, token
 	return pass{id: id}, nil
 }
 
-// runHooks tells what happens until closeHooks.
-func (s *Server) runHooks() {
-	if s.hooks.dispatcher == nil {
-		return
+// teller tells hooks what happens. A reload changes whom; what happened before it is still told as before.
+type teller struct {
+	events *event.Cursor // of the present dispatcher
+	begun  bool
+	ctx    context.Context
+	stop   context.CancelFunc
+	all    sync.WaitGroup
+}
+
+func newTeller(events *event.Bus) *teller {
+	t := &teller{events: events.Follow()}
+	t.ctx, t.stop = context.WithCancel(context.Background())
+	return t
+}
+
+// tell has a dispatcher, which may be nil, told what happens from now on. It has one user at a time.
+func (t *teller) tell(d *hook.Dispatcher) {
+	if t.begun {
+		t.events = t.events.Split()
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s.hooks.stop, s.hooks.done = cancel, make(chan struct{})
-	go func() {
-		defer close(s.hooks.done)
-		_ = s.hooks.dispatcher.Run(ctx, s.hooks.events)
-	}()
+	t.begun = true
+	if events := t.events; d != nil {
+		t.all.Go(func() { _ = d.Run(t.ctx, events) })
+	}
 }
 
 // closeHooks lets the last events out, until the deadline.
 func (s *Server) closeHooks(deadline time.Time) {
 	s.events.Close()
-	if s.hooks.done == nil {
-		return
-	}
-	late := time.AfterFunc(time.Until(deadline), s.hooks.stop)
-	<-s.hooks.done
-	late.Stop()
-	s.hooks.stop()
+	late := time.AfterFunc(time.Until(deadline), s.teller.stop)
+	defer late.Stop()
+	s.teller.all.Wait()
+	s.teller.stop()
 }
 
 // askPublish asks whether a publisher may publish. The error, if not, is errRefused with the reason.
 func (s *Server) askPublish(ctx context.Context, name live.Name, ss *session, query, client string) error {
-	if s.hooks.publish == nil {
+	now := s.now()
+	if now.hooks.publish == nil {
 		return nil
 	}
-	decision, err := s.hooks.publish.Ask(ctx, hook.Question{
+	decision, err := now.hooks.publish.Ask(ctx, hook.Question{
 		ID: "publish-" + ss.ID, Type: "publish", Time: time.Now().UTC(), Stream: name.Key(), Rendition: name.Rendition,
 		Session: ss.who(), Query: query, Client: client,
 	})
 	switch {
-	case err != nil && s.opt.Hooks.AllowOnFailure:
+	case err != nil && now.opt.Hooks.AllowOnFailure:
 		s.log.Warn("publisher allowed without an answer of publish_auth_url", "stream", name.String(), "err", err)
 		return nil
 	case err != nil:

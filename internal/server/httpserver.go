@@ -102,7 +102,7 @@ func (s *Server) serveHTTP(l *listener, srv *http.Server) error {
 	stop := context.AfterFunc(s.ctx, func() { _ = srv.Close() })
 	defer stop()
 	err := srv.Serve(l)
-	ctx, cancel := context.WithTimeout(s.ctx, s.opt.DrainTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, s.now().opt.DrainTimeout)
 	defer cancel()
 	_ = srv.Shutdown(ctx)
 	return err
@@ -138,7 +138,7 @@ func (s *Server) guarded(use role, h http.Handler) http.Handler {
 			}
 			panic(http.ErrAbortHandler)
 		}()
-		h.ServeHTTP(w, auth.Proxies(s.opt.TrustedProxies).Client(withoutFlood(r)))
+		h.ServeHTTP(w, auth.Proxies(s.now().opt.TrustedProxies).Client(withoutFlood(r)))
 	})
 }
 

@@ -34,7 +34,7 @@ const (
 // connLimits bounds the connections of all listeners, by what the operator says and by the file descriptors of the process. When these run out,
 // connections that do nothing are closed, so that a flood of them keeps nobody out who publishes, watches or asks.
 type connLimits struct {
-	total, perAddr int // 0: no bound
+	total, perAddr int // 0: no bound; guarded by mu
 	// files is how many connections there are descriptors for, viewing how many of these viewers may have. 0: not known.
 	files, viewing int
 
@@ -56,6 +56,13 @@ func newConnLimits(total, perAddr, files int) *connLimits {
 		l.viewing = l.files - (l.files+viewerShare-1)/viewerShare
 	}
 	return l
+}
+
+// set changes the bounds of the operator. Connections that are open stay so.
+func (l *connLimits) set(total, perAddr int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total, l.perAddr = total, perAddr
 }
 
 // admit gives a connection a place, if there is one.

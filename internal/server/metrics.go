@@ -121,7 +121,7 @@ func (c *tokenCounts) all() map[string]uint64 {
 func (s *Server) figures() *metrics.Figures {
 	c := s.sessions.census()
 	f := &metrics.Figures{
-		Delivery: s.fanout.Stats(), HLS: s.hls.Totals(), Refused: s.refused.all(), Tokens: s.access.shown.all(), Events: s.events.Counts(),
+		Delivery: s.fanout.Stats(), HLS: s.hls.Totals(), Refused: s.refused.all(), Tokens: s.now().access.shown.all(), Events: s.events.Counts(),
 		Connections: s.limits.figures(), Certificates: make(map[string]time.Time),
 	}
 	c.addTo(f)
@@ -140,7 +140,7 @@ func (s *Server) figures() *metrics.Figures {
 		st := s.spool.Stats()
 		f.Rewind = &st
 	}
-	s.hooks.addTo(f)
+	s.now().hooks.addTo(f)
 	f.LogLines, f.LeftOut = s.lines.totals()
 	if s.issuer != nil {
 		if until, ok := s.issuer.expiry(); ok {

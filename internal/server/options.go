@@ -2,6 +2,7 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
@@ -161,6 +162,9 @@ type Options struct {
 	ShowConfig func() v1.Config
 	// Cluster makes several servers one.
 	Cluster ClusterOptions
+	// ReloadConfig reads the configuration again, for the API, and calls Reload. It returns which options have changed: those that
+	// were taken over, and those that need a new start. Nil: there is none.
+	ReloadConfig func(context.Context) (taken, left []string, err error)
 
 	// MaxStreams and MaxViewers are those of all apps together.
 	MaxStreams, MaxViewers int

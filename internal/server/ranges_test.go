@@ -42,7 +42,7 @@ func TestBearableRanges(t *testing.T) {
 // A request with too many ranges is answered with the whole file, and others as ever.
 func TestRangeFlood(t *testing.T) {
 	const text = "0123456789"
-	s := &Server{}
+	s := withApps()
 	h := s.guarded(watching, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "file.ts", time.Time{}, strings.NewReader(text))
 	}))

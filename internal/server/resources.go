@@ -26,11 +26,11 @@ func (s *Server) openAPI() {
 	if show == nil {
 		show = func() v1.Config { return v1.Config{Options: []v1.Option{}, Apps: []v1.App{}} }
 	}
-	s.api = v1.New(v1.Options{
-		Streams: resources{s}, Sessions: resources{s}, Relays: resources{s}, Tokens: tokens{s}, Keys: s.opt.Keys, Config: show,
+	s.resources = v1.New(v1.Options{
+		Streams: resources{s}, Sessions: resources{s}, Relays: resources{s}, Tokens: tokens{s}, Keys: s.opt.Keys, Config: show, Reload: s.reloadConfig,
 		Listeners: s.mediaPorts,
 		Version:   v1.Version{Version: s.opt.Version, Go: runtime.Version(), Started: time.Now().UTC()},
-		Events:    s.events, Policy: s.policy, Log: s.log,
+		Events:    s.events, Log: s.log,
 	})
 }
 

@@ -24,11 +24,16 @@ type tokens struct{ *Server }
 var _ v1.Tokens = tokens{}
 
 // Sign implements v1.Tokens.
-func (s tokens) Sign(w ticket.Wanted) (token, id string, err error) { return s.access.tickets.Sign(w) }
+func (s tokens) Sign(w ticket.Wanted) (token, id string, err error) {
+	return s.now().access.tickets.Sign(w)
+}
 
 // Revoke implements v1.Tokens.
 func (s tokens) Revoke(id string, until time.Time) error {
-	if err := s.access.tickets.Revoke(id, until); err != nil {
+	s.reloading.Lock() // a reload takes over what is revoked
+	err := s.now().access.tickets.Revoke(id, until)
+	s.reloading.Unlock()
+	if err != nil {
 		return err
 	}
 	for _, ss := range s.sessions.all(nil) {
@@ -46,7 +51,7 @@ func (s *Server) saveRevoked() error {
 	}
 	s.revoking.Lock()
 	defer s.revoking.Unlock()
-	text, err := json.Marshal(s.access.tickets.Revoked())
+	text, err := json.Marshal(s.now().access.tickets.Revoked())
 	if err != nil {
 		return err
 	}
@@ -60,9 +65,9 @@ func (s *Server) saveRevoked() error {
 	return os.Rename(part, s.opt.RevokedFile)
 }
 
-// restoreRevoked revokes what was revoked before the start. Where that is not known, nobody may watch.
-func (s *Server) restoreRevoked() error {
-	if s.opt.RevokedFile == "" || !s.access.guarded {
+// restoreRevoked revokes for a what was revoked before the start. Where that is not known, nobody may watch.
+func (s *Server) restoreRevoked(a *access) error {
+	if s.opt.RevokedFile == "" || !a.guarded {
 		return nil
 	}
 	info, err := os.Stat(s.opt.RevokedFile)
@@ -83,7 +88,7 @@ func (s *Server) restoreRevoked() error {
 		return fmt.Errorf("revoked tokens: %s: %w", s.opt.RevokedFile, err)
 	}
 	for id, until := range all {
-		if err := s.access.tickets.Revoke(id, until); err != nil {
+		if err := a.tickets.Revoke(id, until); err != nil {
 			return fmt.Errorf("revoked tokens: %w", err)
 		}
 	}

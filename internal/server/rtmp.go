@@ -25,7 +25,7 @@ const keyTimeout = 5 * time.Second
 // serveRTMP accepts RTMP connections.
 func (s *Server) serveRTMP(l *listener) error {
 	opt := rtmp.ServerOptions{
-		ReadTimeout: s.opt.ReadTimeout, WriteTimeout: s.opt.WriteTimeout, MaxMessageSize: s.opt.MaxMessageSize,
+		ReadTimeout: s.opt.ReadTimeout, WriteTimeout: s.opt.WriteTimeout,
 		Version: s.opt.Version, HTTPHint: s.httpHint(), Reconnect: true,
 	}
 	protocol := protocolRTMP
@@ -38,7 +38,8 @@ func (s *Server) serveRTMP(l *listener) error {
 			return err
 		}
 		started := s.conns.Go(func() {
-			c := s.newRTMPConn(nc, protocol)
+			c, opt := s.newRTMPConn(nc, protocol), opt
+			opt.MaxMessageSize = s.now().opt.MaxMessageSize
 			c.logEnd(rtmp.Serve(s.ctx, nc, opt, c))
 		})
 		if !started {
@@ -137,7 +138,7 @@ func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Pu
 		c.server.refused.add("bad_rendition")
 		return nil, refusal(rtmp.CodePublishBadName, err.Error(), err)
 	}
-	permit, err := c.server.access.publish(ctx, c.caller(at.query), at, rendition)
+	permit, err := c.server.now().access.publish(ctx, c.caller(at.query), at, rendition)
 	if err != nil {
 		return nil, c.deny(err)
 	}
@@ -262,12 +263,12 @@ func (c *rtmpConn) findAndPlay(ctx context.Context, r *rtmp.PlayRequest, ps *rtm
 		return cannotPlay(err)
 	}
 	name := live.Name{App: at.app, Stream: room, Rendition: pick.rendition}
-	may, err := s.access.play(ctx, c.caller(at.query), name, queryToken(at.query))
+	may, err := s.now().access.play(ctx, c.caller(at.query), name, queryToken(at.query))
 	if err != nil {
 		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
 		return &rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "Watching is refused: " + err.Error() + ".", Err: err}
 	}
-	stream, err := s.find(ctx, name, s.opt.PlayWait)
+	stream, err := s.find(ctx, name, s.now().opt.PlayWait)
 	if errors.Is(err, live.ErrNotFound) {
 		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
 		return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "Stream " + said(name.String()) + " is not on air.", Err: err}
@@ -356,7 +357,7 @@ func (s *Server) beginPlayer(ss *session, may pass, stream *live.Stream, p *fano
 	ss.close = p.Close
 	log.Debug("player joined")
 	s.sessions.add(ss)
-	if s.access.tickets.IsRevoked(may.id) { // while this player began
+	if s.now().access.tickets.IsRevoked(may.id) { // while this player began
 		p.Close(errTokenRevoked)
 	}
 	return func(err error) {

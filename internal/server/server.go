@@ -15,7 +15,6 @@ import (
 
 	"livego/internal/api"
 	v1 "livego/internal/api/v1"
-	"livego/internal/auth"
 	"livego/internal/console"
 	"livego/internal/event"
 	"livego/internal/fanout"
@@ -57,7 +56,7 @@ type Server struct {
 	opt      Options
 	log      *slog.Logger
 	lines    *lines // what log leaves out
-	access   *access
+	settings atomic.Pointer[settings]
 	hub      *live.Hub
 	fanout   *fanout.Fanout
 	hls      *hls.Server
@@ -65,10 +64,8 @@ type Server struct {
 	console  *console.Handler
 	spool    *spool.Store // nil: no rewinding
 	ledger   *ledger.Ledger
-	policy   *auth.APIPolicy
-	api      *v1.API
 	ready    atomic.Bool  // the listeners are served
-	streams  http.Handler // the list of the HTTP-FLV port, nil: off
+	streams  http.Handler // the list of the HTTP-FLV port
 	sessions *registry
 	events   *event.Bus
 	limits   *connLimits
@@ -78,11 +75,15 @@ type Server struct {
 	refused    tally[string]
 	handshakes tally[handshake]
 
+	resources *v1.API
+	reloading sync.Mutex
+	ended     bool // no reload begins any more; guarded by reloading
+
 	listeners []*listener
 	http3     *http3Listener  // nil: off
 	ctx       context.Context // of all connections; ends when they must be gone
 	cancel    context.CancelCauseFunc
-	hooks     hooks
+	teller    *teller
 	relays    *relay.Relays
 	archive   *record.Archive // nil: off
 	outputs   []output
@@ -100,12 +101,6 @@ func New(opt Options) (*Server, error) {
 	opt = opt.withDefaults()
 	var lines *lines
 	opt.Log, lines = limited(opt.Log)
-	policy, err := auth.NewAPIPolicy(auth.APIOptions{
-		Secret: opt.JWTSecret, Short: auth.OnlyLocal(opt.APIAddr), Algorithm: opt.JWTAlgorithm, Allow: opt.APIAllow, Origins: opt.APIOrigins,
-	})
-	if err != nil {
-		return nil, err
-	}
 	built, err := pages.Built()
 	if err != nil {
 		return nil, err
@@ -113,23 +108,13 @@ func New(opt Options) (*Server, error) {
 	var s *Server
 	figures := metrics.New(metrics.Options{Version: opt.Version, Streams: opt.MetricsStreams, Read: func() *metrics.Figures { return s.figures() }})
 	opt.Keys = measuredKeys{opt.Keys, figures.KeysAsked}
-	access, err := newAccess(&opt)
-	if err != nil {
-		return nil, err
-	}
 	s = &Server{
-		opt: opt, log: opt.Log, metrics: figures, lines: lines, policy: policy,
-		access: access,
+		opt: opt, log: opt.Log, metrics: figures, lines: lines,
 		events: event.NewBus(event.Options{Boot: newID()}),
 		limits: newConnLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, maxFiles()),
 	}
-	if err := s.restoreRevoked(); err != nil {
-		return nil, err
-	}
 	s.sessions = newRegistry(s.events)
-	if !opt.NoStreamList {
-		s.streams = api.StreamsHandler(s)
-	}
+	s.streams = api.StreamsHandler(s)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.outCtx, s.outCancel = context.WithCancel(s.ctx)
 	s.fanout = fanout.New(fanout.Options{
@@ -137,12 +122,18 @@ func New(opt Options) (*Server, error) {
 		MinBatch: opt.MinBatchDelay, MaxBatch: opt.MaxBatchDelay, Body: flv.AppendBody,
 		NoRings: opt.NoIOURing, Latency: s.metrics.Delivered,
 	})
-	s.access.ask = s.askView
-	s.boundCrowds()
-	if err := s.openHooks(); err != nil {
+	s.teller = newTeller(s.events)
+	s.openAPI()
+	s.console = s.newConsole(built)
+	now, err := s.newSettings(opt)
+	if err == nil {
+		err = s.restoreRevoked(now.access)
+	}
+	if err != nil {
 		s.cancel(err)
 		return nil, err
 	}
+	s.settings.Store(now)
 	if err := s.openSpool(); err != nil {
 		s.cancel(err)
 		return nil, err
@@ -150,7 +141,7 @@ func New(opt Options) (*Server, error) {
 	s.openLedger()
 	s.hls = hls.NewServer(hls.Options{
 		SegmentDuration: opt.HLSSegmentDuration, PartDuration: opt.HLSPartDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd,
-		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Bring: s.bringHLS, Admit: s.viewerFitsHLS(), Spool: s.spool, Ledger: s.ledger, PartDelay: s.metrics.Published, Log: opt.Log,
+		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Bring: s.bringHLS, Admit: s.viewerFitsHLS, Spool: s.spool, Ledger: s.ledger, PartDelay: s.metrics.Published, Log: opt.Log,
 	})
 	s.outputs = []output{s.outputHLS, s.outputPush}
 	if opt.FLVArchiveDir != "" {
@@ -161,13 +152,12 @@ func New(opt Options) (*Server, error) {
 		s.cancel(err)
 		return nil, err
 	}
-	s.watch, s.console = s.newWatch(built), s.newConsole(built)
+	s.watch = s.newWatch(built)
 	s.hub = live.NewHub(live.Options{
 		Log: opt.Log, GOPs: opt.GOPNum, Memory: opt.StreamMemory, Grace: opt.RepublishGrace, NoTakeover: opt.NoTakeover,
 		OnStream: s.begin, Notify: s.tell,
 	})
 	s.openRelays()
-	s.openAPI()
 	if err := s.listen(); err != nil {
 		s.closeListeners()
 		s.closeDisk(time.Now().Add(opt.DrainTimeout))
@@ -208,10 +198,7 @@ func (s *Server) listen() error {
 		{name: "hls", option: "hls_addr", addr: o.HLSAddr, secure: o.HLSTLS, multiplexed: true, cert: https, serve: s.serveBrowsers(s.serveHLS)},
 		{name: "https", option: "https_addr", addr: o.HTTPSAddr, secure: true, multiplexed: true, cert: https, serve: s.serveBrowsers(s.serveHTTPS)},
 		{name: "redirect", option: "http_redirect_addr", addr: o.HTTPRedirectAddr, serve: s.httpServer(watching, s.redirect())},
-		{name: "api", option: "api_addr", addr: o.APIAddr, serve: s.httpServer(working, api.New(api.Options{
-			Keys: o.Keys, Sessions: s, Relays: s, Policy: s.policy, Metrics: s.metrics.Handler(), Log: s.log,
-			Resources: s.api, Console: s.console, Ready: s.ready.Load,
-		}))},
+		{name: "api", option: "api_addr", addr: o.APIAddr, serve: s.httpServer(working, http.HandlerFunc(s.serveAPI))},
 		{name: "metrics", option: "metrics_addr", addr: o.MetricsAddr, serve: s.httpServer(working, scrapes(s.metrics.Handler()))},
 		{name: "pprof", option: "pprof_addr", addr: o.PprofAddr, serve: s.httpServer(working, profiler())},
 		s.listenNode(),
@@ -275,11 +262,11 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.issuer != nil {
 		go s.issuer.prepare(s.outCtx) // nobody waits for it: nothing ends a talk with the authority but its end, which is near
 	}
-	s.runHooks()
+	s.teller.tell(s.now().hooks.dispatcher)
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
-		s.api.Run(s.ctx)
+		s.resources.Run(s.ctx)
 	}()
 	joined := s.joinCluster(broken)
 	s.restoreRelays()
@@ -303,20 +290,22 @@ func (s *Server) Run(ctx context.Context) error {
 // restart), streams to their last byte, then whatever is left.
 func (s *Server) drain() {
 	begin := time.Now()
+	s.endReloads()
+	limit := s.now().opt.DrainTimeout
 	s.ready.Store(false)
 	s.events.Emit(event.Event{Type: event.ServerDraining})
-	defer func() { s.closeHooks(begin.Add(s.opt.DrainTimeout)) }()
+	defer func() { s.closeHooks(begin.Add(limit)) }()
 	s.closeListeners()
 	s.outCancel()
 	s.writers.Wait()
-	s.closeDisk(begin.Add(s.opt.DrainTimeout / 2))
-	s.sessions.announce(s.opt.DrainTimeout / 10)
+	s.closeDisk(begin.Add(limit / 2))
+	s.sessions.announce(limit / 10)
 	s.sessions.closeAll()
 	s.hub.Close()
 	s.relays.Close()
-	s.sessions.awaitPlayers(begin.Add(s.opt.DrainTimeout * 4 / 5))
+	s.sessions.awaitPlayers(begin.Add(limit * 4 / 5))
 	s.cancel(&rtmp.StatusError{Code: rtmp.CodeConnectAppShutdown, Description: "The server is shutting down.", Err: errShutdown})
-	cut := time.AfterFunc(time.Until(begin.Add(s.opt.DrainTimeout)), s.limits.closeAll)
+	cut := time.AfterFunc(time.Until(begin.Add(limit)), s.limits.closeAll)
 	defer cut.Stop()
 	s.conns.Wait()
 	s.fanout.Wait()
@@ -324,12 +313,12 @@ func (s *Server) drain() {
 
 // app returns a configured application.
 func (s *Server) app(name string) (App, bool) {
-	a, ok := s.access.apps[name]
+	a, ok := s.now().access.apps[name]
 	return a, ok
 }
 
 // appNames lists the configured applications, for messages.
-func (s *Server) appNames() []string { return slices.Sorted(maps.Keys(s.access.apps)) }
+func (s *Server) appNames() []string { return slices.Sorted(maps.Keys(s.now().access.apps)) }
 
 // tasks are goroutines that the end of the server waits for.
 type tasks struct {

@@ -85,7 +85,7 @@ func shownPath(r *http.Request) string {
 // serveHLS is the one entrance to HLS and its pages, whatever version of HTTP a request came by.
 func (s *Server) serveHLS(w http.ResponseWriter, r *http.Request) {
 	r, token := withoutPrefix(normal(r))
-	if !s.access.guarded || r.Method != http.MethodGet && r.Method != http.MethodHead {
+	if !s.now().access.guarded || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		s.watch.ServeHTTP(w, r)
 		return
 	}
@@ -123,7 +123,7 @@ func (s *Server) serveGuarded(w http.ResponseWriter, r *http.Request, prefix str
 	if !isMedia {
 		r = watch.WithToken(r, token)
 	}
-	if !s.opt.ViewerSharedCache {
+	if !s.now().opt.ViewerSharedCache {
 		w = privateWriter{w}
 	}
 	s.watch.ServeHTTP(w, r)
@@ -131,7 +131,7 @@ func (s *Server) serveGuarded(w http.ResponseWriter, r *http.Request, prefix str
 
 // mayWatch asks whether who makes a request may watch a stream, and logs if not: of HLS for debugging only, as its players ask on and on.
 func (s *Server) mayWatch(r *http.Request, protocol string, name live.Name, token string) (pass, error) {
-	may, err := s.access.play(r.Context(), caller{protocol, requestAddr(r), r.URL.RawQuery}, name, token)
+	may, err := s.now().access.play(r.Context(), caller{protocol, requestAddr(r), r.URL.RawQuery}, name, token)
 	if err != nil && !errors.Is(err, errNotServed) {
 		level := slog.LevelInfo
 		if protocol == protocolHLS || protocol == protocolPage {

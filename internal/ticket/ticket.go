@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -324,6 +326,22 @@ func (c *Checker) Revoked() map[string]time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.revoked)
+}
+
+// GoOn takes over what another checker knows of tokens, before c is used: which are revoked, and, if c has all its keys, which are in use.
+func (c *Checker) GoOn(before *Checker) {
+	before.mu.Lock()
+	defer before.mu.Unlock()
+	maps.Copy(c.revoked, before.revoked)
+	for _, k := range before.keys {
+		if !slices.ContainsFunc(c.keys, func(o key) bool { return reflect.DeepEqual(o, k) }) {
+			return
+		}
+	}
+	for place := before.recent.Back(); place != nil; place = place.Prev() {
+		e := *place.Value.(*entry)
+		c.known[e.hash] = c.recent.PushFront(&e)
+	}
 }
 
 // isRevoked is for who holds mu.

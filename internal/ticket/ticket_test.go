@@ -415,3 +415,48 @@ func BenchmarkNew(b *testing.B) {
 		})
 	}
 }
+
+// A checker that takes the place of another one knows what was revoked, and, if it has all keys, lets those go on who began in time.
+func TestGoOn(t *testing.T) {
+	one := KeyOptions{ID: "a", Algorithm: "HS256", Secret: secret}
+	two := KeyOptions{ID: "b", Algorithm: "HS256", Secret: secret + secret}
+	newChecker := func(keys ...KeyOptions) *Checker {
+		c, err := New(Options{Keys: keys, SessionMax: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	before := newChecker(one)
+	sign := func() (token, jti string) {
+		token, jti, err := before.Sign(Wanted{Paths: []string{"live/a"}, Start: noon})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := before.check(token, "live/a", here, noon); err != nil {
+			t.Fatal(err)
+		}
+		return token, jti
+	}
+	token, _ := sign()
+	revoked, jti := sign()
+	before.Revoke(jti, time.Now().Add(24*time.Hour*365*100))
+	for name, tc := range map[string]struct {
+		keys []KeyOptions
+		want error
+	}{
+		"the same key":    {[]KeyOptions{one}, nil},
+		"one more":        {[]KeyOptions{two, one}, nil},
+		"another key":     {[]KeyOptions{two}, ErrSignature},
+		"of another kind": {[]KeyOptions{{ID: "a", Algorithm: "HS384", Secret: secret + secret}}, ErrSignature},
+	} {
+		after := newChecker(tc.keys...)
+		after.GoOn(before)
+		if _, err := after.check(token, "live/a", here, noon.Add(30*time.Minute)); !errors.Is(err, tc.want) {
+			t.Errorf("%s: %v, want %v", name, err, tc.want)
+		}
+		if _, err := after.check(revoked, "live/a", here, noon); err == nil {
+			t.Errorf("%s: a revoked token opens the stream", name)
+		}
+	}
+}

@@ -31,6 +31,12 @@ type Option struct {
 	Reload  bool   `json:"reload" doc:"A reload takes over a new value; all others need a new start."`
 }
 
+// Reloaded names the options that have changed in the configuration.
+type Reloaded struct {
+	Taken []string `json:"taken" nullable:"false" doc:"In force now."`
+	Left  []string `json:"left" nullable:"false" doc:"They need a new start."`
+}
+
 // App is one application.
 type App struct {
 	Name       string `json:"name" example:"live"`
@@ -58,6 +64,17 @@ func (a *API) about() {
 		func(_ context.Context, in *Paging) (*Listing[Listener], error) {
 			return page(*in, "listeners", a.opt.Listeners(), func(l Listener) string { return l.Protocol })
 		})
+	reload := operation("reloadConfig", http.MethodPost, "/config/reload", tag, "Read the configuration again")
+	reload.Description = "What can change while the server runs is taken over, those who are connected stay. If anything is wrong with the " +
+		"configuration, nothing changes. The same happens on SIGHUP, by livego reload, and when the file changes."
+	reload.DefaultStatus = http.StatusOK
+	huma.Register(a.api, reload, func(ctx context.Context, _ *struct{}) (*struct{ Body Reloaded }, error) {
+		taken, left, err := a.opt.Reload(ctx)
+		if err != nil {
+			return nil, problem(http.StatusUnprocessableEntity, "", err.Error())
+		}
+		return &struct{ Body Reloaded }{Reloaded{append([]string{}, taken...), append([]string{}, left...)}}, nil
+	})
 	huma.Register(a.api, operation("getVersion", http.MethodGet, "/version", tag, "Which program answers"),
 		func(context.Context, *struct{}) (*struct{ Body Version }, error) {
 			return &struct{ Body Version }{a.opt.Version}, nil

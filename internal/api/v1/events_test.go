@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"livego/internal/auth"
 	"livego/internal/event"
 )
 
@@ -64,8 +65,8 @@ func next(t *testing.T, b *bufio.Reader) string {
 func running(t *testing.T) (*httptest.Server, *event.Bus) {
 	t.Helper()
 	bus := event.NewBus(event.Options{Boot: "boot"})
-	a, _ := newAPI(t, func(o *Options) { o.Events = bus })
-	server := httptest.NewServer(a)
+	a, _ := newBareAPI(t, func(o *Options) { o.Events = bus })
+	server := httptest.NewServer(a.Guarded(new(auth.APIPolicy)))
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"livego/internal/auth"
 	"livego/internal/event"
 	"livego/internal/keys"
 	"livego/internal/ticket"
@@ -99,13 +100,21 @@ func newWorld() *world {
 }
 
 // newAPI returns an API with an empty store of keys.
-func newAPI(t *testing.T, change ...func(*Options)) (*API, *world) {
+func newAPI(t *testing.T, change ...func(*Options)) (http.Handler, *world) {
+	t.Helper()
+	a, w := newBareAPI(t, change...)
+	return a.Guarded(new(auth.APIPolicy)), w
+}
+
+// newBareAPI returns one without a policy.
+func newBareAPI(t *testing.T, change ...func(*Options)) (*API, *world) {
 	t.Helper()
 	store := keys.NewMemory(keys.Options{})
 	t.Cleanup(func() { store.Close() })
 	w := newWorld()
 	o := Options{
 		Streams: w, Sessions: w, Relays: w, Tokens: w, Keys: store, Events: event.NewBus(event.Options{Boot: "boot"}),
+		Reload:    func(context.Context) (taken, left []string, err error) { return []string{"level"}, nil, nil },
 		Config:    func() Config { return Config{Options: []Option{}, Apps: []App{}} },
 		Listeners: func() []Listener { return []Listener{{"rtmp", "rtmp", 1935}, {"hls", "https", 7002}} },
 		Version:   Version{Version: "v9", Go: "go1", Started: began},

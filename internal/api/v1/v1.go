@@ -5,6 +5,7 @@
 package v1
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
@@ -29,7 +30,7 @@ const (
 	bodyTimeout = 5 * time.Second
 )
 
-// Options says what the API shows and changes. All but Policy and Log is needed.
+// Options says what the API shows and changes. All but Log is needed.
 type Options struct {
 	Streams  Streams
 	Sessions Sessions
@@ -40,24 +41,24 @@ type Options struct {
 	Config func() Config
 	// Listeners returns the ports of media, in any order; the caller owns the slice.
 	Listeners func() []Listener
+	// Reload reads the configuration again. It returns which options have changed: those that were taken over, and those that need a new
+	// start. Its error says what is wrong with the configuration.
+	Reload func(context.Context) (taken, left []string, err error)
 	// Version is what /version answers.
 	Version Version
 	// Events is what /events tells.
 	Events *event.Bus
-	// Policy guards all of it; nil: only programs on this machine are answered.
-	Policy *auth.APIPolicy
 	// Log takes what callers changed, and failures; nil: nothing is logged.
 	Log *slog.Logger
 }
 
-// API is the handler of all paths below Prefix. Run feeds its events.
+// API answers on all paths below Prefix, through Guarded. Run feeds its events.
 type API struct {
-	opt     Options
-	api     huma.API
-	mux     *http.ServeMux
-	handler http.Handler
-	events  *stream
-	cursor  *event.Cursor // only for Run
+	opt    Options
+	api    huma.API
+	mux    *http.ServeMux
+	events *stream
+	cursor *event.Cursor // only for Run
 
 	changing sync.Mutex // held from the look at a key's ETag until the key has changed
 }
@@ -66,9 +67,6 @@ type API struct {
 func New(o Options) *API {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.Policy == nil {
-		o.Policy = new(auth.APIPolicy)
 	}
 	a := &API{opt: o, mux: http.NewServeMux(), events: newStream(), cursor: o.Events.Follow()}
 	a.api = humago.NewWithPrefix(a.mux, Prefix, huma.Config{
@@ -87,10 +85,22 @@ func New(o Options) *API {
 	a.about()
 	a.happenings()
 	a.describe()
-	a.handler = o.Policy.Guard(http.HandlerFunc(a.route), auth.Rules{
+	return a
+}
+
+// Guarded returns a handler that answers whom the policy lets in. Several may be made, one after the other: they share clients and events.
+func (a *API) Guarded(policy *auth.APIPolicy) http.Handler {
+	guarded := policy.Guard(http.HandlerFunc(a.route), auth.Rules{
 		Refuse: refuse, Methods: methods, Headers: headers, Exposed: exposed, HeaderOnly: true,
 	})
-	return a
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-store") // keys are among the answers
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		guarded.ServeHTTP(w, r)
+	})
 }
 
 // What pages of other origins may use, if api_origins names them.
@@ -129,16 +139,6 @@ func operation(id, method, path, tag, summary string, errors ...int) huma.Operat
 		Errors:       append([]int{http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity}, errors...),
 		MaxBodyBytes: maxBody, BodyReadTimeout: bodyTimeout,
 	}
-}
-
-// ServeHTTP answers what the policy lets in.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store") // keys are among the answers
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	a.handler.ServeHTTP(w, r)
 }
 
 // route answers paths and methods that there are not with a problem too.

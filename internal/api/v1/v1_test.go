@@ -212,6 +212,17 @@ func TestAbout(t *testing.T) {
 	if r := call(a, "GET", "/config", ""); r.Code != 200 {
 		t.Errorf("config: status %d", r.Code)
 	}
+	if r := call(a, "POST", "/config/reload", ""); r.Code != 200 || strings.TrimSpace(r.Body.String()) != `{"taken":["level"],"left":[]}` {
+		t.Errorf("reload: status %d, %s", r.Code, r.Body)
+	}
+	bad, _ := newAPI(t, func(o *Options) {
+		o.Reload = func(context.Context) (taken, left []string, err error) {
+			return nil, nil, errors.New("livego.yaml:3: no")
+		}
+	})
+	if r := call(bad, "POST", "/config/reload", ""); r.Code != 422 || !strings.Contains(r.Body.String(), "livego.yaml:3: no") {
+		t.Errorf("reload of what is wrong: status %d, %s", r.Code, r.Body)
+	}
 }
 
 // Everything that is wrong with a request is told as a problem that names the part to blame, and echoes nothing of it.
@@ -325,7 +336,8 @@ func TestPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, _ := newAPI(t, func(o *Options) { o.Policy = policy })
+	bare, _ := newBareAPI(t)
+	a := bare.Guarded(policy)
 	for _, target := range []string{"/streams", "/openapi.json", "/events", "/nowhere", "/rooms/a/key"} {
 		if r := call(a, "GET", target, ""); r.Code != 401 || r.Header().Get("Content-Type") != "application/problem+json" || r.Header().Get("WWW-Authenticate") != "Bearer" {
 			t.Errorf("%s: status %d, %v", target, r.Code, r.Header())
