@@ -22,4 +22,5 @@ USER 65532:65532
 VOLUME /data
 ENV DATA_DIR=/data
 EXPOSE 1935 7001 7002 8090
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["/livego", "healthcheck"]
 ENTRYPOINT ["/livego"]

@@ -157,6 +157,6 @@ func benchKeys(key string, cfg config.Config) func(ctx context.Context, stream s
 		if err != nil {
 			return "", err
 		}
-		return server.Get(ctx, stream)
+		return remoteKeys{server}.Get(ctx, stream)
 	}
 }

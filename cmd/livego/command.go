@@ -27,14 +27,18 @@ func newRoot(p program) *cobra.Command {
 	root.SetVersionTemplate("livego {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.SetHelpFunc(help)
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true
 	config.AddFlags(root.PersistentFlags())
 
 	root.AddCommand(
 		newBenchCommand(p),
 		newCheckCommand(p),
+		newCompletionCommand(p),
 		newDemoCommand(p),
+		newHealthCommand(p),
 		newKeyCommand(p),
+		newReloadCommand(p),
+		newStatusCommand(p),
 		newTokenCommand(p),
 	)
 	// Subcommands take the server's flags too, in both spellings.

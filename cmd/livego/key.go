@@ -123,7 +123,7 @@ func openKeyStore(ctx context.Context, cfg config.Config) (keyStore, error) {
 	if cfg.APIAddr != "" {
 		remote, err := findServer(ctx, cfg)
 		if err == nil {
-			return keyStore{remote, "through the server at " + remote.base, func() error { return nil }}, nil
+			return keyStore{remoteKeys{remote}, "through the server at " + remote.base, func() error { return nil }}, nil
 		}
 		if !errors.Is(err, errNoServer) {
 			return keyStore{}, err

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"livego/internal/api"
+	v1 "livego/internal/api/v1"
 	"livego/internal/auth"
 	"livego/internal/config"
 )
@@ -24,29 +25,44 @@ const (
 	apiTimeout = 10 * time.Second
 	// tokenLife covers one call.
 	tokenLife = time.Minute
-	// maxAnswer bounds the answer to one call.
-	maxAnswer = 64 << 10
+	// maxAnswer bounds the answer to one call, in bytes: a page of 1,000 streams.
+	maxAnswer = 16 << 20
 )
 
 // errNoServer: nothing listens on the API's address.
 var errNoServer = errors.New("no server runs")
 
-// remoteKeys are the channel keys of a running server.
-type remoteKeys struct {
+// remote is the API of a running server.
+type remote struct {
 	base   string
 	token  string // empty without jwt.secret
 	client *http.Client
 }
 
+// remoteKeys are the channel keys of a running server.
+type remoteKeys struct{ remote }
+
 var _ api.Keys = remoteKeys{}
 
-// findServer looks whether a server answers where the configuration puts its API. Proxies of the environment are not used.
-func findServer(ctx context.Context, cfg config.Config) (remoteKeys, error) {
+// findServer looks whether a server answers where the configuration puts its API.
+func findServer(ctx context.Context, cfg config.Config) (remote, error) {
+	r, err := serverOf(cfg)
+	if err != nil {
+		return r, err
+	}
+	return r, r.probe(ctx)
+}
+
+// serverOf is the server whose API the configuration names. Proxies of the environment are not used.
+func serverOf(cfg config.Config) (remote, error) {
+	if cfg.APIAddr == "" {
+		return remote{}, errors.New("api_addr is empty: the server has no API that could be asked")
+	}
 	host, port, err := net.SplitHostPort(cfg.APIAddr)
 	if err != nil {
-		return remoteKeys{}, fmt.Errorf("api_addr: %w", err)
+		return remote{}, fmt.Errorf("api_addr: %w", err)
 	}
-	r := remoteKeys{
+	r := remote{
 		base:   "http://" + net.JoinHostPort(loopback(host), port),
 		client: &http.Client{Timeout: apiTimeout, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
@@ -55,7 +71,7 @@ func findServer(ctx context.Context, cfg config.Config) (remoteKeys, error) {
 			return r, err
 		}
 	}
-	return r, r.probe(ctx)
+	return r, nil
 }
 
 // loopback returns the host under which this machine reaches a listener.
@@ -71,7 +87,7 @@ func loopback(host string) string {
 }
 
 // probe tells a livego from no server and from another program on its port.
-func (r remoteKeys) probe(ctx context.Context) error {
+func (r remote) probe(ctx context.Context) error {
 	status, body, err := r.send(ctx, http.MethodGet, "/healthz", nil)
 	var noAnswer *net.OpError
 	if errors.As(err, &noAnswer) && noAnswer.Op == "dial" {
@@ -82,6 +98,22 @@ func (r remoteKeys) probe(ctx context.Context) error {
 		return fmt.Errorf("what answers at %s is not a livego; is api_addr right?", r.base)
 	}
 	return nil
+}
+
+// resource calls the management API and decodes its answer into out.
+func (r remote) resource(ctx context.Context, method, path string, out any) error {
+	status, body, err := r.send(ctx, method, v1.Prefix+path, nil)
+	if err != nil {
+		return err
+	}
+	if status != http.StatusOK {
+		var problem struct{ Detail string }
+		if json.Unmarshal(body, &problem) != nil || problem.Detail == "" {
+			return fmt.Errorf("the server's answer with status %d is not one of the API", status)
+		}
+		return errors.New(problem.Detail)
+	}
+	return json.Unmarshal(body, out)
 }
 
 func (r remoteKeys) Get(ctx context.Context, room string) (string, error) {
@@ -125,7 +157,7 @@ func (r remoteKeys) call(ctx context.Context, operation string, form url.Values)
 	return envelope.Data, nil
 }
 
-func (r remoteKeys) send(ctx context.Context, method, path string, form url.Values) (int, []byte, error) {
+func (r remote) send(ctx context.Context, method, path string, form url.Values) (int, []byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, r.base+path, strings.NewReader(form.Encode()))
 	if err != nil {
 		return 0, nil, err

@@ -79,7 +79,7 @@ func (s resources) stream(name string, publications []*live.Stream, hls int) v1.
 		st.BitRate += described.BitRate
 		st.Publications = append(st.Publications, described)
 	}
-	st.Viewers.ByProtocol = s.sessions.audienceOf(name)
+	st.Viewers.ByProtocol, st.Viewers.BitRate = s.sessions.audienceOf(name), s.sessions.bitRateTo(name)
 	if hls > 0 {
 		st.Viewers.ByProtocol["hls"] = hls
 	}
@@ -209,9 +209,6 @@ func (s resources) Kick(id, why string) bool {
 	}
 	return false
 }
-
-// BitRateOut implements v1.Sessions.
-func (s resources) BitRateOut() uint64 { return s.sessions.bitRateOut.Load() }
 
 // Relays implements v1.Relays.
 func (s resources) Relays() (all []v1.Relay) {

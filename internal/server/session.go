@@ -58,8 +58,8 @@ type registry struct {
 	feeding  map[*live.Stream]*session
 	ended    map[outcome]totals
 	closed   bool
-	// bitRateOut is what all players got in the last second, in bit/s.
-	bitRateOut atomic.Uint64
+	// sent is what players got in the last second, in bit/s, by the stream's key.
+	sent atomic.Pointer[map[string]uint64]
 }
 
 // audience counts the players of a stream by protocol.
@@ -192,6 +192,14 @@ func (r *registry) publisherOf(stream *live.Stream) *session {
 	return r.feeding[stream]
 }
 
+// bitRateTo is what the players of a stream get, in bit/s.
+func (r *registry) bitRateTo(key string) uint64 {
+	if sent := r.sent.Load(); sent != nil {
+		return (*sent)[key]
+	}
+	return 0
+}
+
 // audienceOf counts the players of a stream by protocol.
 func (r *registry) audienceOf(key string) map[string]int {
 	r.mu.Lock()
@@ -240,13 +248,13 @@ func (r *registry) sample(ctx context.Context, then func()) {
 		case <-tick.C:
 		}
 		connected = r.all(connected[:0])
-		var out uint64
+		sent := make(map[string]uint64)
 		for _, s := range connected {
-			if bytes := s.sample(); !s.Publisher {
-				out += bytes
+			if bytes := s.sample(); !s.Publisher && bytes > 0 {
+				sent[s.Key] += bytes * 8 / uint64(sampleInterval/time.Second)
 			}
 		}
-		r.bitRateOut.Store(out * 8 / uint64(sampleInterval/time.Second))
+		r.sent.Store(&sent)
 		clear(connected)
 		then()
 	}

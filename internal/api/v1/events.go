@@ -185,11 +185,12 @@ func (a *API) tellFigures(ctx context.Context) {
 }
 
 func (a *API) figures(now time.Time) Figures {
-	f := Figures{Time: now.UTC(), Streams: []StreamFigures{}, BitRateOut: a.opt.Sessions.BitRateOut()}
+	f := Figures{Time: now.UTC(), Streams: []StreamFigures{}}
 	for _, s := range a.opt.Streams.Streams() {
 		f.OnAir++
 		f.Viewers += s.Viewers.Total
 		f.BitRateIn += s.BitRate
+		f.BitRateOut += s.Viewers.BitRate
 		f.Streams = append(f.Streams, StreamFigures{s.Name, s.State, s.Viewers.Total, s.BitRate})
 	}
 	slices.SortFunc(f.Streams, func(a, b StreamFigures) int {

@@ -50,7 +50,6 @@ func (w *world) EndStream(name, reason string) bool {
 }
 
 func (w *world) Sessions() []Session { return slices.Clone(w.sessions) }
-func (w *world) BitRateOut() uint64  { return 7000 }
 
 func (w *world) Kick(id, reason string) bool {
 	w.ended = append(w.ended, id+" "+reason)
@@ -90,7 +89,7 @@ func newWorld() *world {
 	for i, name := range []string{"live/b", "live/a", "live/c/d"} {
 		w.streams = append(w.streams, Stream{
 			Name: name, State: "live", Since: began, Publications: []Publication{}, BitRate: 1000,
-			Viewers: Viewers{Total: i, ByProtocol: map[string]int{"rtmp": i}},
+			Viewers: Viewers{Total: i, BitRate: uint64(i) * 3000, ByProtocol: map[string]int{"rtmp": i}},
 		})
 		w.sessions = append(w.sessions,
 			Session{ID: "p" + name[5:6], Stream: name, Role: "publisher", Protocol: "rtmp", Since: began.Add(time.Duration(-i) * time.Hour)},

@@ -18,8 +18,6 @@ type Sessions interface {
 	Sessions() []Session
 	// Kick disconnects a session, and says whether there was one.
 	Kick(id, reason string) bool
-	// BitRateOut is what all viewers with a session get now, in bit/s.
-	BitRateOut() uint64
 }
 
 // Session is a publisher, or a viewer over a connection of its own. Viewers of HLS have none.

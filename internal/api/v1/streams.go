@@ -67,6 +67,7 @@ type Track struct {
 // Viewers counts who watches.
 type Viewers struct {
 	Total      int            `json:"total"`
+	BitRate    uint64         `json:"bit_rate" doc:"What those over connections of their own get, in bit/s, in the last second."`
 	ByProtocol map[string]int `json:"by_protocol" doc:"rtmp, rtmps, http-flv, ws-flv, hls. Those of hls are an estimate."`
 }
 
