@@ -1,10 +1,13 @@
 package server
 
 import (
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"livego/internal/media"
+	"livego/internal/repair"
 )
 
 const (
@@ -38,6 +41,34 @@ type gauge struct {
 	// samples are pictures at the last seconds, newest last; only for sample, of which rate gets what it needs.
 	samples []uint64
 	rate    atomic.Uint64 // pictures in 1,000 s
+
+	mu     sync.Mutex
+	faults []countedFault
+}
+
+// countedFault is a fault and how often it was met.
+type countedFault struct {
+	repair.Fault
+	times uint64
+}
+
+// noteFault counts a fault. Its caller bounds how many kinds there are.
+func (g *gauge) noteFault(f repair.Fault) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.IndexFunc(g.faults, func(o countedFault) bool { return o.Fault == f })
+	if i < 0 {
+		i = len(g.faults)
+		g.faults = append(g.faults, countedFault{Fault: f})
+	}
+	g.faults[i].times++
+}
+
+// faultsSoFar returns the faults that were met, in the order of their first.
+func (g *gauge) faultsSoFar() []countedFault {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.faults)
 }
 
 // note looks at a unit as it came, with the time that the encoder gave it.

@@ -2,10 +2,12 @@ package server
 
 import (
 	"math"
+	"slices"
 	"testing"
 	"time"
 
 	"livego/internal/media"
+	"livego/internal/repair"
 )
 
 // feed notes pictures of 25 fps with a key frame each gop, for a time, on a clock that is off by ppm. late delays each picture.
@@ -63,5 +65,17 @@ func TestGaugeAfterAJump(t *testing.T) {
 	g.note(&media.AccessUnit{Track: g.track, DTS: time.Hour, Arrived: time.Date(2026, 5, 1, 0, 3, 0, 0, time.UTC).UnixNano()})
 	if g.clockDrift() != nil {
 		t.Error("a drift is known at once")
+	}
+}
+
+// Faults are counted by what they are.
+func TestGaugeOfFaults(t *testing.T) {
+	var g gauge
+	one, two := repair.Fault{Kind: media.Video, What: "one"}, repair.Fault{Kind: media.Video, Track: 1, What: "one"}
+	for _, f := range []repair.Fault{one, two, one} {
+		g.noteFault(f)
+	}
+	if got := g.faultsSoFar(); !slices.Equal(got, []countedFault{{one, 2}, {two, 1}}) {
+		t.Errorf("%v", got)
 	}
 }

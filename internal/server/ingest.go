@@ -139,6 +139,7 @@ func (i *ingest) noteFault(f repair.Fault) {
 		r = new(rarely)
 		i.faults[f] = r
 	}
+	i.gauge.noteFault(f)
 	if r.due(i.now) {
 		i.log.Warn("the encoder sends media in the wrong form", "kind", f.Kind.String(), "track", f.Track, "fault", f.What, "times", r.times)
 	}

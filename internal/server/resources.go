@@ -117,6 +117,9 @@ func (s resources) publication(p *live.Stream) v1.Publication {
 	d.MeanBitRate = uint64(float64(d.Bytes*8) / max(up.Seconds(), 1))
 	d.FrameRate, d.GOP, d.KeyFrameInterval = ss.gauge.frameRate(), int(ss.gauge.gop.Load()), time.Duration(ss.gauge.keyInterval.Load()).Seconds()
 	d.TimeJumps, d.ClockDrift = f.jumps, ss.gauge.clockDrift()
+	for _, f := range ss.gauge.faultsSoFar() {
+		d.Faults = append(d.Faults, v1.Fault{Kind: f.Kind.String(), Track: f.Track, What: f.What, Times: f.times})
+	}
 	return d
 }
 

@@ -48,6 +48,15 @@ type Publication struct {
 	TimeJumps        uint64   `json:"time_jumps" doc:"How often the encoder's time jumped."`
 	ClockDrift       *float64 `json:"clock_drift,omitempty" doc:"By how many parts per million the encoder's clock runs fast; known after a minute."`
 	Tracks           []Track  `json:"tracks" nullable:"false"`
+	Faults           []Fault  `json:"faults,omitempty" doc:"What the encoder sends otherwise than it should, as the log says it too."`
+}
+
+// Fault is something that an encoder should send in another way.
+type Fault struct {
+	Kind  string `json:"kind" enum:"video,audio"`
+	Track uint8  `json:"track" doc:"The track's id."`
+	What  string `json:"what" doc:"What is wrong, and what became of it." example:"empty NAL units; they were left out"`
+	Times uint64 `json:"times" doc:"How often, since the encoder began."`
 }
 
 // Track is one track of a publication.
