@@ -29,7 +29,7 @@ type Written struct {
 	// Start is the decode time of the first sample and Duration what all last, as written, exact to the nanosecond below. The
 	// next fragment begins at or after the sum.
 	Start, Duration time.Duration
-	// Independent: the first sample is a random access point.
+	// Independent: the first sample is a sync sample.
 	Independent bool
 	// FirstEnd is the length of the fragment up to and with the first sample: a byte range for I-frame playlists.
 	FirstEnd int
@@ -135,7 +135,7 @@ func (w *Writer) Append(dst []byte, f *Fragment) ([]byte, Written, error) {
 	return dst, Written{
 		Start:       from,
 		Duration:    w.clock.duration(w.clock.end) - from,
-		Independent: first.RandomAccess,
+		Independent: isSync(first),
 		FirstEnd:    l.before + l.moof + boxHeader + len(payload(first)),
 	}, nil
 }
@@ -273,8 +273,11 @@ func (w *Writer) end(f *Fragment, i int, start int64) int64 {
 }
 
 func sampleFlags(u *media.AccessUnit) uint32 {
-	if u.RandomAccess {
+	if isSync(u) {
 		return flagsSync
 	}
 	return flagsNonSync
 }
+
+// isSync says whether all that follows can be decoded from u on. A recovery point is no sync sample (ISO/IEC 14496-15 §6.2).
+func isSync(u *media.AccessUnit) bool { return u.RandomAccess && !u.Recovery }

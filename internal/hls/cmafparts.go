@@ -35,6 +35,7 @@ func (p *packager) add(t *cmafTrack, u *media.AccessUnit, b *boundary) {
 	}
 	t.next = at + length
 	t.part = append(t.part, *u)
+	p.dependent = p.dependent || u.Skipped
 	t.captions.scan(u)
 	t.rates.units++
 	if t == p.lead && s.size+bytesOf(t.part) > p.share() {

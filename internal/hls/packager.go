@@ -51,7 +51,7 @@ type packager struct {
 	longestPart time.Duration
 	// used is the newest segment of any rendition that left: no name is used twice.
 	used int64
-	// dependent: a segment began without a random access point.
+	// dependent: a segment cannot all be decoded without those before, as it began without a sync sample, or has pictures that are skipped then.
 	dependent bool
 	leftOut   map[string]bool
 	// left counts how often a rendition left the ladder, moved how often one went on with another publication, hushed how often one fell silent.

@@ -12,7 +12,7 @@ type segment struct {
 	at time.Time
 	// discontinuity: times or tracks are not those of the segment before.
 	discontinuity bool
-	// independent: decoding may begin with this segment.
+	// independent: all of this segment can be decoded without those before.
 	independent bool
 	data        []byte
 }

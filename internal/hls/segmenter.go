@@ -92,7 +92,7 @@ type draft struct {
 	start         time.Duration
 	units         int
 	discontinuity bool
-	// pictures: it has video. sound: it has audio. independent: its first picture is a random access point, or it has none.
+	// pictures: it has video. sound: it has audio. independent: all that it has can be decoded from its first picture on.
 	pictures, sound, independent bool
 }
 
@@ -418,7 +418,7 @@ func (g *segmenter) append(u *media.AccessUnit) {
 		if u.RandomAccess {
 			g.measure(u)
 		}
-		g.current.independent = g.current.independent && (g.current.pictures || u.RandomAccess)
+		g.current.independent = g.current.independent && !u.Skipped && (g.current.pictures || u.RandomAccess && !u.Recovery)
 		g.current.pictures = true
 	} else {
 		g.current.sound = true

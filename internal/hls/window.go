@@ -37,7 +37,7 @@ type window struct {
 	target time.Duration
 	// discontinuitySeq counts the discontinuities that left the playlist.
 	discontinuitySeq int64
-	// dependent: a segment began without a random access point.
+	// dependent: a segment cannot all be decoded without those before.
 	dependent bool
 }
 

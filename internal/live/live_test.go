@@ -615,7 +615,8 @@ func TestRingBounds(t *testing.T) {
 	write(t, p, e.headers()...)
 	s, _ := h.Lookup(name)
 	slow := s.NewReader(ReaderOptions{})
-	for i := range 2000 {
+	const pictures = 700 // less than noAccess
+	for i := range pictures {
 		write(t, p, e.picture(i*40, i == 0))
 		if i == 0 {
 			_, _ = drain(t, slow)
@@ -627,7 +628,7 @@ func TestRingBounds(t *testing.T) {
 	if got, _ := drain(t, slow); len(got) != 0 {
 		t.Errorf("an overtaken reader gets %d units although no random access point is there", len(got))
 	}
-	write(t, p, e.picture(2000*40, true))
+	write(t, p, e.picture(pictures*40, true))
 	got, _ := drain(t, slow)
 	if s := samples(got); len(s) != 1 || !s[0].Join || !s[0].Discontinuity {
 		t.Errorf("after the next random access point: %d samples, %v %v", len(s), s[0].Join, s[0].Discontinuity)
@@ -646,6 +647,27 @@ func TestRingBounds(t *testing.T) {
 	s, _ = long.Lookup(name)
 	if span := s.ring.at(s.ring.next-1).DTS - s.ring.at(s.ring.first).DTS; span < ringDuration || span > ringDuration+2*time.Second {
 		t.Errorf("ring holds %v", span)
+	}
+}
+
+// TestNoOtherKeyFrame: where the only random access point is no longer in memory, who comes gets pictures without one in the end.
+func TestNoOtherKeyFrame(t *testing.T) {
+	h := NewHub(Options{Memory: 200_000, GOPs: 1})
+	defer h.Close()
+	p, e := publish(t, h), newEncoder()
+	write(t, p, e.headers()...)
+	s, _ := h.Lookup(name)
+	for i := range 2000 {
+		write(t, p, e.picture(i*40, i == 0))
+		if i != 700 && i != 1999 {
+			continue
+		}
+		r := s.NewReader(ReaderOptions{GOPs: 1})
+		got, _ := drain(t, r)
+		r.Close()
+		if begun := samples(got); i == 700 && len(got) > 0 || i > 700 && (len(begun) == 0 || !begun[0].Join || begun[0].RandomAccess || len(got) < len(begun)+2) {
+			t.Errorf("after %d pictures a reader gets %d units", i+1, len(got))
+		}
 	}
 }
 

@@ -20,6 +20,9 @@ const (
 	noVideo = 3 * time.Second
 	// maxHeld bounds, in units, what a session keeps back until its first random access point; in bytes the bound is that of a ring.
 	maxHeld = 1024
+	// noAccess: video without a random access point for that long may have no other, and readers join anywhere once memory does not hold
+	// the last one any more.
+	noAccess = 30 * time.Second
 	// maxEarly: video tracks that begin that much before the one to join on keep their first GOP.
 	maxEarly = 500 * time.Millisecond
 	// defaultFrame is the distance to the next picture where nothing better is known.
@@ -71,7 +74,9 @@ type trackState struct {
 	open  bool // a random access point was seen
 	keys  int  // random access points of it that others came before
 	seen  bool // a picture came before the session started
-	times trackTimes
+	// access is the stream time of the last random access point.
+	access time.Duration
+	times  trackTimes
 	// kept is what came since the track began, while it is not known where its time base lies.
 	kept arrivals
 }
@@ -418,12 +423,15 @@ func (p *Publisher) emit(u media.AccessUnit, at time.Duration) {
 	s.append(u)
 }
 
-// joinsAt says whether readers may begin with u: a random access point of the leading video track; without video, or when it has
-// stopped, one audio unit a second.
+// joinsAt says whether readers may begin with u: a random access point of the leading video track, or any picture of it if there is none in
+// memory and long was none; without video, or when it has stopped, one audio unit a second.
 func (p *Publisher) joinsAt(u *media.AccessUnit) bool {
 	if lead := p.leading(); lead != nil && lead.open {
 		if lead.track == u.Track {
-			return u.RandomAccess
+			if u.RandomAccess {
+				lead.access = u.DTS
+			}
+			return u.RandomAccess || u.DTS-lead.access >= noAccess && p.stream.ring.joinless()
 		}
 		if u.DTS-p.stream.lastOut[trackKey{media.Video, lead.track.ID}] <= videoGone {
 			return false

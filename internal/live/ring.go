@@ -108,6 +108,9 @@ func (r *ring) headersAt(seq uint64) *media.Headers {
 	return h
 }
 
+// joinless says that there were join units, and memory holds none any more.
+func (r *ring) joinless() bool { return len(r.joins) == 0 && r.first > 0 }
+
 // joinBack returns the join unit with which the n newest GOPs begin.
 func (r *ring) joinBack(n int) (seq uint64, ok bool) {
 	if n <= 0 || len(r.joins) == 0 {

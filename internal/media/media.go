@@ -124,6 +124,11 @@ type AccessUnit struct {
 	Header Header
 	// RandomAccess: decoding may begin with this unit. Always true for audio samples.
 	RandomAccess bool
+	// Recovery: so it may, but what follows is right only some time later, as with intra refresh, or not all of it, as in open GOPs of H.264. No
+	// sync sample (ISO/IEC 14496-15 §6.2), and nothing for decoders that begin with IDR pictures only. Set by repair.
+	Recovery bool
+	// Skipped: a leading picture that cannot be decoded if decoding began with the random access point before it (RASL). Set by repair.
+	Skipped bool
 	// Join: a new reader may begin here: a random access point of the video, or, without video, any audio unit. Set by live.
 	Join bool
 	// Discontinuity: time or publisher session jumped just before this unit, though DTS goes on rising. Set by live.

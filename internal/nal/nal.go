@@ -22,6 +22,12 @@ const (
 	// SyncSlice: a part of a picture from which decoding may begin: IDR, in HEVC and VVC also the
 	// other intra random access points.
 	SyncSlice
+	// RecoverySlice: a part of a picture with which gradual decoding refresh begins, in VVC: decoding
+	// may begin there, but pictures are right only some time later.
+	RecoverySlice
+	// SkippedSlice: a part of a picture that comes behind an intra random access point and is shown
+	// before it, and cannot be decoded if decoding began there (RASL), in HEVC and VVC.
+	SkippedSlice
 	// PictureHeader: what all slices of a picture have in common, in VVC.
 	PictureHeader
 	VPS
@@ -40,7 +46,7 @@ const (
 )
 
 // IsSlice says whether the unit holds a part of a picture.
-func (k Kind) IsSlice() bool { return k == Slice || k == SyncSlice }
+func (k Kind) IsSlice() bool { return k >= Slice && k <= SkippedSlice }
 
 // IsParameterSet says whether the unit is a VPS, an SPS or a PPS.
 func (k Kind) IsParameterSet() bool { return k == VPS || k == SPS || k == PPS }
@@ -52,12 +58,12 @@ var (
 		10: End, 11: End, 12: Filler,
 	}
 	hevcKinds = [64]Kind{
-		0: Slice, 1: Slice, 2: Slice, 3: Slice, 4: Slice, 5: Slice, 6: Slice, 7: Slice, 8: Slice, 9: Slice,
+		0: Slice, 1: Slice, 2: Slice, 3: Slice, 4: Slice, 5: Slice, 6: Slice, 7: Slice, 8: SkippedSlice, 9: SkippedSlice,
 		16: SyncSlice, 17: SyncSlice, 18: SyncSlice, 19: SyncSlice, 20: SyncSlice, 21: SyncSlice,
 		32: VPS, 33: SPS, 34: PPS, 35: Delimiter, 36: End, 37: End, 38: Filler, 39: SEI, 40: SuffixSEI,
 	}
 	vvcKinds = [32]Kind{
-		0: Slice, 1: Slice, 2: Slice, 3: Slice, 7: SyncSlice, 8: SyncSlice, 9: SyncSlice, 10: Slice,
+		0: Slice, 1: Slice, 2: Slice, 3: SkippedSlice, 7: SyncSlice, 8: SyncSlice, 9: SyncSlice, 10: RecoverySlice,
 		14: VPS, 15: SPS, 16: PPS, 19: PictureHeader, 20: Delimiter, 21: End, 22: End, 23: SEI,
 		24: SuffixSEI, 25: Filler,
 	}

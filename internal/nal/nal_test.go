@@ -56,9 +56,13 @@ func TestKindOf(t *testing.T) {
 		{media.HEVC, "a6 01", Other, false},
 		{media.HEVC, "26", Other, false},
 		{media.VVC, "00 01", Slice, true},
-		{media.VVC, "00 39", SyncSlice, true}, // 7: IDR_W_RADL
-		{media.VVC, "00 49", SyncSlice, true}, // 9: CRA
-		{media.VVC, "00 51", Slice, true},     // 10: gradual refresh
+		{media.VVC, "00 39", SyncSlice, true},     // 7: IDR_W_RADL
+		{media.VVC, "00 49", SyncSlice, true},     // 9: CRA
+		{media.VVC, "00 51", RecoverySlice, true}, // 10: GDR
+		{media.VVC, "00 19", SkippedSlice, true},  // 3: RASL
+		{media.HEVC, "10 01", SkippedSlice, true}, // 8: RASL_N
+		{media.HEVC, "12 01", SkippedSlice, true}, // 9: RASL_R
+		{media.HEVC, "0e 01", Slice, true},        // 7: RADL_R
 		{media.VVC, "00 71", VPS, true},
 		{media.VVC, "00 79", SPS, true},
 		{media.VVC, "00 81", PPS, true},

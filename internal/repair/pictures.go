@@ -29,6 +29,9 @@ const (
 	// first one, and one of a track whose pictures come in several messages.
 	firstFor = 250 * time.Millisecond
 	splitFor = time.Second
+	// recoverAfter is after how long without a random access point a recovery point is one, and anyAfter any picture, if there was none at all.
+	recoverAfter = 5 * time.Second
+	anyAfter     = 10 * time.Second
 	// wholes is after how many pictures, each of one message, nothing is kept back any more.
 	wholes = 120
 	// usualStep is the distance of pictures of one message where nothing else is known.
@@ -54,6 +57,8 @@ const (
 	faultSlices     = "pictures in several messages; they were put together"
 	faultPieces     = "several pictures in one message; they were taken apart"
 	faultUnmarked   = "key frames that are not marked as such; they were marked"
+	faultRecovery   = "recovery points and no IDR pictures (intra refresh, open GOPs): browsers that come later show nothing; let it send IDR pictures (x264: intra-refresh=0, open-gop=0)"
+	faultNoAccess   = "neither key frames nor recovery points: players begin anywhere, with wrong pictures"
 )
 
 // pictures is the form of a track of H.264, HEVC or VVC. One that is right passes as it came.
@@ -93,6 +98,12 @@ type pictures struct {
 	// known distance of two. opened: decoding could begin with one of them.
 	last, step      time.Duration
 	started, opened bool
+	// access is the time of the newest random access point, or of the first picture as long as there was none, sync that of the newest IDR
+	// picture or its like. met: there was a picture, so that they hold.
+	access, sync time.Duration
+	met          bool
+	// recovery and skipped are what the picture in hand is, if it is right.
+	recovery, skipped bool
 
 	joined  []unit
 	scratch []byte
@@ -152,6 +163,7 @@ func (p *pictures) right(u *media.AccessUnit) bool {
 	}
 	c := p.track.codec
 	begun, slices, sync, count := false, false, false, 0
+	p.recovery, p.skipped = false, false
 	for rest := u.Data; len(rest) > 0; {
 		b, tail, ok := nal.Next(rest, lengthSize)
 		if !ok {
@@ -162,14 +174,24 @@ func (p *pictures) right(u *media.AccessUnit) bool {
 			return false
 		}
 		switch kind {
-		case nal.Slice, nal.SyncSlice, nal.PictureHeader:
+		case nal.Slice, nal.SyncSlice, nal.RecoverySlice, nal.SkippedSlice, nal.PictureHeader:
 			if begins := nal.BeginsPicture(c, kind, b); begins == begun && !(begins && p.interlaced) {
 				return false // a second picture, or the rest of one
 			}
 			begun, slices, sync = true, slices || kind.IsSlice(), sync || kind == nal.SyncSlice
+			p.skipped = kind == nal.SkippedSlice
+			if kind == nal.RecoverySlice && p.starves(u) {
+				return false
+			}
 		case nal.Delimiter:
 			if count > 1 {
 				return false
+			}
+		case nal.SEI:
+			if p.starves(u) {
+				if _, ok := nal.RecoveryPoint(c, b); ok {
+					return false
+				}
 			}
 		case nal.End:
 			if !slices {
@@ -182,14 +204,36 @@ func (p *pictures) right(u *media.AccessUnit) bool {
 		}
 		rest = tail
 	}
+	p.recovery = u.RandomAccess && !sync
 	return slices && (u.RandomAccess || !sync)
+}
+
+// starves says that u is not marked as random access point, and none came for so long that a recovery point is one.
+func (p *pictures) starves(u *media.AccessUnit) bool {
+	return !u.RandomAccess && p.met && (u.DTS-p.access).Abs() >= recoverAfter
 }
 
 // pass hands a sample on as it came.
 func (p *pictures) pass(dst []media.AccessUnit, u *media.AccessUnit) []media.AccessUnit {
 	dst = p.flush(dst)
 	p.note(u.DTS)
-	return p.track.pass(dst, u)
+	n := len(dst)
+	dst = p.track.pass(dst, u)
+	dst[n].Recovery, dst[n].Skipped = p.recovery, p.skipped
+	if u.RandomAccess {
+		p.noteAccess(&dst[n])
+	}
+	return dst
+}
+
+// noteAccess takes notice of a random access point.
+func (p *pictures) noteAccess(u *media.AccessUnit) {
+	if !u.Recovery {
+		p.sync = u.DTS
+	} else if !p.opened || (u.DTS-p.sync).Abs() >= recoverAfter {
+		p.track.report(faultRecovery)
+	}
+	p.access = u.DTS
 }
 
 // note takes notice of the time of a picture.
@@ -380,7 +424,7 @@ func isSync(units []unit) (sync bool) {
 	for i := range units {
 		if k := units[i].kind; k == nal.SyncSlice {
 			sync = true
-		} else if k == nal.Slice {
+		} else if k.IsSlice() {
 			return false
 		}
 	}
@@ -426,12 +470,13 @@ func (p *pictures) flush(dst []media.AccessUnit) []media.AccessUnit {
 func (p *pictures) hand(dst []media.AccessUnit, pic *picture) []media.AccessUnit {
 	u := &pic.like
 	like := *u
-	if !u.RandomAccess && isSync(pic.units) {
-		p.track.report(faultUnmarked)
-		u.RandomAccess, pic.touched = true, true
+	if !p.met {
+		p.met, p.access, p.sync = true, u.DTS, u.DTS
 	}
+	p.mark(pic)
 	p.sets.learn(pic.units)
 	if u.RandomAccess {
+		p.noteAccess(u)
 		p.opened = true
 		dst = p.settle(dst, &like)
 	}
@@ -449,6 +494,35 @@ func (p *pictures) hand(dst []media.AccessUnit, pic *picture) []media.AccessUnit
 		p.track.headers.look(b)
 	}
 	return p.track.replace(dst, &like, u)
+}
+
+// mark says of a picture whether decoding may begin with it, where that is not marked or not quite true.
+func (p *pictures) mark(pic *picture) {
+	u := &pic.like
+	sync, recovers := false, false
+	for i := range pic.units {
+		x := &pic.units[i]
+		sync, recovers = sync || x.kind == nal.SyncSlice, recovers || x.kind == nal.RecoverySlice
+		u.Skipped = u.Skipped || x.kind == nal.SkippedSlice
+		if x.kind == nal.SEI && !recovers {
+			_, recovers = nal.RecoveryPoint(p.track.codec, x.b)
+		}
+	}
+	switch {
+	case u.RandomAccess:
+		u.Recovery = !sync
+		return
+	case isSync(pic.units):
+		p.track.report(faultUnmarked)
+	case recovers && p.starves(u):
+		u.Recovery = true
+	case !p.opened && (u.DTS-p.access).Abs() >= anyAfter:
+		p.track.report(faultNoAccess)
+		u.Recovery = true
+	default:
+		return
+	}
+	u.RandomAccess, pic.touched = true, true
 }
 
 // settle appends a sequence header of the parameter sets in force, if they are others than those of the
@@ -559,7 +633,7 @@ func (p *pictures) plausible(b []byte) bool {
 	if !ok || kind == nal.Other || len(b) <= nal.HeaderSize(p.track.codec) && kind != nal.End {
 		return false
 	}
-	if p.track.codec == media.H264 && kind != nal.Slice {
+	if p.track.codec == media.H264 && kind != nal.Slice { // H.264 has no other slices
 		const referred = 0x60
 		return (kind == nal.SyncSlice || kind.IsParameterSet()) == (b[0]&referred != 0)
 	}
