@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -17,7 +18,7 @@ const maxAppName = 255
 
 // appKeys are the options of an entry of the server list.
 var appKeys = []string{"appname", "live", "hls", "flv", "api", "static_push", "viewer_auth",
-	"publish_allow", "publish_deny", "play_allow", "play_deny", "max_streams", "max_viewers"}
+	"pull", "pull_idle", "publish_allow", "publish_deny", "play_allow", "play_deny", "max_streams", "max_viewers"}
 
 // appExample is what to write for the server list.
 const appExample = "\n  server:\n  - appname: live\n    live: true\n    hls: true\n    flv: true"
@@ -56,6 +57,10 @@ func (f *fileReader) app(n *yaml.Node) {
 			field = boolean(&app.API)
 		case "static_push":
 			field = targets(&app.StaticPush)
+		case "pull":
+			field = pullSource(&app.Pull)
+		case "pull_idle":
+			field = duration(&app.PullIdle, time.Second, unbounded)
 		case "publish_allow":
 			field = networks(&app.PublishAllow)
 		case "publish_deny":
@@ -115,6 +120,22 @@ func checkAppName(name string) error {
 }
 
 func unprintable(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
+
+// defaultPullIdle is how long a stream that is pulled on demand stays without viewers.
+const defaultPullIdle = 30 * time.Second
+
+// pullSource is a URL below which streams are. It may hold a password, and is not repeated.
+func pullSource(p *string) value {
+	parse := func(s string) error {
+		u, err := url.Parse(s)
+		if err != nil || !slices.Contains([]string{"rtmp", "rtmps", "http", "https"}, u.Scheme) || u.Host == "" || strings.Trim(u.Path, "/") == "" {
+			return fmt.Errorf("must be a URL such as rtmp://example.org/live, to which the stream's name is added")
+		}
+		*p = s
+		return nil
+	}
+	return value{kindText, parse, func() string { return shownURL(*p) }}
+}
 
 // targets is a list of RTMP URLs.
 func targets(p *[]string) value {

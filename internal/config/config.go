@@ -124,6 +124,9 @@ type App struct {
 	StaticPush          []string
 	// ViewerAuth is that of the app; empty: that of the server.
 	ViewerAuth string
+	// Pull is the URL of streams that are pulled on demand, PullIdle how long they stay without viewers.
+	Pull     string
+	PullIdle time.Duration
 	// PublishAllow and the like are networks, MaxStreams and MaxViewers bounds of the app; 0: none.
 	PublishAllow, PublishDeny, PlayAllow, PlayDeny []netip.Prefix
 	MaxStreams, MaxViewers                         int

@@ -86,6 +86,7 @@ func TestDefect11ConfigTypoStopsTheStart(t *testing.T) {
 
 		{"viewer_auth: token", []string{"livego.yaml:1: viewer_auth: token needs viewer_keys"}},
 		{"server:\n- {appname: live, live: true, viewer_auth: token}", []string{"viewer_auth: token needs viewer_keys"}},
+		{"server:\n- {appname: live, pull: 'ftp://user:1234567890@h/live'}", []string{"pull of an entry of server: must be a URL such as rtmp://example.org/live"}},
 		{"viewer_auth: hook", []string{"livego.yaml:1: viewer_auth: hook needs viewer_auth_url"}},
 		{"server:\n- {appname: live, publish_allow: [x]}", []string{"publish_allow of an entry of server", "is not an address or network"}},
 		{"viewer_keys: [{kid: a, algorithm: HS256}]", []string{"livego.yaml:1: viewer_keys: must be a list of keys"}},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"path/filepath"
 	"time"
 
@@ -146,6 +147,7 @@ func (c Config) serverApps() []server.App {
 	for i, a := range c.Apps {
 		apps[i] = server.App{
 			Name: a.Name, Live: a.Live, HLS: a.HLS, FLV: a.FLV, API: a.API, StaticPush: a.StaticPush,
+			Pull: a.Pull, PullIdle: cmp.Or(a.PullIdle, defaultPullIdle),
 			ViewerAuth: viewerAuth(c.viewerAuthOf(a)), MaxStreams: a.MaxStreams, MaxViewers: a.MaxViewers,
 			Publishers: server.Networks{Allow: a.PublishAllow, Deny: a.PublishDeny}, Viewers: server.Networks{Allow: a.PlayAllow, Deny: a.PlayDeny},
 		}

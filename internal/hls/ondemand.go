@@ -43,6 +43,17 @@ func (d *demand) ask(now time.Time) {
 // asked says whether anybody ever asked.
 func (d *demand) asked() bool { return d.last.Load() != 0 }
 
+// Asked is when somebody asked for a playlist or a file of a stream last; the zero time for one that is not there.
+func (s *Server) Asked(name string) time.Time {
+	s.mu.RLock()
+	l := s.lives[name]
+	s.mu.RUnlock()
+	if l == nil || !l.demand.asked() {
+		return time.Time{}
+	}
+	return time.Unix(0, l.demand.last.Load())
+}
+
 // since is how long ago somebody asked.
 func (d *demand) since(now time.Time) time.Duration {
 	return time.Duration(now.UnixNano() - d.last.Load())

@@ -312,6 +312,17 @@ func (r *Relays) Stop(relay Relay) ([]Relay, error) {
 	return names, nil
 }
 
+// Status returns how a relay is, false if there is none.
+func (r *Relays) Status(relay Relay) (Status, bool) {
+	r.mu.Lock()
+	run := r.relays[relay]
+	r.mu.Unlock()
+	if run == nil {
+		return Status{}, false
+	}
+	return run.now(), true
+}
+
 // List returns all relays, by direction, stream and URL.
 func (r *Relays) List() []Status {
 	r.mu.Lock()

@@ -21,6 +21,10 @@ type App struct {
 	Live, HLS, FLV, API bool
 	// StaticPush lists RTMP URLs without the stream name to which every stream of the app is pushed.
 	StaticPush []string
+	// Pull is the URL, without the stream name, from which a stream is pulled that somebody wants to watch and nobody publishes: rtmp,
+	// rtmps, or http or https (FLV). PullIdle is for how long nobody watches until the pull ends.
+	Pull     string
+	PullIdle time.Duration
 	// ViewerAuth says who may watch.
 	ViewerAuth ViewerAuth
 	// Publishers and Viewers are the addresses that may publish and watch.

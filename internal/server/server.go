@@ -158,6 +158,7 @@ func New(opt Options) (*Server, error) {
 		OnStream: s.begin, Notify: s.tell,
 	})
 	s.openRelays()
+	s.openPulls()
 	if err := s.listen(); err != nil {
 		s.closeListeners()
 		s.closeDisk(time.Now().Add(opt.DrainTimeout))

@@ -42,7 +42,11 @@ func (s onAir) Status(name string) (watch.Status, bool) {
 	if !ok {
 		return watch.Status{}, false
 	}
-	return s.status(n), true
+	st := s.status(n)
+	if st.State == watch.Offline { // the page waits for it, as a viewer does
+		s.bring(n)
+	}
+	return st, true
 }
 
 // OnAir implements watch.Streams.

@@ -1,0 +1,66 @@
+package server
+
+import (
+	"testing"
+	"time"
+)
+
+// pulling is a server that pulls from another one what somebody wants to watch.
+func pulling(t testing.TB, origin *testServer, scheme, protocol string, idle time.Duration) *testServer {
+	return start(t, func(o *Options) {
+		o.Apps[0].Pull, o.Apps[0].PullIdle = origin.url(scheme, protocol, "/live"), idle
+		o.PlayWait, o.RepublishGrace = -1, -1
+	})
+}
+
+// TestPullOnDemand: the first viewer, by whatever protocol, starts one pull, which all share, and it ends when nobody watches.
+func TestPullOnDemand(t *testing.T) {
+	t.Parallel()
+	for _, from := range []struct{ scheme, protocol string }{{"rtmp", "rtmp"}, {"http", "http-flv"}} {
+		t.Run(from.protocol, func(t *testing.T) {
+			t.Parallel()
+			origin, tags := start(t), clip(t)
+			edge := pulling(t, origin, from.scheme, from.protocol, time.Second)
+			e := publish(t, origin, "far")
+			go e.perform(t, tags, 1)
+			hls := make(chan int, 1)
+			go func() { hls <- call(t, "GET", edge.url("http", "hls", "/live/far/index.m3u8")).status }()
+			first := watchRTMP(t, edge, "far")
+			awaitPlayers(t, edge, "far", 1)
+			second := watchFLV(t, edge, "far")
+			awaitAll(t, []*watcher{first, second}, tags[len(tags)-1])
+			wantEqual(t, "playlist", receive(t, "the playlist", hls), 200)
+			awaitPlayers(t, origin, "far", 1) // for all of them
+			first.leave()
+			second.leave()
+			awaitPlayers(t, origin, "far", 0)
+			eventually(t, "the stream is gone", func() bool { return len(edge.hub.Streams()) == 0 })
+			watchRTMP(t, edge, "far")
+			awaitPlayers(t, origin, "far", 1) // again
+		})
+	}
+}
+
+// TestPullOfNothing: what is not there is asked for once in a while, and nothing that may be a key is asked for at all.
+func TestPullOfNothing(t *testing.T) {
+	t.Parallel()
+	origin := start(t)
+	edge := pulling(t, origin, "http", "http-flv", time.Minute)
+	flv := edge.url("http", "http-flv", "/live/nothing.flv")
+	wantEqual(t, "status", call(t, "GET", flv).status, 404)
+	wantEqual(t, "status", call(t, "GET", flv).status, 404)
+	eventually(t, "the pull ends", func() bool { return edge.logs.count("stream is pulled no more") >= 1 })
+	pulls := edge.logs.count("stream is pulled, as")
+	wantEqual(t, "status", call(t, "GET", edge.url("http", "http-flv", "/live/"+origin.key("room")+".flv")).status, 404)
+	wantEqual(t, "pulls", edge.logs.count("stream is pulled, as"), pulls)
+}
+
+func TestPullURL(t *testing.T) {
+	for base, want := range map[string]string{
+		"rtmp://h/live":           "rtmp://h/live/a/b",
+		"rtmp://h/live/?token=x":  "rtmp://h/live/a/b?token=x",
+		"https://h:7001/live?k=v": "https://h:7001/live/a/b.flv?k=v",
+	} {
+		wantEqual(t, base, pullURL(base, "a/b"), want)
+	}
+}
