@@ -26,7 +26,7 @@ var layers = [][]string{
 	{"internal/server"},
 	{"internal/api", "internal/api/v1", "internal/watch", "internal/console", "internal/relay", "internal/record", "internal/hook", "internal/metrics", "internal/cluster", "internal/edge"},
 	{"internal/hls", "internal/hls/hlswatch", "internal/rtmp", "internal/fanout", "internal/live", "internal/keys", "internal/auth", "internal/ticket"},
-	{"internal/redisconn", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool", "internal/ledger", "internal/pages"},
+	{"internal/redisconn", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool", "internal/ledger", "internal/bucket", "internal/pages"},
 	{"internal/repair"},
 	{"internal/codec"},
 	{"internal/nal"},

@@ -18,7 +18,8 @@ const maxAppName = 255
 
 // appKeys are the options of an entry of the server list.
 var appKeys = []string{"appname", "live", "hls", "flv", "api", "static_push", "viewer_auth",
-	"pull", "pull_idle", "publish_allow", "publish_deny", "play_allow", "play_deny", "max_streams", "max_viewers"}
+	"pull", "pull_idle", "publish_allow", "publish_deny", "play_allow", "play_deny", "max_streams", "max_viewers",
+	"record"}
 
 // appExample is what to write for the server list.
 const appExample = "\n  server:\n  - appname: live\n    live: true\n    hls: true\n    flv: true"
@@ -75,6 +76,8 @@ func (f *fileReader) app(n *yaml.Node) {
 			field = number(&app.MaxViewers, 0, math.MaxInt)
 		case "viewer_auth":
 			field = word(&app.ViewerAuth, authWords()...)
+		case "record":
+			field = recordMode(&app.Record)
 		default:
 			f.problem(f.at(key), "in an entry of server: %s", unknownKey(name, appKeys))
 			return

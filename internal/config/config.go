@@ -106,6 +106,12 @@ type Config struct {
 	MaxViewers            int
 	FLVArchive            bool
 	FLVDir                string
+	Record                string
+	RecordTo              string
+	RecordName            string
+	RecordJoin            time.Duration
+	RecordKeep            time.Duration
+	RecordSpoolBytes      int
 
 	Apps []App
 
@@ -130,6 +136,8 @@ type App struct {
 	// PublishAllow and the like are networks, MaxStreams and MaxViewers bounds of the app; 0: none.
 	PublishAllow, PublishDeny, PlayAllow, PlayDeny []netip.Prefix
 	MaxStreams, MaxViewers                         int
+	// Record is as the option of that name, empty for what that says.
+	Record string
 }
 
 // Secret is a text that prints as a placeholder wherever it goes by accident: logs, errors, JSON.

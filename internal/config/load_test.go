@@ -24,6 +24,7 @@ func TestDefaults(t *testing.T) {
 		GOPNum: 1, Takeover: true, PlayWait: 10 * time.Second, RepublishGrace: 10 * time.Second,
 		StreamMemory: 64 << 20, PlayerLag: 5 * time.Second, MaxBatchDelay: 100 * time.Millisecond, IOURing: true, FLVDir: "tmp",
 		HookTimeout: 2 * time.Second, HookFormat: "livego", HookFail: "deny", ViewerAuth: "off", ViewerSessionMax: 12 * time.Hour,
+		Record: "off", RecordTo: "recordings", RecordName: "{app}/{stream}/{start:20060102T150405Z}-{id}", RecordJoin: 10 * time.Minute, RecordSpoolBytes: 10 << 30,
 		Apps: []App{{Name: "live", Live: true, HLS: true, FLV: true, API: true}},
 	}
 	got, warnings := given{}.mustLoad(t)
@@ -56,6 +57,8 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"player_lag": "250ms", "max_batch_delay": "0s", "min_batch_delay": "40ms", "io_uring": "false", "trusted_proxies": "10.0.0.0/8,::1/128", "max_connections": "10", "max_connections_per_addr": "2",
 		"viewer_auth": "token", "viewer_keys": "[{kid: a, algorithm: HS256, secret: " + strings.Repeat("v", 32) + "}]", "viewer_session_max": "1h0m0s", "viewer_shared_cache": "true", "viewer_auth_url": "https://example.org/view", "max_streams": "7", "max_viewers": "8",
 		"flv_archive": "true", "flv_dir": "records",
+		"record": "all", "record_to": "s3://recordings/livego?endpoint=http://127.0.0.1:9000&region=eu&path_style=true", "record_name": "{app}/{stream}/{id}",
+		"record_join": "1m0s", "record_keep": "720h0m0s", "record_spool_bytes": "1GiB",
 		"hook_url": "https://example.org/a,http://127.0.0.1:9/b", "hook_secret": strings.Repeat("h", 40), "hook_events": "stream.started,stream.ended",
 		"hook_timeout": "3s", "hook_format": "srs", "publish_auth_url": "https://example.org/may", "hook_fail": "allow",
 	}

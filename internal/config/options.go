@@ -71,6 +71,8 @@ const (
 	maxKeyCache = 24 * time.Hour
 	// A message before publish or play may have 64 KiB; RTMP's length field has 24 bits.
 	minMessageSize = 64 << 10
+	// What a publisher was gone for is listed as gaps of a segment's length each.
+	maxRecordJoin  = time.Hour
 	maxMessageSize = 1<<24 - 1
 )
 
@@ -81,7 +83,7 @@ var options = []option{
 	{key: "log_format", def: "text", doc: "Form of the log: text or json.",
 		bind: func(c *Config) value { return choice(&c.LogFormat, "text", "json") }},
 	{key: "data_dir", def: "data", doc: "Directory of the server's own files; it holds the channel keys (livego.db),\n" +
-		"the segments of hls_dvr_window (hls), and the numbers of HLS segments (hls.ledger).",
+		"the segments of hls_dvr_window (hls), the numbers of HLS segments (hls.ledger) and what is known of recordings (record).",
 		bind: func(c *Config) value { return nonEmpty(&c.DataDir) }},
 	{key: "drain_timeout", reload: true, def: "5s", doc: "How long the end of the server may take.",
 		bind: func(c *Config) value { return duration(&c.DrainTimeout, time.Millisecond, unbounded) }},
@@ -289,6 +291,20 @@ var options = []option{
 		bind: func(c *Config) value { return boolean(&c.FLVArchive) }},
 	{key: "flv_dir", def: "tmp", doc: "Directory of the FLV files.",
 		bind: func(c *Config) value { return nonEmpty(&c.FLVDir) }},
+	{key: "record", def: "off", doc: "Record what viewers of Low-Latency HLS get, with all renditions: off, all streams, or api for those that the\n" +
+		"control API starts. Also for an app alone, in its entry of server.",
+		bind: func(c *Config) value { return recordMode(&c.Record) }},
+	{key: "record_to", def: "recordings", doc: "Where recordings go: a directory, or s3://BUCKET/PREFIX?endpoint=HOST:PORT&region=REGION&path_style=true.\n" +
+		"Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), AWS's file or the machine's role.",
+		bind: func(c *Config) value { return recordTo(&c.RecordTo) }},
+	{key: "record_name", def: "{app}/{stream}/{start:20060102T150405Z}-{id}", doc: "Folder of a recording in record_to, with {start}, {start:LAYOUT} as Go writes times, or {id} in it.",
+		bind: func(c *Config) value { return recordName(&c.RecordName) }},
+	{key: "record_join", def: "10m", doc: "For how long a publisher may be gone that goes on in the same recording. 0: each session is a recording.",
+		bind: func(c *Config) value { return duration(&c.RecordJoin, 0, maxRecordJoin) }},
+	{key: "record_keep", def: "0", doc: "Age at which recordings are deleted, from their end on. 0: never.",
+		bind: func(c *Config) value { return duration(&c.RecordKeep, 0, unbounded) }},
+	{key: "record_spool_bytes", def: "10GiB", doc: "Most disk space, below data_dir, for what record_to has not taken yet; beyond it the oldest segments are lost.",
+		bind: func(c *Config) value { return size(&c.RecordSpoolBytes, minDVRBytes, math.MaxInt) }},
 }
 
 // find returns the option with the given name in the file.

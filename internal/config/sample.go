@@ -25,6 +25,7 @@ const sampleApps = `
 # pull_idle: how long it stays when nobody watches (30s).
 # publish_allow, publish_deny, play_allow, play_deny: addresses and networks that may publish and watch, or may not.
 # max_streams, max_viewers: bounds of the app.
+# record: which of the app's streams are recorded, if that differs from the record above.
 # Put names in quotes that YAML takes for something else: appname: "off", appname: "123".
 server:
 - appname: live

@@ -8,6 +8,7 @@ import (
 	"livego/internal/cluster"
 	"livego/internal/event"
 	"livego/internal/keys"
+	"livego/internal/record"
 	"livego/internal/server"
 )
 
@@ -77,6 +78,7 @@ func (c Config) ServerOptions() server.Options {
 		RelaysFile:    filepath.Join(c.DataDir, "relays.json"),
 		InsecureTLS:   !c.EnableTLSVerify,
 		FLVArchiveDir: c.archiveDir(),
+		Record:        c.record(),
 		Hooks:         c.hooks(),
 
 		Tickets:           c.TicketOptions(),
@@ -112,6 +114,15 @@ func (c Config) archiveDir() string {
 		return ""
 	}
 	return c.FLVDir
+}
+
+// record are the options of recordings; their texts parsed before.
+func (c Config) record() server.RecordOptions {
+	name, _ := record.ParseTemplate(c.RecordName)
+	return server.RecordOptions{
+		Dir: filepath.Join(c.DataDir, "record"), To: c.RecordTo, Name: name,
+		Join: c.RecordJoin, Keep: c.RecordKeep, MaxSpoolBytes: int64(c.RecordSpoolBytes),
+	}
 }
 
 // hooks are the options of hooks; their texts parsed before.
@@ -150,6 +161,7 @@ func (c Config) serverApps() []server.App {
 			Pull: a.Pull, PullIdle: cmp.Or(a.PullIdle, defaultPullIdle),
 			ViewerAuth: viewerAuth(c.viewerAuthOf(a)), MaxStreams: a.MaxStreams, MaxViewers: a.MaxViewers,
 			Publishers: server.Networks{Allow: a.PublishAllow, Deny: a.PublishDeny}, Viewers: server.Networks{Allow: a.PlayAllow, Deny: a.PlayDeny},
+			Record: record.Mode(cmp.Or(a.Record, c.Record)),
 		}
 	}
 	return apps

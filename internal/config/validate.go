@@ -20,6 +20,7 @@ func (l *loader) validate() {
 	l.checkSecret()
 	l.checkViewers()
 	l.checkCluster()
+	l.checkRecord()
 	if len(l.cfg.APIOrigins) > 0 && l.cfg.JWTSecret == "" {
 		l.warn("%s: api_origins has no effect without jwt.secret: the API then answers no other origin", l.origin["api_origins"])
 	}

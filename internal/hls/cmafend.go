@@ -122,7 +122,7 @@ func (p *packager) heir() *cmafTrack {
 
 // end ends the life. proper says that the playlists get their ENDLIST.
 func (p *packager) end(proper bool) {
-	if proper || p.stored != nil && p.line.fixed() { // what was seen can be seen again after a restart
+	if proper || (p.stored != nil || p.sink != nil) && p.line.fixed() { // what was seen can be seen again after a restart
 		for _, t := range slices.Clone(p.tracks) {
 			if t.silent {
 				p.unhush(t)
@@ -137,6 +137,9 @@ func (p *packager) end(proper bool) {
 	}
 	if p.stored != nil {
 		p.stored.End(p.line.next)
+	}
+	if p.sink != nil {
+		p.sink.End()
 	}
 	for _, t := range p.tracks {
 		if t.standing != member {

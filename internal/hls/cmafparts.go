@@ -299,6 +299,7 @@ func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary, follow
 		p.publish(t, false)
 	}
 	p.describe(t)
+	p.record(t, s)
 }
 
 const (

@@ -58,6 +58,8 @@ type Options struct {
 
 	// PartDelay, if set, is told of each part how long after its last unit came players could have it. It must not wait.
 	PartDelay func(time.Duration)
+	// Recorder is told of all CMAF segments. Nil: nobody is.
+	Recorder Recorder
 
 	// Ledger keeps the numbers that streams used. Nil: one that forgets them with the Server. The Server does not close it.
 	Ledger *ledger.Ledger

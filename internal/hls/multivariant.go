@@ -38,14 +38,16 @@ type audioGroup struct {
 
 // multivariantRenderer writes a multivariant playlist (RFC 8216bis 4.4.6).
 type multivariantRenderer struct {
-	b        []byte
+	b []byte
+	// prefix is what the names of media playlists begin with.
+	prefix   string
 	videos   []*renditionInfo
 	groups   []*audioGroup
 	captions captionSet
 }
 
 func newMultivariant(v *presentationView) *multivariantRenderer {
-	m := &multivariantRenderer{b: make([]byte, 0, 256+512*len(v.renditions))}
+	m := &multivariantRenderer{b: make([]byte, 0, 256+512*len(v.renditions)), prefix: indexPrefix}
 	for i := range v.renditions {
 		r := &v.renditions[i]
 		switch r.kind {
@@ -139,7 +141,7 @@ func (m *multivariantRenderer) audio(g *audioGroup) {
 		if n := r.track.Channels; n > 0 {
 			m.quoted("CHANNELS", strconv.Itoa(n))
 		}
-		m.quoted("URI", indexPrefix+r.id+playlistSuffix)
+		m.quoted("URI", m.prefix+r.id+playlistSuffix)
 		m.b = append(m.b, '\n')
 	}
 }
@@ -226,7 +228,7 @@ func (m *multivariantRenderer) frames(r *renditionInfo) {
 	m.rates(peak, average)
 	m.quoted("CODECS", r.codecs)
 	m.video(r)
-	m.quoted("URI", indexPrefix+r.id+framesSuffix+playlistSuffix)
+	m.quoted("URI", m.prefix+r.id+framesSuffix+playlistSuffix)
 	m.b = append(m.b, '\n')
 }
 
@@ -268,7 +270,7 @@ func (m *multivariantRenderer) quoted(name, value string) {
 }
 
 func (m *multivariantRenderer) uriLine(id string) {
-	m.b = append(m.b, "\n"+indexPrefix...)
+	m.b = append(m.b, "\n"+m.prefix...)
 	m.b = append(m.b, id...)
 	m.b = append(m.b, playlistSuffix+"\n"...)
 }

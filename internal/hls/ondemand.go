@@ -28,6 +28,8 @@ type Source interface {
 type demand struct {
 	once   sync.Once
 	wanted chan struct{}
+	// held: the stream is packaged whether somebody asks or not.
+	held atomic.Bool
 	// last is when somebody asked, in Unix nanoseconds.
 	last atomic.Int64
 }
@@ -38,6 +40,14 @@ func newDemand() *demand { return &demand{wanted: make(chan struct{})} }
 func (d *demand) ask(now time.Time) {
 	d.last.Store(now.UnixNano())
 	d.once.Do(func() { close(d.wanted) })
+}
+
+// hold says whether the stream is packaged whether somebody asks or not.
+func (d *demand) hold(on bool) {
+	d.held.Store(on)
+	if on {
+		d.once.Do(func() { close(d.wanted) })
+	}
 }
 
 // asked says whether anybody ever asked.
@@ -92,7 +102,7 @@ func (s *Server) packageOnce(ctx context.Context, l *life, pub *publication, ope
 	defer r.Close()
 	return l.read(ctx, pub, r, func() bool {
 		target := max(l.target(), s.opt.SegmentDuration)
-		return l.demand.since(s.opt.Now()) > idleTargets*target
+		return !l.demand.held.Load() && l.demand.since(s.opt.Now()) > idleTargets*target
 	})
 }
 

@@ -36,6 +36,8 @@ type packager struct {
 	show   *presentation
 	// stored takes the segments for rewinding, nil if there is none.
 	stored *spool.Life
+	// sink takes complete segments too, nil if nobody wants them.
+	sink Sink
 
 	line timeline
 	pubs []*publication

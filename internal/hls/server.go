@@ -41,6 +41,8 @@ type Server struct {
 	past Totals
 	// awaited are the streams for which requests wait.
 	awaited map[string]*awaited
+	// held are the streams that are packaged although nobody watches.
+	held map[string]bool
 }
 
 // NewServer makes a server without streams.
@@ -54,6 +56,7 @@ func NewServer(opt Options) *Server {
 		returnBy: time.Now().Add(opt.ReturnWait),
 		lives:    make(map[string]*life),
 		awaited:  make(map[string]*awaited),
+		held:     make(map[string]bool),
 	}
 }
 
@@ -320,6 +323,10 @@ func (s *Server) newLife(name string) *life {
 	l.time.floor = max(l.time.floor, after)
 	l.packager = newPackager(&s.opt, l.log, &l.counts, l.cmaf, line)
 	l.packager.stored, l.packager.wanted = stored, l.demand.asked
+	if s.opt.Recorder != nil && !s.opt.NoCMAF {
+		l.packager.sink = s.opt.Recorder.Begin(name)
+	}
+	l.demand.hold(s.held[name])
 	if s.opt.NoCMAF {
 		l.cmaf.refuse("this server packages no CMAF segments (hls_cmaf is false): " + path.Base(name) + playlistSuffix + " has MPEG-TS")
 	}

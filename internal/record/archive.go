@@ -64,7 +64,7 @@ func create(root *os.Root, name string) (file, error) {
 // Write records a stream until it ends, or ctx does. An error of the disk ends the recording, not the
 // stream: it is logged and told here, once, and Write returns nil.
 func (a *Archive) Write(ctx context.Context, s *Stream) error {
-	r := recording{archive: a, stream: s, log: a.log.With("stream", s.key(), "publication", s.Rendition)}
+	r := flvRecording{archive: a, stream: s, log: a.log.With("stream", s.key(), "publication", s.Rendition)}
 	if err := r.run(ctx); err != nil {
 		r.fail(err)
 	}
@@ -76,6 +76,8 @@ func (a *Archive) Write(ctx context.Context, s *Stream) error {
 
 // told is the data of events about recordings.
 type told struct {
+	// ID is that of a recording of segments, File its folder.
+	ID      string  `json:"id,omitempty"`
 	File    string  `json:"file,omitempty"`
 	Seconds float64 `json:"seconds,omitempty"`
 	Bytes   int64   `json:"bytes,omitempty"`
@@ -84,8 +86,8 @@ type told struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// recording is the recording of one stream, in one file or, after 24 days, several.
-type recording struct {
+// flvRecording is the recording of one stream, in one file or, after 24 days, several.
+type flvRecording struct {
 	archive *Archive
 	stream  *Stream
 	log     *slog.Logger
@@ -96,7 +98,7 @@ type recording struct {
 	scratch []byte
 }
 
-func (r *recording) run(ctx context.Context) error {
+func (r *flvRecording) run(ctx context.Context) error {
 	units := make([]media.AccessUnit, batch)
 	for {
 		n, err := r.stream.Reader.Read(ctx, units)
@@ -122,7 +124,7 @@ func (r *recording) run(ctx context.Context) error {
 }
 
 // write takes one unit.
-func (r *recording) write(u *media.AccessUnit) error {
+func (r *flvRecording) write(u *media.AccessUnit) error {
 	r.remember(u)
 	if u.Shared {
 		return nil // its message is in the file
@@ -144,7 +146,7 @@ func (r *recording) write(u *media.AccessUnit) error {
 }
 
 // put writes the message of a unit.
-func (r *recording) put(u *media.AccessUnit) error {
+func (r *flvRecording) put(u *media.AccessUnit) error {
 	body := u.Body
 	if len(body) == 0 {
 		var err error
@@ -157,7 +159,7 @@ func (r *recording) put(u *media.AccessUnit) error {
 }
 
 // remember keeps the newest header of each track: a further file begins with them.
-func (r *recording) remember(u *media.AccessUnit) {
+func (r *flvRecording) remember(u *media.AccessUnit) {
 	if u.Header == media.Sample || u.Header == media.Command || u.Header == media.SequenceEnd || u.Track == nil {
 		return
 	}
@@ -172,7 +174,7 @@ func (r *recording) remember(u *media.AccessUnit) {
 }
 
 // begin opens a file whose first sample is u.
-func (r *recording) begin(u *media.AccessUnit) error {
+func (r *flvRecording) begin(u *media.AccessUnit) error {
 	if r.root == nil {
 		if err := os.MkdirAll(r.archive.dir, dirMode); err != nil {
 			return err
@@ -209,7 +211,7 @@ func (r *recording) begin(u *media.AccessUnit) error {
 }
 
 // create makes a file with a name that no other has.
-func (r *recording) create(now time.Time) (file, string, error) {
+func (r *flvRecording) create(now time.Time) (file, string, error) {
 	base := path.Join(r.stream.App, r.stream.Name)
 	if err := r.root.MkdirAll(path.Dir(base), dirMode); err != nil {
 		return nil, "", err
@@ -236,7 +238,7 @@ func (r *recording) create(now time.Time) (file, string, error) {
 	return nil, "", fmt.Errorf("there are %d recordings of this second", maxSameName)
 }
 
-func (r *recording) flush() error {
+func (r *flvRecording) flush() error {
 	if r.file == nil {
 		return nil
 	}
@@ -244,7 +246,7 @@ func (r *recording) flush() error {
 }
 
 // flushOld writes what waits for long, so that little is lost with the process.
-func (r *recording) flushOld() error {
+func (r *flvRecording) flushOld() error {
 	if r.file == nil || !r.file.old(time.Now()) {
 		return nil
 	}
@@ -252,7 +254,7 @@ func (r *recording) flushOld() error {
 }
 
 // finish completes the file, if there is one.
-func (r *recording) finish() error {
+func (r *flvRecording) finish() error {
 	if r.file == nil {
 		return nil
 	}
@@ -270,7 +272,7 @@ func (r *recording) finish() error {
 	return nil
 }
 
-func (r *recording) lost() uint64 {
+func (r *flvRecording) lost() uint64 {
 	if r.stream.Skipped == nil {
 		return 0
 	}
@@ -278,7 +280,7 @@ func (r *recording) lost() uint64 {
 }
 
 // fail ends a recording that the disk does not take. What is there stays, as far as it is whole.
-func (r *recording) fail(err error) {
+func (r *flvRecording) fail(err error) {
 	reason := "the disk does not take it: " + withoutPath(err)
 	if r.file != nil && r.file.salvage() {
 		_ = r.root.Rename(r.name+partSuffix, r.name)
@@ -298,7 +300,7 @@ func withoutPath(err error) string {
 	return strings.TrimSpace(err.Error())
 }
 
-func (r *recording) tell(t event.Type, data told) {
+func (r *flvRecording) tell(t event.Type, data told) {
 	if r.archive.events != nil {
 		r.archive.events.Emit(event.Event{Type: t, Stream: r.stream.key(), Rendition: r.stream.Rendition, Data: data})
 	}

@@ -375,7 +375,7 @@ func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	a := NewArchive(dir, flv.AppendBody, nil, slog.New(slog.DiscardHandler))
 	s := script(append(headers(), seconds(0, 300)...))
-	r := recording{archive: a, stream: &Stream{App: "live", Name: "movie", Reader: &s}, log: a.log}
+	r := flvRecording{archive: a, stream: &Stream{App: "live", Name: "movie", Reader: &s}, log: a.log}
 	units := make([]media.AccessUnit, 8000)
 	n, _ := s.Read(t.Context(), units)
 	for i := range units[:n] {

@@ -11,6 +11,7 @@ import (
 
 	v1 "livego/internal/api/v1"
 	"livego/internal/keys"
+	"livego/internal/record"
 	"livego/internal/ticket"
 )
 
@@ -31,6 +32,8 @@ type App struct {
 	Publishers, Viewers Networks
 	// MaxStreams and MaxViewers bound the streams of the app that are on air, and who watches them; 0: no bound.
 	MaxStreams, MaxViewers int
+	// Record says which of its streams are recorded; empty: none.
+	Record record.Mode
 }
 
 // ViewerAuth says who may watch the streams of an app.
@@ -150,6 +153,8 @@ type Options struct {
 	TrustedProxies []netip.Prefix
 	// FLVArchiveDir is the folder in which every publication is recorded as FLV; empty: nothing is.
 	FLVArchiveDir string
+	// Record says how streams are recorded for which App.Record asks.
+	Record RecordOptions
 	// RelaysFile keeps the relays that were begun by the API over restarts; empty: nothing does. InsecureTLS does not check the certificates
 	// of servers that this one pushes to or pulls from.
 	RelaysFile  string

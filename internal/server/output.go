@@ -49,6 +49,7 @@ func (s *Server) outputHLS(stream *live.Stream) func(context.Context) error {
 	if app, ok := s.app(name.App); !ok || !app.HLS || !s.opt.servesHLS() {
 		return nil
 	}
+	s.hold(name.Key())
 	// At once: whoever hears of the stream may ask for its playlist.
 	if s.opt.HLSOnDemand {
 		run := s.hls.Offer(name.Key(), name.Rendition)

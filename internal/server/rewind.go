@@ -43,6 +43,7 @@ func (s *Server) openLedger() {
 
 // closeDisk writes what of HLS waits for the disk, until a time.
 func (s *Server) closeDisk(until time.Time) {
+	defer s.closeRecorder(until)
 	ctx, cancel := context.WithDeadline(context.Background(), until)
 	defer cancel()
 	if err := s.ledger.Close(ctx); err != nil {

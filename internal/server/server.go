@@ -85,7 +85,8 @@ type Server struct {
 	cancel    context.CancelCauseFunc
 	teller    *teller
 	relays    *relay.Relays
-	archive   *record.Archive // nil: off
+	archive   *record.Archive  // nil: off
+	recorder  *record.Recorder // nil: off
 	outputs   []output
 	sources   []source
 	revoking  sync.Mutex      // held while the file of revoked tokens is written
@@ -139,9 +140,15 @@ func New(opt Options) (*Server, error) {
 		return nil, err
 	}
 	s.openLedger()
+	if err := s.openRecorder(); err != nil {
+		s.closeDisk(time.Now().Add(opt.DrainTimeout))
+		s.cancel(err)
+		return nil, err
+	}
 	s.hls = hls.NewServer(hls.Options{
 		SegmentDuration: opt.HLSSegmentDuration, PartDuration: opt.HLSPartDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd,
 		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Bring: s.bringHLS, Admit: s.viewerFitsHLS, Spool: s.spool, Ledger: s.ledger, PartDelay: s.metrics.Published, Log: opt.Log,
+		Recorder: s.tap(),
 	})
 	s.outputs = []output{s.outputHLS, s.outputPush}
 	if opt.FLVArchiveDir != "" {

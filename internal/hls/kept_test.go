@@ -1,0 +1,115 @@
+package hls
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// notes is a Recorder that writes down what it is told.
+type notes struct {
+	segments []Segment
+	ends     int
+}
+
+func (n *notes) Begin(string) Sink { return n }
+func (n *notes) Segment(s Segment) { n.segments = append(n.segments, s) }
+func (n *notes) End()              { n.ends++ }
+
+// TestRecorder: a recorder gets the bytes that viewers get, of all renditions, and what playlists say of them.
+func TestRecorder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &notes{}
+		s := NewServer(Options{Recorder: n, KeepAfterEnd: true})
+		st := encoders(25, 25)[0]
+		p, _, done, _ := offer(t, s, st.until(20*time.Second))
+		index := body(t, ask(s, "GET", "/live/movie/index.m3u8"))
+		p.feed <- st.until(21 * time.Second)
+		synctest.Wait()
+		seen := 0
+		for _, k := range n.segments {
+			r := ask(s, "GET", "/live/movie/"+k.ID+"/"+itoa(k.Seq)+".m4s")
+			if r.StatusCode != 200 {
+				continue // it left the window
+			}
+			seen++
+			if got := bytes.Join(k.Pieces, nil); body(t, r) != string(got) || len(k.Init) == 0 || k.Target == 0 || k.Duration == 0 || !strings.Contains(index, k.Codecs) {
+				t.Errorf("segment %d of %s is not what viewers get: %+v", k.Seq, k.ID, k.Description)
+			}
+		}
+		if seen < 6 {
+			t.Errorf("%d segments of %d are those of viewers", seen, len(n.segments))
+		}
+		before := len(n.segments)
+		p.feed <- io.EOF
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if n.ends != 1 || len(n.segments) != before+2 {
+			t.Errorf("%d ends, %d segments after %d", n.ends, len(n.segments), before)
+		}
+		time.Sleep(time.Hour)
+	})
+}
+
+func itoa(n int64) string {
+	tag := target{kind: cmafSegmentFile, seq: n}
+	return tag.tag()
+}
+
+// TestMultivariantOfDescriptions: what is kept of a playlist makes the same one, but for the names and the I-frames.
+func TestMultivariantOfDescriptions(t *testing.T) {
+	_, l, video, audio := lowLatency(Options{})
+	v, a := videoInfo(video.rendition), audioInfo(audio.rendition)
+	v.captions = captionSet{channels: 1, services: 2}
+	whole := (&presentationView{independent: true, renditions: []renditionInfo{v, a}}).multivariant(&compressor{}).plain.body.join()
+	var want strings.Builder
+	for line := range strings.Lines(strings.ReplaceAll(whole, indexPrefix, "")) {
+		if !strings.HasPrefix(line, "#EXT-X-I-FRAME-STREAM-INF") {
+			want.WriteString(line)
+		}
+	}
+	if got := string(Multivariant([]Description{v.description(), a.description()}, true)); got != want.String() {
+		t.Errorf("got\n%s\nwant\n%s", got, want.String())
+	}
+	l.cmaf.finish(false)
+}
+
+// TestHold: a stream that is held is packaged although nobody asks, also in its next lives, until it is let go.
+func TestHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		st := encoders(25, 25)[0]
+		p, over, done, _ := offer(t, s, st.until(8*time.Second))
+		s.Hold("live/movie", true)
+		synctest.Wait()
+		for at := 8 * time.Second; at < 2*time.Minute; at += time.Second {
+			time.Sleep(time.Second)
+			p.feed <- st.until(at + time.Second)
+			synctest.Wait()
+		}
+		if p.open != 1 || p.opened != 1 {
+			t.Errorf("opened %d times, %d are open", p.opened, p.open)
+		}
+		s.Hold("live/movie", false)
+		p.feed <- st.until(2*time.Minute + time.Second)
+		synctest.Wait()
+		if p.open != 0 {
+			t.Error("packaged though nobody asks")
+		}
+		close(over)
+		<-done
+		s.Hold("live/movie", true)
+		p, over, done, _ = offer(t, s, st.until(130 * time.Second)[:600])
+		if p.open != 1 {
+			t.Error("the next life is not packaged")
+		}
+		p.feed <- io.EOF
+		<-done
+		close(over)
+		time.Sleep(time.Minute)
+	})
+}
