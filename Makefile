@@ -13,11 +13,13 @@ TRIXIE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/livego/trixie-ffmpeg
 
 BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-hls bench-llhls bench-stopped
 
-.PHONY: help demo run build pages test tools lint unit e2e latency attack cross fuzz $(BENCHES) bench-all bench-tools clean
+.PHONY: help demo cluster-demo run build pages test tools lint unit e2e latency attack cross fuzz $(BENCHES) bench-all bench-tools clean
 
 help:   ; @sed -n 's|^\([a-z0-9-]*\):[^;]*## |\1\t|p' Makefile
 demo: build ## server plus a looping test stream, with links to watch it
 	@bin/livego demo
+cluster-demo: build ## three servers as one on this machine, with redis-server and FFmpeg, and how to kill one
+	@scripts/cluster-demo.sh
 run: build ## server with ./livego.yaml
 	@bin/livego
 build: pages ## bin/livego, static

@@ -138,6 +138,15 @@ func (c *Cache) Serve(w http.ResponseWriter, r *http.Request, f File) error {
 	return nil
 }
 
+// Get returns the body of a file, and whether it was there at all.
+func (c *Cache) Get(ctx context.Context, f File) (body []byte, found bool, err error) {
+	a, err := c.get(ctx, f)
+	if err != nil {
+		return nil, false, err
+	}
+	return a.body, a.status == http.StatusOK && !a.large, nil
+}
+
 // get returns a file: one that is kept, or the one that is being fetched, for which it waits.
 func (c *Cache) get(ctx context.Context, file File) (*answer, error) {
 	c.mu.Lock()

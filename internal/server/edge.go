@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -11,6 +13,8 @@ import (
 	"livego/internal/cluster"
 	"livego/internal/edge"
 	"livego/internal/hls"
+	"livego/internal/live"
+	"livego/internal/watch"
 )
 
 const (
@@ -115,7 +119,10 @@ func (n *node) fetch(ctx context.Context, f edge.File) (*http.Response, error) {
 	if f.Gzip {
 		header.Set("Accept-Encoding", "gzip")
 	}
-	playlist := strings.HasSuffix(f.Path, ".m3u8")
+	folder, playlist := "/hls", strings.HasSuffix(f.Path, ".m3u8")
+	if f.Path == statusPath {
+		folder = "/api"
+	}
 	ask := n.lookup
 	for began := time.Now(); ; ask = n.lookAgain {
 		if _, holds := n.member.Holds(f.Stream); holds {
@@ -125,7 +132,7 @@ func (n *node) fetch(ctx context.Context, f edge.File) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		resp, err := n.peers.Get(ctx, at, "/hls"+f.Path, f.Query, header)
+		resp, err := n.peers.Get(ctx, at, folder+f.Path, f.Query, header)
 		if err == nil {
 			n.homes.note(f.Stream, at)
 			return resp, nil
@@ -150,4 +157,49 @@ func (n *node) placeOf(ctx context.Context, stream string, ask func(context.Cont
 		return last.node, nil
 	}
 	return cluster.Node{}, errHere
+}
+
+// statusPath is where nodes tell each other how a stream of theirs is; the query names it.
+const statusPath = "/status"
+
+// nodeStatus is what a home says of a stream: what everybody may know, and what only pages need.
+type nodeStatus struct {
+	watch.Status
+	Settles int `json:"settles,omitempty"`
+}
+
+// serveStatus tells another node how a stream is.
+func (n *node) serveStatus(w http.ResponseWriter, r *http.Request) {
+	st := onAir{n.Server}.statusHere(nameOf(r.URL.Query().Get("stream")))
+	body, err := json.Marshal(nodeStatus{st, st.Settles})
+	if r.URL.Path != statusPath || err != nil {
+		http.Error(w, "not found", http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Cache-Control", "max-age=1")
+	_, _ = w.Write(body) // the other node is gone if this fails
+}
+
+// statusTimeout bounds the time that a page waits for the status of a stream at another node.
+const statusTimeout = 2 * time.Second
+
+// status says how a stream of another node is, with its viewers here too. It is false if none has it.
+func (n *node) status(name live.Name) (watch.Status, bool) {
+	ctx, cancel := context.WithTimeout(n.ctx, statusTimeout)
+	defer cancel()
+	key := name.Key()
+	if !n.isAway(ctx, key) {
+		return watch.Status{}, false
+	}
+	body, found, err := n.cache.Get(ctx, edge.File{Stream: key, Path: statusPath, Query: url.Values{"stream": {key}}.Encode()})
+	var st nodeStatus
+	switch {
+	case errors.Is(err, errHere):
+		return watch.Status{}, false
+	case err != nil, !found, json.Unmarshal(body, &st) != nil:
+		return watch.Status{Stream: key, State: watch.Interrupted}, true
+	}
+	st.Status.Settles = st.Settles
+	st.Viewers += n.sessions.playing(key)
+	return st.Status, true
 }

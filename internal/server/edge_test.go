@@ -180,6 +180,11 @@ func TestFilesAtOtherNodes(t *testing.T) {
 			}
 		}
 	}
+	// Pages and programs hear at each node how the stream is.
+	for _, g := range g.nodes {
+		wantContains(t, "status", call(t, http.MethodGet, g.url("http", "hls", "/live/movie/status.json")).body, `"state":"live"`, `"codec":"H264"`, `"index.m3u8"`)
+	}
+	wantContains(t, "status of nothing", call(t, http.MethodGet, b.url("http", "hls", "/live/none/status.json")).body, `"state":"offline"`)
 	tag := call(t, http.MethodGet, b.url("http", "hls", segment)).header.Get("Etag")
 	wantEqual(t, "with its tag", call(t, http.MethodGet, b.url("http", "hls", segment), "If-None-Match: "+tag).status, http.StatusNotModified)
 }

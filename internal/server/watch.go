@@ -68,8 +68,18 @@ func (s onAir) watchable(name string) (live.Name, bool) {
 	return n, ok && (app.HLS || app.FLV)
 }
 
-// status describes a stream.
+// status describes a stream, wherever in the cluster it is.
 func (s onAir) status(name live.Name) watch.Status {
+	if s.node != nil {
+		if st, away := s.node.status(name); away {
+			return st
+		}
+	}
+	return s.statusHere(name)
+}
+
+// statusHere describes a stream as it is here.
+func (s onAir) statusHere(name live.Name) watch.Status {
 	publications := s.hub.Publications(name)
 	st := watch.Status{Stream: name.Key(), State: watch.Offline}
 	seen, packaged := s.hls.Outlook(st.Stream)
