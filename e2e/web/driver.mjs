@@ -8,7 +8,7 @@
 //   throttle {page, kilobits} → limits what the page downloads, in kbit/s; 0: no limit
 //   complaints {page}         → what a page that is right does not do: errors on the console, requests to
 //                               other servers
-//   click {page, selector}, press {page, key}
+//   click {page, selector}, press {page, key}, fill {page, selector, text}
 //   audit {page}              → the serious faults that axe finds
 //   screenshot {page, path}
 //   close {page}
@@ -59,6 +59,9 @@ const methods = {
   },
   click({ page, selector }) {
     return find(page).page.click(selector)
+  },
+  fill({ page, selector, text }) {
+    return find(page).page.fill(selector, text)
   },
   press({ page, key }) {
     return find(page).page.keyboard.press(key)

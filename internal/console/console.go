@@ -33,6 +33,8 @@ type Port struct {
 type Options struct {
 	// Pages is what web/ was built into.
 	Pages *pages.Set
+	// Token says that the API asks for one.
+	Token bool
 	// Media are the ports from which the page gets media, and the status of streams.
 	Media func() []Port
 	// Log takes what goes wrong in making the page; nil: nothing is logged.
@@ -78,8 +80,9 @@ func (h *Handler) servePage(w http.ResponseWriter, r *http.Request) {
 	var body bytes.Buffer
 	if err := h.template.Execute(&body, struct {
 		Built bool
+		Token bool
 		Page  pages.Page
-	}{built, page}); err != nil {
+	}{built, h.opt.Token, page}); err != nil {
 		h.opt.Log.Error("console not made", "err", err)
 		http.Error(w, "this page could not be made", http.StatusInternalServerError)
 		return

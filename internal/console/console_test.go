@@ -16,7 +16,7 @@ func newConsole(t *testing.T, files fstest.MapFS) *Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(Options{Pages: built, Media: func() []Port {
+	return New(Options{Pages: built, Token: true, Media: func() []Port {
 		return []Port{{"http", 7001}, {"ws", 7001}, {"https", 7002}}
 	}})
 }
@@ -38,7 +38,7 @@ var built = fstest.MapFS{
 func TestPage(t *testing.T) {
 	w := ask(newConsole(t, built), "GET", "http://tv.example:8090/")
 	body, policy := w.Body.String(), w.Header().Get("Content-Security-Policy")
-	for _, want := range []string{`<script type="module" src="assets/main-1.js">`, `<link rel="stylesheet" href="assets/main-1.css">`, `<div id="app">`} {
+	for _, want := range []string{`<script type="module" src="assets/main-1.js">`, `<link rel="stylesheet" href="assets/main-1.css">`, `<div id="app" data-token>`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %s:\n%s", want, body)
 		}

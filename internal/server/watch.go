@@ -182,7 +182,7 @@ func (s *Server) mediaPorts() (ports []v1.Listener) {
 
 // newConsole makes the page at / of the API's port.
 func (s *Server) newConsole(built *pages.Set) *console.Handler {
-	return console.New(console.Options{Pages: built, Log: s.log, Media: func() (ports []console.Port) {
+	return console.New(console.Options{Pages: built, Token: s.opt.JWTSecret != "", Log: s.log, Media: func() (ports []console.Port) {
 		for _, l := range s.mediaPorts() {
 			if !strings.HasPrefix(l.Scheme, "rtmp") {
 				ports = append(ports, console.Port{Scheme: l.Scheme, Port: l.Port})

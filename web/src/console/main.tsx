@@ -15,8 +15,10 @@ import { Settings } from './settings'
 import { SignIn } from './signin'
 
 /** The console, or what is in the way. */
-function Console(): JSX.Element {
-  const [refusal, setRefusal] = useState<Refusal | null>(null)
+function Console({ asksForToken }: { asksForToken: boolean }): JSX.Element {
+  const [refusal, setRefusal] = useState(
+    asksForToken && !isSignedIn() ? new Refusal(401, '') : null,
+  )
   useEffect(() => onRefusal(setRefusal), [])
   if (refusal) return <SignIn refusal={refusal} done={() => setRefusal(null)} />
   return (
@@ -99,4 +101,4 @@ function Connection({ server }: { server: Server }): JSX.Element | null {
 }
 
 const root = document.getElementById('app')
-if (root) render(<Console />, root)
+if (root) render(<Console asksForToken={'token' in root.dataset} />, root)

@@ -1,0 +1,264 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func (s *server) consoleURL(place string) string { return "http://" + s.api + "/#/" + place }
+
+func (p *watchPage) fill(t testing.TB, selector, text string) {
+	t.Helper()
+	chromium.call(t, "fill", map[string]any{"page": p.page, "selector": selector, "text": text}, nil)
+}
+
+// says waits until the elements of a selector have these texts.
+func (p *watchPage) says(t testing.TB, selector string, want ...string) {
+	t.Helper()
+	var got []string
+	if !waitUntil(30*time.Second, func() bool { got = p.text(t, selector); return slices.Equal(got, want) }) {
+		t.Fatalf("%s is %q, want %q", selector, got, want)
+	}
+}
+
+// has waits until there are so many elements of a selector.
+func (p *watchPage) has(t testing.TB, n int, selector string) {
+	t.Helper()
+	var got int
+	if !waitUntil(60*time.Second, func() bool { got = len(p.text(t, selector)); return got == n }) {
+		t.Fatalf("there are %d of %s, want %d", got, selector, n)
+	}
+}
+
+var desk = map[string]any{"viewport": map[string]int{"width": 1280, "height": 900}}
+
+// TestConsoleStream finds a stream by its picture, plays it by each protocol, and goes on by itself after a stop of the encoder. Its name, which has markup,
+// is text everywhere.
+func TestConsoleStream(t *testing.T) {
+	t.Parallel()
+	chromium.turn(t)
+	s, room := start(t, "--hls_segment_duration", "1"), `a<b>"`+roomOf(t)+`"`
+	key, tags := s.key(t, room), flvClip(t, "h264-aac", 5)
+	encoder := publish(t, s, key, tags, pacing{loop: true})
+	p := openPage(t, s.consoleURL(""), desk, "")
+	p.says(t, ".card-name", room)
+	p.has(t, 1, ".thumbnail.drawn")
+	p.audit(t)
+	p.keep(t, "overview")
+	p.click(t, ".card")
+	p.says(t, "h1", room)
+	for _, protocol := range []struct{ label, engine string }{
+		{"LL-HLS", "Low-Latency HLS"}, {"HLS", "HLS"}, {"HTTP-FLV", "HTTP-FLV"}, {"WebSocket-FLV", "WebSocket-FLV"},
+	} {
+		p.click(t, fmt.Sprintf(".switch span:text-is(%q)", protocol.label))
+		p.says(t, ".latency b", protocol.engine)
+		p.awaitMoving(t)
+		p.says(t, ".latency b", protocol.engine)
+	}
+	p.click(t, `.switch span:text-is("Automatic")`)
+	p.awaitMoving(t)
+	p.has(t, 4, ".chart canvas")
+	if health := p.text(t, ".hints li"); len(health) == 0 {
+		t.Error("nothing is said about its health")
+	}
+	p.audit(t)
+	p.keep(t, "stream")
+
+	encoder.cancel()
+	encoder.finish(t)
+	p.says(t, ".head .badge", "Off air")
+	p.awaitPhase(t, "ended")
+	publish(t, s, key, tags, pacing{loop: true})
+	p.says(t, ".head .badge", "Live")
+	p.awaitMoving(t)
+	p.clean(t)
+}
+
+// TestConsoleSteers makes a room, publishes with the key that the console shows, disconnects a viewer, ends the stream and resets the key.
+func TestConsoleSteers(t *testing.T) {
+	t.Parallel()
+	chromium.turn(t)
+	s, room := start(t, "--hls_segment_duration", "1"), roomOf(t)
+	p := openPage(t, s.consoleURL("rooms"), map[string]any{"viewport": map[string]int{"width": 1280, "height": 900}, "colorScheme": "light"}, "")
+	p.fill(t, ".make input", room)
+	p.click(t, ".make button")
+	p.says(t, "#room", room)
+	p.has(t, 1, ".qr")
+	p.click(t, `[aria-label="Show: Stream key"]`)
+	key := s.key(t, room)
+	eventually(t, 10*time.Second, "the key is shown", func() bool { return slices.Contains(p.text(t, ".room .copy-text"), key) })
+	if texts := p.text(t, ".room .copy-text"); texts[0] != "rtmp://"+s.rtmp+"/live" || texts[3] != s.pageURL(room) {
+		t.Errorf("server and page are %q", texts)
+	}
+	p.audit(t)
+	p.keep(t, "rooms")
+
+	publish(t, s, key, flvClip(t, "h264-aac", 5), pacing{loop: true})
+	p.has(t, 1, ".room-list .badge.live")
+	p.click(t, ".room .box-head .button")
+	p.awaitMoving(t)
+	viewer, err := http.Get(s.flvURL(room))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer viewer.Body.Close()
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, _ = io.Copy(io.Discard, viewer.Body)
+	}()
+	p.click(t, `.switch span:text-is("LL-HLS")`)
+	p.has(t, 2, "tbody tr")
+	p.click(t, `tr:has(td:text-is("Viewer")) button`)
+	p.audit(t)
+	p.click(t, "dialog[open] .danger")
+	select {
+	case <-gone:
+	case <-time.After(20 * time.Second):
+		t.Error("the viewer is still there")
+	}
+	p.has(t, 1, "tbody tr")
+
+	p.click(t, ".head .danger")
+	p.click(t, "dialog[open] .danger")
+	p.says(t, ".head .badge", "Off air")
+	p.evaluate(t, fmt.Sprintf("location.hash = '#/rooms/%s'", room), nil)
+	p.click(t, `.room .buttons .button:has-text("Reset")`)
+	p.click(t, "dialog[open] .danger")
+	eventually(t, 10*time.Second, "another key", func() bool { return s.key(t, room) != key })
+	p.has(t, 0, "dialog[open]")
+	p.click(t, `.room .buttons .danger`)
+	p.click(t, "dialog[open] .danger")
+	p.has(t, 0, ".room-list li")
+	p.clean(t)
+}
+
+// TestConsoleSignIn asks for a token where the API does, keeps it over a reload of the page, and forgets it.
+func TestConsoleSignIn(t *testing.T) {
+	t.Parallel()
+	chromium.turn(t)
+	const secret = "0123456789abcdef0123456789abcdef"
+	s := startWith(t, []string{"JWT_SECRET=" + secret})
+	p := openPage(t, s.consoleURL("settings"), map[string]any{"viewport": map[string]int{"width": 390, "height": 800}}, "")
+	p.says(t, ".gate .button", "Sign in")
+	p.clean(t)
+	p.audit(t)
+	p.keep(t, "signin")
+	p.fill(t, ".gate input", "wrong")
+	p.click(t, ".gate .button")
+	eventually(t, 10*time.Second, "what is wrong", func() bool { return strings.Contains(strings.Join(p.text(t, ".fault"), ""), "token") })
+	p.fill(t, ".gate input", jwt(secret, "HS256", time.Now().Add(time.Hour).Unix()))
+	p.click(t, ".gate .button")
+	p.says(t, "h1", "Settings")
+	eventually(t, 10*time.Second, "options", func() bool { return slices.Contains(p.text(t, ".option-name"), "rtmp_addr") })
+	p.evaluate(t, "location.reload()", nil)
+	p.says(t, "h1", "Settings")
+	p.audit(t)
+	p.click(t, ".nav button")
+	p.says(t, ".gate .button", "Sign in")
+	var kept string
+	p.evaluate(t, "document.cookie + JSON.stringify(sessionStorage) + JSON.stringify(localStorage)", &kept)
+	if strings.Contains(kept, "eyJ") {
+		t.Errorf("the token is kept: %s", kept)
+	}
+}
+
+// TestConsoleViewerTokens plays a stream for which viewers need a token, and shows its picture.
+func TestConsoleViewerTokens(t *testing.T) {
+	t.Parallel()
+	chromium.turn(t)
+	file := filepath.Join(t.TempDir(), "livego.yaml")
+	if err := os.WriteFile(file, []byte("viewer_auth: token\nviewer_keys: [{kid: a, algorithm: HS256, secret: 0123456789abcdef0123456789abcdef}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, room := start(t, "--config_file", file, "--hls_segment_duration", "1"), roomOf(t)
+	publish(t, s, s.key(t, room), flvClip(t, "h264-aac", 5), pacing{loop: true})
+	p := openPage(t, s.consoleURL(""), desk, "")
+	p.has(t, 1, ".thumbnail.drawn")
+	p.click(t, ".card")
+	for _, protocol := range []string{"LL-HLS", "HTTP-FLV", "WebSocket-FLV"} {
+		p.click(t, fmt.Sprintf(".switch span:text-is(%q)", protocol))
+		p.awaitMoving(t)
+	}
+	p.clean(t)
+}
+
+// TestConsoleReference draws all operations of the API from its document.
+func TestConsoleReference(t *testing.T) {
+	t.Parallel()
+	chromium.turn(t)
+	s := shared(t)
+	p := openPage(t, s.consoleURL("api"), desk, "")
+	eventually(t, 20*time.Second, "operations", func() bool { return len(p.text(t, ".api-entry")) > 25 })
+	p.click(t, `summary:has(code:text-is("/sessions/{id}")):has-text("DELETE")`)
+	eventually(t, 10*time.Second, "what one needs", func() bool {
+		return slices.Contains(p.text(t, ".api-inside dt code"), "reason") && slices.Contains(p.text(t, ".api-inside .copy-text"),
+			fmt.Sprintf(`curl -X DELETE -H "Authorization: Bearer $TOKEN" 'http://%s/api/v1/sessions/{id}'`, s.api))
+	})
+	p.audit(t)
+	p.keep(t, "reference")
+	p.clean(t)
+}
+
+// TestConsoleMany shows fifty streams with their pictures, and no other host is asked for anything.
+func TestConsoleMany(t *testing.T) {
+	t.Parallel()
+	chromium.turn(t)
+	const streams = 50
+	s, room := start(t, "--hls_segment_duration", "2"), roomOf(t)
+	tags := flvClip(t, "h264-aac", 5)
+	for i := range streams {
+		publish(t, s, s.key(t, fmt.Sprintf("%s-%d", room, i)), tags, pacing{loop: true})
+	}
+	p := openPage(t, s.consoleURL(""), map[string]any{"viewport": map[string]int{"width": 1280, "height": 4200}}, "")
+	p.has(t, streams, ".card")
+	p.has(t, streams, ".thumbnail.drawn")
+	p.fill(t, ".find input", room+"-49")
+	p.says(t, ".card-name", room+"-49")
+	var longest float64
+	p.evaluate(t, `new Promise(done => {
+		let longest = 0
+		new PerformanceObserver(list => list.getEntries().forEach(e => (longest = Math.max(longest, e.duration)))).observe({ type: 'longtask', buffered: true })
+		setTimeout(() => done(longest), 1000)
+	})`, &longest)
+	t.Logf("the longest task took %.0f ms", longest)
+	p.clean(t)
+}
+
+// TestConsoleIsOpenAndShut: the page itself is for everybody, as it shows nothing; no page of others may frame it or call the API through it.
+func TestConsoleIsOpenAndShut(t *testing.T) {
+	t.Parallel()
+	s := startWith(t, []string{"JWT_SECRET=0123456789abcdef0123456789abcdef"})
+	request, err := http.NewRequest("GET", "http://"+s.api+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept", "text/html")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(string(body), `<div id="app" data-token>`) {
+		t.Errorf("status %d, %v:\n%s", answer.StatusCode, err, body)
+	}
+	host, _ := url.Parse("http://" + s.hls)
+	policy := answer.Header.Get("Content-Security-Policy")
+	for _, want := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'", "base-uri 'none'", "http://" + host.Host, "ws://" + s.flv} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("the policy lacks %s: %s", want, policy)
+		}
+	}
+	if status, _, _ := s.fetch(t, "http://"+s.api+"/api/v1/streams"); status != http.StatusUnauthorized {
+		t.Errorf("the API without a token: status %d", status)
+	}
+}
