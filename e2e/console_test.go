@@ -33,7 +33,7 @@ func (p *watchPage) says(t testing.TB, selector string, want ...string) {
 func (p *watchPage) has(t testing.TB, n int, selector string) {
 	t.Helper()
 	var got int
-	if !waitUntil(60*time.Second, func() bool { got = len(p.text(t, selector)); return got == n }) {
+	if !waitUntil(2*time.Minute, func() bool { got = len(p.text(t, selector)); return got == n }) {
 		t.Fatalf("there are %d of %s, want %d", got, selector, n)
 	}
 }
@@ -159,7 +159,7 @@ func TestConsoleSignIn(t *testing.T) {
 	p.click(t, ".gate .button")
 	p.says(t, "h1", "Settings")
 	eventually(t, 10*time.Second, "options", func() bool { return slices.Contains(p.text(t, ".option-name"), "rtmp_addr") })
-	p.evaluate(t, "location.reload()", nil)
+	chromium.call(t, "reload", map[string]any{"page": p.page}, nil)
 	p.says(t, "h1", "Settings")
 	p.audit(t)
 	p.click(t, ".nav button")

@@ -8,7 +8,7 @@
 //   throttle {page, kilobits} → limits what the page downloads, in kbit/s; 0: no limit
 //   complaints {page}         → what a page that is right does not do: errors on the console, requests to
 //                               other servers
-//   click {page, selector}, press {page, key}, fill {page, selector, text}
+//   click {page, selector}, press {page, key}, fill {page, selector, text}, reload {page}
 //   audit {page}              → the serious faults that axe finds
 //   screenshot {page, path}
 //   close {page}
@@ -62,6 +62,9 @@ const methods = {
   },
   fill({ page, selector, text }) {
     return find(page).page.fill(selector, text)
+  },
+  async reload({ page }) {
+    await find(page).page.reload()
   },
   press({ page, key }) {
     return find(page).page.keyboard.press(key)

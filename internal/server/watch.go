@@ -165,11 +165,12 @@ func (s *Server) mediaPorts() (ports []v1.Listener) {
 		add := func(protocol, scheme string) {
 			ports = append(ports, v1.Listener{Protocol: protocol, Scheme: scheme, Port: addr.Port})
 		}
-		switch l.name {
-		case "http-flv":
+		if l.name == "http-flv" || l.name == "https" {
 			add(watch.HTTPFLV, secured("http", l.secure))
 			add(watch.WebSocketFLV, secured("ws", l.secure))
-		case "hls":
+		}
+		switch l.name {
+		case "hls", "https":
 			add(protocolHLS, secured("http", l.secure))
 		case "rtmp":
 			add(watch.RTMP, secured("rtmp", l.secure))

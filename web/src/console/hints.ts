@@ -70,6 +70,9 @@ function publicationHints(p: Publication): Hint[] {
       `The encoder's clock runs ${Math.round(Math.abs(p.clock_drift ?? 0))} parts per million ${way}: over hours viewers fall behind or wait.`,
     )
   }
+  for (const { what, times } of p.faults ?? []) {
+    add('note', `The encoder should not send ${what} (${times === 1 ? 'once' : `${times} times`}).`)
+  }
   return hints
 }
 

@@ -97,7 +97,9 @@ export class Server {
   /** A port of this server by the name under which the console was called; empty if there is none. */
   origin(...protocols: string[]): string {
     for (const protocol of protocols) {
-      const listener = this.listeners.find(l => l.protocol === protocol)
+      const all = this.listeners.filter(l => l.protocol === protocol)
+      const secure = location.protocol === 'https:'
+      const listener = all.find(l => /s$/.test(l.scheme) === secure) ?? all[0]
       if (!listener) continue
       const standard = listener.scheme === 'rtmp' && listener.port === 1935
       return `${listener.scheme}://${location.hostname}${standard ? '' : `:${listener.port}`}`

@@ -39,7 +39,7 @@ export function Settings({ server }: { server: Server }): JSX.Element {
         <Box title="Ports">
           <dl class="facts-list">
             {server.listeners.map(({ protocol, scheme, port }) => (
-              <div key={protocol}>
+              <div key={protocol + scheme}>
                 <dt>{protocol}</dt>
                 <dd>
                   {port} <span class="soft">{scheme}</span>

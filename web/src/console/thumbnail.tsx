@@ -1,12 +1,14 @@
 import type { JSX } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { canDecode, playlistOf } from '../watch/codecs'
+import { fetchStatus, type Status } from '../watch/status'
 import type { Server } from './server'
 import type { Stream } from './types'
 
 // Times in ms: until a picture is looked for again, and the rest between two of all streams. The rest
 // is a multiple of what the picture took, so that many streams cost no more than few.
 const every = 10_000
+const notYet = 2000
 const afterFault = 30_000
 const leastRest = 150
 const restPer = 25
@@ -18,6 +20,8 @@ interface Wanted {
   canvas: HTMLCanvasElement
   shown(): void
   due: number
+  /** There is a playlist: a browser counts an answer of 404 as a fault of the page that asks. */
+  packaged: boolean
   /** What is on the canvas. */
   last: string
 }
@@ -32,7 +36,7 @@ export class Painter {
   }
 
   add(stream: Stream, canvas: HTMLCanvasElement, shown: () => void): () => void {
-    const wanted = { stream, canvas, shown, due: 0, last: '' }
+    const wanted = { stream, canvas, shown, due: 0, packaged: false, last: '' }
     this.wanted.add(wanted)
     void this.work()
     return () => this.wanted.delete(wanted)
@@ -52,8 +56,8 @@ export class Painter {
       const begin = performance.now()
       const first = next.last === ''
       try {
-        await this.draw(next)
-        next.due = performance.now() + every
+        const drawn = await this.draw(next)
+        next.due = performance.now() + (drawn ? every : notYet)
       } catch {
         next.due = performance.now() + afterFault
       }
@@ -63,16 +67,20 @@ export class Painter {
     this.working = false
   }
 
-  private async draw(wanted: Wanted) {
+  /** Draws one, and is false if there is nothing to draw yet. */
+  private async draw(wanted: Wanted): Promise<boolean> {
     const { stream, canvas } = wanted
     const playlist = keyFramesOf(stream)
     if (!playlist || this.server.option('hls_on_demand') === 'true') throw new Error('none')
     const base = await this.server.openPageOf(stream.name)
     if (!base) throw new Error('no HLS')
+    wanted.packaged ||= !!(await fetchStatus<Status>(base)).packaged
+    if (!wanted.packaged) return false
     const signal = timeout(patience)
     const address = new URL(playlist.uri, base)
     const frame = latest(await (await get(address, signal)).text(), address)
-    if (!frame || frame.name === wanted.last) return
+    if (!frame) return false
+    if (frame.name === wanted.last) return true
     const range = frame.range ? { Range: `bytes=${frame.range}` } : undefined
     const [header, picture] = await Promise.all([
       get(frame.map, signal).then(answer => answer.arrayBuffer()),
@@ -81,6 +89,7 @@ export class Painter {
     await show(playlist.type, [header, picture], canvas, signal)
     wanted.last = frame.name
     wanted.shown()
+    return true
   }
 }
 

@@ -28,6 +28,7 @@ export interface Publication {
   gop?: number
   time_jumps: number
   clock_drift?: number
+  faults?: { what: string; times: number }[]
   tracks: Track[]
 }
 
