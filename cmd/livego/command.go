@@ -37,6 +37,7 @@ func newRoot(p program) *cobra.Command {
 		newDemoCommand(p),
 		newHealthCommand(p),
 		newKeyCommand(p),
+		newRecordCommand(p),
 		newReloadCommand(p),
 		newStatusCommand(p),
 		newTokenCommand(p),

@@ -72,6 +72,8 @@ type Options struct {
 	Keep time.Duration
 	// MaxSpoolBytes (10 GiB) bounds what waits for the bucket on the local disk.
 	MaxSpoolBytes int64
+	// List lets everybody who may watch a stream list its recordings.
+	List bool
 	// Events are told of recordings that begin and end. Nil: nobody is.
 	Events *event.Bus
 	// Log gets a line when a recording begins and ends, and when trouble does. Nil: nothing is logged.
@@ -127,6 +129,8 @@ type Recorder struct {
 
 	disk, far trouble
 
+	clips chan struct{} // has a value for each clip that is being made
+
 	ctx    context.Context // of what the workers do
 	cancel context.CancelFunc
 	// lifted is closed when the queue is to be left as it is.
@@ -163,6 +167,7 @@ func Open(o Options) (*Recorder, error) {
 		done:    make(map[string]*entry),
 		changed: make(chan struct{}),
 		lifted:  make(chan struct{}),
+		clips:   make(chan struct{}, maxClips),
 	}
 	if _, err := r.bucketAt(o.To); err != nil {
 		return nil, err

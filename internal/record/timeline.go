@@ -278,10 +278,15 @@ func (r *track) list(p *piece) {
 	r.body = append(r.body, sizeComment...)
 	r.body = strconv.AppendInt(r.body, int64(p.file.size), 10)
 	r.body = append(r.body, "\n"+p.file.name+"\n"...)
-	r.bytes += int64(p.file.size)
-	r.media += p.duration
-	if p.duration >= time.Second {
-		r.peak = max(r.peak, float64(p.file.size)*8/p.duration.Seconds())
+	r.note(int64(p.file.size), p.duration)
+}
+
+// note counts a segment that is listed.
+func (r *track) note(size int64, d time.Duration) {
+	r.bytes += size
+	r.media += d
+	if d >= time.Second {
+		r.peak = max(r.peak, float64(size)*8/d.Seconds())
 	}
 }
 

@@ -2,10 +2,15 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
+	"strings"
 	"time"
 
+	v1 "livego/internal/api/v1"
 	"livego/internal/hls"
 	"livego/internal/record"
 )
@@ -32,7 +37,7 @@ func (s *Server) openRecorder() error {
 		return nil
 	}
 	r, err := record.Open(record.Options{
-		Dir: o.Dir, To: o.To, Name: o.Name, Mode: s.mode, Join: o.Join, Keep: o.Keep, MaxSpoolBytes: o.MaxSpoolBytes,
+		Dir: o.Dir, To: o.To, Name: o.Name, Mode: s.mode, Join: o.Join, Keep: o.Keep, MaxSpoolBytes: o.MaxSpoolBytes, List: s.opt.PublicStatus,
 		Events: s.events, Log: s.log,
 	})
 	if err != nil {
@@ -66,31 +71,101 @@ func (s *Server) hold(stream string) {
 	}
 }
 
-// StartRecording begins the recording of a stream ("app/stream"), or returns the one that is under way. Errors are those of
-// record.Recorder.
-func (s *Server) StartRecording(stream string) (record.Recording, error) {
+var _ v1.Recordings = resources{}
+
+// Recordings implements v1.Recordings.
+func (s resources) Recordings() (all []v1.Recording) {
 	if s.recorder == nil {
-		return record.Recording{}, record.ErrOff
+		return nil
 	}
-	r, err := s.recorder.Start(stream)
-	s.hold(stream)
-	return r, err
+	for _, r := range s.recorder.List("") {
+		all = append(all, shownRecording(r))
+	}
+	return all
 }
 
-// StopRecording ends the recording of a stream.
-func (s *Server) StopRecording(stream string) (record.Recording, error) {
+// RecordingOf implements v1.Recordings.
+func (s resources) RecordingOf(stream string) (v1.Recording, bool) {
 	if s.recorder == nil {
-		return record.Recording{}, record.ErrNotFound
+		return v1.Recording{}, false
+	}
+	r, err := s.recorder.Of(stream)
+	return shownRecording(r), err == nil
+}
+
+// StartRecording implements v1.Recordings.
+func (s resources) StartRecording(stream string) (v1.Recording, error) {
+	if s.recorder == nil {
+		return v1.Recording{}, v1.ErrNotRecorded
+	}
+	r, err := s.recorder.Start(stream)
+	switch {
+	case errors.Is(err, record.ErrOff):
+		err = v1.ErrNotRecorded
+	case errors.Is(err, record.ErrOffAir):
+		err = v1.ErrNotPackaged
+	case err == nil:
+		s.hold(stream)
+	}
+	return shownRecording(r), err
+}
+
+// StopRecording implements v1.Recordings.
+func (s resources) StopRecording(stream string) (v1.Recording, bool) {
+	if s.recorder == nil {
+		return v1.Recording{}, false
 	}
 	r, err := s.recorder.Stop(stream)
 	if err == nil {
 		s.hls.Hold(stream, false)
 	}
-	return r, err
+	return shownRecording(r), err == nil
 }
 
-// Recorder returns the recorder, nil if nothing is recorded.
-func (s *Server) Recorder() *record.Recorder { return s.recorder }
+// DeleteRecording implements v1.Recordings.
+func (s resources) DeleteRecording(id string) error {
+	if s.recorder == nil {
+		return v1.ErrNoRecording
+	}
+	err := s.recorder.Delete(id)
+	switch {
+	case errors.Is(err, record.ErrNotFound):
+		return v1.ErrNoRecording
+	case errors.Is(err, record.ErrUnderWay):
+		return v1.ErrRecordingGoesOn
+	}
+	return err
+}
+
+// shownRecording is a recording as the API shows it.
+func shownRecording(r record.Recording) v1.Recording {
+	path := url.URL{Path: record.Path + r.Stream + "/" + r.ID + "/index.m3u8"}
+	shown := v1.Recording{
+		ID: r.ID, Stream: r.Stream, State: string(r.State), Reason: r.Reason, Started: r.Started, Ended: r.Ended,
+		Duration: r.Duration, Bytes: r.Bytes, Lost: r.Lost, Path: path.EscapedPath(), Renditions: []v1.RecordingRendition{},
+	}
+	for _, d := range r.Renditions {
+		shown.Renditions = append(shown.Renditions, v1.RecordingRendition(d))
+	}
+	return shown
+}
+
+// onHLS serves what the HLS port has: recordings, streams and their pages.
+func (s *Server) onHLS(w http.ResponseWriter, r *http.Request) {
+	if app, ok := s.app(nameOf(s.recorded(r.URL.Path)).App); ok && app.HLS {
+		s.recorder.ServeHTTP(w, r)
+		return
+	}
+	s.watch.ServeHTTP(w, r)
+}
+
+// recorded returns the stream of which a path is a recording, "" if it is none.
+func (s *Server) recorded(path string) string {
+	if s.recorder == nil || !strings.HasPrefix(path, record.Path) {
+		return ""
+	}
+	return record.StreamName(path)
+}
 
 // closeRecorder puts what waits on the disk, until a time.
 func (s *Server) closeRecorder(until time.Time) {

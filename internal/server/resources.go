@@ -27,7 +27,7 @@ func (s *Server) openAPI() {
 		show = func() v1.Config { return v1.Config{Options: []v1.Option{}, Apps: []v1.App{}} }
 	}
 	s.resources = v1.New(v1.Options{
-		Streams: resources{s}, Sessions: resources{s}, Relays: resources{s}, Tokens: tokens{s}, Keys: s.opt.Keys, Config: show, Reload: s.reloadConfig,
+		Streams: resources{s}, Sessions: resources{s}, Relays: resources{s}, Tokens: tokens{s}, Recordings: resources{s}, Keys: s.opt.Keys, Config: show, Reload: s.reloadConfig,
 		Listeners: s.mediaPorts,
 		Version:   v1.Version{Version: s.opt.Version, Go: runtime.Version(), Started: time.Now().UTC()},
 		Events:    s.events, Log: s.log,

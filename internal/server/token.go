@@ -86,7 +86,7 @@ func shownPath(r *http.Request) string {
 func (s *Server) serveHLS(w http.ResponseWriter, r *http.Request) {
 	r, token := withoutPrefix(normal(r))
 	if !s.now().access.guarded || r.Method != http.MethodGet && r.Method != http.MethodHead {
-		s.watch.ServeHTTP(w, r)
+		s.onHLS(w, r)
 		return
 	}
 	s.serveGuarded(w, r, token)
@@ -94,13 +94,13 @@ func (s *Server) serveHLS(w http.ResponseWriter, r *http.Request) {
 
 // serveGuarded serves what not everybody may see. prefix is the token in front of the path.
 func (s *Server) serveGuarded(w http.ResponseWriter, r *http.Request, prefix string) {
-	name, isMedia := hls.StreamName(r.URL.Path), true
+	name, isMedia := cmp.Or(s.recorded(r.URL.Path), hls.StreamName(r.URL.Path)), true
 	if name == "" {
 		name, isMedia = watch.StreamName(r.URL.Path), false
 	}
 	app, ok := s.app(nameOf(name).App)
 	if !ok || !app.guarded() {
-		s.watch.ServeHTTP(w, r) // it says what there is not
+		s.onHLS(w, r) // it says what there is not
 		return
 	}
 	token, toPrefix := prefix, false
@@ -126,7 +126,7 @@ func (s *Server) serveGuarded(w http.ResponseWriter, r *http.Request, prefix str
 	if !s.now().opt.ViewerSharedCache {
 		w = privateWriter{w}
 	}
-	s.watch.ServeHTTP(w, r)
+	s.onHLS(w, r)
 }
 
 // mayWatch asks whether who makes a request may watch a stream, and logs if not: of HLS for debugging only, as its players ask on and on.

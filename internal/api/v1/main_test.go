@@ -31,6 +31,7 @@ type world struct {
 	relays   []Relay
 	relayErr error
 	ended    []string // "name reason", "id reason"
+	recorded []Recording
 }
 
 func (w *world) Streams() []Stream { return slices.Clone(w.streams) }
@@ -112,7 +113,7 @@ func newBareAPI(t *testing.T, change ...func(*Options)) (*API, *world) {
 	t.Cleanup(func() { store.Close() })
 	w := newWorld()
 	o := Options{
-		Streams: w, Sessions: w, Relays: w, Tokens: w, Keys: store, Events: event.NewBus(event.Options{Boot: "boot"}),
+		Streams: w, Sessions: w, Relays: w, Tokens: w, Recordings: w, Keys: store, Events: event.NewBus(event.Options{Boot: "boot"}),
 		Reload:    func(context.Context) (taken, left []string, err error) { return []string{"level"}, nil, nil },
 		Config:    func() Config { return Config{Options: []Option{}, Apps: []App{}} },
 		Listeners: func() []Listener { return []Listener{{"rtmp", "rtmp", 1935}, {"hls", "https", 7002}} },

@@ -36,7 +36,9 @@ type Options struct {
 	Sessions Sessions
 	Keys     Keys
 	Relays   Relays
-	Tokens   Tokens
+	// Recordings keeps what was streamed.
+	Recordings Recordings
+	Tokens     Tokens
 	// Config returns the configuration in force.
 	Config func() Config
 	// Listeners returns the ports of media, in any order; the caller owns the slice.
@@ -81,6 +83,7 @@ func New(o Options) *API {
 	a.sessions()
 	a.rooms()
 	a.relays()
+	a.recordings()
 	a.tokens()
 	a.about()
 	a.happenings()
