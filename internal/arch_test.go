@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"cmd/livego"},
 	{"internal/config", "internal/bench", "internal/demo"},
 	{"internal/server"},
-	{"internal/api", "internal/api/v1", "internal/watch", "internal/console", "internal/relay", "internal/record", "internal/hook", "internal/metrics", "internal/cluster", "internal/edge"},
+	{"internal/api", "internal/api/v1", "internal/watch", "internal/console", "internal/relay", "internal/record", "internal/hook", "internal/metrics", "internal/cluster", "internal/command", "internal/edge"},
 	{"internal/hls", "internal/hls/hlswatch", "internal/rtmp", "internal/fanout", "internal/live", "internal/keys", "internal/auth", "internal/ticket"},
 	{"internal/redisconn", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool", "internal/ledger", "internal/bucket", "internal/pages"},
 	{"internal/repair"},

@@ -19,7 +19,7 @@ const maxAppName = 255
 // appKeys are the options of an entry of the server list.
 var appKeys = []string{"appname", "live", "hls", "flv", "api", "static_push", "viewer_auth",
 	"pull", "pull_idle", "publish_allow", "publish_deny", "play_allow", "play_deny", "max_streams", "max_viewers",
-	"record"}
+	"run_on_stream", "record"}
 
 // appExample is what to write for the server list.
 const appExample = "\n  server:\n  - appname: live\n    live: true\n    hls: true\n    flv: true"
@@ -58,6 +58,8 @@ func (f *fileReader) app(n *yaml.Node) {
 			field = boolean(&app.API)
 		case "static_push":
 			field = targets(&app.StaticPush)
+		case "run_on_stream":
+			field = commands(&app.RunOnStream)
 		case "pull":
 			field = pullSource(&app.Pull)
 		case "pull_idle":

@@ -104,6 +104,7 @@ type Config struct {
 	ViewerAuthURL         string
 	MaxStreams            int
 	MaxViewers            int
+	RunOnStream           [][]string
 	FLVArchive            bool
 	FLVDir                string
 	Record                string
@@ -130,6 +131,8 @@ type App struct {
 	StaticPush          []string
 	// ViewerAuth is that of the app; empty: that of the server.
 	ViewerAuth string
+	// RunOnStream is that of the app; nil: that of the server.
+	RunOnStream [][]string
 	// Pull is the URL of streams that are pulled on demand, PullIdle how long they stay without viewers.
 	Pull     string
 	PullIdle time.Duration

@@ -142,7 +142,7 @@ func (o option) yaml() string {
 			return o.def
 		}
 		return strconv.Quote(o.def)
-	case kindKeys:
+	case kindYAML:
 		return "[]"
 	case kindList:
 		if o.def != "" {
@@ -164,7 +164,7 @@ func (f *fileReader) raw(n *yaml.Node, want kind) (string, error) {
 	switch want {
 	case kindList:
 		return list(n)
-	case kindKeys:
+	case kindYAML:
 		text, err := yaml.Marshal(n)
 		return string(text), err
 	}

@@ -46,7 +46,7 @@ func (f *flagValue) Set(raw string) error {
 }
 
 func (f *flagValue) String() string {
-	if f.kind == kindSecret || f.kind == kindKeys {
+	if f.kind == kindSecret || f.kind == kindYAML {
 		return ""
 	}
 	return f.raw

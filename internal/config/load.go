@@ -158,7 +158,7 @@ func (l *loader) readFlags(flags *pflag.FlagSet) {
 			continue
 		}
 		l.set(o, held.raw, "flag --"+o.flag())
-		if held.kind == kindSecret || held.kind == kindKeys {
+		if held.kind == kindSecret || held.kind == kindYAML {
 			l.warn("--%s on a command line can be read by every user of this machine; better put it into the file or into %s", o.flag(), o.env())
 		}
 	}

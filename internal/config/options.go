@@ -51,7 +51,7 @@ var topics = []topic{
 	{"trusted_proxies", "Limits"},
 	{"viewer_auth", "Viewers: who may watch"},
 	{"hook_url", "Hooks: telling other systems, and asking them"},
-	{"flv_archive", "Recording"},
+	{"run_on_stream", "Commands and recording"},
 }
 
 // Bounds that keep a slip of the keyboard (milliseconds for seconds, bytes for megabytes) from starting a server that cannot work.
@@ -287,6 +287,9 @@ var options = []option{
 	{key: "hook_fail", reload: true, def: "deny", doc: "What holds while a URL that is asked does not answer: deny or allow.",
 		bind: func(c *Config) value { return choice(&c.HookFail, "deny", "allow") }},
 
+	{key: "run_on_stream", def: "", doc: "Commands that run beside each stream, each a list of a program and its arguments, without a shell; an app may have its\n" +
+		"own. {app}, {stream}, {rtmp_url}, {flv_url} and {publish_url}, for renditions of the stream, are filled in.",
+		bind: func(c *Config) value { return commands(&c.RunOnStream) }},
 	{key: "flv_archive", def: "false", doc: "Record every published stream as FLV_DIR/APP/ROOM_TIME.flv. A file that is not complete ends in .part.",
 		bind: func(c *Config) value { return boolean(&c.FLVArchive) }},
 	{key: "flv_dir", def: "tmp", doc: "Directory of the FLV files.",

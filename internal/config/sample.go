@@ -21,6 +21,7 @@ const sampleApps = `
 # name is off. live: publishing, and playing over RTMP. hls, flv: playing over HLS and HTTP-FLV. api: kept for files of LiveGo.
 # static_push: RTMP URLs to which every stream of the app is pushed, beside the stream's own viewers.
 # viewer_auth: who may watch the app's streams, if it differs from the viewer_auth above.
+# run_on_stream: commands beside the app's streams, if they differ from those of run_on_stream above.
 # pull: URL from which a stream is pulled that somebody wants to watch and nobody publishes, such as rtmp://origin.example.org/live;
 # pull_idle: how long it stays when nobody watches (30s).
 # publish_allow, publish_deny, play_allow, play_deny: addresses and networks that may publish and watch, or may not.

@@ -153,12 +153,20 @@ func orNone[T int | time.Duration](v T) T {
 	return v
 }
 
+// commandsOf are the commands beside the streams of an app.
+func (c Config) commandsOf(a App) [][]string {
+	if a.RunOnStream != nil {
+		return a.RunOnStream
+	}
+	return c.RunOnStream
+}
+
 func (c Config) serverApps() []server.App {
 	apps := make([]server.App, len(c.Apps))
 	for i, a := range c.Apps {
 		apps[i] = server.App{
 			Name: a.Name, Live: a.Live, HLS: a.HLS, FLV: a.FLV, API: a.API, StaticPush: a.StaticPush,
-			Pull: a.Pull, PullIdle: cmp.Or(a.PullIdle, defaultPullIdle),
+			RunOnStream: c.commandsOf(a), Pull: a.Pull, PullIdle: cmp.Or(a.PullIdle, defaultPullIdle),
 			ViewerAuth: viewerAuth(c.viewerAuthOf(a)), MaxStreams: a.MaxStreams, MaxViewers: a.MaxViewers,
 			Publishers: server.Networks{Allow: a.PublishAllow, Deny: a.PublishDeny}, Viewers: server.Networks{Allow: a.PlayAllow, Deny: a.PlayDeny},
 			Record: record.Mode(cmp.Or(a.Record, c.Record)),

@@ -29,7 +29,7 @@ const (
 	kindDuration kind = "duration"
 	kindSize     kind = "size"
 	kindList     kind = "list"
-	kindKeys     kind = "keys"
+	kindYAML     kind = "yaml"
 	kindWord     kind = "word"
 )
 

@@ -45,7 +45,7 @@ func viewerKeys(p *[]ViewerKey) value {
 		*p = append([]ViewerKey(nil), list...)
 		return nil
 	}
-	return value{kindKeys, parse, func() string {
+	return value{kindYAML, parse, func() string {
 		var names []string
 		for _, k := range *p {
 			names = append(names, k.KID+" "+k.Algorithm)

@@ -33,6 +33,8 @@ type access struct {
 	viewerFits func(app string) bool
 	// badTickets are those who show tokens that open nothing.
 	badTickets *auth.FailureLimiter
+	// lent are keys for commands beside streams.
+	lent *lent
 	// shown counts tokens by what became of them.
 	shown *tokenCounts
 }
@@ -40,7 +42,7 @@ type access struct {
 func newAccess(opt *Options) (*access, error) {
 	a := &access{
 		log: opt.Log, apps: make(map[string]App), keys: opt.Keys, noAuth: opt.NoAuth,
-		failures: auth.NewFailureLimiter(), badTickets: auth.NewFailureLimiter(), shown: new(tokenCounts),
+		failures: auth.NewFailureLimiter(), badTickets: auth.NewFailureLimiter(), shown: new(tokenCounts), lent: &lent{names: make(map[string]live.Name)},
 	}
 	for _, app := range opt.Apps {
 		app.Name = keys.Normal(app.Name)
@@ -57,7 +59,7 @@ func newAccess(opt *Options) (*access, error) {
 // goOn takes over what the one before it knows of clients: who guesses is slowed down as before, what was revoked stays so, and who began
 // to watch may go on.
 func (a *access) goOn(before *access) {
-	a.failures, a.badTickets, a.shown = before.failures, before.badTickets, before.shown
+	a.failures, a.badTickets, a.shown, a.lent = before.failures, before.badTickets, before.shown, before.lent
 	a.tickets.GoOn(before.tickets)
 }
 
@@ -89,10 +91,19 @@ var errNotServed = errors.New("the app is not served here")
 type permit struct {
 	name  live.Name
 	lease *keys.Lease // of the channel key; nil: none was asked for
+	// own is set for a command of the server's own.
+	own bool
 }
 
 // publish decides about a publisher, who gives a channel key for a name. Its error is of the type denied. The lease in the permit is to be released.
 func (a *access) publish(ctx context.Context, from caller, at address, rendition string) (permit, error) {
+	if name, ok := a.lent.of(at.name()); ok && name.App == at.app {
+		if rendition == "" {
+			return permit{}, &denied{reason: "a command may publish renditions only: add ?rendition=NAME"}
+		}
+		name.Rendition = rendition
+		return permit{name: name, own: true}, nil
+	}
 	app := a.apps[at.app]
 	if !app.Publishers.admit(from.addr) {
 		return permit{}, &denied{"this address may not publish here", errNetwork}
@@ -108,7 +119,7 @@ func (a *access) publish(ctx context.Context, from caller, at address, rendition
 		}
 		return permit{}, &denied{"there is no room for more streams", errFull}
 	}
-	return permit{name, lease}, nil
+	return permit{name: name, lease: lease}, nil
 }
 
 // errNetwork: the address is not in the networks that may.
@@ -126,9 +137,12 @@ type pass struct {
 // denied.
 func (a *access) play(ctx context.Context, from caller, name live.Name, token string) (pass, error) {
 	app, ok := a.apps[name.App]
+	of, isLent := a.lent.of(token)
 	switch {
 	case !ok || !app.serves(from.protocol):
 		return pass{}, errNotServed
+	case isLent && of.Key() == name.Key():
+		return pass{}, nil
 	case !app.Viewers.admit(from.addr):
 		return pass{}, &denied{"this address may not watch here", errNetwork}
 	case a.viewerFits != nil && from.connected() && !a.viewerFits(name.App):

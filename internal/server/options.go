@@ -22,6 +22,9 @@ type App struct {
 	Live, HLS, FLV, API bool
 	// StaticPush lists RTMP URLs without the stream name to which every stream of the app is pushed.
 	StaticPush []string
+	// RunOnStream are commands that run beside each stream of the app, each a program and its arguments. {app}, {stream}, {rtmp_url},
+	// {flv_url} and {publish_url} in them are filled in.
+	RunOnStream [][]string
 	// Pull is the URL, without the stream name, from which a stream is pulled that somebody wants to watch and nobody publishes: rtmp,
 	// rtmps, or http or https (FLV). PullIdle is for how long nobody watches until the pull ends.
 	Pull     string

@@ -79,7 +79,10 @@ func (s *Server) publish(ctx context.Context, may permit, from origin, log *slog
 func (s *Server) publishHere(ctx context.Context, may permit, from origin, log *slog.Logger, begun func(onAir bool)) (*publication, error) {
 	name := may.name
 	p := &publication{server: s, from: from, lease: may.lease, session: newSession(from.protocol, from.remote, name, from.url, true)}
-	err := s.askPublish(ctx, name, p.session, from.query, from.client)
+	var err error
+	if !may.own {
+		err = s.askPublish(ctx, name, p.session, from.query, from.client)
+	}
 	if err == nil {
 		if s.node != nil {
 			s.node.yield(name)

@@ -150,7 +150,7 @@ func New(opt Options) (*Server, error) {
 		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Bring: s.bringHLS, Admit: s.viewerFitsHLS, Spool: s.spool, Ledger: s.ledger, PartDelay: s.metrics.Published, Log: opt.Log,
 		Recorder: s.tap(),
 	})
-	s.outputs = []output{s.outputHLS, s.outputPush}
+	s.outputs = []output{s.outputHLS, s.outputPush, s.outputCommands}
 	if opt.FLVArchiveDir != "" {
 		s.archive = record.NewArchive(opt.FLVArchiveDir, flv.AppendBody, s.events, s.log)
 		s.outputs = append(s.outputs, s.outputFLV)

@@ -1,0 +1,126 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"net"
+	"strings"
+	"sync"
+
+	"livego/internal/command"
+	"livego/internal/event"
+	"livego/internal/live"
+)
+
+// commandEnded is the data of the event that a command beside a stream ended.
+type commandEnded struct {
+	Command string `json:"command"`
+	Reason  string `json:"reason"`
+}
+
+// outputCommands runs the commands of an app beside each stream, while its main publication lives. Those of renditions, which the commands
+// may publish, have none.
+func (s *Server) outputCommands(stream *live.Stream) func(context.Context) error {
+	name := stream.Name()
+	app, _ := s.app(name.App)
+	if len(app.RunOnStream) == 0 || name.Rendition != "" {
+		return nil
+	}
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		var all sync.WaitGroup
+		for _, args := range app.RunOnStream {
+			all.Go(func() { s.runCommand(ctx, name, args) })
+		}
+		select {
+		case <-stream.Done():
+		case <-ctx.Done():
+		}
+		cancel()
+		all.Wait()
+		return nil
+	}
+}
+
+// runCommand keeps one command running until ctx ends.
+func (s *Server) runCommand(ctx context.Context, name live.Name, args []string) {
+	command.Run(ctx, command.Options{
+		Log: s.log.With("stream", name.String()),
+		Args: func() ([]string, func()) {
+			key := s.now().access.lent.lend(name)
+			return s.filled(args, name, key), func() { s.now().access.lent.takeBack(key) }
+		},
+		Clean: func(line string) string { return cut(masked(line), maxValue) },
+		Ended: func(program, reason string) {
+			s.events.Emit(event.Event{Type: event.CommandEnded, Stream: name.Key(), Data: commandEnded{program, reason}})
+		},
+	})
+}
+
+// filled returns the arguments of a command with what they leave open.
+func (s *Server) filled(args []string, name live.Name, key string) []string {
+	rtmp, flv := s.innerURL("rtmp", "rtmp", s.opt.RTMPTLS), s.innerURL("http-flv", "http", s.opt.FLVTLS)
+	fill := strings.NewReplacer(
+		"{app}", name.App, "{stream}", name.Stream,
+		"{rtmp_url}", rtmp+"/"+name.Key()+"?"+tokenName+"="+key,
+		"{flv_url}", flv+"/"+name.Key()+".flv?"+tokenName+"="+key,
+		"{publish_url}", rtmp+"/"+name.App+"/"+key,
+	)
+	out := make([]string, len(args))
+	for i, arg := range args {
+		out[i] = fill.Replace(arg)
+		if strings.HasPrefix(out[i], "-") && !strings.HasPrefix(arg, "-") {
+			out[i] = "./" + out[i] // a name is no option
+		}
+	}
+	return out
+}
+
+// innerURL is where programs on this machine reach a listener.
+func (s *Server) innerURL(protocol, scheme string, tls bool) string {
+	for _, l := range s.listeners {
+		if l.name != protocol {
+			continue
+		}
+		host, port, err := net.SplitHostPort(l.Addr().String())
+		if err != nil {
+			break
+		}
+		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		return secured(scheme, tls) + "://" + net.JoinHostPort(host, port)
+	}
+	return ""
+}
+
+// lent are keys for commands of the server's own: each lets publish renditions of one stream, and watch it.
+type lent struct {
+	mu    sync.Mutex
+	names map[string]live.Name
+}
+
+// lend makes a key for a stream.
+func (l *lent) lend(name live.Name) (key string) {
+	key = rand.Text() + rand.Text() // in the form of a channel key, which no log shows
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.names[key] = name
+	return key
+}
+
+// takeBack makes a key worthless.
+func (l *lent) takeBack(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.names, key)
+}
+
+// of returns the stream that a key was made for.
+func (l *lent) of(key string) (live.Name, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	name, ok := l.names[key]
+	return name, ok
+}
