@@ -356,7 +356,7 @@ func (p *packager) cross(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
 		t.turn = u.Epoch // sound goes on without a seam
 		t.segment.init = t.init
 		if b == p.line.last() {
-			p.line.early = max(p.line.early, b.at-u.DTS)
+			p.line.early = max(p.line.early, min(b.at-u.DTS, p.line.limit()/2))
 		}
 		return true
 	}

@@ -180,8 +180,8 @@ func (p *packager) track(pub *publication, header *media.Track) *cmafTrack {
 		pub.tracks = append(pub.tracks, t)
 	}
 	t.header, t.same, t.objection = header, nil, ""
-	if t.kind == media.Audio && t.standing == member && t != p.lead && p.line.get(t.seq+1) == nil {
-		p.line.renew(t.newest + t.length())
+	if before := t.newest; t.kind == media.Audio && before > 0 && t != p.lead && (!p.line.fixed() || t.standing == member && p.line.get(t.seq+1) == nil) {
+		p.line.renew(before + t.length())
 	}
 	switch reason := p.objection(t); {
 	case reason != "":
@@ -335,7 +335,11 @@ func (p *packager) settle() {
 	switch {
 	case p.line.fixed():
 	case len(p.line.bounds) > 1:
-		p.fix(p.line.bounds[1].at)
+		end := p.line.bounds[1].at
+		if first := p.line.bounds[0].at; p.line.bounds[1].turn && p.line.bounds[1].loose { // that says nothing of random access points
+			end = max(end, first+p.line.firstTarget(p.lead.kind, end-first, p.lead.length()))
+		}
+		p.fix(end)
 	case p.mayFix():
 		p.fixEarly()
 	}

@@ -94,6 +94,8 @@ type draft struct {
 	discontinuity bool
 	// pictures: it has video. sound: it has audio. independent: all that it has can be decoded from its first picture on.
 	pictures, sound, independent bool
+	// turn: it began because of another header.
+	turn bool
 }
 
 // pace follows the decode times of one track.
@@ -149,6 +151,10 @@ func (g *segmenter) write(u *media.AccessUnit) {
 		return
 	}
 	if g.turnsAgain(u) {
+		if g.current.turn && u.DTS-g.current.start < leastTurn {
+			g.counts.dropped.Add(1)
+			return
+		}
 		g.finishTurn()
 	}
 	switch carried := g.want.note(u.Track); {

@@ -205,6 +205,9 @@ func (l *timeline) pace(u *media.AccessUnit, step time.Duration) {
 func (l *timeline) renew(at time.Duration) {
 	if !l.turning && len(l.bounds) > 0 {
 		l.turning, l.due, l.by = true, at, max(at, l.now)+turnPatience
+		if l.last().turn {
+			l.by = max(l.by, l.last().at+leastTurn)
+		}
 	}
 }
 

@@ -12,6 +12,8 @@ const (
 	// turnPatience is for how long, in media time, a new header of one kind of track waits for that of the other, or for a random access
 	// point: encoders that send both at once have their sound up to so far from their pictures.
 	turnPatience = 250 * time.Millisecond
+	// leastTurn is how far two segments are apart at least that begin for such a header alone, without a random access point.
+	leastTurn = time.Second
 	// maxTurning bounds the units that wait for that.
 	maxTurning = 1024
 )
@@ -71,9 +73,12 @@ func (g *segmenter) turn(u *media.AccessUnit) bool {
 	return true
 }
 
-// turnsAgain says that u, whose track is not known yet, is of a header that those which wait do not have either.
+// turnsAgain says that u, whose track is not known yet, is of another header than those which wait.
 func (g *segmenter) turnsAgain(u *media.AccessUnit) bool {
 	t := &g.turning
+	if u.Header != media.Sample || u.Track.Kind == media.Data {
+		return false
+	}
 	first := t.audio
 	if u.Track.Kind == media.Video {
 		first = t.video
@@ -120,6 +125,7 @@ func (g *segmenter) finishTurn() {
 	}
 	g.finish(first.DTS, !first.RandomAccess)
 	g.begin(first, tracks)
+	g.current.turn = true
 	for i := range t.units {
 		if u := &t.units[i]; !t.before(i, video, audio) && g.hear(u) {
 			g.place(u)

@@ -344,3 +344,25 @@ func adtsOf(t *testing.T, data []byte) mpeg4audio.ADTSPackets {
 	}
 	return frames
 }
+
+// TestRestlessHeader: sound that gets another header with each frame makes no more than a segment a second, and as many in MPEG-TS as that has
+// patience for.
+func TestRestlessHeader(t *testing.T) {
+	r, ts := newRig(t, Options{}), cutter(Options{})
+	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 250}
+	for i, u := range s.until(20 * time.Second) {
+		if u.Track.Kind == media.Audio && i%2 == 0 {
+			u.Track = stereo()
+		}
+		r.feed("", u)
+		ts.write(&u)
+	}
+	r.finish()
+	ts.flush()
+	if n := len(r.of("v0").order); n > 25 {
+		t.Errorf("%d segments", n)
+	}
+	if n := len(ts.list); n > 85 {
+		t.Errorf("%d segments of MPEG-TS", n)
+	}
+}
