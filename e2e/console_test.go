@@ -191,6 +191,51 @@ func TestConsoleViewerTokens(t *testing.T) {
 	p.clean(t)
 }
 
+// TestConsoleRecordings plays what was recorded, offers a clip of it, and deletes it.
+func TestConsoleRecordings(t *testing.T) {
+	t.Parallel()
+	chromium.turn(t)
+	s, room := start(t, "--hls_segment_duration", "1", "--record", "api", "--record_to", t.TempDir()), roomOf(t)
+	encoder := publish(t, s, s.key(t, room), flvClip(t, "h264-aac", 5), pacing{loop: true})
+	waitPlaylist(t, s.hlsURL(room))
+	p := openPage(t, s.consoleURL("stream/live%2F"+room), desk, "")
+	p.awaitMoving(t)
+	p.click(t, `.head button:has-text("Record")`)
+	p.has(t, 1, `.head button:has-text("Stop recording")`)
+	p.evaluate(t, "new Promise(done => setTimeout(done, 4000))", nil) // of media
+	p.click(t, `.head button:has-text("Stop recording")`)
+	p.has(t, 0, `.head button:has-text("Stop recording")`)
+	encoder.cancel()
+	encoder.finish(t)
+	p.click(t, `.nav a:has-text("Recordings")`)
+	p.has(t, 1, ".recording")
+	p.click(t, `.recording a:has-text("Play")`)
+	eventually(t, 30*time.Second, "the recording plays", func() bool {
+		var plays bool
+		p.evaluate(t, `(() => {
+			const video = document.querySelector('.cinema')
+			if (!video) return false
+			video.muted = true
+			void video.play().catch(() => {})
+			return video.currentTime > 1 && video.videoWidth > 0
+		})()`, &plays)
+		return plays
+	})
+	p.audit(t)
+	p.keep(t, "recordings")
+	var links []string
+	p.evaluate(t, `[...document.querySelectorAll('.box a.button')].map(a => a.href)`, &links)
+	if len(links) != 1 {
+		t.Fatalf("links %q", links)
+	}
+	if status, body, header := s.fetch(t, links[0]); status != http.StatusOK || len(body) < 10_000 || !strings.Contains(header.Get("Content-Disposition"), "attachment") {
+		t.Errorf("%s: status %d, %d bytes, %v", links[0], status, len(body), header)
+	}
+	p.click(t, `.recording button`)
+	p.click(t, "dialog[open] .danger")
+	p.has(t, 0, ".recording")
+}
+
 // TestConsoleReference draws all operations of the API from its document.
 func TestConsoleReference(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import { Icon, type IconName } from '../ui/icons'
 import { isSignedIn, onRefusal, Refusal, signOut } from './api'
 import { StreamPage } from './lazy'
 import { Overview } from './overview'
+import { Recordings } from './recordings'
 import { Reference } from './reference'
 import { Rooms } from './rooms'
 import { linkTo, useRoute } from './route'
@@ -40,13 +41,15 @@ function Inside({ leave }: { leave(): void }): JSX.Element {
   }, [page, subject])
   return (
     <div class="console">
-      <Navigation page={page} leave={leave} />
+      <Navigation server={server} page={page} leave={leave} />
       <main class="content" id="content">
         <Connection server={server} />
         {page === 'stream' && subject ? (
           <StreamPage key={subject} server={server} name={subject} />
         ) : page === 'rooms' ? (
           <Rooms server={server} open={subject} />
+        ) : page === 'recordings' ? (
+          <Recordings server={server} open={subject} />
         ) : page === 'settings' ? (
           <Settings server={server} />
         ) : page === 'api' ? (
@@ -59,26 +62,44 @@ function Inside({ leave }: { leave(): void }): JSX.Element {
   )
 }
 
-const titles: Record<string, string> = { rooms: 'Rooms', settings: 'Settings', api: 'API' }
+const titles: Record<string, string> = {
+  rooms: 'Rooms',
+  recordings: 'Recordings',
+  settings: 'Settings',
+  api: 'API',
+}
 
 const places: [string, string, IconName][] = [
   ['', 'Overview', 'grid'],
   ['rooms', 'Rooms', 'key'],
+  ['recordings', 'Recordings', 'film'],
   ['settings', 'Settings', 'gear'],
   ['api', 'API', 'book'],
 ]
 
-function Navigation({ page, leave }: { page: string; leave(): void }): JSX.Element {
+function Navigation({
+  server,
+  page,
+  leave,
+}: {
+  server: Server
+  page: string
+  leave(): void
+}): JSX.Element {
+  useServer(server)
   const here = page === 'stream' ? '' : page
   return (
     <nav class="nav" aria-label="Console">
       <span class="brand">livego</span>
-      {places.map(([id, label, icon]) => (
-        <a key={id} href={linkTo(id)} aria-current={id === here ? 'page' : undefined}>
-          <Icon name={icon} />
-          {label}
-        </a>
-      ))}
+      {places.map(
+        ([id, label, icon]) =>
+          (id !== 'recordings' || server.records || here === id) && (
+            <a key={id} href={linkTo(id)} aria-current={id === here ? 'page' : undefined}>
+              <Icon name={icon} />
+              {label}
+            </a>
+          ),
+      )}
       <span class="gap" />
       {isSignedIn() && (
         <button type="button" onClick={leave}>

@@ -121,6 +121,20 @@ export class Server {
     return this.pageOf(stream, auth === 'token' ? await this.tokenFor(app) : '')
   }
 
+  /** Whether streams are recorded. */
+  get records(): boolean {
+    const value = this.option('record')
+    return value !== '' && value !== 'off'
+  }
+
+  /** The address of a path of the HLS port that belongs to a stream, with a token where viewers need one. */
+  async mediaOf(stream: string, path: string): Promise<string> {
+    const app = stream.slice(0, stream.indexOf('/'))
+    const auth = this.config.apps.find(a => a.name === app)?.viewer_auth
+    const token = auth === 'token' ? `/~${await this.tokenFor(app)}` : ''
+    return this.origin('hls') + token + path
+  }
+
   /** A token for all streams of an app, good for as long as a tab stays open. */
   private tokenFor(app: string): Promise<string> {
     const have = this.tokens.get(app)

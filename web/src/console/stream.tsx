@@ -9,6 +9,7 @@ import { hintsFor } from './hints'
 import { Box, Confirm, Empty, Head, type Question, StateBadge } from './parts'
 import { Preview } from './preview'
 import { Pushes } from './pushes'
+import { Recorder } from './recorder'
 import { linkTo } from './route'
 import { type Server, useServer } from './server'
 import type { Publication, Session, Stream, Track } from './types'
@@ -58,6 +59,7 @@ export function StreamPage({ server, name }: { server: Server; name: string }): 
           )}
         </p>
         <span class="gap" />
+        {stream && server.records && <Recorder name={name} />}
         {page && (
           <a class="button" href={page} target="_blank" rel="noopener">
             <Icon name="open" />

@@ -116,3 +116,15 @@ export interface Version {
   go: string
   started: string
 }
+
+export interface Recording {
+  id: string
+  stream: string
+  state: 'live' | 'complete' | 'broken'
+  reason?: string
+  started: string
+  duration: number
+  bytes: number
+  lost: number
+  path: string
+}

@@ -1,6 +1,7 @@
 import type { JSX, RefObject } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { Icon, type IconName } from '../ui/icons'
+import { clock } from './clock'
 import type { Choice } from './engine'
 import { page } from './links'
 import { nameOf } from './page'
@@ -199,14 +200,6 @@ function Timeline(props: {
       <span class="span">{clock(live - start)}</span>
     </div>
   )
-}
-
-/** Seconds as people write them. */
-export function clock(seconds: number): string {
-  const whole = Math.floor(seconds)
-  const two = (n: number) => String(n).padStart(2, '0')
-  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60]
-  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`
 }
 
 interface MenuProps {
