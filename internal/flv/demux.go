@@ -39,6 +39,7 @@ type Demuxer struct {
 	video, audio []*trackState
 	script       trackState
 	expected     expected
+	encoder      string // as the last onMetaData has it
 }
 
 // trackState is a track as it is now, with what is needed to see that it changes.
@@ -94,6 +95,9 @@ func (d *Demuxer) Append(dst []media.AccessUnit, messageType uint8, timestampMS 
 func (d *Demuxer) Expected() (video, audio int, known bool) {
 	return d.expected.video, d.expected.audio, d.expected.video+d.expected.audio > 0
 }
+
+// Encoder returns what the last onMetaData calls the encoder (FLV E.5 leaves it to the sender), at most 128 bytes; empty if it does not say.
+func (d *Demuxer) Encoder() string { return d.encoder }
 
 // track returns the state of a track, which is made, or made anew if the format changed.
 func (d *Demuxer) track(kind media.Kind, id uint8, f format) (*trackState, error) {
@@ -212,7 +216,8 @@ func (d *Demuxer) appendScript(dst []media.AccessUnit, m *message) ([]media.Acce
 	}
 	if name == "onMetaData" {
 		if len(arguments) > 0 {
-			d.expected = expectedBy(amf.Properties(arguments[0]))
+			metadata := amf.Properties(arguments[0])
+			d.expected, d.encoder = expectedBy(metadata), encoderOf(metadata)
 		}
 		return append(dst, m.unit(&d.script, media.Metadata)), nil
 	}

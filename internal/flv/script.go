@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	"livego/internal/amf"
 )
@@ -44,6 +45,15 @@ func expectedBy(metadata amf.Object) expected {
 		video: tracksNamed(metadata, "hasVideo", "videoTrackIdInfoMap", videoProperties),
 		audio: tracksNamed(metadata, "hasAudio", "audioTrackIdInfoMap", audioProperties),
 	}
+}
+
+// maxEncoder bounds the name of an encoder, in bytes.
+const maxEncoder = 128
+
+// encoderOf returns a copy of the encoder's name: the message goes on to players.
+func encoderOf(metadata amf.Object) string {
+	name, _ := metadata.Get("encoder").(string)
+	return strings.ToValidUTF8(strings.Clone(name[:min(len(name), maxEncoder)]), "")
 }
 
 // tracksNamed counts the tracks of a kind: the properties are those of track 0, the map holds others by their ids (E-RTMP, "Enhancing

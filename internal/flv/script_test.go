@@ -1,6 +1,9 @@
 package flv
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestExpected(t *testing.T) {
 	type expect struct {
@@ -42,5 +45,25 @@ func TestExpected(t *testing.T) {
 	one(t, &d, 18, 0, unhex(t, "02 000a 'onMetaData'"))
 	if _, _, known := d.Expected(); known {
 		t.Error("onMetaData without values names no track")
+	}
+}
+
+func TestEncoder(t *testing.T) {
+	long := ""
+	for range maxEncoder + 1 {
+		long += "61"
+	}
+	for properties, want := range map[string]string{
+		"":                                   "",
+		"0007 'encoder' 02 0003 'OBS'":       "OBS",
+		"0007 'encoder' 00 3ff0000000000000": "",
+		"0007 'encoder' 02 0004 4f4253 ff":   "OBS",
+		"0007 'encoder' 02 0081 " + long:     strings.Repeat("a", maxEncoder),
+	} {
+		var d Demuxer
+		one(t, &d, 18, 0, unhex(t, "02 000a 'onMetaData' 03"+properties+"000009"))
+		if got := d.Encoder(); got != want {
+			t.Errorf("%s: %q, want %q", properties, got, want)
+		}
 	}
 }

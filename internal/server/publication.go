@@ -174,6 +174,9 @@ func (p *publication) Message(messageType uint8, ms uint32, body []byte) error {
 		return nil
 	}
 	if units[0].Header == media.Metadata {
+		if name := said(p.demuxer.Encoder()); name != "" {
+			p.session.encoder.Store(&name)
+		}
 		if video, audio, known := p.demuxer.Expected(); known {
 			p.pub.Expect(video, audio)
 		}

@@ -112,7 +112,11 @@ func (s resources) publication(p *live.Stream) v1.Publication {
 	}
 	f, up := ss.figures(), time.Since(ss.Start)
 	video, audio := ss.kbps()
-	d.Encoder, d.Address, d.Protocol, d.Session = ss.agent, ss.RemoteAddr, ss.Protocol, ss.ID
+	d.Encoder = ss.agent
+	if name := ss.encoder.Load(); name != nil { // metadata is more to the point than flashVer, in which encoders pretend to be Flash
+		d.Encoder = *name
+	}
+	d.Address, d.Protocol, d.Session = ss.RemoteAddr, ss.Protocol, ss.ID
 	d.Uptime, d.Bytes, d.BitRate = up.Round(time.Millisecond).Seconds(), f.video+f.audio, (video+audio)*1000
 	d.MeanBitRate = uint64(float64(d.Bytes*8) / max(up.Seconds(), 1))
 	d.FrameRate, d.GOP, d.KeyFrameInterval = ss.gauge.frameRate(), int(ss.gauge.gop.Load()), time.Duration(ss.gauge.keyInterval.Load()).Seconds()

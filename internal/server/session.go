@@ -33,8 +33,9 @@ type session struct {
 	api.Session
 	agent   string // what the client calls itself
 	figures func() figures
-	gauge   *gauge       // of a publisher
-	stream  *live.Stream // nil: it has its home on another node
+	gauge   *gauge                 // of a publisher
+	encoder atomic.Pointer[string] // what a publisher's metadata calls it; nil: nothing
+	stream  *live.Stream           // nil: it has its home on another node
 	close   func(cause error)
 	// token is what lists call the viewer's token, empty without one.
 	token string
