@@ -22,7 +22,7 @@ type forwarded struct{}
 // X-Forwarded-For that is not such a proxy's, for whatever stands before it the client may have written itself. Other requests stay as they are.
 func (p Proxies) Client(r *http.Request) *http.Request {
 	peer, ok := peerAddr(r.RemoteAddr)
-	if !ok || !p.contains(peer) {
+	if !ok || !p.Contains(peer) {
 		return r
 	}
 	client := peer
@@ -32,7 +32,7 @@ func (p Proxies) Client(r *http.Request) *http.Request {
 		if !ok || len(hops)-i > maxHops {
 			break // the one before it is the last that is known
 		}
-		if client = addr; !p.contains(addr) {
+		if client = addr; !p.Contains(addr) {
 			break
 		}
 	}
@@ -44,7 +44,8 @@ func (p Proxies) Client(r *http.Request) *http.Request {
 	return r
 }
 
-func (p Proxies) contains(addr netip.Addr) bool {
+// Contains says whether an address is one of theirs.
+func (p Proxies) Contains(addr netip.Addr) bool {
 	return slices.ContainsFunc(p, func(n netip.Prefix) bool { return n.Contains(addr) })
 }
 

@@ -88,6 +88,7 @@ type Config struct {
 	MinBatchDelay         time.Duration
 	IOURing               bool
 	TrustedProxies        []netip.Prefix
+	ProxyProtocol         bool
 	MaxConnections        int
 	MaxConnectionsPerAddr int
 	HookURLs              []string

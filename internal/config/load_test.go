@@ -54,7 +54,7 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"cluster_addr": ":84", "cluster_advertise": "10.0.0.1:84", "cluster_secret": strings.Repeat("c", 40) + "," + strings.Repeat("d", 40), "cluster_cert": "c.crt",
 		"cluster_key": "c.key", "cluster_ca": "ca.crt", "node_id": "node-1", "cluster_idle": "1m0s", "edge_cache_bytes": "1GiB",
 		"gop_num": "0", "takeover": "false", "play_wait": "0s", "republish_grace": "1m0s", "stream_memory": "128MiB",
-		"player_lag": "250ms", "max_batch_delay": "0s", "min_batch_delay": "40ms", "io_uring": "false", "trusted_proxies": "10.0.0.0/8,::1/128", "max_connections": "10", "max_connections_per_addr": "2",
+		"player_lag": "250ms", "max_batch_delay": "0s", "min_batch_delay": "40ms", "io_uring": "false", "trusted_proxies": "10.0.0.0/8,::1/128", "proxy_protocol": "true", "max_connections": "10", "max_connections_per_addr": "2",
 		"viewer_auth": "token", "viewer_keys": "[{kid: a, algorithm: HS256, secret: " + strings.Repeat("v", 32) + "}]", "viewer_session_max": "1h0m0s", "viewer_shared_cache": "true", "run_on_stream": `[[ffmpeg, -i, "{rtmp_url}"]]`, "viewer_auth_url": "https://example.org/view", "max_streams": "7", "max_viewers": "8",
 		"flv_archive": "true", "flv_dir": "records",
 		"record": "all", "record_to": "s3://recordings/livego?endpoint=http://127.0.0.1:9000&region=eu&path_style=true", "record_name": "{app}/{stream}/{id}",

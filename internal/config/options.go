@@ -248,6 +248,9 @@ var options = []option{
 		"The last address there that is none of theirs counts as the client: in hls_viewers, in lists, for api_allow.",
 		bind: func(c *Config) value { return networks(&c.TrustedProxies) }},
 
+	{key: "proxy_protocol", def: "false", doc: "Let trusted_proxies say by the PROXY protocol, version 1 or 2, for whom they speak: on the RTMP ports and the\n" +
+		"HTTP ports of viewers. Connections of theirs without it, and of others, stay as they are.",
+		bind: func(c *Config) value { return boolean(&c.ProxyProtocol) }},
 	{key: "max_connections", reload: true, def: "0", doc: "Most open connections. 0: no bound.",
 		bind: func(c *Config) value { return number(&c.MaxConnections, 0, math.MaxInt) }},
 	{key: "max_streams", reload: true, def: "0", doc: "Most streams on air. 0: no bound. An app may have a bound of its own.",

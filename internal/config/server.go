@@ -87,6 +87,7 @@ func (c Config) ServerOptions() server.Options {
 		Cluster:           c.cluster(),
 
 		TrustedProxies:        c.TrustedProxies,
+		ProxyProtocol:         c.ProxyProtocol,
 		MaxStreams:            c.MaxStreams,
 		MaxViewers:            c.MaxViewers,
 		MaxConnections:        c.MaxConnections,

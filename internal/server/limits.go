@@ -283,7 +283,12 @@ func (c *limitedConn) cut() error {
 func (c *limitedConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
 
 // NetConn, Hold and Release implement fanout.Holder.
-func (c *limitedConn) NetConn() net.Conn { return c.Conn }
+func (c *limitedConn) NetConn() net.Conn {
+	if f, ok := c.Conn.(*frontedConn); ok {
+		return f.TCPConn
+	}
+	return c.Conn
+}
 
 func (c *limitedConn) Hold() bool {
 	c.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"syscall"
@@ -35,9 +36,11 @@ type listener struct {
 	cert        certificate
 	// clients, if set, are who signs the certificates that clients must have.
 	clients *x509.CertPool
-	serve   func(*listener) error
-	log     *slog.Logger
-	limits  *connLimits
+	// fronts, if set, are who may say by the PROXY protocol for whom they speak.
+	fronts func() []netip.Prefix
+	serve  func(*listener) error
+	log    *slog.Logger
+	limits *connLimits
 
 	tls    *tls.Config
 	delay  time.Duration
@@ -69,6 +72,9 @@ func (l *listener) open() error {
 		return fmt.Errorf("%s: %w", l.option, err)
 	}
 	l.Listener = inner
+	if l.fronts != nil {
+		l.Listener = newFrontedListener(inner, l.fronts)
+	}
 	return nil
 }
 

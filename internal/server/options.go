@@ -154,6 +154,8 @@ type Options struct {
 
 	// TrustedProxies are believed when they say in X-Forwarded-For whom they speak for, on all HTTP ports.
 	TrustedProxies []netip.Prefix
+	// ProxyProtocol lets them say it by the PROXY protocol too, on the ports for publishers and viewers.
+	ProxyProtocol bool
 	// FLVArchiveDir is the folder in which every publication is recorded as FLV; empty: nothing is.
 	FLVArchiveDir string
 	// Record says how streams are recorded for which App.Record asks.

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -215,6 +216,9 @@ func (s *Server) listen() error {
 			continue
 		}
 		l.log = s.log
+		if o.ProxyProtocol && slices.Contains([]string{"rtmp", "rtmps", "http-flv", "hls", "https"}, l.name) {
+			l.fronts = func() []netip.Prefix { return s.now().opt.TrustedProxies }
+		}
 		if l.limits == nil {
 			l.limits = s.limits
 		}
