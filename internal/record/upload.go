@@ -169,12 +169,12 @@ func (r *Recorder) publication(rec *recording, last bool) func() {
 	if last || rec.Ended.IsZero() || listed > rec.shown {
 		rec.Ended = time.Now().UTC()
 	}
+	about := rec.Recording
 	if last {
-		if rec.State = Complete; len(all) == 0 {
-			rec.State, rec.Reason = Broken, "no segment was stored"
+		if about.State = Complete; len(all) == 0 {
+			about.State, about.Reason = Broken, "no segment was stored"
 		}
 	}
-	about := rec.Recording
 	return func() {
 		err := rec.show(r.ctx, all, about)
 		r.mu.Lock()
@@ -182,8 +182,8 @@ func (r *Recorder) publication(rec *recording, last bool) func() {
 		if r.settle(rec, err); err == nil {
 			rec.published, rec.shown = time.Now(), listed
 		}
-		if err != nil {
-			rec.State = Live
+		if last && err == nil {
+			rec.Recording = about // only now, as who sees it may delete it
 		}
 		r.wake()
 		r.mu.Unlock()
