@@ -1,8 +1,6 @@
 package hls
 
 import (
-	"context"
-	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -70,26 +68,14 @@ func TestAfterKill(t *testing.T) {
 			time.Sleep(time.Until(noon))
 			path, left := filepath.Join(t.TempDir(), "ledger"), filepath.Join(t.TempDir(), "ledger")
 			open := func(path string) *rewinding {
-				l := ledger.Open(ledger.Options{Path: path})
-				t.Cleanup(func() {
-					if err := l.Close(context.Background()); err != nil {
-						t.Error(err)
-					}
-				})
-				return &rewinding{t: t, s: NewServer(Options{Ledger: l})}
+				return &rewinding{t: t, s: NewServer(Options{Ledger: openLedger(t, path)})}
 			}
 			r := open(path)
 			r.publish()
 			r.play(0, 15*time.Second, newViewer(t), "v0", "a0")
 			before := r.s.find("live/movie").cmaf.rendition("v0").view.Load()
 			last, part, _ := before.last()
-			data, err := os.ReadFile(path)
-			if err == nil {
-				err = os.WriteFile(left, data, 0o600)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			copyFile(t, path, left)
 			broke := time.Now()
 			r.cancel()
 			<-r.done

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"livego/internal/hls/hlscheck"
+	"livego/internal/ledger"
 	"livego/internal/spool"
 )
 
@@ -312,4 +314,68 @@ func TestRewindRenditionThatLeft(t *testing.T) {
 		}
 		r.stop()
 	})
+}
+
+// TestRewindAndLedger: where the disk of rewinding stood still, the ledger knows which numbers were used, and where the ledger is lost, that disk
+// does. The playlist goes on from the old segments.
+func TestRewindAndLedger(t *testing.T) {
+	for _, lost := range []string{"segments", "ledger"} {
+		t.Run(lost, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir, path := t.TempDir(), filepath.Join(t.TempDir(), "ledger")
+				first := openLedger(t, path)
+				r := startRewinding(t, dir)
+				r.s = NewServer(Options{Spool: r.store, Ledger: first, SegmentDuration: 2 * time.Second})
+				r.publish()
+				r.play(0, 11*time.Second, newViewer(t), "v0", "a0")
+				left := wreck(t, dir)
+				r.play(11*time.Second, 61*time.Second, newViewer(t), "v0", "a0")
+				last, _, _ := r.s.find("live/movie").cmaf.rendition("v0").view.Load().last()
+				second := openLedger(t, filepath.Join(t.TempDir(), "ledger"))
+				if lost == "segments" {
+					copyFile(t, path, path+"-left")
+					second = openLedger(t, path+"-left")
+				} else {
+					left = wreck(t, dir)
+				}
+
+				again := startRewinding(t, left)
+				again.s = NewServer(Options{Spool: again.store, Ledger: second, SegmentDuration: 2 * time.Second})
+				again.publish()
+				v := newViewer(t)
+				segments := again.play(0, 11*time.Second, v, "v0", "a0")
+				consecutive(t, segments)
+				text, _ := v.get(again.s, "/live/movie/index-v0.m3u8")
+				lives := strings.Split(text, "#EXT-X-DISCONTINUITY\n")
+				name, _, _ := strings.Cut(lives[len(lives)-1], ".mp4") // its initialization section is named like its first segment
+				seq, err := strconv.ParseInt(name[strings.LastIndexByte(name, '/')+1:], 10, 64)
+				if err != nil || seq <= last || seq > last+20 || len(lives) != 2 {
+					t.Errorf("the first new segment is %d after %d, %v\n%s", seq, last, err, text)
+				}
+				r.stop()
+				again.stop()
+			})
+		})
+	}
+}
+
+func openLedger(t *testing.T, path string) *ledger.Ledger {
+	l := ledger.Open(ledger.Options{Path: path})
+	t.Cleanup(func() {
+		if err := l.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
