@@ -13,7 +13,7 @@ TRIXIE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/livego/trixie-ffmpeg
 
 BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-hls bench-llhls bench-stopped
 
-.PHONY: help demo cluster-demo run build pages test tools lint unit e2e latency attack cross fuzz $(BENCHES) bench-all bench-tools clean
+.PHONY: help demo cluster-demo run build pages release test tools lint unit e2e latency attack cross fuzz $(BENCHES) bench-all bench-tools clean
 
 help:   ; @sed -n 's|^\([a-z0-9-]*\):[^;]*## |\1\t|p' Makefile
 demo: build ## server plus a looping test stream, with links to watch it
@@ -43,6 +43,8 @@ latency: ## hls.js on an idle machine: how far it is behind live, how it changes
 	@$(MAKE) e2e TESTS='TestLLHLSLatency|TestLLHLSPictures|TestLadderThrottled'
 attack: build ## what strangers do to servers, done to one on this machine; ATTACKS=ranges picks some
 	@LIVEGO_BIN=$(CURDIR)/bin/livego go run ./scripts/attack $(ATTACKS)
+release: ## archives for all systems, packages for Debian and checksums, in dist/; TARGETS='linux/amd64' makes some
+	scripts/release.sh
 cross: ## builds for the other systems
 	scripts/cross.sh
 fuzz: ## every fuzz target for FUZZTIME
@@ -73,5 +75,5 @@ bench-all: $(BENCHES) ## all of them, two hours on a quiet machine
 bench-tools: ## programs that the comparisons run
 	@scripts/install-test-tools.sh
 clean: ## removes what was built
-	rm -rf bin web/node_modules
+	rm -rf bin dist web/node_modules
 	git clean -fdXq internal/pages/dist
