@@ -21,14 +21,15 @@ const (
 	dashboardFile = "../deploy/grafana/livego.json"
 )
 
-// TestPrometheus lets Debian's Prometheus scrape a server with publishers, viewers and refusals, and asks it all that the dashboard asks:
+// TestPrometheus lets Debian's Prometheus scrape a node of a cluster with publishers, viewers, recordings and refusals, and asks it all that the dashboard asks:
 // each query has an answer, and each alert can be evaluated.
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer receiver.Close()
 	address := freeAddress(t)
-	s := start(t, "--metrics_addr", address, "--hls_dvr_window", "1m", "--hls_segment_duration", "1", "--publish_auth_url", receiver.URL, "--hook_url", receiver.URL)
+	env := []string{"REDIS_ADDR=" + startRedis(t).address, "CLUSTER_ADDR=" + freeAddress(t), "CLUSTER_SECRET=" + clusterSecret, "NODE_ID=a"}
+	s := startWith(t, env, "--metrics_addr", address, "--record", "all", "--hls_dvr_window", "1m", "--hls_segment_duration", "1", "--publish_auth_url", receiver.URL, "--hook_url", receiver.URL)
 	room := roomOf(t)
 	pub := publish(t, s, s.key(t, room), flvClip(t, "h264-aac-b", 5), pacing{loop: true})
 	defer pub.lose()

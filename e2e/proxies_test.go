@@ -47,7 +47,11 @@ func startSite(t testing.TB, s *server, block string) string {
 		"127.0.0.1:7002", s.hls, "127.0.0.1:7001", s.flv, "listen 443 ssl", "listen "+address+" ssl", "/var/cache/nginx", dir,
 		"/etc/ssl/example.org.crt", certificate, "/etc/ssl/example.org.key", key,
 	).Replace(block)
-	config := fmt.Sprintf("daemon off; pid %s/pid; error_log %s/log info; events {}\nhttp {\naccess_log off; client_body_temp_path %s/b; proxy_temp_path %s/p; fastcgi_temp_path %s/f; uwsgi_temp_path %s/u; scgi_temp_path %s/s;\n%s\n}\n",
+	user := ""
+	if os.Getuid() == 0 {
+		user = "user root;" // or its workers could not write to the cache
+	}
+	config := user + fmt.Sprintf("daemon off; pid %s/pid; error_log %s/log info; events {}\nhttp {\naccess_log off; client_body_temp_path %s/b; proxy_temp_path %s/p; fastcgi_temp_path %s/f; uwsgi_temp_path %s/u; scgi_temp_path %s/s;\n%s\n}\n",
 		dir, dir, dir, dir, dir, dir, dir, site)
 	path := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {

@@ -54,6 +54,7 @@ type Member struct {
 	ahead time.Duration
 	away  bool // the last beat failed
 	told  bool // that the clocks differ
+	lost  uint64
 }
 
 // holding is a stream that has its home here.
@@ -212,8 +213,12 @@ func (m *Member) lose(stream string) {
 	m.mu.Lock()
 	h := m.held[stream]
 	delete(m.held, stream)
+	lost := h != nil && h.onAir
+	if lost {
+		m.lost++
+	}
 	m.mu.Unlock()
-	if h != nil && h.onAir {
+	if lost {
 		m.opt.Log.Warn("another node has taken the stream", "stream", stream, "token", h.token)
 		m.opt.Lost(stream)
 	}
@@ -323,6 +328,13 @@ func (m *Member) Holds(stream string) (token int64, holds bool) {
 		return 0, false
 	}
 	return h.token, true
+}
+
+// LostClaims counts streams that were on air here and that another node has taken.
+func (m *Member) LostClaims() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.lost
 }
 
 // Away says whether the registry could not be reached last time.

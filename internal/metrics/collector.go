@@ -80,6 +80,10 @@ type families struct {
 
 	rewindSegments, rewindBytes, rewindQueue, rewindLost family
 
+	recordings, recordQueue, recordSpool, recordStored, recordBytes, recordFailed, recordLost, recordTook family
+
+	registryUp, clockAhead, claimsLost, copies, edgeRequests, edgeFiles, edgeBytes family
+
 	relays, relayTries, relayFailures, relayBytes, relaySkipped family
 
 	hooksDone, hookTries, hookMissed, hooksWaiting, questions, events family
@@ -130,6 +134,23 @@ func (c *collector) declare() families {
 		rewindQueue:    c.gauge("rewind_queue_bytes", "Segments that wait for the disk."),
 		rewindLost:     c.counter("rewind_lost_segments_total", "Segments that the disk did not take in time: gaps for who rewinds."),
 
+		recordings:   c.gauge("recordings", "Recordings: active, or complete.", "state"),
+		recordQueue:  c.gauge("recording_queue_bytes", "What of recordings waits for the local disk."),
+		recordSpool:  c.gauge("recording_spool_bytes", "What of recordings waits on the local disk for the bucket."),
+		recordStored: c.counter("recording_stored_files_total", "Files of recordings that were stored in the bucket."),
+		recordBytes:  c.counter("recording_stored_bytes_total", "What of recordings was stored in the bucket."),
+		recordFailed: c.counter("recording_store_failures_total", "Files of recordings that the bucket did not take; they are tried again."),
+		recordLost:   c.counter("recording_lost_segments_total", "Segments that are missing in recordings."),
+		recordTook:   c.counter("recording_store_seconds_total", "Time that storing files in the bucket took."),
+
+		registryUp:   c.gauge("cluster_registry_up", "1 while what the nodes share can be reached."),
+		clockAhead:   c.gauge("cluster_clock_offset_seconds", "How much the clock of what the nodes share is ahead of this server."),
+		claimsLost:   c.counter("cluster_claims_lost_total", "Streams of this node that another one took."),
+		copies:       c.gauge("cluster_copies", "Streams of other nodes that are here."),
+		edgeRequests: c.counter("edge_requests_total", "Requests of HLS for streams of other nodes.", "result"),
+		edgeFiles:    c.gauge("edge_files", "Files of other nodes that are kept."),
+		edgeBytes:    c.gauge("edge_bytes", "Memory of the files of other nodes that are kept."),
+
 		relays:        c.gauge("relays", "Pushes and pulls by state.", "direction", "state"),
 		relayTries:    c.counter("relay_attempts_total", "Connections of pushes and pulls that were tried.", "direction"),
 		relayFailures: c.counter("relay_failures_total", "Connections of pushes and pulls that failed or broke.", "direction"),
@@ -166,6 +187,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.collectSessions(to, f)
 	c.collectDelivery(to, f)
 	c.collectHLS(to, f)
+	c.collectRecordings(to, f.Recordings)
+	c.collectCluster(to, f.Cluster)
 	c.collectOthers(to, f)
 	c.collectConnections(to, f)
 }
@@ -263,6 +286,37 @@ func (c *collector) collectHLS(to sender, f *Figures) {
 		to.send(c.rewindQueue, float64(r.Queued))
 		to.count(c.rewindLost, r.Lost)
 	}
+}
+
+func (c *collector) collectRecordings(to sender, r *Recordings) {
+	if r == nil {
+		return
+	}
+	to.send(c.recordings, float64(r.Active), "active")
+	to.send(c.recordings, float64(r.Complete), "complete")
+	to.send(c.recordQueue, float64(r.Queued))
+	to.send(c.recordSpool, float64(r.Spooled))
+	to.count(c.recordStored, r.Stored)
+	to.count(c.recordBytes, r.Bytes)
+	to.count(c.recordFailed, r.Failed)
+	to.count(c.recordLost, r.Lost)
+	to.send(c.recordTook, r.Took.Seconds())
+}
+
+func (c *collector) collectCluster(to sender, n *Cluster) {
+	if n == nil {
+		return
+	}
+	to.send(c.registryUp, float64(number(!n.Away)))
+	to.send(c.clockAhead, n.Ahead.Seconds())
+	to.count(c.claimsLost, n.LostClaims)
+	to.send(c.copies, float64(n.Copies))
+	to.count(c.edgeRequests, n.Hits, "hit")
+	to.count(c.edgeRequests, n.Misses, "miss")
+	to.count(c.edgeRequests, n.Coalesced, "coalesced")
+	to.count(c.edgeRequests, n.Failed, "failed")
+	to.send(c.edgeFiles, float64(n.Files))
+	to.send(c.edgeBytes, float64(n.Bytes))
 }
 
 func (c *collector) collectOthers(to sender, f *Figures) {

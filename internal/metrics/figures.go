@@ -28,6 +28,10 @@ type Figures struct {
 	// Rewind is nil where nothing is kept for rewinding.
 	Rewind *spool.Stats
 
+	// Recordings is nil where nothing is recorded, Cluster where this server is alone.
+	Recordings *Recordings
+	Cluster    *Cluster
+
 	Relays []Relays
 	// Hooks is nil where nobody is told what happens, Questions where nobody is asked.
 	Hooks     *Hooks
@@ -112,4 +116,31 @@ type Connections struct {
 type Handshakes struct {
 	Protocol, Reason string
 	Count            uint64
+}
+
+// Recordings are those in a folder or a bucket.
+type Recordings struct {
+	// Active are under way, Complete there.
+	Active, Complete int
+	// Queued waits for the local disk, Spooled waits there for the bucket, in bytes.
+	Queued, Spooled int64
+	// Stored counts files that are in the bucket, Bytes what is in them, and Took how long that took. Failed counts tries that failed, Lost
+	// segments that are missing.
+	Stored, Bytes, Failed, Lost uint64
+	Took                        time.Duration
+}
+
+// Cluster is what this server has to do with others.
+type Cluster struct {
+	// Away: what the nodes share cannot be reached. Ahead is by how much its clock is ahead of this server's.
+	Away  bool
+	Ahead time.Duration
+	// LostClaims counts streams that this node had and another one has now.
+	LostClaims uint64
+	// Copies are streams of other nodes that are here.
+	Copies int
+	// Hits, Misses, Coalesced and Failed count requests of HLS for streams of other nodes. Files and Bytes are kept of them.
+	Hits, Misses, Coalesced, Failed uint64
+	Files                           int
+	Bytes                           int64
 }

@@ -136,6 +136,16 @@ func (s *Server) figures() *metrics.Figures {
 		}
 		f.Relays = append(f.Relays, m)
 	}
+	if s.recorder != nil {
+		st := s.recorder.Stats()
+		f.Recordings = &metrics.Recordings{
+			Active: st.Active, Complete: st.Complete, Queued: int64(st.Queued), Spooled: st.Spooled,
+			Stored: st.Stored, Bytes: uint64(st.Bytes), Failed: st.Failed, Lost: st.Lost, Took: st.Took,
+		}
+	}
+	if s.node != nil {
+		f.Cluster = s.node.clusterFigures()
+	}
 	if s.spool != nil {
 		st := s.spool.Stats()
 		f.Rewind = &st
@@ -154,6 +164,18 @@ func (s *Server) figures() *metrics.Figures {
 		}
 	}
 	return f
+}
+
+// clusterFigures are what metrics show of other nodes. None of them is asked.
+func (n *node) clusterFigures() *metrics.Cluster {
+	n.mu.Lock()
+	copies := len(n.copies)
+	n.mu.Unlock()
+	st := n.cache.Stats()
+	return &metrics.Cluster{
+		Away: n.member.Away(), Ahead: n.member.Ahead(), LostClaims: n.member.LostClaims(), Copies: copies,
+		Hits: st.Hits, Misses: st.Misses, Coalesced: st.Coalesced, Failed: st.Failed, Files: st.Files, Bytes: st.Bytes,
+	}
 }
 
 // addStreams adds the streams that are on air or in grace.
