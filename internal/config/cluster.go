@@ -1,6 +1,12 @@
 package config
 
-import "livego/internal/cluster"
+import (
+	"errors"
+	"net/url"
+	"strings"
+
+	"livego/internal/cluster"
+)
 
 // clusterSecret is one secret of a cluster, or several with commas between them; empty means none. It is not repeated.
 func clusterSecret(p *Secret) value {
@@ -25,6 +31,19 @@ func nodeID(p *string) value {
 			}
 		}
 		*p = s
+		return nil
+	}
+	return value{kindText, parse, func() string { return *p }}
+}
+
+// publicURL is where a server is reached from outside; empty means that nobody is sent there.
+func publicURL(p *string) value {
+	parse := func(s string) error {
+		u, err := url.Parse(s)
+		if s != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "") {
+			return errors.New("must be a URL such as https://node1.example.org, without user and query")
+		}
+		*p = strings.TrimSuffix(s, "/")
 		return nil
 	}
 	return value{kindText, parse, func() string { return *p }}

@@ -26,6 +26,7 @@ type Config struct {
 	LogFormat    string
 	DataDir      string
 	DrainTimeout time.Duration
+	DrainDelay   time.Duration
 
 	RTMPAddr, RTMPSAddr   string
 	EnableRTMPS           bool
@@ -76,6 +77,7 @@ type Config struct {
 	ClusterKey            string
 	ClusterCA             string
 	NodeID                string
+	PublicURL             string
 	ClusterIdle           time.Duration
 	EdgeCacheBytes        int
 	GOPNum                int

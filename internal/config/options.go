@@ -87,6 +87,9 @@ var options = []option{
 		bind: func(c *Config) value { return nonEmpty(&c.DataDir) }},
 	{key: "drain_timeout", reload: true, def: "5s", doc: "How long the end of the server may take.",
 		bind: func(c *Config) value { return duration(&c.DrainTimeout, time.Millisecond, unbounded) }},
+	{key: "drain_delay", def: "0s", doc: "How long a server that ends goes on as before after /readyz and other servers were told of it, so that nobody is\n" +
+		"sent to it any more. At most half of drain_timeout.",
+		bind: func(c *Config) value { return duration(&c.DrainDelay, 0, unbounded) }},
 
 	{key: "rtmp_addr", def: ":1935", doc: "Listen address for publishing and playing over RTMP. Empty: off.",
 		bind: func(c *Config) value { return address(&c.RTMPAddr) }},
@@ -220,6 +223,9 @@ var options = []option{
 	{key: "node_id", def: "", doc: "Name of this server in the cluster, another one than those of all others, also after a restart. Empty: one that is made\n" +
 		"once and kept in data_dir.",
 		bind: func(c *Config) value { return nodeID(&c.NodeID) }},
+	{key: "public_url", def: "", doc: "Where this server's HLS port is reached from outside, such as https://node1.example.org. Encoders of another one that\n" +
+		"ends are sent to the same host, to the port of rtmp_addr. Empty: nobody is.",
+		bind: func(c *Config) value { return publicURL(&c.PublicURL) }},
 	{key: "cluster_idle", def: "30s", doc: "For how long a stream of another server is kept here after its last viewer.",
 		bind: func(c *Config) value { return duration(&c.ClusterIdle, time.Second, time.Hour) }},
 	{key: "edge_cache_bytes", def: "512MiB", doc: "Most memory for HLS files of other servers, each of which is fetched once for all viewers here.",

@@ -51,6 +51,7 @@ func (c Config) ServerOptions() server.Options {
 		PlayWait:       orNone(c.PlayWait),
 		RepublishGrace: orNone(c.RepublishGrace),
 		DrainTimeout:   c.DrainTimeout,
+		DrainDelay:     c.DrainDelay,
 		NoTakeover:     !c.Takeover,
 
 		GOPNum:        c.GOPNum,
@@ -104,7 +105,7 @@ func (c Config) cluster() server.ClusterOptions {
 	secret, _ := cluster.ParseSecret(c.ClusterSecret.Reveal())
 	return server.ClusterOptions{
 		Addr: c.ClusterAddr, Advertise: c.ClusterAdvertise, ID: c.NodeID, Secret: secret,
-		Cert: c.ClusterCert, Key: c.ClusterKey, CA: c.ClusterCA, Idle: c.ClusterIdle,
+		PublicURL: c.PublicURL, Cert: c.ClusterCert, Key: c.ClusterKey, CA: c.ClusterCA, Idle: c.ClusterIdle,
 		EdgeBytes: int64(c.EdgeCacheBytes),
 	}
 }

@@ -89,3 +89,53 @@ func (l *life) noteSegment(b *boundary) {
 func (l *life) noteEnd(complete bool) {
 	l.note(func(e *ledger.Entry) { e.Over, e.Complete = true, e.Complete || complete && e.Segment > 0 })
 }
+
+// Floor is what the next life of a stream does not go below, where that is made by another server: the sequence numbers that are free, and the
+// time that is. The zero value is none.
+type Floor struct {
+	Sequence, Discontinuity int64
+	Time                    time.Duration
+}
+
+// maxRaised bounds the streams that were raised and have not begun.
+const maxRaised = 1 << 12
+
+// Floor returns that of the life of a stream that is over or about to be, for the server that has it next.
+func (s *Server) Floor(name string) Floor {
+	s.mu.RLock()
+	l := s.lives[name]
+	s.mu.RUnlock()
+	if l == nil {
+		return Floor{}
+	}
+	return Floor{s.lastSeq.Load() + 1, l.lastDiscontinuity.Load(), (time.Duration(l.reach.Load()) + lastUnit).Truncate(time.Millisecond)}
+}
+
+// maxLead and maxLeadNumbers are how far a floor may be ahead of the clock: no server that keeps to the rules is.
+const (
+	maxLead        = time.Minute
+	maxLeadNumbers = 1 << 20
+)
+
+// Raise lets the next life of a stream begin at a floor, if it begins now. One that is far ahead of the clock is left alone.
+func (s *Server) Raise(name string, f Floor) {
+	now := s.opt.Now()
+	if f == (Floor{}) || f.Time > mediaTime(now)+maxLead || f.Sequence > firstNumber(now, s.opt.SegmentDuration)+maxLeadNumbers ||
+		f.Discontinuity > maxLeadNumbers || f.Discontinuity < 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.raised) < maxRaised {
+		s.raised[name] = f
+	}
+}
+
+// above are numbers that do not go below a floor.
+func (n numbers) above(f Floor) numbers {
+	if f.Sequence >= n.cmaf {
+		n.lost = nil // players are past them
+	}
+	n.ts, n.cmaf = max(n.ts, f.Sequence), max(n.cmaf, f.Sequence+1)
+	return n
+}

@@ -120,3 +120,33 @@ func TestAfterKill(t *testing.T) {
 		})
 	}
 }
+
+// TestFloors: a life goes on where another server left its stream, unless that is far ahead of the clock.
+func TestFloors(t *testing.T) {
+	now := time.Unix(yearZero+1_000_000, 0)
+	clock := firstNumber(now, 3*time.Second)
+	for _, c := range []struct {
+		floor Floor
+		want  int64 // the first CMAF segment
+		time  time.Duration
+	}{
+		{Floor{}, clock + 1, 0},
+		{Floor{Sequence: clock + 50, Discontinuity: 3, Time: mediaTime(now) + time.Second}, clock + 51, mediaTime(now) + time.Second},
+		{Floor{Sequence: clock - 50, Time: time.Second}, clock + 1, time.Second},
+		{Floor{Sequence: clock + 2*maxLeadNumbers}, clock + 1, 0},
+		{Floor{Time: mediaTime(now) + time.Hour}, clock + 1, 0},
+		{Floor{Discontinuity: -1, Sequence: clock + 50}, clock + 1, 0},
+	} {
+		s := NewServer(Options{Now: func() time.Time { return now }})
+		s.Raise("live/a", c.floor)
+		s.mu.Lock()
+		l, other := s.newLife("live/a"), s.newLife("live/b")
+		s.mu.Unlock()
+		if l.packager.line.first != c.want || l.time.floor != c.time || other.packager.line.first != clock+1 {
+			t.Errorf("%+v: first %d, time %v; another stream %d", c.floor, l.packager.line.first-clock, l.time.floor, other.packager.line.first-clock)
+		}
+		if l.firstDiscontinuity != c.floor.Discontinuity && c.want == clock+51 {
+			t.Errorf("%+v: discontinuity %d", c.floor, l.firstDiscontinuity)
+		}
+	}
+}

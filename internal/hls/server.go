@@ -41,6 +41,8 @@ type Server struct {
 	past Totals
 	// awaited are the streams for which requests wait.
 	awaited map[string]*awaited
+	// raised are the floors of streams that begin in a moment.
+	raised map[string]Floor
 	// held are the streams that are packaged although nobody watches.
 	held map[string]bool
 }
@@ -56,6 +58,7 @@ func NewServer(opt Options) *Server {
 		returnBy: time.Now().Add(opt.ReturnWait),
 		lives:    make(map[string]*life),
 		awaited:  make(map[string]*awaited),
+		raised:   make(map[string]Floor),
 		held:     make(map[string]bool),
 	}
 }
@@ -299,7 +302,10 @@ func (s *Server) enter(name string) *life {
 // newLife makes a life that follows the last one of the stream.
 func (s *Server) newLife(name string) *life {
 	record, last, known := s.opt.Ledger.Begin(name)
-	first := s.numbersAfter(&last, known)
+	least := s.raised[name]
+	delete(s.raised, name)
+	first := s.numbersAfter(&last, known).above(least)
+	last.Discontinuity = max(last.Discontinuity, least.Discontinuity)
 	l := &life{
 		name: name, demand: newDemand(), log: s.opt.Log.With("stream", name), answerable: make(chan struct{}), cmaf: newPresentation(),
 		firstDiscontinuity: last.Discontinuity, record: record, used: last,
@@ -320,7 +326,7 @@ func (s *Server) newLife(name string) *life {
 		},
 	}
 	stored, after := s.rewind(name, last.Segment+1, &line)
-	l.time.floor = max(l.time.floor, after)
+	l.time.floor = max(l.time.floor, after, least.Time)
 	l.packager = newPackager(&s.opt, l.log, &l.counts, l.cmaf, line)
 	l.packager.stored, l.packager.wanted = stored, l.demand.asked
 	if s.opt.Recorder != nil && !s.opt.NoCMAF {

@@ -6,15 +6,18 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"livego/internal/cluster"
 	"livego/internal/edge"
+	"livego/internal/hls"
 	"livego/internal/live"
 )
 
@@ -201,6 +204,22 @@ func (n *node) figures() (load float64, viewers, streams int) {
 	return 0, viewers, len(n.hub.Streams())
 }
 
+// end gives a stream back that is over here, with the numbers for its next home.
+func (n *node) end(stream string) {
+	f := n.hls.Floor(stream)
+	n.member.End(stream, cluster.Hand{Sequence: f.Sequence, Discontinuity: f.Discontinuity, Time: f.Time.Milliseconds()})
+}
+
+// claim makes this node the home of a stream, which goes on where its last home left it.
+func (n *node) claim(ctx context.Context, stream string) (cluster.Entry, error) {
+	e, err := n.member.Claim(ctx, stream)
+	if _, holds := n.member.Holds(stream); err == nil && !holds {
+		h := e.Claim.Hand
+		n.hls.Raise(stream, hls.Floor{Sequence: h.Sequence, Discontinuity: h.Discontinuity, Time: time.Duration(h.Time) * time.Millisecond})
+	}
+	return e, err
+}
+
 // lost ends what is published here of a stream that has its home on another node, and lets its viewers go on with what comes from there.
 func (n *node) lost(stream string) {
 	name := nameOf(stream)
@@ -269,6 +288,21 @@ func other(n *node, ask func() (cluster.Entry, error)) (cluster.Entry, error) {
 		return e, cluster.ErrNotFound
 	}
 	return e, err
+}
+
+// drain tells others that this node takes nothing new, and returns where its encoders may go: rtmp://host:port of another node, empty if none says so.
+func (n *node) drain() (to string) {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	n.member.Drain(ctx)
+	nodes, _ := n.member.Nodes(ctx)
+	nodes = slices.DeleteFunc(nodes, func(o cluster.Node) bool {
+		return o.ID == n.opt.ID || !o.Alive || o.State != cluster.Ready || o.RTMPURL == ""
+	})
+	if len(nodes) == 0 {
+		return ""
+	}
+	return nodes[rand.N(len(nodes))].RTMPURL
 }
 
 // leave gives everything back that this node holds.

@@ -297,3 +297,33 @@ func TestTwins(t *testing.T) {
 		t.Errorf("the twin ends with %v", err)
 	}
 }
+
+// TestNodeDrains ends the home of a stream in order: its encoder may go on at once at another node, where numbers do not fall, and viewers there stay.
+func TestNodeDrains(t *testing.T) {
+	t.Parallel()
+	g, tags := startGroup(t, 2, func(o *Options) { o.HLSSegmentDuration = time.Second }), clip(t)
+	a, b := g.nodes[0], g.nodes[1]
+	e := publish(t, a, "movie")
+	e.send(tags...)
+	w := watchFLV(t, b, "movie")
+	w.await(t, tags[len(tags)-1])
+	eventually(t, "HLS", func() bool {
+		return call(t, http.MethodGet, b.url("http", "hls", "/live/movie.m3u8")).status == http.StatusOK
+	})
+	before := a.hls.Floor("live/movie")
+	if err := a.stop(); err != nil {
+		t.Fatal(err)
+	}
+	f := publish(t, b, "movie")
+	later := marked(tags, 9)
+	f.send(later...)
+	w.await(t, later[len(later)-1])
+	if after := b.hls.Floor("live/movie"); after.Sequence < before.Sequence || after.Time < before.Time {
+		t.Errorf("numbers fall: %+v, before %+v", after, before)
+	}
+	if nodes, err := g.registry.Nodes(t.Context()); err != nil || nodes[0].ID != "a" || nodes[0].Alive || nodes[0].State != cluster.Draining {
+		t.Errorf("%+v, %v", nodes, err)
+	}
+	f.unpublish()
+	w.awaitEnd(t)
+}

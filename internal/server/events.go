@@ -1,7 +1,6 @@
 package server
 
 import (
-	"livego/internal/cluster"
 	"livego/internal/event"
 	"livego/internal/live"
 )
@@ -32,6 +31,6 @@ func (s *Server) tell(n live.Notice) {
 	}
 	s.events.Emit(e)
 	if s.node != nil && n.Change == live.Ended {
-		s.node.member.End(n.Name.Key(), cluster.Hand{})
+		s.node.end(n.Name.Key())
 	}
 }

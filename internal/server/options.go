@@ -108,6 +108,9 @@ type Options struct {
 	RepublishGrace time.Duration
 	// DrainTimeout (5 s) bounds the time that Run takes to end.
 	DrainTimeout time.Duration
+	// DrainDelay (none) is how long a server that ends goes on taking clients after it has said that it ends, at most half of DrainTimeout: so long
+	// those who send them may take to hear of it.
+	DrainDelay time.Duration
 	// NoTakeover refuses a second publisher of a stream instead of letting it replace the first.
 	NoTakeover bool
 

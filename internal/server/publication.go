@@ -46,8 +46,8 @@ type origin struct {
 	// close ends the connection for a cause, which its protocol tells the encoder. It is called from any goroutine, at any time
 	// after publish was called, and does not wait for End.
 	close func(cause error)
-	// reconnect, if set, asks the encoder to connect again.
-	reconnect func()
+	// reconnect, if set, asks the encoder to connect again, to another server if one is named.
+	reconnect func(to string)
 }
 
 // publish takes a publisher on air that may publish: here, or on the node that is the home of its stream. The lease of its channel key is

@@ -229,9 +229,14 @@ func (p *rtmpPublication) closeWith(cause error) {
 	p.request.Close(&rtmp.StatusError{Code: code, Description: "The publisher is closed: " + cause.Error() + ".", Err: cause})
 }
 
-// reconnect asks a client that can do so to connect again.
-func reconnect(r *rtmp.ConnectRequest) func() {
-	return func() { _, _ = r.RequestReconnect("", "The server restarts.") }
+// reconnect asks a client that can do so to connect again, to another server if one is named.
+func reconnect(r *rtmp.ConnectRequest) func(to string) {
+	return func(to string) {
+		if to != "" {
+			to += "/" + r.App
+		}
+		_, _ = r.RequestReconnect(to, "The server restarts.")
+	}
 }
 
 // errFull: viewers have all connections that they may have.

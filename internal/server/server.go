@@ -307,11 +307,16 @@ func (s *Server) drain() {
 	s.ready.Store(false)
 	s.events.Emit(event.Event{Type: event.ServerDraining})
 	defer func() { s.closeHooks(begin.Add(limit)) }()
+	to := ""
+	if s.node != nil {
+		to = s.node.drain()
+	}
+	<-time.After(min(s.now().opt.DrainDelay, limit/2))
 	s.closeListeners()
 	s.outCancel()
 	s.writers.Wait()
 	s.closeDisk(begin.Add(limit / 2))
-	s.sessions.announce(limit / 10)
+	s.sessions.announce(to, limit/10)
 	s.sessions.closeAll()
 	s.hub.Close()
 	s.relays.Close()

@@ -39,8 +39,9 @@ type session struct {
 	close   func(cause error)
 	// token is what lists call the viewer's token, empty without one.
 	token string
-	// reconnect, if set, asks the client to connect again (Enhanced RTMP v2), to a server that will be up then.
-	reconnect func()
+	// reconnect, if set, asks the client to connect again (Enhanced RTMP v2): to another server (rtmp://host:port), or to this one, which will be up
+	// then, for an empty one.
+	reconnect func(to string)
 	done      chan struct{}
 
 	mu sync.Mutex
@@ -343,12 +344,12 @@ func codecName(t *media.Track) string {
 	return string(t.Codec)
 }
 
-// announce asks all clients that can do so to connect again, and waits for at most d.
-func (r *registry) announce(d time.Duration) {
+// announce asks all clients that can do so to connect again, to another server if there is one, and waits for at most d.
+func (r *registry) announce(to string, d time.Duration) {
 	var asked sync.WaitGroup
 	for _, s := range r.all(nil) {
 		if s.reconnect != nil {
-			asked.Go(s.reconnect)
+			asked.Go(func() { s.reconnect(to) })
 		}
 	}
 	done := make(chan struct{})

@@ -23,7 +23,7 @@ func (n *node) home(ctx context.Context, may permit, from origin, log *slog.Logg
 	defer cancel()
 	begun = func(onAir bool) { n.member.Begun(key, onAir) }
 	for {
-		e, err := n.member.Claim(ctx, key)
+		e, err := n.claim(ctx, key)
 		if errors.Is(err, cluster.ErrUnavailable) {
 			// Who is known to have it is the home also while nobody can tell.
 			if e, err = n.lookup(ctx, key); err != nil {
@@ -140,7 +140,7 @@ func (n *node) servePublish(ctx context.Context, r cluster.Request, from cluster
 	if _, ok := n.app(name.App); !ok {
 		return nil, fmt.Errorf("application %.64q is not configured at the stream's home", name.App)
 	}
-	switch _, err := n.member.Claim(ctx, r.Stream); {
+	switch _, err := n.claim(ctx, r.Stream); {
 	case errors.Is(err, cluster.ErrUnavailable):
 		if _, holds := n.member.Holds(r.Stream); !holds {
 			return nil, cluster.ErrElsewhere
