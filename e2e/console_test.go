@@ -201,10 +201,10 @@ func TestConsoleRecordings(t *testing.T) {
 	p := openPage(t, s.consoleURL("stream/live%2F"+room), desk, "")
 	p.awaitMoving(t)
 	p.click(t, `.head button:has-text("Record")`)
-	p.has(t, 1, `.head button:has-text("Stop recording")`)
+	p.has(t, 1, ".head .recording-now")
 	p.evaluate(t, "new Promise(done => setTimeout(done, 4000))", nil) // of media
-	p.click(t, `.head button:has-text("Stop recording")`)
-	p.has(t, 0, `.head button:has-text("Stop recording")`)
+	p.click(t, ".head .recording-now")
+	p.has(t, 0, ".head .recording-now")
 	encoder.cancel()
 	encoder.finish(t)
 	p.click(t, `.nav a:has-text("Recordings")`)
