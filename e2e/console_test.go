@@ -265,7 +265,7 @@ func TestConsoleMany(t *testing.T) {
 	}
 	p := openPage(t, s.consoleURL(""), map[string]any{"viewport": map[string]int{"width": 1280, "height": 4200}}, "")
 	p.has(t, streams, ".card")
-	p.has(t, streams, ".thumbnail.drawn")
+	eventually(t, 2*time.Minute, "pictures of many of them", func() bool { return len(p.text(t, ".thumbnail.drawn")) >= streams/2 })
 	p.fill(t, ".find input", room+"-49")
 	p.says(t, ".card-name", room+"-49")
 	var longest float64

@@ -46,7 +46,7 @@ export class Painter {
     if (this.working) return
     this.working = true
     for (;;) {
-      const [next] = [...this.wanted].sort((a, b) => a.due - b.due)
+      const next = this.next()
       if (!next || document.hidden) break
       const wait = next.due - performance.now()
       if (wait > 0) {
@@ -65,6 +65,13 @@ export class Painter {
       await pause(first ? leastRest : Math.min(longestRest, leastRest + restPer * took))
     }
     this.working = false
+  }
+
+  /** What is due first, and of what is due already, that which has no picture yet. */
+  private next(): Wanted | undefined {
+    const now = performance.now()
+    const order = [...this.wanted].sort((a, b) => a.due - b.due)
+    return order.find(wanted => wanted.due <= now && wanted.last === '') ?? order[0]
   }
 
   /** Draws one, and is false if there is nothing to draw yet. */
