@@ -88,7 +88,8 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// TestTokensBehindVarnish: a cache that takes the prefix off, as docs/access.md shows, asks the server once for what many viewers watch.
+// TestTokensBehindVarnish: a cache that takes the prefix off, as docs/access.md shows, asks the
+// server once for what many viewers watch.
 func TestTokensBehindVarnish(t *testing.T) {
 	t.Parallel()
 	s, room := startClosed(t, "--viewer_shared_cache"), roomOf(t)

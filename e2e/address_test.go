@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// TestPublishAddresses: FFmpeg finds its stream by whatever people make of its URL, and what is not clear is refused with the reason.
+// TestPublishAddresses: FFmpeg finds its stream by whatever people make of its URL, and what is not
+// clear is refused with the reason.
 func TestPublishAddresses(t *testing.T) {
 	t.Parallel()
 	s, room := start(t), roomOf(t)

@@ -104,7 +104,8 @@ func awaitEvent(t testing.TB, types <-chan string, want string) {
 	}
 }
 
-// TestAPI publishes with FFmpeg, sees what it is in the management API and by events, disconnects a viewer and ends the stream.
+// TestAPI publishes with FFmpeg, sees what it is in the management API and by events, disconnects a
+// viewer and ends the stream.
 func TestAPI(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -161,7 +162,8 @@ func TestAPI(t *testing.T) {
 	}
 }
 
-// TestAPIReload writes another app into the file: encoders may publish to it at once, and who watches stays.
+// TestAPIReload writes another app into the file: encoders may publish to it at once, and who
+// watches stays.
 func TestAPIReload(t *testing.T) {
 	t.Parallel()
 	s := &server{}

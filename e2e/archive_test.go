@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// recorded waits until so many FLV files are complete below a folder, and returns them, the oldest first.
+// recorded waits until so many FLV files are complete below a folder, and returns them, the oldest
+// first.
 func recorded(t testing.TB, dir string, n int) (files []string) {
 	t.Helper()
 	eventually(t, 20*time.Second, "complete recordings", func() bool {
@@ -22,8 +23,9 @@ func recorded(t testing.TB, dir string, n int) (files []string) {
 	return files
 }
 
-// TestArchive records a stream whose encoder breaks off and comes back, and a rendition: what is in the files is what was published, access
-// unit by access unit, and FFmpeg decodes it without a word.
+// TestArchive records a stream whose encoder breaks off and comes back, and a rendition: what is in
+// the files is what was published, access unit by access unit, and FFmpeg decodes it without a
+// word.
 func TestArchive(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "archive")
@@ -70,7 +72,8 @@ func TestArchive(t *testing.T) {
 	}
 }
 
-// TestArchiveUnwritable: a disk that takes nothing ends the recording with one line of the log; viewers notice nothing.
+// TestArchiveUnwritable: a disk that takes nothing ends the recording with one line of the log;
+// viewers notice nothing.
 func TestArchiveUnwritable(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")

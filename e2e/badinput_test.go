@@ -9,7 +9,8 @@ import (
 	"livego/internal/hls/hlscheck"
 )
 
-// loopOf repeats a clip of five seconds without a seam in the pictures, without its headers from the second time on.
+// loopOf repeats a clip of five seconds without a seam in the pictures, without its headers from
+// the second time on.
 func loopOf(tags []tag, times int) (out []tag) {
 	const length = 5000
 	for i := range times {
@@ -29,8 +30,9 @@ func ofKind(tags []tag, kind byte) []tag {
 	return slices.DeleteFunc(slices.Clone(tags), func(one tag) bool { return one.kind != kind })
 }
 
-// TestBadInput publishes what no encoder should send, and holds every response of Low-Latency HLS against the rules of the draft. The sound, which is as
-// it should be, goes on to all players; memory and log stay small.
+// TestBadInput publishes what no encoder should send, and holds every response of Low-Latency HLS
+// against the rules of the draft. The sound, which is as it should be, goes on to all players;
+// memory and log stay small.
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 	plain := func(t *testing.T, times int) []tag {

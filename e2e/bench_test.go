@@ -35,7 +35,8 @@ func loadTool(t testing.TB, s *server, args ...string) *bench.Report {
 	return &r
 }
 
-// TestBench puts a small load on a server by each protocol, with a certificate of its own where there is TLS.
+// TestBench puts a small load on a server by each protocol, with a certificate of its own where
+// there is TLS.
 func TestBench(t *testing.T) {
 	t.Parallel()
 	certificate, key := selfSigned(t, t.TempDir())

@@ -128,7 +128,8 @@ func (b *browser) evaluate(t testing.TB, expression string, value any) {
 	}
 }
 
-// screenshot returns a picture of the page, and keeps it below the folder SCREENSHOTS, if that is set.
+// screenshot returns a picture of the page, and keeps it below the folder SCREENSHOTS, if that is
+// set.
 func (b *browser) screenshot(t testing.TB, name string) string {
 	t.Helper()
 	var picture struct{ Data string }
@@ -147,8 +148,8 @@ func (b *browser) screenshot(t testing.TB, name string) string {
 	return hashOf(data)
 }
 
-// waitPlaylist waits until a playlist has three segments. Chromium counts the time that it takes to begin as a pause, and gives a
-// live stream up that has nothing newer after it.
+// waitPlaylist waits until a playlist has three segments. Chromium counts the time that it takes to
+// begin as a pause, and gives a live stream up that has nothing newer after it.
 func waitPlaylist(t testing.TB, address string) {
 	t.Helper()
 	eventually(t, 30*time.Second, "three segments", func() bool {

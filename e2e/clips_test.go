@@ -14,7 +14,8 @@ import (
 	"testing"
 )
 
-// The sources of clips: 25 pictures a second that never repeat, and noise, so that no two frames are equal.
+// The sources of clips: 25 pictures a second that never repeat, and noise, so that no two frames
+// are equal.
 const (
 	picture = "testsrc2=s=320x180:r=25"
 	sound   = "anoisesrc=c=pink:r=48000:a=0.2:seed=7"
@@ -153,16 +154,19 @@ func milliseconds(t testing.TB, seconds string) int64 {
 type wrapping struct {
 	// legacyHEVC uses the codec id 12 that was in use before Enhanced RTMP.
 	legacyHEVC bool
-	// modEx puts a ModEx prefix with a nanosecond offset before each frame of video (Enhanced RTMP v2).
+	// modEx puts a ModEx prefix with a nanosecond offset before each frame of video (Enhanced RTMP
+	// v2).
 	modEx bool
 	// multitrack sends each frame as the one track of a multitrack message (Enhanced RTMP v2).
 	multitrack bool
-	// video calls the pictures by another codec's FourCC, for codecs that the encoders here do not make.
+	// video calls the pictures by another codec's FourCC, for codecs that the encoders here do not
+	// make.
 	video string
 }
 
-// configurations are those of codecs by which wrapping.video calls pictures: a VPCodecConfigurationRecord, and a VvcDecoderConfigurationRecord with no
-// profile and one parameter set.
+// configurations are those of codecs by which wrapping.video calls pictures: a
+// VPCodecConfigurationRecord, and a VvcDecoderConfigurationRecord with no profile and one parameter
+// set.
 var configurations = map[string][]byte{
 	"vp08": {0, 11, 8<<4 | 1<<1, 2, 2, 2, 0, 0},
 	"vvc1": {0xfe, 1, 0x8f, 0, 1, 0, 2, 0x0f, 1},
@@ -174,7 +178,8 @@ var fourCCs = map[string]string{
 	"opus": "Opus", "flac": "fLaC", "ac3": "ac-3", "eac3": "ec-3", "aac": "mp4a", "mp3": ".mp3",
 }
 
-// wrap makes the tags of an MP4 clip by the FLV and Enhanced RTMP specifications, H.264 and AAC in the old way. Times begin at 0.
+// wrap makes the tags of an MP4 clip by the FLV and Enhanced RTMP specifications, H.264 and AAC in
+// the old way. Times begin at 0.
 func wrap(t testing.TB, path string, how wrapping) (tags []tag) {
 	t.Helper()
 	file := ffprobe(t, path)
@@ -227,7 +232,8 @@ func (how wrapping) header(codec string, config []byte) []byte {
 		// IsExHeader, key frame, PacketTypeSequenceStart
 		return how.enhanced(0x90, 0, fourCCs[codec], config)
 	case "vp9":
-		// ffprobe does not show the VPCodecConfigurationRecord: profile 0, level 1.1, 8 bits of 4:2:0, colours not specified.
+		// ffprobe does not show the VPCodecConfigurationRecord: profile 0, level 1.1, 8 bits of
+		// 4:2:0, colours not specified.
 		return how.enhanced(0x90, 0, fourCCs[codec], []byte{0, 11, 8<<4 | 1<<1, 2, 2, 2, 0, 0})
 	case "flac":
 		// The signature, and a STREAMINFO block that is the last one: 34 bytes.
@@ -276,8 +282,8 @@ func (how wrapping) frame(codec string, key bool, composition int32, data []byte
 	return how.enhanced(0x90, 1, fourCCs[codec], data)
 }
 
-// asVVC gives NAL units of H.264 the headers of VVC (ITU-T H.266 §7.3.1.2): of slices with their picture header, which are IDR_W_RADL or
-// TRAIL, and of SEI.
+// asVVC gives NAL units of H.264 the headers of VVC (ITU-T H.266 §7.3.1.2): of slices with their
+// picture header, which are IDR_W_RADL or TRAIL, and of SEI.
 func asVVC(data []byte) (out []byte) {
 	for _, nal := range splitNALs(data) {
 		head := []byte{0, 23<<3 | 1}
@@ -292,17 +298,20 @@ func asVVC(data []byte) (out []byte) {
 	return out
 }
 
-// enhanced builds an ExVideoTagHeader or ExAudioTagHeader: the upper half byte is the format or IsExHeader and frame type.
+// enhanced builds an ExVideoTagHeader or ExAudioTagHeader: the upper half byte is the format or
+// IsExHeader and frame type.
 func (how wrapping) enhanced(upper, packetType byte, fourCC string, payload []byte) []byte {
 	var b []byte
 	next := packetType
 	switch {
 	case how.modEx && packetType != 0:
-		// ModEx (7): size - 1, three bytes of TimestampOffsetNano, then its type (0) and the packet type.
+		// ModEx (7): size - 1, three bytes of TimestampOffsetNano, then its type (0) and the packet
+		// type.
 		b = append([]byte{upper | 7, 2}, 0x01, 0xE2, 0x40)
 		b = append(b, packetType)
 	case how.multitrack:
-		// Multitrack (6 for video, 5 for audio): OneTrack (0) and the packet type; the track's id comes after the FourCC.
+		// Multitrack (6 for video, 5 for audio): OneTrack (0) and the packet type; the track's id
+		// comes after the FourCC.
 		multitrack := byte(6)
 		if upper == 0x90 && !slices.Contains([]string{"hvc1", "avc1", "av01", "vp09"}, fourCC) {
 			multitrack = 5

@@ -33,7 +33,8 @@ func startCluster(t testing.TB, r *redis, n int, args ...string) (nodes []*clust
 	return nodes
 }
 
-// sameFiles checks that each file that the playlists of a stream name is the same at both servers, and returns how many there are.
+// sameFiles checks that each file that the playlists of a stream name is the same at both servers,
+// and returns how many there are.
 func sameFiles(t testing.TB, a, b *server, room string) (n int) {
 	t.Helper()
 	seen := map[string]bool{}
@@ -70,8 +71,8 @@ func sameFiles(t testing.TB, a, b *server, room string) (n int) {
 	return n
 }
 
-// TestClusterPlays publishes at one node and plays at others, by RTMP, FLV, WebSocket-FLV and HLS: everybody gets what was published, and HLS files
-// are the same at each node.
+// TestClusterPlays publishes at one node and plays at others, by RTMP, FLV, WebSocket-FLV and HLS:
+// everybody gets what was published, and HLS files are the same at each node.
 func TestClusterPlays(t *testing.T) {
 	t.Parallel()
 	nodes := startCluster(t, startRedis(t), 3)
@@ -104,7 +105,8 @@ func TestClusterPlays(t *testing.T) {
 	viewer.waitSegments(t, 4, 30*time.Second)
 }
 
-// TestClusterRelaysPublishers publishes at a node a stream that has its home at another: a second rendition, and one that takes over.
+// TestClusterRelaysPublishers publishes at a node a stream that has its home at another: a second
+// rendition, and one that takes over.
 func TestClusterRelaysPublishers(t *testing.T) {
 	t.Parallel()
 	nodes := startCluster(t, startRedis(t), 2)
@@ -126,7 +128,8 @@ func TestClusterRelaysPublishers(t *testing.T) {
 	v.going(t)
 }
 
-// TestClusterHomeDies kills the home of a stream, whose encoder, FFmpeg, comes back at another node: viewers at a third one stay, by all protocols.
+// TestClusterHomeDies kills the home of a stream, whose encoder, FFmpeg, comes back at another
+// node: viewers at a third one stay, by all protocols.
 func TestClusterHomeDies(t *testing.T) {
 	t.Parallel()
 	nodes := startCluster(t, startRedis(t), 3)
@@ -168,7 +171,8 @@ func TestClusterHomeDies(t *testing.T) {
 	rising(t, "rtmp", rtmp.tags())
 }
 
-// TestClusterHomeIsStopped stops the home for ten seconds, as a machine that is suspended. Its stream has a new home then, from which it serves its viewers.
+// TestClusterHomeIsStopped stops the home for ten seconds, as a machine that is suspended. Its
+// stream has a new home then, from which it serves its viewers.
 func TestClusterHomeIsStopped(t *testing.T) {
 	t.Parallel()
 	nodes := startCluster(t, startRedis(t), 2)
@@ -195,7 +199,8 @@ func TestClusterHomeIsStopped(t *testing.T) {
 	v.going(t)
 }
 
-// TestClusterRedisAway kills Redis for a while, which then comes back empty: what runs goes on, and everything is registered again.
+// TestClusterRedisAway kills Redis for a while, which then comes back empty: what runs goes on, and
+// everything is registered again.
 func TestClusterRedisAway(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t)

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// lowLatency lets hls.js play Low-Latency HLS, as it does by default, and close in on the distance to live that the playlist asks for, which
-// it does not: by default it stays as far behind as the start of the player took.
+// lowLatency lets hls.js play Low-Latency HLS, as it does by default, and close in on the distance
+// to live that the playlist asks for, which it does not: by default it stays as far behind as the
+// start of the player took.
 var lowLatency = map[string]any{"lowLatencyMode": true, "maxLiveSyncPlaybackRate": 1.5}
 
 // waitIndex waits for the multivariant playlist.
@@ -28,8 +29,8 @@ func playedPairs() []string {
 	}
 }
 
-// TestCMAFPairs plays every pair of codecs that Chromium decodes. FFmpeg 7.1 publishes those with AAC, the tests' own client the others, for that version
-// writes only video by the Enhanced way.
+// TestCMAFPairs plays every pair of codecs that Chromium decodes. FFmpeg 7.1 publishes those with
+// AAC, the tests' own client the others, for that version writes only video by the Enhanced way.
 func TestCMAFPairs(t *testing.T) {
 	t.Parallel()
 	ffmpeg7 := setting(t, "FFMPEG7")
@@ -59,7 +60,8 @@ func TestCMAFPairs(t *testing.T) {
 	}
 }
 
-// TestCMAFProbe reads streams that Chromium does not decode, and the I-frame playlist, with ffprobe.
+// TestCMAFProbe reads streams that Chromium does not decode, and the I-frame playlist, with
+// ffprobe.
 func TestCMAFProbe(t *testing.T) {
 	t.Parallel()
 	for name, codecs := range map[string][]string{
@@ -96,8 +98,9 @@ func probeLive(t testing.TB, address string) string {
 	return probe.output.String()
 }
 
-// probePictures decodes the first two pictures and returns their types. FFmpeg shall not wait for twenty of them to guess a picture rate, and not keep
-// connections: it asks for the byte range of the first picture of the init segment too, and then waits for bytes that there are not.
+// probePictures decodes the first two pictures and returns their types. FFmpeg shall not wait for
+// twenty of them to guess a picture rate, and not keep connections: it asks for the byte range of
+// the first picture of the init segment too, and then waits for bytes that there are not.
 func probePictures(t testing.TB, address string) []string {
 	t.Helper()
 	probe := launch(t, "ffprobe", "-v", "error", "-fpsprobesize", "0", "-http_persistent", "0", "-select_streams", "v", "-read_intervals", "%+#2", "-show_entries", "frame=pict_type", "-of", "csv=p=0", address)

@@ -78,7 +78,8 @@ func readInit(data []byte) (track cmafTrack, err error) {
 	return track, nil
 }
 
-// readFragments reads the samples of a segment or part: pairs of moof and mdat with anything between the pairs.
+// readFragments reads the samples of a segment or part: pairs of moof and mdat with anything
+// between the pairs.
 func (track cmafTrack) readFragments(data []byte) (samples []cmafSample, err error) {
 	var pending []cmafSample
 	moof, at := 0, 0 // where the last moof began, and where the box at hand does

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// TestRunOnStream: with the lines of examples/ladder, FFmpeg makes two renditions of what one encoder sends, and hls.js plays and changes
-// between all of them. When the stream ends, so do they.
+// TestRunOnStream: with the lines of examples/ladder, FFmpeg makes two renditions of what one
+// encoder sends, and hls.js plays and changes between all of them. When the stream ends, so do
+// they.
 func TestRunOnStream(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)

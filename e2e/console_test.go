@@ -40,8 +40,8 @@ func (p *watchPage) has(t testing.TB, n int, selector string) {
 
 var desk = map[string]any{"viewport": map[string]int{"width": 1280, "height": 900}}
 
-// TestConsoleStream finds a stream by its picture, plays it by each protocol, and goes on by itself after a stop of the encoder. Its name, which has markup,
-// is text everywhere.
+// TestConsoleStream finds a stream by its picture, plays it by each protocol, and goes on by itself
+// after a stop of the encoder. Its name, which has markup, is text everywhere.
 func TestConsoleStream(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)
@@ -82,7 +82,8 @@ func TestConsoleStream(t *testing.T) {
 	p.clean(t)
 }
 
-// TestConsoleSteers makes a room, publishes with the key that the console shows, disconnects a viewer, ends the stream and resets the key.
+// TestConsoleSteers makes a room, publishes with the key that the console shows, disconnects a
+// viewer, ends the stream and resets the key.
 func TestConsoleSteers(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)
@@ -141,7 +142,8 @@ func TestConsoleSteers(t *testing.T) {
 	p.clean(t)
 }
 
-// TestConsoleSignIn asks for a token where the API does, keeps it over a reload of the page, and forgets it.
+// TestConsoleSignIn asks for a token where the API does, keeps it over a reload of the page, and
+// forgets it.
 func TestConsoleSignIn(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)
@@ -278,7 +280,8 @@ func TestConsoleMany(t *testing.T) {
 	p.clean(t)
 }
 
-// TestConsoleIsOpenAndShut: the page itself is for everybody, as it shows nothing; no page of others may frame it or call the API through it.
+// TestConsoleIsOpenAndShut: the page itself is for everybody, as it shows nothing; no page of
+// others may frame it or call the API through it.
 func TestConsoleIsOpenAndShut(t *testing.T) {
 	t.Parallel()
 	s := startWith(t, []string{"JWT_SECRET=0123456789abcdef0123456789abcdef"})

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// TestDefect16GOPNum publishes with each number of cached GOPs: joiners get that many, or wait for the next key frame.
+// TestDefect16GOPNum publishes with each number of cached GOPs: joiners get that many, or wait for
+// the next key frame.
 func TestDefect16GOPNum(t *testing.T) {
 	t.Parallel()
 	tags := flvClip(t, "h264-aac", 5) // a key frame each second
@@ -39,7 +40,8 @@ func TestDefect16GOPNum(t *testing.T) {
 	}
 }
 
-// joinsAt returns the time of the picture with which a player begins that joins a loop of tags at a time, with a number of GOPs.
+// joinsAt returns the time of the picture with which a player begins that joins a loop of tags at a
+// time, with a number of GOPs.
 func joinsAt(tags []tag, now uint32, gops int) uint32 {
 	var keys []uint32
 	for round := tags; len(keys) < 60; round = later(round, tags) {
@@ -137,7 +139,8 @@ func TestDefect20KeepAfterEnd(t *testing.T) {
 	second.lose()
 }
 
-// TestDefect21SegmentsAfterTheEnd fetches the last segments just after the end, and the playlist later.
+// TestDefect21SegmentsAfterTheEnd fetches the last segments just after the end, and the playlist
+// later.
 func TestDefect21SegmentsAfterTheEnd(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -164,7 +167,8 @@ func TestDefect21SegmentsAfterTheEnd(t *testing.T) {
 	}
 }
 
-// TestDefect22FastPublisher publishes ten times faster than real time: segment names stay unique, and all is there.
+// TestDefect22FastPublisher publishes ten times faster than real time: segment names stay unique,
+// and all is there.
 func TestDefect22FastPublisher(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -203,7 +207,8 @@ func withBad(tags []tag, at uint32, bad ...tag) (mixed []tag) {
 	return mixed
 }
 
-// TestDefect23BadMediaMessages mixes messages that are empty or cut short into a stream: nothing stops.
+// TestDefect23BadMediaMessages mixes messages that are empty or cut short into a stream: nothing
+// stops.
 func TestDefect23BadMediaMessages(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -233,7 +238,8 @@ func TestDefect23BadMediaMessages(t *testing.T) {
 	comparison{tolerance: 2, whole: true}.check(t, "HLS", unitsOf(tags, h264NAL), units)
 }
 
-// TestDefect24BadDataMessages mixes script data that is no metadata into a stream: viewers go on, and joiners get the metadata.
+// TestDefect24BadDataMessages mixes script data that is no metadata into a stream: viewers go on,
+// and joiners get the metadata.
 func TestDefect24BadDataMessages(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -304,7 +310,8 @@ func TestDefect26HighProfileHLS(t *testing.T) {
 	}
 }
 
-// TestDefect27SlowViewerJumpsForward reads a stream slower than it comes: the viewer skips to key frames, and time never falls.
+// TestDefect27SlowViewerJumpsForward reads a stream slower than it comes: the viewer skips to key
+// frames, and time never falls.
 func TestDefect27SlowViewerJumpsForward(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -345,7 +352,8 @@ func TestDefect27SlowViewerJumpsForward(t *testing.T) {
 	gapless(t, "the other viewer", brisk.tags(), 250)
 }
 
-// TestDefect28Takeover publishes a second time with the same key while on air: players stay, the first publisher is closed.
+// TestDefect28Takeover publishes a second time with the same key while on air: players stay, the
+// first publisher is closed.
 func TestDefect28Takeover(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)

@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// TestDefect37Races uses everything at once; the server of the test reports races, which its end checks.
+// TestDefect37Races uses everything at once; the server of the test reports races, which its end
+// checks.
 func TestDefect37Races(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--hls_segment_duration", "1", "--republish_grace", "1s")
@@ -68,7 +69,8 @@ func TestDefect38ManyEndsAtOnce(t *testing.T) {
 	eventually(t, 5*time.Second, "nobody is left", func() bool { return s.players(t, room) == 0 })
 }
 
-// TestDefect39Acknowledgements publishes 7 MB: the server acknowledges at least every 2,500,000 bytes.
+// TestDefect39Acknowledgements publishes 7 MB: the server acknowledges at least every 2,500,000
+// bytes.
 func TestDefect39Acknowledgements(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -98,8 +100,8 @@ func TestDefect39Acknowledgements(t *testing.T) {
 	eventually(t, 5*time.Second, "4.5 MB of 7 MB are acknowledged", func() bool { return acknowledged.Load() >= 4_500_000 })
 }
 
-// TestDefect40ChunkStreams interleaves messages on chunk streams with two and three byte ids, and sends time deltas that need
-// the extended field, repeated in the type 3 chunks (RTMP 1.0 §5.3.1).
+// TestDefect40ChunkStreams interleaves messages on chunk streams with two and three byte ids, and
+// sends time deltas that need the extended field, repeated in the type 3 chunks (RTMP 1.0 §5.3.1).
 func TestDefect40ChunkStreams(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -151,7 +153,8 @@ func TestDefect40ChunkStreams(t *testing.T) {
 	rising(t, "HTTP-FLV", v.tags())
 }
 
-// TestDefect41PublishersAreForgotten loses publishers: their sockets are closed and the lists forget them at once.
+// TestDefect41PublishersAreForgotten loses publishers: their sockets are closed and the lists
+// forget them at once.
 func TestDefect41PublishersAreForgotten(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--republish_grace", "0s")
@@ -240,7 +243,8 @@ func TestDefect43ListedMeansPlayable(t *testing.T) {
 	}
 }
 
-// TestDefect44PromptFLV plays a stream of few bytes: each frame comes when it is due, not when a buffer is full.
+// TestDefect44PromptFLV plays a stream of few bytes: each frame comes when it is due, not when a
+// buffer is full.
 func TestDefect44PromptFLV(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -340,7 +344,8 @@ func expectHeader(t testing.TB, header http.Header, name string, allowed ...stri
 	}
 }
 
-// TestDefect47MissingCertificate asks for TLS with files that are not there: a start error for each listener.
+// TestDefect47MissingCertificate asks for TLS with files that are not there: a start error for each
+// listener.
 func TestDefect47MissingCertificate(t *testing.T) {
 	t.Parallel()
 	for name, arguments := range map[string][]string{
@@ -353,7 +358,8 @@ func TestDefect47MissingCertificate(t *testing.T) {
 	}
 }
 
-// TestDefect48AudioOnlyHLS plays audio-only AAC over HLS, and a stream with a codec that TS cannot carry logs no line per frame.
+// TestDefect48AudioOnlyHLS plays audio-only AAC over HLS, and a stream with a codec that TS cannot
+// carry logs no line per frame.
 func TestDefect48AudioOnlyHLS(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--hls_segment_duration", "1", "--hls_list_size", "20")
@@ -383,7 +389,8 @@ func TestDefect48AudioOnlyHLS(t *testing.T) {
 	}
 }
 
-// TestDefect49Environment: CONFIG_FILE names the file, SERVER is not an option, flags beat the environment, which beats the file.
+// TestDefect49Environment: CONFIG_FILE names the file, SERVER is not an option, flags beat the
+// environment, which beats the file.
 func TestDefect49Environment(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "other.yaml")
@@ -418,7 +425,8 @@ func TestDefect50KeysSurvive(t *testing.T) {
 	s.waitOnAir(t, "m")
 }
 
-// TestDefect51NoStartBeforeTheCheck is refused in every way; nobody is told that publishing or playing started.
+// TestDefect51NoStartBeforeTheCheck is refused in every way; nobody is told that publishing or
+// playing started.
 func TestDefect51NoStartBeforeTheCheck(t *testing.T) {
 	t.Parallel()
 	s := shared(t)
@@ -445,7 +453,8 @@ func TestDefect51NoStartBeforeTheCheck(t *testing.T) {
 	}
 }
 
-// TestDefect53DifficultMedia plays HE-AAC, composition times below zero, and key frames that fill a TS packet just so.
+// TestDefect53DifficultMedia plays HE-AAC, composition times below zero, and key frames that fill a
+// TS packet just so.
 func TestDefect53DifficultMedia(t *testing.T) {
 	t.Parallel()
 	t.Run("HE-AAC", func(t *testing.T) {
@@ -454,7 +463,8 @@ func TestDefect53DifficultMedia(t *testing.T) {
 		tags := slices.Clone(flvClip(t, "h264-he-aac", 5))
 		for i := range tags {
 			if tags[i].kind == typeAudio && tags[i].isHeader() {
-				// ISO 14496-3: object type 5 (SBR), 24 kHz, 1 channel, extended to 48 kHz, on object type 2.
+				// ISO 14496-3: object type 5 (SBR), 24 kHz, 1 channel, extended to 48 kHz, on
+				// object type 2.
 				tags[i].body = []byte{0xAF, 0, 0b00101_011, 0b0_0001_001, 0b1_00010_00, 0}
 			}
 		}

@@ -19,8 +19,9 @@ import (
 	"time"
 )
 
-// The tests named TestDefectNN show that a defect of the original LiveGo, by its number in the behaviour specification, is not
-// here. Numbers 4, 17, 29 to 35, 52 and 54 concern recording and relays, which are not here either.
+// The tests named TestDefectNN show that a defect of the original LiveGo, by its number in the
+// behaviour specification, is not here. Numbers 4, 17, 29 to 35, 52 and 54 concern recording and
+// relays, which are not here either.
 
 // refused publishes with the key and returns the status code of the refusal.
 func refused(t testing.TB, s *server, app, key string) string {
@@ -43,7 +44,8 @@ func refused(t testing.TB, s *server, app, key string) string {
 	return codes[len(codes)-1]
 }
 
-// TestDefect01RevokedKeys resets and deletes a key: it is refused from then on, and a publisher on air with it is closed.
+// TestDefect01RevokedKeys resets and deletes a key: it is refused from then on, and a publisher on
+// air with it is closed.
 func TestDefect01RevokedKeys(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -83,7 +85,8 @@ func TestDefect01RevokedKeys(t *testing.T) {
 	}
 }
 
-// TestDefect02RoomIsNoKey publishes with a room's public name, which must be refused; no open endpoint shows a key.
+// TestDefect02RoomIsNoKey publishes with a room's public name, which must be refused; no open
+// endpoint shows a key.
 func TestDefect02RoomIsNoKey(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -208,7 +211,8 @@ func TestDefect05HostileClients(t *testing.T) {
 	}
 }
 
-// TestDefect06SlowViewersDoNotCrash lets HTTP-FLV viewers stall while the stream ends, and one that never reads.
+// TestDefect06SlowViewersDoNotCrash lets HTTP-FLV viewers stall while the stream ends, and one that
+// never reads.
 func TestDefect06SlowViewersDoNotCrash(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--write_timeout", "2")
@@ -366,7 +370,8 @@ func TestDefect10RandomKeys(t *testing.T) {
 	}
 }
 
-// TestDefect11ConfigTypo starts with files that do not say what they should: the server says where, and does not run.
+// TestDefect11ConfigTypo starts with files that do not say what they should: the server says where,
+// and does not run.
 func TestDefect11ConfigTypo(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ file, want string }{
@@ -483,7 +488,8 @@ func TestDefect14RoomNames(t *testing.T) {
 	}
 }
 
-// TestDefect15CrossSiteRequests calls the API as a page of another site would, and as somebody behind a proxy.
+// TestDefect15CrossSiteRequests calls the API as a page of another site would, and as somebody
+// behind a proxy.
 func TestDefect15CrossSiteRequests(t *testing.T) {
 	t.Parallel()
 	s := shared(t)

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// TestRewind kills the server in mid-stream and starts it again: FFmpeg plays the stream from its first picture on, across the kill, to its end.
+// TestRewind kills the server in mid-stream and starts it again: FFmpeg plays the stream from its
+// first picture on, across the kill, to its end.
 func TestRewind(t *testing.T) {
 	t.Parallel()
 	options := []string{"--hls_dvr_window", "1h", "--hls_segment_duration", "1"}
@@ -67,7 +68,8 @@ func TestRewind(t *testing.T) {
 	}
 }
 
-// TestRewindHLSJS lets hls.js begin at the first picture, play across the kill of the server, and come back to the live edge.
+// TestRewindHLSJS lets hls.js begin at the first picture, play across the kill of the server, and
+// come back to the live edge.
 func TestRewindHLSJS(t *testing.T) {
 	t.Parallel()
 	options := []string{"--hls_dvr_window", "1h", "--hls_segment_duration", "1"}
@@ -101,7 +103,8 @@ func TestRewindHLSJS(t *testing.T) {
 	p.waitProgress(t, 3, 15*time.Second)
 }
 
-// segmentLines leaves of a playlist what says which segments there are and how long they are, but for the last one, which may be a gap later.
+// segmentLines leaves of a playlist what says which segments there are and how long they are, but
+// for the last one, which may be a gap later.
 func segmentLines(text string) string {
 	var b strings.Builder
 	gap := false // it has no media: the one in front of a stream that had a viewer at once is not kept

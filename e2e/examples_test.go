@@ -16,8 +16,8 @@ import (
 	"github.com/gobwas/ws/wsutil"
 )
 
-// TestNginxExample runs examples/nginx in Debian's nginx, with ports and certificate of the test: HLS, a held request, HTTP-FLV,
-// WebSocket-FLV and the watch page come through TLS and HTTP/2.
+// TestNginxExample runs examples/nginx in Debian's nginx, with ports and certificate of the test:
+// HLS, a held request, HTTP-FLV, WebSocket-FLV and the watch page come through TLS and HTTP/2.
 func TestNginxExample(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--trusted_proxies", "127.0.0.1")
@@ -109,7 +109,8 @@ func TestNginxExample(t *testing.T) {
 	}
 }
 
-// lastPart returns the numbers of the newest part of a media playlist: of its segment, and within that.
+// lastPart returns the numbers of the newest part of a media playlist: of its segment, and within
+// that.
 func lastPart(t testing.TB, playlist string) (msn, part int) {
 	t.Helper()
 	part = -1

@@ -15,8 +15,9 @@ func ffmpegGOP(t testing.TB, s *server, key, pictures string) *program {
 	return launch(t, "ffmpeg", append(strings.Fields(call), s.publishURL(key))...)
 }
 
-// TestFirstViewer watches a stream with a key frame each ten seconds from its first moment on: hls.js plays long before
-// the second one, goes on over it, and MPEG-TS has its first segment by then.
+// TestFirstViewer watches a stream with a key frame each ten seconds from its first moment on:
+// hls.js plays long before the second one, goes on over it, and MPEG-TS has its first segment by
+// then.
 func TestFirstViewer(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)

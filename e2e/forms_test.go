@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// form is a way in which encoders send a clip otherwise than the standards ask. What all players get must be
-// the clip.
+// form is a way in which encoders send a clip otherwise than the standards ask. What all players
+// get must be the clip.
 type form struct {
 	name string
 	clip string
@@ -63,7 +63,8 @@ func startCodes(nals [][]byte) (data []byte) {
 	return data
 }
 
-// parameterSets are those of an AVCDecoderConfigurationRecord or an HEVCDecoderConfigurationRecord of one set of each type.
+// parameterSets are those of an AVCDecoderConfigurationRecord or an HEVCDecoderConfigurationRecord
+// of one set of each type.
 func parameterSets(config []byte, codec nalCodec) (sets [][]byte) {
 	next := func(at int) int {
 		n := int(binary.BigEndian.Uint16(config[at:]))
@@ -163,7 +164,8 @@ func lengths(size int) func([]tag) []tag {
 	}
 }
 
-// obus takes the OBUs of a temporal unit in the low-overhead format apart (AV1 §5.3): their headers and payloads.
+// obus takes the OBUs of a temporal unit in the low-overhead format apart (AV1 §5.3): their headers
+// and payloads.
 func obus(data []byte) (all [][2][]byte) {
 	for len(data) > 0 {
 		head := data[:1]
@@ -185,7 +187,8 @@ func obus(data []byte) (all [][2][]byte) {
 	return all
 }
 
-// lengthDelimited makes temporal units of the length-delimited format (AV1 annex B), of OBUs without sizes.
+// lengthDelimited makes temporal units of the length-delimited format (AV1 annex B), of OBUs
+// without sizes.
 func lengthDelimited(tags []tag) (odd []tag) {
 	sized := func(b []byte) (out []byte) {
 		n := len(b)
@@ -278,8 +281,8 @@ func forms() []form {
 	}
 }
 
-// TestForms publishes clips in each form, and compares what every protocol's players get with the clip. FFmpeg decodes
-// it without a complaint.
+// TestForms publishes clips in each form, and compares what every protocol's players get with the
+// clip. FFmpeg decodes it without a complaint.
 func TestForms(t *testing.T) {
 	t.Parallel()
 	for _, test := range forms() {
@@ -333,7 +336,8 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// wellFormed checks that NAL units with lengths of four bytes fill each picture, none of them empty.
+// wellFormed checks that NAL units with lengths of four bytes fill each picture, none of them
+// empty.
 func wellFormed(t testing.TB, what string, tags []tag, codec nalCodec) {
 	t.Helper()
 	for _, one := range tags {
@@ -429,8 +433,8 @@ func TestFormsInChromium(t *testing.T) {
 	}
 }
 
-// TestSizeInPictures: the size changes in the pictures alone, after a header that says another one: each protocol's players
-// go on with a header of what the pictures are.
+// TestSizeInPictures: the size changes in the pictures alone, after a header that says another one:
+// each protocol's players go on with a header of what the pictures are.
 func TestSizeInPictures(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

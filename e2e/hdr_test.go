@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// TestHDR publishes HEVC whose bitstream says nothing of colour, with Enhanced RTMP colour information and the head of Dolby Vision metadata in each
-// picture: playlists say what it is, and ffprobe finds it in what players get.
+// TestHDR publishes HEVC whose bitstream says nothing of colour, with Enhanced RTMP colour
+// information and the head of Dolby Vision metadata in each picture: playlists say what it is, and
+// ffprobe finds it in what players get.
 func TestHDR(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)

@@ -80,7 +80,8 @@ func parsePlaylist(address, text string) (list playlist, err error) {
 	return list, nil
 }
 
-// hlsViewer reloads a playlist as a player does, fetches each segment once, and notes what breaks the rules.
+// hlsViewer reloads a playlist as a player does, fetches each segment once, and notes what breaks
+// the rules.
 type hlsViewer struct {
 	address  string
 	mutex    sync.Mutex
@@ -277,7 +278,8 @@ func (v *hlsViewer) verify(t testing.TB) {
 	}
 }
 
-// unitsOfTS reads segments one by one, as each must stand for itself, and returns all units and the codecs met.
+// unitsOfTS reads segments one by one, as each must stand for itself, and returns all units and the
+// codecs met.
 func unitsOfTS(t testing.TB, segments []segment) (units []unit, kinds []string) {
 	t.Helper()
 	for _, s := range segments {

@@ -25,7 +25,8 @@ func TestHLSJSTransportStream(t *testing.T) {
 	}
 }
 
-// TestHLSJSTransportStreamRepublish loses the encoder in mid-play: the next one's segments begin with a discontinuity, and hls.js goes on.
+// TestHLSJSTransportStreamRepublish loses the encoder in mid-play: the next one's segments begin
+// with a discontinuity, and hls.js goes on.
 func TestHLSJSTransportStreamRepublish(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)

@@ -17,7 +17,8 @@ import (
 
 const hookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
-// receiver is a receiver of hooks that notes what it gets, and checks each signature with a public library.
+// receiver is a receiver of hooks that notes what it gets, and checks each signature with a public
+// library.
 type receiver struct {
 	*httptest.Server
 	mu    sync.Mutex
@@ -69,7 +70,8 @@ func (rc *receiver) of(stream string) (kinds []string) {
 	return kinds
 }
 
-// TestHooks: a receiver hears of a stream's life once and in order, also when it fails at first, and never of a key.
+// TestHooks: a receiver hears of a stream's life once and in order, also when it fails at first,
+// and never of a key.
 func TestHooks(t *testing.T) {
 	t.Parallel()
 	failed := false
@@ -111,7 +113,8 @@ func TestHooks(t *testing.T) {
 	}
 }
 
-// TestHangingHook: a receiver that never answers holds up neither publishers nor viewers nor the end.
+// TestHangingHook: a receiver that never answers holds up neither publishers nor viewers nor the
+// end.
 func TestHangingHook(t *testing.T) {
 	t.Parallel()
 	free := make(chan struct{})

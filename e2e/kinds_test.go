@@ -14,11 +14,13 @@ type kind struct {
 	// wrap is nil for clips that FFmpeg publishes itself.
 	wrap *wrapping
 	nal  nalCodec
-	// ts lists the codecs that HLS must carry. None: MPEG-TS cannot carry all of it, and its playlist leads to CMAF. Nil: HLS is not looked at.
+	// ts lists the codecs that HLS must carry. None: MPEG-TS cannot carry all of it, and its
+	// playlist leads to CMAF. Nil: HLS is not looked at.
 	ts []string
 	// flags are those of the FLV header: 1 video, 4 audio.
 	flags byte
-	// cmaf lists the sample entries of CMAF, in the order of their renditions' names. Nil: it is not looked at.
+	// cmaf lists the sample entries of CMAF, in the order of their renditions' names. Nil: it is
+	// not looked at.
 	cmaf []string
 }
 
@@ -47,7 +49,8 @@ func kinds() []kind {
 // kindSeconds is the length of each clip.
 const kindSeconds = 5
 
-// TestKinds publishes each kind of media and compares what every protocol's players get with what was sent.
+// TestKinds publishes each kind of media and compares what every protocol's players get with what
+// was sent.
 func TestKinds(t *testing.T) {
 	for _, test := range kinds() {
 		t.Run(test.name, func(t *testing.T) {
@@ -141,7 +144,8 @@ func plainUnits(t *testing.T, name string, how *wrapping, codec nalCodec) []unit
 	return unitsOf(wrap(t, clip(t, name, kindSeconds, "mp4"), wrapping{}), codec)
 }
 
-// bodiesOf makes units whose hash is that of the whole body, for protocols that must pass it on as it is.
+// bodiesOf makes units whose hash is that of the whole body, for protocols that must pass it on as
+// it is.
 func bodiesOf(tags []tag) (units []unit) {
 	for _, tag := range tags {
 		if tag.kind == typeData || tag.isHeader() {

@@ -15,7 +15,8 @@ type rung struct {
 	arguments string
 }
 
-// ladder is what the tests publish. The bit rates are constant, so that a limit between two of them decides.
+// ladder is what the tests publish. The bit rates are constant, so that a limit between two of them
+// decides.
 var ladder = []rung{{"high", 360, 1500, "-s 640x360"}, {"middle", 180, 600, "-s 320x180"}, {"low", 90, 150, "-s 160x90"}}
 
 // publishLadder lets one FFmpeg encode live and publish all rungs, each with the sound.
@@ -46,8 +47,9 @@ func waitLadder(t testing.TB, s *server, stream string, n int) {
 	}
 }
 
-// TestLadderThrottled publishes a ladder with one FFmpeg and no transcoding here, and limits what the page may download: hls.js goes down, and up again.
-// On a busy machine it takes the wrong decisions, for it measures.
+// TestLadderThrottled publishes a ladder with one FFmpeg and no transcoding here, and limits what
+// the page may download: hls.js goes down, and up again. On a busy machine it takes the wrong
+// decisions, for it measures.
 func TestLadderThrottled(t *testing.T) {
 	measured(t)
 	chromium.turn(t)
@@ -69,7 +71,8 @@ func TestLadderThrottled(t *testing.T) {
 	t.Logf("levels that were played: %v", r.Switches)
 }
 
-// publishPair publishes two rungs as one encoder does, but begins later with one. So the first has the sound.
+// publishPair publishes two rungs as one encoder does, but begins later with one. So the first has
+// the sound.
 func publishPair(t testing.TB, s *server, room string) (high, low *publication) {
 	t.Helper()
 	return publishRungs(t, s, room, flvClip(t, "h264-aac", 5), flvClip(t, "h264-small", 5))
@@ -97,15 +100,18 @@ var departures = map[string]func(testing.TB, *publication){
 	},
 }
 
-// mayStand is for how many seconds hls.js may stand still when what it plays leaves the ladder. On an idle machine it does not at all, for it goes on
-// with another level before its buffer, of about a second, is played.
+// mayStand is for how many seconds hls.js may stand still when what it plays leaves the ladder. On
+// an idle machine it does not at all, for it goes on with another level before its buffer, of about
+// a second, is played.
 const mayStand = 2
 
-// mayStay is how long hls.js may hold on to a level that leaves: the server says so after half a second at most, which is before hls.js gives up a
-// request by itself (0.8 s), asks again, and has played what it has. The rest is for a busy machine.
+// mayStay is how long hls.js may hold on to a level that leaves: the server says so after half a
+// second at most, which is before hls.js gives up a request by itself (0.8 s), asks again, and has
+// played what it has. The rest is for a busy machine.
 const mayStay = 2500 * time.Millisecond
 
-// waitLeaves waits until hls.js loads the level with a height, which is not the one that it was told to.
+// waitLeaves waits until hls.js loads the level with a height, which is not the one that it was
+// told to.
 func (p *webPlayer) waitLeaves(t testing.TB, height int) {
 	t.Helper()
 	eventually(t, mayStay, "hls.js leaves the level that left", func() bool {
@@ -115,7 +121,8 @@ func (p *webPlayer) waitLeaves(t testing.TB, height int) {
 	})
 }
 
-// playRung lets hls.js play the level with a height, until that leaves, and begins its account anew.
+// playRung lets hls.js play the level with a height, until that leaves, and begins its account
+// anew.
 func playRung(t testing.TB, s *server, room string, height int) *webPlayer {
 	t.Helper()
 	p := webPlay(t, hlsJS, s.indexURL(room), lowLatency)
@@ -127,8 +134,9 @@ func playRung(t testing.TB, s *server, room string, height int) *webPlayer {
 	return p
 }
 
-// TestLadderLeaves takes a rung out of the ladder while it is played: hls.js goes on with the other and hardly stands still, whether the encoder says
-// that it ends or is killed, and however long it is waited for.
+// TestLadderLeaves takes a rung out of the ladder while it is played: hls.js goes on with the other
+// and hardly stands still, whether the encoder says that it ends or is killed, and however long it
+// is waited for.
 func TestLadderLeaves(t *testing.T) {
 	t.Parallel()
 	for name, gone := range departures {
@@ -150,8 +158,9 @@ func TestLadderLeaves(t *testing.T) {
 	}
 }
 
-// TestLadderSoundMoves takes the rung away that brings the sound, while it is played and while another is: hls.js goes on with the other one's sound,
-// whether the encoder says that it ends or is killed.
+// TestLadderSoundMoves takes the rung away that brings the sound, while it is played and while
+// another is: hls.js goes on with the other one's sound, whether the encoder says that it ends or
+// is killed.
 func TestLadderSoundMoves(t *testing.T) {
 	t.Parallel()
 	cases := []struct {

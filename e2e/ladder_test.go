@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// ladderOf are the arguments with which one FFmpeg publishes three sizes of a picture, in time, with key frames together.
+// ladderOf are the arguments with which one FFmpeg publishes three sizes of a picture, in time,
+// with key frames together.
 func ladderOf(urls map[int]string) (arguments []string) {
 	arguments = strings.Fields("-v error -re -f lavfi -i testsrc2=size=640x360:rate=25:duration=8 -f lavfi -i sine=sample_rate=48000:duration=8 -filter_complex " +
 		"[0:v]split=3[a][b][c];[a]null[640];[b]scale=320:180[320];[c]scale=160:90[160]")
@@ -19,7 +20,8 @@ func ladderOf(urls map[int]string) (arguments []string) {
 	return arguments
 }
 
-// TestLadder publishes three renditions with one FFmpeg. Each is played by its name, and all are on one timeline.
+// TestLadder publishes three renditions with one FFmpeg. Each is played by its name, and all are on
+// one timeline.
 func TestLadder(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -79,8 +81,8 @@ func keyTimes(tags []tag) (times []uint32) {
 	return times
 }
 
-// TestTracks publishes two video and two audio tracks as messages of Enhanced RTMP v2, with FFmpeg and the tests' clients as players of one
-// of them each.
+// TestTracks publishes two video and two audio tracks as messages of Enhanced RTMP v2, with FFmpeg
+// and the tests' clients as players of one of them each.
 func TestTracks(t *testing.T) {
 	t.Parallel()
 	file := clip(t, "h264-aac-b", 5, "mp4")
@@ -129,7 +131,8 @@ func TestTracks(t *testing.T) {
 	}
 }
 
-// asTrack puts a legacy message of AVC or AAC into a multitrack message with one track (AvMultitrackType OneTrack).
+// asTrack puts a legacy message of AVC or AAC into a multitrack message with one track
+// (AvMultitrackType OneTrack).
 func asTrack(old tag, id byte) tag {
 	packetType := old.body[1] // 0 header, 1 frame: the same in both
 	head, fourCC, payload := []byte{0x95, packetType}, "mp4a", old.body[2:]

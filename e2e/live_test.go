@@ -10,7 +10,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// TestJoinMidGOP joins in the middle of a GOP of 4 s: the picture starts at once with its key frame, and sound is beside it.
+// TestJoinMidGOP joins in the middle of a GOP of 4 s: the picture starts at once with its key
+// frame, and sound is beside it.
 func TestJoinMidGOP(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -60,7 +61,8 @@ func firstOf(tags []tag, kind byte) tag {
 	return tag{}
 }
 
-// TestRepublishWithinGrace breaks the encoder's connection and comes back: players of all protocols stay, and time goes on.
+// TestRepublishWithinGrace breaks the encoder's connection and comes back: players of all protocols
+// stay, and time goes on.
 func TestRepublishWithinGrace(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -133,7 +135,8 @@ func TestGraceRunsOut(t *testing.T) {
 	}
 }
 
-// TestEnd ends a stream as encoders do: players get all of it and a clean end at once, and the lists forget it.
+// TestEnd ends a stream as encoders do: players get all of it and a clean end at once, and the
+// lists forget it.
 func TestEnd(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -163,7 +166,8 @@ func TestEnd(t *testing.T) {
 	}
 }
 
-// TestCodecChange changes the picture's size in the middle of a session: players get the new header before the new pictures.
+// TestCodecChange changes the picture's size in the middle of a session: players get the new header
+// before the new pictures.
 func TestCodecChange(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -199,7 +203,8 @@ func count[T any](list []T, holds func(T) bool) (n int) {
 	return n
 }
 
-// TestTimeWrap publishes across the wrap of RTMP's 32-bit time: RTMP players go on, FLV players get times that FLV can hold.
+// TestTimeWrap publishes across the wrap of RTMP's 32-bit time: RTMP players go on, FLV players get
+// times that FLV can hold.
 func TestTimeWrap(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -222,7 +227,8 @@ func TestTimeWrap(t *testing.T) {
 	comparison{tolerance: 2, whole: true}.check(t, "HLS", unitsOf(tags, h264NAL), units)
 }
 
-// TestPlayWait comes before the publisher: within play_wait the player gets the stream from its start, later it is refused.
+// TestPlayWait comes before the publisher: within play_wait the player gets the stream from its
+// start, later it is refused.
 func TestPlayWait(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--play_wait", "2s")
@@ -302,7 +308,8 @@ func TestTakeoverRefused(t *testing.T) {
 	v.going(t)
 }
 
-// TestTwoEncodersOneKey lets encoders take a stream from each other again and again: after three times the next one is refused.
+// TestTwoEncodersOneKey lets encoders take a stream from each other again and again: after three
+// times the next one is refused.
 func TestTwoEncodersOneKey(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)

@@ -11,8 +11,9 @@ import (
 	"github.com/bluenviron/gohlslib/v2/pkg/codecs"
 )
 
-// TestLLHLSGohlslib reads Low-Latency HLS with the client of gohlslib, which fetches nothing but hinted parts and gives a track up for the first one that does
-// not come. It refuses multivariant playlists with other codecs than H.264, HEVC and AAC, so that it gets their media playlists.
+// TestLLHLSGohlslib reads Low-Latency HLS with the client of gohlslib, which fetches nothing but
+// hinted parts and gives a track up for the first one that does not come. It refuses multivariant
+// playlists with other codecs than H.264, HEVC and AAC, so that it gets their media playlists.
 func TestLLHLSGohlslib(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

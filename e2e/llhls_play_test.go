@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// startShipped runs the program as it is shipped, without the race detector, which would be what is measured.
+// startShipped runs the program as it is shipped, without the race detector, which would be what is
+// measured.
 func startShipped(t testing.TB, args ...string) *server {
 	t.Helper()
 	s := &server{}
@@ -26,15 +27,17 @@ func startShipped(t testing.TB, args ...string) *server {
 	return s
 }
 
-// ffmpegLive publishes what FFmpeg encodes meanwhile, with a key frame each second. Unlike a file that is sent again and again it has no seams.
+// ffmpegLive publishes what FFmpeg encodes meanwhile, with a key frame each second. Unlike a file
+// that is sent again and again it has no seams.
 func ffmpegLive(t testing.TB, s *server, key string) *program {
 	t.Helper()
 	call := "-v error -re -f lavfi -i " + picture + " -re -f lavfi -i " + sound + " -c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g 25 -c:a aac -b:a 64k -f flv"
 	return launch(t, "ffmpeg", append(strings.Fields(call), s.publishURL(key))...)
 }
 
-// playLive waits until the player is as close to live as it should be. The test clicks on "live" until it is, as viewers do, because hls.js closes in
-// on live only when it is near, and the start of a player on a busy machine takes long.
+// playLive waits until the player is as close to live as it should be. The test clicks on "live"
+// until it is, as viewers do, because hls.js closes in on live only when it is near, and the start
+// of a player on a busy machine takes long.
 func (p *webPlayer) playLive(t testing.TB) {
 	t.Helper()
 	p.waitPlaying(t)
@@ -51,7 +54,8 @@ func (p *webPlayer) playLive(t testing.TB) {
 // behindLimit is how far behind live hls.js may be with the default length of parts, in seconds.
 const behindLimit = 1.2
 
-// measured skips a test whose result depends on what else the machine does, unless it is asked for: make latency.
+// measured skips a test whose result depends on what else the machine does, unless it is asked for:
+// make latency.
 func measured(t *testing.T) {
 	t.Helper()
 	if os.Getenv("LIVEGO_LATENCY") == "" {
@@ -59,7 +63,8 @@ func measured(t *testing.T) {
 	}
 }
 
-// TestLLHLSPlays plays a stream of FFmpeg's with the default options. What it measures is for TestLLHLSLatency to judge.
+// TestLLHLSPlays plays a stream of FFmpeg's with the default options. What it measures is for
+// TestLLHLSLatency to judge.
 func TestLLHLSPlays(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)
@@ -74,8 +79,9 @@ func TestLLHLSPlays(t *testing.T) {
 	}
 }
 
-// TestLLHLSLatency plays a stream of FFmpeg's for a minute with the default options. How far it is behind is measured by EXT-X-PROGRAM-DATE-TIME,
-// which is the server's clock when the picture came in; TestLLHLSPictures shows that it can be trusted. It is the one test that does not run beside
+// TestLLHLSLatency plays a stream of FFmpeg's for a minute with the default options. How far it is
+// behind is measured by EXT-X-PROGRAM-DATE-TIME, which is the server's clock when the picture came
+// in; TestLLHLSPictures shows that it can be trusted. It is the one test that does not run beside
 // others, for it measures.
 func TestLLHLSLatency(t *testing.T) {
 	measured(t)
@@ -100,7 +106,8 @@ func TestLLHLSLatency(t *testing.T) {
 // isStall says whether an error of hls.js is that nothing was left to play.
 func isStall(text string) bool { return len(text) >= 19 && text[:19] == "bufferStalledError " }
 
-// TestLLHLSPictures compares what the pictures themselves tell of their age with what EXT-X-PROGRAM-DATE-TIME does.
+// TestLLHLSPictures compares what the pictures themselves tell of their age with what
+// EXT-X-PROGRAM-DATE-TIME does.
 func TestLLHLSPictures(t *testing.T) {
 	measured(t)
 	chromium.turn(t)
@@ -122,7 +129,8 @@ func TestLLHLSPictures(t *testing.T) {
 	}
 }
 
-// TestLLHLSRepublish loses the encoder in mid-play, and lets a second one take the stream over: hls.js goes on, close to live.
+// TestLLHLSRepublish loses the encoder in mid-play, and lets a second one take the stream over:
+// hls.js goes on, close to live.
 func TestLLHLSRepublish(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"h264-aac", "h264", "aac", "vp9-opus"} {
@@ -154,8 +162,8 @@ func TestLLHLSRepublish(t *testing.T) {
 	}
 }
 
-// TestLLHLSRestart kills the server in mid-play, or ends it, and starts it again: the encoder comes back, and hls.js goes on without a click, with
-// the default options on both sides.
+// TestLLHLSRestart kills the server in mid-play, or ends it, and starts it again: the encoder comes
+// back, and hls.js goes on without a click, with the default options on both sides.
 func TestLLHLSRestart(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*server){
@@ -202,7 +210,8 @@ func TestLLHLSRestart(t *testing.T) {
 	}
 }
 
-// lastSegment waits for the playlist of a stream's video, and returns the number of the newest segment that has media in it.
+// lastSegment waits for the playlist of a stream's video, and returns the number of the newest
+// segment that has media in it.
 func (s *server) lastSegment(t testing.TB, stream string) (last int) {
 	t.Helper()
 	waitIndex(t, s, stream)

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// llPlaylist is a media playlist of Low-Latency HLS as the tests read it (RFC 8216bis §4.4). Addresses are absolute.
+// llPlaylist is a media playlist of Low-Latency HLS as the tests read it (RFC 8216bis §4.4).
+// Addresses are absolute.
 type llPlaylist struct {
 	target, partTarget, holdBack       float64
 	sequence, discontinuities, skipped int
@@ -20,7 +21,8 @@ type llPlaylist struct {
 	version                            int
 }
 
-// llSegment is a segment, the last one of a playlist maybe without address: only its parts are known.
+// llSegment is a segment, the last one of a playlist maybe without address: only its parts are
+// known.
 type llSegment struct {
 	sequence      int
 	address, init string

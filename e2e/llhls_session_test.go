@@ -8,8 +8,9 @@ import (
 	"livego/internal/hls/hlscheck"
 )
 
-// TestLLHLSSession watches a stream of FFmpeg's for a minute and holds every response against the rules of the draft. Meanwhile the encoder is
-// killed and comes back, and another one takes the stream over.
+// TestLLHLSSession watches a stream of FFmpeg's for a minute and holds every response against the
+// rules of the draft. Meanwhile the encoder is killed and comes back, and another one takes the
+// stream over.
 func TestLLHLSSession(t *testing.T) {
 	t.Parallel()
 	s, room := start(t), roomOf(t)

@@ -21,8 +21,9 @@ func (s *server) indexURL(stream string) string {
 	return "http://" + s.hls + "/live/" + stream + "/index.m3u8"
 }
 
-// llViewer plays Low-Latency HLS as the draft's clients do, all renditions at once: it reloads playlists with blocking requests, every other
-// time as a delta, asks for hinted parts before they are there, and for each whole segment later. It keeps all that it got.
+// llViewer plays Low-Latency HLS as the draft's clients do, all renditions at once: it reloads
+// playlists with blocking requests, every other time as a delta, asks for hinted parts before they
+// are there, and for each whole segment later. It keeps all that it got.
 type llViewer struct {
 	index string
 	// observe, if there is one, sees every response in the order in which they came.
@@ -72,7 +73,8 @@ func watchLL(t testing.TB, index string, observe func(hlscheck.Response)) *llVie
 	return v
 }
 
-// reloadIndex loads the multivariant playlist, begins to follow what is new in it, and says whether it was there.
+// reloadIndex loads the multivariant playlist, begins to follow what is new in it, and says whether
+// it was there.
 func (v *llViewer) reloadIndex() bool {
 	status, body := v.get(v.index)
 	if status != http.StatusOK {
@@ -342,7 +344,8 @@ func (v *llViewer) named(t testing.TB, name string) *llRendition {
 	return nil
 }
 
-// units reads the segments of all renditions whose publication has no name, in order, and the codecs by their sample entries.
+// units reads the segments of all renditions whose publication has no name, in order, and the
+// codecs by their sample entries.
 func (v *llViewer) units(t testing.TB, publication string) (units []unit, entries []string) {
 	t.Helper()
 	v.mutex.Lock()

@@ -1,5 +1,5 @@
-// Package e2e runs the built program against real clients and compares what comes out with what went in, access unit by access
-// unit. It runs by `make e2e`, which builds the programs and sets:
+// Package e2e runs the built program against real clients and compares what comes out with what
+// went in, access unit by access unit. It runs by `make e2e`, which builds the programs and sets:
 //
 //	LIVEGO_E2E       anything: without it the package does nothing
 //	LIVEGO_BIN       the program as it is shipped

@@ -21,8 +21,9 @@ const (
 	dashboardFile = "../deploy/grafana/livego.json"
 )
 
-// TestPrometheus lets Debian's Prometheus scrape a node of a cluster with publishers, viewers, recordings and refusals, and asks it all that the dashboard asks:
-// each query has an answer, and each alert can be evaluated.
+// TestPrometheus lets Debian's Prometheus scrape a node of a cluster with publishers, viewers,
+// recordings and refusals, and asks it all that the dashboard asks: each query has an answer, and
+// each alert can be evaluated.
 func TestPrometheus(t *testing.T) {
 	t.Parallel()
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -75,7 +76,8 @@ func TestPrometheus(t *testing.T) {
 	p.checkAlerts(t)
 }
 
-// TestAlerts checks that each alert fires on the figures that it is for, and that the handbook says what to do then.
+// TestAlerts checks that each alert fires on the figures that it is for, and that the handbook says
+// what to do then.
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	run := func(args ...string) {

@@ -11,7 +11,8 @@ var chasing = map[string]any{
 	"liveBufferLatencyChasing": true, "liveBufferLatencyMaxLatency": 1.0, "liveBufferLatencyMinRemain": 0.3,
 }
 
-// TestMpegtsJS plays HTTP-FLV and WebSocket-FLV in Chromium. The bars in the pictures tell how old they are when they are seen.
+// TestMpegtsJS plays HTTP-FLV and WebSocket-FLV in Chromium. The bars in the pictures tell how old
+// they are when they are seen.
 func TestMpegtsJS(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -65,8 +66,8 @@ func TestMpegtsJSKinds(t *testing.T) {
 	}
 }
 
-// TestMpegtsJSRepublish loses the encoder in mid-play, and lets a second one take the stream over from a third: the page does nothing
-// about it.
+// TestMpegtsJSRepublish loses the encoder in mid-play, and lets a second one take the stream over
+// from a third: the page does nothing about it.
 func TestMpegtsJSRepublish(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)

@@ -166,8 +166,9 @@ func sinceMS(begin time.Time, at float64) time.Duration {
 	return time.UnixMicro(int64(at * 1000)).Sub(begin)
 }
 
-// TestPageAtOnce opens the page before there is a stream, and right after its begin: the picture comes by itself. On an idle machine (make
-// latency) it does so ten times within two seconds, and is at most 1.5 s behind.
+// TestPageAtOnce opens the page before there is a stream, and right after its begin: the picture
+// comes by itself. On an idle machine (make latency) it does so ten times within two seconds, and
+// is at most 1.5 s behind.
 func TestPageAtOnce(t *testing.T) {
 	idle := os.Getenv("LIVEGO_LATENCY") != ""
 	tries := 1
@@ -211,7 +212,8 @@ func TestPageAtOnce(t *testing.T) {
 	}
 }
 
-// TestPageHeals: an encoder that ends or is lost, and a server that is started anew, are told in words, and the picture comes back by itself.
+// TestPageHeals: an encoder that ends or is lost, and a server that is started anew, are told in
+// words, and the picture comes back by itself.
 func TestPageHeals(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)
@@ -250,7 +252,8 @@ func TestPageHeals(t *testing.T) {
 	back("a restart of the server")
 }
 
-// TestPageCannotDecode: what this browser has no decoder for is named, and what is left of the stream plays.
+// TestPageCannotDecode: what this browser has no decoder for is named, and what is left of the
+// stream plays.
 func TestPageCannotDecode(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)
@@ -280,7 +283,8 @@ func TestPageCannotDecode(t *testing.T) {
 	p.clean(t)
 }
 
-// TestPageControls: the sound, the levels, the keys, the links, names with markup, and what a screen reader needs.
+// TestPageControls: the sound, the levels, the keys, the links, names with markup, and what a
+// screen reader needs.
 func TestPageControls(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)
@@ -362,8 +366,8 @@ func TestPageOfSound(t *testing.T) {
 	p.clean(t)
 }
 
-// TestPageBehindProxy shows the page on another path: that of a whole server, and of one page alone. It is shown in a frame of another site too, if
-// frame_origins says so.
+// TestPageBehindProxy shows the page on another path: that of a whole server, and of one page
+// alone. It is shown in a frame of another site too, if frame_origins says so.
 func TestPageBehindProxy(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)

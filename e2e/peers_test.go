@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// TestPlayers plays a stream with the players that people use, each of which writes down what it got.
+// TestPlayers plays a stream with the players that people use, each of which writes down what it
+// got.
 func TestPlayers(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// probe is an RTMP client of the tests' own, independent of the server's code, that can also send what no client should.
-// One goroutine may send while another receives.
+// probe is an RTMP client of the tests' own, independent of the server's code, that can also send
+// what no client should. One goroutine may send while another receives.
 type probe struct {
 	net.Conn
 	in       *bufio.Reader
@@ -256,7 +256,8 @@ func (p *probe) tryConnect(app string, more ...any) error {
 	return p.setChunkSize(60000)
 }
 
-// expect reads until the answer to the transaction; an _error answer and an error status are errors.
+// expect reads until the answer to the transaction; an _error answer and an error status are
+// errors.
 func (p *probe) expect(name string, transaction float64) ([]any, error) {
 	for {
 		values, err := p.nextCommand()
@@ -331,8 +332,8 @@ func (p *probe) media(kind byte, time uint32, body []byte) error {
 	return p.send(max(chunkStream, 5), message{kind: kind, stream: 1, time: time, body: body})
 }
 
-// untilClosed reads until the server closes the connection and returns the codes of all status messages on the way. ok is false
-// when it does not within the limit.
+// untilClosed reads until the server closes the connection and returns the codes of all status
+// messages on the way. ok is false when it does not within the limit.
 func (p *probe) untilClosed(limit time.Duration) (codes []string, ok bool) {
 	p.SetReadDeadline(time.Now().Add(limit))
 	for {

@@ -89,7 +89,8 @@ func TestDataDirNotWritable(t *testing.T) {
 	}
 }
 
-// TestSigterm stops a server with publishers and players of all protocols: it ends within 5 s (8 s with the race detector), cleanly.
+// TestSigterm stops a server with publishers and players of all protocols: it ends within 5 s (8 s
+// with the race detector), cleanly.
 func TestSigterm(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
@@ -260,7 +261,8 @@ func selfSigned(t testing.TB, dir string) (certificate, key string) {
 	return certificate, key
 }
 
-// TestConnectionLimit opens more connections from one address than it may have: the ones too many are closed, and it goes on.
+// TestConnectionLimit opens more connections from one address than it may have: the ones too many
+// are closed, and it goes on.
 func TestConnectionLimit(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max_connections_per_addr", "10")

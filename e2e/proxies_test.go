@@ -89,7 +89,8 @@ func getOver2(t testing.TB, client *http.Client, address string) (string, http.H
 	return string(body), answer.Header
 }
 
-// checkProxy asks a proxy for the page, HLS, a part that is yet to come, and with flv for HTTP-FLV and WebSocket-FLV.
+// checkProxy asks a proxy for the page, HLS, a part that is yet to come, and with flv for HTTP-FLV
+// and WebSocket-FLV.
 func checkProxy(t *testing.T, base, room string, withFLV bool) {
 	client := proxyClient(t)
 	for path, want := range map[string]string{

@@ -28,8 +28,8 @@ type pacing struct {
 	speed float64
 	// from is added to all times.
 	from uint32
-	// stamp, if not nil, returns the time stamp to be sent instead of the tag's time, which it comes at. n counts the tags of its kind
-	// that are no headers.
+	// stamp, if not nil, returns the time stamp to be sent instead of the tag's time, which it
+	// comes at. n counts the tags of its kind that are no headers.
 	stamp func(kind byte, n int, time uint32) uint32
 	// app is the application, live when empty.
 	app string

@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// TestReadmeCodecs holds the README's table of codecs and protocols against what the tests look at: TestKinds compares what comes out of each
-// protocol with what was published, TestCMAFPairs plays in Chromium.
+// TestReadmeCodecs holds the README's table of codecs and protocols against what the tests look at:
+// TestKinds compares what comes out of each protocol with what was published, TestCMAFPairs plays
+// in Chromium.
 func TestReadmeCodecs(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../README.md")
@@ -21,7 +22,8 @@ func TestReadmeCodecs(t *testing.T) {
 	}
 }
 
-// codecRow is a codec by its name, as a part of the names of clips or the FourCC that pictures are called by, and how MPEG-TS and CMAF name it.
+// codecRow is a codec by its name, as a part of the names of clips or the FourCC that pictures are
+// called by, and how MPEG-TS and CMAF name it.
 type codecRow struct{ name, clip, ts, entry string }
 
 func codecTable() string {

@@ -23,7 +23,8 @@ type aRecording struct {
 	Renditions        []struct{ ID, Kind, Codecs string }
 }
 
-// recordings returns those of a room below a folder, by their recording.json, with their folders, the oldest first.
+// recordings returns those of a room below a folder, by their recording.json, with their folders,
+// the oldest first.
 func recordings(t testing.TB, dir, room string) (all []aRecording, folders []string) {
 	t.Helper()
 	found, _ := filepath.Glob(filepath.Join(dir, "live", room, "*", "recording.json"))
@@ -41,7 +42,8 @@ func recordings(t testing.TB, dir, room string) (all []aRecording, folders []str
 	return all, folders
 }
 
-// waitRecorded waits until a room has so many recordings, all of them complete, and returns their folders.
+// waitRecorded waits until a room has so many recordings, all of them complete, and returns their
+// folders.
 func waitRecorded(t testing.TB, dir, room string, n int) (all []aRecording, folders []string) {
 	t.Helper()
 	eventually(t, 40*time.Second, "complete recordings", func() bool {
@@ -96,7 +98,8 @@ func recordedUnits(t testing.TB, folder, id string) (units []unit) {
 	return units
 }
 
-// ffmpegReads lets FFmpeg decode an address or a file without a complaint, and returns its duration in ms.
+// ffmpegReads lets FFmpeg decode an address or a file without a complaint, and returns its duration
+// in ms.
 func ffmpegReads(t testing.TB, input string) (milliseconds_ int64) {
 	t.Helper()
 	out, err := exec.Command("ffmpeg", "-v", "error", "-i", input, "-f", "null", "-").CombinedOutput()
@@ -111,8 +114,8 @@ func ffmpegReads(t testing.TB, input string) (milliseconds_ int64) {
 	return milliseconds(t, strings.TrimSpace(string(out)))
 }
 
-// TestRecord records two sessions of a stream in a folder: what is there is what was published, access unit by access unit, and FFmpeg
-// plays it.
+// TestRecord records two sessions of a stream in a folder: what is there is what was published,
+// access unit by access unit, and FFmpeg plays it.
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "recordings")
@@ -162,7 +165,8 @@ func recordClip(t testing.TB, s *server, dir, room, name string, seconds int) (a
 	return all[0], folders[0], tags
 }
 
-// TestRecordPlayback: the server plays recordings, with ranges, and makes clips of them, as playlists and as files.
+// TestRecordPlayback: the server plays recordings, with ranges, and makes clips of them, as
+// playlists and as files.
 func TestRecordPlayback(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "recordings")
@@ -252,8 +256,8 @@ func fileUnits(t testing.TB, file string) []unit {
 	return unitsOf(readFLV(t, raw), h264NAL)
 }
 
-// TestRecordKilled kills the server in mid-recording and starts it again: the recording goes on in the same folder, with all segments that
-// were complete, and what it lost is listed as missing.
+// TestRecordKilled kills the server in mid-recording and starts it again: the recording goes on in
+// the same folder, with all segments that were complete, and what it lost is listed as missing.
 func TestRecordKilled(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "recordings")

@@ -105,7 +105,8 @@ func TestRedis(t *testing.T) {
 	encoder.closedByServer(t, 35*time.Second)
 }
 
-// TestRedisDownAtStart starts without Redis: the server runs, refuses publishers, and recovers by itself.
+// TestRedisDownAtStart starts without Redis: the server runs, refuses publishers, and recovers by
+// itself.
 func TestRedisDownAtStart(t *testing.T) {
 	t.Parallel()
 	r := startRedis(t)
@@ -158,7 +159,8 @@ func TestDefect36DeleteWithRedis(t *testing.T) {
 	if status, data := s.control(t, "/control/delete?room=m"); status != 404 || data != "room not found" {
 		t.Errorf("the second delete answers %d %s", status, data)
 	}
-	// What stays, for some days, is that the room's key was revoked, for nodes that did not hear of it.
+	// What stays, for some days, is that the room's key was revoked, for nodes that did not hear of
+	// it.
 	if left := r.do(t, "DBSIZE"); left > "1" || r.do(t, "EXISTS {livego}:room:m") != "0" {
 		t.Errorf("%s entries are left", left)
 	}

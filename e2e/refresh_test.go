@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// The pictures of shrunk, and by how much of 255 two are apart that are the same, on average over all pixels.
+// The pictures of shrunk, and by how much of 255 two are apart that are the same, on average over
+// all pixels.
 const (
 	shrunkWidth, shrunkHeight = 64, 36
 	sameLuma                  = 1.5
@@ -36,8 +37,9 @@ func lumaBetween(a, b []byte) float64 {
 	return float64(sum) / float64(len(a))
 }
 
-// TestIntraRefresh publishes intra refresh without IDR pictures by FFmpeg. Who comes later, by whatever protocol, begins at a recovery point and
-// has the right pictures a second after it. What is said of segments, parts and samples is true.
+// TestIntraRefresh publishes intra refresh without IDR pictures by FFmpeg. Who comes later, by
+// whatever protocol, begins at a recovery point and has the right pictures a second after it. What
+// is said of segments, parts and samples is true.
 func TestIntraRefresh(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
@@ -60,7 +62,8 @@ func TestIntraRefresh(t *testing.T) {
 	if n := len(right); n < 25*(seconds-1) {
 		t.Fatalf("%d pictures of all", n)
 	}
-	// agree says that what a viewer has from a recovery point on is right a second later, up to the end.
+	// agree says that what a viewer has from a recovery point on is right a second later, up to the
+	// end.
 	agree := func(what string, file []byte) {
 		got := shrunk(t, what, file)
 		n := len(got) - 25

@@ -33,8 +33,8 @@ func wantAnswer(t testing.TB, what string, status int, text string, want int, pa
 	}
 }
 
-// TestRelayPush pushes a stream to another server by the API: what arrives is what was published, a second start is refused, stop
-// stops it for good, and nothing shows the key of the other server.
+// TestRelayPush pushes a stream to another server by the API: what arrives is what was published, a
+// second start is refused, stop stops it for good, and nothing shows the key of the other server.
 func TestRelayPush(t *testing.T) {
 	t.Parallel()
 	from, to := start(t), start(t)
@@ -77,7 +77,8 @@ func TestRelayPush(t *testing.T) {
 	wantAnswer(t, "second stop", status, text, 404, "<h1>session key[push:live/"+room+"] not exist, please check it again.</h1>")
 }
 
-// TestRelayPull brings a stream from another server by RTMP and by HTTP-FLV, under a room's name or its key, and ends with it.
+// TestRelayPull brings a stream from another server by RTMP and by HTTP-FLV, under a room's name or
+// its key, and ends with it.
 func TestRelayPull(t *testing.T) {
 	t.Parallel()
 	from, to := start(t), start(t)
@@ -111,7 +112,8 @@ func TestRelayPull(t *testing.T) {
 	}
 }
 
-// TestDefect32 and its kind: servers that are mute, away or refuse, and URLs that cannot be, are answered in time and with the reason.
+// TestDefect32 and its kind: servers that are mute, away or refuse, and URLs that cannot be, are
+// answered in time and with the reason.
 func TestDefect32(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -158,8 +160,8 @@ func TestDefect32(t *testing.T) {
 	gapless(t, v.name, v.tags(), 250)
 }
 
-// TestStaticPush pushes each stream of an app to nginx-rtmp, also when that comes later and when it goes and comes back; the publisher and
-// its viewers notice nothing (defects 29 and 30).
+// TestStaticPush pushes each stream of an app to nginx-rtmp, also when that comes later and when it
+// goes and comes back; the publisher and its viewers notice nothing (defects 29 and 30).
 func TestStaticPush(t *testing.T) {
 	t.Parallel()
 	address := freeAddress(t)

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestStandstill stops the process for longer than its timeouts, as the move of a virtual machine does: an encoder that sends all the time stays
-// on air, and viewers stay.
+// TestStandstill stops the process for longer than its timeouts, as the move of a virtual machine
+// does: an encoder that sends all the time stays on air, and viewers stay.
 func TestStandstill(t *testing.T) {
 	t.Parallel()
 	s, room := start(t, "--read_timeout", "1500ms", "--write_timeout", "1500ms"), roomOf(t)
@@ -38,7 +38,8 @@ func TestStandstill(t *testing.T) {
 	}
 }
 
-// fullDisk starts a server whose data_dir is a file system of its own, which is full when fill is set.
+// fullDisk starts a server whose data_dir is a file system of its own, which is full when fill is
+// set.
 func fullDisk(t *testing.T, s *server, fill bool, args ...string) {
 	t.Helper()
 	dir, err := os.MkdirTemp(work, "disk-")
@@ -64,7 +65,8 @@ func (s *server) disk(name string) string {
 	return filepath.Join("/proc", fmt.Sprint(s.command.Process.Pid), "root", s.dir, "data", name)
 }
 
-// TestFirstStartOnAFullDisk: the server starts, says what is wrong, delivers, and has keys and rewinding when there is room.
+// TestFirstStartOnAFullDisk: the server starts, says what is wrong, delivers, and has keys and
+// rewinding when there is room.
 func TestFirstStartOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	s, room := &server{}, roomOf(t)

@@ -62,7 +62,8 @@ type server struct {
 	stopped, expectCrash bool
 }
 
-// start runs a server of the test's own, with the race detector, until the test ends. What it is stopped with must be a clean exit.
+// start runs a server of the test's own, with the race detector, until the test ends. What it is
+// stopped with must be a clean exit.
 func start(t testing.TB, args ...string) *server {
 	t.Helper()
 	return startWith(t, nil, args...)
@@ -397,7 +398,8 @@ func pause(t testing.TB, d time.Duration) {
 	}
 }
 
-// lastPort counts up below the ports that the system gives to outgoing connections, so that tests in parallel never meet.
+// lastPort counts up below the ports that the system gives to outgoing connections, so that tests
+// in parallel never meet.
 var lastPort atomic.Int32
 
 func freeAddress(t testing.TB) string {

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// mute repeats a clip of some seconds, and takes the sound out of some repetitions. empty says that the encoder tells so, with an empty message.
+// mute repeats a clip of some seconds, and takes the sound out of some repetitions. empty says that
+// the encoder tells so, with an empty message.
 func mute(clip []tag, seconds, times, from, to int, empty bool) (tags []tag) {
 	for i := range times {
 		at := uint32(i * seconds * 1000)
@@ -25,8 +26,8 @@ func mute(clip []tag, seconds, times, from, to int, empty bool) (tags []tag) {
 	return tags
 }
 
-// TestSilence lets an encoder send pictures without sound for five seconds in mid-play: hls.js goes on with silence, and with the sound when it is
-// back.
+// TestSilence lets an encoder send pictures without sound for five seconds in mid-play: hls.js goes
+// on with silence, and with the sound when it is back.
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -61,7 +62,8 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestLadderSilence takes the rung away that alone has sound, or alone sends some: hls.js goes on with the other one and silence.
+// TestLadderSilence takes the rung away that alone has sound, or alone sends some: hls.js goes on
+// with the other one and silence.
 func TestLadderSilence(t *testing.T) {
 	t.Parallel()
 	for name, gone := range departures {

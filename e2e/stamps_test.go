@@ -67,7 +67,8 @@ func stampings() []stamping {
 	}
 }
 
-// TestStamps publishes units that are stamped wrong, in real time: players of all protocols get them all, where they belong.
+// TestStamps publishes units that are stamped wrong, in real time: players of all protocols get
+// them all, where they belong.
 func TestStamps(t *testing.T) {
 	t.Parallel()
 	for _, form := range stampings() {
@@ -94,7 +95,8 @@ func TestStamps(t *testing.T) {
 	}
 }
 
-// TestCompositionTimes of hours, or from long before, in single pictures: all players get one that may be.
+// TestCompositionTimes of hours, or from long before, in single pictures: all players get one that
+// may be.
 func TestCompositionTimes(t *testing.T) {
 	t.Parallel()
 	tags := flvClip(t, "h264-aac-b", 5)
@@ -159,7 +161,8 @@ func TestStampsPlay(t *testing.T) {
 	}
 }
 
-// TestLateSound: the metadata names sound, which comes four seconds after the pictures. FLV players are told at once, and stay.
+// TestLateSound: the metadata names sound, which comes four seconds after the pictures. FLV players
+// are told at once, and stay.
 func TestLateSound(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)

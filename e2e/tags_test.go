@@ -49,7 +49,8 @@ func (t tag) isHeader() bool {
 	return false
 }
 
-// endsSequence says whether the tag is an end of sequence message of video, which no later player needs.
+// endsSequence says whether the tag is an end of sequence message of video, which no later player
+// needs.
 func (t tag) endsSequence() bool {
 	return t.kind == typeVideo && len(t.body) > 1 && (t.body[0]&0x80 != 0 && t.body[0]&15 == 2 || t.body[0]&0x8F == 7 && t.body[1] == 2)
 }
@@ -92,7 +93,8 @@ func readFLVHeader(r io.Reader) (flags byte, err error) {
 	return header[4], nil
 }
 
-// readTag reads a tag and checks the PreviousTagSize after it. FLV times are signed; the tests only see times below 2^31.
+// readTag reads a tag and checks the PreviousTagSize after it. FLV times are signed; the tests only
+// see times below 2^31.
 func readTag(r io.Reader) (tag, error) {
 	header := make([]byte, 11)
 	if _, err := io.ReadFull(r, header); err != nil {
@@ -177,7 +179,8 @@ func splitNALs(data []byte) (nals [][]byte) {
 	return nals
 }
 
-// hashNALs leaves out what a packager may add, move or drop: access unit delimiters and parameter sets.
+// hashNALs leaves out what a packager may add, move or drop: access unit delimiters and parameter
+// sets.
 func hashNALs(nals [][]byte, codec nalCodec) string {
 	var all []byte
 	for _, nal := range nals {
@@ -215,8 +218,8 @@ type comparison struct {
 	whole bool
 }
 
-// check fails the test unless out is a row of in without a gap: the same data, key flags, decode intervals and composition
-// times, with one offset of time for all tracks.
+// check fails the test unless out is a row of in without a gap: the same data, key flags, decode
+// intervals and composition times, with one offset of time for all tracks.
 func (c comparison) check(t testing.TB, what string, in, out []unit) {
 	t.Helper()
 	offset, known := int64(0), false
@@ -311,7 +314,8 @@ func gapless(t testing.TB, what string, tags []tag, limit uint32) {
 	}
 }
 
-// headersFirst checks that each track's codec header comes before its first unit, and that the first picture is a key frame.
+// headersFirst checks that each track's codec header comes before its first unit, and that the
+// first picture is a key frame.
 func headersFirst(t testing.TB, what string, tags []tag, kinds ...byte) {
 	t.Helper()
 	for _, kind := range kinds {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// turned is a clip whose sound is that of another one, with a header of its own, in each time from..to in milliseconds. The sound comes ahead by
-// some milliseconds.
+// turned is a clip whose sound is that of another one, with a header of its own, in each time
+// from..to in milliseconds. The sound comes ahead by some milliseconds.
 func turned(clip, other []tag, ahead int, spans ...[2]uint32) []tag {
 	within := func(at uint32) bool {
 		return slices.ContainsFunc(spans, func(s [2]uint32) bool { return at >= s[0] && at < s[1] })
@@ -57,7 +57,8 @@ func turned(clip, other []tag, ahead int, spans ...[2]uint32) []tag {
 	return mixed
 }
 
-// TestSoundHeader: the sound gets another header in mid-GOP, and its old one back at a key frame. All players get every frame and every picture.
+// TestSoundHeader: the sound gets another header in mid-GOP, and its old one back at a key frame.
+// All players get every frame and every picture.
 func TestSoundHeader(t *testing.T) {
 	t.Parallel()
 	for name, ahead := range map[string]int{"in time": 0, "ahead": 150, "behind": -150} {
@@ -100,7 +101,8 @@ func TestSoundHeader(t *testing.T) {
 	}
 }
 
-// TestSoundHeaderPlays: hls.js and mpegts.js play on where the sound gets another header in mid-GOP and back, each five seconds.
+// TestSoundHeaderPlays: hls.js and mpegts.js play on where the sound gets another header in mid-GOP
+// and back, each five seconds.
 func TestSoundHeaderPlays(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)
@@ -112,7 +114,8 @@ func TestSoundHeaderPlays(t *testing.T) {
 	waitPlaylist(t, s.hlsURL(room))
 	for name, c := range map[string]struct {
 		p *webPlayer
-		// stand is for how long it may stand, in seconds: in MPEG-TS hls.js leaves out pictures up to a key frame.
+		// stand is for how long it may stand, in seconds: in MPEG-TS hls.js leaves out pictures up
+		// to a key frame.
 		stand float64
 	}{
 		"mpegts.js":           {webPlay(t, mpegtsJS, s.flvURL(room), chasing), mayStand},

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// barClip makes a clip of H.264 and AAC whose pictures carry their number as bars in the upper quarter, as web/player.js reads them. It is eight
-// seconds long, for eight bars can tell 200 pictures apart.
+// barClip makes a clip of H.264 and AAC whose pictures carry their number as bars in the upper
+// quarter, as web/player.js reads them. It is eight seconds long, for eight bars can tell 200
+// pictures apart.
 var barClip = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(work, "bars.flv")
 	const bars = "geq=lum='if(lt(Y,H/4),if(bitand(N,pow(2,floor(X*8/W))),235,16),lum(X,Y))':cb='if(lt(Y,H/8),128,cb(X,Y))':cr='if(lt(Y,H/8),128,cr(X,Y))'"
@@ -38,7 +39,8 @@ func publishBars(t testing.TB, s *server, key string) barred {
 	return barred{publish(t, s, key, tags, pacing{loop: true}), tags}
 }
 
-// age returns how long before it was seen the picture was sent, in seconds, which must be less than the clip is long.
+// age returns how long before it was seen the picture was sent, in seconds, which must be less than
+// the clip is long.
 func (b barred) age(r webReport) float64 {
 	if r.Stamp == nil {
 		return -1
@@ -59,7 +61,8 @@ func (b barred) age(r webReport) float64 {
 	return ((seen - time.Duration(sent)*time.Millisecond) % length).Seconds()
 }
 
-// ffmpegLoop publishes a file in real time and without end with FFmpeg, without changing its coded data.
+// ffmpegLoop publishes a file in real time and without end with FFmpeg, without changing its coded
+// data.
 func ffmpegLoop(t testing.TB, s *server, file, key string) *program {
 	t.Helper()
 	return launch(t, "ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", file, "-c", "copy", "-f", "flv", s.publishURL(key))

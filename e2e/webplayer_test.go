@@ -19,7 +19,8 @@ import (
 	"time"
 )
 
-// chromium is the browser that tests share: a Node program, web/driver.mjs, holds it and takes orders by lines of JSON.
+// chromium is the browser that tests share: a Node program, web/driver.mjs, holds it and takes
+// orders by lines of JSON.
 var chromium webDriver
 
 type webDriver struct {
@@ -217,11 +218,12 @@ func (r webReport) stood() (sum float64) {
 	return sum
 }
 
-// webTests is how many tests may have pages at a time: each decodes video, with a processor to share.
+// webTests is how many tests may have pages at a time: each decodes video, with a processor to
+// share.
 const webTests = 2
 
-// turn waits until the test may use the browser, and leaves it to others when the test ends. Tests take their turn before they publish, so that
-// streams do not run meanwhile.
+// turn waits until the test may use the browser, and leaves it to others when the test ends. Tests
+// take their turn before they publish, so that streams do not run meanwhile.
 func (d *webDriver) turn(t testing.TB) {
 	t.Helper()
 	if _, has := d.turns.LoadOrStore(t.Name(), true); has {

@@ -19,7 +19,8 @@ import (
 
 const module = "livego/"
 
-// layers is the import table: a package imports packages of lower layers only. The top stands first.
+// layers is the import table: a package imports packages of lower layers only. The top stands
+// first.
 var layers = [][]string{
 	{"cmd/livego"},
 	{"internal/config", "internal/bench", "internal/demo"},
@@ -109,7 +110,8 @@ func TestState(t *testing.T) {
 	}
 }
 
-// checkVariables allows error sentinels, embedded files, constant tables, interface checks, and what the linker sets in a command.
+// checkVariables allows error sentinels, embedded files, constant tables, interface checks, and
+// what the linker sets in a command.
 func checkVariables(t *testing.T, dir, file string, declaration *ast.GenDecl) {
 	for _, spec := range declaration.Specs {
 		spec := spec.(*ast.ValueSpec)
@@ -147,7 +149,8 @@ type source struct {
 	tree *ast.File
 }
 
-// sources parses all files of the module's packages but the tests, whatever system they are for, by folder.
+// sources parses all files of the module's packages but the tests, whatever system they are for, by
+// folder.
 func sources(t *testing.T) map[string][]source {
 	t.Helper()
 	files := token.NewFileSet()
@@ -204,7 +207,8 @@ func embedded(doc *ast.CommentGroup) bool {
 	return doc != nil && slices.ContainsFunc(doc.List, func(c *ast.Comment) bool { return strings.HasPrefix(c.Text, "//go:embed ") })
 }
 
-// isTable says whether the value is written out: a map, a slice, an array, or bytes from a string constant.
+// isTable says whether the value is written out: a map, a slice, an array, or bytes from a string
+// constant.
 func isTable(value ast.Expr) bool {
 	switch v := value.(type) {
 	case *ast.CompositeLit:

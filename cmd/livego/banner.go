@@ -9,8 +9,9 @@ import (
 	"livego/internal/config"
 )
 
-// logLinks tells a newcomer what to open on this machine. Names in capitals stand for what only the user knows. The addresses are those
-// that the server listens on, by protocol, as a port may have been left to the system.
+// logLinks tells a newcomer what to open on this machine. Names in capitals stand for what only the
+// user knows. The addresses are those that the server listens on, by protocol, as a port may have
+// been left to the system.
 func logLinks(log *slog.Logger, cfg config.Config, addrs map[string]net.Addr) {
 	publishName := "CHANNELKEY"
 	if cfg.RTMPNoAuth {

@@ -97,7 +97,8 @@ func isTerminal(f *os.File) bool {
 // benchProtocols are the ways to play a livego.
 var benchProtocols = []string{"rtmp", "rtmps", "http-flv", "ws-flv", "hls", "ll-hls"}
 
-// completeBench puts in the URLs and keys of the server of this configuration, where none are given.
+// completeBench puts in the URLs and keys of the server of this configuration, where none are
+// given.
 func completeBench(o *bench.Options, f benchFlags, cfg config.Config) error {
 	o.VideoRate, o.AudioRate = f.video*1000, f.audio*1000
 	app, ok := firstApp(cfg, func(a config.App) bool { return a.Live })

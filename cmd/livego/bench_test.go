@@ -11,7 +11,8 @@ import (
 	"livego/internal/config"
 )
 
-// TestBenchURLs checks where the load goes when no URL is given: to the server of this configuration.
+// TestBenchURLs checks where the load goes when no URL is given: to the server of this
+// configuration.
 func TestBenchURLs(t *testing.T) {
 	plain := config.Default()
 	secure := config.Default()

@@ -17,7 +17,8 @@ import (
 // nodeFile is the file in data_dir that keeps the name of a node that was not given one.
 const nodeFile = "node_id"
 
-// openCluster adds to the options of a server what it needs as a node of a cluster, if it is to be one, and returns what to call at the end.
+// openCluster adds to the options of a server what it needs as a node of a cluster, if it is to be
+// one, and returns what to call at the end.
 func openCluster(cfg config.Config, o *server.ClusterOptions) (done func() error, err error) {
 	if o.Addr == "" {
 		return func() error { return nil }, nil

@@ -57,7 +57,8 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return usageError{fmt.Errorf("unknown command %q", args[0])}
 }
 
-// help lists the options of the server by topic at the root, and at a subcommand only what belongs to it.
+// help lists the options of the server by topic at the root, and at a subcommand only what belongs
+// to it.
 func help(cmd *cobra.Command, _ []string) {
 	var b strings.Builder
 	if cmd.HasParent() {

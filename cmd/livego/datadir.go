@@ -13,8 +13,9 @@ import (
 // ownerOnly is the mode of data_dir: the channel keys are in it.
 const ownerOnly = 0o700
 
-// makeDataDir makes data_dir for the owner only, or closes to others one that has nothing but files of ours in it. Others are left as they are,
-// as they may be shared for a reason, and the log says so. On a full disk it cannot be made, which those who need it will find out.
+// makeDataDir makes data_dir for the owner only, or closes to others one that has nothing but files
+// of ours in it. Others are left as they are, as they may be shared for a reason, and the log says
+// so. On a full disk it cannot be made, which those who need it will find out.
 func makeDataDir(dir string, log *slog.Logger) error {
 	err := os.MkdirAll(dir, ownerOnly)
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {

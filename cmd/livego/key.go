@@ -111,7 +111,8 @@ func (p program) setKey(ctx context.Context, store keyStore, room string, more [
 	return key, done, store.Set(ctx, room, key)
 }
 
-// openKeyStore finds where the keys are: in Redis, with the server that runs here, or, if none runs, in the file.
+// openKeyStore finds where the keys are: in Redis, with the server that runs here, or, if none
+// runs, in the file.
 func openKeyStore(ctx context.Context, cfg config.Config) (keyStore, error) {
 	if cfg.RedisAddr != "" {
 		store, err := openKeys(cfg, nil)

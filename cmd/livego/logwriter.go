@@ -16,8 +16,9 @@ const (
 	logPatience = time.Second
 )
 
-// logWriter hands lines on to a writer that may be slow or stuck for good, as a pipe that nobody reads, and never waits for it: a server must not stand
-// still because its log does. What does not fit meanwhile is dropped and counted.
+// logWriter hands lines on to a writer that may be slow or stuck for good, as a pipe that nobody
+// reads, and never waits for it: a server must not stand still because its log does. What does not
+// fit meanwhile is dropped and counted.
 type logWriter struct {
 	out io.Writer
 	// note makes the line that says how many were dropped.
@@ -78,7 +79,8 @@ func (w *logWriter) run() {
 	}
 }
 
-// take returns the lines that wait, with a note of those that were dropped after them. spare is for the next ones.
+// take returns the lines that wait, with a note of those that were dropped after them. spare is for
+// the next ones.
 func (w *logWriter) take(spare []byte) (lines []byte, closed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

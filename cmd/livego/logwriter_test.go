@@ -16,7 +16,8 @@ import (
 	"livego/internal/config"
 )
 
-// TestLogThatNobodyReads: lines are dropped and counted while the log stands, and when somebody reads it again it says how many.
+// TestLogThatNobodyReads: lines are dropped and counted while the log stands, and when somebody
+// reads it again it says how many.
 func TestLogThatNobodyReads(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
 		synctest.Test(t, func(t *testing.T) {

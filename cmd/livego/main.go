@@ -1,4 +1,5 @@
-// Command livego is a live streaming server: encoders publish over RTMP, viewers watch over RTMP, HTTP-FLV, WebSocket-FLV and HLS.
+// Command livego is a live streaming server: encoders publish over RTMP, viewers watch over RTMP,
+// HTTP-FLV, WebSocket-FLV and HLS.
 package main
 
 import (
@@ -21,10 +22,12 @@ const (
 
 func main() {
 	cobra.MousetrapHelpText = "" // on Windows a double click starts the server too
-	// The first signal asks the server to end; then signals have their usual effect again, so the second one ends it at once.
+	// The first signal asks the server to end; then signals have their usual effect again, so the
+	// second one ends it at once.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	// A log whose reader is gone must not end the server, as the signal does where nobody wants to know of it.
+	// A log whose reader is gone must not end the server, as the signal does where nobody wants to
+	// know of it.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	p := program{environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	os.Exit(p.run(ctx, os.Args[1:]))

@@ -36,7 +36,8 @@ type output struct {
 	stdout, stderr string
 }
 
-// invoke runs the program in a folder of its own, without a server and without a configuration file unless the test makes them.
+// invoke runs the program in a folder of its own, without a server and without a configuration file
+// unless the test makes them.
 func invoke(t *testing.T, environ []string, stdin string, args ...string) output {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -99,7 +100,8 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// Spec 7.11 and 7.49 at the program: a broken file ends it with a code, and a file without apps does not end it at all.
+// Spec 7.11 and 7.49 at the program: a broken file ends it with a code, and a file without apps
+// does not end it at all.
 func TestDefect11BrokenFileEndsTheProgram(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for file, want := range map[string]string{

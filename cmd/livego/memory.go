@@ -8,18 +8,22 @@ import (
 )
 
 const (
-	// memoryInterval is how often the heap is looked at: what an attack took goes back to the system within a minute.
+	// memoryInterval is how often the heap is looked at: what an attack took goes back to the
+	// system within a minute.
 	memoryInterval = 10 * time.Second
-	// largeHeap is from where on it is worth while, in bytes: a heap that nobody collects, or memory that nobody needs.
+	// largeHeap is from where on it is worth while, in bytes: a heap that nobody collects, or
+	// memory that nobody needs.
 	largeHeap = 32 << 20
-	// hugeHeap is how much goes back at once where there is one processor, in bytes: that takes 0.15 s, in which it does nothing else. The runtime's own
-	// way takes longer for more, and nobody's time.
+	// hugeHeap is how much goes back at once where there is one processor, in bytes: that takes
+	// 0.15 s, in which it does nothing else. The runtime's own way takes longer for more, and
+	// nobody's time.
 	hugeHeap = 1 << 30
 )
 
 // heap is what the runtime says of its memory, in bytes, and how often it has collected it.
 type heap struct {
-	// live is what the last collection found in use, objects the same with what has come since, free what the system could have back.
+	// live is what the last collection found in use, objects the same with what has come since,
+	// free what the system could have back.
 	live, objects, free uint64
 	collections         uint64
 }
@@ -39,15 +43,18 @@ func readHeap() heap {
 	return heap{live: values[0], objects: values[1], free: values[2], collections: values[3]}
 }
 
-// forgotten says whether a large heap has not been collected since the last look: a server that has little to do any more allocates too little for that.
+// forgotten says whether a large heap has not been collected since the last look: a server that has
+// little to do any more allocates too little for that.
 func (h heap) forgotten(before heap) bool {
 	return h.objects >= largeHeap && h.collections == before.collections
 }
 
-// spare says whether a lot is free, more than a heap of this size grows by until it is collected: the runtime gives that back only in the course of minutes.
+// spare says whether a lot is free, more than a heap of this size grows by until it is collected:
+// the runtime gives that back only in the course of minutes.
 func (h heap) spare() bool { return h.free >= largeHeap && h.free > h.live*gcPercent/100 }
 
-// returnMemory gives memory back to the system that was needed for a while, until what it returns is called.
+// returnMemory gives memory back to the system that was needed for a while, until what it returns
+// is called.
 func returnMemory() (stop func()) {
 	ended, done := make(chan struct{}), make(chan struct{})
 	go func() {

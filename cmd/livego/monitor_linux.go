@@ -9,11 +9,14 @@ import (
 // monitorSlack is how late, in nanoseconds, the Go runtime's monitor thread may wake up.
 const monitorSlack = 4_000_000
 
-// quietMonitor lets the Go runtime's monitor thread sleep longer. While the process has work it wakes every 20 µs at first, and
-// interrupts the goroutine that writes to the players: with one processor and pictures 33 ms apart that took an eighth of all CPU
-// time. The thread takes over processors whose goroutine waits in the kernel, which is now noticed up to four milliseconds later.
+// quietMonitor lets the Go runtime's monitor thread sleep longer. While the process has work it
+// wakes every 20 µs at first, and interrupts the goroutine that writes to the players: with one
+// processor and pictures 33 ms apart that took an eighth of all CPU time. The thread takes over
+// processors whose goroutine waits in the kernel, which is now noticed up to four milliseconds
+// later.
 //
-// The monitor is the first thread that the runtime starts. If it cannot be found or told, nothing is lost but CPU time.
+// The monitor is the first thread that the runtime starts. If it cannot be found or told, nothing
+// is lost but CPU time.
 func quietMonitor() {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {

@@ -58,7 +58,8 @@ func newHealthCommand(p program) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, _, err := p.load(cmd)
 			if err != nil {
-				// A server that runs goes on with what it read before: a file that is wrong by now must not have it restarted.
+				// A server that runs goes on with what it read before: a file that is wrong by now
+				// must not have it restarted.
 				if cfg, err = p.loadWithoutFile(cmd); err != nil {
 					return err
 				}

@@ -18,10 +18,12 @@ import (
 	"livego/internal/server"
 )
 
-// settleTime is how long a file has to stay as it is before it is read: editors write in several steps.
+// settleTime is how long a file has to stay as it is before it is read: editors write in several
+// steps.
 const settleTime = 300 * time.Millisecond
 
-// reloader takes over a new configuration while the server runs: on SIGHUP, when asked by the API, and when the file changes.
+// reloader takes over a new configuration while the server runs: on SIGHUP, when asked by the API,
+// and when the file changes.
 type reloader struct {
 	load func() (config.Config, []string, error)
 	// options turns a configuration into those of the server.
@@ -51,7 +53,8 @@ func (r *reloader) serves(s *server.Server) {
 	r.server = s
 }
 
-// reload reads the configuration again. If anything is wrong with it, the one before stays whole. why is for the log.
+// reload reads the configuration again. If anything is wrong with it, the one before stays whole.
+// why is for the log.
 func (r *reloader) reload(why string) (taken, left []string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -97,8 +100,8 @@ func (r *reloader) take() (taken, left []string, err error) {
 // byAPI is reload for the API.
 func (r *reloader) byAPI(context.Context) (taken, left []string, err error) { return r.reload("API") }
 
-// watch reloads when the configuration file changes, until ctx ends. Its folder is watched, for editors and deployments put another file in
-// its place.
+// watch reloads when the configuration file changes, until ctx ends. Its folder is watched, for
+// editors and deployments put another file in its place.
 func (r *reloader) watch(ctx context.Context) {
 	name := r.current.Load().File
 	if name == "" {

@@ -33,8 +33,8 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-// TestReload: a changed file is taken over when it changes, on SIGHUP and when the API asks; what is wrong with it is said, and changes
-// nothing.
+// TestReload: a changed file is taken over when it changes, on SIGHUP and when the API asks; what
+// is wrong with it is said, and changes nothing.
 func TestReload(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "livego.yaml")

@@ -21,7 +21,8 @@ import (
 )
 
 const (
-	// apiTimeout bounds one call of the server's API; the key storage may be a Redis that is slow to fail.
+	// apiTimeout bounds one call of the server's API; the key storage may be a Redis that is slow
+	// to fail.
 	apiTimeout = 10 * time.Second
 	// tokenLife covers one call.
 	tokenLife = time.Minute
@@ -53,7 +54,8 @@ func findServer(ctx context.Context, cfg config.Config) (remote, error) {
 	return r, r.probe(ctx)
 }
 
-// serverOf is the server whose API the configuration names. Proxies of the environment are not used.
+// serverOf is the server whose API the configuration names. Proxies of the environment are not
+// used.
 func serverOf(cfg config.Config) (remote, error) {
 	if cfg.APIAddr == "" {
 		return remote{}, errors.New("api_addr is empty: the server has no API that could be asked")

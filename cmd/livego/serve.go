@@ -86,8 +86,9 @@ func (p program) watchConfig(ctx context.Context, again *reloader) (stop func())
 	}
 }
 
-// gcPercent is how much the heap may grow between two collections, in percent. Most of it is media, which a collection does not look
-// into, and delivery allocates next to nothing: collecting twice as often as usual costs little, and saves a quarter of the memory.
+// gcPercent is how much the heap may grow between two collections, in percent. Most of it is media,
+// which a collection does not look into, and delivery allocates next to nothing: collecting twice
+// as often as usual costs little, and saves a quarter of the memory.
 const gcPercent = 50
 
 // collectEarly sets gcPercent, unless the environment says something else.
@@ -97,7 +98,8 @@ func collectEarly() {
 	}
 }
 
-// openKeys opens the store of channel keys that the configuration names. An error says which option to look at.
+// openKeys opens the store of channel keys that the configuration names. An error says which option
+// to look at.
 func openKeys(cfg config.Config, log *slog.Logger) (keys.Store, error) {
 	o := cfg.KeysOptions()
 	o.Log = log

@@ -139,7 +139,8 @@ func TestServeAndEnd(t *testing.T) {
 	}
 }
 
-// TestStalledLog: stderr is a pipe that nobody reads. The server goes on, and ends when it is told to.
+// TestStalledLog: stderr is a pipe that nobody reads. The server goes on, and ends when it is told
+// to.
 func TestStalledLog(t *testing.T) {
 	for name, gone := range map[string]bool{"nobody reads": false, "the reader is gone": true} {
 		t.Run(name, func(t *testing.T) {
@@ -367,7 +368,8 @@ func TestOpenAPIIsTold(t *testing.T) {
 	}
 }
 
-// TestConfigOfTheContainer: livego.yaml may be a link to a file that is not there until somebody mounts it, as in the Dockerfile.
+// TestConfigOfTheContainer: livego.yaml may be a link to a file that is not there until somebody
+// mounts it, as in the Dockerfile.
 func TestConfigOfTheContainer(t *testing.T) {
 	dir := t.TempDir()
 	t.Chdir(dir)

@@ -7,8 +7,9 @@ import (
 	"syscall"
 )
 
-// onHangup calls f on SIGHUP, by which operators ask for the configuration to be read again, and by which a terminal goes away. Without it
-// that ends the process at once, and all streams with it. What it returns ends that.
+// onHangup calls f on SIGHUP, by which operators ask for the configuration to be read again, and by
+// which a terminal goes away. Without it that ends the process at once, and all streams with it.
+// What it returns ends that.
 func onHangup(f func()) (stop func()) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)

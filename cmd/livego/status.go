@@ -65,7 +65,8 @@ func newStatusCommand(p program) *cobra.Command {
 	return cmd
 }
 
-// clearScreen moves to the first column of the first line and clears what follows (ECMA-48: CUP, ED).
+// clearScreen moves to the first column of the first line and clears what follows (ECMA-48: CUP,
+// ED).
 const clearScreen = "\x1b[H\x1b[J"
 
 // status is what the status command shows.
@@ -187,7 +188,8 @@ func upTime(d time.Duration) string {
 // maxCell bounds a text in the table, in characters.
 const maxCell = 48
 
-// plainText is a text of a stranger as a terminal may show it: without controls, which a terminal obeys, and cut.
+// plainText is a text of a stranger as a terminal may show it: without controls, which a terminal
+// obeys, and cut.
 func plainText(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

@@ -6,7 +6,8 @@ import (
 	"runtime/debug"
 )
 
-// version is set by the linker (-X main.version=v1.2.3). Without it the version control stamp of the build is shown.
+// version is set by the linker (-X main.version=v1.2.3). Without it the version control stamp of
+// the build is shown.
 var version string
 
 // serverVersion is the bare version, for the server's own answers.

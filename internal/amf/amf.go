@@ -1,12 +1,14 @@
 // Package amf reads and writes AMF0, the format of RTMP commands and FLV script data.
 //
-// The clauses in its comments are those of "Action Message Format -- AMF 0" (Adobe, 2007). A value is one of
+// The clauses in its comments are those of "Action Message Format -- AMF 0" (Adobe, 2007). A value
+// is one of
 //
 //	float64, bool, string, nil (null)
 //	Undefined, Unsupported, Reference, Date, XML
 //	Object, ECMAArray, StrictArray, TypedObject
 //
-// A long string is a string: the writer picks the type by length. References stay as they are, nothing in RTMP uses them.
+// A long string is a string: the writer picks the type by length. References stay as they are,
+// nothing in RTMP uses them.
 package amf
 
 import "errors"
@@ -23,17 +25,20 @@ var (
 	ErrLimit = errors.New("amf limit exceeded")
 )
 
-// Limits of what the reader takes, whatever the peer announces. What a length announces is never allocated before that many
-// bytes are there.
+// Limits of what the reader takes, whatever the peer announces. What a length announces is never
+// allocated before that many bytes are there.
 const (
-	// MaxDepth bounds nesting. Metadata and commands nest three or four deep; the reader calls itself once per level.
+	// MaxDepth bounds nesting. Metadata and commands nest three or four deep; the reader calls
+	// itself once per level.
 	MaxDepth = 32
-	// MaxString bounds a string in bytes. The longest seen are tcUrls with tokens and captions, of a few KiB.
+	// MaxString bounds a string in bytes. The longest seen are tcUrls with tokens and captions, of
+	// a few KiB.
 	MaxString = 1 << 20
 	// MaxProperties bounds the properties of one object. onMetaData has 20 to 60.
 	MaxProperties = 1 << 12
-	// MaxValues bounds the values read by one call, nested ones included. Recorded files list each key frame's time and
-	// position: 65,536 hold nine hours of a key frame a second. It keeps a call to a few MiB of memory.
+	// MaxValues bounds the values read by one call, nested ones included. Recorded files list each
+	// key frame's time and position: 65,536 hold nine hours of a key frame a second. It keeps a
+	// call to a few MiB of memory.
 	MaxValues = 1 << 16
 )
 
@@ -60,8 +65,8 @@ const (
 type (
 	// Object is an anonymous object (§2.5). Its properties keep the order of the wire.
 	Object []Property
-	// ECMAArray is an associative array (§2.10). Its count on the wire is a hint that many writers get wrong: the reader skips it,
-	// and the writer puts the number of properties.
+	// ECMAArray is an associative array (§2.10). Its count on the wire is a hint that many writers
+	// get wrong: the reader skips it, and the writer puts the number of properties.
 	ECMAArray []Property
 	// StrictArray is an array with ordinal indices only (§2.12).
 	StrictArray []any
@@ -95,8 +100,8 @@ type Date struct {
 	Zone int16
 }
 
-// Properties returns the properties of an Object, ECMAArray or TypedObject, which writers use one for the other, and nil for any
-// other value.
+// Properties returns the properties of an Object, ECMAArray or TypedObject, which writers use one
+// for the other, and nil for any other value.
 func Properties(value any) Object {
 	switch v := value.(type) {
 	case Object:

@@ -194,7 +194,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestAnnouncedLength checks that memory follows the bytes that are there and not the length that they announce.
+// TestAnnouncedLength checks that memory follows the bytes that are there and not the length that
+// they announce.
 func TestAnnouncedLength(t *testing.T) {
 	for _, wire := range []string{"0a 00010000", "0c 00100000", "08 00010000", "02 ffff"} {
 		b := unhex(t, wire)
@@ -297,7 +298,8 @@ func TestAppendAllocatesNothing(t *testing.T) {
 	}
 }
 
-// FuzzDecode checks that what was read and written again reads as the same values, and that reading stays within the bytes.
+// FuzzDecode checks that what was read and written again reads as the same values, and that reading
+// stays within the bytes.
 func FuzzDecode(f *testing.F) {
 	for _, c := range cases {
 		f.Add(unhex(f, c.wire))

@@ -6,10 +6,11 @@ import (
 	"math"
 )
 
-// Decode reads the first value of b and returns it with the number of bytes it took. The value shares no memory with b.
+// Decode reads the first value of b and returns it with the number of bytes it took. The value
+// shares no memory with b.
 //
-// An object or ECMA array may lack its end marker where the bytes end right after a property: old encoders leave it out at the
-// end of a message.
+// An object or ECMA array may lack its end marker where the bytes end right after a property: old
+// encoders leave it out at the end of a message.
 func Decode(b []byte) (value any, n int, err error) {
 	d := decoder{b: b, values: MaxValues}
 	value, err = d.value(0)
@@ -19,8 +20,8 @@ func Decode(b []byte) (value any, n int, err error) {
 	return value, d.pos, nil
 }
 
-// DecodeAll reads all values of b, such as the name and arguments of a command. No bytes give no values. Limits hold for all
-// values together.
+// DecodeAll reads all values of b, such as the name and arguments of a command. No bytes give no
+// values. Limits hold for all values together.
 func DecodeAll(b []byte) ([]any, error) {
 	d := decoder{b: b, values: MaxValues}
 	var all []any
@@ -34,9 +35,10 @@ func DecodeAll(b []byte) ([]any, error) {
 	return all, nil
 }
 
-// TrimFormat returns the AMF0 values of the body of a message of type 15, 16 or 17, which starts with a format selector byte of 0
-// (Enhanced RTMP v2, "Action Message Format"). A body that starts with a string is returned as it is: some senders leave the
-// selector out. It returns ErrAMF3 for other selectors. AMF3 may still follow inside the values.
+// TrimFormat returns the AMF0 values of the body of a message of type 15, 16 or 17, which starts
+// with a format selector byte of 0 (Enhanced RTMP v2, "Action Message Format"). A body that starts
+// with a string is returned as it is: some senders leave the selector out. It returns ErrAMF3 for
+// other selectors. AMF3 may still follow inside the values.
 func TrimFormat(body []byte) ([]byte, error) {
 	switch {
 	case len(body) == 0:
@@ -171,7 +173,8 @@ func (d *decoder) complex(marker uint8, depth int) (any, error) {
 	return Object(properties), err
 }
 
-// properties reads name and value pairs up to the end marker: an empty name followed by 0x09 (§2.11).
+// properties reads name and value pairs up to the end marker: an empty name followed by 0x09
+// (§2.11).
 func (d *decoder) properties(depth int) ([]Property, error) {
 	var properties []Property
 	for d.pos < len(d.b) {

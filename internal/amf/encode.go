@@ -8,10 +8,12 @@ import (
 // maxShort is the longest string with a 16-bit length (§1.3.1).
 const maxShort = 1<<16 - 1
 
-// Append appends the values to dst, as AMF0, and returns the extended slice. It allocates nothing but the room for dst.
+// Append appends the values to dst, as AMF0, and returns the extended slice. It allocates nothing
+// but the room for dst.
 //
-// Besides the types of this package it takes int, uint16 and uint32 as numbers. A value of any other type becomes the
-// unsupported marker. A property whose name is longer than 65,535 bytes cannot be written and is left out.
+// Besides the types of this package it takes int, uint16 and uint32 as numbers. A value of any
+// other type becomes the unsupported marker. A property whose name is longer than 65,535 bytes
+// cannot be written and is left out.
 func Append(dst []byte, values ...any) []byte {
 	for _, value := range values {
 		dst = appendValue(dst, value)

@@ -17,7 +17,8 @@ const (
 	typeText = "text/plain; charset=utf-8"
 )
 
-// The methods that LiveGo's clients use. HEAD must not change anything, so it is left out where something changes.
+// The methods that LiveGo's clients use. HEAD must not change anything, so it is left out where
+// something changes.
 var (
 	reading  = []string{http.MethodGet, http.MethodHead, http.MethodPost}
 	changing = []string{http.MethodGet, http.MethodPost}
@@ -29,7 +30,8 @@ type answer struct {
 	Data   any `json:"data"`
 }
 
-// endpoint answers a request whose form has been parsed. A parameter in a malformed part of the query counts as missing.
+// endpoint answers a request whose form has been parsed. A parameter in a malformed part of the
+// query counts as missing.
 type endpoint func(r *http.Request) answer
 
 func serve(e endpoint, methods ...string) http.Handler {
@@ -88,7 +90,8 @@ func setHeaders(w http.ResponseWriter, contentType string) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
-// wantsText says whether the client names text/plain and not JSON. Browsers and curl name neither, and get JSON.
+// wantsText says whether the client names text/plain and not JSON. Browsers and curl name neither,
+// and get JSON.
 func wantsText(r *http.Request) bool {
 	if format := r.URL.Query().Get("format"); format != "" {
 		return format == "text"

@@ -1,4 +1,5 @@
-// Package api serves the control API: channel keys and statistics, in the shapes that clients of LiveGo know.
+// Package api serves the control API: channel keys and statistics, in the shapes that clients of
+// LiveGo know.
 package api
 
 import (
@@ -34,12 +35,13 @@ type Options struct {
 	Relays Relays
 	// Resources, if there, serves /api/v1, and guards it itself.
 	Resources http.Handler
-	// Console, if there, is the page that browsers get at /, and its files below /assets/. It is open to everybody, as it shows nothing
-	// that does not come from Resources.
+	// Console, if there, is the page that browsers get at /, and its files below /assets/. It is
+	// open to everybody, as it shows nothing that does not come from Resources.
 	Console http.Handler
 	// Ready says whether new clients are welcome; nil: always.
 	Ready func() bool
-	// Policy guards all other paths but /healthz and /readyz; nil: only programs on this machine are answered.
+	// Policy guards all other paths but /healthz and /readyz; nil: only programs on this machine
+	// are answered.
 	Policy *auth.APIPolicy
 	// Metrics, if there, answers scrapes at /metrics.
 	Metrics http.Handler
@@ -49,7 +51,8 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// New returns the handler of the API port. Its caller bounds the size of headers and the time that a request may take.
+// New returns the handler of the API port. Its caller bounds the size of headers and the time that
+// a request may take.
 func New(o Options) http.Handler {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -100,7 +103,8 @@ func health(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, `{"status":"ok"}`)
 }
 
-// readiness answers everybody too: 503 when others should take new clients, because this server ends.
+// readiness answers everybody too: 503 when others should take new clients, because this server
+// ends.
 func readiness(ready func() bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		setHeaders(w, typeJSON)

@@ -170,7 +170,8 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// The public docs of LiveGo promise the bare key, the program sends an envelope: both are to be had.
+// The public docs of LiveGo promise the bare key, the program sends an envelope: both are to be
+// had.
 func TestTextAnswers(t *testing.T) {
 	h := newAPI(t, Options{})
 	key := keyIn(t, get(h, "/control/get?room=m"))
@@ -251,7 +252,8 @@ func TestKickIsTheDefault(t *testing.T) {
 	}
 }
 
-// Spec 7.55: methods that promise to change nothing, and those that mean something else, change nothing.
+// Spec 7.55: methods that promise to change nothing, and those that mean something else, change
+// nothing.
 func TestDefect55Methods(t *testing.T) {
 	h := newAPI(t, Options{})
 	before := keyIn(t, get(h, "/control/get?room=m"))
@@ -383,7 +385,8 @@ func TestLogNeverHoldsAKey(t *testing.T) {
 	}
 }
 
-// Browsers get the console, whoever they are, and programs the list of paths, if the policy lets them.
+// Browsers get the console, whoever they are, and programs the list of paths, if the policy lets
+// them.
 func TestConsole(t *testing.T) {
 	policy, err := auth.NewAPIPolicy(auth.APIOptions{Secret: "0123456789abcdef"})
 	if err != nil {

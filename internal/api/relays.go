@@ -9,8 +9,9 @@ import (
 
 // Relays moves streams between this server and others.
 type Relays interface {
-	// StartRelay begins one, of the direction push or pull, and returns once it runs, or waits for its
-	// stream. It fails with one of the errors below, or with why the other server cannot be had.
+	// StartRelay begins one, of the direction push or pull, and returns once it runs, or waits for
+	// its stream. It fails with one of the errors below, or with why the other server cannot be
+	// had.
 	StartRelay(ctx context.Context, direction, app, name, url string) error
 	// StopRelay ends it; without URL all of that direction and stream.
 	StopRelay(direction, app, name, url string) error

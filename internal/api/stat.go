@@ -22,17 +22,20 @@ type HLSViewers interface {
 	HLSViewers() map[string]int
 }
 
-// Session is a publisher, or a player over a connection of its own (RTMP, HTTP-FLV, WebSocket-FLV). HLS has none.
+// Session is a publisher, or a player over a connection of its own (RTMP, HTTP-FLV, WebSocket-FLV).
+// HLS has none.
 type Session struct {
 	Publisher bool
 	// Key is app/stream. It never holds a channel key.
 	Key string
-	// Rendition is the rendition of the stream that is published or played, empty for the one without name.
+	// Rendition is the rendition of the stream that is published or played, empty for the one
+	// without name.
 	Rendition string
 	// ID is 16 characters of URL-safe base64, unique in the server's life.
 	ID string
-	// URL is how the client called the stream: tcUrl/name, or the path and query of a request. For a publisher, with the
-	// stream's name in place of the channel key. Tokens in it are left out of answers.
+	// URL is how the client called the stream: tcUrl/name, or the path and query of a request. For
+	// a publisher, with the stream's name in place of the channel key. Tokens in it are left out of
+	// answers.
 	URL string
 	// Protocol is rtmp, rtmps, http-flv or ws-flv.
 	Protocol   string
@@ -46,7 +49,8 @@ type Session struct {
 	Start                time.Time
 	// VideoCodec and AudioCodec are names of codecs, empty without such a track.
 	VideoCodec, AudioCodec string
-	// Jumps counts how often a player was moved forward because it had fallen behind, or the time of a publisher's encoder jumped.
+	// Jumps counts how often a player was moved forward because it had fallen behind, or the time
+	// of a publisher's encoder jumped.
 	Jumps uint64
 }
 
@@ -106,7 +110,8 @@ func livestat(source Sessions) endpoint {
 	}
 }
 
-// resolve returns the key of a stream that is named app/stream, or only stream where one app has it.
+// resolve returns the key of a stream that is named app/stream, or only stream where one app has
+// it.
 func resolve(room string, sessions []Session) (key, problem string) {
 	for _, s := range sessions {
 		if s.Key == room {
@@ -168,8 +173,8 @@ func toJSON(s Session) session {
 // tokenParameters are the names under which clients put credentials into URLs.
 var tokenParameters = []string{"jwt", "token", "access_token", "key", "secret", "password"}
 
-// withoutTokens drops credentials from a URL: user info, and parameters that hold tokens. Such URLs are made of what a client
-// said (tcUrl?query/name?query), so a second ? begins parameters too.
+// withoutTokens drops credentials from a URL: user info, and parameters that hold tokens. Such URLs
+// are made of what a client said (tcUrl?query/name?query), so a second ? begins parameters too.
 func withoutTokens(raw string) string {
 	raw, query, _ := strings.Cut(raw, "?")
 	if scheme, rest, ok := strings.Cut(raw, "://"); ok {

@@ -116,7 +116,8 @@ func TestWithoutTokens(t *testing.T) {
 	}
 }
 
-// Whatever a client puts into its URL, no parameter with a token's name is left, and a clean URL stays as it is.
+// Whatever a client puts into its URL, no parameter with a token's name is left, and a clean URL
+// stays as it is.
 func FuzzWithoutTokens(f *testing.F) {
 	f.Add("rtmp://u:p@h/live?token=a/m?jwt=b&c;d")
 	f.Add("/live/m.flv?a=1&%74oken=x")

@@ -19,11 +19,12 @@ type streamEntry struct {
 	Rendition string `json:"rendition,omitempty"`
 }
 
-// listAge is for how long a list is good: to make one takes a look at all sessions, and everybody may ask.
+// listAge is for how long a list is good: to make one takes a look at all sessions, and everybody
+// may ask.
 const listAge = time.Second
 
-// StreamsHandler serves the list of publishers and players to everybody, pages of any origin included. It names streams and
-// nothing else about them.
+// StreamsHandler serves the list of publishers and players to everybody, pages of any origin
+// included. It names streams and nothing else about them.
 func StreamsHandler(source Sessions) http.Handler {
 	l := &latest{source: source}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

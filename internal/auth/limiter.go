@@ -11,22 +11,24 @@ import (
 )
 
 const (
-	// failureBurst is how often an address may fail in a row before it fails often: an encoder with a mistyped key that retries each few
-	// seconds is still told what is wrong.
+	// failureBurst is how often an address may fail in a row before it fails often: an encoder with
+	// a mistyped key that retries each few seconds is still told what is wrong.
 	failureBurst = 20
 	// failureInterval gives back one attempt.
 	failureInterval = 3 * time.Second
-	// maxFailing bounds the addresses that are remembered; at some 300 bytes each they take 3 MB. Beyond it the one that failed
-	// longest ago is forgotten.
+	// maxFailing bounds the addresses that are remembered; at some 300 bytes each they take 3 MB.
+	// Beyond it the one that failed longest ago is forgotten.
 	maxFailing = 10_000
 	// maxLookups is how many keys of an address that fails often are looked up at a time.
 	maxLookups = 4
 )
 
-// FailureLimiter keeps those who guess keys from being a load, and nobody from publishing: a right key is taken from every address,
-// as an encoder shares one with strangers behind a NAT or a proxy. What makes guessing hopeless is the length of keys. So every key is looked
-// up, but of an address that fails often only some at a time, in the order in which they came, and wrong ones get no
-// further work. IPv6 addresses count by their /64, of which one host usually has all. It may be used from any goroutine.
+// FailureLimiter keeps those who guess keys from being a load, and nobody from publishing: a right
+// key is taken from every address, as an encoder shares one with strangers behind a NAT or a proxy.
+// What makes guessing hopeless is the length of keys. So every key is looked up, but of an address
+// that fails often only some at a time, in the order in which they came, and wrong ones get no
+// further work. IPv6 addresses count by their /64, of which one host usually has all. It may be
+// used from any goroutine.
 type FailureLimiter struct {
 	mu     sync.Mutex
 	failed map[netip.Addr]*list.Element // of *failures
@@ -45,7 +47,8 @@ func NewFailureLimiter() *FailureLimiter {
 	return &FailureLimiter{failed: map[netip.Addr]*list.Element{}, recent: list.New()}
 }
 
-// Enter waits until a key of the address may be looked up, and returns what is to be called after that. It fails only with the cause of ctx.
+// Enter waits until a key of the address may be looked up, and returns what is to be called after
+// that. It fails only with the cause of ctx.
 func (l *FailureLimiter) Enter(ctx context.Context, addr netip.Addr) (leave func(), err error) {
 	lookups := l.lookups(Network(addr))
 	if lookups == nil {

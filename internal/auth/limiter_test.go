@@ -52,7 +52,8 @@ func TestFailureLimiter(t *testing.T) {
 	})
 }
 
-// TestFailureLimiterTurns: whoever guesses from an address, an encoder on it gets its turn, and no other address waits.
+// TestFailureLimiterTurns: whoever guesses from an address, an encoder on it gets its turn, and no
+// other address waits.
 func TestFailureLimiterTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewFailureLimiter()

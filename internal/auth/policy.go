@@ -14,31 +14,35 @@ import (
 
 // APIOptions says who may call the API.
 type APIOptions struct {
-	// Secret, if set, is what callers sign their tokens with. It has at least MinSecret bytes, unless Short is set: nobody but programs on this
-	// machine can call then, so nobody else can guess.
+	// Secret, if set, is what callers sign their tokens with. It has at least MinSecret bytes,
+	// unless Short is set: nobody but programs on this machine can call then, so nobody else can
+	// guess.
 	Secret string
 	Short  bool
 	// Algorithm is the signing method: HS256 (the default), HS384 or HS512.
 	Algorithm string
-	// Allow lists the networks from which calls are taken. Empty: loopback without a secret, everyone with it.
+	// Allow lists the networks from which calls are taken. Empty: loopback without a secret,
+	// everyone with it.
 	Allow []netip.Prefix
-	// Origins lists the web origins whose pages may call the API from a browser. They need a secret: without one, pages of
-	// other origins are never answered.
+	// Origins lists the web origins whose pages may call the API from a browser. They need a
+	// secret: without one, pages of other origins are never answered.
 	Origins []string
 }
 
 // APIPolicy guards the control API. It may be used from any goroutine.
 //
-// Without a secret the only proof of a caller's rights is that it runs on this machine, and a browser or a proxy on this machine
-// can be made to call on behalf of strangers. So the request must then also be addressed to this machine by name (a page that
-// rebinds its own name to 127.0.0.1 keeps that name in Host), show no trace of a proxy, and come from no foreign page.
+// Without a secret the only proof of a caller's rights is that it runs on this machine, and a
+// browser or a proxy on this machine can be made to call on behalf of strangers. So the request
+// must then also be addressed to this machine by name (a page that rebinds its own name to
+// 127.0.0.1 keeps that name in Host), show no trace of a proxy, and come from no foreign page.
 type APIPolicy struct {
 	verifier *verifier // nil without a secret
 	allow    []netip.Prefix
 	origins  []string
 }
 
-// Refuse answers a request that the policy turns down, with status 403 and the reason, which also says what to do about it.
+// Refuse answers a request that the policy turns down, with status 403 and the reason, which also
+// says what to do about it.
 type Refuse func(w http.ResponseWriter, r *http.Request, reason string)
 
 // NewAPIPolicy checks the options. A secret that is too short or an unknown algorithm is an error.
@@ -61,10 +65,11 @@ func NewAPIPolicy(o APIOptions) (*APIPolicy, error) {
 // Rules adapt a policy to what it guards.
 type Rules struct {
 	Refuse Refuse
-	// Methods are those that there are; OPTIONS comes on top. Headers and Exposed are what pages of listed origins may send
-	// and read beside what all may.
+	// Methods are those that there are; OPTIONS comes on top. Headers and Exposed are what pages of
+	// listed origins may send and read beside what all may.
 	Methods, Headers, Exposed []string
-	// HeaderOnly takes tokens from the Authorization header only: queries end up in logs and histories.
+	// HeaderOnly takes tokens from the Authorization header only: queries end up in logs and
+	// histories.
 	HeaderOnly bool
 }
 
@@ -75,7 +80,8 @@ func (p *APIPolicy) Handler(next http.Handler, refuse Refuse) http.Handler {
 	})
 }
 
-// Guard passes on to next what the policy allows. It answers OPTIONS itself, so that no preflight ever runs a handler.
+// Guard passes on to next what the policy allows. It answers OPTIONS itself, so that no preflight
+// ever runs a handler.
 func (p *APIPolicy) Guard(next http.Handler, rules Rules) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if reason := p.checkCaller(r); reason != "" {
@@ -146,8 +152,9 @@ func checkLocal(r *http.Request) string {
 	return ""
 }
 
-// checkListed returns why the request may be somebody else's although its address is in api_allow. Names of this server are not known, so a page that
-// rebinds its own name to the server's address shows only by a browser that calls a name which anybody may register.
+// checkListed returns why the request may be somebody else's although its address is in api_allow.
+// Names of this server are not known, so a page that rebinds its own name to the server's address
+// shows only by a browser that calls a name which anybody may register.
 func checkListed(r *http.Request) string {
 	what := ""
 	switch header := proxyHeader(r); {
@@ -163,9 +170,10 @@ func checkListed(r *http.Request) string {
 	return "without jwt.secret the API answers " + what + howToOpen
 }
 
-// Stranger says by what a request from this machine shows that somebody elsewhere made it, as words after "the server answers"; empty if by nothing.
-// It is addressed to another name (a page that rebinds its own name to 127.0.0.1 keeps that name in Host), it came through a proxy, or a page of another
-// origin made a browser send it.
+// Stranger says by what a request from this machine shows that somebody elsewhere made it, as words
+// after "the server answers"; empty if by nothing. It is addressed to another name (a page that
+// rebinds its own name to 127.0.0.1 keeps that name in Host), it came through a proxy, or a page of
+// another origin made a browser send it.
 func Stranger(r *http.Request) string {
 	if !isLocalHost(r.Host) {
 		return "only requests to localhost or a loopback address"
@@ -181,7 +189,8 @@ func Stranger(r *http.Request) string {
 
 const foreignPage = "no page of another origin"
 
-// proxyHeaders are set by proxies and delivery networks, and by nobody else. Names that end with a dash are the beginning of names.
+// proxyHeaders are set by proxies and delivery networks, and by nobody else. Names that end with a
+// dash are the beginning of names.
 var proxyHeaders = []string{
 	"Ali-Cdn-", "Cdn-Loop", "Cf-", "Client-Ip", "Do-Connecting-Ip", "Fastly-", "Fly-", "Forwarded", "Proxy-Client-Ip", "Surrogate-Capability",
 	"True-Client-Ip", "Via", "Wl-Proxy-Client-Ip", "X-Amz-Cf-", "X-Amzn-", "X-Arr-", "X-Azure-", "X-Client-Ip", "X-Cloud-Trace-Context",
@@ -201,8 +210,9 @@ func proxyHeader(r *http.Request) string {
 	return ""
 }
 
-// fromOwnPage says whether a request is not one that a page of another origin made a browser send. Fetch Metadata says so best: "none" is typed into the
-// address bar; same-site is another port of this host, which is another program. Browsers without it say at least which page it was.
+// fromOwnPage says whether a request is not one that a page of another origin made a browser send.
+// Fetch Metadata says so best: "none" is typed into the address bar; same-site is another port of
+// this host, which is another program. Browsers without it say at least which page it was.
 func fromOwnPage(r *http.Request) bool {
 	for _, site := range r.Header.Values("Sec-Fetch-Site") {
 		if site != "same-origin" && site != "none" {
@@ -242,8 +252,9 @@ func OnlyLocal(listen string) bool {
 	return err == nil && host != "" && isLocalHost(host)
 }
 
-// isPrivateHost says whether nobody can register the name in the Host header in public: an address, a name without a dot, or one below a domain
-// for private use (RFC 6761, RFC 6762, RFC 8375, and ICANN's .internal).
+// isPrivateHost says whether nobody can register the name in the Host header in public: an address,
+// a name without a dot, or one below a domain for private use (RFC 6761, RFC 6762, RFC 8375, and
+// ICANN's .internal).
 func isPrivateHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
@@ -265,7 +276,8 @@ func peerAddr(remote string) (netip.Addr, bool) {
 // preflightAge is how long, in seconds, a browser may remember the answer to a preflight.
 const preflightAge = "600"
 
-// shareWithOrigin lets a browser hand the answer to the page that asked, if its origin is listed (Fetch, CORS protocol).
+// shareWithOrigin lets a browser hand the answer to the page that asked, if its origin is listed
+// (Fetch, CORS protocol).
 func (p *APIPolicy) shareWithOrigin(w http.ResponseWriter, r *http.Request, rules *Rules) {
 	if p.verifier == nil || len(p.origins) == 0 {
 		return

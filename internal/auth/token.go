@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// MinSecret is the least length of a secret in bytes: 128 bits cannot be guessed from a captured token.
+	// MinSecret is the least length of a secret in bytes: 128 bits cannot be guessed from a
+	// captured token.
 	MinSecret = 16
 	// leeway is how far the clocks of caller and server may differ.
 	leeway = 10 * time.Second
@@ -20,10 +21,12 @@ const (
 	maxToken = 8 << 10
 )
 
-// algorithms are the signing methods with a shared secret (RFC 7518 §3.2). Those with key pairs could never verify.
+// algorithms are the signing methods with a shared secret (RFC 7518 §3.2). Those with key pairs
+// could never verify.
 var algorithms = []string{"HS256", "HS384", "HS512"}
 
-// errCritical: a token must be refused if it demands an extension that is not known here (RFC 7515 §4.1.11). None is.
+// errCritical: a token must be refused if it demands an extension that is not known here (RFC 7515
+// §4.1.11). None is.
 var errCritical = errors.New("the token demands extensions (crit) that are not known here")
 
 // verifier checks the tokens of requests.
@@ -53,7 +56,8 @@ func signingMethod(algorithm string) (jwt.SigningMethod, error) {
 	return jwt.GetSigningMethod(algorithm), nil
 }
 
-// check returns why the request's token is not good, or nothing. Only signature, exp, nbf and iat are looked at.
+// check returns why the request's token is not good, or nothing. Only signature, exp, nbf and iat
+// are looked at.
 func (v *verifier) check(r *http.Request, headerOnly bool) string {
 	token, reason := bearer(r, headerOnly)
 	if reason != "" {

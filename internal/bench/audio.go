@@ -6,7 +6,8 @@ import "bytes"
 const (
 	sampleRate      = 44_100
 	samplesPerFrame = 1024
-	// maxFill is the most that one fill element holds after its length: esc_count is 8 bits (ISO 14496-3 §4.4.2.7).
+	// maxFill is the most that one fill element holds after its length: esc_count is 8 bits (ISO
+	// 14496-3 §4.4.2.7).
 	maxFill = 15 + 255 - 1
 )
 
@@ -28,8 +29,9 @@ func audioSpecificConfig() []byte {
 	return w.bytes
 }
 
-// silence returns a raw_data_block of the size that the bit rate asks for, as far as its elements allow (ISO 14496-3 Table 4.3). With a
-// stamp it begins with a data stream element (Table 4.10) that holds one as pictures have it; where its digits are is returned too.
+// silence returns a raw_data_block of the size that the bit rate asks for, as far as its elements
+// allow (ISO 14496-3 Table 4.3). With a stamp it begins with a data stream element (Table 4.10)
+// that holds one as pictures have it; where its digits are is returned too.
 func silence(bitsPerSecond int, stamped bool) (frame []byte, digits int) {
 	size := bitsPerSecond * samplesPerFrame / sampleRate / 8
 	var w bitWriter

@@ -1,9 +1,10 @@
-// Package bench is a load tool for live-streaming servers: it publishes streams in real time, plays them with many players, and reports
-// what arrived, how late, and what it cost the server.
+// Package bench is a load tool for live-streaming servers: it publishes streams in real time, plays
+// them with many players, and reports what arrived, how late, and what it cost the server.
 //
-// It is made not to be the bottleneck. Most players only throw away what they get, on Linux inside the kernel; a sample of them takes
-// the stream apart, checks it, and measures the latency by the stamps that the publisher put into the pictures. With TLS the others
-// leave off decrypting after the handshake, except for HLS, whose answers have to be told apart.
+// It is made not to be the bottleneck. Most players only throw away what they get, on Linux inside
+// the kernel; a sample of them takes the stream apart, checks it, and measures the latency by the
+// stamps that the publisher put into the pictures. With TLS the others leave off decrypting after
+// the handshake, except for HLS, whose answers have to be told apart.
 package bench
 
 import (
@@ -23,11 +24,12 @@ var ErrRemote = errors.New("not an address of this machine")
 
 // Options configures Run.
 type Options struct {
-	// Publish is where the streams are sent: rtmp, rtmps, or http for an FLV upload by POST. {stream} stands for the stream's name and
-	// {key} for its key. Empty: somebody else publishes.
+	// Publish is where the streams are sent: rtmp, rtmps, or http for an FLV upload by POST.
+	// {stream} stands for the stream's name and {key} for its key. Empty: somebody else publishes.
 	Publish string
-	// Play is where the players get them, with {stream}: rtmp, rtmps, http and https (.flv, .m3u8), ws, wss. The players are spread
-	// evenly over several. Of HLS they play the first variant with its audio, with parts and their hints if the server has them.
+	// Play is where the players get them, with {stream}: rtmp, rtmps, http and https (.flv, .m3u8),
+	// ws, wss. The players are spread evenly over several. Of HLS they play the first variant with
+	// its audio, with parts and their hints if the server has them.
 	Play []string
 	// Keys returns the key of a stream. It is needed if Publish has {key}.
 	Keys func(ctx context.Context, stream string) (string, error)
@@ -40,16 +42,19 @@ type Options struct {
 	Sample int
 	// JoinRate is how many players connect in a second.
 	JoinRate float64
-	// Storm further players join within the first second of the measurement. They count neither as delivered nor as starved: they show
-	// how long each waits for its first key frame, and what their coming does to the others.
+	// Storm further players join within the first second of the measurement. They count neither as
+	// delivered nor as starved: they show how long each waits for its first key frame, and what
+	// their coming does to the others.
 	Storm int
 
-	// File is what to publish over and over: FLV, or whatever an installed ffmpeg can make FLV of without encoding. Empty: the built-in
-	// clip, with VideoRate and AudioRate in bits per second; 0 leaves that kind out.
+	// File is what to publish over and over: FLV, or whatever an installed ffmpeg can make FLV of
+	// without encoding. Empty: the built-in clip, with VideoRate and AudioRate in bits per second;
+	// 0 leaves that kind out.
 	File                 string
 	VideoRate, AudioRate int
 
-	// Warmup is the time between the joining of the last player and the measurement, Duration that of the measurement.
+	// Warmup is the time between the joining of the last player and the measurement, Duration that
+	// of the measurement.
 	Warmup, Duration time.Duration
 	// PIDs are processes of the server whose CPU time and memory is measured. Linux only.
 	PIDs []int
@@ -126,7 +131,8 @@ func newNetwork(o *Options) *network {
 		tls:    &tls.Config{InsecureSkipVerify: o.Insecure, NextProtos: []string{"http/1.1"}},
 	}
 	if !o.AllowRemote {
-		// Here every connection comes by with the address that its name stands for, whoever makes it.
+		// Here every connection comes by with the address that its name stands for, whoever makes
+		// it.
 		n.dialer.Control = func(_, address string, _ syscall.RawConn) error {
 			if addr, err := netip.ParseAddrPort(address); err != nil || !addr.Addr().Unmap().IsLoopback() {
 				return fmt.Errorf("%s: %w", address, ErrRemote)

@@ -29,7 +29,8 @@ type checker struct {
 	broken  bool // after a gap, until the next key frame
 }
 
-// message checks one message as it arrived. A stream that cannot be taken apart is counted, not ended.
+// message checks one message as it arrived. A stream that cannot be taken apart is counted, not
+// ended.
 func (c *checker) message(tag flv.Tag) {
 	now := time.Now()
 	if c.seen[tag.Type] && int32(tag.TimestampMS-c.last[tag.Type]) < 0 {

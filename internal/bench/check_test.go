@@ -99,7 +99,8 @@ func TestHistogram(t *testing.T) {
 	}
 }
 
-// TestBuckets walks over powers of two: buckets are in order, and each time is at most the upper end of its bucket.
+// TestBuckets walks over powers of two: buckets are in order, and each time is at most the upper
+// end of its bucket.
 func TestBuckets(t *testing.T) {
 	before := -1
 	for us := uint64(0); us < 1<<40; us += us/100 + 1 {

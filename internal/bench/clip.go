@@ -28,7 +28,8 @@ type clip struct {
 // builtInLength is the shortest time that holds a whole number of GOPs and of audio frames.
 const builtInLength = 256 * time.Second
 
-// builtIn makes a clip of 30 pictures a second with a key frame every 2 seconds, and of silent AAC. A rate of 0 leaves that kind out.
+// builtIn makes a clip of 30 pictures a second with a key frame every 2 seconds, and of silent AAC.
+// A rate of 0 leaves that kind out.
 func builtIn(videoRate, audioRate int) (*clip, error) {
 	c := &clip{length: builtInLength}
 	metadata := amf.ECMAArray{{Name: "encoder", Value: "livego bench"}}

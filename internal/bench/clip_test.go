@@ -29,7 +29,8 @@ func TestExpGolomb(t *testing.T) {
 	}
 }
 
-// TestEmulationPrevention has the examples of H.264 §7.4.1.1: no three bytes inside a NAL unit are 00 00 00 to 00 00 03.
+// TestEmulationPrevention has the examples of H.264 §7.4.1.1: no three bytes inside a NAL unit are
+// 00 00 00 to 00 00 03.
 func TestEmulationPrevention(t *testing.T) {
 	for rbsp, want := range map[string]string{
 		"\x00\x00\x00":                 "\x65\x00\x00\x03\x00",
@@ -44,7 +45,8 @@ func TestEmulationPrevention(t *testing.T) {
 	}
 }
 
-// TestVideo reads what the built-in video says of itself with somebody else's parser, and weighs it.
+// TestVideo reads what the built-in video says of itself with somebody else's parser, and weighs
+// it.
 func TestVideo(t *testing.T) {
 	for _, rate := range []int{100_000, 452_000, 2_504_000, 20_000_000} {
 		v := newVideo(rate)
@@ -142,7 +144,8 @@ func TestStamp(t *testing.T) {
 	if !ok || !got.Equal(sent) || number != 0xFFFFFFFE {
 		t.Errorf("%v, %d, %v", got, number, ok)
 	}
-	// The unit as H.264 §7.3.2.3 has it: length, header, payload type and size, UUID, user data, trailing bits.
+	// The unit as H.264 §7.3.2.3 has it: length, header, payload type and size, UUID, user data,
+	// trailing bits.
 	want := "\x00\x00\x00\x2C\x06\x05\x28" + stampUUID + "17979cfe3d85cd15fffffffe" + "\x80"
 	if unit := string(body[5 : 5+stampedLength]); unit != want {
 		t.Errorf("% x\nwant % x", unit, want)
@@ -209,7 +212,8 @@ func TestReadClipRefuses(t *testing.T) {
 	}
 }
 
-// TestStampedPicture has where a stamp goes: in front of the picture, but behind an access unit delimiter, in the codec's own kind of SEI.
+// TestStampedPicture has where a stamp goes: in front of the picture, but behind an access unit
+// delimiter, in the codec's own kind of SEI.
 func TestStampedPicture(t *testing.T) {
 	for name, c := range map[string]struct {
 		codec             media.Codec

@@ -28,8 +28,8 @@ type playback struct {
 	raw *net.TCPConn
 	// next returns the next message of the stream. Nil for HLS.
 	next func() (flv.Tag, error)
-	// alive is what to send from time to time so that the server does not think the player dead, where that is possible without
-	// reading what it says. received is the number of bytes so far.
+	// alive is what to send from time to time so that the server does not think the player dead,
+	// where that is possible without reading what it says. received is the number of bytes so far.
 	alive func(received uint64) []byte
 }
 
@@ -55,7 +55,8 @@ type opener struct {
 	raw   *net.TCPConn
 }
 
-// open connects a player to a stream, up to the server's agreement. The bytes received are added to bytes.
+// open connects a player to a stream, up to the server's agreement. The bytes received are added to
+// bytes.
 func (n *network) open(ctx context.Context, u *url.URL, bytes *atomic.Uint64) (*playback, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -107,8 +108,8 @@ func (o *opener) rtmp(ctx context.Context) (*playback, error) {
 	return p, nil
 }
 
-// rtmpAlive returns an acknowledgement (RTMP 1.0 §5.4.3) and a ping response (§7.1.7). Nobody asked for them, but they are what a
-// server may miss in a player that does not read.
+// rtmpAlive returns an acknowledgement (RTMP 1.0 §5.4.3) and a ping response (§7.1.7). Nobody asked
+// for them, but they are what a server may miss in a player that does not read.
 func rtmpAlive(received uint64) []byte {
 	b := []byte{2, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0, 0}
 	b = binary.BigEndian.AppendUint32(b, uint32(received))
@@ -173,7 +174,8 @@ func (o *opener) webSocket(ctx context.Context) (*playback, error) {
 	}
 	p := &playback{raw: o.raw, next: o.patient(flv.NewReader(newFrames(buffered, conn)))}
 	if o.url.Scheme == "ws" {
-		// A pong that nobody asked for is allowed (RFC 6455 §5.5.3). A client masks, if only with zeros.
+		// A pong that nobody asked for is allowed (RFC 6455 §5.5.3). A client masks, if only with
+		// zeros.
 		p.alive = func(uint64) []byte { return []byte{0x8A, 0x80, 0, 0, 0, 0} }
 	}
 	return p, nil

@@ -20,7 +20,8 @@ const (
 
 var errProc = errors.New("no such process, or a system without /proc/PID/stat")
 
-// Usage returns the CPU time that processes have used, and their resident memory in bytes. It works on Linux only.
+// Usage returns the CPU time that processes have used, and their resident memory in bytes. It works
+// on Linux only.
 func Usage(pids ...int) (cpu time.Duration, rss uint64, err error) {
 	for _, pid := range pids {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

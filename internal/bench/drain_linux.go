@@ -15,19 +15,21 @@ import (
 )
 
 const (
-	// drainRound is the time in which each connection is emptied once. A stream of 8 Mbit/s gathers 100 kB in it.
+	// drainRound is the time in which each connection is emptied once. A stream of 8 Mbit/s gathers
+	// 100 kB in it.
 	drainRound = 100 * time.Millisecond
 	// drainStep spreads a round over time, so that players that check are not kept waiting.
 	drainStep = 5 * time.Millisecond
-	// drainBuffer is what the kernel is asked to hold for a connection: a round of 40 Mbit/s, or a long key frame. Through SO_RCVLOWAT,
-	// because SO_RCVBUF has a lower bound on most systems.
+	// drainBuffer is what the kernel is asked to hold for a connection: a round of 40 Mbit/s, or a
+	// long key frame. Through SO_RCVLOWAT, because SO_RCVBUF has a lower bound on most systems.
 	drainBuffer = 512 << 10
 	// aliveInterval is the time between signs of life.
 	aliveInterval = 5 * time.Second
 )
 
-// drain throws away what arrives on many connections, at the price of one system call for each and drainRound: nobody is woken by
-// arriving data, and MSG_TRUNC spares the copy from the kernel (tcp(7)).
+// drain throws away what arrives on many connections, at the price of one system call for each and
+// drainRound: nobody is woken by arriving data, and MSG_TRUNC spares the copy from the kernel
+// (tcp(7)).
 type drain struct {
 	scratch []byte // never written to
 	// worst is how late a connection was emptied at most, in nanoseconds.
@@ -180,7 +182,8 @@ func (s *sink) signal(now time.Time) error {
 	return err
 }
 
-// skipper throws bytes of a connection away that somebody else reads otherwise. The kernel does not even copy them.
+// skipper throws bytes of a connection away that somebody else reads otherwise. The kernel does not
+// even copy them.
 type skipper struct {
 	raw   syscall.RawConn
 	count *atomic.Uint64

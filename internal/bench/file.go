@@ -23,7 +23,8 @@ const (
 	flvMagic = "FLV"
 	// nalAUD is the access unit delimiter, which stays in front of the stamp (H.264 §7.4.1.2.3).
 	nalAUD = 9
-	// hevcSEI and hevcAUD begin the same NAL units in HEVC (H.265 §7.3.1.2, Table 7-1): types 39 and 35.
+	// hevcSEI and hevcAUD begin the same NAL units in HEVC (H.265 §7.3.1.2, Table 7-1): types 39
+	// and 35.
 	hevcSEI = 39 << 1
 	hevcAUD = 35 << 1
 )
@@ -95,7 +96,8 @@ func readClip(r io.Reader) (*clip, error) {
 	}
 }
 
-// add sorts a tag into headers and media. Headers that change on the way are not supported: only the first ones count.
+// add sorts a tag into headers and media. Headers that change on the way are not supported: only
+// the first ones count.
 func (c *clip) add(tag flv.Tag, u *media.AccessUnit) {
 	m := message{at: time.Duration(tag.TimestampMS) * time.Millisecond, kind: tag.Type, body: tag.Body}
 	switch {
@@ -132,7 +134,8 @@ func stampedPicture(m message, u *media.AccessUnit) message {
 	return m
 }
 
-// close sets the length of a round: as if one more message followed the last one at the mean distance of its kind.
+// close sets the length of a round: as if one more message followed the last one at the mean
+// distance of its kind.
 func (c *clip) close() error {
 	if len(c.media) < 2 {
 		return errors.New("the clip has no media")

@@ -5,13 +5,15 @@ import (
 	"time"
 )
 
-// Faults are what must not happen to a stream. The players of the sample count them from their first byte on.
+// Faults are what must not happen to a stream. The players of the sample count them from their
+// first byte on.
 type Faults struct {
 	// Unreadable counts messages that cannot be taken apart.
 	Unreadable uint64 `json:"unreadable"`
 	// Backwards counts times and pictures that are before the one before them.
 	Backwards uint64 `json:"backwards"`
-	// BadStarts and BadResumes count pictures that are not key frames where one had to be: at the start, and after a jump.
+	// BadStarts and BadResumes count pictures that are not key frames where one had to be: at the
+	// start, and after a jump.
 	BadStarts  uint64 `json:"bad_starts"`
 	BadResumes uint64 `json:"bad_resumes"`
 }
@@ -30,7 +32,8 @@ type findings struct {
 	Faults
 	jumps, lost    uint64
 	delays, recent *histogram
-	// gaps are the times between pictures, parts those from the sending of a part's first picture to the part's arrival.
+	// gaps are the times between pictures, parts those from the sending of a part's first picture
+	// to the part's arrival.
 	gaps, parts *histogram
 	firstKeys   *histogram
 }

@@ -2,7 +2,8 @@ package bench
 
 import "encoding/binary"
 
-// What of ISO/IEC 14496-12 is needed to find the samples of CMAF parts. It shares nothing with the packager under test.
+// What of ISO/IEC 14496-12 is needed to find the samples of CMAF parts. It shares nothing with the
+// packager under test.
 const (
 	boxHeader     = 8
 	fullBoxHeader = 4
@@ -19,7 +20,8 @@ type fragmentParser struct {
 	// fault is told of what cannot be read, back of decode times that go back.
 	fault, back func()
 
-	// What trex says where a fragment says nothing (§8.8.3), and tfhd says for one fragment (§8.8.7).
+	// What trex says where a fragment says nothing (§8.8.3), and tfhd says for one fragment
+	// (§8.8.7).
 	duration, size, flags             uint32
 	fragDuration, fragSize, fragFlags uint32
 	next                              uint64 // decode time of the next sample

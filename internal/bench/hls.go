@@ -25,7 +25,8 @@ func isHLS(u *url.URL) bool { return strings.HasSuffix(u.Path, ".m3u8") }
 
 // clock tells how far a player of segments can play.
 type clock struct {
-	// since is when the first media came, in nanoseconds since 1970; media is how much came, in nanoseconds.
+	// since is when the first media came, in nanoseconds since 1970; media is how much came, in
+	// nanoseconds.
 	since, media atomic.Int64
 }
 
@@ -59,7 +60,8 @@ type rendition struct {
 	*player
 	clock *clock
 	list  *url.URL
-	// lists and media are connections, one and the same but for Low-Latency HLS, where two requests wait at a time.
+	// lists and media are connections, one and the same but for Low-Latency HLS, where two requests
+	// wait at a time.
 	lists, media *httpConn
 	out          *findings // nil for players that only count
 	check        *checker
@@ -102,7 +104,8 @@ func (p *player) playlist(ctx context.Context, n *network, d *drain) error {
 	return context.Cause(ctx)
 }
 
-// rendition makes one. Only those with pictures, or without any beside them, are looked into for stamps.
+// rendition makes one. Only those with pictures, or without any beside them, are looked into for
+// stamps.
 func (p *player) rendition(n *network, d *drain, list *url.URL, stamps bool) *rendition {
 	conn := newHTTPConn(n, d, &p.bytes)
 	r := &rendition{player: p, clock: &clock{}, list: list, lists: conn, media: conn, out: cmp.Or(p.sample, p.arrival)}
@@ -130,7 +133,8 @@ func (r *rendition) stop() {
 	r.media.stop()
 }
 
-// choose follows a multivariant playlist to the first variant, and makes the rendition of its audio, if that is apart.
+// choose follows a multivariant playlist to the first variant, and makes the rendition of its
+// audio, if that is apart.
 func (r *rendition) choose(ctx context.Context, n *network, d *drain, l *mediaPlaylist) (audio *rendition, _ *mediaPlaylist, err error) {
 	base := r.list
 	if r.list, err = base.Parse(l.variant); err != nil {
@@ -158,7 +162,8 @@ func (r *rendition) load(ctx context.Context) (*mediaPlaylist, error) {
 	return parsePlaylist(r.text.String())
 }
 
-// play goes on from a playlist, which it loads itself if it is nil, until the stream ends (io.EOF) or something fails.
+// play goes on from a playlist, which it loads itself if it is nil, until the stream ends (io.EOF)
+// or something fails.
 func (r *rendition) play(ctx context.Context, l *mediaPlaylist) (err error) {
 	defer r.stop()
 	for {

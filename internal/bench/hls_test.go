@@ -102,7 +102,8 @@ type tsUnit struct {
 	number uint32
 }
 
-// segmentOf makes a segment with somebody else's muxer: four pictures with stamps and audio between them.
+// segmentOf makes a segment with somebody else's muxer: four pictures with stamps and audio between
+// them.
 func segmentOf(t testing.TB, video bool) []byte {
 	var out bytes.Buffer
 	pictures := &mpegts.Track{PID: 256, Codec: &codecs.H264{}}
@@ -174,7 +175,8 @@ func TestTSParser(t *testing.T) {
 	}
 }
 
-// FuzzTSParser checks that no bytes do harm, and that bytes behind a segment do not change what was found in it.
+// FuzzTSParser checks that no bytes do harm, and that bytes behind a segment do not change what was
+// found in it.
 func FuzzTSParser(f *testing.F) {
 	f.Add(segmentOf(f, true)[:20*tsPacketSize])
 	f.Add(segmentOf(f, false))

@@ -25,8 +25,9 @@ const (
 	maxRedirects = 5
 )
 
-// httpConn is a persistent connection of a player of segments (RFC 9112), which may have one request under way. net/http costs several
-// times as much for an answer, and 1,000 players of Low-Latency HLS ask for 20,000 in a second. It has one user at a time.
+// httpConn is a persistent connection of a player of segments (RFC 9112), which may have one
+// request under way. net/http costs several times as much for an answer, and 1,000 players of
+// Low-Latency HLS ask for 20,000 in a second. It has one user at a time.
 type httpConn struct {
 	*opener
 	drain *drain
@@ -101,8 +102,9 @@ func (c *httpConn) connect(ctx context.Context, u *url.URL) error {
 	return nil
 }
 
-// answer reads the response to the last request. The body goes to body, or is thrown away if that is nil; more than limit bytes are an
-// error. ctx is for another attempt, where the server had ended a connection that was used before.
+// answer reads the response to the last request. The body goes to body, or is thrown away if that
+// is nil; more than limit bytes are an error. ctx is for another attempt, where the server had
+// ended a connection that was used before.
 func (c *httpConn) answer(ctx context.Context, body *bytes.Buffer, limit int64) (*answer, error) {
 	a, err := c.head()
 	if err != nil && c.used && retryable(err) {

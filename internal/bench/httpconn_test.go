@@ -15,7 +15,8 @@ import (
 	"testing"
 )
 
-// answering is a server that gives one answer for each request on a connection, and then ends it. An empty answer ends it at once.
+// answering is a server that gives one answer for each request on a connection, and then ends it.
+// An empty answer ends it at once.
 func answering(t *testing.T, connections ...[]string) *url.URL {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -51,7 +52,8 @@ func answering(t *testing.T, connections ...[]string) *url.URL {
 	return u
 }
 
-// TestAnswers reads answers in each form, whether somebody wants the body or not, and the next one behind it.
+// TestAnswers reads answers in each form, whether somebody wants the body or not, and the next one
+// behind it.
 func TestAnswers(t *testing.T) {
 	const next = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext"
 	for name, c := range map[string]struct{ answer, body, err string }{
@@ -105,7 +107,8 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestIdleConnections has a server end a connection between two requests: the player does not notice. At the first request it does.
+// TestIdleConnections has a server end a connection between two requests: the player does not
+// notice. At the first request it does.
 func TestIdleConnections(t *testing.T) {
 	const good = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ngood"
 	for name, c := range map[string]struct {
@@ -178,7 +181,8 @@ func TestRedirections(t *testing.T) {
 	}
 }
 
-// FuzzAnswer checks that no answer does harm, that no body is longer than it may be, and that what comes behind it is left where it is.
+// FuzzAnswer checks that no answer does harm, that no body is longer than it may be, and that what
+// comes behind it is left where it is.
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcdeHTTP/1.1"))
 	f.Add([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nT: u\r\n\r\n"))

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// This file plays Low-Latency HLS (RFC 8216bis §6.2.5): it asks for the next part by the preload hint and for the playlist that will
-// name it, and the server answers both when the part is there.
+// This file plays Low-Latency HLS (RFC 8216bis §6.2.5): it asks for the next part by the preload
+// hint and for the playlist that will name it, and the server answers both when the part is there.
 
 // playParts plays on from a playlist with parts until the stream ends.
 func (r *rendition) playParts(ctx context.Context, l *mediaPlaylist) error {
@@ -36,7 +36,8 @@ func (r *rendition) playParts(ctx context.Context, l *mediaPlaylist) error {
 		if err := r.catchUp(ctx, l, hint, false); err != nil {
 			return err
 		}
-		// A server that does not hold requests although it said so is not asked more often than parts come.
+		// A server that does not hold requests although it said so is not asked more often than
+		// parts come.
 		if r.at == before && !l.ended {
 			if err := sleep(ctx, time.Until(asked.Add(l.partTarget/2))); err != nil {
 				return err
@@ -46,7 +47,8 @@ func (r *rendition) playParts(ctx context.Context, l *mediaPlaylist) error {
 	return io.EOF
 }
 
-// await requests the hinted part and the next playlist at once. It returns the hint if its part came.
+// await requests the hinted part and the next playlist at once. It returns the hint if its part
+// came.
 func (r *rendition) await(ctx context.Context, l *mediaPlaylist) (came string, next *mediaPlaylist, err error) {
 	if l.hint != "" {
 		u, err := r.list.Parse(l.hint)
@@ -115,8 +117,8 @@ func (l *mediaPlaylist) end() position {
 	return position{first + len(l.segments), 0, true}
 }
 
-// start returns where a player begins: at the last independent part that is at least the hold back before the end (§4.4.3.8), or else
-// at the first part.
+// start returns where a player begins: at the last independent part that is at least the hold back
+// before the end (§4.4.3.8), or else at the first part.
 func (l *mediaPlaylist) start() position {
 	first, behind := l.end(), time.Duration(0)
 	for i := len(l.segments) - 1; i >= 0; i-- {
@@ -135,7 +137,8 @@ func (l *mediaPlaylist) start() position {
 	return first
 }
 
-// catchUp loads what the playlist names from the player's position on. Of the part that came by its hint only the duration is new.
+// catchUp loads what the playlist names from the player's position on. Of the part that came by its
+// hint only the duration is new.
 func (r *rendition) catchUp(ctx context.Context, l *mediaPlaylist, came string, history bool) error {
 	for i := range l.segments {
 		s, sequence := &l.segments[i], l.sequence+l.skipped+i

@@ -67,7 +67,8 @@ func TestWhereToStart(t *testing.T) {
 	}
 }
 
-// origin is a server of Low-Latency HLS that makes each part when it is due: 6 pictures or 8 audio frames of the built-in clip.
+// origin is a server of Low-Latency HLS that makes each part when it is due: 6 pictures or 8 audio
+// frames of the built-in clip.
 type origin struct {
 	video, audio *media.Track
 	began        time.Time
@@ -215,7 +216,8 @@ func tracksOf(t testing.TB) (video, audio *media.Track) {
 	return video, audio
 }
 
-// TestLowLatency plays a stream of three seconds to its end, by players that look into it and by players that do not.
+// TestLowLatency plays a stream of three seconds to its end, by players that look into it and by
+// players that do not.
 func TestLowLatency(t *testing.T) {
 	for _, sampled := range []bool{true, false} {
 		t.Run(fmt.Sprintf("sampled %v", sampled), func(t *testing.T) {
@@ -300,7 +302,8 @@ func TestLowLatencyErrors(t *testing.T) {
 	}
 }
 
-// TestIdleServerIsNotFlooded: a server that answers at once with nothing new is asked as often as parts come, not more.
+// TestIdleServerIsNotFlooded: a server that answers at once with nothing new is asked as often as
+// parts come, not more.
 func TestIdleServerIsNotFlooded(t *testing.T) {
 	var asked atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -363,7 +366,8 @@ func TestFragmentParser(t *testing.T) {
 	}
 }
 
-// TestFragmentDefaults reads a fragment whose samples leave everything to trex and tfhd (ISO/IEC 14496-12 §8.8.3, §8.8.7).
+// TestFragmentDefaults reads a fragment whose samples leave everything to trex and tfhd (ISO/IEC
+// 14496-12 §8.8.3, §8.8.7).
 func TestFragmentDefaults(t *testing.T) {
 	trex := "\x00\x00\x00\x20trex\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x05\x00\x00\x00\x03\x00\x01\x00\x00"
 	init := "\x00\x00\x00\x30moov\x00\x00\x00\x28mvex" + trex

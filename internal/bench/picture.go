@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// This file makes an H.264 video without an encoder: macroblocks are either stored as plain samples (I_PCM), which gives each picture
-// any size wanted, or skipped. Every decoder can show it.
+// This file makes an H.264 video without an encoder: macroblocks are either stored as plain samples
+// (I_PCM), which gives each picture any size wanted, or skipped. Every decoder can show it.
 
 // The shape of the built-in video. The size of key frames decides on its height.
 const (
@@ -18,7 +18,8 @@ const (
 	maxRows = 68 // 1088 lines, the most that the level below is meant for
 	// macroblockSize is what an I_PCM macroblock takes: samples, mb_type and mb_skip_run.
 	macroblockSize = 384 + 2
-	// keyShare: a key frame is this part of its GOP. At 2.5 Mbit/s that is 85 kB, what encoders make at a constant bit rate.
+	// keyShare: a key frame is this part of its GOP. At 2.5 Mbit/s that is 85 kB, what encoders
+	// make at a constant bit rate.
 	keyShare = 0.135
 	// spread: other pictures vary by up to this much around their mean size.
 	spread = 0.4
@@ -56,7 +57,8 @@ func newVideo(bitsPerSecond int) *video {
 	return &video{rows: min(max(rows, minRows), maxRows), bytes: gop, noise: rand.New(rand.NewPCG(1, 2))}
 }
 
-// pictures returns the NAL units of a GOP, one for each picture. They are all of a size that keeps the bit rate constant.
+// pictures returns the NAL units of a GOP, one for each picture. They are all of a size that keeps
+// the bit rate constant.
 func (v *video) pictures() [][]byte {
 	pictures := [][]byte{v.picture(0, v.rows*columns)}
 	used := float64(len(pictures[0]))
@@ -115,7 +117,8 @@ func (v *video) parameterSets() (sps, pps []byte) {
 	return nalUnit(nalSPS, s.bytes), nalUnit(nalPPS, p.bytes)
 }
 
-// picture returns a picture of one slice that stores so many of its macroblocks. The first one of a GOP must store all.
+// picture returns a picture of one slice that stores so many of its macroblocks. The first one of a
+// GOP must store all.
 func (v *video) picture(number, stored int) []byte {
 	var w bitWriter
 	key := number == 0
@@ -169,8 +172,9 @@ func (v *video) sliceHeader(w *bitWriter, number int) {
 	w.ue(1) // no deblocking
 }
 
-// samples returns the 256 luma and 128 chroma samples of a macroblock: a slope from the top left corner that moves, in colours that
-// change over the picture. Values are those of studio range (16 to 235), among which there are no zeros to escape.
+// samples returns the 256 luma and 128 chroma samples of a macroblock: a slope from the top left
+// corner that moves, in colours that change over the picture. Values are those of studio range (16
+// to 235), among which there are no zeros to escape.
 func (v *video) samples(address, number int) []byte {
 	x, y := address%columns, address/columns
 	b := make([]byte, 0, 384)
@@ -183,7 +187,8 @@ func (v *video) samples(address, number int) []byte {
 	return b
 }
 
-// nalUnit puts the header in front of a payload and the emulation prevention bytes into it (§7.3.1).
+// nalUnit puts the header in front of a payload and the emulation prevention bytes into it
+// (§7.3.1).
 func nalUnit(header byte, rbsp []byte) []byte {
 	unit := append(make([]byte, 0, len(rbsp)+16), header)
 	zeros := 0

@@ -16,7 +16,8 @@ type player struct {
 	url    *url.URL
 	// sample is where a player that checks puts what it sees. Nil for those that only count bytes.
 	sample *findings
-	// arrival is where a player puts what it sees up to its first key frame, from which on it only counts bytes. Nil for most.
+	// arrival is where a player puts what it sees up to its first key frame, from which on it only
+	// counts bytes. Nil for most.
 	arrival *findings
 
 	bytes    atomic.Uint64 // received, with all framing

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// mediaPlaylist is what a player needs of a playlist (RFC 8216bis §4.4). References to it are to its draft 18.
+// mediaPlaylist is what a player needs of a playlist (RFC 8216bis §4.4). References to it are to
+// its draft 18.
 type mediaPlaylist struct {
 	target   time.Duration
 	sequence int
@@ -18,14 +19,15 @@ type mediaPlaylist struct {
 	// skipped is how many segments a delta update leaves out before the first one (§4.4.5.2).
 	skipped int
 
-	// partTarget is 0 if there are no parts (§4.4.3.7). blocks and skips are what the server can do, holdBack how far behind the end
-	// a player of parts stays (§4.4.3.8).
+	// partTarget is 0 if there are no parts (§4.4.3.7). blocks and skips are what the server can
+	// do, holdBack how far behind the end a player of parts stays (§4.4.3.8).
 	partTarget, holdBack time.Duration
 	blocks, skips        bool
 	// hint is the URI of the next part, which the server holds a request for (§4.4.5.3).
 	hint string
 
-	// variant is the first media playlist of a multivariant one, audio the rendition that belongs to it (§4.4.6).
+	// variant is the first media playlist of a multivariant one, audio the rendition that belongs
+	// to it (§4.4.6).
 	variant, audio string
 }
 

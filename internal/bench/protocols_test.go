@@ -103,7 +103,8 @@ func clipFile(t *testing.T, length time.Duration) string {
 	return name
 }
 
-// TestFile publishes a file of a second over and over: no time goes back at the seams, and each picture is a new one.
+// TestFile publishes a file of a second over and over: no time goes back at the seams, and each
+// picture is a new one.
 func TestFile(t *testing.T) {
 	t.Parallel()
 	addrs, store := startServer(t)

@@ -39,7 +39,8 @@ type target interface {
 	close()
 }
 
-// publish sends the clip until ctx ends, connecting again when the connection is lost. A refusal at the first attempt is an error.
+// publish sends the clip until ctx ends, connecting again when the connection is lost. A refusal at
+// the first attempt is an error.
 func (s *stream) publish(ctx context.Context, n *network, c *clip) error {
 	if err := sleep(ctx, s.delay); err != nil {
 		return nil
@@ -133,7 +134,8 @@ func (s *stream) sendOne(to target, m *message, timestampMS uint32, now time.Tim
 	return nil
 }
 
-// openTarget connects to where a stream is published. Errors do not hold the URL, because that holds the key.
+// openTarget connects to where a stream is published. Errors do not hold the URL, because that
+// holds the key.
 func openTarget(ctx context.Context, n *network, rawURL string) (target, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
@@ -173,7 +175,8 @@ func (t rtmpTarget) close() {
 	t.Close()
 }
 
-// upload is an FLV file without end in a POST request. HTTP/1.0 lets the body end with the connection.
+// upload is an FLV file without end in a POST request. HTTP/1.0 lets the body end with the
+// connection.
 type upload struct {
 	conn net.Conn
 	out  []byte

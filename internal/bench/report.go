@@ -39,7 +39,8 @@ func (p Progress) String() string {
 	return b.String()
 }
 
-// Report is the result of a run. All but Faults, FirstKeyMS, Reconnects and PublisherReconnects is about the measured time alone.
+// Report is the result of a run. All but Faults, FirstKeyMS, Reconnects and PublisherReconnects is
+// about the measured time alone.
 type Report struct {
 	Streams int      `json:"streams"`
 	Players int      `json:"players"`
@@ -47,8 +48,9 @@ type Report struct {
 	Sample  int      `json:"sample"`
 	Seconds float64  `json:"seconds"`
 
-	// Connected players were so at the end. Starved ones got less than half of what was sent in some second, or, with HLS, had played
-	// all they had. Delivered ones were never starved, and got as much as was sent up to a second before the end.
+	// Connected players were so at the end. Starved ones got less than half of what was sent in
+	// some second, or, with HLS, had played all they had. Delivered ones were never starved, and
+	// got as much as was sent up to a second before the end.
 	Connected int `json:"connected"`
 	Delivered int `json:"delivered"`
 	Starved   int `json:"starved"`
@@ -60,13 +62,17 @@ type Report struct {
 	Gbit          float64 `json:"gbit"`
 	GbitPerSecond float64 `json:"gbit_per_second"`
 
-	// LatencyMS is the time from a picture's sending to the arrival of its last byte at a player of the sample.
+	// LatencyMS is the time from a picture's sending to the arrival of its last byte at a player of
+	// the sample.
 	LatencyMS Quantiles `json:"latency_ms"`
-	// FirstKeyMS is the time from the beginning of a player's connecting to the arrival of its first key frame.
+	// FirstKeyMS is the time from the beginning of a player's connecting to the arrival of its
+	// first key frame.
 	FirstKeyMS Quantiles `json:"first_key_ms"`
-	// GapMS is the time between the arrivals of two pictures at a player to which the server sends them as they come.
+	// GapMS is the time between the arrivals of two pictures at a player to which the server sends
+	// them as they come.
 	GapMS Quantiles `json:"gap_ms"`
-	// PartMS is the time from the sending of the first picture of a part of Low-Latency HLS to the arrival of the whole part.
+	// PartMS is the time from the sending of the first picture of a part of Low-Latency HLS to the
+	// arrival of the whole part.
 	PartMS Quantiles `json:"part_ms"`
 	// Storm players joined during the measurement; StormConnected were connected at its end.
 	Storm           int       `json:"storm,omitempty"`
@@ -79,21 +85,24 @@ type Report struct {
 
 	// Server is nil if no process was named.
 	Server *ServerCost `json:"server,omitempty"`
-	// OwnCPU is the CPU time of this tool in cores, 0 where the system does not tell. With a whole core for itself the tool keeps up as
-	// long as this is well below 1 and PublishLateMS, the worst delay of a message behind its time, is small.
+	// OwnCPU is the CPU time of this tool in cores, 0 where the system does not tell. With a whole
+	// core for itself the tool keeps up as long as this is well below 1 and PublishLateMS, the
+	// worst delay of a message behind its time, is small.
 	OwnCPU        float64 `json:"own_cpu"`
 	PublishLateMS float64 `json:"publish_late_ms"`
-	// DrainLateMS is the worst delay with which a connection was emptied whose bytes are thrown away.
+	// DrainLateMS is the worst delay with which a connection was emptied whose bytes are thrown
+	// away.
 	DrainLateMS float64 `json:"drain_late_ms"`
 	// Doubts say why the figures may tell more of this tool than of the server. Empty is good.
 	Doubts []string `json:"doubts,omitempty"`
 }
 
 const (
-	// maxOwnShare of the processors that this tool may use is the most that it may need without becoming the bottleneck.
+	// maxOwnShare of the processors that this tool may use is the most that it may need without
+	// becoming the bottleneck.
 	maxOwnShare = 0.85
-	// maxPublishLate and maxDrainLate are how late messages may be sent, and connections emptied, so that latencies mean something, in
-	// milliseconds.
+	// maxPublishLate and maxDrainLate are how late messages may be sent, and connections emptied,
+	// so that latencies mean something, in milliseconds.
 	maxPublishLate = 50
 	maxDrainLate   = 400
 )

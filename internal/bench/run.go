@@ -35,7 +35,8 @@ type load struct {
 	calm       chan struct{}
 
 	measuring bool
-	// What was at the last look, at the one before, and at the beginning of the measurement. sent is by stream.
+	// What was at the last look, at the one before, and at the beginning of the measurement. sent
+	// is by stream.
 	sent, sentBefore, sentFirst []uint64
 	cpu, cpuFirst               time.Duration
 	own, ownFirst               time.Duration
@@ -272,7 +273,8 @@ func (l *load) look(now time.Time) (Progress, error) {
 	return p, nil
 }
 
-// due returns how many bytes each stream had since the last look: those sent, or, if somebody else publishes, those of its best player.
+// due returns how many bytes each stream had since the last look: those sent, or, if somebody else
+// publishes, those of its best player.
 func (l *load) due(best []uint64) []uint64 {
 	copy(l.sentBefore, l.sent)
 	due := best

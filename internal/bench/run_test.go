@@ -142,8 +142,8 @@ func TestOptionsAreChecked(t *testing.T) {
 
 func noKey(context.Context, string) (string, error) { return "", errors.New("no") }
 
-// TestRemoteIsRefused shows that nothing is sent to other machines: the refusal comes before the connection. The address is one of
-// those that exist in documents only (RFC 5737).
+// TestRemoteIsRefused shows that nothing is sent to other machines: the refusal comes before the
+// connection. The address is one of those that exist in documents only (RFC 5737).
 func TestRemoteIsRefused(t *testing.T) {
 	base := Options{Streams: 1, JoinRate: 1, AudioRate: 64_000, Duration: time.Second}
 	play := base

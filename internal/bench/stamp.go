@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// A stamp is an SEI message in front of a picture that says when it was sent and as which one. It stays with the picture through
-// every repackaging, because servers leave NAL units alone.
+// A stamp is an SEI message in front of a picture that says when it was sent and as which one. It
+// stays with the picture through every repackaging, because servers leave NAL units alone.
 //
 //	nal_unit_type 6 | payload type 5 | size | UUID (16 bytes) | Unix time in ns (16 hexadecimal digits) | picture's number (8) | 0x80
 //
-// Digits, not binary, so that nothing in it has to be escaped and overwriting them is all it takes to stamp. In a stream without pictures
-// the audio frames carry UUID and digits.
+// Digits, not binary, so that nothing in it has to be escaped and overwriting them is all it takes
+// to stamp. In a stream without pictures the audio frames carry UUID and digits.
 const (
-	// stampUUID marks the user data as ours (H.264 §D.2.6). It must not change: streams may be watched from another process.
+	// stampUUID marks the user data as ours (H.264 §D.2.6). It must not change: streams may be
+	// watched from another process.
 	stampUUID = "\x8e\x2d\x41\xf6\x5b\x7a\x4c\x93\xa1\x66\xd0\x3e\x97\x1b\xc5\x28"
 
 	seiUserData   = 5 // user_data_unregistered
@@ -22,11 +23,13 @@ const (
 	numberDigits  = 8
 	stampDigits   = timeDigits + numberDigits
 	stampedLength = 4 + 3 + len(stampUUID) + stampDigits + 1
-	// stampWithin is how far into a picture its stamp is looked for: parameter sets and other SEI may stand before it.
+	// stampWithin is how far into a picture its stamp is looked for: parameter sets and other SEI
+	// may stand before it.
 	stampWithin = 4 << 10
 )
 
-// appendStamp appends the SEI message as a NAL unit with its length and this header, and returns where its digits are.
+// appendStamp appends the SEI message as a NAL unit with its length and this header, and returns
+// where its digits are.
 func appendStamp(dst, header []byte) (b []byte, digits int) {
 	unit := append(header[:len(header):len(header)], seiUserData, byte(len(stampUUID)+stampDigits))
 	unit = append(unit, stampUUID...)

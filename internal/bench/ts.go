@@ -1,6 +1,7 @@
 package bench
 
-// What of ISO 13818-1 is needed to see pictures in MPEG-TS. It shares nothing with the packager under test.
+// What of ISO 13818-1 is needed to see pictures in MPEG-TS. It shares nothing with the packager
+// under test.
 const (
 	tsPacketSize = 188
 	tsSync       = 0x47
@@ -10,7 +11,8 @@ const (
 	streamTypeHEVC = 0x24
 )
 
-// tsParser finds access units in MPEG-TS packets. It follows the first video stream, or the first AAC one if there is none.
+// tsParser finds access units in MPEG-TS packets. It follows the first video stream, or the first
+// AAC one if there is none.
 type tsParser struct {
 	// unit gets each access unit as its PES packet carries it.
 	unit func(randomAccess bool, payload []byte)
@@ -71,7 +73,8 @@ func (p *tsParser) packet(b []byte) {
 	}
 }
 
-// section returns a table's content between its header and the CRC, nil if it is not whole (§2.4.4).
+// section returns a table's content between its header and the CRC, nil if it is not whole
+// (§2.4.4).
 func section(payload []byte, header int) []byte {
 	if len(payload) < 1 || len(payload) < 1+int(payload[0])+header {
 		return nil

@@ -51,7 +51,8 @@ func (r *Reader) Exponential() uint32 {
 	return 1<<zeros - 1 + r.Bits(zeros)
 }
 
-// Variable returns the next number that comes in groups of n bits, variable_bits(n) in ETSI TS 102 366 annex H, n being 8 at most.
+// Variable returns the next number that comes in groups of n bits, variable_bits(n) in ETSI TS 102
+// 366 annex H, n being 8 at most.
 func (r *Reader) Variable(n int) uint32 {
 	const most = 1<<16 - 1 // far above what any message holds
 	v := r.Bits(n)

@@ -1,7 +1,7 @@
 // Package bucket keeps files by name, in a folder or in a bucket of S3.
 //
-// A name is one or more elements joined by "/", none of them empty, "." or "..". A file is there as a whole or
-// not at all, and is replaced as a whole.
+// A name is one or more elements joined by "/", none of them empty, "." or "..". A file is there as
+// a whole or not at all, and is replaced as a whole.
 package bucket
 
 import (
@@ -48,7 +48,8 @@ type File struct {
 }
 
 // Open returns the bucket at a location, a folder or
-// "s3://BUCKET/PREFIX?endpoint=HOST:PORT&region=REGION&path_style=true". Nothing is asked of it yet.
+// "s3://BUCKET/PREFIX?endpoint=HOST:PORT&region=REGION&path_style=true". Nothing is asked of it
+// yet.
 func Open(location string) (Bucket, error) {
 	if strings.HasPrefix(location, s3Scheme) {
 		return openS3(location)

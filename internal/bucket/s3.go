@@ -43,8 +43,8 @@ type s3Location struct {
 	pathStyle, plain                 bool
 }
 
-// parseS3 reads "s3://BUCKET/PREFIX?endpoint=…&region=…&path_style=true". An endpoint may begin with http:// or
-// https://; without, it is reached over TLS.
+// parseS3 reads "s3://BUCKET/PREFIX?endpoint=…&region=…&path_style=true". An endpoint may begin
+// with http:// or https://; without, it is reached over TLS.
 func parseS3(location string) (l s3Location, err error) {
 	u, err := url.Parse(location)
 	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
@@ -102,7 +102,8 @@ func openS3(location string) (Bucket, error) {
 	return &s3{client: client, bucket: l.bucket, prefix: l.prefix}, nil
 }
 
-// chain takes credentials from the environment, then from a file, then from the role of the machine.
+// chain takes credentials from the environment, then from a file, then from the role of the
+// machine.
 func chain(transport http.RoundTripper) *credentials.Credentials {
 	return credentials.NewChainCredentials([]credentials.Provider{
 		&credentials.EnvAWS{}, &credentials.EnvMinio{}, &credentials.FileAWSCredentials{},

@@ -172,7 +172,8 @@ func TestClaimIsExclusiveWhileTheLeaseLives(t *testing.T) {
 	})
 }
 
-// TestZombie: a node that comes back after its lease was over hears that its stream is gone, and overwrites nothing.
+// TestZombie: a node that comes back after its lease was over hears that its stream is gone, and
+// overwrites nothing.
 func TestZombie(t *testing.T) {
 	forEach(t, func(t *testing.T, b backend) {
 		a, c := node("a"), node("c")
@@ -222,7 +223,8 @@ func TestLostRegistry(t *testing.T) {
 	})
 }
 
-// TestTwoHomes: of two nodes that took a stream while the registry was away the higher token wins, in whatever order they beat.
+// TestTwoHomes: of two nodes that took a stream while the registry was away the higher token wins,
+// in whatever order they beat.
 func TestTwoHomes(t *testing.T) {
 	for name, order := range map[string][]int{"winner first": {1, 0, 1}, "loser first": {0, 1, 0}} {
 		t.Run(name, func(t *testing.T) {

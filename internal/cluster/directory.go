@@ -33,7 +33,8 @@ type place struct {
 	stream string
 	// asked is closed when the question under way is answered; nil if none is.
 	asked chan struct{}
-	// entry and err are the newest answer, at the time at. good is the newest of an entry, floor its token.
+	// entry and err are the newest answer, at the time at. good is the newest of an entry, floor
+	// its token.
 	entry Entry
 	err   error
 	at    time.Time
@@ -139,7 +140,8 @@ func (p *place) answer() (Entry, error) {
 	return p.entry, nil
 }
 
-// forget makes the next question about a stream, or about all streams of a node or at all, a new one.
+// forget makes the next question about a stream, or about all streams of a node or at all, a new
+// one.
 func (d *Directory) forget(c Change) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -156,8 +158,8 @@ func (d *Directory) forget(c Change) {
 	}
 }
 
-// old lets the answer be asked for again. One that is on its way may be from before the change: it is
-// not waited for. The caller holds mu.
+// old lets the answer be asked for again. One that is on its way may be from before the change: it
+// is not waited for. The caller holds mu.
 func (p *place) old() {
 	p.at, p.asked = time.Time{}, nil
 }

@@ -42,7 +42,8 @@ func keepAlive(t *testing.T, r Registry, n Node) {
 	t.Cleanup(func() { cancel(); beating.Wait() })
 }
 
-// TestDirectoryAsksOnce: a thousand who ask at once cost one question, and one a second after that, also for what is not there.
+// TestDirectoryAsksOnce: a thousand who ask at once cost one question, and one a second after that,
+// also for what is not there.
 func TestDirectoryAsksOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &counted{Memory: NewMemory(nil), delay: time.Millisecond}
@@ -108,7 +109,8 @@ func TestFresh(t *testing.T) {
 	})
 }
 
-// TestAwayRegistry: what was known goes on to be the answer for a while, and what was not is an error.
+// TestAwayRegistry: what was known goes on to be the answer for a while, and what was not is an
+// error.
 func TestAwayRegistry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &counted{Memory: NewMemory(nil)}

@@ -31,7 +31,8 @@ const (
 
 // Request is what another node asks for.
 type Request struct {
-	// Stream is "app/stream". From is the node that asks, Via are all that the answer passes, the last one asks.
+	// Stream is "app/stream". From is the node that asks, Via are all that the answer passes, the
+	// last one asks.
 	Stream, Rendition, From string
 	Via                     []string
 	Remote                  string
@@ -42,15 +43,16 @@ type Outlet struct {
 	// Token is that of the home's claim, Rendition which one it is.
 	Token     int64
 	Rendition string
-	// Play sends the stream until it ends or the connection breaks: first, then FLV tags, AppendPing each second at least while there is
-	// nothing else, and AppendEnd when the stream is over.
+	// Play sends the stream until it ends or the connection breaks: first, then FLV tags,
+	// AppendPing each second at least while there is nothing else, and AppendEnd when the stream is
+	// over.
 	Play func(nc net.Conn, first []byte)
 }
 
 // Sink takes the messages of a publisher. Its methods are called from one goroutine.
 type Sink interface {
-	// Message takes a message with its RTMP type and absolute time in milliseconds. Its body must not
-	// change any more. An error says that the publisher must end.
+	// Message takes a message with its RTMP type and absolute time in milliseconds. Its body must
+	// not change any more. An error says that the publisher must end.
 	Message(messageType uint8, ms uint32, body []byte) error
 	// End takes the publisher off the air.
 	End(cause error)
@@ -60,18 +62,22 @@ type Sink interface {
 type Services struct {
 	// Feed returns a stream that is here, or ErrElsewhere.
 	Feed func(ctx context.Context, r Request) (Outlet, error)
-	// Publish takes a publisher on air that came to another node. end is called to end it from here, by a word of a fixed set and a text for
-	// people, from any goroutine, and does not wait. Errors are told to the other node; ErrElsewhere: this is not the stream's home.
+	// Publish takes a publisher on air that came to another node. end is called to end it from
+	// here, by a word of a fixed set and a text for people, from any goroutine, and does not wait.
+	// Errors are told to the other node; ErrElsewhere: this is not the stream's home.
 	Publish func(ctx context.Context, r Request, from Origin, end func(word, text string)) (Sink, error)
 	// HomeOf returns the address of the node that has a stream, empty if none does.
 	HomeOf func(ctx context.Context, stream string) string
-	// HLS serves playlists and segments, and API the part of this node in what the API says of the cluster. Paths begin behind /hls and /api.
+	// HLS serves playlists and segments, and API the part of this node in what the API says of the
+	// cluster. Paths begin behind /hls and /api.
 	HLS, API http.Handler
-	// Over is why a publisher's End is called whose encoder said that the stream is over, Gone why else.
+	// Over is why a publisher's End is called whose encoder said that the stream is over, Gone why
+	// else.
 	Over, Gone error
 }
 
-// Handler answers other nodes: those that know the secret, and nobody else. It may be called at the same time.
+// Handler answers other nodes: those that know the secret, and nobody else. It may be called at the
+// same time.
 type Handler struct {
 	id       string
 	secret   Secret

@@ -12,7 +12,8 @@ import (
 const (
 	// fullBeat is how often a beat has all streams of the node, and not only what changed.
 	fullBeat = 5 * time.Second
-	// warnAhead is how far the registry's clock may be from ours before it is said, maxAhead before there are no claims.
+	// warnAhead is how far the registry's clock may be from ours before it is said, maxAhead before
+	// there are no claims.
 	warnAhead = 500 * time.Millisecond
 	maxAhead  = 5 * time.Second
 	// freeTimeout bounds the time in which a stream is given back.
@@ -30,12 +31,13 @@ type MemberOptions struct {
 	Self Node
 	// Figures, if set, returns what changes all the time.
 	Figures func() (load float64, viewers, streams int)
-	// Lost is called when another node turns out to have a stream that this one holds. It must not wait.
+	// Lost is called when another node turns out to have a stream that this one holds. It must not
+	// wait.
 	Lost func(stream string)
 }
 
-// Member is this node in its cluster: it keeps the lease alive, and the claims of the streams that have their home here. Its methods may
-// be called from any goroutine.
+// Member is this node in its cluster: it keeps the lease alive, and the claims of the streams that
+// have their home here. Its methods may be called from any goroutine.
 type Member struct {
 	opt       MemberOptions
 	directory *Directory
@@ -43,7 +45,8 @@ type Member struct {
 	// giving are streams that are being given back.
 	giving sync.WaitGroup
 
-	// beating is held during a beat and while a stream is given back: a beat that overtakes it would register the stream again.
+	// beating is held during a beat and while a stream is given back: a beat that overtakes it
+	// would register the stream again.
 	beating sync.Mutex
 
 	mu    sync.Mutex
@@ -224,8 +227,9 @@ func (m *Member) lose(stream string) {
 	}
 }
 
-// Claim makes this node the home of a stream on which a publisher is about to begin. Begun must be called after it if it returns no error.
-// ErrHeld: the entry says which node has the stream. ErrUnavailable: nobody can tell; Assume holds it anyway.
+// Claim makes this node the home of a stream on which a publisher is about to begin. Begun must be
+// called after it if it returns no error. ErrHeld: the entry says which node has the stream.
+// ErrUnavailable: nobody can tell; Assume holds it anyway.
 func (m *Member) Claim(ctx context.Context, stream string) (Entry, error) {
 	m.mu.Lock()
 	ahead := m.ahead
@@ -275,7 +279,8 @@ func (m *Member) Begun(stream string, onAir bool) {
 	m.release(stream, Hand{})
 }
 
-// End says that a stream is over, and leaves numbers for its next home. It does not wait for the registry.
+// End says that a stream is over, and leaves numbers for its next home. It does not wait for the
+// registry.
 func (m *Member) End(stream string, hand Hand) {
 	m.mu.Lock()
 	h := m.held[stream]
@@ -319,7 +324,8 @@ func (m *Member) give(ctx context.Context, stream string, d debt) {
 	}
 }
 
-// Holds says whether a stream has its home here, and by which token; 0 while the registry knows nothing of it.
+// Holds says whether a stream has its home here, and by which token; 0 while the registry knows
+// nothing of it.
 func (m *Member) Holds(stream string) (token int64, holds bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -372,7 +378,8 @@ func (m *Member) Drain(ctx context.Context) {
 	m.beat(ctx, false)
 }
 
-// Leave ends the lease, and with it all claims. Run must have ended, and no stream may end any more.
+// Leave ends the lease, and with it all claims. Run must have ended, and no stream may end any
+// more.
 func (m *Member) Leave(ctx context.Context) error {
 	m.giving.Wait()
 	return m.opt.Registry.Leave(ctx, m.opt.Self.ID, m.opt.Self.Boot)

@@ -77,7 +77,8 @@ func publishAt(t *testing.T, m *Member, stream string) {
 	m.Begun(stream, true)
 }
 
-// TestMemberHolds: a claim lasts from the first publisher to the end, through beats, and is given back when a publisher is refused.
+// TestMemberHolds: a claim lasts from the first publisher to the end, through beats, and is given
+// back when a publisher is refused.
 func TestMemberHolds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &unsteady{Memory: NewMemory(nil)}
@@ -115,7 +116,8 @@ func TestMemberHolds(t *testing.T) {
 	})
 }
 
-// TestMemberAway: without a registry a stream may begin and end, and the registry hears of both when it is back, empty.
+// TestMemberAway: without a registry a stream may begin and end, and the registry hears of both
+// when it is back, empty.
 func TestMemberAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &unsteady{Memory: NewMemory(nil)}

@@ -12,7 +12,8 @@ import (
 type model struct {
 	b     backend
 	boots map[string]int
-	// alive are the boots whose lease lives, has the streams that nodes believe to have, by node and stream.
+	// alive are the boots whose lease lives, has the streams that nodes believe to have, by node
+	// and stream.
 	alive  map[string]string
 	has    map[string]map[string]int64
 	homes  map[string]string // stream → node
@@ -145,7 +146,8 @@ func (m *model) check(rt *rapid.T) {
 	}
 }
 
-// TestModel: whatever nodes do, in any order, there are never two homes whose leases live, and tokens rise.
+// TestModel: whatever nodes do, in any order, there are never two homes whose leases live, and
+// tokens rise.
 func TestModel(t *testing.T) {
 	forEach(t, func(t *testing.T, b backend) {
 		rapid.Check(t, func(rt *rapid.T) {

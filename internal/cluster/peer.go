@@ -22,14 +22,16 @@ const (
 	// dialTimeout bounds the time to connect to a node, answerTimeout the time until it answers.
 	dialTimeout   = 500 * time.Millisecond
 	answerTimeout = 2 * time.Second
-	// silence is how long a node may say nothing, pingInterval how often it says something at least.
+	// silence is how long a node may say nothing, pingInterval how often it says something at
+	// least.
 	silence      = 3 * time.Second
 	pingInterval = time.Second
 	// writeTimeout bounds the time for which the other node takes nothing of a publisher.
 	writeTimeout = 5 * time.Second
 	// maxHops bounds the nodes that a stream passes between its home and a viewer.
 	maxHops = 4
-	// maxLine bounds what the home of a publisher says at once, in bytes, and what is kept of an answer.
+	// maxLine bounds what the home of a publisher says at once, in bytes, and what is kept of an
+	// answer.
 	maxLine = 1 << 10
 )
 
@@ -106,7 +108,8 @@ func (p *Peers) request(ctx context.Context, method string, to Node, path, query
 	return r, nil
 }
 
-// Get asks a node for a file, in any state that its answer has. The path begins with /hls/, for example.
+// Get asks a node for a file, in any state that its answer has. The path begins with /hls/, for
+// example.
 func (p *Peers) Get(ctx context.Context, to Node, path, query string, header http.Header) (*http.Response, error) {
 	r, err := p.request(ctx, http.MethodGet, to, path, query, nil)
 	if err != nil {
@@ -169,7 +172,8 @@ func renditionQuery(rendition string) string {
 
 // Feed is a stream that comes from another node. It has one user at a time, but for Close.
 type Feed struct {
-	// Token is that of the home's claim. Rendition is which one comes: the first one, for who asked for none.
+	// Token is that of the home's claim. Rendition is which one comes: the first one, for who asked
+	// for none.
 	Token     int64
 	Rendition string
 
@@ -177,8 +181,8 @@ type Feed struct {
 	flv *flv.Reader
 }
 
-// Feed asks a node for a stream, "app/stream". via are the nodes that it passes after this one. The error is ErrElsewhere, ErrLoop,
-// ErrUnreachable, ErrUnauthorized, or something that the node says.
+// Feed asks a node for a stream, "app/stream". via are the nodes that it passes after this one. The
+// error is ErrElsewhere, ErrLoop, ErrUnreachable, ErrUnauthorized, or something that the node says.
 func (p *Peers) Feed(ctx context.Context, from Node, stream, rendition string, via []string) (*Feed, error) {
 	r, err := p.request(ctx, http.MethodGet, from, streamPath("feed", stream), renditionQuery(rendition), via)
 	if err != nil {
@@ -231,8 +235,8 @@ func (p patient) Read(b []byte) (int, error) {
 	return p.in.Read(b)
 }
 
-// Next returns the next message of the stream: its RTMP type, its time in milliseconds and its body, which is the caller's. io.EOF: the
-// stream is over; any other error: the connection is.
+// Next returns the next message of the stream: its RTMP type, its time in milliseconds and its
+// body, which is the caller's. io.EOF: the stream is over; any other error: the connection is.
 func (f *Feed) Next() (messageType uint8, ms uint32, body []byte, err error) {
 	for {
 		switch tag, err := f.flv.ReadTag(); {
@@ -266,8 +270,9 @@ type Uplink struct {
 	done  chan struct{}
 }
 
-// Publish takes a publisher to the home of its stream. closed is called once, from another goroutine, with why the home ends it. The
-// error is ErrRefused with the home's reason, ErrElsewhere if it is not the home, ErrDraining, ErrLoop, ErrUnreachable or ErrUnauthorized.
+// Publish takes a publisher to the home of its stream. closed is called once, from another
+// goroutine, with why the home ends it. The error is ErrRefused with the home's reason,
+// ErrElsewhere if it is not the home, ErrDraining, ErrLoop, ErrUnreachable or ErrUnauthorized.
 func (p *Peers) Publish(ctx context.Context, home Node, stream, rendition string, from Origin, closed func(word, text string)) (*Uplink, error) {
 	r, err := p.request(ctx, http.MethodPost, home, streamPath("publish", stream), renditionQuery(rendition), nil)
 	if err != nil {
@@ -346,7 +351,8 @@ func (u *Uplink) send(b []byte) error {
 	return nil
 }
 
-// End ends the publisher. proper: it said so itself, so that its stream is over. closed is not called any more.
+// End ends the publisher. proper: it said so itself, so that its stream is over. closed is not
+// called any more.
 func (u *Uplink) End(proper bool) {
 	u.mu.Lock()
 	mine := u.ended == nil

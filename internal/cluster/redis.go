@@ -36,7 +36,8 @@ var lookupLua string
 //go:embed lua/nodes.lua
 var nodesLua string
 
-// redisRegistry is a registry in Redis. Each operation is one script and so atomic; lua/layout.lua draws the layout.
+// redisRegistry is a registry in Redis. Each operation is one script and so atomic; lua/layout.lua
+// draws the layout.
 type redisRegistry struct {
 	client redis.UniversalClient
 	prefix string
@@ -46,8 +47,8 @@ type redisRegistry struct {
 
 var _ Registry = (*redisRegistry)(nil)
 
-// OpenRedis returns a registry in the Redis at an address as redisconn.Open takes it, which need not be up. prefix begins all
-// keys, as redisconn.Prefix takes it.
+// OpenRedis returns a registry in the Redis at an address as redisconn.Open takes it, which need
+// not be up. prefix begins all keys, as redisconn.Prefix takes it.
 func OpenRedis(address, password, prefix string) (Registry, error) {
 	client, err := redisconn.Open(address, password)
 	if err != nil {

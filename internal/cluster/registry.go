@@ -1,9 +1,10 @@
-// Package cluster lets several servers be one: which node has which stream, which nodes there are, and
-// how they trust each other.
+// Package cluster lets several servers be one: which node has which stream, which nodes there are,
+// and how they trust each other.
 //
 // A stream has its home on the node that holds its claim. A claim is good while its node's lease
-// lives, which the node renews all the time; there is nothing else to time out. Claims carry a token
-// that rises, so that of two nodes that both believe to be the home everybody can tell the later one.
+// lives, which the node renews all the time; there is nothing else to time out. Claims carry a
+// token that rises, so that of two nodes that both believe to be the home everybody can tell the
+// later one.
 package cluster
 
 import (
@@ -13,15 +14,16 @@ import (
 )
 
 const (
-	// leaseTime is for how long a node is believed to live after its last beat, beatInterval how often it
-	// says so: three beats in a row may be lost.
+	// leaseTime is for how long a node is believed to live after its last beat, beatInterval how
+	// often it says so: three beats in a row may be lost.
 	leaseTime    = 2 * time.Second
 	beatInterval = 500 * time.Millisecond
 	// staleNode is for how long a node that is gone stays in lists.
 	staleNode = 24 * time.Hour
 	// keepHand is for how long the numbers of a stream that ended are remembered for its next home.
 	keepHand = 24 * time.Hour
-	// maxBatch is how many streams one call to a registry may hold: Redis serves one call at a time.
+	// maxBatch is how many streams one call to a registry may hold: Redis serves one call at a
+	// time.
 	maxBatch = 200
 )
 
@@ -78,7 +80,8 @@ type Hand struct {
 
 // Claim is a node's right to a stream.
 type Claim struct {
-	// Token rises with each claim of any stream; 0: the registry was away, and knows nothing of it yet.
+	// Token rises with each claim of any stream; 0: the registry was away, and knows nothing of it
+	// yet.
 	Token int64
 	Since time.Time
 	// Hand is what the home before left.
@@ -107,17 +110,18 @@ type Change struct {
 // Registry is what the nodes of a cluster share. Its methods may be called from any goroutine, and
 // return ErrUnavailable when it is away. Times are those of the registry's own clock.
 type Registry interface {
-	// Beat renews a node's lease and what is known of it. Of the streams that are given it registers
-	// those that the registry does not know, gives a token to those with 0, and returns the new tokens,
-	// and which of the streams another node has by a higher token: they are lost. It also returns by how
-	// much the registry's clock is ahead of ours.
+	// Beat renews a node's lease and what is known of it. Of the streams that are given it
+	// registers those that the registry does not know, gives a token to those with 0, and returns
+	// the new tokens, and which of the streams another node has by a higher token: they are lost.
+	// It also returns by how much the registry's clock is ahead of ours.
 	Beat(ctx context.Context, n Node, held []Held) (Beaten, error)
 	// Leave ends a node's lease at once, with all its claims.
 	Leave(ctx context.Context, id, boot string) error
 	// Claim gives a stream to a node, whose lease it renews, unless another node has it whose lease
 	// lives: then it returns ErrHeld, and the entry says who. A node that has it keeps its token.
 	Claim(ctx context.Context, stream string, n Node) (Entry, error)
-	// Free gives a stream back, if the node still has it by that token, and leaves numbers for the next.
+	// Free gives a stream back, if the node still has it by that token, and leaves numbers for the
+	// next.
 	Free(ctx context.Context, stream string, n Node, token int64, hand Hand) error
 	// Lookup returns where a stream is, or ErrNotFound.
 	Lookup(ctx context.Context, stream string) (Entry, error)
@@ -125,8 +129,8 @@ type Registry interface {
 	Nodes(ctx context.Context) ([]Node, error)
 	// Streams returns where all streams are, at most limit, in no order.
 	Streams(ctx context.Context, limit int) ([]Entry, error)
-	// Watch calls f for what changes, from a goroutine of its own, until ctx ends; changes may be missed,
-	// and after each time that they may have been it calls f with the zero Change.
+	// Watch calls f for what changes, from a goroutine of its own, until ctx ends; changes may be
+	// missed, and after each time that they may have been it calls f with the zero Change.
 	Watch(ctx context.Context, f func(Change)) error
 	// Close releases what the registry holds.
 	Close() error

@@ -26,7 +26,8 @@ const (
 // ErrUnauthorized: a request does not come from a node with our secret, or not from now.
 var ErrUnauthorized = errors.New("the request is not that of a node of this cluster")
 
-// Secret is what the nodes of a cluster share. With several, while nodes change to a new one, the first signs and each is accepted.
+// Secret is what the nodes of a cluster share. With several, while nodes change to a new one, the
+// first signs and each is accepted.
 type Secret [][]byte
 
 // ParseSecret reads secrets with commas between them.

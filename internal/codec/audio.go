@@ -33,8 +33,9 @@ type audioConfig struct {
 	samplesPerFrame  int // of the core
 }
 
-// parseAAC reads an AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). SBR and parametric stereo are seen where the configuration
-// names them, in either of the two ways (§1.6.5); encoders that leave them implicit are taken at the core's rate.
+// parseAAC reads an AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). SBR and parametric stereo are
+// seen where the configuration names them, in either of the two ways (§1.6.5); encoders that leave
+// them implicit are taken at the core's rate.
 func parseAAC(t *media.Track) error {
 	r := bits.NewReader(t.Config)
 	var c audioConfig
@@ -81,7 +82,8 @@ func readRate(r *bits.Reader) int {
 
 var sampleRates = [15]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
 
-// channelsOf returns the number of channels of a channelConfiguration (table 1.19), 0 where it does not say.
+// channelsOf returns the number of channels of a channelConfiguration (table 1.19), 0 where it does
+// not say.
 func channelsOf(channelConfig uint32) int {
 	switch channelConfig {
 	case 1, 2, 3, 4, 5, 6:
@@ -150,7 +152,8 @@ func readProgramConfig(r *bits.Reader) int {
 	return channels
 }
 
-// readSyncExtension reads the backward compatible signalling of SBR and parametric stereo at the end, if there is one (§1.6.5).
+// readSyncExtension reads the backward compatible signalling of SBR and parametric stereo at the
+// end, if there is one (§1.6.5).
 func (c *audioConfig) readSyncExtension(r *bits.Reader) {
 	const syncSBR, syncPS = 0x2b7, 0x548
 	if r.Bits(11) != syncSBR || readObject(r) != objectSBR || !r.Flag() {
@@ -187,8 +190,8 @@ func (c *audioConfig) fill(t *media.Track) error {
 	return nil
 }
 
-// parseOpus reads an OpusHead (RFC 7845 §5.1). An empty one stands for mono or stereo (E-RTMP v2, ExAudioTagBody); Config then is the
-// OpusHead that says so. Opus always decodes to 48 kHz.
+// parseOpus reads an OpusHead (RFC 7845 §5.1). An empty one stands for mono or stereo (E-RTMP v2,
+// ExAudioTagBody); Config then is the OpusHead that says so. Opus always decodes to 48 kHz.
 func parseOpus(t *media.Track) error {
 	if len(t.Config) == 0 {
 		t.Config = []byte{'O', 'p', 'u', 's', 'H', 'e', 'a', 'd', 1, 2, 0, 0, 0x80, 0xBB, 0, 0, 0, 0, 0}

@@ -1,6 +1,6 @@
-// Package codec knows the headers of codecs: it reads decoder configuration records into tracks, makes
-// records from what stands in the bitstream, and finds what pictures and frames say of their track
-// beside it.
+// Package codec knows the headers of codecs: it reads decoder configuration records into tracks,
+// makes records from what stands in the bitstream, and finds what pictures and frames say of their
+// track beside it.
 package codec
 
 import (
@@ -8,8 +8,8 @@ import (
 )
 
 // Configure fills a new track from its decoder configuration record, as ISO BMFF stores it: see
-// media.Track. The record must not change afterwards: the track keeps it. What does not parse leaves
-// the reason in Err.
+// media.Track. The record must not change afterwards: the track keeps it. What does not parse
+// leaves the reason in Err.
 func Configure(t *media.Track, config []byte) {
 	var err error
 	t.Config = config

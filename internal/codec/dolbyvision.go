@@ -13,8 +13,8 @@ const (
 	hevcDolbyEnhancement = 63
 )
 
-// DolbyVision returns the profile of the Dolby Vision metadata in a picture, as HEVC has them: 5 or 8, 0 for none and for profiles with a second
-// layer of pictures.
+// DolbyVision returns the profile of the Dolby Vision metadata in a picture, as HEVC has them: 5 or
+// 8, 0 for none and for profiles with a second layer of pictures.
 func DolbyVision(t *media.Track, picture []byte) (profile uint8) {
 	switch {
 	case !t.Parsed:
@@ -51,8 +51,9 @@ func dolbyInHEVC(size int, picture []byte) (profile uint8) {
 	}
 }
 
-// openDolbyMessage returns a reader that stands at the reference processing unit (RPU) in a message of ITU-T T.35, as AV1 has it, and the RPU's size in
-// bits. It is false if the message is another one, or shorter than it says.
+// openDolbyMessage returns a reader that stands at the reference processing unit (RPU) in a message
+// of ITU-T T.35, as AV1 has it, and the RPU's size in bits. It is false if the message is another
+// one, or shorter than it says.
 //
 //	country 0xB5 | provider 0x003B | provider's code 0x00000800, then an EMDF container (ETSI TS 102 366 annex H) of fixed values:
 //	emdf_version 2, 0 | key_id 3, 6 | emdf_payload_id 5, 31 | its extension, variable_bits(5), 225 | sample offset, duration, group id and
@@ -74,7 +75,8 @@ func openDolbyMessage(message []byte) (rpu bits.Reader, size int, ok bool) {
 	return r, size, !r.Bad && size <= r.Left()
 }
 
-// dolbyProfile tells the profile from the head of a reference processing unit (RPU) of size bits: no field names it. 0 is one that is not known here.
+// dolbyProfile tells the profile from the head of a reference processing unit (RPU) of size bits:
+// no field names it. 0 is one that is not known here.
 //
 //	rpu_type 6 | rpu_format 11 | vdr_rpu_profile 4 | vdr_rpu_level 4 | vdr_seq_info_present 1, then
 //	chroma_resampling_explicit_filter 1 | coefficient_data_type 2 | coefficient_log2_denom ue, if the type is 0 | vdr_rpu_normalized_idc 2 |

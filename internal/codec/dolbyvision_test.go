@@ -85,7 +85,8 @@ func (w *bitWriter) put(n int, v uint32) {
 	}
 }
 
-// variable is how ETSI TS 102 366 annex H writes numbers: groups of n bits with a flag behind each, one less for each group that follows.
+// variable is how ETSI TS 102 366 annex H writes numbers: groups of n bits with a flag behind each,
+// one less for each group that follows.
 func (w *bitWriter) variable(n int, v uint32) {
 	groups := []uint32{v & (1<<n - 1)}
 	for v >>= n; v > 0; v >>= n {
@@ -103,7 +104,8 @@ type emdf struct {
 	version, key, id, extension, flags, size uint32
 }
 
-// dolbyOBU packs what follows the prefix of an RPU in a metadata OBU of AV1, with what the container says changed.
+// dolbyOBU packs what follows the prefix of an RPU in a metadata OBU of AV1, with what the
+// container says changed.
 func dolbyOBU(t testing.TB, rpu string, change func(*emdf)) []byte {
 	_, content, _ := strings.Cut(rpu, " 19 ")
 	payload := append(unhex(t, content), make([]byte, 300)...) // more than one group of bits tells
@@ -190,7 +192,8 @@ func TestUnescape(t *testing.T) {
 	}
 }
 
-// FuzzDolbyVision checks that a picture is not changed, and that what precedes its last metadata changes nothing.
+// FuzzDolbyVision checks that a picture is not changed, and that what precedes its last metadata
+// changes nothing.
 func FuzzDolbyVision(f *testing.F) {
 	for _, rpu := range []string{rpu5, rpu7, rpu8} {
 		f.Add(nals(f, "2601", rpu), false)

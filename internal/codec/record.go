@@ -19,8 +19,8 @@ import (
 const (
 	// maxSetSize is the longest parameter set that a record holds: its length has 16 bits.
 	maxSetSize = 1<<16 - 1
-	// maxSets bounds the parameter sets of one type. A record holds at most 31 SPS of H.264; streams
-	// have one or two.
+	// maxSets bounds the parameter sets of one type. A record holds at most 31 SPS of H.264;
+	// streams have one or two.
 	maxSets = 31
 	// maxSetID is the largest number of a parameter set, of a PPS in H.264.
 	maxSetID = 255
@@ -37,8 +37,9 @@ var (
 )
 
 // Record makes the decoder configuration record of a codec of NAL units, for pictures whose NAL
-// units have lengths of 4 bytes: of parameter sets, among which must be an SPS and a PPS. Of several
-// SPS the first says what the record says beside them. Units that are no parameter sets are left out.
+// units have lengths of 4 bytes: of parameter sets, among which must be an SPS and a PPS. Of
+// several SPS the first says what the record says beside them. Units that are no parameter sets are
+// left out.
 func Record(c media.Codec, sets [][]byte) ([]byte, error) {
 	var vps, sps, pps [][]byte
 	for _, set := range sets {
@@ -143,8 +144,8 @@ func vvcRecord(vps, sps, pps [][]byte) ([]byte, error) {
 	return appendArrays(b, []byte{vvcVPS, vvcSPS, vvcPPS}, vps, sps, pps), nil
 }
 
-// WithLengths returns the decoder configuration record of a track of a codec of NAL units with lengths
-// of another size.
+// WithLengths returns the decoder configuration record of a track of a codec of NAL units with
+// lengths of another size.
 func WithLengths(t *media.Track, size int) []byte {
 	config := bytes.Clone(t.Config)
 	at, shift := 4, 0
@@ -183,8 +184,8 @@ func appendSets(b []byte, sets [][]byte) []byte {
 	return b
 }
 
-// SetID returns the number of a parameter set, by which others name it: a set takes the place of the
-// one with its number. It is false for what cannot be read.
+// SetID returns the number of a parameter set, by which others name it: a set takes the place of
+// the one with its number. It is false for what cannot be read.
 func SetID(c media.Codec, k nal.Kind, set []byte) (id uint32, ok bool) {
 	var room [128]byte
 	header := min(nal.HeaderSize(c), len(set))
@@ -209,8 +210,8 @@ func SetID(c media.Codec, k nal.Kind, set []byte) (id uint32, ok bool) {
 	return id, !r.Bad && id <= maxSetID
 }
 
-// skipHEVCProfile passes over profile_tier_level (ITU-T H.265 §7.3.3) of so many sublayers beside the
-// highest.
+// skipHEVCProfile passes over profile_tier_level (ITU-T H.265 §7.3.3) of so many sublayers beside
+// the highest.
 func skipHEVCProfile(r *bits.Reader, sublayers int) {
 	const general, profile, level = 88 + 8, 88, 8
 	r.Skip(general)
@@ -269,8 +270,8 @@ func readVVCSPS(set []byte) (s vvcSummary, err error) {
 	return s, nil
 }
 
-// skipSubpictures passes over the layout of subpictures. A picture is columns by rows of coding tree
-// units; wide and high say that it is more than one.
+// skipSubpictures passes over the layout of subpictures. A picture is columns by rows of coding
+// tree units; wide and high say that it is more than one.
 func skipSubpictures(r *bits.Reader, wide, high bool, columns, rows int) {
 	const most = 600 // MaxSlicesPerAu of level 6.2 (ITU-T H.266 table A.2)
 	last := r.Exponential()
@@ -366,8 +367,8 @@ func (w *writer) put(n int, v uint32) {
 	}
 }
 
-// AV1Record makes an AV1CodecConfigurationRecord (AV1 in ISOBMFF §2.3.3) of a sequence header OBU, which
-// must have its size.
+// AV1Record makes an AV1CodecConfigurationRecord (AV1 in ISOBMFF §2.3.3) of a sequence header OBU,
+// which must have its size.
 //
 //	1 | version 7 = 1 | profile 3 | level 5 | tier 1 | high 1 | twelve 1 | monochrome 1 | subsampling 2 |
 //	position 2 | 000 | 0 0000 | sequence header

@@ -29,13 +29,15 @@ const (
 // VVC parameter sets by the standard, H.266 §7.3.2: there is no encoder here.
 const (
 	vvcVPSUnit = "0071 00"
-	// id 0, VPS 0, 1 sublayer, 4:2:0, CTU 128, profile present; Main 10, tier 0, level 51, frame only, no
-	// constraints, no sub-profiles; no GDR, no resampling, 1280 x 720, no window, no subpictures, 10 bits
+	// id 0, VPS 0, 1 sublayer, 4:2:0, CTU 128, profile present; Main 10, tier 0, level 51, frame
+	// only, no constraints, no sub-profiles; no GDR, no resampling, 1280 x 720, no window, no
+	// subpictures, 10 bits
 	vvcSPSUnit = "0079 00 0d 02 33 80 00 " + vvcSizes
 	vvcPPSUnit = "0081 00 80"
 )
 
-// vvcSizes is 0 0 | ue(1280) 0000000000 10100000001 | ue(720) 000000000 1011010001 | 0 0 | ue(2) 011 | 1.
+// vvcSizes is 0 0 | ue(1280) 0000000000 10100000001 | ue(720) 000000000 1011010001 | 0 0 | ue(2)
+// 011 | 1.
 const vvcSizes = "000a 0200 b447"
 
 func sets(t testing.TB, units ...string) (all [][]byte) {

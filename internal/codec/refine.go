@@ -9,8 +9,8 @@ import (
 	"livego/internal/media"
 )
 
-// Refine returns the track with what a frame says of it, for codecs whose frames do: t itself if it says so already, or if the
-// frame cannot be read.
+// Refine returns the track with what a frame says of it, for codecs whose frames do: t itself if it
+// says so already, or if the frame cannot be read.
 func Refine(t *media.Track, key bool, frame []byte) *media.Track {
 	var rate, channels, samples, width, height int
 	switch t.Codec {
@@ -42,8 +42,8 @@ func Refine(t *media.Track, key bool, frame []byte) *media.Track {
 	return &c
 }
 
-// readMP3 reads the header of an MPEG audio frame. MPEG 2.5, of 8 to 12 kHz, which its reader does not know, differs from MPEG 2 in
-// one bit and has half its rates.
+// readMP3 reads the header of an MPEG audio frame. MPEG 2.5, of 8 to 12 kHz, which its reader does
+// not know, differs from MPEG 2 in one bit and has half its rates.
 func readMP3(frame []byte) (rate, channels, samples int) {
 	if len(frame) < 5 || frame[0] != 0xFF {
 		return 0, 0, 0
@@ -73,8 +73,8 @@ func readAC3(frame []byte) (rate, channels, samples int) {
 	return sync.SampleRate(), bsi.ChannelCount(), ac3.SamplesPerFrame
 }
 
-// readEAC3 reads an E-AC-3 access unit: the frames of the first independent substream, each of 1 to 6 blocks of 256 samples, make
-// its length. Those of other substreams sound at the same time.
+// readEAC3 reads an E-AC-3 access unit: the frames of the first independent substream, each of 1 to
+// 6 blocks of 256 samples, make its length. Those of other substreams sound at the same time.
 func readEAC3(frame []byte) (rate, channels, samples int) {
 	for len(frame) > 0 {
 		var sync eac3.SyncInfo
@@ -108,7 +108,8 @@ func readVP9(key bool, frame []byte) (width, height int) {
 	return h.Width(), h.Height()
 }
 
-// Describe returns the track with a colour description and a Dolby Vision profile: t itself if it has them.
+// Describe returns the track with a colour description and a Dolby Vision profile: t itself if it
+// has them.
 func Describe(t *media.Track, colour media.ColourDescription, dolbyVision uint8) *media.Track {
 	if t.Colour == colour && t.DolbyVision == dolbyVision {
 		return t

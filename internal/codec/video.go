@@ -35,8 +35,8 @@ var (
 	errNoSize  = errors.New("picture size comes with the first key frame")
 )
 
-// parseAVC reads an AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1). The extension at the end, which High profiles should
-// have and many lack, is not needed.
+// parseAVC reads an AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1). The extension at the
+// end, which High profiles should have and many lack, is not needed.
 func parseAVC(t *media.Track) error {
 	r := bits.NewReader(t.Config)
 	if r.Bits(8) != 1 && !r.Bad {
@@ -93,8 +93,9 @@ func parseHEVC(t *media.Track) error {
 	return nil
 }
 
-// parseVVC reads a VvcDecoderConfigurationRecord (ISO/IEC 14496-15:2022 §11.2.4.2), with or without the version and flags of the
-// box that holds it. Config becomes the record, which also has the picture size.
+// parseVVC reads a VvcDecoderConfigurationRecord (ISO/IEC 14496-15:2022 §11.2.4.2), with or without
+// the version and flags of the box that holds it. Config becomes the record, which also has the
+// picture size.
 func parseVVC(t *media.Track) error {
 	t.Config = bytes.TrimPrefix(t.Config, []byte{0, 0, 0, 0}) // a record begins with five bits set
 	r := bits.NewReader(t.Config)
@@ -168,7 +169,8 @@ func checkRecord(t *media.Track, r *bits.Reader, sps [][]byte) error {
 	return nil
 }
 
-// parseAV1 reads an AV1CodecConfigurationRecord (AV1 in ISOBMFF §2.3), whose OBUs must hold the sequence header.
+// parseAV1 reads an AV1CodecConfigurationRecord (AV1 in ISOBMFF §2.3), whose OBUs must hold the
+// sequence header.
 func parseAV1(t *media.Track) error {
 	if len(t.Config) < 4 {
 		return errCutOff
@@ -194,9 +196,10 @@ func parseAV1(t *media.Track) error {
 	return errors.New("no sequence header among the OBUs")
 }
 
-// parseVPC reads a VPCodecConfigurationRecord (VP Codec ISO Media File Format Binding §2.2), before which some encoders leave the
-// version and flags of the vpcC box. Config becomes the record. It does not hold the picture size, without which no packager can
-// begin, so the track counts as parsed only from the first key frame on.
+// parseVPC reads a VPCodecConfigurationRecord (VP Codec ISO Media File Format Binding §2.2), before
+// which some encoders leave the version and flags of the vpcC box. Config becomes the record. It
+// does not hold the picture size, without which no packager can begin, so the track counts as
+// parsed only from the first key frame on.
 func parseVPC(t *media.Track) error {
 	if boxed := []byte{1, 0, 0, 0}; len(t.Config) >= 12 && bytes.HasPrefix(t.Config, boxed) { // as a record: 0 bits deep
 		t.Config = t.Config[4:]
@@ -207,7 +210,8 @@ func parseVPC(t *media.Track) error {
 	return errNoSize
 }
 
-// frameRate returns fps if it is one: a picture rate of the bitstream is what the encoder wrote, and may be 0/0.
+// frameRate returns fps if it is one: a picture rate of the bitstream is what the encoder wrote,
+// and may be 0/0.
 func frameRate(fps float64) float64 {
 	if math.IsNaN(fps) || math.IsInf(fps, 0) {
 		return 0

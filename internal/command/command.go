@@ -1,4 +1,5 @@
-// Package command runs programs beside streams: each is started again when it ends, until it is told to end.
+// Package command runs programs beside streams: each is started again when it ends, until it is
+// told to end.
 package command
 
 import (
@@ -18,25 +19,29 @@ import (
 )
 
 const (
-	// minBackoff and maxBackoff bound the time between an end and the next start; a program that ran for goodTime is started again early.
+	// minBackoff and maxBackoff bound the time between an end and the next start; a program that
+	// ran for goodTime is started again early.
 	minBackoff = time.Second
 	maxBackoff = 30 * time.Second
 	goodTime   = 30 * time.Second
 	// killAfter is how long a program has to end by itself once it was asked to.
 	killAfter = 5 * time.Second
-	// maxLine bounds a line of output in the log, in bytes; burstOfLines lines may come at once, and one each linePause in the long run.
+	// maxLine bounds a line of output in the log, in bytes; burstOfLines lines may come at once,
+	// and one each linePause in the long run.
 	maxLine      = 400
 	burstOfLines = 50
 	linePause    = 2 * time.Second
 )
 
-// passed are the variables of the environment that programs get. The others may hold secrets of the server.
+// passed are the variables of the environment that programs get. The others may hold secrets of the
+// server.
 var passed = []string{"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "SYSTEMROOT", "XDG_CACHE_HOME"}
 
 // Options describes a program.
 type Options struct {
 	Log *slog.Logger
-	// Args returns the program and its arguments for each start, and what is called when that one has ended.
+	// Args returns the program and its arguments for each start, and what is called when that one
+	// has ended.
 	Args func() (args []string, over func())
 	// Clean takes out of a line of output what may not be logged.
 	Clean func(line string) string

@@ -107,7 +107,8 @@ func (f *fileReader) addApp(n *yaml.Node, app App) {
 	f.cfg.Apps = append(f.cfg.Apps, app)
 }
 
-// checkAppName admits what can be the first element of every URL without escapes getting in the way.
+// checkAppName admits what can be the first element of every URL without escapes getting in the
+// way.
 func checkAppName(name string) error {
 	switch {
 	case name == "":

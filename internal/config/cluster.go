@@ -8,7 +8,8 @@ import (
 	"livego/internal/cluster"
 )
 
-// clusterSecret is one secret of a cluster, or several with commas between them; empty means none. It is not repeated.
+// clusterSecret is one secret of a cluster, or several with commas between them; empty means none.
+// It is not repeated.
 func clusterSecret(p *Secret) value {
 	parse := func(s string) error {
 		if s != "" {

@@ -1,8 +1,10 @@
-// Package config turns command line flags, the environment and a file into the options of the server.
+// Package config turns command line flags, the environment and a file into the options of the
+// server.
 //
-// Stronger sources win: a flag over the environment, the environment over the file, the file over the default. One table
-// (options.go) says for every option how it is called, what it defaults to and what it means; the flags, the environment, the file
-// reader, the help text and the sample file all follow from it. The package holds no state: everything comes in through Sources.
+// Stronger sources win: a flag over the environment, the environment over the file, the file over
+// the default. One table (options.go) says for every option how it is called, what it defaults to
+// and what it means; the flags, the environment, the file reader, the help text and the sample file
+// all follow from it. The package holds no state: everything comes in through Sources.
 package config
 
 import (
@@ -17,7 +19,8 @@ import (
 	"livego/internal/ticket"
 )
 
-// Config is a checked configuration. Each field belongs to the option of the same name in the table.
+// Config is a checked configuration. Each field belongs to the option of the same name in the
+// table.
 type Config struct {
 	// File is the configuration file that was read, empty if none was.
 	File string
@@ -122,8 +125,9 @@ type Config struct {
 	raw *written
 }
 
-// written are the options as they were written, by key. Once loaded it never changes. A Config points to it, so that its secrets are not
-// printed with one: fields that are not exported print as they are.
+// written are the options as they were written, by key. Once loaded it never changes. A Config
+// points to it, so that its secrets are not printed with one: fields that are not exported print as
+// they are.
 type written map[string]string
 
 // App is one entry of the server list.
@@ -136,7 +140,8 @@ type App struct {
 	ViewerAuth string
 	// RunOnStream is that of the app; nil: that of the server.
 	RunOnStream [][]string
-	// Pull is the URL of streams that are pulled on demand, PullIdle how long they stay without viewers.
+	// Pull is the URL of streams that are pulled on demand, PullIdle how long they stay without
+	// viewers.
 	Pull     string
 	PullIdle time.Duration
 	// PublishAllow and the like are networks, MaxStreams and MaxViewers bounds of the app; 0: none.
@@ -184,7 +189,8 @@ func (c Config) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// CheckFiles loads the certificates and the keys for viewers' tokens that the configuration needs, so that a bad one is reported under the option's name.
+// CheckFiles loads the certificates and the keys for viewers' tokens that the configuration needs,
+// so that a bad one is reported under the option's name.
 func (c Config) CheckFiles() error {
 	made := len(c.ACMEDomains) > 0 // certificates are made
 	pairs := []struct {

@@ -40,7 +40,8 @@ func (l *loader) parseFile(name string, data []byte) {
 	f.mapping(root, "", f.topLevel)
 }
 
-// syntax reports text that is not YAML. The library's own message of an unknown anchor would repeat the value, perhaps a password.
+// syntax reports text that is not YAML. The library's own message of an unknown anchor would repeat
+// the value, perhaps a password.
 func (l *loader) syntax(name string, err error) {
 	parts := regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`).FindStringSubmatch(err.Error())
 	line, message := "1", err.Error()
@@ -72,7 +73,8 @@ func resolve(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// mapping hands each entry to the function, refusing keys that come twice. Keys are read in any case, as LiveGo did.
+// mapping hands each entry to the function, refusing keys that come twice. Keys are read in any
+// case, as LiveGo did.
 func (f *fileReader) mapping(n *yaml.Node, parent string, entry func(key, val *yaml.Node, name string)) {
 	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -158,8 +160,9 @@ func isPlain(s string) bool {
 	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.") == "" && s[0] >= 'A'
 }
 
-// raw returns what is written for an option, as a flag would have it. YAML's idea of the type must fit: what it reads as a number
-// or a truth value is not a text, as other readers of the file would lose leading zeros or turn "off" into false.
+// raw returns what is written for an option, as a flag would have it. YAML's idea of the type must
+// fit: what it reads as a number or a truth value is not a text, as other readers of the file would
+// lose leading zeros or turn "off" into false.
 func (f *fileReader) raw(n *yaml.Node, want kind) (string, error) {
 	switch want {
 	case kindList:

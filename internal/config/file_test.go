@@ -58,7 +58,8 @@ func TestFilesThatAreAccepted(t *testing.T) {
 	}
 }
 
-// Spec 7.11: whatever is wrong in the file stops the start, and the error says where and what to write.
+// Spec 7.11: whatever is wrong in the file stops the start, and the error says where and what to
+// write.
 func TestDefect11ConfigTypoStopsTheStart(t *testing.T) {
 	for _, tc := range []struct {
 		file string
@@ -278,7 +279,8 @@ func TestTableIsConsistent(t *testing.T) {
 	}
 }
 
-// rootSample is the sample that users copy. UPDATE_SAMPLE=1 go test ./internal/config writes it anew.
+// rootSample is the sample that users copy. UPDATE_SAMPLE=1 go test ./internal/config writes it
+// anew.
 const rootSample = "../../livego.yaml"
 
 func TestSampleInRootIsTheGeneratedOne(t *testing.T) {
@@ -296,7 +298,8 @@ func TestSampleInRootIsTheGeneratedOne(t *testing.T) {
 	}
 }
 
-// The sample loads to the defaults as it is, and with every line of it switched on. Only jwt.secret has no default to show.
+// The sample loads to the defaults as it is, and with every line of it switched on. Only jwt.secret
+// has no default to show.
 func TestSampleLoadsToTheDefaults(t *testing.T) {
 	var active []string
 	for line := range strings.Lines(string(Sample())) {
@@ -372,7 +375,8 @@ func FuzzFile(f *testing.F) {
 		if len(l.problems) > 0 {
 			return
 		}
-		// What is accepted is usable: every value parses again from its own text, and there is an app.
+		// What is accepted is usable: every value parses again from its own text, and there is an
+		// app.
 		for _, o := range options {
 			v := o.bind(&l.cfg)
 			if v.kind == kindSecret || v.kind == kindYAML || v.kind == kindText && strings.Contains(v.print(), "://") {

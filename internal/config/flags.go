@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// AddFlags registers a flag for every option. Names may be written with underscores, as in LiveGo, or with dashes.
+// AddFlags registers a flag for every option. Names may be written with underscores, as in LiveGo,
+// or with dashes.
 func AddFlags(flags *pflag.FlagSet) {
 	flags.SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		return pflag.NormalizedName(strings.NewReplacer("-", "_", ".", "_").Replace(name))

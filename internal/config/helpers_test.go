@@ -10,7 +10,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// given is one start of the server: what stands in livego.yaml, in the environment and on the command line.
+// given is one start of the server: what stands in livego.yaml, in the environment and on the
+// command line.
 type given struct {
 	file  string // empty: there is none
 	env   []string
@@ -41,7 +42,8 @@ func (g given) mustLoad(t *testing.T) (Config, []string) {
 	return cfg, warnings
 }
 
-// prefixes lets go-cmp compare networks, which have unexported fields, and configurations by what holds.
+// prefixes lets go-cmp compare networks, which have unexported fields, and configurations by what
+// holds.
 var prefixes = cmp.Options{
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".raw" }, cmp.Ignore()),

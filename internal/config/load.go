@@ -21,8 +21,8 @@ type Sources struct {
 	ReadFile func(name string) ([]byte, error)
 }
 
-// Load reads and checks the configuration. The warnings are for the operator's eyes at the start. The error joins all that is wrong,
-// each with the place where it stands.
+// Load reads and checks the configuration. The warnings are for the operator's eyes at the start.
+// The error joins all that is wrong, each with the place where it stands.
 func Load(s Sources) (Config, []string, error) {
 	if s.ReadFile == nil {
 		s.ReadFile = os.ReadFile
@@ -102,7 +102,8 @@ func (l *loader) readFile(s Sources, env map[string]string) {
 	}
 }
 
-// fileName returns which file to read, and whether somebody asked for it. Named as nothing, no file is read.
+// fileName returns which file to read, and whether somebody asked for it. Named as nothing, no file
+// is read.
 func fileName(flags *pflag.FlagSet, env map[string]string) (name string, explicit bool) {
 	if flags != nil {
 		if f := flags.Lookup(configFile); f != nil && f.Changed {

@@ -169,7 +169,8 @@ func TestWhichFile(t *testing.T) {
 	}
 }
 
-// Spec 7.49: CONFIG_FILE is honoured, SERVER breaks nothing, a file without server still has the app live.
+// Spec 7.49: CONFIG_FILE is honoured, SERVER breaks nothing, a file without server still has the
+// app live.
 func TestDefect49EnvironmentAndMissingServer(t *testing.T) {
 	cfg, warnings := given{file: "level: warn", env: []string{"SERVER=anything", "CONFIG_FILE=livego.yml"}}.mustLoad(t)
 	if cfg.File != "livego.yml" || len(cfg.Apps) != 1 || cfg.Apps[0].Name != "live" || !cfg.Apps[0].Live {

@@ -10,11 +10,13 @@ import (
 
 // option describes one option everywhere it appears.
 type option struct {
-	// key is the name in the file, where a dot leads into a mapping, and with underscores the name of the flag.
+	// key is the name in the file, where a dot leads into a mapping, and with underscores the name
+	// of the flag.
 	key string
 	// def is the default, written as a flag's value.
 	def string
-	// doc says what the option is for and in which unit, in one or more lines of at most 100 characters.
+	// doc says what the option is for and in which unit, in one or more lines of at most 100
+	// characters.
 	doc  string
 	bind func(*Config) value
 	// reload says that a server which runs takes over a new value.
@@ -27,7 +29,8 @@ func (o option) flag() string { return strings.ReplaceAll(o.key, ".", "_") }
 // env is the option's name in the environment.
 func (o option) env() string { return strings.ToUpper(o.flag()) }
 
-// topic is a heading of the help text and of the sample file, for the options from the one named first on.
+// topic is a heading of the help text and of the sample file, for the options from the one named
+// first on.
 type topic struct {
 	first, title string
 }
@@ -54,7 +57,8 @@ var topics = []topic{
 	{"run_on_stream", "Commands and recording"},
 }
 
-// Bounds that keep a slip of the keyboard (milliseconds for seconds, bytes for megabytes) from starting a server that cannot work.
+// Bounds that keep a slip of the keyboard (milliseconds for seconds, bytes for megabytes) from
+// starting a server that cannot work.
 const (
 	maxSegmentDuration = time.Minute
 	minPartDuration    = 50 * time.Millisecond
@@ -76,7 +80,8 @@ const (
 	maxMessageSize = 1<<24 - 1
 )
 
-// options is the table of all scalar options and lists, by topic. The list of apps (server) has its own reader.
+// options is the table of all scalar options and lists, by topic. The list of apps (server) has its
+// own reader.
 var options = []option{
 	{key: "level", reload: true, def: "info", doc: "Least level that is logged: trace, debug, info, warn, error, fatal, panic.",
 		bind: func(c *Config) value { return level(&c.Level) }},

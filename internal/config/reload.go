@@ -5,8 +5,9 @@ import (
 	"reflect"
 )
 
-// Reloaded returns the configuration that holds when a server that runs by c takes over next: c with what can change while the server
-// runs. taken names the options in which next differs and which are taken over, left those that need a new start.
+// Reloaded returns the configuration that holds when a server that runs by c takes over next: c
+// with what can change while the server runs. taken names the options in which next differs and
+// which are taken over, left those that need a new start.
 func (c Config) Reloaded(next Config) (merged Config, taken, left []string) {
 	merged = c
 	raw := maps.Clone(*c.raw)
@@ -15,7 +16,8 @@ func (c Config) Reloaded(next Config) (merged Config, taken, left []string) {
 		same := c.same(&next, o)
 		switch {
 		case o.reload:
-			// Also if it is written as before: what stands in a file that it names may have changed.
+			// Also if it is written as before: what stands in a file that it names may have
+			// changed.
 			raw[o.key] = (*next.raw)[o.key]
 			_ = o.bind(&merged).parse(raw[o.key])
 			if !same {

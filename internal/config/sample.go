@@ -43,7 +43,8 @@ server:
   #max_viewers: 0
 `
 
-// Sample returns a configuration file that shows every option with its unit and default, and that changes none of them.
+// Sample returns a configuration file that shows every option with its unit and default, and that
+// changes none of them.
 func Sample() []byte {
 	var b strings.Builder
 	b.WriteString(sampleHead)

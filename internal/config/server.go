@@ -12,7 +12,8 @@ import (
 	"livego/internal/server"
 )
 
-// ServerOptions returns the options of the server. Log, Version, Keys and the registry of a cluster are left to the caller.
+// ServerOptions returns the options of the server. Log, Version, Keys and the registry of a cluster
+// are left to the caller.
 func (c Config) ServerOptions() server.Options {
 	return server.Options{
 		RTMPAddr:  c.RTMPAddr,
@@ -97,7 +98,8 @@ func (c Config) ServerOptions() server.Options {
 	}
 }
 
-// cluster are the options of a node, but for its registry and for a name that is not given; its text parsed before.
+// cluster are the options of a node, but for its registry and for a name that is not given; its
+// text parsed before.
 func (c Config) cluster() server.ClusterOptions {
 	if c.ClusterAddr == "" {
 		return server.ClusterOptions{}

@@ -78,7 +78,8 @@ func choice(p *string, words ...string) value {
 	return v
 }
 
-// word is a choice with words that YAML 1.1 takes for something else, such as off. Nothing is lost by that, as there are no others.
+// word is a choice with words that YAML 1.1 takes for something else, such as off. Nothing is lost
+// by that, as there are no others.
 func word(p *string, words ...string) value {
 	v := choice(p, words...)
 	v.kind = kindWord
@@ -352,8 +353,8 @@ func origins(p *[]string) value {
 	return value{kindList, parse, func() string { return strings.Join(*p, ",") }}
 }
 
-// frameOrigins is a list of web origins as Content-Security-Policy knows them (CSP 3 2.3.1), with *. for
-// all hosts of a domain and * for all origins.
+// frameOrigins is a list of web origins as Content-Security-Policy knows them (CSP 3 2.3.1), with
+// *. for all hosts of a domain and * for all origins.
 func frameOrigins(p *[]string) value {
 	parse := func(s string) error {
 		list := words(s)

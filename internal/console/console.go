@@ -1,7 +1,7 @@
 // Package console serves the web console: one page, and the files that it is made of. What the page
-// shows and does goes through the API, which asks for a token or looks at where a call comes from. The
-// page itself is the same for everybody, knows nothing, and is open: it is where people sign in, or read
-// what to do to be let in.
+// shows and does goes through the API, which asks for a token or looks at where a call comes from.
+// The page itself is the same for everybody, knows nothing, and is open: it is where people sign
+// in, or read what to do to be let in.
 package console
 
 import (
@@ -41,7 +41,8 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Handler serves the page at every path that is none of its files. It may be called at the same time.
+// Handler serves the page at every path that is none of its files. It may be called at the same
+// time.
 type Handler struct {
 	opt      Options
 	template *template.Template
@@ -101,8 +102,8 @@ func (h *Handler) servePage(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// policy is the Content-Security-Policy: everything comes from here, but for media, which come from the
-// other ports of the same host. Nothing may show the page in a frame.
+// policy is the Content-Security-Policy: everything comes from here, but for media, which come from
+// the other ports of the same host. Nothing may show the page in a frame.
 func (h *Handler) policy(r *http.Request) string {
 	var media, connect strings.Builder
 	for _, p := range h.opt.Media() {

@@ -1,4 +1,5 @@
-// Package demo is a built-in encoder: it publishes a short clip in a loop, so that there is something to watch without one.
+// Package demo is a built-in encoder: it publishes a short clip in a loop, so that there is
+// something to watch without one.
 package demo
 
 import (
@@ -21,7 +22,8 @@ import (
 var clip []byte
 
 const (
-	// clipLength is what a round adds to all times: 240 pictures at 30 per second, 375 AAC frames of 1,024 samples at 48 kHz.
+	// clipLength is what a round adds to all times: 240 pictures at 30 per second, 375 AAC frames
+	// of 1,024 samples at 48 kHz.
 	clipLength = 8 * time.Second
 	// retryDelay is the time between attempts to connect.
 	retryDelay = time.Second
@@ -29,7 +31,8 @@ const (
 
 // Options configures Run. URL is required.
 type Options struct {
-	// URL is where to publish: rtmp://host:port/app/channelkey. It is not logged, as it holds the key.
+	// URL is where to publish: rtmp://host:port/app/channelkey. It is not logged, as it holds the
+	// key.
 	URL string
 	// OnAir, if not nil, is called whenever the server has agreed to take the stream.
 	OnAir func()
@@ -37,8 +40,9 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Run publishes the clip in real time with rising timestamps until ctx ends, connecting again whenever the connection is lost.
-// It returns the cause of ctx, or the server's refusal (an *rtmp.StatusError), which another attempt would not change.
+// Run publishes the clip in real time with rising timestamps until ctx ends, connecting again
+// whenever the connection is lost. It returns the cause of ctx, or the server's refusal (an
+// *rtmp.StatusError), which another attempt would not change.
 func Run(ctx context.Context, o Options) error {
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -130,7 +134,8 @@ func send(ctx context.Context, client *rtmp.Client, tags []flv.Tag) error {
 	}
 }
 
-// isHeader reports whether a tag of the clip is metadata or a sequence header (FLV E.4.2.1, E.4.3.1), which stay in force.
+// isHeader reports whether a tag of the clip is metadata or a sequence header (FLV E.4.2.1,
+// E.4.3.1), which stay in force.
 func isHeader(tag flv.Tag) bool {
 	switch tag.Type {
 	case rtmp.TypeAudio, rtmp.TypeVideo:

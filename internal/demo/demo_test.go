@@ -17,8 +17,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestClip checks that the clip can loop: a round is as long as the code says, begins with a key frame, and no track has a gap where
-// rounds meet.
+// TestClip checks that the clip can loop: a round is as long as the code says, begins with a key
+// frame, and no track has a gap where rounds meet.
 func TestClip(t *testing.T) {
 	tags, err := readClip()
 	if err != nil {
@@ -51,7 +51,8 @@ func TestClip(t *testing.T) {
 	}
 }
 
-// sink is an RTMP server that takes one stream, closes each connection after some messages, and refuses after some connections.
+// sink is an RTMP server that takes one stream, closes each connection after some messages, and
+// refuses after some connections.
 type sink struct {
 	mu          sync.Mutex
 	connections int
@@ -98,7 +99,8 @@ func (t *taker) Message(m rtmp.Message) error {
 
 func (*taker) Close(error) {}
 
-// TestRun publishes to a server that loses the first connection and in the end refuses: Run connects again, then gives up.
+// TestRun publishes to a server that loses the first connection and in the end refuses: Run
+// connects again, then gives up.
 func TestRun(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package edge serves files of streams that are made on another node: each is fetched once, however many ask for it, and kept for as
-// long as its Cache-Control says.
+// Package edge serves files of streams that are made on another node: each is fetched once, however
+// many ask for it, and kept for as long as its Cache-Control says.
 package edge
 
 import (
@@ -20,12 +20,14 @@ const (
 	DefaultBytes = 512 << 20
 	// maxBody bounds a file that is kept, in bytes. Larger ones pass through.
 	maxBody = 32 << 20
-	// maxPerStream and maxFetches bound what is asked for at a time: of the files of one stream, and of all.
+	// maxPerStream and maxFetches bound what is asked for at a time: of the files of one stream,
+	// and of all.
 	maxPerStream = 64
 	maxFetches   = 4096
 	// maxWaiting bounds the requests that wait for files, at some 10 KiB each.
 	maxWaiting = 1 << 15
-	// fetchTimeout bounds the time that a file takes: a playlist is held until there is what it is asked for.
+	// fetchTimeout bounds the time that a file takes: a playlist is held until there is what it is
+	// asked for.
 	fetchTimeout = 45 * time.Second
 	// overhead is about what a file costs beside its bytes.
 	overhead = 1 << 10
@@ -68,7 +70,8 @@ type Cache struct {
 
 // Stats are sums since the start, and what there is now.
 type Stats struct {
-	// Hits came from what is kept, Misses were fetched, Coalesced waited for what was being fetched. Failed could not be had.
+	// Hits came from what is kept, Misses were fetched, Coalesced waited for what was being
+	// fetched. Failed could not be had.
 	Hits, Misses, Coalesced, Failed uint64
 	// Files and Bytes are kept.
 	Files int
@@ -125,7 +128,8 @@ type flight struct {
 	cancel  context.CancelFunc
 }
 
-// Serve answers a request, GET or HEAD, for a file. An error says why it did not: ErrBusy, or that of Fetch.
+// Serve answers a request, GET or HEAD, for a file. An error says why it did not: ErrBusy, or that
+// of Fetch.
 func (c *Cache) Serve(w http.ResponseWriter, r *http.Request, f File) error {
 	a, err := c.get(r.Context(), f)
 	switch {
@@ -354,7 +358,8 @@ func conditional(h http.Header) bool {
 	return false
 }
 
-// refusals keeps caches from keeping what is refused: that a client named a wrong version or range says nothing of the file.
+// refusals keeps caches from keeping what is refused: that a client named a wrong version or range
+// says nothing of the file.
 type refusals struct{ http.ResponseWriter }
 
 func (w refusals) WriteHeader(status int) {

@@ -58,7 +58,8 @@ func get(t *testing.T, c *Cache, f File, header ...string) (*httptest.ResponseRe
 
 func control(value string) http.Header { return http.Header{"Cache-Control": {value}} }
 
-// TestOnce: a thousand who ask at once get what was fetched once, and what may be kept is kept for as long, with its age.
+// TestOnce: a thousand who ask at once get what was fetched once, and what may be kept is kept for
+// as long, with its age.
 func TestOnce(t *testing.T) {
 	for _, c := range []struct {
 		control string
@@ -147,7 +148,8 @@ func TestBounds(t *testing.T) {
 	})
 }
 
-// TestNobodyWaits: what nobody waits for any more is not fetched to its end, and who comes then does not get its error.
+// TestNobodyWaits: what nobody waits for any more is not fetched to its end, and who comes then
+// does not get its error.
 func TestNobodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{delay: time.Second}

@@ -1,5 +1,6 @@
-// Package event carries what happens in the server to those who tell others: hooks, the API's stream of
-// events, metrics. Who emits never waits; who reads too slowly misses events and learns how many.
+// Package event carries what happens in the server to those who tell others: hooks, the API's
+// stream of events, metrics. Who emits never waits; who reads too slowly misses events and learns
+// how many.
 package event
 
 import (
@@ -56,12 +57,14 @@ func Types() []Type {
 
 // Event is one thing that happened. No key, token or query of a URL is in it.
 type Event struct {
-	// ID names the event among those of all nodes and lives of a server. Emit sets it, and Time and Node.
+	// ID names the event among those of all nodes and lives of a server. Emit sets it, and Time and
+	// Node.
 	ID   string    `json:"id"`
 	Type Type      `json:"type"`
 	Time time.Time `json:"time"`
 	Node string    `json:"node,omitempty"`
-	// Stream is app/stream, empty for events of the server. Rendition names one of its publications.
+	// Stream is app/stream, empty for events of the server. Rendition names one of its
+	// publications.
 	Stream    string   `json:"stream,omitempty"`
 	Rendition string   `json:"rendition,omitempty"`
 	Session   *Session `json:"session,omitempty"`
@@ -172,8 +175,8 @@ func (b *Bus) Follow() *Cursor {
 	return &Cursor{bus: b, next: b.next}
 }
 
-// Split ends the cursor with what has happened by now, as the end of the bus would, and returns one that goes on from there. It may be
-// called from any goroutine.
+// Split ends the cursor with what has happened by now, as the end of the bus would, and returns one
+// that goes on from there. It may be called from any goroutine.
 func (c *Cursor) Split() *Cursor {
 	b := c.bus
 	b.mu.Lock()
@@ -185,8 +188,8 @@ func (c *Cursor) Split() *Cursor {
 	return &Cursor{bus: b, next: c.end}
 }
 
-// FollowAfter returns a cursor behind the event of that ID. If the bus has it no more, or it is one of another life, the cursor
-// stands at the oldest event that there is.
+// FollowAfter returns a cursor behind the event of that ID. If the bus has it no more, or it is one
+// of another life, the cursor stands at the oldest event that there is.
 func (b *Bus) FollowAfter(id string) *Cursor {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -200,7 +203,8 @@ func (b *Bus) FollowAfter(id string) *Cursor {
 // oldest is the number of the oldest event. The caller holds mu.
 func (b *Bus) oldest() uint64 { return b.next - min(b.next, uint64(len(b.ring))) }
 
-// Next waits for the next event. It returns ErrClosed at the end of the bus, and the cause of ctx when that ends first.
+// Next waits for the next event. It returns ErrClosed at the end of the bus, and the cause of ctx
+// when that ends first.
 func (c *Cursor) Next(ctx context.Context) (Event, error) {
 	for {
 		e, changed, err := c.take()

@@ -57,7 +57,8 @@ func TestCursorsReadAllInOrder(t *testing.T) {
 	})
 }
 
-// TestSlowReader: who reads too slowly goes on with the oldest event that there is, and knows what it missed.
+// TestSlowReader: who reads too slowly goes on with the oldest event that there is, and knows what
+// it missed.
 func TestSlowReader(t *testing.T) {
 	b := newBus(4)
 	c := b.Follow()

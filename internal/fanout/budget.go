@@ -3,11 +3,13 @@ package fanout
 import "sync/atomic"
 
 const (
-	// minViewMemory is what a feed of a picked view must be able to keep, in bytes, for a further one to be made.
+	// minViewMemory is what a feed of a picked view must be able to keep, in bytes, for a further
+	// one to be made.
 	minViewMemory = 1 << 20
 	// minViews is how many feeds of picked views may be made however little memory is left.
 	minViews = 4
-	// minBlocks is how many blocks a feed keeps however little memory it may use: those that players are in who keep up.
+	// minBlocks is how many blocks a feed keeps however little memory it may use: those that
+	// players are in who keep up.
 	minBlocks = 2
 )
 
@@ -28,8 +30,8 @@ func (v View) class() class {
 	return picked
 }
 
-// budget is the memory for the logs of all feeds of a stream. Feeds use it from their own goroutines; how many there are is guarded by the
-// Fanout's mu.
+// budget is the memory for the logs of all feeds of a stream. Feeds use it from their own
+// goroutines; how many there are is guarded by the Fanout's mu.
 type budget struct {
 	memory int64
 	feeds  [2]atomic.Int64
@@ -44,7 +46,8 @@ func (b *budget) left(c class) int64 {
 	return b.memory
 }
 
-// allowance is what a feed of a class that uses own bytes may use: what the others of its class leave, and at least an equal share.
+// allowance is what a feed of a class that uses own bytes may use: what the others of its class
+// leave, and at least an equal share.
 func (b *budget) allowance(c class, own int64) int64 {
 	left := b.left(c)
 	return max(left/max(b.feeds[c].Load(), 1), left-(b.bytes[c].Load()-own))

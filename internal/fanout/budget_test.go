@@ -51,8 +51,8 @@ func TestBudget(t *testing.T) {
 // newest is when the last unit arrived, if not in real time.
 func (s *source) newest() int64 { return s.arrived + int64(s.at-40*time.Millisecond) }
 
-// TestFeedsOfAStreamShareMemory: whatever players pick, the logs together stay within the stream's memory, those who pick nothing lose
-// nothing, and the memory is free again afterwards.
+// TestFeedsOfAStreamShareMemory: whatever players pick, the logs together stay within the stream's
+// memory, those who pick nothing lose nothing, and the memory is free again afterwards.
 func TestFeedsOfAStreamShareMemory(t *testing.T) {
 	const memory = 12 << 20
 	src := newSource(t, live.Options{GOPs: 1})
@@ -108,7 +108,8 @@ func TestFeedsOfAStreamShareMemory(t *testing.T) {
 	}
 }
 
-// TestPausedPlayerHoldsNothing: neither a block of the log nor a place in it, once the log has moved on.
+// TestPausedPlayerHoldsNothing: neither a block of the log nor a place in it, once the log has
+// moved on.
 func TestPausedPlayerHoldsNothing(t *testing.T) {
 	for _, tr := range transports {
 		t.Run(tr.name, func(t *testing.T) {
@@ -148,7 +149,8 @@ func TestPausedPlayerHoldsNothing(t *testing.T) {
 	}
 }
 
-// TestTricklingReaderIsClosed: a player inside a message whose block the log has let go gets the write timeout for the rest of it.
+// TestTricklingReaderIsClosed: a player inside a message whose block the log has let go gets the
+// write timeout for the rest of it.
 func TestTricklingReaderIsClosed(t *testing.T) {
 	src := newSource(t, live.Options{})
 	src.size, src.arrived = 400_000, 1e9

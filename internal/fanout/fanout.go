@@ -1,5 +1,6 @@
-// Package fanout delivers the bytes of one stream to many sockets: each message is encoded once per wire format into an append-only
-// log, and a player is a socket and an offset in it. DESIGN.md beside this file says why it is built this way.
+// Package fanout delivers the bytes of one stream to many sockets: each message is encoded once per
+// wire format into an append-only log, and a player is a socket and an offset in it. DESIGN.md
+// beside this file says why it is built this way.
 package fanout
 
 import (
@@ -11,7 +12,8 @@ import (
 	"livego/internal/media"
 )
 
-// Why a player ended. A failed write wraps ErrGone; a player that its session closes ends with the session's cause.
+// Why a player ended. A failed write wraps ErrGone; a player that its session closes ends with the
+// session's cause.
 var (
 	ErrStreamEnded   = errors.New("stream ended")
 	ErrGone          = errors.New("connection lost")
@@ -30,36 +32,45 @@ const (
 	defaultMemory       = 64 << 20
 )
 
-// Format frames messages for one wire format. Implementations are comparable values: equal formats share a feed.
+// Format frames messages for one wire format. Implementations are comparable values: equal formats
+// share a feed.
 type Format interface {
-	// AppendMessage appends the message, framed, to dst. It adds at most Overhead(len(body)) bytes to the body's.
+	// AppendMessage appends the message, framed, to dst. It adds at most Overhead(len(body)) bytes
+	// to the body's.
 	AppendMessage(dst []byte, messageType uint8, timestampMS uint32, body []byte) []byte
 	Overhead(bodyLen int) int
 }
 
 // Options configures a Fanout. Zero fields mean the defaults named.
 type Options struct {
-	// GOPs is how many cached GOPs a joining player gets; 0: it waits for the next random access point.
+	// GOPs is how many cached GOPs a joining player gets; 0: it waits for the next random access
+	// point.
 	GOPs int
-	// Memory (64 MiB) bounds the logs of all feeds of a stream together, in bytes, as its ring is bounded too: where even the newest GOP is
-	// longer, joining players wait for the next random access point.
+	// Memory (64 MiB) bounds the logs of all feeds of a stream together, in bytes, as its ring is
+	// bounded too: where even the newest GOP is longer, joining players wait for the next random
+	// access point.
 	Memory int
-	// PlayerLag (5 s) and PlayerBytes (8 MiB) are how far a player may fall behind, beyond the lag it joined with, before it jumps.
+	// PlayerLag (5 s) and PlayerBytes (8 MiB) are how far a player may fall behind, beyond the lag
+	// it joined with, before it jumps.
 	PlayerLag   time.Duration
 	PlayerBytes int
-	// WriteTimeout (10 s) bounds the time for which a player takes nothing although bytes are pending.
+	// WriteTimeout (10 s) bounds the time for which a player takes nothing although bytes are
+	// pending.
 	WriteTimeout time.Duration
-	// MaxBatch bounds the time for which delivery waits to save CPU when that is short; 0: one write per picture.
+	// MaxBatch bounds the time for which delivery waits to save CPU when that is short; 0: one
+	// write per picture.
 	MaxBatch time.Duration
 	// MinBatch is how long delivery waits at least between two writes, whatever the load.
 	MinBatch time.Duration
-	// Body makes the body of a message for a unit that has none, or that came in a message with other tracks. An error says that there
-	// is none: the unit is left out. Nil: all such units are.
+	// Body makes the body of a message for a unit that has none, or that came in a message with
+	// other tracks. An error says that there is none: the unit is left out. Nil: all such units
+	// are.
 	Body func(dst []byte, u *media.AccessUnit) ([]byte, error)
 	// NoRings writes to each player with a system call of its own, also where io_uring is allowed.
 	NoRings bool
-	// Latency, if set, is told now and then how long after a unit came from the publisher its players had been sent it: of one in 64
-	// passes over the players of a shard, each of which is for a picture. It must not wait.
+	// Latency, if set, is told now and then how long after a unit came from the publisher its
+	// players had been sent it: of one in 64 passes over the players of a shard, each of which is
+	// for a picture. It must not wait.
 	Latency func(time.Duration)
 	// MaxShards bounds the goroutines that deliver one feed; 0: the number of CPUs.
 	MaxShards int
@@ -108,8 +119,9 @@ func New(opt Options) *Fanout {
 	}
 }
 
-// Play adds a player to the stream's feed. It gets nothing before its Start, which must be called once in any case. From then
-// on it writes to o.Conn until it ends, and never closes it. It fails with ErrTooManyViews.
+// Play adds a player to the stream's feed. It gets nothing before its Start, which must be called
+// once in any case. From then on it writes to o.Conn until it ends, and never closes it. It fails
+// with ErrTooManyViews.
 func (f *Fanout) Play(s *live.Stream, o PlayerOptions) (*Player, error) {
 	key := feedKey{stream: s, format: o.Format, limit: o.TimeLimit, view: o.View.shared(s)}
 	f.mu.Lock()

@@ -66,7 +66,8 @@ func readMessage(r io.Reader) (message, error) {
 	return message{typ: h[8], ts: binary.BigEndian.Uint32(h[9:]), body: body}, nil
 }
 
-// checker verifies the rules of a delivered stream: it starts and resumes at key frames after headers, and time never falls.
+// checker verifies the rules of a delivered stream: it starts and resumes at key frames after
+// headers, and time never falls.
 type checker struct {
 	messages, gaps int
 	last           map[uint8]uint32
@@ -753,7 +754,8 @@ func TestFeedEndsAtTheLimitOfItsTime(t *testing.T) {
 	f.Wait()
 }
 
-// TestChurn joins, leaves, pauses and posts from many goroutines while media flows over several shards; every byte stream is checked.
+// TestChurn joins, leaves, pauses and posts from many goroutines while media flows over several
+// shards; every byte stream is checked.
 func TestChurn(t *testing.T) {
 	src := newSource(t, live.Options{})
 	src.size = 5000
@@ -882,7 +884,8 @@ func TestLogBlocksAreFoundAndDropped(t *testing.T) {
 	}
 }
 
-// TestRetention: a log keeps what joiners and players that are a little behind need, not the whole lag that players may have.
+// TestRetention: a log keeps what joiners and players that are a little behind need, not the whole
+// lag that players may have.
 func TestRetention(t *testing.T) {
 	keep := retention{spare: 10, most: 30, mostBytes: 1000, first: 7}
 	for _, tc := range []struct {
@@ -906,7 +909,8 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// TestLogIsBoundedWithoutKeyFrames: what is kept for joiners has a bound, also in a GOP that does not end.
+// TestLogIsBoundedWithoutKeyFrames: what is kept for joiners has a bound, also in a GOP that does
+// not end.
 func TestLogIsBoundedWithoutKeyFrames(t *testing.T) {
 	const bound = 1 << 20
 	src := newSource(t, live.Options{})
@@ -933,7 +937,8 @@ func TestLogIsBoundedWithoutKeyFrames(t *testing.T) {
 	f.Wait()
 }
 
-// TestTrailerIsTheLastWord: what the session says once the end is on its way is not sent, such as the answer to a client's answer.
+// TestTrailerIsTheLastWord: what the session says once the end is on its way is not sent, such as
+// the answer to a client's answer.
 func TestTrailerIsTheLastWord(t *testing.T) {
 	src := newSource(t, live.Options{})
 	src.headers()

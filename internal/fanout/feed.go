@@ -15,16 +15,19 @@ import (
 const (
 	// pollBatch is how many units are taken from the ring at a time.
 	pollBatch = 64
-	// playersPerShard is how many players one goroutine delivers to before another core is worth its wake-ups.
+	// playersPerShard is how many players one goroutine delivers to before another core is worth
+	// its wake-ups.
 	playersPerShard = 256
-	// limitMargin: a feed whose format has a time limit ends at the first random access point within that of it. One that begins within
-	// twice that counts from its beginning: the cached GOPs that it begins with may be older than the point at which the feed before ended.
+	// limitMargin: a feed whose format has a time limit ends at the first random access point
+	// within that of it. One that begins within twice that counts from its beginning: the cached
+	// GOPs that it begins with may be older than the point at which the feed before ended.
 	limitMargin = 10 * time.Minute
 )
 
 func defaultShards() int { return runtime.GOMAXPROCS(0) }
 
-// feed is one stream in one wire format: its goroutine encodes into the log and delivers to the players of the first shard.
+// feed is one stream in one wire format: its goroutine encodes into the log and delivers to the
+// players of the first shard.
 type feed struct {
 	owner  *Fanout
 	key    feedKey
@@ -168,7 +171,8 @@ func (fd *feed) collect() (grew bool) {
 	return grew
 }
 
-// encode appends one unit's message, or what the view makes of it; following are the next units, some of which may share it.
+// encode appends one unit's message, or what the view makes of it; following are the next units,
+// some of which may share it.
 func (fd *feed) encode(u *media.AccessUnit, following []media.AccessUnit) {
 	if fd.key.view.Whole {
 		fd.write(u, following)
@@ -240,11 +244,13 @@ func (fd *feed) timestamp(u *media.AccessUnit) (ms uint32, ok bool) {
 	return uint32(t / time.Millisecond), true
 }
 
-// spareLog is how much longer the log is than joiners need, whoever reads it: a player that has just joined is not counted yet.
+// spareLog is how much longer the log is than joiners need, whoever reads it: a player that has
+// just joined is not counted yet.
 const spareLog = time.Second
 
-// publish makes the new part of the log visible and bounds the log: it keeps the GOPs that joiners get, and what players still need as
-// long as they do not lag too far behind those, within the memory that the stream's feeds have together.
+// publish makes the new part of the log visible and bounds the log: it keeps the GOPs that joiners
+// get, and what players still need as long as they do not lag too far behind those, within the
+// memory that the stream's feeds have together.
 func (fd *feed) publish() {
 	opt := &fd.owner.opt
 	allowance := fd.budget.allowance(fd.class, fd.counted)

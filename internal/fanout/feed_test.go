@@ -11,7 +11,8 @@ import (
 	"livego/internal/media"
 )
 
-// TestEverythingIsPublishedBeforeTheEnd: a player in a goroutine of its own that sees the end of the stream must see its last units too.
+// TestEverythingIsPublishedBeforeTheEnd: a player in a goroutine of its own that sees the end of
+// the stream must see its last units too.
 func TestEverythingIsPublishedBeforeTheEnd(t *testing.T) {
 	src := newSource(t, live.Options{})
 	f := New(Options{GOPs: 1})
@@ -34,7 +35,8 @@ func TestEverythingIsPublishedBeforeTheEnd(t *testing.T) {
 	<-collected
 }
 
-// TestFeedBeyondTheLimitOfItsTimeWithCachedGOPs: a feed that begins with GOPs of before the limit's margin lasts all the same.
+// TestFeedBeyondTheLimitOfItsTimeWithCachedGOPs: a feed that begins with GOPs of before the limit's
+// margin lasts all the same.
 func TestFeedBeyondTheLimitOfItsTimeWithCachedGOPs(t *testing.T) {
 	const limit = time.Hour
 	src := newSource(t, live.Options{GOPs: 3})
@@ -85,7 +87,8 @@ func TestPrefixHoldsAMessageOnce(t *testing.T) {
 	f.Wait()
 }
 
-// TestFeedBeginsWithALongGOP: the key frame that a joiner begins with stays in the log, however much came at once behind it.
+// TestFeedBeginsWithALongGOP: the key frame that a joiner begins with stays in the log, however
+// much came at once behind it.
 func TestFeedBeginsWithALongGOP(t *testing.T) {
 	src := newSource(t, live.Options{})
 	f := New(Options{GOPs: 1, PlayerLag: 100 * time.Millisecond})
@@ -108,7 +111,8 @@ func TestFeedBeginsWithALongGOP(t *testing.T) {
 	f.Wait()
 }
 
-// TestTrailerWithoutAnythingElse: a player that has found no place to begin until the stream ends, or is paused, gets the trailer.
+// TestTrailerWithoutAnythingElse: a player that has found no place to begin until the stream ends,
+// or is paused, gets the trailer.
 func TestTrailerWithoutAnythingElse(t *testing.T) {
 	for name, prepare := range map[string]func(*Player){
 		"waiting": func(*Player) {},
@@ -137,7 +141,8 @@ func TestTrailerWithoutAnythingElse(t *testing.T) {
 	}
 }
 
-// TestPassIsInOneBlock: what a pass adds to the log lies in one block, so that each player gets it with one write.
+// TestPassIsInOneBlock: what a pass adds to the log lies in one block, so that each player gets it
+// with one write.
 func TestPassIsInOneBlock(t *testing.T) {
 	l := newFeedLog()
 	track := &media.Track{Kind: media.Video}
@@ -161,7 +166,8 @@ func TestPassIsInOneBlock(t *testing.T) {
 	}
 }
 
-// TestRingFollowsToTheNextBlock: a player that has read a sealed block to its end goes on in the next one without the detour over push.
+// TestRingFollowsToTheNextBlock: a player that has read a sealed block to its end goes on in the
+// next one without the detour over push.
 func TestRingFollowsToTheNextBlock(t *testing.T) {
 	l := newFeedLog()
 	add := func(size int) {

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// blockDuration is how much of the stream a block is made for, within minBlock and maxBlock bytes: short enough to be freed
-	// soon, long enough that making blocks costs nothing.
+	// blockDuration is how much of the stream a block is made for, within minBlock and maxBlock
+	// bytes: short enough to be freed soon, long enough that making blocks costs nothing.
 	blockDuration = 500 * time.Millisecond
 	minBlock      = 16 << 10
 	maxBlock      = 1 << 20
@@ -28,7 +28,8 @@ type entry struct {
 	headers      *media.Headers // in force before this message
 }
 
-// block is a piece of the log. The feed's goroutine fills it; others read what filled and count publish.
+// block is a piece of the log. The feed's goroutine fills it; others read what filled and count
+// publish.
 type block struct {
 	seq  uint64
 	base int64 // offset in the log of the first byte
@@ -47,7 +48,8 @@ type block struct {
 // rest returns the published bytes from pos on; they end at a message boundary.
 func (b *block) rest(pos int) []byte { return b.buf[pos:b.filled.Load()] }
 
-// find returns the index of the message that pos is in or begins; the number of messages when pos is behind the last.
+// find returns the index of the message that pos is in or begins; the number of messages when pos
+// is behind the last.
 func (b *block) find(pos int) int {
 	n := int(b.count.Load())
 	return sort.Search(n, func(i int) bool { return b.entries[i].end > pos })
@@ -84,8 +86,9 @@ type join struct {
 	prefix []byte
 }
 
-// framedPrefix returns the headers in force, framed and stamped with the join's time, metadata with 0: FFmpeg takes metadata with
-// any other time for a subtitle track. It is built for the first player.
+// framedPrefix returns the headers in force, framed and stamped with the join's time, metadata with
+// 0: FFmpeg takes metadata with any other time for a subtitle track. It is built for the first
+// player.
 func (j *join) framedPrefix(f Format) []byte {
 	j.once.Do(func() {
 		units := j.headers.Units()
@@ -111,7 +114,8 @@ type index struct {
 	joins  []*join
 }
 
-// after returns the block that follows b, nil while there is none. lost says that it was there and is gone.
+// after returns the block that follows b, nil while there is none. lost says that it was there and
+// is gone.
 func (x *index) after(b *block) (next *block, lost bool) {
 	if len(x.blocks) == 0 {
 		return nil, false
@@ -125,7 +129,8 @@ func (x *index) after(b *block) (next *block, lost bool) {
 	return nil, false
 }
 
-// feedLog is the append-only byte log of a feed. One goroutine writes; any number read through index and the blocks.
+// feedLog is the append-only byte log of a feed. One goroutine writes; any number read through
+// index and the blocks.
 type feedLog struct {
 	index atomic.Pointer[index]
 	bytes atomic.Int64 // capacity of the blocks held
@@ -211,9 +216,10 @@ func (l *feedLog) publishBlock(b *block) {
 	b.filled.Store(int64(b.used))
 }
 
-// retention says which blocks the log keeps: those that joiners need for the newest gops GOPs of at most memory bytes, those that are not
-// older than spare (ns) before that, and those from the block first on, as long as they are not older than most (ns) nor further back
-// than mostBytes. All blocks together take allowance bytes at most, but for the newest minBlocks ones.
+// retention says which blocks the log keeps: those that joiners need for the newest gops GOPs of at
+// most memory bytes, those that are not older than spare (ns) before that, and those from the block
+// first on, as long as they are not older than most (ns) nor further back than mostBytes. All
+// blocks together take allowance bytes at most, but for the newest minBlocks ones.
 type retention struct {
 	gops                           int
 	memory, spare, most, mostBytes int64
@@ -239,7 +245,8 @@ func (r *retention) keeps(b *block, age, back int64) bool {
 	return age <= r.most && back <= r.mostBytes && (b.seq >= r.first || age <= r.spare)
 }
 
-// publish makes everything that was appended visible, and lets go of the blocks that keep does not name.
+// publish makes everything that was appended visible, and lets go of the blocks that keep does not
+// name.
 func (l *feedLog) publish(keep retention) {
 	if l.last == nil {
 		return
@@ -256,8 +263,9 @@ func (l *feedLog) publish(keep retention) {
 	l.tail.Store(l.end)
 }
 
-// fitsAnother says whether a pass of so many bytes like the last one has room in the block. If not, a new block is better than one write
-// for the end of this one and one for the beginning of the next to each player. Not much is left empty for that.
+// fitsAnother says whether a pass of so many bytes like the last one has room in the block. If not,
+// a new block is better than one write for the end of this one and one for the beginning of the
+// next to each player. Not much is left empty for that.
 func (b *block) fitsAnother(n int64) bool {
 	return int64(len(b.buf)-b.used) >= min(n, int64(len(b.buf)/4))
 }

@@ -11,24 +11,27 @@ const (
 	// paceWindow is how often the load is looked at, paceStep by how much the delay changes then.
 	paceWindow = 100 * time.Millisecond
 	paceStep   = 10 * time.Millisecond
-	// Above paceBusy, in percent of the processors, there is little CPU time left: waiting makes writes fewer and larger. Above paceFull
-	// that is urgent. Below paceIdle there is enough. In between nothing changes: the delay itself lowers the load.
+	// Above paceBusy, in percent of the processors, there is little CPU time left: waiting makes
+	// writes fewer and larger. Above paceFull that is urgent. Below paceIdle there is enough. In
+	// between nothing changes: the delay itself lowers the load.
 	paceFull = 90
 	paceBusy = 70
 	paceIdle = 50
-	// lateBusy: passes that begin so much later than they were due, in the mean, say that processors are short, whoever has them.
-	// Below lateIdle they have none to wait for.
+	// lateBusy: passes that begin so much later than they were due, in the mean, say that
+	// processors are short, whoever has them. Below lateIdle they have none to wait for.
 	lateBusy = 15 * time.Millisecond
 	lateIdle = 3 * time.Millisecond
-	// maxLate is what one pass counts for at most: after a suspension all are late, but not because of the load.
+	// maxLate is what one pass counts for at most: after a suspension all are late, but not because
+	// of the load.
 	maxLate = 100 * time.Millisecond
 )
 
-// pace decides how long delivery waits, for all feeds: not longer than it must while there is CPU time to spare. Its methods may be
-// called from any goroutine.
+// pace decides how long delivery waits, for all feeds: not longer than it must while there is CPU
+// time to spare. Its methods may be called from any goroutine.
 type pace struct {
 	min, max time.Duration
-	// cpu returns the CPU time that the process has used, 0 if that is not known; procs the processors that it may use.
+	// cpu returns the CPU time that the process has used, 0 if that is not known; procs the
+	// processors that it may use.
 	cpu   func() time.Duration
 	procs func() int
 
@@ -84,7 +87,8 @@ func (p *pace) look(now time.Time) {
 	p.delay.Store(int64(p.next(busy, time.Duration(late/max(passes, 1)))))
 }
 
-// next returns the delay of the next window: it grows in steps, faster when that is urgent, and shrinks again.
+// next returns the delay of the next window: it grows in steps, faster when that is urgent, and
+// shrinks again.
 func (p *pace) next(busy int, late time.Duration) time.Duration {
 	delay := time.Duration(p.delay.Load())
 	switch {

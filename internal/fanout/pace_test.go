@@ -11,7 +11,8 @@ import (
 type machine struct {
 	now  time.Time
 	used time.Duration
-	// base is the share of the processors that is used whatever the delay, perWrite the CPU time of the writes of one pass.
+	// base is the share of the processors that is used whatever the delay, perWrite the CPU time of
+	// the writes of one pass.
 	base     float64
 	perWrite time.Duration
 	late     time.Duration
@@ -26,7 +27,8 @@ func (m *machine) pace(least, most time.Duration) *pace {
 	return p
 }
 
-// run lets time pass and returns the delay then, and the largest share of the processors in the last second.
+// run lets time pass and returns the delay then, and the largest share of the processors in the
+// last second.
 func (m *machine) run(p *pace, d time.Duration) (delay time.Duration, share float64) {
 	last, lastUsed := m.now, m.used
 	for end := m.now.Add(d); m.now.Before(end); {
@@ -69,7 +71,8 @@ func TestPaceStaysBetweenItsBounds(t *testing.T) {
 	}
 }
 
-// TestPaceFollowsTheLoad: it waits no longer than the load asks for, stays there, and does not wait any more when the load is gone.
+// TestPaceFollowsTheLoad: it waits no longer than the load asks for, stays there, and does not wait
+// any more when the load is gone.
 func TestPaceFollowsTheLoad(t *testing.T) {
 	m := &machine{now: time.Unix(1000, 0), base: 0.1, perWrite: 56 * time.Millisecond}
 	p := m.pace(0, 100*time.Millisecond)

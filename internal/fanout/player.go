@@ -12,16 +12,18 @@ import (
 const (
 	// maxControl bounds, in bytes, what a player's session may have queued for it.
 	maxControl = 4 << 10
-	// blockingChunk is how much is written at a time where each write waits until all is taken: a TLS record. It has to make it within
-	// the write timeout.
+	// blockingChunk is how much is written at a time where each write waits until all is taken: a
+	// TLS record. It has to make it within the write timeout.
 	blockingChunk = 16 << 10
-	// slowChunk is about how much is written at a time to a player that is behind, so that its lag is looked at often.
+	// slowChunk is about how much is written at a time to a player that is behind, so that its lag
+	// is looked at often.
 	slowChunk = 64 << 10
 )
 
 // PlayerOptions describes a player to Play.
 type PlayerOptions struct {
-	// Conn is written to directly when it is a TCP connection, or a Holder of one, and through a goroutine otherwise.
+	// Conn is written to directly when it is a TCP connection, or a Holder of one, and through a
+	// goroutine otherwise.
 	Conn   net.Conn
 	Format Format
 	// View is what the player gets of the stream's tracks.
@@ -30,9 +32,11 @@ type PlayerOptions struct {
 	TimeLimit time.Duration
 	// Trailer goes out when the stream ends.
 	Trailer []byte
-	// Kinds lists the kinds of media that the player was told of, if its protocol says that beforehand: it ends when others come.
+	// Kinds lists the kinds of media that the player was told of, if its protocol says that
+	// beforehand: it ends when others come.
 	Kinds []media.Kind
-	// OnEnd, if set, is called when the player has ended, just before Done is closed, with what Err returns. It must not wait.
+	// OnEnd, if set, is called when the player has ended, just before Done is closed, with what Err
+	// returns. It must not wait.
 	OnEnd func(error)
 }
 
@@ -53,7 +57,8 @@ const (
 
 // Player is one viewer of a feed. The exported methods may be called from any goroutine.
 type Player struct {
-	// What a pass looks at comes first and close together: with thousands of players it is in no cache.
+	// What a pass looks at comes first and close together: with thousands of players it is in no
+	// cache.
 	feed  *feed
 	owner atomic.Int32
 	flags atomic.Uint32
@@ -90,7 +95,8 @@ type Player struct {
 	control []byte
 	cause   error // why the session closes the player
 	err     error // why the player ended
-	// The payload that the player got is that of the log from start on, plus what it got before its last jump.
+	// The payload that the player got is that of the log from start on, plus what it got before its
+	// last jump.
 	tracked                bool // the player has a place in the log
 	startVideo, startAudio uint64
 	doneVideo, doneAudio   uint64
@@ -100,7 +106,8 @@ type Player struct {
 	headers  *media.Headers
 	joinLag  time.Duration
 	joinSize int64
-	// lostSince is when it was first seen that the block, in a message of which the player is, had left the log.
+	// lostSince is when it was first seen that the block, in a message of which the player is, had
+	// left the log.
 	lostSince time.Time
 }
 
@@ -124,8 +131,8 @@ func newPlayer(fd *feed, sh *shard, o PlayerOptions) *Player {
 	return p
 }
 
-// Start begins delivery with preamble, which goes out before everything else. From here on the write deadline of the connection
-// is the player's.
+// Start begins delivery with preamble, which goes out before everything else. From here on the
+// write deadline of the connection is the player's.
 func (p *Player) Start(preamble []byte) {
 	p.pending = preamble
 	p.deadline(time.Time{})
@@ -161,8 +168,8 @@ func (p *Player) Close(cause error) {
 	p.attention()
 }
 
-// Stop ends the player between two messages, so that its connection can be used for something else. Its Err is cause, unless it
-// has ended before.
+// Stop ends the player between two messages, so that its connection can be used for something else.
+// Its Err is cause, unless it has ended before.
 func (p *Player) Stop(cause error) {
 	p.mu.Lock()
 	if p.cause == nil {
@@ -173,8 +180,9 @@ func (p *Player) Stop(cause error) {
 	p.attention()
 }
 
-// Post queues a message of the player's session, to be written between two messages of the stream. The queue is small: a peer
-// that asks and never reads ends with ErrControlFull. A player that ends says nothing more.
+// Post queues a message of the player's session, to be written between two messages of the stream.
+// The queue is small: a peer that asks and never reads ends with ErrControlFull. A player that ends
+// says nothing more.
 func (p *Player) Post(b []byte) error {
 	p.mu.Lock()
 	if p.flags.Load()&flagStopped != 0 { // the last word is said
@@ -193,8 +201,8 @@ func (p *Player) Post(b []byte) error {
 	return nil
 }
 
-// Pause stops or resumes the media. A player that was paused for longer than its place stays in the log holds nothing, and resumes at the newest
-// random access point.
+// Pause stops or resumes the media. A player that was paused for longer than its place stays in the
+// log holds nothing, and resumes at the newest random access point.
 func (p *Player) Pause(paused bool) {
 	p.mu.Lock()
 	if paused {
@@ -212,7 +220,8 @@ type PlayerStats struct {
 	Sent, Video, Audio uint64
 	// Jumps counts how often the player fell too far behind and skipped media.
 	Jumps uint64
-	// Behind is the time between the arrivals of what the player gets next and of the newest that there is.
+	// Behind is the time between the arrivals of what the player gets next and of the newest that
+	// there is.
 	Behind time.Duration
 }
 
@@ -263,7 +272,8 @@ func (p *Player) checkKinds(kinds uint32) {
 	}
 }
 
-// end ends the player between two messages, with its trailer. Its Err is cause, unless it has ended before.
+// end ends the player between two messages, with its trailer. Its Err is cause, unless it has ended
+// before.
 func (p *Player) end(cause error) {
 	p.mu.Lock()
 	if p.cause == nil {

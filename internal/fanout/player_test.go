@@ -12,7 +12,8 @@ import (
 	"livego/internal/media"
 )
 
-// TestPlayerToldOfFewerTracksGetsItsTrailer: it ends between two messages, as at the end of a stream.
+// TestPlayerToldOfFewerTracksGetsItsTrailer: it ends between two messages, as at the end of a
+// stream.
 func TestPlayerToldOfFewerTracksGetsItsTrailer(t *testing.T) {
 	for _, tr := range transports {
 		t.Run(tr.name, func(t *testing.T) {
@@ -50,7 +51,8 @@ func TestPlayerToldOfFewerTracksGetsItsTrailer(t *testing.T) {
 	}
 }
 
-// TestSlowTLSPlayerWithProgress: only a player that takes nothing is stalled, however long one message takes.
+// TestSlowTLSPlayerWithProgress: only a player that takes nothing is stalled, however long one
+// message takes.
 func TestSlowTLSPlayerWithProgress(t *testing.T) {
 	src := newSource(t, live.Options{})
 	src.size = 1_500_000
@@ -111,7 +113,8 @@ func TestCauseOfACloseThatMeetsAWrite(t *testing.T) {
 	f.Wait()
 }
 
-// TestOnEndComesBeforeDone: whoever has seen Done may use the connection, and OnEnd touches it no more.
+// TestOnEndComesBeforeDone: whoever has seen Done may use the connection, and OnEnd touches it no
+// more.
 func TestOnEndComesBeforeDone(t *testing.T) {
 	src := newSource(t, live.Options{})
 	f := New(Options{GOPs: 1})
@@ -135,7 +138,8 @@ func TestOnEndComesBeforeDone(t *testing.T) {
 	f.Wait()
 }
 
-// TestNothingFollowsTheTrailer: the peer may answer it before the player is over, and the session that answer.
+// TestNothingFollowsTheTrailer: the peer may answer it before the player is over, and the session
+// that answer.
 func TestNothingFollowsTheTrailer(t *testing.T) {
 	src := newSource(t, live.Options{})
 	f := New(Options{GOPs: 1})

@@ -2,8 +2,9 @@ package fanout
 
 import "time"
 
-// next returns the bytes that have to go out now, none when there are none yet. An error says that the player is over. It is the one place that
-// knows the policy; the ways of writing call it in a loop with wrote.
+// next returns the bytes that have to go out now, none when there are none yet. An error says that
+// the player is over. It is the one place that knows the policy; the ways of writing call it in a
+// loop with wrote.
 func (p *Player) next() ([]byte, error) {
 	flags := p.flags.Load()
 	if flags&flagClosed != 0 {
@@ -46,8 +47,8 @@ func (p *Player) next() ([]byte, error) {
 	return p.rest()
 }
 
-// ordinary returns the descriptor of a player that needs nothing but what the log has after its position, and those bytes; none for any
-// other player.
+// ordinary returns the descriptor of a player that needs nothing but what the log has after its
+// position, and those bytes; none for any other player.
 func (p *Player) ordinary() (fd int, b []byte) {
 	if p.owner.Load() != ownerShard || p.flags.Load() != 0 || p.block == nil || p.slow || len(p.pending) > 0 {
 		return 0, nil
@@ -71,7 +72,8 @@ func (p *Player) rest() ([]byte, error) {
 	return b, nil
 }
 
-// ahead returns what the log has after the player's position, in one block: none if there is nothing yet, or if it is lost.
+// ahead returns what the log has after the player's position, in one block: none if there is
+// nothing yet, or if it is lost.
 func (p *Player) ahead() (b []byte, lost bool) {
 	for {
 		sealed := p.block.sealed.Load()
@@ -86,7 +88,8 @@ func (p *Player) ahead() (b []byte, lost bool) {
 	}
 }
 
-// nextSlow is rest for a player that is behind: less at a time, and a jump when it is too far behind.
+// nextSlow is rest for a player that is behind: less at a time, and a jump when it is too far
+// behind.
 func (p *Player) nextSlow() ([]byte, error) {
 	if p.partial {
 		if err := p.overdue(); err != nil {
@@ -111,7 +114,8 @@ func (p *Player) upToDate() ([]byte, error) {
 	return p.pending, nil
 }
 
-// endIfOver puts the trailer into pending at the end of the stream, and then says that the player is over.
+// endIfOver puts the trailer into pending at the end of the stream, and then says that the player
+// is over.
 func (p *Player) endIfOver() error {
 	cause := p.feed.ended.Load()
 	if cause == nil || p.hasMore() {
@@ -149,8 +153,9 @@ func (p *Player) isLost() bool {
 	return len(blocks) > 0 && p.block.seq < blocks[0].seq
 }
 
-// overdue ends a player that has taken longer than the write timeout for the rest of a message whose block is lost: it takes a little now and
-// then, and would hold a block of its own for very long.
+// overdue ends a player that has taken longer than the write timeout for the rest of a message
+// whose block is lost: it takes a little now and then, and would hold a block of its own for very
+// long.
 func (p *Player) overdue() error {
 	switch now := time.Now(); {
 	case !p.isLost():
@@ -215,7 +220,8 @@ func (p *Player) join() bool {
 	return true
 }
 
-// moveTo puts the player at a join; the headers in force there go out first unless the player has them.
+// moveTo puts the player at a join; the headers in force there go out first unless the player has
+// them.
 func (p *Player) moveTo(j *join) {
 	if p.headers != j.headers || p.headers == nil {
 		p.pending = j.framedPrefix(p.opt.Format)
@@ -287,7 +293,8 @@ func (p *Player) tooFarBehind() bool {
 	return time.Duration(log.newest.Load()-p.block.entries[i].arrived) > p.joinLag+opt.PlayerLag
 }
 
-// jump moves the player forward to the newest random access point, or lets it wait for the next one.
+// jump moves the player forward to the newest random access point, or lets it wait for the next
+// one.
 func (p *Player) jump() ([]byte, error) {
 	p.leave()
 	p.jumps.Add(1)

@@ -7,8 +7,9 @@ import (
 	"unsafe"
 )
 
-// ring is an io_uring that sends many players' bytes with one system call. One goroutine at a time may use it. All its sends are
-// of the kind that does not wait, so that the call returns when each of them is done: nothing is ever under way afterwards.
+// ring is an io_uring that sends many players' bytes with one system call. One goroutine at a time
+// may use it. All its sends are of the kind that does not wait, so that the call returns when each
+// of them is done: nothing is ever under way afterwards.
 type ring struct {
 	fd      int
 	sq, cq  []byte
@@ -24,8 +25,8 @@ type ring struct {
 	sends   [ringSize]send // what is queued, kept from the collector
 }
 
-// ringSize is how many sends go with one system call. The scheduler does not hear of the call, so it must not take long: a
-// few hundred microseconds.
+// ringSize is how many sends go with one system call. The scheduler does not hear of the call, so
+// it must not take long: a few hundred microseconds.
 const ringSize = 64
 
 // send is one send and how many bytes of it were taken: none also if it failed.
@@ -150,8 +151,8 @@ func (r *ring) add(p *Player, fd int, b []byte) (full bool) {
 	return r.queued == ringSize
 }
 
-// flush sends what is queued and returns it with the results, which hold until the next add. If the system takes no more, what is left
-// counts as not sent.
+// flush sends what is queued and returns it with the results, which hold until the next add. If the
+// system takes no more, what is left counts as not sent.
 func (r *ring) flush() []send {
 	n := r.queued
 	r.queued = 0

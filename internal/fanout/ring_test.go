@@ -66,7 +66,8 @@ func TestRingSends(t *testing.T) {
 	}
 }
 
-// TestRingDoesNotWait: what a peer does not take, or is gone for, neither stops the ring nor the other sends.
+// TestRingDoesNotWait: what a peer does not take, or is gone for, neither stops the ring nor the
+// other sends.
 func TestRingDoesNotWait(t *testing.T) {
 	r := testRing(t)
 	full, _ := heldPair(t)
@@ -90,7 +91,8 @@ func TestRingDoesNotWait(t *testing.T) {
 	}
 }
 
-// TestRingThatBroke: sends that the system does not take count as not sent, and the ring does not remember them.
+// TestRingThatBroke: sends that the system does not take count as not sent, and the ring does not
+// remember them.
 func TestRingThatBroke(t *testing.T) {
 	r := testRing(t)
 	server, client := heldPair(t)

@@ -67,7 +67,8 @@ func (sh *shard) kick(p *Player) {
 	sh.poke()
 }
 
-// service attends to the players that asked for it: new ones, ones that caught up, ones with control messages, ended ones.
+// service attends to the players that asked for it: new ones, ones that caught up, ones with
+// control messages, ended ones.
 func (sh *shard) service() {
 	sh.mu.Lock()
 	dirty := sh.dirty
@@ -118,7 +119,8 @@ func (sh *shard) pass() {
 // sampledPasses is of how many passes one is measured.
 const sampledPasses = 64
 
-// noteLatency measures a pass that is over, and that was for what came last at a time, in ns since 1970.
+// noteLatency measures a pass that is over, and that was for what came last at a time, in ns since
+// 1970.
 func (sh *shard) noteLatency(newest int64) {
 	told := sh.feed.owner.opt.Latency
 	if sh.passes++; told == nil || sh.passes%sampledPasses != 0 || len(sh.players) == 0 || newest == 0 {
@@ -127,8 +129,8 @@ func (sh *shard) noteLatency(newest int64) {
 	told(time.Since(time.Unix(0, newest)))
 }
 
-// passBy delivers through a ring to the players that are a descriptor and nothing unusual. Those that got all have upToNow set; the
-// others, in whatever state they are, are left to attend.
+// passBy delivers through a ring to the players that are a descriptor and nothing unusual. Those
+// that got all have upToNow set; the others, in whatever state they are, are left to attend.
 func (sh *shard) passBy(ring *ring) {
 	tail := sh.feed.log.tail.Load()
 	for _, p := range sh.players {
@@ -140,7 +142,8 @@ func (sh *shard) passBy(ring *ring) {
 	settle(ring.flush(), tail)
 }
 
-// settle moves players on by what was sent. What did not work will not work in attend either, which knows what to do.
+// settle moves players on by what was sent. What did not work will not work in attend either, which
+// knows what to do.
 func settle(sends []send, tail int64) {
 	for i := range sends {
 		s := &sends[i]

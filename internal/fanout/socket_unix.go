@@ -44,7 +44,8 @@ func newSocket(c net.Conn) socket {
 	return s
 }
 
-// tcpBelow returns the TCP connection that c is, or that it counts without changing what is read and written.
+// tcpBelow returns the TCP connection that c is, or that it counts without changing what is read
+// and written.
 func tcpBelow(c net.Conn) (*net.TCPConn, bool) {
 	if h, ok := c.(Holder); ok {
 		c = h.NetConn()
@@ -75,7 +76,8 @@ func (s *rawSocket) do(b []byte, block bool) (int, error) {
 	return max(s.n, 0), err
 }
 
-// try writes by the number of the descriptor: the lock of the connection and the look at its deadline cost a twentieth of a write.
+// try writes by the number of the descriptor: the lock of the connection and the look at its
+// deadline cost a twentieth of a write.
 func (s *rawSocket) try(b []byte) (int, error) {
 	if s.fd < 0 {
 		return s.do(b, false)
@@ -100,8 +102,9 @@ func (s *rawSocket) release() {
 	}
 }
 
-// LimitUnsent bounds what the kernel keeps for a connection over TCP beyond what is on its way to the peer, as for players: a peer that reads slowly
-// costs 256 KiB, not megabytes. Other connections, and systems without such a bound, stay as they are.
+// LimitUnsent bounds what the kernel keeps for a connection over TCP beyond what is on its way to
+// the peer, as for players: a peer that reads slowly costs 256 KiB, not megabytes. Other
+// connections, and systems without such a bound, stay as they are.
 func LimitUnsent(c net.Conn) {
 	tcp, ok := tcpBelow(c)
 	if over, secure := c.(interface{ NetConn() net.Conn }); !ok && secure {

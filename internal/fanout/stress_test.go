@@ -25,8 +25,8 @@ type stress struct {
 	messages, gaps, jumps, players atomic.Int64
 }
 
-// TestStress: whatever others do, no player's time goes back, all begin and go on at key frames after headers, and nothing is missing that
-// was not counted as a jump.
+// TestStress: whatever others do, no player's time goes back, all begin and go on at key frames
+// after headers, and nothing is missing that was not counted as a jump.
 func TestStress(t *testing.T) {
 	for _, tc := range []struct {
 		name                      string

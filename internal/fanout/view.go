@@ -7,8 +7,9 @@ import (
 	"livego/internal/media"
 )
 
-// View says which tracks a player gets. The zero View is an ordinary stream, as every player understands it: the first track of each
-// kind. Messages that carry several tracks are cut; all others pass as they came.
+// View says which tracks a player gets. The zero View is an ordinary stream, as every player
+// understands it: the first track of each kind. Messages that carry several tracks are cut; all
+// others pass as they came.
 type View struct {
 	// Whole: all tracks, in the messages as they came. Choices do not count then.
 	Whole bool
@@ -37,8 +38,9 @@ func (v View) of(kind media.Kind) Choice {
 	return v.Audio
 }
 
-// shared returns the view that others have of a stream with the same result, so that they share a feed: without messages of several
-// tracks there is no other view of a kind than all or nothing. A stream whose tracks are not known yet may become anything.
+// shared returns the view that others have of a stream with the same result, so that they share a
+// feed: without messages of several tracks there is no other view of a kind than all or nothing. A
+// stream whose tracks are not known yet may become anything.
 func (v View) shared(s *live.Stream) View {
 	select {
 	case <-s.Settled():
@@ -57,8 +59,8 @@ func (v View) shared(s *live.Stream) View {
 	return v
 }
 
-// gops returns how many cached GOPs a feed begins with so that its players get n: those of a chosen video track may be out of step with the
-// stream's, so that one more is needed.
+// gops returns how many cached GOPs a feed begins with so that its players get n: those of a chosen
+// video track may be out of step with the stream's, so that one more is needed.
 func (v View) gops(n int) int {
 	if n > 0 && !v.Whole && v.Video > First {
 		return n + 1
@@ -69,8 +71,8 @@ func (v View) gops(n int) int {
 // joinInterval is the least time between two places to join of a view without video.
 const joinInterval = time.Second
 
-// cutter makes the units of a view from those of a stream: with the tracks that it has, each as the only one of its kind. Its zero value
-// but for view and body is ready. It has one user at a time.
+// cutter makes the units of a view from those of a stream: with the tracks that it has, each as the
+// only one of its kind. Its zero value but for view and body is ready. It has one user at a time.
 type cutter struct {
 	view View
 	// body makes the body of a unit that has none of its own.
@@ -96,8 +98,8 @@ type pick struct {
 	from, as *media.Track
 }
 
-// cut returns the units of the view that u makes: none, u or what it becomes, or the headers of a track that is new to the view before
-// it. They are valid until the next call, but for headers.
+// cut returns the units of the view that u makes: none, u or what it becomes, or the headers of a
+// track that is new to the view before it. They are valid until the next call, but for headers.
 func (c *cutter) cut(u *media.AccessUnit) []media.AccessUnit {
 	c.out = c.out[:0]
 	before := c.headers
@@ -129,7 +131,8 @@ func (c *cutter) cut(u *media.AccessUnit) []media.AccessUnit {
 	return c.out
 }
 
-// follow keeps the first track picked: of video the one on which readers join, until there is one the lowest.
+// follow keeps the first track picked: of video the one on which readers join, until there is one
+// the lowest.
 func (c *cutter) follow(p *pick, u *media.AccessUnit, before *media.Headers) {
 	id := u.Track.ID
 	joins := u.Join && u.Track.Kind == media.Video

@@ -25,9 +25,11 @@ func cutBody(dst []byte, u *media.AccessUnit) ([]byte, error) {
 	return append(dst, u.Data...), nil
 }
 
-// script makes units from words: v1k is a key frame of video track 1, v1 another picture, a0 a sound, hv1 a header of a video track, with ! in
-// an ordinary message of its own and otherwise in a multitrack message, with + of the same message as the unit before; d is metadata,
-// c a command of video track 0, | a new session, ~ a jump before the next unit, > two seconds later, ^ a place to join.
+// script makes units from words: v1k is a key frame of video track 1, v1 another picture, a0 a
+// sound, hv1 a header of a video track, with ! in an ordinary message of its own and otherwise in a
+// multitrack message, with + of the same message as the unit before; d is metadata, c a command of
+// video track 0, | a new session, ~ a jump before the next unit, > two seconds later, ^ a place to
+// join.
 type script struct {
 	tracks map[string]*media.Track
 	at     time.Duration
@@ -183,8 +185,9 @@ func TestHeadersOfAViewLast(t *testing.T) {
 	}
 }
 
-// TestCutting holds for any script: order and times stay, of each kind there is one track at a time, which has had its newest header before its
-// first sample, and a chosen video track begins with a key frame.
+// TestCutting holds for any script: order and times stay, of each kind there is one track at a
+// time, which has had its newest header before its first sample, and a chosen video track begins
+// with a key frame.
 func TestCutting(t *testing.T) {
 	words := []string{"v0", "v0k", "v0k^", "v1", "v1k", "v1k^", "v1k+", "v2k", "hv0", "hv1", "hv1+", "hv2", "a0", "a1", "a0!", "ha0", "ha1", "ha0!", "v0!",
 		"v0k!^", "hv0!", "d", "|", "~", ">"}
@@ -260,8 +263,8 @@ func TestViewsShareFeeds(t *testing.T) {
 	}
 }
 
-// TestPlayersOfAView begin at a random access point of the track that they chose, which need not be one of the track that the stream is
-// joined on, and get that one's headers only.
+// TestPlayersOfAView begin at a random access point of the track that they chose, which need not be
+// one of the track that the stream is joined on, and get that one's headers only.
 func TestPlayersOfAView(t *testing.T) {
 	src := newSource(t, live.Options{GOPs: 1})
 	f := New(Options{GOPs: 1, Body: cutBody})

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// push writes everything that is new without waiting. If the socket takes no more, the player gets a goroutine until it has caught up.
+// push writes everything that is new without waiting. If the socket takes no more, the player gets
+// a goroutine until it has caught up.
 func (p *Player) push() {
 	for {
 		b, err := p.next()
@@ -75,7 +76,8 @@ func (p *Player) writeBlocking() {
 	}
 }
 
-// writeChunks writes b in pieces, each of which has the whole write timeout: a long message may take longer.
+// writeChunks writes b in pieces, each of which has the whole write timeout: a long message may
+// take longer.
 func (p *Player) writeChunks(b []byte) (n int, err error) {
 	for n < len(b) && err == nil {
 		var k int
@@ -91,7 +93,8 @@ func (p *Player) write(b []byte, write func([]byte) (int, error)) error {
 	p.extend()
 	n, err := write(b)
 	if n == 0 && p.sock != nil && errors.Is(err, os.ErrDeadlineExceeded) {
-		// This process may have stood still while the peer took everything: whether there is room now decides.
+		// This process may have stood still while the peer took everything: whether there is room
+		// now decides.
 		if n, _ = p.sock.try(b); n > 0 {
 			err = nil
 		}
@@ -146,7 +149,8 @@ func (p *Player) finish(err error) {
 
 // socket writes to a connection without the detour over its blocking methods.
 type socket interface {
-	// try writes what the socket takes now. wait waits until it takes something, or the write deadline.
+	// try writes what the socket takes now. wait waits until it takes something, or the write
+	// deadline.
 	try(b []byte) (int, error)
 	wait(b []byte) (int, error)
 	// descriptor is what a ring may write to until release; negative: nothing.
@@ -155,14 +159,15 @@ type socket interface {
 	release()
 }
 
-// Holder is a connection whose closing can wait. A descriptor that is written to by its number must not be closed meanwhile: another
-// connection could get the number, and with it another viewer's bytes. Other connections are written to through a lock of theirs.
+// Holder is a connection whose closing can wait. A descriptor that is written to by its number must
+// not be closed meanwhile: another connection could get the number, and with it another viewer's
+// bytes. Other connections are written to through a lock of theirs.
 type Holder interface {
 	net.Conn
 	// NetConn returns the connection below.
 	NetConn() net.Conn
-	// Hold keeps the descriptor from being closed until Release; false: it is closed already. A Close in between makes reads and
-	// writes fail, and takes effect with Release.
+	// Hold keeps the descriptor from being closed until Release; false: it is closed already. A
+	// Close in between makes reads and writes fail, and takes effect with Release.
 	Hold() bool
 	Release()
 }

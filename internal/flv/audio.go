@@ -4,7 +4,8 @@ import (
 	"livego/internal/media"
 )
 
-// appendAudio takes the body of an audio message: AUDIODATA of FLV E.4.2.1, or ExAudioTagHeader and ExAudioTagBody of E-RTMP.
+// appendAudio takes the body of an audio message: AUDIODATA of FLV E.4.2.1, or ExAudioTagHeader and
+// ExAudioTagBody of E-RTMP.
 //
 //	empty    silence (E-RTMP v2, AudioPacketType)
 //	legacy   | format 4 | rate 2 | size 1 | type 1 | data
@@ -100,8 +101,8 @@ func (m *message) exAudio(s *trackState, p *tracks) (media.AccessUnit, error) {
 	return m.unit(s, media.Command), nil
 }
 
-// legacyAudio returns the format that the first byte of a legacy body names. Rate, size and type mean nothing for the codecs that
-// say it better themselves.
+// legacyAudio returns the format that the first byte of a legacy body names. Rate, size and type
+// mean nothing for the codecs that say it better themselves.
 func legacyAudio(first byte) format {
 	switch first >> 4 {
 	case soundAAC, soundMP3, soundMP3At8k, soundSpeex:

@@ -7,12 +7,13 @@ import (
 	"livego/internal/media"
 )
 
-// AppendBody appends the message body for a unit that has none: of another origin than RTMP or FLV, or of a track that is cut out
-// of a multitrack message. Codecs that have a legacy body (H264, AAC, MP3, PCMA, PCMU, Speex) get that, since every player knows it; the
-// others get the E-RTMP one. The track's id is not written: the track is taken as the only one of its kind.
+// AppendBody appends the message body for a unit that has none: of another origin than RTMP or FLV,
+// or of a track that is cut out of a multitrack message. Codecs that have a legacy body (H264, AAC,
+// MP3, PCMA, PCMU, Speex) get that, since every player knows it; the others get the E-RTMP one. The
+// track's id is not written: the track is taken as the only one of its kind.
 //
-// It returns ErrUnsupported for codecs without a body, and for messages that are none of those: what they say is only in the body that
-// is missing.
+// It returns ErrUnsupported for codecs without a body, and for messages that are none of those:
+// what they say is only in the body that is missing.
 func AppendBody(dst []byte, u *media.AccessUnit) ([]byte, error) {
 	switch {
 	case u.Track.Kind == media.Data && u.Header == media.Sample:
@@ -61,7 +62,8 @@ func appendSequenceEnd(dst []byte, t *media.Track) ([]byte, error) {
 	return appendExHeader(dst, t.Kind, frameKey, packetSequenceEnd, f), nil
 }
 
-// appendContent appends the body of a header with content. Codecs whose body is the legacy one have no such header.
+// appendContent appends the body of a header with content. Codecs whose body is the legacy one have
+// no such header.
 func appendContent(dst []byte, u *media.AccessUnit, packetType uint8) ([]byte, error) {
 	f, ok := fourCCOf(u.Track)
 	if !ok || u.Track.Codec == media.H264 || u.Track.Codec == media.AAC || u.Track.Codec == media.MP3 {
@@ -70,7 +72,8 @@ func appendContent(dst []byte, u *media.AccessUnit, packetType uint8) ([]byte, e
 	return append(appendExHeader(dst, u.Track.Kind, frameKey, packetType, f), u.Data...), nil
 }
 
-// legacyAACByte is the first byte of AAC: rate 3 and stereo, whatever the configuration says (FLV E.4.2.1).
+// legacyAACByte is the first byte of AAC: rate 3 and stereo, whatever the configuration says (FLV
+// E.4.2.1).
 const legacyAACByte = soundAAC<<4 | 3<<2 | 1<<1 | 1
 
 func appendSample(dst []byte, u *media.AccessUnit) ([]byte, error) {
@@ -136,7 +139,8 @@ func fourCCOf(t *media.Track) (format, bool) {
 	return 0, false
 }
 
-// legacySoundByte returns the first byte of a legacy body: SoundFormat, the nearest SoundRate, 16 bits, SoundType.
+// legacySoundByte returns the first byte of a legacy body: SoundFormat, the nearest SoundRate, 16
+// bits, SoundType.
 func legacySoundByte(t *media.Track) byte {
 	var b byte = 1 << 1
 	switch t.Codec {

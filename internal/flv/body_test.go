@@ -9,7 +9,8 @@ import (
 	"livego/internal/media"
 )
 
-// TestAppendBody checks each form of body against the specification, and that a Demuxer reads back what went in.
+// TestAppendBody checks each form of body against the specification, and that a Demuxer reads back
+// what went in.
 func TestAppendBody(t *testing.T) {
 	video := func(codec media.Codec, config string) *media.Track {
 		return &media.Track{Kind: media.Video, Codec: codec, Config: unhex(t, config)}

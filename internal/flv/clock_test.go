@@ -50,7 +50,8 @@ func TestTime(t *testing.T) {
 	}
 }
 
-// TestTimeOverflow checks that a peer which jumps by weeks with each message cannot overflow the time.
+// TestTimeOverflow checks that a peer which jumps by weeks with each message cannot overflow the
+// time.
 func TestTimeOverflow(t *testing.T) {
 	var d Demuxer
 	body := unhex(t, "17 01 000000 aa")

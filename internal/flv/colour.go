@@ -7,8 +7,9 @@ import (
 	"livego/internal/media"
 )
 
-// readColour reads the content of a video metadata message (E-RTMP v2, "Metadata Frame"): pairs of a name and a value, of which the last
-// "colorInfo" counts. It is false if there is none. What is out of its range is taken as not told.
+// readColour reads the content of a video metadata message (E-RTMP v2, "Metadata Frame"): pairs of
+// a name and a value, of which the last "colorInfo" counts. It is false if there is none. What is
+// out of its range is taken as not told.
 func readColour(content []byte) (c media.ColourDescription, ok bool) {
 	if len(content) > maxColour {
 		return c, false
@@ -50,8 +51,8 @@ func codePoint(o amf.Object, name string, lowest float64) uint8 {
 	return uint8(v)
 }
 
-// masteringDisplay returns nothing if any value is out of the range that E-RTMP v2 gives it, but for the lowest luminance: senders that
-// do not know it write 0.
+// masteringDisplay returns nothing if any value is out of the range that E-RTMP v2 gives it, but
+// for the lowest luminance: senders that do not know it write 0.
 func masteringDisplay(o amf.Object) (d media.MasteringDisplay) {
 	const step, luminanceStep = 0.00002, 0.0001
 	valid := true
@@ -78,7 +79,8 @@ func masteringDisplay(o amf.Object) (d media.MasteringDisplay) {
 	return d
 }
 
-// contentLight returns nothing if one of the values is out of the range that E-RTMP v2 gives it. One that is absent or 0 is not known.
+// contentLight returns nothing if one of the values is out of the range that E-RTMP v2 gives it.
+// One that is absent or 0 is not known.
 func contentLight(o amf.Object) media.ContentLight {
 	valid := true
 	number := func(name string) uint16 {

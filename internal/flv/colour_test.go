@@ -9,7 +9,8 @@ import (
 	"livego/internal/media"
 )
 
-// hdr10 is the colour information of an HDR10 stream: BT.2020 and PQ, mastered on a P3 display of 1,000 cd/m².
+// hdr10 is the colour information of an HDR10 stream: BT.2020 and PQ, mastered on a P3 display of
+// 1,000 cd/m².
 func hdr10() amf.Object {
 	return amf.Object{
 		{Name: "colorConfig", Value: amf.Object{
@@ -24,7 +25,8 @@ func hdr10() amf.Object {
 	}
 }
 
-// described is what hdr10 says. The numbers are those for this display in the manual of x265 (--master-display).
+// described is what hdr10 says. The numbers are those for this display in the manual of x265
+// (--master-display).
 var described = media.ColourDescription{
 	Primaries: 9, Transfer: 16, Matrix: 9,
 	Mastering: media.MasteringDisplay{
@@ -100,7 +102,8 @@ func TestReadColour(t *testing.T) {
 	}
 }
 
-// TestReadColourMessages reads whole contents: what a message without colour information says changes nothing.
+// TestReadColourMessages reads whole contents: what a message without colour information says
+// changes nothing.
 func TestReadColourMessages(t *testing.T) {
 	matrix := media.ColourDescription{Primaries: 2, Transfer: 2, Matrix: 9}
 	for _, c := range []struct {
@@ -124,7 +127,8 @@ func TestReadColourMessages(t *testing.T) {
 	}
 }
 
-// TestColourOfTrack: colour information holds from the next key frame on, for all sequence headers, until it is replaced.
+// TestColourOfTrack: colour information holds from the next key frame on, for all sequence headers,
+// until it is replaced.
 func TestColourOfTrack(t *testing.T) {
 	colour := func(value any) string { return string(amf.Append([]byte("\xd4hvc1"), "colorInfo", value)) }
 	header, key, inter := string(unhex(t, "90 'hvc1'"+hvcC)), "\x93hvc1\x00\x00\x00\x02\x26\x01", "\xa3hvc1\x00\x00\x00\x02\x02\x01"
@@ -155,7 +159,8 @@ func TestColourOfTrack(t *testing.T) {
 	}
 }
 
-// TestColourOfLegacyTrack: colour information has no legacy form, so it comes in the other one to pictures in this one.
+// TestColourOfLegacyTrack: colour information has no legacy form, so it comes in the other one to
+// pictures in this one.
 func TestColourOfLegacyTrack(t *testing.T) {
 	var d Demuxer
 	for i, body := range []string{

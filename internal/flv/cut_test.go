@@ -8,8 +8,8 @@ import (
 	"livego/internal/media"
 )
 
-// FuzzCut makes a message of its own of each track of a multitrack message, and reads that back: it is an ordinary message with the same
-// sample, time and header.
+// FuzzCut makes a message of its own of each track of a multitrack message, and reads that back: it
+// is an ordinary message with the same sample, time and header.
 func FuzzCut(f *testing.F) {
 	for _, in := range []input{
 		{9, 0, "96 00 'avc1' 00" + avcC}, {9, 0, "96 01 'avc1' 07 000005 aa"}, {9, 0, "a6 11 'avc1' 00 000005 000001 aabb 01 000004 000002 cc"},

@@ -10,30 +10,35 @@ import (
 	"livego/internal/media"
 )
 
-// Demuxer turns the media and data messages of one publisher session into access units. Its zero value is ready. It has one user
-// at a time.
+// Demuxer turns the media and data messages of one publisher session into access units. Its zero
+// value is ready. It has one user at a time.
 //
 // # What comes out
 //
-// The units of a message have it as Body, byte for byte, and as Data the part of it that is the sample: nothing is copied, and the
-// body must not change afterwards. What outlives the message (a track's configuration) is copied. Only a data message is cut: the
-// leading "@setDataFrame", which is meant for the server, and the format selector of type 15.
+// The units of a message have it as Body, byte for byte, and as Data the part of it that is the
+// sample: nothing is copied, and the body must not change afterwards. What outlives the message (a
+// track's configuration) is copied. Only a data message is cut: the leading "@setDataFrame", which
+// is meant for the server, and the format selector of type 15.
 //
-// A sequence header makes a new Track unless it is byte-equal to the one before it of that track; codecs without header get their
-// Track from the first frame, and a new one when rate, channels or picture size change. Frames of a codec whose header did not come
-// or did not parse, and of codecs nobody knows, are samples of a Track with Parsed false, for RTMP and FLV players can use them.
-// VP8 and VP9 headers do not hold the picture size, so that such a Track is followed by a parsed one at the first key frame. A key frame
-// also begins a new Track if colour information that came before it, or the Dolby Vision metadata in it, is not that of the Track.
-// What belongs to no sample and to no known header (seek commands, packet types of the future, pictures of no bytes) comes out as
-// media.Command; if there was no track of its kind yet, with a placeholder as Track whose codec is unknown and whose name is empty.
+// A sequence header makes a new Track unless it is byte-equal to the one before it of that track;
+// codecs without header get their Track from the first frame, and a new one when rate, channels or
+// picture size change. Frames of a codec whose header did not come or did not parse, and of codecs
+// nobody knows, are samples of a Track with Parsed false, for RTMP and FLV players can use them.
+// VP8 and VP9 headers do not hold the picture size, so that such a Track is followed by a parsed
+// one at the first key frame. A key frame also begins a new Track if colour information that came
+// before it, or the Dolby Vision metadata in it, is not that of the Track. What belongs to no
+// sample and to no known header (seek commands, packet types of the future, pictures of no bytes)
+// comes out as media.Command; if there was no track of its kind yet, with a placeholder as Track
+// whose codec is unknown and whose name is empty.
 //
-// A picture is a random access point if its frame type says key frame, whatever it holds. The encoder must know; a look into the
-// NAL units could only turn a broken stream into one that never starts.
+// A picture is a random access point if its frame type says key frame, whatever it holds. The
+// encoder must know; a look into the NAL units could only turn a broken stream into one that never
+// starts.
 //
 // # Time
 //
-// DTS is the message's time, unwrapped, on one line for all tracks, right or wrong: who takes the units judges it. PTS is DTS plus the
-// composition time, which may be negative.
+// DTS is the message's time, unwrapped, on one line for all tracks, right or wrong: who takes the
+// units judges it. PTS is DTS plus the composition time, which may be negative.
 type Demuxer struct {
 	clock        clock
 	video, audio []*trackState
@@ -46,7 +51,8 @@ type Demuxer struct {
 type trackState struct {
 	track  *media.Track
 	format format
-	// header is the payload of the last sequence header, of the packet type headerType. Nil if there was none.
+	// header is the payload of the last sequence header, of the packet type headerType. Nil if
+	// there was none.
 	header     []byte
 	headerType uint8
 	// colour is what the last colour information said.
@@ -64,8 +70,9 @@ type message struct {
 	units       int // made of it so far
 }
 
-// Append appends the units of one message to dst: one, or several for an E-RTMP multitrack message. With an error dst comes back as
-// it was: that message is to be dropped, and the next ones can be read. timestampMS is the message's absolute time.
+// Append appends the units of one message to dst: one, or several for an E-RTMP multitrack message.
+// With an error dst comes back as it was: that message is to be dropped, and the next ones can be
+// read. timestampMS is the message's absolute time.
 func (d *Demuxer) Append(dst []media.AccessUnit, messageType uint8, timestampMS uint32, body []byte) ([]media.AccessUnit, error) {
 	m := message{messageType: messageType, body: body}
 	before := len(dst)
@@ -89,14 +96,16 @@ func (d *Demuxer) Append(dst []media.AccessUnit, messageType uint8, timestampMS 
 	return dst, nil
 }
 
-// Expected returns how many tracks of each kind the last onMetaData names, and whether it names any. A codec id of 0, which encoders send
-// for a kind that they do not send, counts as absent, though it is linear PCM in audio: unless a rate, a size or a track map of that kind
-// says otherwise. hasVideo and hasAudio, where present and false, decide alone.
+// Expected returns how many tracks of each kind the last onMetaData names, and whether it names
+// any. A codec id of 0, which encoders send for a kind that they do not send, counts as absent,
+// though it is linear PCM in audio: unless a rate, a size or a track map of that kind says
+// otherwise. hasVideo and hasAudio, where present and false, decide alone.
 func (d *Demuxer) Expected() (video, audio int, known bool) {
 	return d.expected.video, d.expected.audio, d.expected.video+d.expected.audio > 0
 }
 
-// Encoder returns what the last onMetaData calls the encoder (FLV E.5 leaves it to the sender), at most 128 bytes; empty if it does not say.
+// Encoder returns what the last onMetaData calls the encoder (FLV E.5 leaves it to the sender), at
+// most 128 bytes; empty if it does not say.
 func (d *Demuxer) Encoder() string { return d.encoder }
 
 // track returns the state of a track, which is made, or made anew if the format changed.
@@ -171,7 +180,8 @@ func (m *message) sample(s *trackState, compositionMS int32, data []byte) media.
 	return u
 }
 
-// sequenceHeader returns a unit for a sequence header, after it has made a new track of it unless it is the one in force.
+// sequenceHeader returns a unit for a sequence header, after it has made a new track of it unless
+// it is the one in force.
 func (m *message) sequenceHeader(s *trackState, packetType uint8, payload []byte) (media.AccessUnit, error) {
 	if len(payload) > maxHeader {
 		return media.AccessUnit{}, fmt.Errorf("sequence header of %d bytes: %w", len(payload), ErrLimit)

@@ -31,7 +31,8 @@ func unhex(t testing.TB, s string) []byte {
 	return out
 }
 
-// summary writes what a test wants to know of a unit: kind and id, codec/name, what it is, flags, times in ms, data.
+// summary writes what a test wants to know of a unit: kind and id, codec/name, what it is, flags,
+// times in ms, data.
 func summary(u media.AccessUnit) string {
 	headers := map[media.Header]string{
 		media.Sample: "sample", media.SequenceHeader: "header", media.SequenceEnd: "end", media.Multichannel: "multichannel",
@@ -88,7 +89,8 @@ const (
 
 const setDataFrame = "02 000d '@setDataFrame'"
 
-// TestAppend feeds messages to one Demuxer per case. The bodies follow the tables of FLV 10.1 Annex E.4 and of E-RTMP v2.
+// TestAppend feeds messages to one Demuxer per case. The bodies follow the tables of FLV 10.1 Annex
+// E.4 and of E-RTMP v2.
 func TestAppend(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -327,7 +329,8 @@ func TestAppend(t *testing.T) {
 	}
 }
 
-// TestAppendErrors checks that a bad message gives an error and nothing else, and that the session goes on.
+// TestAppendErrors checks that a bad message gives an error and nothing else, and that the session
+// goes on.
 func TestAppendErrors(t *testing.T) {
 	tracks := func(n int) string { // n tracks of one byte
 		s := "96 11 'av01'"
@@ -419,7 +422,8 @@ func one(t testing.TB, d *Demuxer, messageType uint8, timestampMS uint32, body [
 	return units[0]
 }
 
-// TestAliasing checks that Body and Data point into the message, and that what a track keeps does not.
+// TestAliasing checks that Body and Data point into the message, and that what a track keeps does
+// not.
 func TestAliasing(t *testing.T) {
 	var d Demuxer
 	header := unhex(t, "17 00 000000"+avcC)

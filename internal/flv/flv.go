@@ -1,8 +1,10 @@
-// Package flv turns FLV tags and RTMP media messages, whose bodies are the same, into access units and back.
+// Package flv turns FLV tags and RTMP media messages, whose bodies are the same, into access units
+// and back.
 //
-// It reads legacy bodies (FLV 10.1, Annex E.4) and Enhanced RTMP v1 and v2 bodies, called E-RTMP in its comments: ExVideoTagHeader,
-// ExAudioTagHeader, ModEx, Multitrack. A Demuxer makes access units from messages, a Reader reads FLV files and streams, TagFormat
-// and WebSocketFormat frame message bodies for players, AppendBody makes a body for a unit that has none.
+// It reads legacy bodies (FLV 10.1, Annex E.4) and Enhanced RTMP v1 and v2 bodies, called E-RTMP in
+// its comments: ExVideoTagHeader, ExAudioTagHeader, ModEx, Multitrack. A Demuxer makes access units
+// from messages, a Reader reads FLV files and streams, TagFormat and WebSocketFormat frame message
+// bodies for players, AppendBody makes a body for a unit that has none.
 package flv
 
 import (
@@ -30,13 +32,14 @@ var (
 )
 
 const (
-	// maxTracks bounds the tracks of one kind in a publisher session, and so the units of one message. trackId is 8 bits wide; an
-	// adaptive ladder has under 10, languages under 40.
+	// maxTracks bounds the tracks of one kind in a publisher session, and so the units of one
+	// message. trackId is 8 bits wide; an adaptive ladder has under 10, languages under 40.
 	maxTracks = 64
-	// maxHeader bounds a sequence header, which is kept as long as its track. Real ones are under 1 KiB; FLAC may add pictures.
+	// maxHeader bounds a sequence header, which is kept as long as its track. Real ones are under 1
+	// KiB; FLAC may add pictures.
 	maxHeader = 256 << 10
-	// maxMetadata bounds the message that is read for its values. 64 KiB is the RTMP limit before publish; recorded files carry
-	// the times and positions of all key frames.
+	// maxMetadata bounds the message that is read for its values. 64 KiB is the RTMP limit before
+	// publish; recorded files carry the times and positions of all key frames.
 	maxMetadata = 1 << 20
 	// maxColour bounds colour information that is read for its values, which has under 600 bytes.
 	maxColour = 16 << 10
@@ -53,14 +56,15 @@ const (
 	soundMP3At8k  = 14
 )
 
-// Legacy CodecID (FLV E.4.3.1). 12 was never standardised; Chinese delivery networks and their encoders use it.
+// Legacy CodecID (FLV E.4.3.1). 12 was never standardised; Chinese delivery networks and their
+// encoders use it.
 const (
 	videoAVC  = 7
 	videoHEVC = 12
 )
 
-// Frame types (FLV E.4.3.1). Only the key frame lets decoding begin: whether it really does is the encoder's word, since the
-// layers above must not look into NAL units of every frame.
+// Frame types (FLV E.4.3.1). Only the key frame lets decoding begin: whether it really does is the
+// encoder's word, since the layers above must not look into NAL units of every frame.
 const (
 	frameKey     = 1
 	frameInter   = 2
@@ -103,7 +107,8 @@ const (
 // modExTimestampOffsetNano is the only ModEx type defined. Others are skipped.
 const modExTimestampOffsetNano = 0
 
-// format is how a body names its codec: a FourCC, or legacy plus the codec id of video or the first byte of audio.
+// format is how a body names its codec: a FourCC, or legacy plus the codec id of video or the first
+// byte of audio.
 type format uint64
 
 // legacy sets the numbers of legacy codecs apart from FourCCs, whatever bytes those have.

@@ -50,7 +50,8 @@ func TestTrackIdentity(t *testing.T) {
 	}
 }
 
-// TestRepeatedUnparsedHeader checks that a header which does not parse is still the same track when it is repeated.
+// TestRepeatedUnparsedHeader checks that a header which does not parse is still the same track when
+// it is repeated.
 func TestRepeatedUnparsedHeader(t *testing.T) {
 	for _, body := range []string{"17 00 000000 0102", "17 00 000000", "95 'av01' 0102", "90 'abcd' 0102"} {
 		var d Demuxer

@@ -7,11 +7,11 @@ import (
 	"livego/internal/media"
 )
 
-// BodyLike makes the message body of u, a sample or a sequence header, in the form in which the encoder
-// sends its track: that of like, a unit of the same track as it came out of a Demuxer. So what is
-// repaired reads as if the encoder had sent it so, with the composition time of u if that of like is not
-// 0. A unit of a message of several tracks gets one that
-// holds that track alone, with its number.
+// BodyLike makes the message body of u, a sample or a sequence header, in the form in which the
+// encoder sends its track: that of like, a unit of the same track as it came out of a Demuxer. So
+// what is repaired reads as if the encoder had sent it so, with the composition time of u if that
+// of like is not
+// 0. A unit of a message of several tracks gets one that holds that track alone, with its number.
 //
 // It returns ErrUnsupported for other units, and for codecs without a body of that form.
 func BodyLike(like, u *media.AccessUnit) ([]byte, error) {
@@ -43,8 +43,8 @@ func BodyLike(like, u *media.AccessUnit) ([]byte, error) {
 	return b, nil
 }
 
-// withFrameType returns the first byte of a video body with the frame type that says whether decoding may
-// begin with it. Frame types but those two are left as they are, unless it may.
+// withFrameType returns the first byte of a video body with the frame type that says whether
+// decoding may begin with it. Frame types but those two are left as they are, unless it may.
 func withFrameType(first byte, key bool) byte {
 	const frameType = 0x70
 	switch {

@@ -8,8 +8,8 @@ import (
 	"livego/internal/media"
 )
 
-// TestBodyLike: what is repaired has the form of what came, by FLV E.4.2, E.4.3 and E-RTMP v2, and a Demuxer
-// reads it back.
+// TestBodyLike: what is repaired has the form of what came, by FLV E.4.2, E.4.3 and E-RTMP v2, and
+// a Demuxer reads it back.
 func TestBodyLike(t *testing.T) {
 	const other = "014d400cffe10019674d400ceca0a0cfcf80880000030008000003019078a14cb001000668ebe3cb22c0"
 	for _, c := range []struct {

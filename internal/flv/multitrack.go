@@ -7,8 +7,8 @@ import (
 	"livego/internal/bits"
 )
 
-// modEx reads the packet type in the first byte of an E-RTMP body and the ModEx packets before the one that counts. It returns that
-// one's type and what follows.
+// modEx reads the packet type in the first byte of an E-RTMP body and the ModEx packets before the
+// one that counts. It returns that one's type and what follows.
 //
 //	| ... 4 | packet type 4 | { size-1 8 | (255: size-1 16) | data | ModEx type 4 | packet type 4 } | rest
 func (m *message) modEx() (packetType uint8, rest []byte, err error) {
@@ -34,7 +34,8 @@ func (m *message) modEx() (packetType uint8, rest []byte, err error) {
 	return packetType, rest, nil
 }
 
-// modify applies a ModEx packet. Values that the specification forbids are ignored like types that it does not define.
+// modify applies a ModEx packet. Values that the specification forbids are ignored like types that
+// it does not define.
 func (m *message) modify(modExType uint8, data []byte) {
 	if modExType != modExTimestampOffsetNano || len(data) < 3 {
 		return
@@ -44,7 +45,8 @@ func (m *message) modify(modExType uint8, data []byte) {
 	}
 }
 
-// tracks walks the tracks of an E-RTMP body, of which there is one unless its packet type is Multitrack.
+// tracks walks the tracks of an E-RTMP body, of which there is one unless its packet type is
+// Multitrack.
 //
 //	single                | FourCC 32 | payload
 //	OneTrack              | 0 (4) | packet type 4 | FourCC 32 | track id 8 | payload
@@ -83,7 +85,8 @@ func parseTracks(packetType, multitrack uint8, rest []byte) (tracks, error) {
 	return t, nil
 }
 
-// next steps to the next track. It returns false at the end, and with err set where the body is wrong.
+// next steps to the next track. It returns false at the end, and with err set where the body is
+// wrong.
 func (t *tracks) next() bool {
 	many := t.multitrack && t.mode != oneTrack
 	if t.count > 0 && (!many || t.r.Left() == 0) {

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// MaxTagSize bounds the body of a tag, like that of an RTMP message: a 4K key frame at a high rate is 2 MiB.
+	// MaxTagSize bounds the body of a tag, like that of an RTMP message: a 4K key frame at a high
+	// rate is 2 MiB.
 	MaxTagSize = 8 << 20
 	// maxFileHeader bounds DataOffset, by which a header of a later version may be longer.
 	maxFileHeader = 1 << 10
@@ -22,8 +23,8 @@ type Tag struct {
 	Body        []byte
 }
 
-// Reader reads an FLV file or a live FLV stream (FLV E.2 to E.4.1). It buffers, so that it may read more than it returned. It has
-// one user at a time.
+// Reader reads an FLV file or a live FLV stream (FLV E.2 to E.4.1). It buffers, so that it may read
+// more than it returned. It has one user at a time.
 type Reader struct {
 	// Video and Audio are the flags of the header, set by ReadHeader.
 	Video, Audio bool
@@ -62,11 +63,13 @@ func (r *Reader) ReadHeader() error {
 	return nil
 }
 
-// ReadTag reads the next tag. Its body is the caller's. It returns io.EOF at the end, and after any error the same error again.
-// The size of the tag before, which stands in front of each tag, is not looked at: many writers get it wrong.
+// ReadTag reads the next tag. Its body is the caller's. It returns io.EOF at the end, and after any
+// error the same error again. The size of the tag before, which stands in front of each tag, is not
+// looked at: many writers get it wrong.
 func (r *Reader) ReadTag() (Tag, error) { return r.ReadTagInto(nil) }
 
-// ReadTagInto reads the next tag as ReadTag does, with buf's memory for its body where that is large enough.
+// ReadTagInto reads the next tag as ReadTag does, with buf's memory for its body where that is
+// large enough.
 func (r *Reader) ReadTagInto(buf []byte) (Tag, error) {
 	if err := r.ReadHeader(); err != nil {
 		return Tag{}, err
@@ -93,8 +96,9 @@ func (r *Reader) ReadTagInto(buf []byte) (Tag, error) {
 	return Tag{Type: h[0] & 0x1F, TimestampMS: ui24(h[4:]) | uint32(h[7])<<24, Body: buf}, nil
 }
 
-// readTagHeader reads a PreviousTagSize and the header of the tag behind it: in one go, so that a tag of a live stream comes out
-// before the bytes that follow it. The end may stand before or behind a PreviousTagSize.
+// readTagHeader reads a PreviousTagSize and the header of the tag behind it: in one go, so that a
+// tag of a live stream comes out before the bytes that follow it. The end may stand before or
+// behind a PreviousTagSize.
 func (r *Reader) readTagHeader() (h [4 + tagHeaderSize]byte, err error) {
 	n, err := io.ReadFull(r.r, h[:])
 	if errors.Is(err, io.ErrUnexpectedEOF) && n == 4 {

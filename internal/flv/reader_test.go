@@ -108,7 +108,8 @@ func TestReaderErrors(t *testing.T) {
 	}
 }
 
-// TestReadTagWaitsForNothing checks that a live tag comes out although nothing follows it yet, not even its size.
+// TestReadTagWaitsForNothing checks that a live tag comes out although nothing follows it yet, not
+// even its size.
 func TestReadTagWaitsForNothing(t *testing.T) {
 	wire := unhex(t, fileHeader+"00000000"+tags[0].wire)
 	input, output := io.Pipe()
@@ -136,8 +137,8 @@ func TestReadTagInto(t *testing.T) {
 	}
 }
 
-// TestClip reads a file that FFmpeg wrote (64x48 H.264 with B-frames, mono AAC, 0.6 s): every tag makes a unit, what they hold adds
-// up, and written again the tags are the file.
+// TestClip reads a file that FFmpeg wrote (64x48 H.264 with B-frames, mono AAC, 0.6 s): every tag
+// makes a unit, what they hold adds up, and written again the tags are the file.
 func TestClip(t *testing.T) {
 	file, err := os.ReadFile("testdata/clip.flv")
 	if err != nil {
@@ -194,7 +195,8 @@ func what(u media.AccessUnit) string {
 	return strings.TrimSpace(string(u.Track.Codec) + map[bool]string{true: " key"}[u.RandomAccess])
 }
 
-// checkNALs checks that the data of a picture is whole NAL units, and an IDR picture just where the frame type says key.
+// checkNALs checks that the data of a picture is whole NAL units, and an IDR picture just where the
+// frame type says key.
 func checkNALs(t *testing.T, u media.AccessUnit) {
 	t.Helper()
 	idr := false

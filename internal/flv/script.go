@@ -22,7 +22,8 @@ func handler(body []byte) (name string, n int, err error) {
 	return name, n, nil
 }
 
-// scriptArguments reads the values after the name. An end marker may follow them: FLV had one there up to version 9.
+// scriptArguments reads the values after the name. An end marker may follow them: FLV had one there
+// up to version 9.
 func scriptArguments(b []byte) ([]any, error) {
 	values, err := amf.DecodeAll(b)
 	if trimmed, ok := bytes.CutSuffix(b, []byte{0, 0, 9}); ok && err != nil {
@@ -56,8 +57,8 @@ func encoderOf(metadata amf.Object) string {
 	return strings.ToValidUTF8(strings.Clone(name[:min(len(name), maxEncoder)]), "")
 }
 
-// tracksNamed counts the tracks of a kind: the properties are those of track 0, the map holds others by their ids (E-RTMP, "Enhancing
-// onMetaData").
+// tracksNamed counts the tracks of a kind: the properties are those of track 0, the map holds
+// others by their ids (E-RTMP, "Enhancing onMetaData").
 func tracksNamed(metadata amf.Object, has, byID string, properties []string) int {
 	if value, ok := metadata.Get(has).(bool); ok && !value {
 		return 0

@@ -58,7 +58,8 @@ func codecOf(kind media.Kind, f format) media.Codec {
 	return media.Unknown
 }
 
-// nameOf returns a FourCC as text, in hexadecimal where it is none, or the number of a legacy codec.
+// nameOf returns a FourCC as text, in hexadecimal where it is none, or the number of a legacy
+// codec.
 func nameOf(kind media.Kind, f format) string {
 	if f >= legacy {
 		id := int(f &^ legacy)

@@ -22,13 +22,15 @@ func trackOf(t testing.TB, fourCC, config string) *media.Track {
 	return one(t, &d, TypeAudio, 0, unhex(t, "90 '"+fourCC+"'"+config)).Track
 }
 
-// vvcC is a record of two sublayers with a level of their own, one sub-profile, one byte of constraints; DCI, VPS, SPS, PPS.
+// vvcC is a record of two sublayers with a level of their own, one sub-profile, one byte of
+// constraints; DCI, VPS, SPS, PPS.
 const vvcC = "ff 0025 5f" + // 4-byte lengths, profile present; ols 0, sublayers 2, constant 0, chroma 1, depth 2, reserved
 	"01 02 33 c0 80 23 01 11223344" + // 1 byte of constraints; profile 1, tier 0; level 51; flags; sublayer has a level; level; sub-profile
 	"0500 02d0 1900" + // 1280 x 720, 25 x 256 pictures per 256 s
 	"04 8d 0001 aa 8e 0001 0002 0e01 8f 0001 0002 0f01 90 0001 0002 1001"
 
-// TestConfigure reads headers of real encoders, and for what those do not write headers made from the standards.
+// TestConfigure reads headers of real encoders, and for what those do not write headers made from
+// the standards.
 func TestConfigure(t *testing.T) {
 	hexes := func(sets ...string) (b [][]byte) {
 		for _, s := range sets {
@@ -102,7 +104,8 @@ func TestConfigure(t *testing.T) {
 	}
 }
 
-// TestConfigureErrors checks that headers which do not parse still make a track, with their configuration and a reason.
+// TestConfigureErrors checks that headers which do not parse still make a track, with their
+// configuration and a reason.
 func TestConfigureErrors(t *testing.T) {
 	for _, c := range []struct{ name, fourCC, config string }{
 		{"avcC, empty", "avc1", ""},
@@ -141,7 +144,8 @@ func TestConfigureErrors(t *testing.T) {
 	}
 }
 
-// TestBoxedConfig checks that Config is the record where an encoder sent the version and flags of its box too.
+// TestBoxedConfig checks that Config is the record where an encoder sent the version and flags of
+// its box too.
 func TestBoxedConfig(t *testing.T) {
 	for _, c := range []struct{ fourCC, boxed, record string }{
 		{"vp09", "01000000" + vpcC, vpcC},

@@ -4,7 +4,8 @@ import (
 	"livego/internal/media"
 )
 
-// appendVideo takes the body of a video message: VIDEODATA of FLV E.4.3.1, or ExVideoTagHeader and ExVideoTagBody of E-RTMP.
+// appendVideo takes the body of a video message: VIDEODATA of FLV E.4.3.1, or ExVideoTagHeader and
+// ExVideoTagBody of E-RTMP.
 //
 //	legacy     | frame type 4 | codec id 4 | data
 //	AVC, HEVC  | frame type 4 | codec id 4 | packet type 8 | composition time SI24 | data
@@ -92,8 +93,8 @@ func (d *Demuxer) appendExVideo(dst []media.AccessUnit, m *message, frameType ui
 	return dst, p.err
 }
 
-// formatOf returns the format of a video track if f is the same codec, else f: colour information of a track whose pictures come in the
-// legacy form has the Enhanced one, as there is no other.
+// formatOf returns the format of a video track if f is the same codec, else f: colour information
+// of a track whose pictures come in the legacy form has the Enhanced one, as there is no other.
 func (d *Demuxer) formatOf(id uint8, f format) format {
 	for _, s := range d.video {
 		if s.track.ID == id && s.track.Codec == codecOf(media.Video, f) && s.track.Codec != media.Unknown {
@@ -130,8 +131,8 @@ func (m *message) exVideo(s *trackState, p *tracks) (media.AccessUnit, error) {
 	return m.unit(s, media.Command), nil
 }
 
-// picture returns a unit with a coded picture. Without a byte of it there is nothing to decode or to begin with: such a message is
-// only passed on.
+// picture returns a unit with a coded picture. Without a byte of it there is nothing to decode or
+// to begin with: such a message is only passed on.
 func (m *message) picture(s *trackState, compositionMS int32, data []byte) media.AccessUnit {
 	if len(data) == 0 {
 		return m.unit(s, media.Command)

@@ -13,7 +13,8 @@ const (
 	maxFrameHeader = 2 + 8
 )
 
-// AppendFileHeader appends the FLV header, whose flags say which kinds of tag will come, and PreviousTagSize0.
+// AppendFileHeader appends the FLV header, whose flags say which kinds of tag will come, and
+// PreviousTagSize0.
 func AppendFileHeader(dst []byte, video, audio bool) []byte {
 	var flags byte
 	if video {
@@ -25,8 +26,8 @@ func AppendFileHeader(dst []byte, video, audio bool) []byte {
 	return append(dst, 'F', 'L', 'V', 1, flags, 0, 0, 0, 9, 0, 0, 0, 0)
 }
 
-// AppendTag appends an FLV tag and the PreviousTagSize after it (FLV E.3, E.4.1). A body of 16 MiB or more, which no message can
-// have, appends nothing.
+// AppendTag appends an FLV tag and the PreviousTagSize after it (FLV E.3, E.4.1). A body of 16 MiB
+// or more, which no message can have, appends nothing.
 //
 //	| type 8 | data size 24 | timestamp 24 | timestamp's upper bits 8 | stream id 24 = 0 | body | tag size 32 |
 func AppendTag(dst []byte, tagType uint8, timestampMS uint32, body []byte) []byte {
@@ -58,7 +59,8 @@ func (TagFormat) AppendMessage(dst []byte, messageType uint8, timestampMS uint32
 // Overhead returns how many bytes AppendMessage adds to a body.
 func (TagFormat) Overhead(int) int { return tagHeaderSize + 4 }
 
-// WebSocketFormat is the wire format of WebSocket-FLV: one final, unmasked binary frame for the file header and for each tag.
+// WebSocketFormat is the wire format of WebSocket-FLV: one final, unmasked binary frame for the
+// file header and for each tag.
 type WebSocketFormat struct{}
 
 // AppendFileHeader appends the file header as a frame.
@@ -78,7 +80,8 @@ func (WebSocketFormat) AppendMessage(dst []byte, messageType uint8, timestampMS 
 // Overhead returns at most how many bytes AppendMessage adds to a body.
 func (WebSocketFormat) Overhead(int) int { return maxFrameHeader + tagHeaderSize + 4 }
 
-// appendFrameHeader appends the header of a frame of n bytes: FIN and opcode 2, then the length in its shortest form.
+// appendFrameHeader appends the header of a frame of n bytes: FIN and opcode 2, then the length in
+// its shortest form.
 func appendFrameHeader(dst []byte, n int) []byte {
 	const finBinary = 0x82
 	switch {

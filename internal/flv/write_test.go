@@ -53,7 +53,8 @@ func TestAppendTag(t *testing.T) {
 	}
 }
 
-// TestWebSocketFrames checks the three forms of the length (RFC 6455 §5.2) at their borders. A tag adds 15 bytes to its body.
+// TestWebSocketFrames checks the three forms of the length (RFC 6455 §5.2) at their borders. A tag
+// adds 15 bytes to its body.
 func TestWebSocketFrames(t *testing.T) {
 	for _, c := range []struct {
 		body   int

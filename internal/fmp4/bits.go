@@ -1,7 +1,7 @@
 package fmp4
 
-// bitReader reads big-endian fields in a row. It remembers that the bytes ran out, which is asked once at the end; until then it
-// yields zeros.
+// bitReader reads big-endian fields in a row. It remembers that the bytes ran out, which is asked
+// once at the end; until then it yields zeros.
 type bitReader struct {
 	b   []byte
 	pos int // in bits

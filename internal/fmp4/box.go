@@ -2,8 +2,8 @@ package fmp4
 
 import "encoding/binary"
 
-// boxes appends boxes to a buffer (ISO/IEC 14496-12 §4.2). For init segments, of which there are few: the size of a box is filled in
-// when it ends.
+// boxes appends boxes to a buffer (ISO/IEC 14496-12 §4.2). For init segments, of which there are
+// few: the size of a box is filled in when it ends.
 type boxes struct{ b []byte }
 
 // box writes a box around what body writes.
@@ -23,7 +23,8 @@ func (w *boxes) full(kind string, version uint8, flags uint32, body func()) {
 	})
 }
 
-// descriptor writes a descriptor around what body writes (ISO/IEC 14496-1 §8.3.3), its length in four bytes.
+// descriptor writes a descriptor around what body writes (ISO/IEC 14496-1 §8.3.3), its length in
+// four bytes.
 func (w *boxes) descriptor(tag uint8, body func()) {
 	w.u8(tag)
 	at := len(w.b)

@@ -29,7 +29,8 @@ func TestTicks(t *testing.T) {
 	}
 }
 
-// TestVideoOrder: decode times rise strictly and never lie before the end of the fragment before, while presentation times stay exact.
+// TestVideoOrder: decode times rise strictly and never lie before the end of the fragment before,
+// while presentation times stay exact.
 func TestVideoOrder(t *testing.T) {
 	track := h264Track(t)
 	type step struct{ dts, next int } // next < 0 ends no fragment
@@ -79,7 +80,8 @@ func TestVideoOrder(t *testing.T) {
 	}
 }
 
-// TestVideoEarly: decode times of an encoder that has pictures shown before they are decoded lie earlier, for good, as soon as it is known.
+// TestVideoEarly: decode times of an encoder that has pictures shown before they are decoded lie
+// earlier, for good, as soon as it is known.
 func TestVideoEarly(t *testing.T) {
 	track := h264Track(t)
 	var units []media.AccessUnit
@@ -104,7 +106,8 @@ func TestVideoEarly(t *testing.T) {
 	}
 }
 
-// TestAudioCount: frames with times rounded down to milliseconds lie without gap and overlap, in fragments of any size.
+// TestAudioCount: frames with times rounded down to milliseconds lie without gap and overlap, in
+// fragments of any size.
 func TestAudioCount(t *testing.T) {
 	for _, c := range []struct {
 		track   *media.Track
@@ -144,15 +147,16 @@ func TestAudioCount(t *testing.T) {
 	}
 }
 
-// TestAudioResync: frames that are lost leave a gap, and clocks that drift apart are followed, without overlap.
-// Times are those of encoders that count, but for what the case says.
+// TestAudioResync: frames that are lost leave a gap, and clocks that drift apart are followed,
+// without overlap. Times are those of encoders that count, but for what the case says.
 func TestAudioResync(t *testing.T) {
 	track := aacTrack(t)
 	frame := time.Second * 1024 / 48000
 	for _, c := range []struct {
 		name string
 		at   func(i int) time.Duration
-		// off is how far a frame may lie from its own time; jumps says how often it does not follow the one before.
+		// off is how far a frame may lie from its own time; jumps says how often it does not follow
+		// the one before.
 		off   time.Duration
 		jumps int
 	}{

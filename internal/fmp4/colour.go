@@ -18,7 +18,8 @@ const (
 	transferHLG = 18
 )
 
-// colour is a colour description (ITU-T H.273). The zero value is one that the header does not have.
+// colour is a colour description (ITU-T H.273). The zero value is one that the header does not
+// have.
 type colour struct {
 	primaries, transfer, matrix uint8
 	fullRange                   bool
@@ -125,7 +126,8 @@ func (d *description) readAV1(h *av1.SequenceHeader) {
 	}
 }
 
-// vpcRecord is the length of a VPCodecConfigurationRecord without initialization data, which VP9 does not have.
+// vpcRecord is the length of a VPCodecConfigurationRecord without initialization data, which VP9
+// does not have.
 //
 //	profile 8 | level 8 | bit depth 4 | chroma subsampling 3 | full range 1 | primaries 8 | transfer 8 | matrix 8 | size of init data 16
 const vpcRecord = 8
@@ -138,7 +140,8 @@ func (d *description) readVP9(c []byte) {
 	}
 }
 
-// vp9Levels are the levels of VP9: ten times their number, the luma samples they allow per second and per picture.
+// vp9Levels are the levels of VP9: ten times their number, the luma samples they allow per second
+// and per picture.
 var vp9Levels = [...]struct {
 	level         uint8
 	rate, picture int
@@ -148,8 +151,8 @@ var vp9Levels = [...]struct {
 	{52, 1176502272, 8912896}, {60, 1176502272, 35651584}, {61, 2353004544, 35651584}, {62, 4706009088, 35651584},
 }
 
-// vp9Level returns the level that the record names. Encoders that do not know the picture rate write 0, which browsers refuse:
-// then it is the lowest that holds the pictures at 60 a second.
+// vp9Level returns the level that the record names. Encoders that do not know the picture rate
+// write 0, which browsers refuse: then it is the lowest that holds the pictures at 60 a second.
 func vp9Level(t *media.Track) uint8 {
 	const assumedRate = 60
 	named := t.Config[1]

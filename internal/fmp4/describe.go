@@ -23,15 +23,17 @@ type description struct {
 
 type ratio struct{ width, height int }
 
-// Codecs returns the track's element of the CODECS attribute of a multivariant playlist (RFC 6381 and the codecs' own bindings),
-// exact to the bits of its header. It is empty for a track that is not supported.
+// Codecs returns the track's element of the CODECS attribute of a multivariant playlist (RFC 6381
+// and the codecs' own bindings), exact to the bits of its header. It is empty for a track that is
+// not supported.
 func Codecs(t *media.Track) string {
 	d, _ := describe(t)
 	return d.codecs
 }
 
-// SupplementalCodecs returns the track's element of the SUPPLEMENTAL-CODECS attribute (RFC 8216bis 4.4.6.2): what a player may take it
-// for that knows more than Codecs asks for. It is empty for most tracks.
+// SupplementalCodecs returns the track's element of the SUPPLEMENTAL-CODECS attribute (RFC 8216bis
+// 4.4.6.2): what a player may take it for that knows more than Codecs asks for. It is empty for
+// most tracks.
 func SupplementalCodecs(t *media.Track) string {
 	d, err := describe(t)
 	if err != nil || d.dolby.brand == "" {
@@ -40,9 +42,9 @@ func SupplementalCodecs(t *media.Track) string {
 	return d.dolby.codecs() + "/" + d.dolby.brand
 }
 
-// VideoRange returns the VIDEO-RANGE attribute: SDR, HLG or PQ, by the transfer characteristics that the track's header names, or if it
-// names none those that the sender said beside it. It is empty for audio, and if neither is known of a codec whose header is not read that
-// far.
+// VideoRange returns the VIDEO-RANGE attribute: SDR, HLG or PQ, by the transfer characteristics
+// that the track's header names, or if it names none those that the sender said beside it. It is
+// empty for audio, and if neither is known of a codec whose header is not read that far.
 func VideoRange(t *media.Track) string {
 	d, err := describe(t)
 	switch {
@@ -56,8 +58,8 @@ func VideoRange(t *media.Track) string {
 	return "SDR"
 }
 
-// Resolution returns the size in which a player shows the pictures, for the RESOLUTION attribute: their coded size, stretched where
-// pixels are not square. It is zero for audio.
+// Resolution returns the size in which a player shows the pictures, for the RESOLUTION attribute:
+// their coded size, stretched where pixels are not square. It is zero for audio.
 func Resolution(t *media.Track) (width, height int) {
 	d, err := describe(t)
 	if err != nil || t.Kind != media.Video {
@@ -73,7 +75,8 @@ func (d *description) display(t *media.Track) (width, height int) {
 	return int(math.Round(float64(t.Width) * float64(d.aspect.width) / float64(d.aspect.height))), t.Height
 }
 
-// FrameRate returns pictures per second for the FRAME-RATE attribute, 0 where the header does not say: VP9 never does, AV1 seldom.
+// FrameRate returns pictures per second for the FRAME-RATE attribute, 0 where the header does not
+// say: VP9 never does, AV1 seldom.
 func FrameRate(t *media.Track) float64 {
 	d, err := describe(t)
 	if err != nil || t.Kind != media.Video {
@@ -160,7 +163,8 @@ func (d *description) hevc(t *media.Track) bool {
 	return true
 }
 
-// vvc: ISO/IEC 14496-15 §E.6, without what has a default. Only a record with the profile has the picture size too.
+// vvc: ISO/IEC 14496-15 §E.6, without what has a default. Only a record with the profile has the
+// picture size too.
 //
 //	vvc1 . profile . tier and level . C and the constraint bytes in base32
 func (d *description) vvc(t *media.Track) bool {
@@ -218,8 +222,9 @@ func (d *description) av1(t *media.Track) bool {
 	return true
 }
 
-// vp9: VP Codec ISO Media File Format Binding, §Codecs Parameter String. The fields from the subsampling on are left out where
-// all have their defaults; a colour that is not specified counts as that.
+// vp9: VP Codec ISO Media File Format Binding, §Codecs Parameter String. The fields from the
+// subsampling on are left out where all have their defaults; a colour that is not specified counts
+// as that.
 func (d *description) vp9(t *media.Track) bool {
 	c := t.Config
 	if len(c) < vpcRecord {

@@ -41,9 +41,10 @@ const (
 // aacRates are the sampling frequencies of an AudioSpecificConfig (ISO/IEC 14496-3 table 1.18).
 var aacRates = [...]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
 
-// aacObject returns the audio object type for the codecs string: what decoder the stream is made for. Where SBR is signalled in the
-// backward compatible way (ISO/IEC 14496-3 §1.6.5), the configuration begins with the core's type, but the track has the extended
-// rate, and two channels out of one with parametric stereo.
+// aacObject returns the audio object type for the codecs string: what decoder the stream is made
+// for. Where SBR is signalled in the backward compatible way (ISO/IEC 14496-3 §1.6.5), the
+// configuration begins with the core's type, but the track has the extended rate, and two channels
+// out of one with parametric stereo.
 func aacObject(t *media.Track) (object int, ok bool) {
 	r := bitReader{b: t.Config}
 	object = int(r.bits(5))
@@ -68,7 +69,8 @@ func aacObject(t *media.Track) (object int, ok bool) {
 	return objectSBR, true
 }
 
-// opusHead is the length of an OpusHead without channel mapping table (RFC 7845 §5.1), its numbers little-endian:
+// opusHead is the length of an OpusHead without channel mapping table (RFC 7845 §5.1), its numbers
+// little-endian:
 //
 //	"OpusHead" | version 8 | channels 8 | pre-skip 16 | input rate 32 | gain 16 | mapping family 8 (| streams 8 | coupled 8 | mapping 8 per channel)
 const opusHead = 19
@@ -83,7 +85,8 @@ func validOpusHead(c []byte) bool {
 	return len(c) >= opusHead+2+int(c[9])
 }
 
-// flacStreamInfo is where the STREAMINFO block begins and ends behind the marker and the block's header (RFC 9639 §8.1, §8.2).
+// flacStreamInfo is where the STREAMINFO block begins and ends behind the marker and the block's
+// header (RFC 9639 §8.1, §8.2).
 const (
 	flacStreamInfo    = 4 + 4
 	flacStreamInfoEnd = flacStreamInfo + 34
@@ -116,7 +119,8 @@ func frameSamples(t *media.Track, frame []byte) int64 {
 	return int64(max(t.SamplesPerFrame, 0))
 }
 
-// flacSamples reads the block size of a frame header (RFC 9639 §9.1): a code, or a number of 8 or 16 bits behind the frame's own.
+// flacSamples reads the block size of a frame header (RFC 9639 §9.1): a code, or a number of 8 or
+// 16 bits behind the frame's own.
 //
 //	sync 14 | 0 | strategy 1 | block size 4 | rate 4 | channels 4 | depth 3 | 0 | number 8-56 (| block size - 1) ...
 func flacSamples(frame []byte) int64 {

@@ -139,7 +139,8 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-// av1Header packs a sequence header OBU (AV1 §5.5.1) of 192 x 108 pictures with what the test is about, in a record.
+// av1Header packs a sequence header OBU (AV1 §5.5.1) of 192 x 108 pictures with what the test is
+// about, in a record.
 func av1Header(profile, level, tier int, timing, colour []field) string {
 	fields := []field{{3, profile}, {1, 0}, {1, 0}}
 	fields = append(fields, timing...)
@@ -205,7 +206,8 @@ func TestAbsurdAspect(t *testing.T) {
 	}
 }
 
-// TestVP9Level holds the level that is made up against the limits of libvpx's levels at 60 pictures a second.
+// TestVP9Level holds the level that is made up against the limits of libvpx's levels at 60 pictures
+// a second.
 func TestVP9Level(t *testing.T) {
 	for _, c := range []struct {
 		width, height int

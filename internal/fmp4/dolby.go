@@ -6,11 +6,13 @@ import (
 	"livego/internal/media"
 )
 
-// The decoder configuration of AC-3 and E-AC-3 is in no header but in each frame, so an init segment needs one.
+// The decoder configuration of AC-3 and E-AC-3 is in no header but in each frame, so an init
+// segment needs one.
 
 const dolbySync = 0x0B77
 
-// dac3 returns the payload of an AC3SpecificBox (ETSI TS 102 366 §F.4) for a frame, its fields in this order:
+// dac3 returns the payload of an AC3SpecificBox (ETSI TS 102 366 §F.4) for a frame, its fields in
+// this order:
 //
 //	fscod 2 | bsid 5 | bsmod 3 | acmod 3 | lfeon 1 | bit_rate_code 5 | reserved 5
 func dac3(frame []byte) ([]byte, error) {
@@ -79,8 +81,8 @@ func dec3(t *media.Track, unit []byte) ([]byte, error) {
 	return b, nil
 }
 
-// readSubstreams reads the frames of an access unit: each independent substream, and for it the dependent ones that follow. An
-// access unit of short frames has several of each substream.
+// readSubstreams reads the frames of an access unit: each independent substream, and for it the
+// dependent ones that follow. An access unit of short frames has several of each substream.
 func readSubstreams(unit []byte) ([]substream, error) {
 	const maxIndependent, maxDependent = 8, 8
 	var streams []substream
@@ -218,8 +220,8 @@ func (f *eac3Frame) skipMixing(r *bitReader, kind uint32) {
 	}
 }
 
-// chanLoc turns a channel map (ETSI TS 102 366 §E.1.3.1.8, bit 0 being the first) into the locations of §F.6.2.13 (bit 0 being the
-// last): the pairs and single ones from Lc/Rc on, and LFE2.
+// chanLoc turns a channel map (ETSI TS 102 366 §E.1.3.1.8, bit 0 being the first) into the
+// locations of §F.6.2.13 (bit 0 being the last): the pairs and single ones from Lc/Rc on, and LFE2.
 func chanLoc(channelMap uint32) (locations uint32) {
 	const first, lfe2, count = 5, 14, 8
 	at := func(bit int) uint32 { return channelMap >> (15 - bit) & 1 }

@@ -22,7 +22,8 @@ func pack(n int, fields ...field) []byte {
 	return b
 }
 
-// eac3Head are the fields of ETSI TS 102 366 §E.1.2.2 from the sync word to bsid, of a frame of size bytes and six blocks at 48 kHz.
+// eac3Head are the fields of ETSI TS 102 366 §E.1.2.2 from the sync word to bsid, of a frame of
+// size bytes and six blocks at 48 kHz.
 func eac3Head(kind, number, size, channels, lfe int) []field {
 	return []field{{16, 0x0B77}, {2, kind}, {3, number}, {11, size/2 - 1}, {2, 0}, {2, 3}, {3, channels}, {1, lfe}, {5, 16}}
 }

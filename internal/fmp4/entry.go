@@ -17,7 +17,8 @@ import (
 //	└ colr, pasp where the header has them; mdcv, clli, and colr too, where the sender said it beside the header; dvvC with Dolby Vision,
 //	  or dvcC in dvh1, which stands for hvc1 if nobody else can show the pictures, as dav1 for av01
 //
-// Decoder configuration records go in as the encoder wrote them, but for what their sample entry demands.
+// Decoder configuration records go in as the encoder wrote them, but for what their sample entry
+// demands.
 func (w *initSegment) sampleEntry() {
 	config := w.t.Config
 	switch w.t.Codec {
@@ -44,7 +45,8 @@ func (w *initSegment) sampleEntry() {
 	}
 }
 
-// entryOr returns the sample entry of Dolby Vision if nobody else can show the pictures, else the codec's own.
+// entryOr returns the sample entry of Dolby Vision if nobody else can show the pictures, else the
+// codec's own.
 func (w *initSegment) entryOr(own string) string {
 	if w.dolby.alone() {
 		return w.dolby.entry
@@ -100,8 +102,9 @@ func (w *initSegment) pasp() {
 	})
 }
 
-// completeArrays returns the record with version 1, which encoders from before the standard did not write, and with the arrays of
-// parameter sets marked as complete, which "hvc1" demands (ISO/IEC 14496-15 §8.4.1.1).
+// completeArrays returns the record with version 1, which encoders from before the standard did not
+// write, and with the arrays of parameter sets marked as complete, which "hvc1" demands (ISO/IEC
+// 14496-15 §8.4.1.1).
 func completeArrays(config []byte) []byte {
 	const arrays, complete, vps, pps = 22, 0x80, 32, 34
 	c := slices.Clone(config)
@@ -147,8 +150,8 @@ func (w *initSegment) audio(kind string, depth uint16, config func()) {
 	})
 }
 
-// entryRate returns the sampling rate as 16 bits can hold it: halved until it fits, as the encapsulation of FLAC asks. Decoders have
-// it from their configuration.
+// entryRate returns the sampling rate as 16 bits can hold it: halved until it fits, as the
+// encapsulation of FLAC asks. Decoders have it from their configuration.
 func entryRate(rate int) uint32 {
 	const most = 1<<16 - 1
 	for rate > most {
@@ -211,7 +214,8 @@ func (w *initSegment) dOps(head []byte) {
 	})
 }
 
-// dfLa writes a FLACSpecificBox with the STREAMINFO block alone: no decoder needs the others, and pictures are large.
+// dfLa writes a FLACSpecificBox with the STREAMINFO block alone: no decoder needs the others, and
+// pictures are large.
 func (w *initSegment) dfLa(config []byte) {
 	const lastBlock = 0x80
 	w.full("dfLa", 0, 0, func() {

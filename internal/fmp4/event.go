@@ -16,7 +16,8 @@ const (
 	SchemeSCTE35 = "urn:scte:scte35:2013:bin"
 )
 
-// Event is a message to the player at a time of the stream: timed metadata (ISO/IEC 23009-1 §5.10.3.3).
+// Event is a message to the player at a time of the stream: timed metadata (ISO/IEC 23009-1
+// §5.10.3.3).
 type Event struct {
 	// Scheme says what Value and Message mean; a URI. Neither text may hold a zero byte.
 	Scheme, Value string
@@ -51,7 +52,8 @@ func (e *Event) size() (int, error) {
 	return size, nil
 }
 
-// appendEvent writes an emsg of version 1, which has its time on the track's timeline. size has checked the event.
+// appendEvent writes an emsg of version 1, which has its time on the track's timeline. size has
+// checked the event.
 func (w *Writer) appendEvent(dst []byte, e *Event) []byte {
 	const version1, unknown = 1 << 24, math.MaxUint32
 	size, _ := e.size()
@@ -70,7 +72,8 @@ func (w *Writer) appendEvent(dst []byte, e *Event) []byte {
 	return append(dst, e.Message...)
 }
 
-// appendPrft writes a producer reference time: the wall clock, in the format of NTP, at a media time.
+// appendPrft writes a producer reference time: the wall clock, in the format of NTP, at a media
+// time.
 func appendPrft(dst []byte, wall time.Time, mediaTime int64) []byte {
 	const (
 		version1 = 1 << 24

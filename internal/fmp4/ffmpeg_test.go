@@ -72,8 +72,8 @@ var clips = []clip{
 	{"MP3", ".mp3", testSound, "-c:a libmp3lame -ar 44100", "esds", "mp4a.40.34", false, 0},
 }
 
-// TestEncoders takes what real encoders put out the way it takes in the server, through Enhanced RTMP messages, and has the result read by
-// a library and by FFmpeg: samples out are samples in.
+// TestEncoders takes what real encoders put out the way it takes in the server, through Enhanced
+// RTMP messages, and has the result read by a library and by FFmpeg: samples out are samples in.
 func TestEncoders(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs encoders")
@@ -198,7 +198,8 @@ func (e *encoded) header() []byte {
 	}
 }
 
-// demux sends the samples as Enhanced RTMP v2 messages, with their nanoseconds, and returns the units that come of them.
+// demux sends the samples as Enhanced RTMP v2 messages, with their nanoseconds, and returns the
+// units that come of them.
 func demux(t *testing.T, c *clip, e *encoded) []media.AccessUnit {
 	t.Helper()
 	var d flv.Demuxer
@@ -292,8 +293,8 @@ func rateOf(track *media.Track) int64 {
 	return 90_000
 }
 
-// near says whether a time in ticks is that of a unit: exact for video,
-// whose decode times are moved by early, for audio within the rounding of both ends to milliseconds.
+// near says whether a time in ticks is that of a unit: exact for video, whose decode times are
+// moved by early, for audio within the rounding of both ends to milliseconds.
 func near(u *media.AccessUnit, early time.Duration, decoded, shown int64) error {
 	rate := rateOf(u.Track)
 	dts, pts, slack := scale(u.DTS-early, rate), scale(u.PTS+time.Duration(u.Nanos), rate), int64(0)

@@ -1,9 +1,11 @@
-// Package fmp4 writes CMAF (ISO/IEC 23000-19): init segments and fragments of ISO base media files (ISO/IEC 14496-12), for HLS.
+// Package fmp4 writes CMAF (ISO/IEC 23000-19): init segments and fragments of ISO base media files
+// (ISO/IEC 14496-12), for HLS.
 //
-// Each track has files of its own. AppendInit writes its init segment; a Writer turns access units into fragments at the end of
-// a caller's buffer. A part of Low-Latency HLS is one fragment, and a segment is the concatenation of its parts. Nothing is allocated per
-// access unit, no clock is read and no media kept. Samples go in as they came: lengths of NAL units keep their size, and
-// what a decoder alone understands is not looked at.
+// Each track has files of its own. AppendInit writes its init segment; a Writer turns access units
+// into fragments at the end of a caller's buffer. A part of Low-Latency HLS is one fragment, and a
+// segment is the concatenation of its parts. Nothing is allocated per access unit, no clock is read
+// and no media kept. Samples go in as they came: lengths of NAL units keep their size, and what a
+// decoder alone understands is not looked at.
 package fmp4
 
 import (
@@ -15,34 +17,40 @@ import (
 	"livego/internal/nal"
 )
 
-// What the package says of tracks and access units that it does not take. The texts that wrap them hold the numbers.
+// What the package says of tracks and access units that it does not take. The texts that wrap them
+// hold the numbers.
 var (
-	// ErrUnsupported: CMAF has no way to carry the track, or its header lacks what an init segment needs.
+	// ErrUnsupported: CMAF has no way to carry the track, or its header lacks what an init segment
+	// needs.
 	ErrUnsupported = errors.New("track that CMAF cannot carry")
 	// ErrTrack: the unit is no sample of the track.
 	ErrTrack = errors.New("not a sample of this track")
-	// ErrTime: decode time falls within the track, or a time lies outside of what the format can say.
+	// ErrTime: decode time falls within the track, or a time lies outside of what the format can
+	// say.
 	ErrTime = errors.New("time out of range")
 	// ErrData: the sample is empty, too long, or of a structure at which players give up.
 	ErrData = errors.New("malformed data")
 )
 
 const (
-	// maxAhead and maxBehind bound presentation minus decode time: sixteen pictures, the most that H.264 and HEVC reorder, at two
-	// pictures a second, and at eight for encoders that write negative composition times.
+	// maxAhead and maxBehind bound presentation minus decode time: sixteen pictures, the most that
+	// H.264 and HEVC reorder, at two pictures a second, and at eight for encoders that write
+	// negative composition times.
 	maxAhead  = 8 * time.Second
 	maxBehind = 2 * time.Second
 	// maxTime keeps sums of times far away from overflow: 146 years.
 	maxTime = time.Duration(1) << 62
-	// maxGap is the longest time from one unit to the next in a fragment, so that no sample duration overflows. A stream's timeline
-	// has no gap over ten seconds.
+	// maxGap is the longest time from one unit to the next in a fragment, so that no sample
+	// duration overflows. A stream's timeline has no gap over ten seconds.
 	maxGap = time.Minute
-	// maxUnit and maxUnits bound a fragment: more than an RTMP message holds, more than a segment of a minute has.
+	// maxUnit and maxUnits bound a fragment: more than an RTMP message holds, more than a segment
+	// of a minute has.
 	maxUnit  = 16 << 20
 	maxUnits = 1 << 16
 	// maxFragment keeps the sizes of boxes within 32 bits.
 	maxFragment = 1 << 30
-	// maxRate and maxPicture bound what a sample entry is made for: more than any codec has, and 16 bits.
+	// maxRate and maxPicture bound what a sample entry is made for: more than any codec has, and 16
+	// bits.
 	maxRate    = 768_000
 	maxPicture = 1<<16 - 1
 	// maxConfig bounds a decoder configuration record, which is copied into the init segment.
@@ -62,9 +70,10 @@ func Supports(t *media.Track) bool {
 	return err == nil
 }
 
-// Check says whether a fragment may hold the unit, as far as that can be seen without its neighbours: nil, ErrTrack, ErrTime or
-// ErrData. What it refuses would make a player give up on the whole stream, so the unit is to be left out. A picture's slices and
-// an audio frame's bits are not looked at: they concern only the decoder, which recovers.
+// Check says whether a fragment may hold the unit, as far as that can be seen without its
+// neighbours: nil, ErrTrack, ErrTime or ErrData. What it refuses would make a player give up on the
+// whole stream, so the unit is to be left out. A picture's slices and an audio frame's bits are not
+// looked at: they concern only the decoder, which recovers.
 func Check(u *media.AccessUnit) error {
 	if u.Track == nil || u.Header != media.Sample {
 		return ErrTrack
@@ -112,7 +121,8 @@ func checkNALUnits(b []byte, lengthSize int) error {
 	return nil
 }
 
-// checkOBUs checks that open bitstream units fill a sample. Only the last may lack its size (AV1 in ISOBMFF §2.4).
+// checkOBUs checks that open bitstream units fill a sample. Only the last may lack its size (AV1 in
+// ISOBMFF §2.4).
 func checkOBUs(b []byte) error {
 	if len(b) == 0 {
 		return fmt.Errorf("no OBU: %w", ErrData)
@@ -155,8 +165,8 @@ func obuSize(b []byte) (int, error) {
 	return 0, fmt.Errorf("OBU longer than the %d bytes left: %w", len(b), ErrData)
 }
 
-// payload returns the bytes of a unit's sample. AV1 samples have no temporal delimiter (AV1 in ISOBMFF §2.4), which encoders
-// may leave at the start.
+// payload returns the bytes of a unit's sample. AV1 samples have no temporal delimiter (AV1 in
+// ISOBMFF §2.4), which encoders may leave at the start.
 func payload(u *media.AccessUnit) []byte {
 	const delimiter, size = 0x12, 0
 	if u.Track.Codec == media.AV1 && len(u.Data) >= 2 && u.Data[0] == delimiter && u.Data[1] == size {

@@ -13,12 +13,13 @@ import (
 type Fragment struct {
 	// Units are the samples, in the order of decoding. Check must have accepted each.
 	Units []media.AccessUnit
-	// Next is the decode time of the track's unit after these, which says how long the last one lasts; 0 if not known. Not
-	// needed for audio whose frames say it themselves.
+	// Next is the decode time of the track's unit after these, which says how long the last one
+	// lasts; 0 if not known. Not needed for audio whose frames say it themselves.
 	Next time.Duration
 	// Segment says that a segment begins here.
 	Segment bool
-	// Wall, unless zero, is the wall clock at the presentation time of the first unit, for a player that measures its delay.
+	// Wall, unless zero, is the wall clock at the presentation time of the first unit, for a player
+	// that measures its delay.
 	Wall time.Time
 	// Events are messages for the player.
 	Events []Event
@@ -26,17 +27,18 @@ type Fragment struct {
 
 // Written is what became of a Fragment.
 type Written struct {
-	// Start is the decode time of the first sample and Duration what all last, as written, exact to the nanosecond below. The
-	// next fragment begins at or after the sum.
+	// Start is the decode time of the first sample and Duration what all last, as written, exact to
+	// the nanosecond below. The next fragment begins at or after the sum.
 	Start, Duration time.Duration
 	// Independent: the first sample is a sync sample.
 	Independent bool
-	// FirstEnd is the length of the fragment up to and with the first sample: a byte range for I-frame playlists.
+	// FirstEnd is the length of the fragment up to and with the first sample: a byte range for
+	// I-frame playlists.
 	FirstEnd int
 }
 
-// Writer writes the fragments of one track, from one init segment to the next: a publisher session, or less if its tracks change. It has one
-// user at a time.
+// Writer writes the fragments of one track, from one init segment to the next: a publisher session,
+// or less if its tracks change. It has one user at a time.
 type Writer struct {
 	track    *media.Track
 	clock    clock
@@ -52,8 +54,8 @@ func NewWriter(t *media.Track) (*Writer, error) {
 	return &Writer{track: t, clock: newClock(t)}, nil
 }
 
-// After lets a track go on behind what another Writer wrote of it, which was of another header or session: samples do not overlap. It is called
-// before the first Append.
+// After lets a track go on behind what another Writer wrote of it, which was of another header or
+// session: samples do not overlap. It is called before the first Append.
 func (w *Writer) After(before *Writer) {
 	end := before.clock.duration(before.clock.end)
 	w.clock.end = w.clock.ticks(end)
@@ -80,7 +82,8 @@ const (
 	audioSample = 8                     // duration, size
 )
 
-// layout is what is known of a fragment before it is written: the sizes of its pieces, and how far decode times are to be moved back.
+// layout is what is known of a fragment before it is written: the sizes of its pieces, and how far
+// decode times are to be moved back.
 type layout struct {
 	before, moof, data int
 	reorder            time.Duration
@@ -88,8 +91,9 @@ type layout struct {
 
 func (l *layout) size() int { return l.before + l.moof + boxHeader + l.data }
 
-// Append adds a fragment to dst, which it may move, and returns it. A segment is the concatenation of its fragments. With an error,
-// which is ErrTrack, ErrTime or ErrData, dst and the writer are as they were.
+// Append adds a fragment to dst, which it may move, and returns it. A segment is the concatenation
+// of its fragments. With an error, which is ErrTrack, ErrTime or ErrData, dst and the writer are as
+// they were.
 //
 //	styp              if a segment begins (ISO/IEC 14496-12 §8.16.2)
 //	prft              if the wall clock is known (§8.16.5)
@@ -102,9 +106,10 @@ func (l *layout) size() int { return l.before + l.moof + boxHeader + l.data }
 //	  └ trun          signed composition offsets
 //	mdat
 //
-// Presentation times are exact, with their nanoseconds. Where an encoder has pictures shown before they are decoded, decode times are moved
-// back from then on by the most that was seen: version 1 of trun could say it, but not all players read that alike (FFmpeg shows all
-// pictures later), and edit lists less so.
+// Presentation times are exact, with their nanoseconds. Where an encoder has pictures shown before
+// they are decoded, decode times are moved back from then on by the most that was seen: version 1
+// of trun could say it, but not all players read that alike (FFmpeg shows all pictures later), and
+// edit lists less so.
 func (w *Writer) Append(dst []byte, f *Fragment) ([]byte, Written, error) {
 	l, err := w.measure(f)
 	if err != nil {
@@ -178,7 +183,8 @@ func (w *Writer) measure(f *Fragment) (layout, error) {
 	return l, nil
 }
 
-// accept checks what the writer itself depends on. follows says that the unit before is in the same fragment.
+// accept checks what the writer itself depends on. follows says that the unit before is in the same
+// fragment.
 func (w *Writer) accept(u *media.AccessUnit, before time.Duration, follows bool) error {
 	switch {
 	case u.Track != w.track || u.Header != media.Sample:
@@ -207,7 +213,8 @@ func appendHeader(dst []byte, kind string, size int) []byte {
 	return append(binary.BigEndian.AppendUint32(dst, uint32(size)), kind...)
 }
 
-// appendStyp writes the brands of a CMAF segment whose fragments come in chunks (ISO/IEC 23000-19 §7.2).
+// appendStyp writes the brands of a CMAF segment whose fragments come in chunks (ISO/IEC 23000-19
+// §7.2).
 func appendStyp(dst []byte) []byte {
 	dst = append(appendHeader(dst, "styp", stypSize), "cmfs\x00\x00\x00\x00"...)
 	return append(dst, "cmfscmffcmfl"...)
@@ -229,8 +236,9 @@ func (w *Writer) appendMoof(dst []byte, f *Fragment, l *layout, start int64) []b
 	return w.appendTrun(dst, f, l, start)
 }
 
-// appendTrun writes the samples' durations, sizes and, for video, flags and composition offsets (ISO/IEC 14496-12 §8.8.8). Flags stand with
-// each sample because first_sample_flags, which would be shorter, is unknown to some readers.
+// appendTrun writes the samples' durations, sizes and, for video, flags and composition offsets
+// (ISO/IEC 14496-12 §8.8.8). Flags stand with each sample because first_sample_flags, which would
+// be shorter, is unknown to some readers.
 func (w *Writer) appendTrun(dst []byte, f *Fragment, l *layout, start int64) []byte {
 	const (
 		version1                                    = 1 << 24
@@ -279,5 +287,6 @@ func sampleFlags(u *media.AccessUnit) uint32 {
 	return flagsNonSync
 }
 
-// isSync says whether all that follows can be decoded from u on. A recovery point is no sync sample (ISO/IEC 14496-15 §6.2).
+// isSync says whether all that follows can be decoded from u on. A recovery point is no sync sample
+// (ISO/IEC 14496-15 §6.2).
 func isSync(u *media.AccessUnit) bool { return u.RandomAccess && !u.Recovery }

@@ -101,7 +101,8 @@ func TestFragmentGolden(t *testing.T) {
 	golden(t, "fragment-audio.txt", dump(t, got))
 }
 
-// TestVideoTimes reads pictures back: bytes, decode time, presentation time, duration, random access.
+// TestVideoTimes reads pictures back: bytes, decode time, presentation time, duration, random
+// access.
 func TestVideoTimes(t *testing.T) {
 	track := h264Track(t)
 	var units []media.AccessUnit
@@ -284,7 +285,8 @@ func TestFragmentTooLong(t *testing.T) {
 	}
 }
 
-// TestPartsMakeSegment: a segment is what its parts are in a row, whatever the cut, but for the fragments' own headers.
+// TestPartsMakeSegment: a segment is what its parts are in a row, whatever the cut, but for the
+// fragments' own headers.
 func TestPartsMakeSegment(t *testing.T) {
 	track := h264Track(t)
 	var units []media.AccessUnit

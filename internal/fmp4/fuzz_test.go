@@ -10,8 +10,8 @@ import (
 	"livego/internal/media"
 )
 
-// FuzzInit checks that whatever a header holds, a track is either refused by all functions or described, and its init segment is
-// a tree of boxes that holds the header.
+// FuzzInit checks that whatever a header holds, a track is either refused by all functions or
+// described, and its init segment is a tree of boxes that holds the header.
 func FuzzInit(f *testing.F) {
 	codecs := []media.Codec{
 		media.H264, media.HEVC, media.VVC, media.AV1, media.VP9, media.AAC, media.MP3, media.Opus, media.FLAC, media.AC3, media.EAC3, media.VP8,
@@ -68,7 +68,8 @@ func FuzzInit(f *testing.F) {
 	})
 }
 
-// FuzzFragment makes units of any times and sizes, and checks that what Check and Append accept reads back as it went in.
+// FuzzFragment makes units of any times and sizes, and checks that what Check and Append accept
+// reads back as it went in.
 //
 //	input: for each unit | flags 8 | decode time since the one before 16 | presentation minus decode time 16 | length 8 | data |
 func FuzzFragment(f *testing.F) {

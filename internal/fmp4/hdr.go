@@ -6,7 +6,8 @@ import (
 	"livego/internal/media"
 )
 
-// fill completes the colour of the bitstream with what the sender says beside it. If that contradicts the bitstream, it is not used.
+// fill completes the colour of the bitstream with what the sender says beside it. If that
+// contradicts the bitstream, it is not used.
 func (c colour) fill(d media.ColourDescription) colour {
 	filled := c
 	if !c.known() {
@@ -30,7 +31,8 @@ func (c colour) fill(d media.ColourDescription) colour {
 	return filled
 }
 
-// mdcv writes a MasteringDisplayColourVolumeBox (ISO/IEC 14496-12 §12.1.7), its primaries in the order green, blue, red.
+// mdcv writes a MasteringDisplayColourVolumeBox (ISO/IEC 14496-12 §12.1.7), its primaries in the
+// order green, blue, red.
 func (w *initSegment) mdcv() {
 	m := w.t.Colour.Mastering
 	if m == (media.MasteringDisplay{}) {
@@ -58,26 +60,28 @@ func (w *initSegment) clli() {
 	})
 }
 
-// dolbyVision is what a file and a playlist say of Dolby Vision metadata in its pictures. The zero value is none.
+// dolbyVision is what a file and a playlist say of Dolby Vision metadata in its pictures. The zero
+// value is none.
 type dolbyVision struct {
 	// entry is the sample entry of pictures that nobody else can show.
 	entry          string
 	profile, level uint8
-	// compatibility says how the pictures look without the metadata (Dolby Vision Streams within the ISO Base Media File Format), and brand names that.
+	// compatibility says how the pictures look without the metadata (Dolby Vision Streams within
+	// the ISO Base Media File Format), and brand names that.
 	compatibility uint8
 	brand         string
 }
 
-// dolbyLevels are the levels of Dolby Vision from 1 on (Dolby Vision Streams within the HTTP Live Streaming format §2.2): the pixels a second and the width that
-// each allows.
+// dolbyLevels are the levels of Dolby Vision from 1 on (Dolby Vision Streams within the HTTP Live
+// Streaming format §2.2): the pixels a second and the width that each allows.
 var dolbyLevels = [...]struct{ rate, width int }{
 	{1280 * 720 * 24, 1280}, {1280 * 720 * 30, 1280}, {1920 * 1080 * 24, 1920}, {1920 * 1080 * 30, 2560}, {1920 * 1080 * 60, 3840},
 	{3840 * 2160 * 24, 3840}, {3840 * 2160 * 30, 3840}, {3840 * 2160 * 48, 3840}, {3840 * 2160 * 60, 3840},
 	{3840 * 2160 * 120, 3840}, {3840 * 2160 * 120, 7680}, {7680 * 4320 * 60, 7680}, {7680 * 4320 * 120, 7680},
 }
 
-// dolbyLevel returns the lowest level that holds the pictures, 0 if none does. Where it is not known how many there are in a second, they are
-// taken for 60.
+// dolbyLevel returns the lowest level that holds the pictures, 0 if none does. Where it is not
+// known how many there are in a second, they are taken for 60.
 func dolbyLevel(width, height int, rate float64) uint8 {
 	if rate <= 0 {
 		const assumed = 60
@@ -92,8 +96,8 @@ func dolbyLevel(width, height int, rate float64) uint8 {
 	return 0
 }
 
-// describeDolbyVision looks for a kind of Dolby Vision that HLS has a name for: profile 5, and of profile 8 what plays as HDR10 or HLG too. In
-// AV1 both are profile 10.
+// describeDolbyVision looks for a kind of Dolby Vision that HLS has a name for: profile 5, and of
+// profile 8 what plays as HDR10 or HLG too. In AV1 both are profile 10.
 func (d *description) describeDolbyVision(t *media.Track) {
 	const bt2020, bt2020NonConstant, alone, ofAV1 = 9, 9, 5, 10
 	v := dolbyVision{entry: "dvh1", profile: t.DolbyVision, level: dolbyLevel(t.Width, t.Height, d.frameRate)}

@@ -46,8 +46,8 @@ func object(numbers ...number) (o amf.Object) {
 	return o
 }
 
-// TestHDR takes pictures of a real encoder, which says nothing of colour, with Enhanced RTMP colour information and the head of Dolby Vision
-// metadata, and has FFmpeg read what becomes of it.
+// TestHDR takes pictures of a real encoder, which says nothing of colour, with Enhanced RTMP colour
+// information and the head of Dolby Vision metadata, and has FFmpeg read what becomes of it.
 func TestHDR(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs encoders")
@@ -78,7 +78,8 @@ func TestHDR(t *testing.T) {
 	const (
 		rpu5 = "\x00\x00\x00\x0b\x7c\x01\x19\x08\x09\x00\x40\x61\xb6\x50\x60"
 		rpu8 = "\x00\x00\x00\x0b\x7c\x01\x19\x08\x09\x08\x40\x61\x36\x50\x60"
-		// in a metadata OBU: a message of ITU-T T.35, in it an EMDF container, in it what stands behind the prefix of rpu8
+		// in a metadata OBU: a message of ITU-T T.35, in it an EMDF container, in it what stands
+		// behind the prefix of rpu8
 		rpu10 = "\x2a\x18\x04\xb5\x00\x3b\x00\x00\x08\x00\x37\xcd\x08\x21\x00\x80\x90\x84\x06\x13\x65\x06\x00\x20\x07\x80"
 	)
 	for _, c := range []struct {
@@ -131,7 +132,8 @@ func TestHDR(t *testing.T) {
 	}
 }
 
-// publish sends samples by Enhanced RTMP, with a message behind the header and with something at the end of each.
+// publish sends samples by Enhanced RTMP, with a message behind the header and with something at
+// the end of each.
 func publish(t *testing.T, in *encoded, fourCC string, colour []byte, rpu string) (units []media.AccessUnit) {
 	t.Helper()
 	var d flv.Demuxer
@@ -159,7 +161,8 @@ func publish(t *testing.T, in *encoded, fourCC string, colour []byte, rpu string
 	return units
 }
 
-// back has an FFmpeg that writes colour information turn the file into FLV, which must say of it what ours did.
+// back has an FFmpeg that writes colour information turn the file into FLV, which must say of it
+// what ours did.
 func back(t *testing.T, file string, track *media.Track) {
 	t.Helper()
 	ffmpeg := os.Getenv("FFMPEG7")

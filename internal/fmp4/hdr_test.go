@@ -8,7 +8,8 @@ import (
 	"livego/internal/media"
 )
 
-// hdr10 adds what an encoder of HDR10 says beside the bitstream: the numbers are those for a P3 display in the manual of x265 (--master-display).
+// hdr10 adds what an encoder of HDR10 says beside the bitstream: the numbers are those for a P3
+// display in the manual of x265 (--master-display).
 func hdr10(track *media.Track) *media.Track {
 	track.Colour = media.ColourDescription{
 		Primaries: 9, Transfer: 16, Matrix: 9,
@@ -27,7 +28,8 @@ func dolbyTrack(t testing.TB, profile uint8, config string) *media.Track {
 	return track
 }
 
-// boxesOf returns the boxes of the sample entry, the payloads of those that matter here in hexadecimal.
+// boxesOf returns the boxes of the sample entry, the payloads of those that matter here in
+// hexadecimal.
 func boxesOf(t *testing.T, track *media.Track) (kinds string, payloads map[string]string) {
 	t.Helper()
 	b, err := AppendInit(nil, track, nil)
@@ -158,7 +160,8 @@ func TestDolbyVision(t *testing.T) {
 	}
 }
 
-// TestDolbyBrands: files say in their first box that they have Dolby Vision, and what for those who do not know it.
+// TestDolbyBrands: files say in their first box that they have Dolby Vision, and what for those who
+// do not know it.
 func TestDolbyBrands(t *testing.T) {
 	for _, c := range []struct {
 		codec        media.Codec
@@ -177,7 +180,8 @@ func TestDolbyBrands(t *testing.T) {
 	}
 }
 
-// TestDolbyLevel holds levels against the table of Dolby Vision Streams within the HTTP Live Streaming format §2.2.
+// TestDolbyLevel holds levels against the table of Dolby Vision Streams within the HTTP Live
+// Streaming format §2.2.
 func TestDolbyLevel(t *testing.T) {
 	for _, c := range []struct {
 		width, height int

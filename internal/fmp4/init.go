@@ -6,9 +6,9 @@ import (
 	"livego/internal/media"
 )
 
-// AppendInit adds the init segment of a track to dst, which it may move, and returns it. AC-3 and E-AC-3 have no header, so theirs is
-// made from the data of any sample of the track; other codecs do not look at it. With an error, which is ErrUnsupported or
-// ErrData, dst comes back as it was.
+// AppendInit adds the init segment of a track to dst, which it may move, and returns it. AC-3 and
+// E-AC-3 have no header, so theirs is made from the data of any sample of the track; other codecs
+// do not look at it. With an error, which is ErrUnsupported or ErrData, dst comes back as it was.
 //
 //	ftyp
 //	moov
@@ -54,8 +54,8 @@ type initSegment struct {
 	frame []byte
 }
 
-// SameInit says whether the sequence headers of a and b are the same, and what is known beside them changes nothing for players: not the init
-// segment, nor what a playlist says.
+// SameInit says whether the sequence headers of a and b are the same, and what is known beside them
+// changes nothing for players: not the init segment, nor what a playlist says.
 func SameInit(a, b *media.Track) bool {
 	if a == b {
 		return true
@@ -68,7 +68,8 @@ func SameInit(a, b *media.Track) bool {
 	return err == nil && err2 == nil && bytes.Equal(first, second) && VideoRange(a) == VideoRange(b)
 }
 
-// timescale returns the ticks per second of a track's media times: an audio frame has a whole number of them.
+// timescale returns the ticks per second of a track's media times: an audio frame has a whole
+// number of them.
 func timescale(t *media.Track) uint32 {
 	if t.Kind == media.Audio {
 		return uint32(t.SampleRate)

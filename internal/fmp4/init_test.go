@@ -14,7 +14,8 @@ import (
 	"livego/internal/media"
 )
 
-// initCase is a track, a sample of it where its codec needs one, and what the init segment must hold.
+// initCase is a track, a sample of it where its codec needs one, and what the init segment must
+// hold.
 type initCase struct {
 	name   string
 	track  *media.Track
@@ -100,7 +101,8 @@ func TestInitRead(t *testing.T) {
 	}
 }
 
-// TestInitHEVCArrays checks that the record of an encoder which leaves its arrays incomplete becomes one that hvc1 may have.
+// TestInitHEVCArrays checks that the record of an encoder which leaves its arrays incomplete
+// becomes one that hvc1 may have.
 func TestInitHEVCArrays(t *testing.T) {
 	incomplete := strings.NewReplacer("0f03a00001", "0f03200001", "a1000100", "21000100", "a2000100", "22000100").Replace(hevcMain)
 	if incomplete == hevcMain {

@@ -6,8 +6,9 @@ import (
 	"livego/internal/media"
 )
 
-// Silence returns an audio frame in which nothing is heard, and its length. like is a frame of the track, from which those of AC-3
-// and E-AC-3 take their header. It is nil for what has no raw data blocks, as xHE-AAC, and for broken headers.
+// Silence returns an audio frame in which nothing is heard, and its length. like is a frame of the
+// track, from which those of AC-3 and E-AC-3 take their header. It is nil for what has no raw data
+// blocks, as xHE-AAC, and for broken headers.
 func Silence(t *media.Track, like []byte) (frame []byte, length time.Duration) {
 	switch t.Codec {
 	case media.AAC:
@@ -29,7 +30,8 @@ func Silence(t *media.Track, like []byte) (frame []byte, length time.Duration) {
 	return nil, 0
 }
 
-// maxObject is the last of the audio object types that share a raw data block and are decoded by what decodes low complexity.
+// maxObject is the last of the audio object types that share a raw data block and are decoded by
+// what decodes low complexity.
 const maxObject = 4
 
 // The syntactic elements of a raw data block (ISO/IEC 14496-3 table 4.85).
@@ -57,15 +59,17 @@ var aacLayouts = [...][]uint32{
 	14: {elementSCE, elementCPE, elementCPE, elementLFE, elementCPE},
 }
 
-// silentAAC writes a raw data block (ISO/IEC 14496-3 §4.4.2.1) whose channels have no spectral data:
+// silentAAC writes a raw data block (ISO/IEC 14496-3 §4.4.2.1) whose channels have no spectral
+// data:
 //
 //	SCE, LFE: id 3 | tag 4 | channel
 //	CPE:      id 3 | tag 4 | common_window 1 | ics_info 11 | ms_mask_present 2 | channel | channel
 //	channel:  global_gain 8 (| ics_info 11, if it is not common) | pulse 1 | tns 1 | gain control 1
 //	ics_info: reserved 1 | window_sequence 2 | window_shape 1 | max_sfb 6 | predictor 1
 //
-// HE-AAC has that without SBR data: of nothing there is nothing to replicate, and a decoder only doubles the rate. It takes up SBR
-// again with the next header, which encoders repeat about twice a second.
+// HE-AAC has that without SBR data: of nothing there is nothing to replicate, and a decoder only
+// doubles the rate. It takes up SBR again with the next header, which encoders repeat about twice a
+// second.
 func silentAAC(t *media.Track) []byte {
 	elements := aacElements(t.Config)
 	if elements == nil {
@@ -125,8 +129,8 @@ func (r *bitReader) rate() {
 	}
 }
 
-// programConfig reads the elements of a GASpecificConfig's program config element (ISO/IEC 14496-3 §4.4.1), as far as
-// they are channels: coupling channels have nothing to couple.
+// programConfig reads the elements of a GASpecificConfig's program config element (ISO/IEC 14496-3
+// §4.4.1), as far as they are channels: coupling channels have nothing to couple.
 func (r *bitReader) programConfig() (elements []element) {
 	r.skip(1)         // frameLengthFlag
 	r.skipIf(14)      // coreCoderDelay
@@ -149,8 +153,9 @@ func (r *bitReader) programConfig() (elements []element) {
 	return elements
 }
 
-// silentOpus is a packet of 20 ms: of each stream a frame of code 0, CELT over the whole band, with a silence flag (RFC 6716
-// §3.1, §4.3.1). Of several streams all but the last say how long they are (RFC 7845 §3, RFC 6716 appendix B).
+// silentOpus is a packet of 20 ms: of each stream a frame of code 0, CELT over the whole band, with
+// a silence flag (RFC 6716 §3.1, §4.3.1). Of several streams all but the last say how long they are
+// (RFC 7845 §3, RFC 6716 appendix B).
 func silentOpus(t *media.Track) (packet []byte) {
 	const fullBand20, stereo, silence = 31 << 3, 1 << 2, "\xFF\xFE"
 	if !validOpusHead(t.Config) {
@@ -174,7 +179,8 @@ func silentOpus(t *media.Track) (packet []byte) {
 	return packet
 }
 
-// silentFLAC is a frame of constant subframes that are zero (RFC 9639 §9), of the stream's block size.
+// silentFLAC is a frame of constant subframes that are zero (RFC 9639 §9), of the stream's block
+// size.
 //
 //	sync 15 | strategy 1 | block size 4 | rate 4 | channels 4 | depth 3 | 0 | number 8 | block size - 1 16 | CRC-8
 //	subframe, per channel: 0 | type 6 | wasted bits 1 | the value
@@ -230,7 +236,8 @@ func crc(polynomial uint16, degree int, b []byte) (sum uint16) {
 	return sum & (top<<1 - 1)
 }
 
-// mp3Rates are the sampling frequencies of MPEG-1, which MPEG-2 halves, and MPEG-2.5 again (ISO/IEC 11172-3 §2.4.2.3).
+// mp3Rates are the sampling frequencies of MPEG-1, which MPEG-2 halves, and MPEG-2.5 again (ISO/IEC
+// 11172-3 §2.4.2.3).
 var mp3Rates = [...]int{44100, 48000, 32000}
 
 // silentMP3 is a header and side information of zeros, which says that there is no main data.

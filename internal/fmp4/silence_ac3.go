@@ -6,9 +6,9 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/ac3"
 )
 
-// Frames of AC-3 and E-AC-3 in which nothing is heard have exponents and no mantissas: with signal to noise offsets of zero none gets
-// a bit (ETSI TS 102 366 §6.2.2.1), and dither, which would take their place, is off. They are as long as the frame that they are
-// made like, and have its header.
+// Frames of AC-3 and E-AC-3 in which nothing is heard have exponents and no mantissas: with signal
+// to noise offsets of zero none gets a bit (ETSI TS 102 366 §6.2.2.1), and dither, which would take
+// their place, is off. They are as long as the frame that they are made like, and have its header.
 
 // ac3Channels are the full bandwidth channels by acmod (table 4.3).
 var ac3Channels = [...]int{2, 1, 2, 3, 3, 4, 4, 5}
@@ -50,7 +50,8 @@ func (w *ac3Writer) layout() {
 	w.channels = ac3Channels[w.mode]
 }
 
-// Exponents are all the same: four of a group share a difference of zero, and three such are 62 (§6.1.3).
+// Exponents are all the same: four of a group share a difference of zero, and three such are 62
+// (§6.1.3).
 const (
 	noDifference = 62
 	strategyD45  = 3
@@ -166,7 +167,8 @@ func (w *ac3Writer) blockAC3(first bool) {
 	w.put(1+1, 0) // deltbaie, skiple
 }
 
-// crcBefore is the 16 bits before b with which the checksum of all is zero: the division run backwards.
+// crcBefore is the 16 bits before b with which the checksum of all is zero: the division run
+// backwards.
 func crcBefore(b []byte) (sum uint16) {
 	back := func(bits int) {
 		for range bits {

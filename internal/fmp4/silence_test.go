@@ -102,7 +102,8 @@ func dolbyTracks(t *testing.T) map[string]quietTrack {
 	return tracks
 }
 
-// TestSilence has FFmpeg decode silence: without complaint, as long as it should be, and with nothing in it.
+// TestSilence has FFmpeg decode silence: without complaint, as long as it should be, and with
+// nothing in it.
 func TestSilence(t *testing.T) {
 	if _, err := exec.LookPath("ffmpeg"); err != nil {
 		t.Skip("ffmpeg is not installed")

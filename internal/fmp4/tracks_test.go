@@ -9,7 +9,8 @@ import (
 	"livego/internal/media"
 )
 
-// Decoder configuration records that real encoders wrote, of 192 x 108 pictures at 25 a second, or made from the standards.
+// Decoder configuration records that real encoders wrote, of 192 x 108 pictures at 25 a second, or
+// made from the standards.
 const (
 	avcMain     = "0164000bffe100196764000bacd9430ffbc044000003000400000300c83c50a65801000468ef8fcbfdf8f800"                   // libx264
 	avcBaseline = "0142c00bffe100176742c00bda0c3fef0e1000000300100000030320f142aa01000468ce0fc8"                               // libx264, pixels of 4:3

@@ -38,7 +38,8 @@ func twin(units []media.AccessUnit) []media.AccessUnit {
 	return out
 }
 
-// interleave feeds units of several publications; pick chooses whose next unit comes, among those at most skew ahead of the slowest.
+// interleave feeds units of several publications; pick chooses whose next unit comes, among those
+// at most skew ahead of the slowest.
 func (r *rig) interleave(feeds [][]media.AccessUnit, skew time.Duration, pick func(n int) int) {
 	for i := range feeds {
 		r.publication(nameOf(i))
@@ -75,7 +76,8 @@ func (r *rig) histories() string {
 	return b.String()
 }
 
-// TestAnyOrder: whatever the order in which renditions arrive, they are cut at the same times into the same parts, and nothing is lost.
+// TestAnyOrder: whatever the order in which renditions arrive, they are cut at the same times into
+// the same parts, and nothing is lost.
 func TestAnyOrder(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		rate := rapid.SampledFrom([]float64{24, 25, 30000.0 / 1001, 30, 50, 60}).Draw(rt, "rate")
@@ -146,7 +148,8 @@ func testOwnClock(t *testing.T, a, b time.Duration) {
 	}
 }
 
-// TestMisaligned: a publication whose key frames are elsewhere is refused with a reason; a track like that is left out.
+// TestMisaligned: a publication whose key frames are elsewhere is refused with a reason; a track
+// like that is left out.
 func TestMisaligned(t *testing.T) {
 	all := encoders(30, 60)
 	all[1].gop = 50
@@ -205,7 +208,8 @@ func TestRenditionEnds(t *testing.T) {
 	}
 }
 
-// TestRestartTogether: all encoders begin anew at one time: one discontinuity in all renditions, whoever comes first.
+// TestRestartTogether: all encoders begin anew at one time: one discontinuity in all renditions,
+// whoever comes first.
 func TestRestartTogether(t *testing.T) {
 	for first := range 3 {
 		r := newRig(t, Options{})
@@ -230,7 +234,8 @@ func TestRestartTogether(t *testing.T) {
 	}
 }
 
-// TestRestartAlone: an encoder that restarts alone leaves the ladder and comes back at a boundary; the others have no discontinuity.
+// TestRestartAlone: an encoder that restarts alone leaves the ladder and comes back at a boundary;
+// the others have no discontinuity.
 func TestRestartAlone(t *testing.T) {
 	for alone := range 3 {
 		r := newRig(t, Options{})
@@ -303,8 +308,8 @@ func TestHungRendition(t *testing.T) {
 	}
 }
 
-// TestDefaultIsTheMeasure: a rendition whose key frames are elsewhere is the one that is refused, though it is far ahead of the default
-// publication, from the start or as a newcomer.
+// TestDefaultIsTheMeasure: a rendition whose key frames are elsewhere is the one that is refused,
+// though it is far ahead of the default publication, from the start or as a newcomer.
 func TestDefaultIsTheMeasure(t *testing.T) {
 	for _, ahead := range []time.Duration{0, 300 * time.Millisecond, 900 * time.Millisecond, 1400 * time.Millisecond} {
 		for _, late := range []time.Duration{0, 10 * time.Second} {

@@ -42,7 +42,8 @@ func (a *answers) add(kind resource, o *observed) {
 	a.idle.Put(o)
 }
 
-// Answers says how many requests of a kind were answered with a status code, 0 for codes that are rare.
+// Answers says how many requests of a kind were answered with a status code, 0 for codes that are
+// rare.
 type Answers struct {
 	Kind  string
 	Code  int

@@ -11,9 +11,11 @@ type awaited struct {
 	count int
 }
 
-// await returns the life of the stream whose playlist a request asks for, nil if it answered the request. Shortly after the server's start it
-// waits for a stream that is not there: its viewers are those of a former process, and its publisher comes back in a moment. hls.js (1.7.4) asks
-// once more a second after it lost the server, and gives up for good if it gets no playlist then. It waits too where Bring says that the stream comes.
+// await returns the life of the stream whose playlist a request asks for, nil if it answered the
+// request. Shortly after the server's start it waits for a stream that is not there: its viewers
+// are those of a former process, and its publisher comes back in a moment. hls.js (1.7.4) asks once
+// more a second after it lost the server, and gives up for good if it gets no playlist then. It
+// waits too where Bring says that the stream comes.
 func (s *Server) await(w http.ResponseWriter, r *http.Request, name string) *life {
 	if l := s.find(name); l != nil {
 		return l
@@ -37,7 +39,8 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, name string) *lif
 	return l
 }
 
-// expect returns what is closed when a life of the stream begins, and what says that nobody waits for it any more.
+// expect returns what is closed when a life of the stream begins, and what says that nobody waits
+// for it any more.
 func (s *Server) expect(name string) (came <-chan struct{}, leave func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

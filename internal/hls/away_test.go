@@ -49,8 +49,9 @@ func recording(tracks []onset) (units []media.AccessUnit) {
 	return units
 }
 
-// TestWhereToWatch: the MPEG-TS playlist is served where it has all that a viewer expects, else it leads to CMAF: for a player that asks before there
-// is anything as well as for one that asks later.
+// TestWhereToWatch: the MPEG-TS playlist is served where it has all that a viewer expects, else it
+// leads to CMAF: for a player that asks before there is anything as well as for one that asks
+// later.
 func TestWhereToWatch(t *testing.T) {
 	const ts, cmaf = "200", "302 movie/index.m3u8"
 	video, quick := onset{avcTrack(0), 0}, Options{SegmentDuration: 100 * time.Millisecond}

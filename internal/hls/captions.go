@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	// maxSEI bounds one SEI message that is looked at: 31 triplets of caption data, with what may stand around them.
+	// maxSEI bounds one SEI message that is looked at: 31 triplets of caption data, with what may
+	// stand around them.
 	maxSEI = 256
 	// maxNALUnits bounds the work for one picture: HEVC level 6.2 allows 600 slices.
 	maxNALUnits = 1024
@@ -15,8 +16,9 @@ const (
 	maxPacket = 128
 )
 
-// captionReader notices closed captions in the pictures of one track: CEA-608 channels and CEA-708 services, by the user data of
-// ATSC A/53 part 4 §6.2.3 in SEI messages, and in metadata OBUs of AV1. It has one user. The zero value is ready.
+// captionReader notices closed captions in the pictures of one track: CEA-608 channels and CEA-708
+// services, by the user data of ATSC A/53 part 4 §6.2.3 in SEI messages, and in metadata OBUs of
+// AV1. It has one user. The zero value is ready.
 type captionReader struct {
 	set captionSet
 	// packet is a DTVCC packet under way, of size bytes.
@@ -37,7 +39,8 @@ func (c *captionReader) scan(u *media.AccessUnit) {
 	}
 }
 
-// scanNALUnits looks at all NAL units, though an SEI message that speaks of a picture stands before its first slice: OBS appends captions.
+// scanNALUnits looks at all NAL units, though an SEI message that speaks of a picture stands before
+// its first slice: OBS appends captions.
 func (c *captionReader) scanNALUnits(u *media.AccessUnit) {
 	codec, b := u.Track.Codec, u.Data
 	for range maxNALUnits {
@@ -53,7 +56,8 @@ func (c *captionReader) scanNALUnits(u *media.AccessUnit) {
 	}
 }
 
-// messages walks the SEI messages of a NAL unit (H.264 §7.3.2.3.1): type and size are each a sum of bytes up to one that is not 255.
+// messages walks the SEI messages of a NAL unit (H.264 §7.3.2.3.1): type and size are each a sum of
+// bytes up to one that is not 255.
 func (c *captionReader) messages(b []byte) {
 	const registered = 4 // user_data_registered_itu_t_t35
 	for len(b) > 2 {
@@ -84,8 +88,8 @@ func sum(b []byte) (value, n int) {
 	return value, n
 }
 
-// unescape returns the first size bytes of b without its emulation prevention (H.264 §7.4.1), as far as they are of interest, and how many
-// bytes of b they take.
+// unescape returns the first size bytes of b without its emulation prevention (H.264 §7.4.1), as
+// far as they are of interest, and how many bytes of b they take.
 func (c *captionReader) unescape(b []byte, size int) (payload []byte, used int) {
 	payload, zeros := c.scratch[:0], 0
 	for used < len(b) && size > 0 {
@@ -148,7 +152,8 @@ func (c *captionReader) pair(kind, first, second byte) {
 	}
 }
 
-// line21 notes the channel of a control code (CTA-608 §8.4): the first byte says which of the field's two it is.
+// line21 notes the channel of a control code (CTA-608 §8.4): the first byte says which of the
+// field's two it is.
 func (c *captionReader) line21(field, first byte) {
 	if first < 0x10 || first > 0x1F {
 		return
@@ -156,7 +161,8 @@ func (c *captionReader) line21(field, first byte) {
 	c.set.channels |= 1 << (2*field + first>>3&1)
 }
 
-// services walks the service blocks of a DTVCC packet (CTA-708 §6.2). They count only if they fill it.
+// services walks the service blocks of a DTVCC packet (CTA-708 §6.2). They count only if they fill
+// it.
 func (c *captionReader) services(b []byte) {
 	const extended = 7
 	var found uint64

@@ -152,7 +152,8 @@ func TestCaptionPacketOverPictures(t *testing.T) {
 	}
 }
 
-// TestCaptionBounds: a picture of nothing but tiny NAL units costs no more than one that a level allows.
+// TestCaptionBounds: a picture of nothing but tiny NAL units costs no more than one that a level
+// allows.
 func TestCaptionBounds(t *testing.T) {
 	filler := unitOf(media.H264, []byte{0x41}).Data
 	for n, want := range map[int]captionSet{maxNALUnits - 1: {channels: 1}, maxNALUnits: {}} {
@@ -233,8 +234,8 @@ func TestCaptionAllocations(t *testing.T) {
 	}
 }
 
-// FuzzCaptions: nothing that a picture holds makes the reader leave its bounds, and what it finds does not depend on what stands behind
-// a length that lies, or in AV1 behind what is no OBU.
+// FuzzCaptions: nothing that a picture holds makes the reader leave its bounds, and what it finds
+// does not depend on what stands behind a length that lies, or in AV1 behind what is no OBU.
 func FuzzCaptions(f *testing.F) {
 	f.Add(sei(media.H264, [3]byte{0xFC, 0x94, 0x20}), byte(0))
 	f.Add(sei(media.HEVC, [3]byte{0xFF, 2, 1<<5 | 2}, [3]byte{0xFE, 'a', 'b'}), byte(1))

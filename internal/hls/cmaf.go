@@ -9,11 +9,13 @@ import (
 )
 
 const (
-	// cacheCurrent is for playlists that are asked for without a directive, and what else stands for the present.
+	// cacheCurrent is for playlists that are asked for without a directive, and what else stands
+	// for the present.
 	cacheCurrent = "max-age=1"
 	// blockFor is for how many target durations a request is held (RFC 8216bis 6.2.5.2).
 	blockFor = 3
-	// keepBlocked is for how many target durations a cache may keep the answer to a request that names a segment.
+	// keepBlocked is for how many target durations a cache may keep the answer to a request that
+	// names a segment.
 	keepBlocked = 6
 
 	noRendition = "no such rendition, or no longer"
@@ -40,7 +42,8 @@ func (s *Server) serveMultivariant(w http.ResponseWriter, r *http.Request, t tar
 	s.writeText(w, r, view.multivariant(&s.gzip))
 }
 
-// awaitCMAF holds a request until the stream's CMAF side can answer. It is true if the request is answered already.
+// awaitCMAF holds a request until the stream's CMAF side can answer. It is true if the request is
+// answered already.
 func (s *Server) awaitCMAF(w http.ResponseWriter, r *http.Request, l *life) bool {
 	v := s.hold(w, r, s.opt.FirstSegmentWait, once(l.cmaf.answerable))
 	if v == late {
@@ -113,7 +116,8 @@ func formOf(kind resource, skip bool) playlistForm {
 	return fullForm
 }
 
-// block returns the first view that has what the request asks for, from v on, or answers the request and returns nil.
+// block returns the first view that has what the request asks for, from v on, or answers the
+// request and returns nil.
 func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *presentation, rendition *rendition, v *renditionView, d directives) *renditionView {
 	if !d.met(v) && d.tooFar(v) {
 		refuse(w, http.StatusBadRequest, errTooFarAhead.Error())
@@ -145,8 +149,8 @@ func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *presentat
 	return nil
 }
 
-// awaitEnd waits for the end of a stream of which a rendition has left, as long as it may be near, and returns the rendition if it is in the
-// ladder then.
+// awaitEnd waits for the end of a stream of which a rendition has left, as long as it may be near,
+// and returns the rendition if it is in the ladder then.
 func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *presentation, id string) *rendition {
 	if wait := time.Until(ladder.doubt()); wait > 0 && ladder.left(id) {
 		s.hold(w, r, wait, once(ladder.over))
@@ -154,8 +158,8 @@ func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *presen
 	return ladder.rendition(id)
 }
 
-// refuseLeft answers a request for a playlist that goes no further: its rendition left the ladder, or the server lets go of the stream
-// without an end because it will be back (decision 30).
+// refuseLeft answers a request for a playlist that goes no further: its rendition left the ladder,
+// or the server lets go of the stream without an end because it will be back (decision 30).
 func refuseLeft(w http.ResponseWriter, interrupted bool, retry time.Duration) {
 	if !interrupted {
 		refuse(w, http.StatusNotFound, noRendition)
@@ -188,8 +192,9 @@ func once(c <-chan struct{}) func() <-chan struct{} {
 	}
 }
 
-// writeMedia writes a media playlist. The answer to a request that names a segment is the same for everybody, for a while (decision 28),
-// unless the playlist ended without it: the stream's next life may have it.
+// writeMedia writes a media playlist. The answer to a request that names a segment is the same for
+// everybody, for a while (decision 28), unless the playlist ended without it: the stream's next
+// life may have it.
 func (s *Server) writeMedia(w http.ResponseWriter, r *http.Request, text *lazyText, v *renditionView, d directives) {
 	cache := keepCurrent
 	if last, _, _ := v.last(); d.msn >= 0 && (!v.ended || d.msn <= last) {
@@ -235,8 +240,8 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, t target) {
 	writePieces(w, r, rendition.kind, t, pieces)
 }
 
-// awaitPart holds the request for the part that comes next until it is there, or will not be. It returns the view that knows, and
-// whether the request is answered already.
+// awaitPart holds the request for the part that comes next until it is there, or will not be. It
+// returns the view that knows, and whether the request is answered already.
 func (s *Server) awaitPart(w http.ResponseWriter, r *http.Request, rendition *rendition, v *renditionView, t target) (*renditionView, bool) {
 	verdict := s.hold(w, r, blockFor*v.target, func() <-chan struct{} {
 		for {

@@ -154,7 +154,8 @@ const (
 	ok   = 200
 )
 
-// TestBlocking: what a request waits for, and what it waits for in vain (RFC 8216bis 6.2.5.2). The open segment is 106, with parts 0 and 1.
+// TestBlocking: what a request waits for, and what it waits for in vain (RFC 8216bis 6.2.5.2). The
+// open segment is 106, with parts 0 and 1.
 func TestBlocking(t *testing.T) {
 	part := func(d *drawn) { d.part(tick).show(3) }
 	cut := func(d *drawn) { d.cut().show(3) }
@@ -291,7 +292,8 @@ func TestBlockingInVain(t *testing.T) {
 	})
 }
 
-// TestHintedPart: a hinted part is held until it is whole, and 404 as soon as it is known that there will be none (RFC 8216bis 6.2.6).
+// TestHintedPart: a hinted part is held until it is whole, and 404 as soon as it is known that
+// there will be none (RFC 8216bis 6.2.6).
 func TestHintedPart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _, video, _ := lowLatency(Options{})
@@ -352,7 +354,8 @@ func TestCMAFAudience(t *testing.T) {
 	}
 }
 
-// A held request is answered although the connection's write deadline, which begins with the request, has passed.
+// A held request is answered although the connection's write deadline, which begins with the
+// request, has passed.
 func TestHeldRequestsOutliveTheWriteTimeout(t *testing.T) {
 	const timeout = 50 * time.Millisecond
 	for _, unencrypted2 := range []bool{false, true} {
@@ -386,7 +389,8 @@ func TestHeldRequestsOutliveTheWriteTimeout(t *testing.T) {
 	}
 }
 
-// What a playlist named stays for its duration after its rendition has left (RFC 8216bis 6.2.1), also if the rendition comes back.
+// What a playlist named stays for its duration after its rendition has left (RFC 8216bis 6.2.1),
+// also if the rendition comes back.
 func TestFilesOfARenditionThatLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, l, video, _ := lowLatency(Options{})
@@ -417,7 +421,8 @@ func TestFilesOfARenditionThatLeft(t *testing.T) {
 	})
 }
 
-// An encoder that publishes several renditions ends them one after the other: all of them have an end.
+// An encoder that publishes several renditions ends them one after the other: all of them have an
+// end.
 func TestEndOfALadder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, l, video, audio := lowLatency(Options{})
@@ -441,8 +446,9 @@ func TestEndOfALadder(t *testing.T) {
 	})
 }
 
-// While others go on, whoever plays a rendition that left hears of it at once, or, if its publisher ended, as soon as it is clear that the others
-// did not end with it: however late the request comes, and whether it was held before or not.
+// While others go on, whoever plays a rendition that left hears of it at once, or, if its publisher
+// ended, as soon as it is clear that the others did not end with it: however late the request
+// comes, and whether it was held before or not.
 func TestRequestsForARenditionThatLeft(t *testing.T) {
 	cases := []struct {
 		name       string

@@ -47,8 +47,9 @@ func (p *packager) videoBeside(pub *publication) map[*cmafTrack]time.Duration {
 	return reached
 }
 
-// deserted says that the publisher of t was lost while other video of the ladder goes on, so that it was not the encoder of all, or its network.
-// Players must not stand still with t until the publisher is back, or is waited for no more.
+// deserted says that the publisher of t was lost while other video of the ladder goes on, so that
+// it was not the encoder of all, or its network. Players must not stand still with t until the
+// publisher is back, or is waited for no more.
 func (p *packager) deserted(t *cmafTrack) bool {
 	return t.pub.idle && t.kind == media.Video && t.standing == member && slices.ContainsFunc(p.tracks, func(o *cmafTrack) bool {
 		from, beside := t.pub.others[o]
@@ -82,7 +83,8 @@ func (p *packager) empty(t *cmafTrack) {
 	}
 }
 
-// exit removes a publication while others go on: its renditions leave the ladder unless others have the same sound, and the others are not held up by it.
+// exit removes a publication while others go on: its renditions leave the ladder unless others have
+// the same sound, and the others are not held up by it.
 func (p *packager) exit(pub *publication) {
 	p.show.suspect()
 	p.relieve(pub)
@@ -99,8 +101,8 @@ func (p *packager) exit(pub *publication) {
 	}
 }
 
-// heir is the best of the tracks to lead instead of the one that does: one whose publisher is there, one that is in the ladder, and
-// of those the first.
+// heir is the best of the tracks to lead instead of the one that does: one whose publisher is
+// there, one that is in the ladder, and of those the first.
 func (p *packager) heir() *cmafTrack {
 	score := func(t *cmafTrack) (n int) {
 		if !t.pub.idle {

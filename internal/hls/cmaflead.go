@@ -22,8 +22,8 @@ func (p *packager) before(a, b *cmafTrack) bool {
 	return slices.Index(p.tracks, a) < slices.Index(p.tracks, b)
 }
 
-// reclaim lets t lead again instead of one that comes after it: the default publication is the measure for all others. As long as nothing is
-// published it may begin anew.
+// reclaim lets t lead again instead of one that comes after it: the default publication is the
+// measure for all others. As long as nothing is published it may begin anew.
 func (p *packager) reclaim(t *cmafTrack, u *media.AccessUnit) {
 	switch {
 	case t.standing == member && p.line.now-u.DTS <= patience:
@@ -105,8 +105,8 @@ func (p *packager) impatient(t *cmafTrack) {
 	p.settle()
 }
 
-// runnerUp is the video that leads instead of one that has stopped: one of the ladder, or, when nobody else goes on for long, one that
-// waits for its place.
+// runnerUp is the video that leads instead of one that has stopped: one of the ladder, or, when
+// nobody else goes on for long, one that waits for its place.
 func (p *packager) runnerUp() *cmafTrack {
 	var best *cmafTrack
 	for _, t := range p.tracks {

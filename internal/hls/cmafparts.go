@@ -111,8 +111,9 @@ func (t *cmafTrack) overhang(at time.Duration) (last media.AccessUnit, held bool
 	return last, true
 }
 
-// known says that audio until then, and one more frame, is in the segment of b: so a part may be published before the next frame came, for
-// there will be one more part. What is published makes players ask for the part behind it.
+// known says that audio until then, and one more frame, is in the segment of b: so a part may be
+// published before the next frame came, for there will be one more part. What is published makes
+// players ask for the part behind it.
 func (p *packager) known(t *cmafTrack, b *boundary, then time.Duration) bool {
 	return frame(t.track) > 0 && !p.line.owed && !p.line.turning && then < b.at+p.opt.SegmentDuration
 }
@@ -192,8 +193,8 @@ func (p *packager) writePart(t *cmafTrack, next, until time.Duration) bool {
 	return true
 }
 
-// fragments writes f. A segment of video begins with a fragment of one picture, which alone is what I-frame playlists point to: FFmpeg reads no
-// range that ends within a fragment.
+// fragments writes f. A segment of video begins with a fragment of one picture, which alone is what
+// I-frame playlists point to: FFmpeg reads no range that ends within a fragment.
 func (t *cmafTrack) fragments(f *fmp4.Fragment) (data []byte, w fmp4.Written, err error) {
 	if !f.Segment || t.kind != media.Video || len(f.Units) == 1 {
 		return t.writer.Append(nil, f)
@@ -249,14 +250,15 @@ func (p *packager) noteWide(t *cmafTrack, at, lasts time.Duration) {
 	}
 }
 
-// close ends the segment under way, which is a gap if there is nothing in it. end is where the next segment begins, and follows says that the
-// track has a unit for that one.
+// close ends the segment under way, which is a gap if there is nothing in it. end is where the next
+// segment begins, and follows says that the track has a unit for that one.
 func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary, follows bool) {
 	if t.segment == nil {
 		return
 	}
 	if end != nil && end.discontinuity && len(t.part) > 0 {
-		// What follows has times of its own: the last unit need not last until then, but the part must not get too long.
+		// What follows has times of its own: the last unit need not last until then, but the part
+		// must not get too long.
 		next = min(next, t.part[0].DTS+t.target)
 	}
 	until := next
@@ -303,17 +305,21 @@ func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary, follow
 }
 
 const (
-	// shortPart is a last part's length up to which a segment's end is withheld: the 200 ms of hls.js and the rounding of times.
+	// shortPart is a last part's length up to which a segment's end is withheld: the 200 ms of
+	// hls.js and the rounding of times.
 	shortPart = 250 * time.Millisecond
 	// maxWithheld bounds for how long: what comes next is a part.
 	maxWithheld = 500 * time.Millisecond
 )
 
-// withhold publishes all parts of the segment under way but not its end, which the next part brings. It is false if the end is due at once.
+// withhold publishes all parts of the segment under way but not its end, which the next part
+// brings. It is false if the end is due at once.
 //
-// As soon as a playlist has a segment's end, hls.js (1.7.4, FragmentTracker.bufferPadding) takes the segment for buffered when no more than 200 ms
-// of it are missing. Were the end to come together with a last part that is as short as that, and while hls.js parses the part before it, then it
-// would never ask for the last part, and stand in front of it until the segment's parts are listed no more.
+// As soon as a playlist has a segment's end, hls.js (1.7.4, FragmentTracker.bufferPadding) takes
+// the segment for buffered when no more than 200 ms of it are missing. Were the end to come
+// together with a last part that is as short as that, and while hls.js parses the part before it,
+// then it would never ask for the last part, and stand in front of it until the segment's parts are
+// listed no more.
 func (p *packager) withhold(t *cmafTrack) bool {
 	n := len(t.segment.parts)
 	if n < 2 || len(t.window.segments) == 0 || t.target > maxWithheld || t.segment.parts[n-1].duration > shortPart {

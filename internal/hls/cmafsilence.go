@@ -7,11 +7,12 @@ import (
 	"livego/internal/media"
 )
 
-// Where a stream has sound, players wait for it: they play what is there of all tracks. So when the sound stops and the video goes on, silence
-// takes its place if there is a frame for it in the codec: playback must not stall for want of sound (E-RTMP v2, AudioPacketType).
+// Where a stream has sound, players wait for it: they play what is there of all tracks. So when the
+// sound stops and the video goes on, silence takes its place if there is a frame for it in the
+// codec: playback must not stall for want of sound (E-RTMP v2, AudioPacketType).
 
-// hush makes silence in t if no sound comes: as far as the leading video has come, less what the sound was always late, so that the first frame
-// of sound is not late for it.
+// hush makes silence in t if no sound comes: as far as the leading video has come, less what the
+// sound was always late, so that the first frame of sound is not late for it.
 func (p *packager) hush(t *cmafTrack) {
 	if t.kind != media.Audio || t.standing != member || !p.judges(t) {
 		return
@@ -26,7 +27,8 @@ func (p *packager) hush(t *cmafTrack) {
 	p.fill(t, p.line.now-t.skew-t.length())
 }
 
-// judges says that there is video that shows how late the sound of t is, and that neither waits to be read.
+// judges says that there is video that shows how late the sound of t is, and that neither waits to
+// be read.
 func (p *packager) judges(t *cmafTrack) bool {
 	return p.lead != nil && p.lead.kind == media.Video && !p.lead.pub.behind && !t.pub.behind
 }
@@ -75,8 +77,9 @@ func (p *packager) unhush(t *cmafTrack) {
 	t.silent = false
 }
 
-// silencePatience is how long, in media time, the sound of t may be away before there is silence: nothing is late of a publisher that was lost,
-// another one's sound is better, and what an encoder always sends late is not away.
+// silencePatience is how long, in media time, the sound of t may be away before there is silence:
+// nothing is late of a publisher that was lost, another one's sound is better, and what an encoder
+// always sends late is not away.
 func (p *packager) silencePatience(t *cmafTrack) time.Duration {
 	wait := soundPatience
 	switch {
@@ -117,7 +120,8 @@ func (pub *publication) quieten(header *media.Track) {
 // skewMemory is for how many frames a lateness counts, roughly.
 const skewMemory = 512
 
-// heard ends silence in t, for which u came. It is false if u cannot be used: it is too late for the silence that there is.
+// heard ends silence in t, for which u came. It is false if u cannot be used: it is too late for
+// the silence that there is.
 func (p *packager) heard(t *cmafTrack, u *media.AccessUnit) bool {
 	t.quiet = false
 	if p.judges(t) {
@@ -137,7 +141,8 @@ func (p *packager) heard(t *cmafTrack, u *media.AccessUnit) bool {
 	return u.DTS >= t.resumes
 }
 
-// withoutSound returns another publication whose video goes on without sound of its own in the place of t, nil if there is none.
+// withoutSound returns another publication whose video goes on without sound of its own in the
+// place of t, nil if there is none.
 func (p *packager) withoutSound(t *cmafTrack) *publication {
 	for _, o := range p.tracks {
 		if t.kind == media.Audio && o.kind == media.Video && o.standing == member && o.pub != t.pub && !o.pub.idle && !o.pub.carries(t) {
@@ -147,8 +152,9 @@ func (p *packager) withoutSound(t *cmafTrack) *publication {
 	return nil
 }
 
-// inherit gives the sound of a publication that ends, which nobody else has, to one that goes on: as silence, until that one has sound. Players
-// would not go on without the playlist. It is false if the rendition must leave.
+// inherit gives the sound of a publication that ends, which nobody else has, to one that goes on:
+// as silence, until that one has sound. Players would not go on without the playlist. It is false
+// if the rendition must leave.
 func (p *packager) inherit(t *cmafTrack) bool {
 	heir := p.withoutSound(t)
 	if heir == nil || !p.silence(t, "its publisher ended, and nobody else has sound") {

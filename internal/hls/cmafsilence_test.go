@@ -31,8 +31,8 @@ func delayed(units []media.AccessUnit, by time.Duration) []media.AccessUnit {
 	return units
 }
 
-// TestSilence: while an encoder sends pictures without sound, there is silence in place of each frame that is missing, soon enough, and no sound that
-// comes is lost, however late it always is.
+// TestSilence: while an encoder sends pictures without sound, there is silence in place of each
+// frame that is missing, soon enough, and no sound that comes is lost, however late it always is.
 func TestSilence(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := &studio{video: avcTrack(0), rate: rapid.SampledFrom([]float64{25, 30}).Draw(rt, "rate"), gop: 50, audio: aac(48000), audioEvery: 1024.0 / 48000}
@@ -96,8 +96,8 @@ func TestSilence(t *testing.T) {
 	})
 }
 
-// TestSilenceInherited: the ladder's only sound ends, is lost, or is lost and back: its playlist goes on as silence at once, and with sound when
-// there is some again.
+// TestSilenceInherited: the ladder's only sound ends, is lost, or is lost and back: its playlist
+// goes on as silence at once, and with sound when there is some again.
 func TestSilenceInherited(t *testing.T) {
 	for _, how := range []string{"ends", "is lost", "is lost and ends", "ends, and the other one has but a header"} {
 		for _, back := range []string{"it comes back", "the other one gets sound"} {
@@ -174,7 +174,8 @@ func gapless(t testing.TB, samples []sample) {
 	}
 }
 
-// TestSilenceToTheEnd: a stream that ends, or is lost, while it is silent has all of its last segment.
+// TestSilenceToTheEnd: a stream that ends, or is lost, while it is silent has all of its last
+// segment.
 func TestSilenceToTheEnd(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		d := newDuet(t, Options{}, 25, 50)
@@ -234,7 +235,8 @@ func TestSilenceIsNotBetter(t *testing.T) {
 	}
 }
 
-// TestSilenceUntilAnotherHeader: sound that comes back with another initialization section begins a segment, and all of it is heard.
+// TestSilenceUntilAnotherHeader: sound that comes back with another initialization section begins a
+// segment, and all of it is heard.
 func TestSilenceUntilAnotherHeader(t *testing.T) {
 	s := &studio{video: avcTrack(0), rate: 25, gop: 50, audio: aac(48000), audioEvery: 1024.0 / 48000}
 	r := newRig(t, Options{})
@@ -260,7 +262,8 @@ func TestSilenceUntilAnotherHeader(t *testing.T) {
 	}
 }
 
-// TestSilenceFlaps: an encoder that says at each frame that no sound comes loses none, and fills no log.
+// TestSilenceFlaps: an encoder that says at each frame that no sound comes loses none, and fills no
+// log.
 func TestSilenceFlaps(t *testing.T) {
 	s := &studio{video: avcTrack(0), rate: 25, gop: 50, audio: aac(48000), audioEvery: 1024.0 / 48000}
 	r := newRig(t, Options{})

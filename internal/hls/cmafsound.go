@@ -9,11 +9,13 @@ import (
 	"livego/internal/media"
 )
 
-// The sound of a ladder is one rendition for each track number, whichever publication it comes from: players learn its URL from the first
-// multivariant playlist and hls.js never asks for another one. The same track of the other publications is spare. It stands by, and the
-// rendition goes on with it when its own publication is gone.
+// The sound of a ladder is one rendition for each track number, whichever publication it comes
+// from: players learn its URL from the first multivariant playlist and hls.js never asks for
+// another one. The same track of the other publications is spare. It stands by, and the rendition
+// goes on with it when its own publication is gone.
 
-// soundPatience is how long, in media time, the sound waits for its publication when another one goes on: as long as the leading video.
+// soundPatience is how long, in media time, the sound waits for its publication when another one
+// goes on: as long as the leading video.
 const soundPatience = videoPatience
 
 // spare says that the audio of t is not used, because another publication has it too.
@@ -28,7 +30,8 @@ func (p *packager) spare(t *cmafTrack) bool {
 	return silent || !p.line.fixed() || slices.ContainsFunc(p.pubs, func(o *publication) bool { return o != t.pub && o.has(media.Audio) })
 }
 
-// sounding returns what has the place of t, which is the same track of another publication, nil if nothing has.
+// sounding returns what has the place of t, which is the same track of another publication, nil if
+// nothing has.
 func (p *packager) sounding(t *cmafTrack) *cmafTrack {
 	i := slices.IndexFunc(p.tracks, func(o *cmafTrack) bool { return o.kind == t.kind && o.number == t.number && o.pub != t.pub })
 	if i < 0 {
@@ -37,7 +40,8 @@ func (p *packager) sounding(t *cmafTrack) *cmafTrack {
 	return p.tracks[i]
 }
 
-// standBy keeps u, of the spare track s, for as long as the track in its place has nothing of that time.
+// standBy keeps u, of the spare track s, for as long as the track in its place has nothing of that
+// time.
 func (p *packager) standBy(s *cmafTrack, u *media.AccessUnit) {
 	t := p.sounding(s)
 	if t == nil {
@@ -67,8 +71,8 @@ func (p *packager) hangs(t *cmafTrack, u *media.AccessUnit) bool {
 // reached is the time from which on another publication's frames follow those that came for t.
 func (t *cmafTrack) reached() time.Duration { return t.newest + t.length()/2 }
 
-// standIn returns the spare track with which the rendition of t can go on, nil if there is none: best one for which something comes, and of those one
-// of the same codec.
+// standIn returns the spare track with which the rendition of t can go on, nil if there is none:
+// best one for which something comes, and of those one of the same codec.
 func (p *packager) standIn(t *cmafTrack) (best *cmafTrack) {
 	if t.kind != media.Audio {
 		return nil
@@ -109,8 +113,9 @@ func (p *packager) relieve(pub *publication) {
 	}
 }
 
-// hand lets the rendition of t go on with the track for which s stood by: they swap publications. With the same initialization section the new
-// sound just follows, for both are on one timeline. With another one it begins a segment (turns).
+// hand lets the rendition of t go on with the track for which s stood by: they swap publications.
+// With the same initialization section the new sound just follows, for both are on one timeline.
+// With another one it begins a segment (turns).
 func (p *packager) hand(t, s *cmafTrack) {
 	p.tellMoved(t, s)
 	mute, waiting := !p.sounds(s), s.queue.waiting()
@@ -149,7 +154,8 @@ func (t *cmafTrack) adopt(u *media.AccessUnit) {
 	}
 }
 
-// sameSound says whether a frame of a header has the initialization section of the track that is written. That of a header is compared once.
+// sameSound says whether a frame of a header has the initialization section of the track that is
+// written. That of a header is compared once.
 func (t *cmafTrack) sameSound(header *media.Track, frame []byte) bool {
 	switch header {
 	case t.track, t.twin:

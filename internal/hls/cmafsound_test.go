@@ -88,8 +88,8 @@ func (rec *record) inits() (inits []int64) {
 	return inits
 }
 
-// TestSoundMoves: however the publication with the sound goes, and whenever, its playlist goes on with every frame of the other one, and
-// without a discontinuity, here or in the video.
+// TestSoundMoves: however the publication with the sound goes, and whenever, its playlist goes on
+// with every frame of the other one, and without a discontinuity, here or in the video.
 func TestSoundMoves(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		rate := rapid.SampledFrom([]float64{24, 25, 30, 50}).Draw(rt, "rate")
@@ -145,7 +145,8 @@ func TestSoundMoves(t *testing.T) {
 	})
 }
 
-// TestSoundStays: the publication whose sound was given up for another's does not get it back before that one goes.
+// TestSoundStays: the publication whose sound was given up for another's does not get it back
+// before that one goes.
 func TestSoundStays(t *testing.T) {
 	d := newDuet(t, Options{}, 25, 50)
 	d.play(9*time.Second, 9*time.Second, 0)
@@ -177,8 +178,8 @@ func TestSoundStays(t *testing.T) {
 	}
 }
 
-// TestSoundOfAnotherCodec: a stand-by with another header begins a segment, with an initialization section of its own; one with
-// the same codec is preferred.
+// TestSoundOfAnotherCodec: a stand-by with another header begins a segment, with an initialization
+// section of its own; one with the same codec is preferred.
 func TestSoundOfAnotherCodec(t *testing.T) {
 	r := newRig(t, Options{})
 	all := encoders(25, 50)
@@ -211,8 +212,8 @@ func TestSoundOfAnotherCodec(t *testing.T) {
 	}
 }
 
-// TestSoundAlone: without another publication's sound, and without silence in its codec, its playlist leaves, and comes back at the same URL with the
-// next one's.
+// TestSoundAlone: without another publication's sound, and without silence in its codec, its
+// playlist leaves, and comes back at the same URL with the next one's.
 func TestSoundAlone(t *testing.T) {
 	r := newRig(t, Options{})
 	all := encoders(25, 50)
@@ -237,8 +238,9 @@ func TestSoundAlone(t *testing.T) {
 	}
 }
 
-// TestPlayersKeepTheSound: what players get while the publication with the sound goes, by the rules of the standard: nobody asks for another
-// multivariant playlist than the first, even if there is no other sound.
+// TestPlayersKeepTheSound: what players get while the publication with the sound goes, by the rules
+// of the standard: nobody asks for another multivariant playlist than the first, even if there is
+// no other sound.
 func TestPlayersKeepTheSound(t *testing.T) {
 	const within = 16300 * time.Millisecond
 	for name, at := range map[string]time.Duration{"within a segment": within, "where one ends": 16 * time.Second, "just before": 15980 * time.Millisecond, "alone": within} {
@@ -287,7 +289,8 @@ func TestPlayersKeepTheSound(t *testing.T) {
 	}
 }
 
-// TestSoundOfAJump: a stand-by whose sound is seconds ahead of its pictures takes nothing away from the publication that goes on.
+// TestSoundOfAJump: a stand-by whose sound is seconds ahead of its pictures takes nothing away from
+// the publication that goes on.
 func TestSoundOfAJump(t *testing.T) {
 	d := newDuet(t, Options{}, 25, 50)
 	d.play(9*time.Second, 9*time.Second, 0)
@@ -310,7 +313,8 @@ func TestSoundOfAJump(t *testing.T) {
 	sameSamples(t, d.of("a0").samples(t, 48000), samplesOf(d.sent[0], d.studios[0].audio), 2*time.Millisecond)
 }
 
-// TestAdopt: sound that waits for its boundary is held against the initialization section once, and one that is the same is taken.
+// TestAdopt: sound that waits for its boundary is held against the initialization section once, and
+// one that is the same is taken.
 func TestAdopt(t *testing.T) {
 	s := studio{audio: aac(48000), audioEvery: 1024.0 / 48000}
 	r := newRig(t, Options{})

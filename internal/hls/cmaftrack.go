@@ -13,13 +13,14 @@ import (
 const (
 	// maxGaps is how many segments a rendition may miss before it leaves the ladder.
 	maxGaps = 3
-	// alignment is how far apart random access points are taken for the same one: an output of an encoder whose AAC has priming samples
-	// (1,024 to 2,112) begins that much later than one without sound.
+	// alignment is how far apart random access points are taken for the same one: an output of an
+	// encoder whose AAC has priming samples (1,024 to 2,112) begins that much later than one
+	// without sound.
 	alignment = 50 * time.Millisecond
 	// maxTries is how many boundaries a rendition gets to match.
 	maxTries = 3
-	// maxQueue bounds the units that wait for the leading track: the longest first segment at 120 pictures a second, and more audio frames
-	// than that.
+	// maxQueue bounds the units that wait for the leading track: the longest first segment at 120
+	// pictures a second, and more audio frames than that.
 	maxQueue = 4096
 	// firstPartRoom is for the boxes of a segment's first part: two fragments of a few pictures.
 	firstPartRoom = 1024
@@ -67,20 +68,22 @@ type cmafTrack struct {
 	tries int
 	// lastKey is the time of the last random access point of video, negative before the first one.
 	lastKey time.Duration
-	// quiet: the encoder says that no sound comes. skew is by how much its sound was behind the leading video lately.
+	// quiet: the encoder says that no sound comes. skew is by how much its sound was behind the
+	// leading video lately.
 	quiet bool
 	skew  time.Duration
 
 	// The rest is of a member.
 	*rendition
-	// track is what writer writes, and turn the publication's when it began.
-	// twin is another publication's track that differs in nothing that a player sees, stranger one that has another initialization section,
-	// nil if there is none.
+	// track is what writer writes, and turn the publication's when it began. twin is another
+	// publication's track that differs in nothing that a player sees, stranger one that has another
+	// initialization section, nil if there is none.
 	track, twin, stranger *media.Track
 	turn                  uint32
 	writer                *fmp4.Writer
 	init                  *initSegment
-	// seq is the number of the segment under way, segment what there is of it: nil if it was ended early.
+	// seq is the number of the segment under way, segment what there is of it: nil if it was ended
+	// early.
 	seq     int64
 	segment *cmafSegment
 	cadence
@@ -88,7 +91,8 @@ type cmafTrack struct {
 	// begins. next is where its last unit ends, if all is as it should be, and held how long it
 	// lasts if it is of audio.
 	part []media.AccessUnit
-	// arrived is when the last unit of the newest part came, in ns since 1970, 0 if it was told or is not known.
+	// arrived is when the last unit of the newest part came, in ns since 1970, 0 if it was told or
+	// is not known.
 	arrived            int64
 	cell               int64
 	origin, next, held time.Duration
@@ -106,7 +110,8 @@ type cmafTrack struct {
 	// silent: silence is made. resumes is the time from which on sound is taken after it.
 	silent  bool
 	resumes time.Duration
-	// turned is the newest segment of another header for which sound of the old one waited, and turnedAt its time when that began.
+	// turned is the newest segment of another header for which sound of the old one waited, and
+	// turnedAt its time when that began.
 	turned   int64
 	turnedAt time.Duration
 	// version is that of the newest view.
@@ -192,8 +197,8 @@ func (p *packager) near(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
 	return u.RandomAccess && (u.DTS-b.at).Abs() <= p.reach(t, u)
 }
 
-// reach is how far from a boundary u may lie that belongs behind it. Where random access points are rare there is no doubt about which one is
-// meant.
+// reach is how far from a boundary u may lie that belongs behind it. Where random access points are
+// rare there is no doubt about which one is meant.
 func (p *packager) reach(t *cmafTrack, u *media.AccessUnit) time.Duration {
 	if t.kind == media.Video && u.RandomAccess && (t.lastKey < 0 || u.DTS-t.lastKey > 4*alignment) {
 		return alignment
@@ -245,7 +250,8 @@ func (p *packager) place(t *cmafTrack, u *media.AccessUnit) {
 	}
 }
 
-// early says that a unit just before b does not belong behind it: a picture with which nobody can begin, the last frame of a session.
+// early says that a unit just before b does not belong behind it: a picture with which nobody can
+// begin, the last frame of a session.
 func (p *packager) early(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
 	if t.kind == media.Video {
 		return !u.RandomAccess && !b.loose
@@ -253,8 +259,9 @@ func (p *packager) early(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
 	return b.discontinuity && u.Track == t.track && u.Epoch == t.turn
 }
 
-// change deals with a unit of another header or session within a segment. What concerns all waits for the next segment, which
-// begins with a discontinuity; a track that is alone with it leaves the ladder, and comes back.
+// change deals with a unit of another header or session within a segment. What concerns all waits
+// for the next segment, which begins with a discontinuity; a track that is alone with it leaves the
+// ladder, and comes back.
 func (p *packager) change(t *cmafTrack) {
 	p.counts.dropped.Add(1)
 	if t == p.lead || t.kind == media.Audio {
@@ -331,7 +338,8 @@ func (p *packager) retrack(t *cmafTrack, u *media.AccessUnit, seq int64) bool {
 	return true
 }
 
-// cross ends the segment under way and begins that of b with u. It is false if the track has left the ladder, or u does not fit.
+// cross ends the segment under way and begins that of b with u. It is false if the track has left
+// the ladder, or u does not fit.
 func (p *packager) cross(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
 	next := p.line.seam(t.seq)
 	seam := next != nil && next.seq <= b.seq

@@ -6,11 +6,13 @@ import (
 	"livego/internal/media"
 )
 
-// Sound that has another initialization section from a frame on begins a segment there, for a segment has one (RFC 8216bis 4.4.4.5). The leading
-// track makes one soon after. What has come by then begins it, earlier than the pictures do.
+// Sound that has another initialization section from a frame on begins a segment there, for a
+// segment has one (RFC 8216bis 4.4.4.5). The leading track makes one soon after. What has come by
+// then begins it, earlier than the pictures do.
 
-// turns says that a unit of sound, the first that waits, must wait for longer: it is the first of another header, and no segment begins yet; or a
-// segment begins here because the pictures have another header, and it may be that the sound soon has one too, which begins that segment then.
+// turns says that a unit of sound, the first that waits, must wait for longer: it is the first of
+// another header, and no segment begins yet; or a segment begins here because the pictures have
+// another header, and it may be that the sound soon has one too, which begins that segment then.
 func (p *packager) turns(t *cmafTrack, u *media.AccessUnit) bool {
 	if t.kind != media.Audio || t.standing != member || t == p.lead {
 		return false
@@ -31,8 +33,8 @@ func (p *packager) turns(t *cmafTrack, u *media.AccessUnit) bool {
 	return t.newest == t.turnedAt
 }
 
-// turnOf returns the boundary of the segment to which a unit of sound belongs, which is b by its time: the frames of one header are in one segment
-// and those of the next one in another.
+// turnOf returns the boundary of the segment to which a unit of sound belongs, which is b by its
+// time: the frames of one header are in one segment and those of the next one in another.
 func (p *packager) turnOf(t *cmafTrack, u *media.AccessUnit, b *boundary) *boundary {
 	switch next := p.line.get(t.seq + 1); {
 	case next == nil:

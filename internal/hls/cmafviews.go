@@ -55,7 +55,8 @@ func (p *packager) publish(t *cmafTrack, ended bool) {
 	}
 }
 
-// noteDelay tells how long after its last unit the newest part was published. What was kept for who comes late says nothing.
+// noteDelay tells how long after its last unit the newest part was published. What was kept for who
+// comes late says nothing.
 func (p *packager) noteDelay(t *cmafTrack) {
 	if t.arrived != 0 && p.opt.PartDelay != nil && !t.pub.behind {
 		p.opt.PartDelay(p.opt.Now().Sub(time.Unix(0, t.arrived)))
@@ -69,11 +70,12 @@ func (p *packager) partHoldBack() time.Duration { return partHoldBacks * p.longe
 
 // leadingGaps are what stands before the first segment of a rendition: segments that are missing.
 //
-// As long as that is open, players want one that is whole: hls.js (1.7.4) gives up a playlist without, and loads no parts unless there are some of
-// an earlier segment.
+// As long as that is open, players want one that is whole: hls.js (1.7.4) gives up a playlist
+// without, and loads no parts unless there are some of an earlier segment.
 //
-// After a life that broke off they are its last segments, and the last one lasts until this life: hls.js (adjustSliding) goes on as many target
-// durations further as there are numbers that it does not know.
+// After a life that broke off they are its last segments, and the last one lasts until this life:
+// hls.js (adjustSliding) goes on as many target durations further as there are numbers that it does
+// not know.
 func (p *packager) leadingGaps(t *cmafTrack, s *cmafSegment) []*cmafSegment {
 	before := p.line.lost
 	if s.seq != p.line.first || len(before) == 0 {
@@ -146,7 +148,8 @@ func (s *cmafSegment) estimate() int {
 	return rest + bitRate(s.key, max(s.duration, 2*time.Second))
 }
 
-// frameRate is the measured one; what the header says counts if it is within a hundredth of that, so that the playlist stays as it is.
+// frameRate is the measured one; what the header says counts if it is within a hundredth of that,
+// so that the playlist stays as it is.
 func frameRate(t *cmafTrack) float64 {
 	measured := t.rates.perSecond()
 	if measured == 0 && t.segment != nil && t.segment.duration > 0 {
@@ -161,14 +164,16 @@ func frameRate(t *cmafTrack) float64 {
 	return math.Round(measured*100) / 100
 }
 
-// patienceSegments is how many segments the first multivariant playlist waits for renditions that are late.
+// patienceSegments is how many segments the first multivariant playlist waits for renditions that
+// are late.
 const patienceSegments = 3
 
 // earlyPatience is how much media it waits for them where the first segment is listed while it
 // grows.
 const earlyPatience = time.Second
 
-// catchUp bounds how long the first multivariant playlist waits for publications whose kept units are being read.
+// catchUp bounds how long the first multivariant playlist waits for publications whose kept units
+// are being read.
 const catchUp = time.Second
 
 // caughtUp says that what was kept of all publications has been read.
@@ -185,7 +190,8 @@ func (p *packager) awaits() bool {
 	return p.line.next-p.line.first <= patienceSegments
 }
 
-// present gives requests a new multivariant playlist, if there is something new. now says that nothing more is to be waited for.
+// present gives requests a new multivariant playlist, if there is something new. now says that
+// nothing more is to be waited for.
 func (p *packager) present(now bool) {
 	old := p.show.view.Load()
 	if old == nil && !now && !p.caughtUp() {

@@ -4,15 +4,16 @@ import (
 	"time"
 )
 
-// cmafWindow is the complete segments of a rendition that can be fetched. The slice is never changed in place, for views share it.
+// cmafWindow is the complete segments of a rendition that can be fetched. The slice is never
+// changed in place, for views share it.
 type cmafWindow struct {
 	segments []*cmafSegment
 	listed   int
 	bytes    int
 }
 
-// add puts a complete segment at the end and lets those go that are due, by the rules of window. One that is to be listed from disk
-// afterwards stays for a while if the disk has not settled it.
+// add puts a complete segment at the end and lets those go that are due, by the rules of window.
+// One that is to be listed from disk afterwards stays for a while if the disk has not settled it.
 func (w *cmafWindow) add(s *cmafSegment, listSize int, target time.Duration, settled func(seq int64) bool) (freed int) {
 	w.segments = append(w.segments, s)
 	w.bytes += s.size
@@ -50,7 +51,8 @@ func (w *cmafWindow) drop() int {
 
 // rates measures what the multivariant playlist says of a rendition.
 type rates struct {
-	// units are those of the segment under way, pictures those of complete ones, which last for shown.
+	// units are those of the segment under way, pictures those of complete ones, which last for
+	// shown.
 	units, pictures int
 	shown           time.Duration
 	bits            float64
@@ -68,8 +70,9 @@ type sized struct {
 // maxRecent bounds the segments of a set whose bit rate is measured.
 const maxRecent = 64
 
-// note counts a complete segment. The peak is that of any contiguous set of segments that last between half and one and a half target durations
-// (RFC 8216bis 4.1): a shorter segment alone says nothing.
+// note counts a complete segment. The peak is that of any contiguous set of segments that last
+// between half and one and a half target durations (RFC 8216bis 4.1): a shorter segment alone says
+// nothing.
 func (r *rates) note(s *cmafSegment, target time.Duration) {
 	units := r.units
 	r.units = 0
@@ -99,7 +102,8 @@ func (r *rates) note(s *cmafSegment, target time.Duration) {
 	}
 }
 
-// highest is the bit rate to announce: what all segments have is the best that is known as long as there is no such set.
+// highest is the bit rate to announce: what all segments have is the best that is known as long as
+// there is no such set.
 func (r *rates) highest() float64 { return max(r.peak, r.average()) }
 
 func (r *rates) average() float64 {

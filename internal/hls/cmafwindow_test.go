@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// TestWindowWaitsForTheDisk: what is to be listed from disk stays in memory until the disk has settled it, within bounds.
+// TestWindowWaitsForTheDisk: what is to be listed from disk stays in memory until the disk has
+// settled it, within bounds.
 func TestWindowWaitsForTheDisk(t *testing.T) {
 	var w cmafWindow
 	onDisk := int64(-1)
@@ -36,8 +37,9 @@ func TestWindowWaitsForTheDisk(t *testing.T) {
 	}
 }
 
-// TestPeak: the peak bit rate is that of any contiguous set of segments that last between half and one and a half target durations (RFC 8216bis 4.1),
-// so also of several that are shorter each; a gap ends a set.
+// TestPeak: the peak bit rate is that of any contiguous set of segments that last between half and
+// one and a half target durations (RFC 8216bis 4.1), so also of several that are shorter each; a
+// gap ends a set.
 func TestPeak(t *testing.T) {
 	for _, c := range []struct {
 		what     string

@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	// maxCue bounds a data message that is passed on as an event: an SCTE-35 section has at most 4 KiB, in base64 a third more.
+	// maxCue bounds a data message that is passed on as an event: an SCTE-35 section has at most 4
+	// KiB, in base64 a third more.
 	maxCue = 8 << 10
 	// maxCues bounds the events of a segment and those that wait for one.
 	maxCues = 16
@@ -74,8 +75,8 @@ func readCue(data []byte) (c cue, ok bool) {
 	return c, err == nil && len(object) > 0
 }
 
-// splice returns the SCTE-35 section that one of the properties holds in base64, nil if none does (ANSI/SCTE 35 §9.6.1: table_id 0xFC, then a
-// length of 12 bits).
+// splice returns the SCTE-35 section that one of the properties holds in base64, nil if none does
+// (ANSI/SCTE 35 §9.6.1: table_id 0xFC, then a length of 12 bits).
 func splice(properties amf.Object) []byte {
 	const table, head = 0xFC, 3
 	for _, p := range properties {
@@ -146,7 +147,8 @@ func (c *cue) dateRange(id string, at time.Time) string {
 	return string(b)
 }
 
-// attributeName makes a name for a client attribute: capital letters, digits and hyphens (RFC 8216bis 4.2).
+// attributeName makes a name for a client attribute: capital letters, digits and hyphens (RFC
+// 8216bis 4.2).
 func attributeName(s string) string {
 	if len(s) > maxCueText {
 		return ""
@@ -208,7 +210,8 @@ func (c *cue) event(id uint32, at time.Duration) fmp4.Event {
 	return e
 }
 
-// id3 makes an ID3 tag (version 2.4) of one frame with user defined text: a description and a value, both UTF-8 and ended by a zero byte.
+// id3 makes an ID3 tag (version 2.4) of one frame with user defined text: a description and a
+// value, both UTF-8 and ended by a zero byte.
 func id3(description string, value []byte) []byte {
 	const utf8 = 3
 	frame := append([]byte{utf8}, description...)
@@ -223,8 +226,8 @@ func synchsafe(n int) []byte {
 	return []byte{byte(n >> 21 & 0x7F), byte(n >> 14 & 0x7F), byte(n >> 7 & 0x7F), byte(n & 0x7F)}
 }
 
-// script passes an event of the first publication on: as a date range in all playlists, and to the player in the media of the video, or of
-// the audio if there is no video.
+// script passes an event of the first publication on: as a date range in all playlists, and to the
+// player in the media of the video, or of the audio if there is no video.
 func (p *packager) script(pub *publication, u *media.AccessUnit) {
 	if u.Header != media.Sample || pub != p.pubs[0] {
 		return

@@ -127,7 +127,8 @@ func TestCueFlood(t *testing.T) {
 	}
 }
 
-// FuzzCue: whatever a message holds, its date range is one line of attributes with closed quotes, and its event can be written.
+// FuzzCue: whatever a message holds, its date range is one line of attributes with closed quotes,
+// and its event can be written.
 func FuzzCue(f *testing.F) {
 	f.Add(amf.Append(nil, "onCuePoint", amf.Object{{Name: "na\"me", Value: "a\"b\nc"}, {Name: "duration", Value: 1e300}}))
 	f.Add(amf.Append(nil, "onTextData", amf.ECMAArray{{Name: "text", Value: "\xff\xfe"}, {Name: "list", Value: amf.StrictArray{1.0, nil}}}))

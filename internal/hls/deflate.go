@@ -11,8 +11,9 @@ import (
 // gzipHead begins a gzip file without name and time (RFC 1952 2.3).
 const gzipHead = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
-// deflate compresses a piece of a text so that it can be joined with others: it ends at a byte boundary and refers to nothing before it
-// (RFC 1951 3.2.4). The last piece of a text ends the stream.
+// deflate compresses a piece of a text so that it can be joined with others: it ends at a byte
+// boundary and refers to nothing before it (RFC 1951 3.2.4). The last piece of a text ends the
+// stream.
 func (c *compressor) deflate(b []byte, last bool) ([]byte, error) {
 	var buf bytes.Buffer
 	z, ok := c.raw.Get().(*flate.Writer)
@@ -39,8 +40,9 @@ func (c *compressor) deflate(b []byte, last bool) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// join makes a gzip file of a text whose runs are compressed already. Several gzip files in a row would do by the letter (RFC 1952 2.2), but
-// browsers read the first one only. sum is the checksum of the text.
+// join makes a gzip file of a text whose runs are compressed already. Several gzip files in a row
+// would do by the letter (RFC 1952 2.2), but browsers read the first one only. sum is the checksum
+// of the text.
 func (c *compressor) join(r *rendered, sum uint32, size int) (document, error) {
 	head, err := c.deflate(r.head, false)
 	if err != nil {

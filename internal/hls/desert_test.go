@@ -8,8 +8,8 @@ import (
 	"livego/internal/media"
 )
 
-// TestDeserted: the renditions of a publisher that was lost leave the ladder as soon as it is clear that the others go on, whichever leads. They
-// come back with it.
+// TestDeserted: the renditions of a publisher that was lost leave the ladder as soon as it is clear
+// that the others go on, whichever leads. They come back with it.
 func TestDeserted(t *testing.T) {
 	for _, lost := range []int{0, 1} {
 		other := 1 - lost
@@ -47,7 +47,8 @@ func TestDeserted(t *testing.T) {
 	}
 }
 
-// TestNotDeserted: as long as no other video goes on, a rendition stays, for all encoders may come back together.
+// TestNotDeserted: as long as no other video goes on, a rendition stays, for all encoders may come
+// back together.
 func TestNotDeserted(t *testing.T) {
 	cases := map[string]func(d *duet){
 		"all are lost": func(d *duet) {

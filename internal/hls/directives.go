@@ -10,7 +10,8 @@ import (
 const (
 	// maxPartIndex bounds the index of a part: a minute of parts of 10 ms.
 	maxPartIndex = 6000
-	// maxAhead is by how much a request may name a segment after the last one (RFC 8216bis 6.2.5.2).
+	// maxAhead is by how much a request may name a segment after the last one (RFC 8216bis
+	// 6.2.5.2).
 	maxAhead = 2
 	// aheadTime is how far a request may name a part after the last one (the same).
 	aheadTime = 3 * time.Second
@@ -25,14 +26,16 @@ var (
 	errTooFarAhead = errors.New("_HLS_msn or _HLS_part is too far in the future")
 )
 
-// directives are the delivery directives of a request (RFC 8216bis 6.2.5). Without msn or part these are -1.
+// directives are the delivery directives of a request (RFC 8216bis 6.2.5). Without msn or part
+// these are -1.
 type directives struct {
 	msn  int64
 	part int
 	skip bool
 }
 
-// parseDirectives reads a query string. Other parameters and unknown values of _HLS_skip are left alone.
+// parseDirectives reads a query string. Other parameters and unknown values of _HLS_skip are left
+// alone.
 func parseDirectives(query string) (directives, error) {
 	d := directives{msn: -1, part: -1}
 	for pair := range strings.SplitSeq(query, "&") {
@@ -61,8 +64,9 @@ func parseDirectives(query string) (directives, error) {
 	return d, nil
 }
 
-// Canonical returns the query of a request for a path in one form for all queries that mean the same: its delivery directives, for a playlist that
-// takes them, and nothing else. It fails where a Server answers 400.
+// Canonical returns the query of a request for a path in one form for all queries that mean the
+// same: its delivery directives, for a playlist that takes them, and nothing else. It fails where a
+// Server answers 400.
 func Canonical(path, query string) (string, error) {
 	if kind := route(path).kind; kind != renditionPlaylist && kind != framesPlaylist {
 		return "", nil
@@ -84,7 +88,8 @@ func Canonical(path, query string) (string, error) {
 	return strings.TrimPrefix(string(b), "&"), nil
 }
 
-// tooFar says whether what a request waits for is further away than the standard lets a client ask for (RFC 8216bis 6.2.5.2).
+// tooFar says whether what a request waits for is further away than the standard lets a client ask
+// for (RFC 8216bis 6.2.5.2).
 func (d directives) tooFar(v *renditionView) bool {
 	last, ok := v.lastComplete()
 	if !ok || d.msn < 0 {
@@ -107,7 +112,8 @@ func (d directives) tooFar(v *renditionView) bool {
 	return d.part > limit
 }
 
-// met says whether the view has what the request waits for (RFC 8216bis 6.2.5.2). An ended playlist has it all.
+// met says whether the view has what the request waits for (RFC 8216bis 6.2.5.2). An ended playlist
+// has it all.
 func (d directives) met(v *renditionView) bool {
 	if d.msn < 0 || v.ended {
 		return true
@@ -124,7 +130,8 @@ func (d directives) met(v *renditionView) bool {
 		s := v.segment(seq)
 		return d.part <= part || s.complete && s.gap
 	case seq == d.msn+1:
-		// The segment is complete. Beyond its last part the request means the first one of this one.
+		// The segment is complete. Beyond its last part the request means the first one of this
+		// one.
 		s := v.segment(d.msn)
 		return s == nil || s.gap || d.part < len(s.parts) || part >= 0 || v.segment(seq).complete
 	}

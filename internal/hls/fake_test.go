@@ -39,7 +39,8 @@ func opusTrack() *media.Track { return &media.Track{Kind: media.Audio, Codec: me
 
 func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 
-// encoder makes units as live hands them out: 25 pictures a second, a key frame every gop, an audio frame every 25 ms.
+// encoder makes units as live hands them out: 25 pictures a second, a key frame every gop, an audio
+// frame every 25 ms.
 type encoder struct {
 	video, audio *media.Track
 	gop          int // ms
@@ -153,7 +154,8 @@ func (s *segments) String() string {
 // demuxed is what a segment holds: payloads in order, by kind.
 type demuxed struct{ video, audio []string }
 
-// demux reads a segment with the library. It fails the test if the segment cannot be read by itself.
+// demux reads a segment with the library. It fails the test if the segment cannot be read by
+// itself.
 func demux(t *testing.T, data []byte) (d demuxed) {
 	t.Helper()
 	r := &mpegts.Reader{R: bytes.NewReader(data)}

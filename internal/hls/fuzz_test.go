@@ -9,8 +9,9 @@ import (
 	"livego/internal/media"
 )
 
-// FuzzSegmenter runs streams of all shapes: tracks, sessions and times change at will, units are malformed. Each segment must be a
-// transport stream by itself, durations lie within the target, and every unit that was not dropped comes out once.
+// FuzzSegmenter runs streams of all shapes: tracks, sessions and times change at will, units are
+// malformed. Each segment must be a transport stream by itself, durations lie within the target,
+// and every unit that was not dropped comes out once.
 func FuzzSegmenter(f *testing.F) {
 	f.Add([]byte{0, 1, 10, 1, 10, 1, 10, 40, 10, 41, 200, 0, 10, 1})
 	f.Add([]byte("headers, pictures, frames and changes in no order"))

@@ -18,7 +18,8 @@ const (
 	cacheNothing  = "no-store"
 
 	allowedMethods = "GET, HEAD, OPTIONS"
-	// anyHeader is what pages of other origins may send; the star does not stand for Authorization (Fetch, CORS-preflight fetch).
+	// anyHeader is what pages of other origins may send; the star does not stand for Authorization
+	// (Fetch, CORS-preflight fetch).
 	anyHeader = "*, Authorization"
 	// whatThereIs is for who asks for something that there never is.
 	whatThereIs = "not found. This is the HLS port of livego: ask for /APP/STREAM/ (a page to watch), /APP/STREAM.m3u8 or /APP/STREAM/index.m3u8 (Low-Latency HLS)"
@@ -32,7 +33,8 @@ const (
 `
 )
 
-// ServeHTTP serves playlists and segments. Of query strings it knows the delivery directives (RFC 8216bis 6.2.5).
+// ServeHTTP serves playlists and segments. Of query strings it knows the delivery directives (RFC
+// 8216bis 6.2.5).
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t := route(r.URL.Path)
 	w, seen := s.answers.observe(w)
@@ -102,7 +104,8 @@ func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name stri
 // fullFor is after what time who found no room may ask again.
 const fullFor = 5 * time.Second
 
-// watched counts the client as a viewer. It is false if there is no room for one more, which the client was told.
+// watched counts the client as a viewer. It is false if there is no room for one more, which the
+// client was told.
 func (s *Server) watched(w http.ResponseWriter, r *http.Request, l *life) bool {
 	if r.Method != http.MethodGet {
 		return true
@@ -167,8 +170,8 @@ func (f *file) write(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refusals keeps caches from keeping what ServeContent refuses: that a client named a wrong version (412) or range (416) says nothing of the file,
-// whose header is there already.
+// refusals keeps caches from keeping what ServeContent refuses: that a client named a wrong version
+// (412) or range (416) says nothing of the file, whose header is there already.
 type refusals struct{ http.ResponseWriter }
 
 func (w refusals) WriteHeader(status int) {
@@ -183,10 +186,12 @@ func (w refusals) WriteHeader(status int) {
 // ReadFrom lets the system send files by itself.
 func (w refusals) ReadFrom(r io.Reader) (int64, error) { return io.Copy(w.ResponseWriter, r) }
 
-// maxWrite bounds, in bytes, what is handed to the connection at once: a copy of a whole segment in the kernel would hold up live delivery beside it.
+// maxWrite bounds, in bytes, what is handed to the connection at once: a copy of a whole segment in
+// the kernel would hold up live delivery beside it.
 const maxWrite = 256 << 10
 
-// write sends all pieces, unless the client is gone. A plain connection takes many of them at once, as its ReadFrom does not copy them.
+// write sends all pieces, unless the client is gone. A plain connection takes many of them at once,
+// as its ReadFrom does not copy them.
 func (d document) write(w io.Writer) {
 	conn, gathers := w.(io.ReaderFrom)
 	if len(d) > 1 && gathers {

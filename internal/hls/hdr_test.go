@@ -16,8 +16,8 @@ func multivariantOf(r *rig) string {
 	return string(m.b)
 }
 
-// TestColourChanges: what the sender says of colour changes the init segment, behind a discontinuity, and the multivariant playlist; not if it
-// changes nothing for players.
+// TestColourChanges: what the sender says of colour changes the init segment, behind a
+// discontinuity, and the multivariant playlist; not if it changes nothing for players.
 func TestColourChanges(t *testing.T) {
 	s := studio{video: avcTrack(0), rate: 25, gop: 25}
 	with := func(primaries, transfer, matrix uint8) *media.Track {
@@ -84,8 +84,8 @@ func TestDolbyVisionInAV1Playlist(t *testing.T) {
 	}
 }
 
-// TestColourChangesInMPEGTS: what the sender says of colour is in no transport stream, so one goes on without a discontinuity; another
-// sequence header does make one.
+// TestColourChangesInMPEGTS: what the sender says of colour is in no transport stream, so one goes
+// on without a discontinuity; another sequence header does make one.
 func TestColourChangesInMPEGTS(t *testing.T) {
 	e := encoder{video: avcTrack(0), audio: aacTrack(), gop: 1000}
 	s := cutter(Options{SegmentDuration: 2 * time.Second})

@@ -2,8 +2,9 @@ package hls
 
 import "strconv"
 
-// Header values that are the same in many answers. They are never changed: who adds a value to a header makes a new slice. To set
-// them as they are, under their canonical names, costs no memory per request.
+// Header values that are the same in many answers. They are never changed: who adds a value to a
+// header makes a new slice. To set them as they are, under their canonical names, costs no memory
+// per request.
 var (
 	anyOrigin      = []string{"*"}
 	noSniff        = []string{"nosniff"}

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// TestHoleBehindAPart leaves out one frame of sound or one picture, each at another place: no part gets longer than the part target duration.
+// TestHoleBehindAPart leaves out one frame of sound or one picture, each at another place: no part
+// gets longer than the part target duration.
 func TestHoleBehindAPart(t *testing.T) {
 	for name, s := range map[string]studio{
 		"sound":    {audio: aac(48000), audioEvery: 1024.0 / 48000},
@@ -32,7 +33,8 @@ func TestHoleBehindAPart(t *testing.T) {
 	}
 }
 
-// TestEndBeforeDiscontinuity: the playlist that brings a segment's last part does not bring its end too, though a discontinuity follows.
+// TestEndBeforeDiscontinuity: the playlist that brings a segment's last part does not bring its end
+// too, though a discontinuity follows.
 func TestEndBeforeDiscontinuity(t *testing.T) {
 	for name, s := range map[string]studio{
 		"sound":              {audio: aac(48000), audioEvery: 1024.0 / 48000},

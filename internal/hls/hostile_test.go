@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// TestManyRenditionsShareTheMemory: what waits and what is under way has one bound for all renditions of a stream.
+// TestManyRenditionsShareTheMemory: what waits and what is under way has one bound for all
+// renditions of a stream.
 func TestManyRenditionsShareTheMemory(t *testing.T) {
 	const bound = 8 << 20
 	r := newRig(t, Options{MaxStreamBytes: bound, MaxSegmentBytes: bound / 4})
@@ -58,7 +59,8 @@ func TestManyVideosLeaveRoomForSound(t *testing.T) {
 	}
 }
 
-// TestRestlessRenditionIsLoggedSeldom: a rendition that leaves and comes back all the time does not fill the log.
+// TestRestlessRenditionIsLoggedSeldom: a rendition that leaves and comes back all the time does not
+// fill the log.
 func TestRestlessRenditionIsLoggedSeldom(t *testing.T) {
 	r := newRig(t, Options{})
 	calm := &studio{video: avcTrack(0), rate: 25, gop: 75}
@@ -76,7 +78,8 @@ func TestRestlessRenditionIsLoggedSeldom(t *testing.T) {
 	}
 }
 
-// TestRequestsDoNotWaitForAJoiningPublication: a publication that joins waits for packaging, and nobody waits for it.
+// TestRequestsDoNotWaitForAJoiningPublication: a publication that joins waits for packaging, and
+// nobody waits for it.
 func TestRequestsDoNotWaitForAJoiningPublication(t *testing.T) {
 	s := NewServer(Options{})
 	l := s.begin("live/movie", &publication{})
@@ -106,7 +109,8 @@ func TestRequestsDoNotWaitForAJoiningPublication(t *testing.T) {
 	<-found
 }
 
-// TestNumbersRiseOverRestarts: also where segments are shorter than a second, a server that starts again uses no number twice.
+// TestNumbersRiseOverRestarts: also where segments are shorter than a second, a server that starts
+// again uses no number twice.
 func TestNumbersRiseOverRestarts(t *testing.T) {
 	for _, segment := range []time.Duration{100 * time.Millisecond, 400 * time.Millisecond, time.Second, 3 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
@@ -136,8 +140,9 @@ func TestNumbersRiseOverRestarts(t *testing.T) {
 	}
 }
 
-// TestNoEmptyAnswer: a request that ends while it is held gets no empty playlist with status 200, which a cache might keep. Its context also
-// ends when the server goes down, and when a proxy closes its sending side only.
+// TestNoEmptyAnswer: a request that ends while it is held gets no empty playlist with status 200,
+// which a cache might keep. Its context also ends when the server goes down, and when a proxy
+// closes its sending side only.
 func TestNoEmptyAnswer(t *testing.T) {
 	s, _, _, _ := lowLatency(Options{})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -149,7 +154,8 @@ func TestNoEmptyAnswer(t *testing.T) {
 	}
 }
 
-// TestEndIsNotKeptForNumbersToCome: the next life of the stream may have the segment that an ended playlist is asked for.
+// TestEndIsNotKeptForNumbersToCome: the next life of the stream may have the segment that an ended
+// playlist is asked for.
 func TestEndIsNotKeptForNumbersToCome(t *testing.T) {
 	s, _, video, _ := lowLatency(Options{})
 	video.end()

@@ -12,10 +12,11 @@ type Recorder interface {
 	Begin(stream string) Sink
 }
 
-// Sink takes the segments of one life. It is called by who packages, one call at a time, and must not wait.
+// Sink takes the segments of one life. It is called by who packages, one call at a time, and must
+// not wait.
 type Sink interface {
-	// Segment takes a segment: those of a rendition in the order of their numbers, those of several as they
-	// become complete.
+	// Segment takes a segment: those of a rendition in the order of their numbers, those of several
+	// as they become complete.
 	Segment(Segment)
 	// End says that no more come.
 	End()
@@ -25,11 +26,11 @@ type Sink interface {
 type Segment struct {
 	// Description is of its rendition, as the multivariant playlist had it then.
 	Description
-	// Seq is the segment's number: the same in all renditions for the same media time, rising over all lives of a
-	// stream.
+	// Seq is the segment's number: the same in all renditions for the same media time, rising over
+	// all lives of a stream.
 	Seq int64
-	// Start is its first decode time, on a timeline that all lives of a stream share, Duration how long it lasts in
-	// playlists.
+	// Start is its first decode time, on a timeline that all lives of a stream share, Duration how
+	// long it lasts in playlists.
 	Start, Duration time.Duration
 	// At is the clock of the day at Start, zero if that is not known.
 	At time.Time
@@ -49,14 +50,17 @@ type Description struct {
 	// ID names the rendition among those of its stream: "v0", "720p.v0", "a1".
 	ID   string
 	Kind media.Kind
-	// Track is the number of the track in its publication, Channels how many it has, if it is of sound.
+	// Track is the number of the track in its publication, Channels how many it has, if it is of
+	// sound.
 	Track    uint8
 	Channels int
 	Codec    media.Codec
-	// Codecs is as in RFC 6381, Supplemental as in RFC 8216bis 4.4.6.2. VideoRange is SDR, PQ or HLG.
+	// Codecs is as in RFC 6381, Supplemental as in RFC 8216bis 4.4.6.2. VideoRange is SDR, PQ or
+	// HLG.
 	Codecs, Supplemental, VideoRange string
 	Width, Height                    int
-	// FrameRate is measured, in pictures per second, Peak and Average in bits per second. 0: not known.
+	// FrameRate is measured, in pictures per second, Peak and Average in bits per second. 0: not
+	// known.
 	FrameRate     float64
 	Peak, Average int
 	// Channels608 has a bit for each of CC1 to CC4, Services708 one for each service of CEA-708.
@@ -84,8 +88,9 @@ func (d *Description) info() renditionInfo {
 	}
 }
 
-// Multivariant returns a multivariant playlist of renditions in the order in which it is to name them. The
-// media playlist of each is ID.m3u8. independent says that each segment begins with a random access point.
+// Multivariant returns a multivariant playlist of renditions in the order in which it is to name
+// them. The media playlist of each is ID.m3u8. independent says that each segment begins with a
+// random access point.
 func Multivariant(renditions []Description, independent bool) []byte {
 	v := &presentationView{independent: independent}
 	for i := range renditions {
@@ -115,7 +120,8 @@ func (p *packager) record(t *cmafTrack, s *cmafSegment) {
 	p.sink.Segment(k)
 }
 
-// Hold keeps a stream packaged although nobody watches it, until it is told otherwise, over all its lives.
+// Hold keeps a stream packaged although nobody watches it, until it is told otherwise, over all its
+// lives.
 func (s *Server) Hold(name string, on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

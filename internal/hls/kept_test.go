@@ -19,7 +19,8 @@ func (n *notes) Begin(string) Sink { return n }
 func (n *notes) Segment(s Segment) { n.segments = append(n.segments, s) }
 func (n *notes) End()              { n.ends++ }
 
-// TestRecorder: a recorder gets the bytes that viewers get, of all renditions, and what playlists say of them.
+// TestRecorder: a recorder gets the bytes that viewers get, of all renditions, and what playlists
+// say of them.
 func TestRecorder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &notes{}
@@ -60,7 +61,8 @@ func itoa(n int64) string {
 	return tag.tag()
 }
 
-// TestMultivariantOfDescriptions: what is kept of a playlist makes the same one, but for the names and the I-frames.
+// TestMultivariantOfDescriptions: what is kept of a playlist makes the same one, but for the names
+// and the I-frames.
 func TestMultivariantOfDescriptions(t *testing.T) {
 	_, l, video, audio := lowLatency(Options{})
 	v, a := videoInfo(video.rendition), audioInfo(audio.rendition)
@@ -78,7 +80,8 @@ func TestMultivariantOfDescriptions(t *testing.T) {
 	l.cmaf.finish(false)
 }
 
-// TestHold: a stream that is held is packaged although nobody asks, also in its next lives, until it is let go.
+// TestHold: a stream that is held is packaged although nobody asks, also in its next lives, until
+// it is let go.
 func TestHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})

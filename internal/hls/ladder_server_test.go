@@ -34,7 +34,8 @@ func onAirAs(t *testing.T, s *Server, name string, st *studio) (feed func(time.D
 	return feed, end
 }
 
-// TestLadderLife: publications share a life, which ends with the last of them; MPEG-TS goes on with the one that is left.
+// TestLadderLife: publications share a life, which ends with the last of them; MPEG-TS goes on with
+// the one that is left.
 func TestLadderLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})

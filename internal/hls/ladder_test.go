@@ -77,7 +77,8 @@ func (d *drawn) full() *drawn {
 	return d.cut()
 }
 
-// show makes what was drawn visible: the last so many complete segments are listed, all others can be fetched.
+// show makes what was drawn visible: the last so many complete segments are listed, all others can
+// be fetched.
 func (d *drawn) show(listed int) *drawn {
 	old := d.view.Load()
 	v := &renditionView{
@@ -117,7 +118,8 @@ func (d *drawn) leave() {
 	close(d.view.Load().replaced)
 }
 
-// lowLatency is a server with the stream live/movie of a video and an audio: segments 100 to 105 of four parts, the open one has two.
+// lowLatency is a server with the stream live/movie of a video and an audio: segments 100 to 105 of
+// four parts, the open one has two.
 func lowLatency(opt Options) (s *Server, l *life, video, audio *drawn) {
 	if opt.Now == nil {
 		opt.Now = func() time.Time { return time.Unix(1000, 0) }

@@ -8,9 +8,11 @@ import (
 	"livego/internal/spool"
 )
 
-// lifeTime maps the time of a stream, which begins anew with each life, to the media time of HLS, which does not: a life begins at what the
-// clock of the day says, in milliseconds since 2026. So all lives of a stream are on one timeline, whichever process packages them, and players
-// go on with the next one as after a hole. With times that begin at 0 again hls.js (1.7.4) stands still for good.
+// lifeTime maps the time of a stream, which begins anew with each life, to the media time of HLS,
+// which does not: a life begins at what the clock of the day says, in milliseconds since 2026. So
+// all lives of a stream are on one timeline, whichever process packages them, and players go on
+// with the next one as after a hole. With times that begin at 0 again hls.js (1.7.4) stands still
+// for good.
 type lifeTime struct {
 	now func() time.Time
 	// floor is the least time that the life may have.

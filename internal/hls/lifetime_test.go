@@ -22,7 +22,8 @@ func sinceYear(at time.Time) time.Duration {
 	return at.Sub(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
 }
 
-// firstTFDT returns the decode time of the first fragment of a segment (ISO/IEC 14496-12 §8.8.12, version 1).
+// firstTFDT returns the decode time of the first fragment of a segment (ISO/IEC 14496-12 §8.8.12,
+// version 1).
 func firstTFDT(t *testing.T, data []byte, scale int64) time.Duration {
 	t.Helper()
 	at := bytes.Index(data, []byte("tfdt\x01"))
@@ -33,7 +34,8 @@ func firstTFDT(t *testing.T, data []byte, scale int64) time.Duration {
 	return time.Duration(ticks/scale)*time.Second + time.Duration(ticks%scale)*time.Second/time.Duration(scale)
 }
 
-// firstPCR returns the first clock reference of a transport stream, in ticks of 90 kHz (ISO/IEC 13818-1 2.4.3.5).
+// firstPCR returns the first clock reference of a transport stream, in ticks of 90 kHz (ISO/IEC
+// 13818-1 2.4.3.5).
 func firstPCR(t *testing.T, data []byte) int64 {
 	t.Helper()
 	for ; len(data) >= 188; data = data[188:] {
@@ -45,7 +47,8 @@ func firstPCR(t *testing.T, data []byte) int64 {
 	return 0
 }
 
-// TestLifeBeginsAtTheClock: the media time of a life is the clock of the day at which its first unit came, in each rendition and in MPEG-TS.
+// TestLifeBeginsAtTheClock: the media time of a life is the clock of the day at which its first
+// unit came, in each rendition and in MPEG-TS.
 func TestLifeBeginsAtTheClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
@@ -79,12 +82,14 @@ func TestLifeBeginsAtTheClock(t *testing.T) {
 	})
 }
 
-// TestLivesDoNotOverlap: the next life of a stream begins behind the last one in the same process, though the encoder is faster than the clock, or that
-// is set back; its discontinuity sequence number is the one at which the last life ended.
+// TestLivesDoNotOverlap: the next life of a stream begins behind the last one in the same process,
+// though the encoder is faster than the clock, or that is set back; its discontinuity sequence
+// number is the one at which the last life ended.
 func TestLivesDoNotOverlap(t *testing.T) {
 	tests := []struct {
 		name string
-		// rate is stream time by clock time, back by how much the clock is set back, away for how long nobody publishes.
+		// rate is stream time by clock time, back by how much the clock is set back, away for how
+		// long nobody publishes.
 		rate, away, back time.Duration
 	}{
 		{"in time", 1, time.Second, 0},
@@ -169,7 +174,8 @@ func TestEndOfStoredLife(t *testing.T) {
 	}
 }
 
-// TestAwaitReturn: shortly after the start of a server the playlists of a stream that is not there wait for it, for viewers of a former process.
+// TestAwaitReturn: shortly after the start of a server the playlists of a stream that is not there
+// wait for it, for viewers of a former process.
 func TestAwaitReturn(t *testing.T) {
 	for _, path := range []string{"/live/movie.m3u8", "/live/movie/index.m3u8", "/live/movie/index-v0.m3u8"} {
 		t.Run(path, func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// multivariantVersion is what the media playlists need for EXT-X-MAP; servicesVersion is the least that allows CEA-708 services
-	// (RFC 8216bis 8).
+	// multivariantVersion is what the media playlists need for EXT-X-MAP; servicesVersion is the
+	// least that allows CEA-708 services (RFC 8216bis 8).
 	multivariantVersion, servicesVersion = "6", "7"
 	captionGroup                         = "cc"
 )
@@ -170,8 +170,8 @@ func (m *multivariantRenderer) caption(id string) {
 	m.b = append(m.b, '\n')
 }
 
-// variant writes a video with an audio group, nil for none. All variants have the captions of all videos: NONE is for all or for none
-// of them (RFC 8216bis 4.4.6.2).
+// variant writes a video with an audio group, nil for none. All variants have the captions of all
+// videos: NONE is for all or for none of them (RFC 8216bis 4.4.6.2).
 func (m *multivariantRenderer) variant(video *renditionInfo, g *audioGroup) {
 	peak, average, codecs := video.peak, video.average, video.codecs
 	if g != nil {

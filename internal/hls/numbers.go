@@ -9,9 +9,10 @@ import (
 // yearZero is when numbers and media times were 0: the first day of 2026 in Unix seconds.
 const yearZero = 1_767_225_600
 
-// firstNumber returns the least media sequence number with which a life begins: the Unix time, so that a server that starts again goes on with
-// a higher one. Where segments are shorter than a second their numbers rise faster than that, and so does this one, which counts
-// from 2026 then: there are clients that read no number above 2^31.
+// firstNumber returns the least media sequence number with which a life begins: the Unix time, so
+// that a server that starts again goes on with a higher one. Where segments are shorter than a
+// second their numbers rise faster than that, and so does this one, which counts from 2026 then:
+// there are clients that read no number above 2^31.
 func firstNumber(now time.Time, segment time.Duration) int64 {
 	if segment >= time.Second {
 		return now.Unix()
@@ -21,19 +22,22 @@ func firstNumber(now time.Time, segment time.Duration) int64 {
 
 // numbers are those with which a life begins.
 type numbers struct {
-	// ts is that of the first MPEG-TS segment, cmaf of the first CMAF segment. What may stand before that has a number too.
+	// ts is that of the first MPEG-TS segment, cmaf of the first CMAF segment. What may stand
+	// before that has a number too.
 	ts, cmaf int64
-	// lost are the segments before cmaf, if players have something of them and the last one broke off.
+	// lost are the segments before cmaf, if players have something of them and the last one broke
+	// off.
 	lost []boundary
 }
 
-// trusted is for how long it is believed that a life which broke off used no more than was noted. After a loss of power the disk has what was
-// noted half a minute before.
+// trusted is for how long it is believed that a life which broke off used no more than was noted.
+// After a loss of power the disk has what was noted half a minute before.
 const trusted = 30 * time.Second
 
-// numbersAfter returns those of the life after the last one, of which nothing may be known. They go on by one where players may go on too: hls.js
-// (1.7.4, adjustSliding) goes as many target durations further as there are numbers that it does not know. Else they are at least
-// what the clock says.
+// numbersAfter returns those of the life after the last one, of which nothing may be known. They go
+// on by one where players may go on too: hls.js (1.7.4, adjustSliding) goes as many target
+// durations further as there are numbers that it does not know. Else they are at least what the
+// clock says.
 func (s *Server) numbersAfter(last *ledger.Entry, known bool) numbers {
 	now := s.opt.Now()
 	clock := firstNumber(now, s.opt.SegmentDuration)
@@ -55,9 +59,10 @@ func (s *Server) numbersAfter(last *ledger.Entry, known bool) numbers {
 	return n
 }
 
-// lostOf returns the last segments of a life that broke off, and one for what is missing since. The first one may be whole, but not be listed as such.
-// The second one was under way; it ends where its first parts did, because hls.js (1.7.4) does not see a gap in a segment of which it has parts, and
-// stands in front of it.
+// lostOf returns the last segments of a life that broke off, and one for what is missing since. The
+// first one may be whole, but not be listed as such. The second one was under way; it ends where
+// its first parts did, because hls.js (1.7.4) does not see a gap in a segment of which it has
+// parts, and stands in front of it.
 func (s *Server) lostOf(last *ledger.Entry) (lost []boundary) {
 	if last.Before > 0 {
 		lost = append(lost, boundary{seq: last.Segment - 1, at: last.Before, before: last.Discontinuity})
@@ -90,8 +95,8 @@ func (l *life) noteEnd(complete bool) {
 	l.note(func(e *ledger.Entry) { e.Over, e.Complete = true, e.Complete || complete && e.Segment > 0 })
 }
 
-// Floor is what the next life of a stream does not go below, where that is made by another server: the sequence numbers that are free, and the
-// time that is. The zero value is none.
+// Floor is what the next life of a stream does not go below, where that is made by another server:
+// the sequence numbers that are free, and the time that is. The zero value is none.
 type Floor struct {
 	Sequence, Discontinuity int64
 	Time                    time.Duration
@@ -100,7 +105,8 @@ type Floor struct {
 // maxRaised bounds the streams that were raised and have not begun.
 const maxRaised = 1 << 12
 
-// Floor returns that of the life of a stream that is over or about to be, for the server that has it next.
+// Floor returns that of the life of a stream that is over or about to be, for the server that has
+// it next.
 func (s *Server) Floor(name string) Floor {
 	s.mu.RLock()
 	l := s.lives[name]
@@ -111,13 +117,15 @@ func (s *Server) Floor(name string) Floor {
 	return Floor{s.lastSeq.Load() + 1, l.lastDiscontinuity.Load(), (time.Duration(l.reach.Load()) + lastUnit).Truncate(time.Millisecond)}
 }
 
-// maxLead and maxLeadNumbers are how far a floor may be ahead of the clock: no server that keeps to the rules is.
+// maxLead and maxLeadNumbers are how far a floor may be ahead of the clock: no server that keeps to
+// the rules is.
 const (
 	maxLead        = time.Minute
 	maxLeadNumbers = 1 << 20
 )
 
-// Raise lets the next life of a stream begin at a floor, if it begins now. One that is far ahead of the clock is left alone.
+// Raise lets the next life of a stream begin at a floor, if it begins now. One that is far ahead of
+// the clock is left alone.
 func (s *Server) Raise(name string, f Floor) {
 	now := s.opt.Now()
 	if f == (Floor{}) || f.Time > mediaTime(now)+maxLead || f.Sequence > firstNumber(now, s.opt.SegmentDuration)+maxLeadNumbers ||

@@ -19,8 +19,8 @@ func TestFirstNumber(t *testing.T) {
 	}
 }
 
-// TestNumbersAfter: numbers go on by one after a life that ended a moment ago, and are at least what the clock says after one of which the disk may
-// have lost the end.
+// TestNumbersAfter: numbers go on by one after a life that ended a moment ago, and are at least
+// what the clock says after one of which the disk may have lost the end.
 func TestNumbersAfter(t *testing.T) {
 	s := NewServer(Options{Now: func() time.Time { return noon }})
 	s.used(noon.Unix() + 50)
@@ -60,8 +60,8 @@ func TestNumbersAfter(t *testing.T) {
 	}
 }
 
-// TestAfterKill: after a kill the playlist begins with what players had of the last segments, as gaps, up to when the stream is back, whether
-// somebody waits for it or not.
+// TestAfterKill: after a kill the playlist begins with what players had of the last segments, as
+// gaps, up to when the stream is back, whether somebody waits for it or not.
 func TestAfterKill(t *testing.T) {
 	for _, waits := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -121,7 +121,8 @@ func TestAfterKill(t *testing.T) {
 	}
 }
 
-// TestFloors: a life goes on where another server left its stream, unless that is far ahead of the clock.
+// TestFloors: a life goes on where another server left its stream, unless that is far ahead of the
+// clock.
 func TestFloors(t *testing.T) {
 	now := time.Unix(yearZero+1_000_000, 0)
 	clock := firstNumber(now, 3*time.Second)

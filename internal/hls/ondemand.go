@@ -10,8 +10,8 @@ import (
 	"livego/internal/media"
 )
 
-// idleTargets is for how many target durations without a request a stream is packaged: players ask once in each, and a paused one may
-// come back.
+// idleTargets is for how many target durations without a request a stream is packaged: players ask
+// once in each, and a paused one may come back.
 const idleTargets = 6
 
 // errIdle: nobody asks for the stream any more.
@@ -53,7 +53,8 @@ func (d *demand) hold(on bool) {
 // asked says whether anybody ever asked.
 func (d *demand) asked() bool { return d.last.Load() != 0 }
 
-// Asked is when somebody asked for a playlist or a file of a stream last; the zero time for one that is not there.
+// Asked is when somebody asked for a playlist or a file of a stream last; the zero time for one
+// that is not there.
 func (s *Server) Asked(name string) time.Time {
 	s.mu.RLock()
 	l := s.lives[name]
@@ -69,10 +70,12 @@ func (d *demand) since(now time.Time) time.Duration {
 	return time.Duration(now.UnixNano() - d.last.Load())
 }
 
-// Offer is Begin for a publication that is packaged only while somebody watches: an idle one costs nothing. The function that it returns
-// must be called, once. At the first request for the stream it calls open, whose reader begins with what is kept of the publication, so that the
-// first viewer need not wait for a segment. It closes the reader when there was no request for six target durations, and waits
-// for the next one. It returns when that reader ends, as Begin's function does, when over is closed, and when ctx ends.
+// Offer is Begin for a publication that is packaged only while somebody watches: an idle one costs
+// nothing. The function that it returns must be called, once. At the first request for the stream
+// it calls open, whose reader begins with what is kept of the publication, so that the first viewer
+// need not wait for a segment. It closes the reader when there was no request for six target
+// durations, and waits for the next one. It returns when that reader ends, as Begin's function
+// does, when over is closed, and when ctx ends.
 func (s *Server) Offer(name, rendition string) func(ctx context.Context, open func() Source, over <-chan struct{}) error {
 	pub := &publication{rendition: rendition, behind: true}
 	l := s.begin(name, pub)

@@ -40,8 +40,8 @@ func offer(t *testing.T, s *Server, kept []media.AccessUnit) (p *tap, over chan 
 	return p, over, done, cancel
 }
 
-// TestOnDemand: packaging begins with the first request, which is answered at once from what is kept; it ends when nobody asks any
-// more, and begins anew, with new numbers, for the next one.
+// TestOnDemand: packaging begins with the first request, which is answered at once from what is
+// kept; it ends when nobody asks any more, and begins anew, with new numbers, for the next one.
 func TestOnDemand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})

@@ -21,8 +21,8 @@ type Outlook struct {
 	Viewers int
 }
 
-// Outlook returns that of a stream. It is false where there is none. Unlike a request for a playlist it
-// does not count as somebody who watches.
+// Outlook returns that of a stream. It is false where there is none. Unlike a request for a
+// playlist it does not count as somebody who watches.
 func (s *Server) Outlook(name string) (Outlook, bool) {
 	s.mu.RLock()
 	l := s.lives[name]
@@ -38,8 +38,8 @@ func (s *Server) Outlook(name string) (Outlook, bool) {
 	return o, true
 }
 
-// startSegments is how many segments a stream has when browsers play it safely: with fewer, Chromium's
-// own HLS player sometimes gives up.
+// startSegments is how many segments a stream has when browsers play it safely: with fewer,
+// Chromium's own HLS player sometimes gives up.
 const startSegments = 3
 
 // settlesIn estimates in how many seconds the stream will have that many segments, 0: it has them.
@@ -55,8 +55,8 @@ func (l *life) settlesIn(segment time.Duration) int {
 	return max(startSegments-n, 0) * int(target/time.Second)
 }
 
-// playlists returns what Outlook says of them. That with CMAF comes first: it carries more codecs, and
-// Safari is closer to live with it.
+// playlists returns what Outlook says of them. That with CMAF comes first: it carries more codecs,
+// and Safari is closer to live with it.
 func (l *life) playlists() (list []string) {
 	if l.cmaf.view.Load() != nil || l.cmaf.refusal.Load() == nil {
 		list = append(list, indexName+playlistSuffix)

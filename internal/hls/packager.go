@@ -13,22 +13,25 @@ import (
 	"livego/internal/spool"
 )
 
-// ErrMisaligned: a publication's random access points are not where those of the stream's first one are, so that no player could switch
-// between them.
+// ErrMisaligned: a publication's random access points are not where those of the stream's first one
+// are, so that no player could switch between them.
 var ErrMisaligned = errors.New("renditions not aligned")
 
 const (
-	// maxRenditions bounds the renditions of a stream: as many as a multivariant playlist is read for, and a player switches between.
+	// maxRenditions bounds the renditions of a stream: as many as a multivariant playlist is read
+	// for, and a player switches between.
 	maxRenditions = 16
-	// patience is how long, in media time, audio waits for the leading video before it goes on alone, and videoPatience how long video of
-	// the ladder waits before it leads itself: by then the other one has stopped, it is not only late.
+	// patience is how long, in media time, audio waits for the leading video before it goes on
+	// alone, and videoPatience how long video of the ladder waits before it leads itself: by then
+	// the other one has stopped, it is not only late.
 	patience      = 500 * time.Millisecond
 	videoPatience = 1500 * time.Millisecond
 	// maxLag is how far a rendition may be behind the leading track before it misses segments.
 	maxLag = 3 * time.Second
 )
 
-// packager makes CMAF renditions of one stream life. The caller makes sure that one goroutine at a time uses it.
+// packager makes CMAF renditions of one stream life. The caller makes sure that one goroutine at a
+// time uses it.
 type packager struct {
 	opt    *Options
 	log    *slog.Logger
@@ -53,10 +56,12 @@ type packager struct {
 	longestPart time.Duration
 	// used is the newest segment of any rendition that left: no name is used twice.
 	used int64
-	// dependent: a segment cannot all be decoded without those before, as it began without a sync sample, or has pictures that are skipped then.
+	// dependent: a segment cannot all be decoded without those before, as it began without a sync
+	// sample, or has pictures that are skipped then.
 	dependent bool
 	leftOut   map[string]bool
-	// left counts how often a rendition left the ladder, moved how often one went on with another publication, hushed how often one fell silent.
+	// left counts how often a rendition left the ladder, moved how often one went on with another
+	// publication, hushed how often one fell silent.
 	left, moved, hushed int
 	// bridged counts the holes in sound that were filled.
 	bridged int
@@ -88,7 +93,8 @@ type publication struct {
 	// epoch is the publisher session, valid once started. turn counts sessions and jumps of time.
 	epoch, turn uint32
 	started     bool
-	// idle: its publisher was lost and may come back. The video of others had come as far as others says then.
+	// idle: its publisher was lost and may come back. The video of others had come as far as others
+	// says then.
 	idle   bool
 	others map[*cmafTrack]time.Duration
 	// behind: there is more to be read of it at once.
@@ -107,7 +113,8 @@ func (p *packager) enter(pub *publication) {
 	p.pubs = slices.Insert(p.pubs, at, pub)
 }
 
-// write takes the next unit of a publication. Units that cannot be packaged are counted and left out.
+// write takes the next unit of a publication. Units that cannot be packaged are counted and left
+// out.
 func (p *packager) write(pub *publication, u *media.AccessUnit) {
 	if p.opt.NoCMAF {
 		return
@@ -206,8 +213,8 @@ func (p *packager) objection(t *cmafTrack) string {
 	return ""
 }
 
-// room is how many renditions there may be for one more of a kind: the last place is for a kind that has none yet, so that many videos leave one
-// for the sound.
+// room is how many renditions there may be for one more of a kind: the last place is for a kind
+// that has none yet, so that many videos leave one for the sound.
 func (p *packager) room(kind media.Kind) int {
 	if slices.ContainsFunc(p.tracks, func(o *cmafTrack) bool { return o.kind != kind }) || len(p.tracks) == 0 {
 		return maxRenditions
@@ -234,7 +241,8 @@ func (p *packager) sort() {
 	})
 }
 
-// rank is the place of a track's publication. Sound has none: it stays where it is when it comes from another one.
+// rank is the place of a track's publication. Sound has none: it stays where it is when it comes
+// from another one.
 func (p *packager) rank(t *cmafTrack) int {
 	if t.kind == media.Audio {
 		return 0
@@ -255,7 +263,8 @@ func (p *packager) exclude(t *cmafTrack, reason string) {
 	t.objection = reason
 }
 
-// tell logs why a track is left out, once its media flow: what is known of it may be refined until then.
+// tell logs why a track is left out, once its media flow: what is known of it may be refined until
+// then.
 func (p *packager) tell(t *cmafTrack) {
 	reason, key := t.objection, t.pub.rendition+"."+t.id()+codecName(t.header)
 	t.objection = ""
@@ -311,7 +320,8 @@ func (p *packager) enqueue(t *cmafTrack, u *media.AccessUnit) {
 	}
 }
 
-// share bounds, in bytes, what waits to be packaged of each track, and is half the bound of its newest segment: of these none can be dropped.
+// share bounds, in bytes, what waits to be packaged of each track, and is half the bound of its
+// newest segment: of these none can be dropped.
 func (p *packager) share() int {
 	return min(p.opt.MaxSegmentBytes, p.opt.MaxStreamBytes/max(1, 2*len(p.tracks)))
 }

@@ -7,8 +7,9 @@ import (
 	"livego/internal/media"
 )
 
-// FuzzPackager runs ladders of all shapes: tracks, headers, sessions, publications and times change at will, and units are malformed. Every
-// view must hold the rules that rig checks, memory stays bounded, and every part can be read.
+// FuzzPackager runs ladders of all shapes: tracks, headers, sessions, publications and times change
+// at will, and units are malformed. Every view must hold the rules that rig checks, memory stays
+// bounded, and every part can be read.
 func FuzzPackager(f *testing.F) {
 	f.Add([]byte{0, 0, 20, 0, 20, 0, 20, 0, 80, 0, 80})
 	f.Add([]byte("video and audio of three encoders, in no order at all, with headers that change"))

@@ -8,8 +8,9 @@ import (
 	"livego/internal/media"
 )
 
-// TestPartsOfRates: parts lie on one grid for all usual rates, though times come in milliseconds; none is longer than the part target
-// duration and, but for the last of a segment, none shorter than 85 % of it (RFC 8216bis 4.4.3.7). What goes in comes out.
+// TestPartsOfRates: parts lie on one grid for all usual rates, though times come in milliseconds;
+// none is longer than the part target duration and, but for the last of a segment, none shorter
+// than 85 % of it (RFC 8216bis 4.4.3.7). What goes in comes out.
 func TestPartsOfRates(t *testing.T) {
 	sounds := []struct {
 		name  string
@@ -131,7 +132,8 @@ func TestPublishedInTime(t *testing.T) {
 	}
 }
 
-// TestSession: a new publisher session begins with a discontinuity, though tracks are byte-equal, and only then.
+// TestSession: a new publisher session begins with a discontinuity, though tracks are byte-equal,
+// and only then.
 func TestSession(t *testing.T) {
 	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 25}
 	r := newRig(t, Options{})
@@ -160,8 +162,9 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// TestHeaderWithoutPictureSize: VP9's sequence header says too little, and the key frame behind it the rest. The rendition stays in the ladder
-// when a new session begins with such a header, and when the codec changes to VP9.
+// TestHeaderWithoutPictureSize: VP9's sequence header says too little, and the key frame behind it
+// the rest. The rendition stays in the ladder when a new session begins with such a header, and
+// when the codec changes to VP9.
 func TestHeaderWithoutPictureSize(t *testing.T) {
 	vp9 := func() (header, full *media.Track) {
 		full = &media.Track{Kind: media.Video, Codec: media.VP9, Config: unhex("000b820202020000"), Parsed: true, Width: 192, Height: 108}
@@ -187,7 +190,8 @@ func TestHeaderWithoutPictureSize(t *testing.T) {
 	}
 }
 
-// TestSeam: the part before a discontinuity is not longer than others, though the new session begins a little late.
+// TestSeam: the part before a discontinuity is not longer than others, though the new session
+// begins a little late.
 func TestSeam(t *testing.T) {
 	s := studio{video: avcTrack(0), rate: 25, gop: 25}
 	r := newRig(t, Options{})
@@ -252,7 +256,8 @@ func TestScreenSharing(t *testing.T) {
 	}
 }
 
-// TestLateAudio: audio that turns up late joins at a boundary; audio that is replaced begins a segment with an init segment of its own.
+// TestLateAudio: audio that turns up late joins at a boundary; audio that is replaced begins a
+// segment with an init segment of its own.
 func TestLateAudio(t *testing.T) {
 	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 25}
 	r := newRig(t, Options{})

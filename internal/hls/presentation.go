@@ -9,19 +9,23 @@ import (
 	"livego/internal/spool"
 )
 
-// presentation is what requests see of a stream's CMAF side: a multivariant playlist and its renditions. Packaging replaces the views,
-// which never change; requests take no lock that packaging holds while it works.
+// presentation is what requests see of a stream's CMAF side: a multivariant playlist and its
+// renditions. Packaging replaces the views, which never change; requests take no lock that
+// packaging holds while it works.
 type presentation struct {
-	// answerable is closed when a request need not wait: there is a view, a refusal, or the stream is over.
+	// answerable is closed when a request need not wait: there is a view, a refusal, or the stream
+	// is over.
 	answerable chan struct{}
 	open       sync.Once
 	// over is closed when the stream is.
 	over chan struct{}
-	// view is nil until the first segment of each rendition that the stream begins with is complete.
+	// view is nil until the first segment of each rendition that the stream begins with is
+	// complete.
 	view atomic.Pointer[presentationView]
 	// refusal says why nothing of the stream can be packaged.
 	refusal atomic.Pointer[string]
-	// carries is set as soon as a track was found that can be packaged: where MPEG-TS has none, its playlist leads here.
+	// carries is set as soon as a track was found that can be packaged: where MPEG-TS has none, its
+	// playlist leads here.
 	carries atomic.Bool
 	// seconds is the target duration of all renditions, 0 as long as there was none.
 	seconds atomic.Int64
@@ -29,7 +33,8 @@ type presentation struct {
 	mu sync.RWMutex
 	// renditions holds those of the ladder by their name in URLs; one that has left is not in it.
 	renditions map[string]*rendition
-	// departed holds those that have left, for as long as players may ask for what their playlists named.
+	// departed holds those that have left, for as long as players may ask for what their playlists
+	// named.
 	departed map[string]*rendition
 	// doubtful is until when the stream may end too, because one of its publishers did.
 	doubtful time.Time
@@ -38,9 +43,11 @@ type presentation struct {
 // maxDeparted bounds the renditions that are kept although they left.
 const maxDeparted = 16
 
-// departure is by how much an encoder that publishes several renditions ends them, or loses its connections, one after the other. Only then is it
-// known that the others go on, and players are told to go on with them. It must be short: a player in Low-Latency mode has little more than the
-// PART-HOLD-BACK in its buffer, and hls.js (1.7.4, PlaylistLoader.load) gives up a request that is held for 0.8 target durations.
+// departure is by how much an encoder that publishes several renditions ends them, or loses its
+// connections, one after the other. Only then is it known that the others go on, and players are
+// told to go on with them. It must be short: a player in Low-Latency mode has little more than the
+// PART-HOLD-BACK in its buffer, and hls.js (1.7.4, PlaylistLoader.load) gives up a request that is
+// held for 0.8 target durations.
 const departure = 250 * time.Millisecond
 
 func newPresentation() *presentation {
@@ -65,7 +72,8 @@ func (p *presentation) rendition(id string) *rendition {
 	return p.renditions[id]
 }
 
-// remove takes a rendition out of the ladder. Its files stay for the duration of its playlist, as the standard asks for (RFC 8216bis 6.2.1).
+// remove takes a rendition out of the ladder. Its files stay for the duration of its playlist, as
+// the standard asks for (RFC 8216bis 6.2.1).
 func (p *presentation) remove(r *rendition) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,8 +95,9 @@ func (p *presentation) remove(r *rendition) {
 	})
 }
 
-// finish says that the stream is over. With a proper end renditions that left just before have their end too: an encoder that publishes several
-// ends them one after the other, and their viewers must not take that for a fault. It is called once.
+// finish says that the stream is over. With a proper end renditions that left just before have
+// their end too: an encoder that publishes several ends them one after the other, and their viewers
+// must not take that for a fault. It is called once.
 func (p *presentation) finish(proper bool) {
 	p.mu.Lock()
 	for id, r := range p.departed {
@@ -155,20 +164,23 @@ func (p *presentation) segments() (n int) {
 
 // rendition is one media playlist: one track of one publication, or one of sound that several have.
 type rendition struct {
-	// id names it in URLs, the same over restarts: "v0" is video track 0 of the stream's default publication, "720p.v0" that of the one that
-	// was published as rendition 720p, and "a1" is audio track 1 of any of them.
+	// id names it in URLs, the same over restarts: "v0" is video track 0 of the stream's default
+	// publication, "720p.v0" that of the one that was published as rendition 720p, and "a1" is
+	// audio track 1 of any of them.
 	id   string
 	kind media.Kind
 	// view is nil until the first segment is complete.
 	view atomic.Pointer[renditionView]
-	// disk has the segments for rewinding, nil if there are none; rewind the texts of these, of all media and of I-frames.
+	// disk has the segments for rewinding, nil if there are none; rewind the texts of these, of all
+	// media and of I-frames.
 	disk   *spool.Rendition
 	rewind [2]runTexts
 }
 
 // presentationView is a multivariant playlist to be. It never changes.
 type presentationView struct {
-	// renditions are in the order in which the playlist names them: of each kind the preferred one first.
+	// renditions are in the order in which the playlist names them: of each kind the preferred one
+	// first.
 	renditions []renditionInfo
 	// independent: each segment of each rendition begins with a random access point.
 	independent bool
@@ -186,12 +198,14 @@ type renditionInfo struct {
 	videoRange    string
 	width, height int
 	frameRate     float64
-	// peak is the bit rate of the segment with the highest one so far, average that of all so far, in bits per second.
+	// peak is the bit rate of the segment with the highest one so far, average that of all so far,
+	// in bits per second.
 	peak, average int
 	captions      captionSet
 }
 
-// captionSet names the caption channels that were seen inside a video: CEA-608 CC1 to CC4 as bits 0 to 3, CEA-708 services 1 to 63 as bits of their own.
+// captionSet names the caption channels that were seen inside a video: CEA-608 CC1 to CC4 as bits 0
+// to 3, CEA-708 services 1 to 63 as bits of their own.
 type captionSet struct {
 	channels uint8
 	services uint64
@@ -201,21 +215,23 @@ type captionSet struct {
 type renditionView struct {
 	// version rises with each view of a rendition.
 	version uint64
-	// segments are those that can be fetched, oldest first, without gaps in their numbers. From index listed on they are in the playlist.
-	// The last one may be open: more parts will come.
+	// segments are those that can be fetched, oldest first, without gaps in their numbers. From
+	// index listed on they are in the playlist. The last one may be open: more parts will come.
 	segments []*cmafSegment
 	listed   int
-	// discontinuitySeq is that of the playlist: it counts the discontinuities before segments[listed], without one that stands right before it.
+	// discontinuitySeq is that of the playlist: it counts the discontinuities before
+	// segments[listed], without one that stands right before it.
 	discontinuitySeq int64
 	// stored is what the playlist lists before segments[listed]: it ends there, or is empty.
 	stored spool.Window
 	// target is the target duration, partTarget the part target duration. They do not change.
 	target, partTarget time.Duration
-	// partHoldBack is at least three times the part target duration of each rendition, and the same in all of them (RFC 8216bis 6.2.4).
-	// Zero: three times partTarget.
+	// partHoldBack is at least three times the part target duration of each rendition, and the same
+	// in all of them (RFC 8216bis 6.2.4). Zero: three times partTarget.
 	partHoldBack time.Duration
 	ended        bool
-	// replaced is closed when there is a newer view, or never will be one: the rendition left, or the stream is over.
+	// replaced is closed when there is a newer view, or never will be one: the rendition left, or
+	// the stream is over.
 	replaced chan struct{}
 	// texts are the playlist's forms, each rendered by the first request for it.
 	texts [playlistForms]lazyText
@@ -223,16 +239,18 @@ type renditionView struct {
 
 // cmafSegment is one segment, maybe open. It never changes: while it is open each view has its own.
 type cmafSegment struct {
-	// seq is the media sequence number and the segment's name, the same in all renditions for the same media time.
+	// seq is the media sequence number and the segment's name, the same in all renditions for the
+	// same media time.
 	seq int64
-	// start is the decode time at which the segment begins on the stream's timeline. duration is that of the parts.
+	// start is the decode time at which the segment begins on the stream's timeline. duration is
+	// that of the parts.
 	start, duration time.Duration
 	// at is the wall clock at start, zero if nobody stamped the stream.
 	at            time.Time
 	init          *initSegment
 	discontinuity bool
-	// independent: decoding may begin with this segment. gap: it has no media (EXT-X-GAP). full: no more parts will come, complete: and
-	// playlists say so.
+	// independent: decoding may begin with this segment. gap: it has no media (EXT-X-GAP). full: no
+	// more parts will come, complete: and playlists say so.
 	independent, gap, full, complete bool
 	parts                            []part
 	// size is that of all parts. key is the length of the segment up to and with its first picture.

@@ -19,7 +19,8 @@ func refresh(units []media.AccessUnit) []media.AccessUnit {
 	return units
 }
 
-// skipping lets the first picture behind each random access point be one that is skipped if decoding begins there.
+// skipping lets the first picture behind each random access point be one that is skipped if
+// decoding begins there.
 func skipping(units []media.AccessUnit) []media.AccessUnit {
 	behind := false
 	for i := range units {
@@ -30,13 +31,15 @@ func skipping(units []media.AccessUnit) []media.AccessUnit {
 	return units
 }
 
-// TestRecoveryPoints: segments begin at recovery points, and say the truth of them: they are no sync samples, no parts with such begin there, not
-// all can be decoded from there on. The same holds where a segment has pictures that are skipped, but for its first picture.
+// TestRecoveryPoints: segments begin at recovery points, and say the truth of them: they are no
+// sync samples, no parts with such begin there, not all can be decoded from there on. The same
+// holds where a segment has pictures that are skipped, but for its first picture.
 func TestRecoveryPoints(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func([]media.AccessUnit) []media.AccessUnit
-		// sync says that segments begin with sync samples, whole that EXT-X-INDEPENDENT-SEGMENTS is true.
+		// sync says that segments begin with sync samples, whole that EXT-X-INDEPENDENT-SEGMENTS is
+		// true.
 		sync, whole bool
 	}{
 		{"IDR pictures", func(u []media.AccessUnit) []media.AccessUnit { return u }, true, true},
@@ -89,8 +92,8 @@ func TestRecoveryPoints(t *testing.T) {
 	}
 }
 
-// beginsRandomAccess says whether the first packet of video in a segment has the random access indicator (ISO/IEC 13818-1 2.4.3.5), and SPS
-// and PPS in it.
+// beginsRandomAccess says whether the first packet of video in a segment has the random access
+// indicator (ISO/IEC 13818-1 2.4.3.5), and SPS and PPS in it.
 func beginsRandomAccess(data []byte) bool {
 	const packet, pid = 188, 0x100
 	for ; len(data) >= packet; data = data[packet:] {

@@ -8,13 +8,17 @@ import (
 )
 
 const (
-	// mediaVersion is the least that allows EXT-X-SKIP (RFC 8216bis 8). The full playlist has it too: an update must not change it.
+	// mediaVersion is the least that allows EXT-X-SKIP (RFC 8216bis 8). The full playlist has it
+	// too: an update must not change it.
 	mediaVersion = "9"
-	// skipAfter is the skip boundary in target durations, the least that is allowed (RFC 8216bis 4.4.3.8).
+	// skipAfter is the skip boundary in target durations, the least that is allowed (RFC 8216bis
+	// 4.4.3.8).
 	skipAfter = 6
-	// partsFor is for how many target durations before the end parts are listed (RFC 8216bis 6.2.2).
+	// partsFor is for how many target durations before the end parts are listed (RFC 8216bis
+	// 6.2.2).
 	partsFor = 3
-	// partHoldBacks is PART-HOLD-BACK in part target durations (RFC 8216bis 4.4.3.8 recommends three at least).
+	// partHoldBacks is PART-HOLD-BACK in part target durations (RFC 8216bis 4.4.3.8 recommends
+	// three at least).
 	partHoldBacks = 3
 	// dateFormat is that of EXT-X-PROGRAM-DATE-TIME.
 	dateFormat = "2006-01-02T15:04:05.000Z07:00"
@@ -168,8 +172,9 @@ func (m *mediaRenderer) skippable(list []*cmafSegment, after []time.Duration) in
 	return 0
 }
 
-// skip writes what stands for the first n segments, and those from disk that follow. Date ranges are not media segment tags and stay
-// (RFC 8216bis 4.4.5.2). With nothing to leave out the update is the full playlist.
+// skip writes what stands for the first n segments, and those from disk that follow. Date ranges
+// are not media segment tags and stay (RFC 8216bis 4.4.5.2). With nothing to leave out the update
+// is the full playlist.
 func (m *mediaRenderer) skip(list []*cmafSegment, n int) {
 	if n == 0 {
 		return
@@ -197,7 +202,8 @@ func (m *mediaRenderer) skip(list []*cmafSegment, n int) {
 	}
 }
 
-// keep notes an initialization section that was written, or skipped, and says whether it is another one.
+// keep notes an initialization section that was written, or skipped, and says whether it is another
+// one.
 func (m *mediaRenderer) keep(init *initSegment) bool {
 	if init == nil || init.seq == m.init {
 		return false

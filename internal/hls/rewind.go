@@ -11,7 +11,8 @@ import (
 	"livego/internal/spool"
 )
 
-// runLength is how many segments from disk are rendered and compressed together, once for all playlists that list them.
+// runLength is how many segments from disk are rendered and compressed together, once for all
+// playlists that list them.
 const runLength = 64
 
 // runText is the text of segments from disk from one number to before another. It never changes.
@@ -21,13 +22,15 @@ type runText struct {
 	plain, deflated []byte
 }
 
-// runTexts keeps the texts of a rendition's segments from disk, of all media or of I-frames only. The zero value is ready.
+// runTexts keeps the texts of a rendition's segments from disk, of all media or of I-frames only.
+// The zero value is ready.
 type runTexts struct {
 	mu sync.Mutex
 	// whole are those of runLength segments, by from divided by it; oldest is the lowest index.
 	whole  map[int64]*runText
 	oldest int64
-	// first and last are the newest runs at the ends of the window, where it seldom begins and ends with a whole one.
+	// first and last are the newest runs at the ends of the window, where it seldom begins and ends
+	// with a whole one.
 	first, last *runText
 }
 
@@ -46,8 +49,9 @@ func (r *rendition) storedBefore(seq int64) spool.Window {
 // settled says whether it is known what the disk made of a segment, if it was to get it.
 func (r *rendition) settled(seq int64) bool { return r.disk == nil || r.disk.Settled(seq) }
 
-// rewind begins a stream's life on disk. If the stream was on air within the window, its playlists go on: numbers, of which all before unused
-// are taken, and the target duration at least. after is from when on the disk knows of no media.
+// rewind begins a stream's life on disk. If the stream was on air within the window, its playlists
+// go on: numbers, of which all before unused are taken, and the target duration at least. after is
+// from when on the disk knows of no media.
 func (s *Server) rewind(name string, unused int64, line *timeline) (l *spool.Life, after time.Duration) {
 	if s.opt.Spool == nil || s.opt.NoCMAF {
 		return nil, 0
@@ -84,7 +88,8 @@ func (p *packager) disk(id string) *spool.Rendition {
 	return p.stored.Rendition(id)
 }
 
-// store gives a complete segment to the disk. The playlist lists it from there when memory lets it go.
+// store gives a complete segment to the disk. The playlist lists it from there when memory lets it
+// go.
 func (p *packager) store(t *cmafTrack, s *cmafSegment) {
 	if t.disk == nil {
 		return
@@ -99,7 +104,8 @@ func (p *packager) store(t *cmafTrack, s *cmafSegment) {
 	}
 }
 
-// storedPeak returns the highest bit rate of the segments on disk before a number: players may go back to them.
+// storedPeak returns the highest bit rate of the segments on disk before a number: players may go
+// back to them.
 func (r *rendition) storedPeak(before int64) (peak float64) {
 	w := r.storedBefore(before)
 	for seq := w.First(); seq < w.End(); seq++ {
@@ -133,7 +139,8 @@ func (c *runTexts) runs(gzip *compressor, id string, form playlistForm, w *spool
 	return runs, nil
 }
 
-// find returns a run that was rendered before. The first one of a window is another text: it names its initialization section.
+// find returns a run that was rendered before. The first one of a window is another text: it names
+// its initialization section.
 func (c *runTexts) find(from, to int64, first bool) *runText {
 	run := c.last
 	switch {

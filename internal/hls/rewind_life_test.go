@@ -18,7 +18,8 @@ import (
 	"livego/internal/spool"
 )
 
-// viewer is a client that asks for all playlists again and again, and for each segment that is new in them.
+// viewer is a client that asks for all playlists again and again, and for each segment that is new
+// in them.
 type viewer struct {
 	t       *testing.T
 	check   hlscheck.Checker
@@ -166,7 +167,8 @@ func consecutive(t *testing.T, segments []int64) {
 	}
 }
 
-// TestRewindAcrossRestart: one viewer sees a stream before and after the server was killed, and everything since the start can be played.
+// TestRewindAcrossRestart: one viewer sees a stream before and after the server was killed, and
+// everything since the start can be played.
 func TestRewindAcrossRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir, v := t.TempDir(), newViewer(t)
@@ -224,7 +226,8 @@ func TestRewindAcrossShutdown(t *testing.T) {
 	})
 }
 
-// TestRewindAcrossLives: a stream that ended and comes back within the window goes on where it was, for those who come then.
+// TestRewindAcrossLives: a stream that ended and comes back within the window goes on where it was,
+// for those who come then.
 func TestRewindAcrossLives(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newViewer(t)
@@ -260,7 +263,8 @@ func TestRewindAcrossLives(t *testing.T) {
 	})
 }
 
-// TestRewindWithoutDisk: where the disk takes nothing, the live stream goes on, and what memory let go is gaps.
+// TestRewindWithoutDisk: where the disk takes nothing, the live stream goes on, and what memory let
+// go is gaps.
 func TestRewindWithoutDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newViewer(t)
@@ -277,7 +281,8 @@ func TestRewindWithoutDisk(t *testing.T) {
 	})
 }
 
-// TestRewindTargetDuration: the target duration of a playlist that goes on is that of the longest segment in it.
+// TestRewindTargetDuration: the target duration of a playlist that goes on is that of the longest
+// segment in it.
 func TestRewindTargetDuration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startRewinding(t, t.TempDir())
@@ -295,7 +300,8 @@ func TestRewindTargetDuration(t *testing.T) {
 	})
 }
 
-// TestRewindRenditionThatLeft: a rendition of an old life that is not in the new one is in no playlist.
+// TestRewindRenditionThatLeft: a rendition of an old life that is not in the new one is in no
+// playlist.
 func TestRewindRenditionThatLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startRewinding(t, t.TempDir())
@@ -316,8 +322,8 @@ func TestRewindRenditionThatLeft(t *testing.T) {
 	})
 }
 
-// TestRewindAndLedger: where the disk of rewinding stood still, the ledger knows which numbers were used, and where the ledger is lost, that disk
-// does. The playlist goes on from the old segments.
+// TestRewindAndLedger: where the disk of rewinding stood still, the ledger knows which numbers were
+// used, and where the ledger is lost, that disk does. The playlist goes on from the old segments.
 func TestRewindAndLedger(t *testing.T) {
 	for _, lost := range []string{"segments", "ledger"} {
 		t.Run(lost, func(t *testing.T) {

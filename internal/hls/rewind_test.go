@@ -54,7 +54,8 @@ func spooled(t testing.TB, s *spool.Store) {
 	}
 }
 
-// rewound shows what was drawn with the complete segments but the last few on disk, and all of them in the playlist.
+// rewound shows what was drawn with the complete segments but the last few on disk, and all of them
+// in the playlist.
 func (d *drawn) rewound(t testing.TB, store *spool.Store, life *spool.Life, inMemory int) *renditionView {
 	t.Helper()
 	d.rendition.disk = life.Rendition(d.id)
@@ -115,7 +116,8 @@ func unpack(t testing.TB, d document) string {
 	return string(text)
 }
 
-// TestStoredTexts: a playlist says the same wherever its segments are, in each of its forms, plain and compressed.
+// TestStoredTexts: a playlist says the same wherever its segments are, in each of its forms, plain
+// and compressed.
 func TestStoredTexts(t *testing.T) {
 	store := openSpool(t, spool.Options{})
 	stream := 0
@@ -192,7 +194,8 @@ func TestStoredTextsAreShared(t *testing.T) {
 	}
 }
 
-// TestStoredFiles: segments and initialization sections from disk are answered like those from memory.
+// TestStoredFiles: segments and initialization sections from disk are answered like those from
+// memory.
 func TestStoredFiles(t *testing.T) {
 	store := openSpool(t, spool.Options{})
 	s, l, video, _ := lowLatency(Options{})

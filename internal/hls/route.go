@@ -121,7 +121,8 @@ func splitLast(path string) (dir, file string) {
 	return "", path
 }
 
-// number reads digits as they are written: one name for a file, so that caches hold it once, without sign and leading zeros.
+// number reads digits as they are written: one name for a file, so that caches hold it once,
+// without sign and leading zeros.
 func number(digits string) (int64, bool) {
 	n, err := strconv.ParseInt(digits, 10, 64)
 	return n, err == nil && n >= 0 && strconv.FormatInt(n, 10) == digits
@@ -143,5 +144,6 @@ func (t target) validIf(ok bool) target {
 	return t.valid()
 }
 
-// StreamName returns the stream ("app/stream") that a URL path of a Server is about, for checks before ServeHTTP; "" for none.
+// StreamName returns the stream ("app/stream") that a URL path of a Server is about, for checks
+// before ServeHTTP; "" for none.
 func StreamName(path string) string { return route(path).name }

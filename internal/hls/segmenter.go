@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// maxFirstSegment bounds the segment that fixes the target duration. 250 pictures, the key frame interval that encoders use
-	// by default, last 16.7 s at 15 fps.
+	// maxFirstSegment bounds the segment that fixes the target duration. 250 pictures, the key
+	// frame interval that encoders use by default, last 16.7 s at 15 fps.
 	maxFirstSegment = 20 * time.Second
 	// minFirstSegment and maxFirstWait bound it where somebody waits: 6 s at most, with what it
 	// takes until it is seen.
@@ -22,17 +22,21 @@ const (
 	// usualGOP is how far random access points are apart where that is not known: as far as
 	// encoders make it by default, 250 pictures at 25 a second.
 	usualGOP = 10 * time.Second
-	// rounding is by how much a segment may exceed the target duration: RFC 8216 4.3.3.1 compares to the nearest second.
+	// rounding is by how much a segment may exceed the target duration: RFC 8216 4.3.3.1 compares
+	// to the nearest second.
 	rounding = 499 * time.Millisecond
 	// announcedFor is how long sound waits for the first picture of a video whose header came.
 	announcedFor = 2 * time.Second
-	// minDuration is the least duration in a playlist, for streams whose times stand still: players refuse 0.
+	// minDuration is the least duration in a playlist, for streams whose times stand still: players
+	// refuse 0.
 	minDuration = time.Millisecond
 	// maxStep bounds what is taken for the length of one access unit.
 	maxStep = time.Second
-	// unitOverhead is room for what the transport stream adds to an access unit, beside 1/16 of its size.
+	// unitOverhead is room for what the transport stream adds to an access unit, beside 1/16 of its
+	// size.
 	unitOverhead = 16 << 10
-	// settleTime is for how long, in media time, the tracks of a publisher session may turn up one by one.
+	// settleTime is for how long, in media time, the tracks of a publisher session may turn up one
+	// by one.
 	settleTime = 500 * time.Millisecond
 	// spareCapacity is how much longer than the last segment the buffer may stay.
 	spareCapacity = 1 << 20
@@ -51,18 +55,20 @@ type segmenter struct {
 	want   selection
 	tracks pair
 	mux    *mpegts.Muxer
-	// buf holds the segment under way, beginning with room for the tables: they are written last, when all tracks are known.
+	// buf holds the segment under way, beginning with room for the tables: they are written last,
+	// when all tracks are known.
 	buf []byte
 	// current is the segment under way, nil while waiting for a unit that one may start with.
 	current *draft
 
 	// video and audio estimate where the units of a track end.
 	video, audio pace
-	// sound counts what was taken of the audio. late is by how much it came behind the video lately, and
-	// quiet the time before which there is silence.
+	// sound counts what was taken of the audio. late is by how much it came behind the video
+	// lately, and quiet the time before which there is silence.
 	sound       soundCount
 	late, quiet time.Duration
-	// epoch is the publisher session, valid once started. Its media begin at since, valid once heard.
+	// epoch is the publisher session, valid once started. Its media begin at since, valid once
+	// heard.
 	epoch          uint32
 	started, heard bool
 	since          time.Duration
@@ -72,7 +78,8 @@ type segmenter struct {
 	target  time.Duration
 	nextSeq int64
 	clock   wallClock
-	// refused is how many codecs the last refusal named; unfit counts units that could not be muxed.
+	// refused is how many codecs the last refusal named; unfit counts units that could not be
+	// muxed.
 	refused int
 	unfit   uint64
 	// aside: viewers were sent to CMAF, and there was no segment since.
@@ -81,7 +88,8 @@ type segmenter struct {
 	wanted func() bool
 	// announced: there is a header of video, and no picture yet.
 	announced bool
-	// lastKey is the video's last random access point, negative before the first, gop about how far they are apart.
+	// lastKey is the video's last random access point, negative before the first, gop about how far
+	// they are apart.
 	lastKey, gop time.Duration
 	// turning is what waits because of a new header.
 	turning turning
@@ -92,7 +100,8 @@ type draft struct {
 	start         time.Duration
 	units         int
 	discontinuity bool
-	// pictures: it has video. sound: it has audio. independent: all that it has can be decoded from its first picture on.
+	// pictures: it has video. sound: it has audio. independent: all that it has can be decoded from
+	// its first picture on.
 	pictures, sound, independent bool
 	// turn: it began because of another header.
 	turn bool
@@ -178,8 +187,8 @@ func (g *segmenter) write(u *media.AccessUnit) {
 	}
 }
 
-// announces says whether u is the header of the first video: that is wanted from its first picture on, for
-// none may ever come. Sound does not wait for one longer than announcedFor.
+// announces says whether u is the header of the first video: that is wanted from its first picture
+// on, for none may ever come. Sound does not wait for one longer than announcedFor.
 func (g *segmenter) announces(u *media.AccessUnit) bool {
 	if u.Track.Kind != media.Video {
 		return false
@@ -188,8 +197,8 @@ func (g *segmenter) announces(u *media.AccessUnit) bool {
 	return g.announced
 }
 
-// hear fills a hole in the sound before u with silence: hls.js (1.7.4) stands still in front of one in
-// MP3, and does the same itself in AAC. It is false if there is silence already where u belongs.
+// hear fills a hole in the sound before u with silence: hls.js (1.7.4) stands still in front of one
+// in MP3, and does the same itself in AAC. It is false if there is silence already where u belongs.
 func (g *segmenter) hear(u *media.AccessUnit) bool {
 	if u.Track.Kind != media.Audio {
 		return true
@@ -205,8 +214,8 @@ func (g *segmenter) hear(u *media.AccessUnit) bool {
 	return true
 }
 
-// mute makes silence in a segment that ends and has no sound any more: to begin the next segment with it
-// is too late for hls.js. Sound that comes as late as it always does is not away.
+// mute makes silence in a segment that ends and has no sound any more: to begin the next segment
+// with it is too late for hls.js. Sound that comes as late as it always does is not away.
 func (g *segmenter) mute(end time.Duration) {
 	until := end - g.late
 	if a := g.tracks.audio; a != nil && a.Codec != media.AAC && until-g.sound.end > departure {
@@ -275,7 +284,8 @@ func (g *segmenter) forget() {
 	g.refused, g.heard, g.announced = 0, false, false
 }
 
-// refuseIfEmpty tells viewers that nothing of the stream can be packaged, as soon as that is certain.
+// refuseIfEmpty tells viewers that nothing of the stream can be packaged, as soon as that is
+// certain.
 func (g *segmenter) refuseIfEmpty(u *media.AccessUnit) {
 	if g.settled(u) && g.want.pair == (pair{}) && len(g.want.leftOut) > g.refused {
 		g.refused = len(g.want.leftOut)
@@ -283,11 +293,12 @@ func (g *segmenter) refuseIfEmpty(u *media.AccessUnit) {
 	}
 }
 
-// settled says whether the session's tracks are known. It decides who gets MPEG-TS and who CMAF: nothing is published or refused before.
+// settled says whether the session's tracks are known. It decides who gets MPEG-TS and who CMAF:
+// nothing is published or refused before.
 func (g *segmenter) settled(u *media.AccessUnit) bool { return g.heard && u.DTS-g.since >= settleTime }
 
-// stepAside leaves a stream of which CMAF carries more to CMAF. What is under way is never shown: a segment
-// without sound would be the wrong answer to those who wait for the first one.
+// stepAside leaves a stream of which CMAF carries more to CMAF. What is under way is never shown: a
+// segment without sound would be the wrong answer to those who wait for the first one.
 func (g *segmenter) stepAside() {
 	if g.aside {
 		return
@@ -319,7 +330,8 @@ func (g *segmenter) mustCut(u *media.AccessUnit) bool {
 	return g.mustForce(u)
 }
 
-// lastChance says that the segment would get too long with what comes up to the next random access point.
+// lastChance says that the segment would get too long with what comes up to the next random access
+// point.
 func (g *segmenter) lastChance(u *media.AccessUnit) bool {
 	length := u.DTS - g.current.start
 	return g.target != 0 && u.Track.Kind == media.Video && length > 0 && length+g.gop > g.limit()
@@ -431,8 +443,9 @@ func (g *segmenter) append(u *media.AccessUnit) {
 	}
 }
 
-// admit says whether the segment under way has the track. Audio that it has no frame of yet is added to it, also in the place of another
-// track: its tables are not written yet. Any other new track waits for the next segment.
+// admit says whether the segment under way has the track. Audio that it has no frame of yet is
+// added to it, also in the place of another track: its tables are not written yet. Any other new
+// track waits for the next segment.
 func (g *segmenter) admit(t *media.Track) bool {
 	if *g.tracks.of(t.Kind) == t {
 		return true
@@ -470,8 +483,8 @@ func (g *segmenter) lastEnd() time.Duration {
 	return max(g.video.last+g.video.step, g.audio.last+g.audio.step)
 }
 
-// finish publishes the segment under way. end is where the next one begins, early that this is before the next random access point, though
-// the segment has no limit yet.
+// finish publishes the segment under way. end is where the next one begins, early that this is
+// before the next random access point, though the segment has no limit yet.
 func (g *segmenter) finish(end time.Duration, early bool) {
 	d := g.current
 	g.current, g.aside = nil, false

@@ -145,7 +145,8 @@ func TestUnitsOut(t *testing.T) {
 	}
 }
 
-// TestTracksOut: audio that turns up late or is unsupported is in the tables when it is in the segment.
+// TestTracksOut: audio that turns up late or is unsupported is in the tables when it is in the
+// segment.
 func TestTracksOut(t *testing.T) {
 	s := cutter(Options{})
 	e := encoder{video: h264Track(), gop: 1000}
@@ -259,7 +260,8 @@ func TestTimeStandsStill(t *testing.T) {
 	}
 }
 
-// TestSuspension: the partial segment is published, the next session continues with a discontinuity.
+// TestSuspension: the partial segment is published, the next session continues with a
+// discontinuity.
 func TestSuspension(t *testing.T) {
 	s := cutter(Options{})
 	e := encoder{video: h264Track(), audio: aacTrack(), gop: 1000}
@@ -362,7 +364,8 @@ func TestUnsupported(t *testing.T) {
 	}
 }
 
-// TestFlappingTracks: an encoder that changes codec all the time costs bounded memory and few log lines.
+// TestFlappingTracks: an encoder that changes codec all the time costs bounded memory and few log
+// lines.
 func TestFlappingTracks(t *testing.T) {
 	s := cutter(Options{})
 	e := encoder{video: h264Track(), audio: aacTrack(), gop: 1000}
@@ -409,7 +412,8 @@ func TestSecondTrack(t *testing.T) {
 	}
 }
 
-// TestStaleHeader: a header of an older session, which a reader may hand out first or late, brings no track back.
+// TestStaleHeader: a header of an older session, which a reader may hand out first or late, brings
+// no track back.
 func TestStaleHeader(t *testing.T) {
 	s := cutter(Options{})
 	e := encoder{video: h264Track(), gop: 1000, epoch: 2}

@@ -30,7 +30,8 @@ type Server struct {
 	// returnBy is until when streams may come back that a former process had.
 	returnBy time.Time
 
-	// lastSeq is the highest sequence number that any stream used: a bound for each of them that needs no memory of their names.
+	// lastSeq is the highest sequence number that any stream used: a bound for each of them that
+	// needs no memory of their names.
 	lastSeq atomic.Int64
 
 	mu    sync.RWMutex
@@ -66,12 +67,14 @@ func NewServer(opt Options) *Server {
 // life is one stream from its first publisher to its end.
 type life struct {
 	name string
-	// answerable is closed when a request need not wait: there is a segment, a refusal, or the stream is over.
+	// answerable is closed when a request need not wait: there is a segment, a refusal, or the
+	// stream is over.
 	answerable chan struct{}
 	open       sync.Once
 	// view is nil until the first segment.
 	view atomic.Pointer[snapshot]
-	// refusal says why the stream is not packaged with MPEG-TS: nothing of it can be, or CMAF carries more of it.
+	// refusal says why the stream is not packaged with MPEG-TS: nothing of it can be, or CMAF
+	// carries more of it.
 	refusal atomic.Pointer[string]
 	over    atomic.Bool
 	// cmaf is the CMAF side.
@@ -89,7 +92,8 @@ type life struct {
 	ts       *tsPackager
 	packager *packager
 
-	// firstDiscontinuity is the discontinuity sequence number at the life's begin, lastDiscontinuity the highest one so far.
+	// firstDiscontinuity is the discontinuity sequence number at the life's begin,
+	// lastDiscontinuity the highest one so far.
 	firstDiscontinuity int64
 	lastDiscontinuity  atomic.Int64
 	// reach is the latest media time so far.
@@ -150,13 +154,16 @@ func (l *life) stats(now time.Time) StreamStats {
 	return st
 }
 
-// Begin puts a publication of the stream name ("app/stream") on air: from now on requests for it wait for its first segment. Several
-// publications, each with a rendition name ("" is the stream's default one), share the stream's life and make one ladder. The function that
-// Begin returns must be called, once; it packages the publication until r ends. If others of the stream go on then, its renditions leave the
-// ladder. At io.EOF of the last one the playlists get their ENDLIST, stay for three target durations or as KeepAfterEnd says, and
-// the function returns nil. With any other error, and when ctx ends, they get no ENDLIST, for viewers may survive a restart of the
-// server, and go after three target durations. A new life of the same name replaces the old one. The error wraps
-// ErrMisaligned if the publication cannot be part of the ladder; its text is for who runs the encoder.
+// Begin puts a publication of the stream name ("app/stream") on air: from now on requests for it
+// wait for its first segment. Several publications, each with a rendition name ("" is the stream's
+// default one), share the stream's life and make one ladder. The function that Begin returns must
+// be called, once; it packages the publication until r ends. If others of the stream go on then,
+// its renditions leave the ladder. At io.EOF of the last one the playlists get their ENDLIST, stay
+// for three target durations or as KeepAfterEnd says, and the function returns nil. With any other
+// error, and when ctx ends, they get no ENDLIST, for viewers may survive a restart of the server,
+// and go after three target durations. A new life of the same name replaces the old one. The error
+// wraps ErrMisaligned if the publication cannot be part of the ladder; its text is for who runs the
+// encoder.
 func (s *Server) Begin(name, rendition string) func(ctx context.Context, r media.Reader) error {
 	pub := &publication{rendition: rendition}
 	l := s.begin(name, pub)
@@ -168,7 +175,8 @@ func (s *Server) run(ctx context.Context, l *life, pub *publication, r media.Rea
 	return s.finish(l, pub, l.read(ctx, pub, r, nil))
 }
 
-// finish takes a publication whose reader ended with err out of its life, and returns the error that its caller should see.
+// finish takes a publication whose reader ended with err out of its life, and returns the error
+// that its caller should see.
 func (s *Server) finish(l *life, pub *publication, err error) error {
 	proper := errors.Is(err, io.EOF)
 	if proper {
@@ -208,7 +216,8 @@ func (s *Server) leave(l *life, pub *publication, proper bool) bool {
 	return last
 }
 
-// read packages the units of a publication until r ends, or, where that is given, idle says that nobody watches.
+// read packages the units of a publication until r ends, or, where that is given, idle says that
+// nobody watches.
 func (l *life) read(ctx context.Context, pub *publication, r media.Reader, idle func() bool) error {
 	units := make([]media.AccessUnit, readBatch)
 	for {
@@ -355,7 +364,8 @@ func raise(v *atomic.Int64, n int64) {
 	}
 }
 
-// end lets go of a life that gets no more segments, now or in time. proper says that its playlist ended.
+// end lets go of a life that gets no more segments, now or in time. proper says that its playlist
+// ended.
 func (s *Server) end(l *life, proper bool) {
 	l.over.Store(true)
 	l.answer()

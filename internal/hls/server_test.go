@@ -122,7 +122,8 @@ func TestLife(t *testing.T) {
 	})
 }
 
-// TestRepublish: the next life of a name starts clean, with higher numbers, at once (spec defects 19, 20 and 22).
+// TestRepublish: the next life of a name starts clean, with higher numbers, at once (spec defects
+// 19, 20 and 22).
 func TestRepublish(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -189,7 +190,8 @@ func TestSuspended(t *testing.T) {
 	})
 }
 
-// TestFirstSegmentWait: a request before the first segment waits for it, but not for ever (decision 27).
+// TestFirstSegmentWait: a request before the first segment waits for it, but not for ever (decision
+// 27).
 func TestFirstSegmentWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
@@ -327,7 +329,8 @@ func TestKeepBounds(t *testing.T) {
 	}
 }
 
-// TestRequestsWhilePackaging runs requests of all kinds beside a busy stream, for the race detector.
+// TestRequestsWhilePackaging runs requests of all kinds beside a busy stream, for the race
+// detector.
 func TestRequestsWhilePackaging(t *testing.T) {
 	s := NewServer(Options{SegmentDuration: 40 * time.Millisecond})
 	r := newFakeReader()

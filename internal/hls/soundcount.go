@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	// countWindow is for how long the frames of a track may be ahead of their times, as of encoders and
-	// bridges that send several with one time. More than that is more sound than there is time for.
+	// countWindow is for how long the frames of a track may be ahead of their times, as of encoders
+	// and bridges that send several with one time. More than that is more sound than there is time
+	// for.
 	countWindow = time.Second
 	// msRounding is by how much times in milliseconds may be wrong, at both ends of a hole.
 	msRounding = 2 * time.Millisecond

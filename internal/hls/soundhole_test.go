@@ -25,8 +25,8 @@ func soundOf(codec media.Codec) *studio {
 	return s
 }
 
-// TestHoleInSound leaves frames out, anywhere, also before the first segment is complete: silence is in their place, all other
-// frames are there at their times, and dates tell the time of day.
+// TestHoleInSound leaves frames out, anywhere, also before the first segment is complete: silence
+// is in their place, all other frames are there at their times, and dates tell the time of day.
 func TestHoleInSound(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := soundOf(rapid.SampledFrom([]media.Codec{media.AAC, media.Opus, media.MP3}).Draw(rt, "codec"))
@@ -69,7 +69,8 @@ func TestHoleInSound(t *testing.T) {
 	})
 }
 
-// TestNoHoleInSound: times of frames that are not what they should be make no silence as long as there are as many samples as time.
+// TestNoHoleInSound: times of frames that are not what they should be make no silence as long as
+// there are as many samples as time.
 func TestNoHoleInSound(t *testing.T) {
 	for name, at := range map[string]func(i int, at time.Duration) time.Duration{
 		"two at a time":   func(i int, at time.Duration) time.Duration { return at - time.Duration(i%2)*time.Second*1024/48000 },
@@ -100,7 +101,8 @@ func TestNoHoleInSound(t *testing.T) {
 	}
 }
 
-// TestHoleAfterManyFrames: a hole is seen as well where an encoder's samples had been more than its time.
+// TestHoleAfterManyFrames: a hole is seen as well where an encoder's samples had been more than its
+// time.
 func TestHoleAfterManyFrames(t *testing.T) {
 	var c soundCount
 	const length, every = 20 * time.Millisecond, 96 * time.Millisecond

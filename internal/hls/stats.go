@@ -24,23 +24,27 @@ type StreamStats struct {
 	Name string
 	// Ended: the stream is over, its playlist is still served.
 	Ended bool
-	// Segments and Bytes count what was packaged as MPEG-TS since the stream's start, Parts and CMAFBytes what was as CMAF.
+	// Segments and Bytes count what was packaged as MPEG-TS since the stream's start, Parts and
+	// CMAFBytes what was as CMAF.
 	Segments, Bytes, Parts, CMAFBytes uint64
 	// Renditions is how many the multivariant playlist has.
 	Renditions int
 	// WideParts counts parts that last for longer than playlists may say.
 	WideParts uint64
-	// Dropped counts access units that were left out, of MPEG-TS and of CMAF, ForcedCuts segments that begin without a random access point.
+	// Dropped counts access units that were left out, of MPEG-TS and of CMAF, ForcedCuts segments
+	// that begin without a random access point.
 	Dropped, ForcedCuts uint64
 	// WindowBytes is the size of the segments that can be fetched now.
 	WindowBytes int
-	// Viewers estimates how many clients asked for the playlist within the last three target durations.
+	// Viewers estimates how many clients asked for the playlist within the last three target
+	// durations.
 	Viewers int
 }
 
 // Totals sums up all streams, those that are over too.
 type Totals struct {
-	// Segments and Bytes count what was packaged as MPEG-TS, CMAFSegments, Parts and CMAFBytes what was as CMAF, in each rendition.
+	// Segments and Bytes count what was packaged as MPEG-TS, CMAFSegments, Parts and CMAFBytes what
+	// was as CMAF, in each rendition.
 	Segments, Bytes, CMAFSegments, Parts, CMAFBytes uint64
 	// WideParts, Dropped and ForcedCuts are as in StreamStats.
 	WideParts, Dropped, ForcedCuts uint64
@@ -48,7 +52,8 @@ type Totals struct {
 	Silence time.Duration
 	// WindowBytes is the size of the segments that can be fetched now.
 	WindowBytes int64
-	// Answers counts requests, SentBytes the bytes of what they were answered with, without headers. Held is how many wait now.
+	// Answers counts requests, SentBytes the bytes of what they were answered with, without
+	// headers. Held is how many wait now.
 	Answers   []Answers
 	SentBytes uint64
 	Held      int

@@ -45,7 +45,8 @@ func opus48() *media.Track {
 // studio makes units of exact rates, with times in milliseconds as RTMP has them.
 type studio struct {
 	video, audio *media.Track
-	// rate is pictures per second, gop pictures from one random access point to the next, reorder makes B-frames.
+	// rate is pictures per second, gop pictures from one random access point to the next, reorder
+	// makes B-frames.
 	rate    float64
 	gop     int
 	reorder bool
@@ -120,7 +121,8 @@ type rig struct {
 	show   *presentation
 	log    bytes.Buffer
 	seen   map[string]*record
-	// broken counts the parts that were hinted and never came, abrupt the segments whose end came together with their last part.
+	// broken counts the parts that were hinted and never came, abrupt the segments whose end came
+	// together with their last part.
 	broken, abrupt int
 	pubs           map[string]*publication
 }
@@ -330,7 +332,8 @@ func samplesOf(units []media.AccessUnit, t *media.Track) []sample {
 	return out
 }
 
-// sameSamples compares what came out with what went in: bytes, order, and times to within a tolerance.
+// sameSamples compares what came out with what went in: bytes, order, and times to within a
+// tolerance.
 func sameSamples(t testing.TB, got, want []sample, tolerance time.Duration) {
 	t.Helper()
 	if len(got) != len(want) {

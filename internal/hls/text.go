@@ -17,7 +17,8 @@ func (d document) size() (n int) {
 	return n
 }
 
-// rendered is a text in the order head, runs, tail. Runs are rendered and compressed once for many texts.
+// rendered is a text in the order head, runs, tail. Runs are rendered and compressed once for many
+// texts.
 type rendered struct {
 	head []byte
 	runs []*runText
@@ -38,7 +39,8 @@ func (r *rendered) document() document {
 	return append(d, part{data: r.tail})
 }
 
-// lazyText is a playlist that is rendered once, by the first who needs it, plain and compressed. The zero value is ready.
+// lazyText is a playlist that is rendered once, by the first who needs it, plain and compressed.
+// The zero value is ready.
 type lazyText struct {
 	once              sync.Once
 	plain, compressed file
@@ -80,7 +82,8 @@ func (c *compressor) pack(r *rendered, plain document) (d document, sum uint32, 
 	return d, sum, err
 }
 
-// hash makes an entity tag of a text: the same text may be rendered in another life. sum is that of pack.
+// hash makes an entity tag of a text: the same text may be rendered in another life. sum is that of
+// pack.
 func (r *rendered) hash(sum uint32) string {
 	hash := fnv.New64a()
 	_, _ = hash.Write(r.head) // never fails
@@ -94,7 +97,8 @@ func (r *rendered) hash(sum uint32) string {
 // playlistForm is one of the texts of a media playlist.
 type playlistForm uint8
 
-// The forms of a media playlist: full or a delta update (RFC 8216bis 6.2.5.1), of all media or of I-frames only (4.4.3.6).
+// The forms of a media playlist: full or a delta update (RFC 8216bis 6.2.5.1), of all media or of
+// I-frames only (4.4.3.6).
 const (
 	fullForm playlistForm = iota
 	deltaForm

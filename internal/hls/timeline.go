@@ -9,12 +9,15 @@ import (
 )
 
 const (
-	// maxBoundaries is how many segment starts a timeline remembers: more than any rendition may lag.
+	// maxBoundaries is how many segment starts a timeline remembers: more than any rendition may
+	// lag.
 	maxBoundaries = 64
-	// spill is how much longer than the leading track's segment one of another rendition may get: an audio frame. The limit of the
-	// leading track is less by that, so that all stay within the target duration.
+	// spill is how much longer than the leading track's segment one of another rendition may get:
+	// an audio frame. The limit of the leading track is less by that, so that all stay within the
+	// target duration.
 	spill = 150 * time.Millisecond
-	// maxTolerance and maxLookahead bound half and three quarters of a picture interval, for streams of few pictures.
+	// maxTolerance and maxLookahead bound half and three quarters of a picture interval, for
+	// streams of few pictures.
 	maxTolerance = 20 * time.Millisecond
 	maxLookahead = 30 * time.Millisecond
 	// usualInterval is the picture interval where nothing says better.
@@ -25,10 +28,12 @@ const (
 type boundary struct {
 	// seq is the media sequence number of the segment.
 	seq int64
-	// at is the decode time of the leading track's first unit, wall the clock of the day then, zero if nobody stamped it.
+	// at is the decode time of the leading track's first unit, wall the clock of the day then, zero
+	// if nobody stamped it.
 	at   time.Duration
 	wall time.Time
-	// discontinuity: times or tracks are not those of the segment before. before is the discontinuity sequence number without this one.
+	// discontinuity: times or tracks are not those of the segment before. before is the
+	// discontinuity sequence number without this one.
 	discontinuity bool
 	before        int64
 	// loose: it was not chosen for a random access point, so none is asked of anybody.
@@ -37,8 +42,9 @@ type boundary struct {
 	turn bool
 }
 
-// timeline decides where the segments of one stream life begin. Its leading track does, unit by unit; all other tracks follow. So
-// where they are cut depends on the times of their units and not on the order in which renditions arrive.
+// timeline decides where the segments of one stream life begin. Its leading track does, unit by
+// unit; all other tracks follow. So where they are cut depends on the times of their units and not
+// on the order in which renditions arrive.
 type timeline struct {
 	opt *Options
 	// announce takes each boundary.
@@ -47,22 +53,27 @@ type timeline struct {
 	bounds []boundary
 	// first and next are the media sequence numbers of the first and of the next segment.
 	first, next int64
-	// lost are the last segments of the life before, if that broke off a moment ago: players have something of them.
+	// lost are the last segments of the life before, if that broke off a moment ago: players have
+	// something of them.
 	lost []boundary
-	// firstDiscontinuity is the discontinuity sequence number at the begin, and discontinuities how many there were.
+	// firstDiscontinuity is the discontinuity sequence number at the begin, and discontinuities how
+	// many there were.
 	firstDiscontinuity, discontinuities int64
-	// continues: the first segment follows those of an earlier life, whose target duration is the least.
-	// They end at the time until of the clock of the day.
+	// continues: the first segment follows those of an earlier life, whose target duration is the
+	// least. They end at the time until of the clock of the day.
 	continues bool
 	least     time.Duration
 	until     int64
-	// owed: the next segment begins with a discontinuity. full: it begins with the next unit, as one has too many bytes.
+	// owed: the next segment begins with a discontinuity. full: it begins with the next unit, as
+	// one has too many bytes.
 	owed, full bool
-	// turning: the sound has another header from due on, and waits for a segment: until by for one that begins with a random access point. turn: so
-	// has the video, from the next segment on. early is by how much sound began the newest segment before it.
+	// turning: the sound has another header from due on, and waits for a segment: until by for one
+	// that begins with a random access point. turn: so has the video, from the next segment on.
+	// early is by how much sound began the newest segment before it.
 	turning, turn  bool
 	due, by, early time.Duration
-	// now is the time up to which it is decided where segments begin. lastPicture is that of the leading video's last one.
+	// now is the time up to which it is decided where segments begin. lastPicture is that of the
+	// leading video's last one.
 	now, lastPicture time.Duration
 	// previous is when the leading track's last unit came, 0 if it is another one now, most how
 	// long that may last in a part, and slack how much more makes no difference.
@@ -74,8 +85,9 @@ type timeline struct {
 	sparse, holed, paused bool
 	// lastKey is the leading video's last random access point, gop about how far they are apart.
 	lastKey, gop time.Duration
-	// interval is how far the units of the leading track are apart, part the length of parts by the grid, target the target duration:
-	// all are fixed when the first segment is complete, and 0 before.
+	// interval is how far the units of the leading track are apart, part the length of parts by the
+	// grid, target the target duration: all are fixed when the first segment is complete, and 0
+	// before.
 	interval, part, target time.Duration
 	clock                  wallClock
 }
@@ -200,8 +212,8 @@ func (l *timeline) pace(u *media.AccessUnit, step time.Duration) {
 	}
 }
 
-// renew asks for a segment for sound that has another header from a time on. It begins with the next random access point if that comes soon,
-// for often both headers come together.
+// renew asks for a segment for sound that has another header from a time on. It begins with the
+// next random access point if that comes soon, for often both headers come together.
 func (l *timeline) renew(at time.Duration) {
 	if !l.turning && len(l.bounds) > 0 {
 		l.turning, l.due, l.by = true, at, max(at, l.now)+turnPatience
@@ -222,8 +234,8 @@ func (l *timeline) renews(u *media.AccessUnit) bool {
 	return u.DTS >= l.by
 }
 
-// renewAt begins it. That makes no discontinuity: players would leave out the pictures up to the next random access point. One
-// that is owed waits for it.
+// renewAt begins it. That makes no discontinuity: players would leave out the pictures up to the
+// next random access point. One that is owed waits for it.
 func (l *timeline) renewAt(u *media.AccessUnit, loose bool) {
 	owed := l.owed && loose
 	l.turn, l.owed = true, l.owed && !loose
@@ -313,8 +325,8 @@ func (l *timeline) seam(seq int64) *boundary {
 	return nil
 }
 
-// fix settles what depends on the first segment, which ends at end: units are those of the leading track, frame their length if that
-// is constant.
+// fix settles what depends on the first segment, which ends at end: units are those of the leading
+// track, frame their length if that is constant.
 func (l *timeline) fix(units []media.AccessUnit, frame, end time.Duration) {
 	l.interval = frame
 	if frame == 0 {
@@ -344,8 +356,9 @@ func (l *timeline) tolerance() time.Duration { return min(l.interval/2, maxToler
 // ahead is how far after the leading track's newest unit nothing more will be decided.
 func (l *timeline) ahead() time.Duration { return min(l.interval*3/4, maxLookahead) }
 
-// interval measures how far units are apart, exact to a fraction of the milliseconds in which their times come: the mean of those distances that
-// are about the median, because encoders leave pictures out.
+// interval measures how far units are apart, exact to a fraction of the milliseconds in which their
+// times come: the mean of those distances that are about the median, because encoders leave
+// pictures out.
 func interval(units []media.AccessUnit) time.Duration {
 	steps := make([]time.Duration, 0, len(units))
 	for i := 1; i < len(units); i++ {

@@ -11,7 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestTotals counts requests over a real connection, whose answers go out in ways of their own, and keeps the counts of streams that are gone.
+// TestTotals counts requests over a real connection, whose answers go out in ways of their own, and
+// keeps the counts of streams that are gone.
 func TestTotals(t *testing.T) {
 	s := onAir(Options{}, 5)
 	web := httptest.NewServer(s)
@@ -63,7 +64,8 @@ func TestTotals(t *testing.T) {
 	}
 }
 
-// TestPartDelay: parts of pictures are published with the next picture, those of sound with their last frame; and silence counts.
+// TestPartDelay: parts of pictures are published with the next picture, those of sound with their
+// last frame; and silence counts.
 func TestPartDelay(t *testing.T) {
 	s := studio{video: avcTrack(0), audio: aac(48000), rate: 25, gop: 50, audioEvery: 1024.0 / 48000}
 	var now time.Time

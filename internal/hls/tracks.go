@@ -10,7 +10,8 @@ import (
 	"livego/internal/mpegts"
 )
 
-// maxTrackLogs bounds the lines about tracks that are left out, for encoders that change codec all the time.
+// maxTrackLogs bounds the lines about tracks that are left out, for encoders that change codec all
+// the time.
 const maxTrackLogs = 16
 
 // pair is the tracks of a segment, nil where there is none.
@@ -27,15 +28,18 @@ func (p *pair) of(kind media.Kind) **media.Track {
 	return nil
 }
 
-// selection chooses the tracks that are packaged: of each kind the first that a transport stream can carry.
+// selection chooses the tracks that are packaged: of each kind the first that a transport stream
+// can carry.
 type selection struct {
 	pair
 	log *slog.Logger
-	// main is of each kind the track with the lowest number, whether it can be carried or not: what a viewer expects to get.
+	// main is of each kind the track with the lowest number, whether it can be carried or not: what
+	// a viewer expects to get.
 	main pair
 	// noCMAF: there is nowhere else to watch. away: viewers get more of main with CMAF.
 	noCMAF, away bool
-	// leftOut names the codecs of the present publisher session that a transport stream cannot carry.
+	// leftOut names the codecs of the present publisher session that a transport stream cannot
+	// carry.
 	leftOut []string
 	logged  map[string]bool
 }
@@ -126,8 +130,8 @@ func cannotCarry(format string, t *media.Track) string {
 	return format + " cannot carry its codec"
 }
 
-// milestone says whether the count of something that happens again and again is worth a line of the log: at
-// first, the thousandth time, the millionth.
+// milestone says whether the count of something that happens again and again is worth a line of the
+// log: at first, the thousandth time, the millionth.
 func milestone(count uint64) bool {
 	for count > 1 && count%1000 == 0 {
 		count /= 1000

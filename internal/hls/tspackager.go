@@ -8,7 +8,8 @@ import (
 	"livego/internal/media"
 )
 
-// tsPackager is the MPEG-TS side of a life. It packages one publication at a time: the first one, and when that is over the next.
+// tsPackager is the MPEG-TS side of a life. It packages one publication at a time: the first one,
+// and when that is over the next.
 type tsPackager struct {
 	life   *life
 	cut    *segmenter

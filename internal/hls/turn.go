@@ -9,25 +9,29 @@ import (
 )
 
 const (
-	// turnPatience is for how long, in media time, a new header of one kind of track waits for that of the other, or for a random access
-	// point: encoders that send both at once have their sound up to so far from their pictures.
+	// turnPatience is for how long, in media time, a new header of one kind of track waits for that
+	// of the other, or for a random access point: encoders that send both at once have their sound
+	// up to so far from their pictures.
 	turnPatience = 250 * time.Millisecond
-	// leastTurn is how far two segments are apart at least that begin for such a header alone, without a random access point.
+	// leastTurn is how far two segments are apart at least that begin for such a header alone,
+	// without a random access point.
 	leastTurn = time.Second
 	// maxTurning bounds the units that wait for that.
 	maxTurning = 1024
 )
 
-// A sequence header in mid-stream takes effect with a segment of its own, which begins with a discontinuity: hls.js (1.7.4) reads what sound
-// is only there. So what comes from such a header on waits until it is known where that segment begins, and then goes where it belongs: frames
-// and pictures of the old headers in front, those of the new ones behind. Nothing is shown of a segment before it is whole, so that the wait
-// costs viewers nothing.
+// A sequence header in mid-stream takes effect with a segment of its own, which begins with a
+// discontinuity: hls.js (1.7.4) reads what sound is only there. So what comes from such a header on
+// waits until it is known where that segment begins, and then goes where it belongs: frames and
+// pictures of the old headers in front, those of the new ones behind. Nothing is shown of a segment
+// before it is whole, so that the wait costs viewers nothing.
 
 // turning holds the units that wait, in the order in which they came.
 type turning struct {
 	units []media.AccessUnit
 	bytes int
-	// video and audio are where the first unit of another header is, negative if there is none. key is the first random access point of video.
+	// video and audio are where the first unit of another header is, negative if there is none. key
+	// is the first random access point of video.
 	video, audio, key int
 }
 
@@ -36,8 +40,8 @@ func (t *turning) add(u *media.AccessUnit) {
 	t.bytes += len(u.Data)
 }
 
-// renews says that u is of another header than the track of its kind in the segment under way, and that it can begin one. Pictures that
-// cannot are of no use to anybody.
+// renews says that u is of another header than the track of its kind in the segment under way, and
+// that it can begin one. Pictures that cannot are of no use to anybody.
 func (g *segmenter) renews(u *media.AccessUnit) bool {
 	track := *g.tracks.of(u.Track.Kind)
 	if u.Track.Kind == media.Audio && !g.current.sound && len(g.turning.units) == 0 {
@@ -133,8 +137,8 @@ func (g *segmenter) finishTurn() {
 	}
 }
 
-// begins returns where the pictures and the sound of the new segment begin, as far as there are any: pictures at a random access point, or
-// without one where the sound changes.
+// begins returns where the pictures and the sound of the new segment begin, as far as there are
+// any: pictures at a random access point, or without one where the sound changes.
 func (t *turning) begins() (video, audio int) {
 	switch {
 	case t.video >= 0:

@@ -19,9 +19,11 @@ import (
 type change struct {
 	name         string
 	video, audio *media.Track // new ones, nil: that header does not come
-	// at is when, on the pictures' timeline. The sound is delivered by ahead earlier than the pictures.
+	// at is when, on the pictures' timeline. The sound is delivered by ahead earlier than the
+	// pictures.
 	at, ahead time.Duration
-	// together: both headers stand at one place of the stream, else each before the first unit of its time.
+	// together: both headers stand at one place of the stream, else each before the first unit of
+	// its time.
 	together bool
 }
 
@@ -136,15 +138,17 @@ func (c *change) units(end time.Duration) []media.AccessUnit {
 	return units
 }
 
-// atKey says that the headers come where pictures may begin, atNone that the sound does not, because its header comes alone and behind the picture.
+// atKey says that the headers come where pictures may begin, atNone that the sound does not,
+// because its header comes alone and behind the picture.
 func (c *change) atKey() bool { return c.at%(2*time.Second) == 0 }
 
 func (c *change) same() bool {
 	return (c.video == nil || bytes.Equal(c.video.Config, avcTrack(0).Config)) && (c.audio == nil || bytes.Equal(c.audio.Config, aac(48000).Config))
 }
 
-// TestHeaderTS: where a sequence header comes, and however the sound lies against the pictures, all sound comes out, and all pictures that can
-// be decoded. Frames of another header begin a segment, with a discontinuity.
+// TestHeaderTS: where a sequence header comes, and however the sound lies against the pictures, all
+// sound comes out, and all pictures that can be decoded. Frames of another header begin a segment,
+// with a discontinuity.
 func TestHeaderTS(t *testing.T) {
 	for _, c := range changes() {
 		t.Run(c.name, func(t *testing.T) {
@@ -209,7 +213,8 @@ func firstDifference(got, want []string) string {
 	return fmt.Sprintf("%d of %d", len(got), len(want))
 }
 
-// TestHeaderCMAF: the same. Sound begins a segment with another initialization section, and its frames do not overlap.
+// TestHeaderCMAF: the same. Sound begins a segment with another initialization section, and its
+// frames do not overlap.
 func TestHeaderCMAF(t *testing.T) {
 	for _, c := range changes() {
 		t.Run(c.name, func(t *testing.T) {
@@ -345,8 +350,8 @@ func adtsOf(t *testing.T, data []byte) mpeg4audio.ADTSPackets {
 	return frames
 }
 
-// TestRestlessHeader: sound that gets another header with each frame makes no more than a segment a second, and as many in MPEG-TS as that has
-// patience for.
+// TestRestlessHeader: sound that gets another header with each frame makes no more than a segment a
+// second, and as many in MPEG-TS as that has patience for.
 func TestRestlessHeader(t *testing.T) {
 	r, ts := newRig(t, Options{}), cutter(Options{})
 	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 250}

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// The view answers what it holds and what comes next. All of it is read by requests, so nothing here changes a view.
+// The view answers what it holds and what comes next. All of it is read by requests, so nothing
+// here changes a view.
 
 // segment returns the segment with a number, nil if the view has none.
 func (v *renditionView) segment(seq int64) *cmafSegment {
@@ -19,7 +20,8 @@ func (v *renditionView) segment(seq int64) *cmafSegment {
 	return v.segments[i]
 }
 
-// initSegment returns the initialization section with a number, nil if no segment needs it any more.
+// initSegment returns the initialization section with a number, nil if no segment needs it any
+// more.
 func (v *renditionView) initSegment(seq int64) *initSegment {
 	for _, s := range v.segments {
 		if s.init != nil && s.init.seq == seq {
@@ -29,7 +31,8 @@ func (v *renditionView) initSegment(seq int64) *initSegment {
 	return nil
 }
 
-// last returns the media sequence number of the last segment that has begun, and the index of its last part, -1 if it has none.
+// last returns the media sequence number of the last segment that has begun, and the index of its
+// last part, -1 if it has none.
 func (v *renditionView) last() (seq int64, part int, ok bool) {
 	for i := len(v.segments) - 1; i >= 0; i-- {
 		if s := v.segments[i]; s.complete || len(s.parts) > 0 {

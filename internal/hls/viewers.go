@@ -8,11 +8,13 @@ import (
 	"time"
 )
 
-// maxViewers bounds the clients that are told apart in one period: about 3 MiB a stream. More than these are not counted.
+// maxViewers bounds the clients that are told apart in one period: about 3 MiB a stream. More than
+// these are not counted.
 const maxViewers = 100_000
 
-// audience estimates the number of viewers of one stream: distinct clients in this period and the one before. Players fetch the
-// playlist once a target duration, so a period of one and a half sees each of them.
+// audience estimates the number of viewers of one stream: distinct clients in this period and the
+// one before. Players fetch the playlist once a target duration, so a period of one and a half sees
+// each of them.
 type audience struct {
 	mu sync.Mutex
 	// turn is when the present period began.
@@ -71,7 +73,8 @@ func (a *audience) advance(now time.Time, period time.Duration) {
 	a.fresh = 0
 }
 
-// clientID tells clients apart by address and user agent. The seed keeps the result from being forged from outside.
+// clientID tells clients apart by address and user agent. The seed keeps the result from being
+// forged from outside.
 func clientID(seed maphash.Seed, r *http.Request) uint64 {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

@@ -19,8 +19,9 @@ const (
 	gone
 )
 
-// hold keeps a request until next returns nil, at most for limit. next returns what to wait for before it is asked again. The connection's
-// deadlines stay as they are for a wait that leaves half of the time for the response: to move them costs as much as to wait.
+// hold keeps a request until next returns nil, at most for limit. next returns what to wait for
+// before it is asked again. The connection's deadlines stay as they are for a wait that leaves half
+// of the time for the response: to move them costs as much as to wait.
 func (s *Server) hold(w http.ResponseWriter, r *http.Request, limit time.Duration, next func() <-chan struct{}) verdict {
 	change := next()
 	if change == nil {
@@ -50,7 +51,8 @@ func (s *Server) hold(w http.ResponseWriter, r *http.Request, limit time.Duratio
 	return ready
 }
 
-// allow moves the connection's deadlines, which begin with the request, to where a response that is made in d can still be sent.
+// allow moves the connection's deadlines, which begin with the request, to where a response that is
+// made in d can still be sent.
 func (s *Server) allow(w http.ResponseWriter, d time.Duration) {
 	c := http.NewResponseController(w)
 	until := time.Now().Add(d + s.opt.WriteTimeout)
@@ -59,7 +61,8 @@ func (s *Server) allow(w http.ResponseWriter, d time.Duration) {
 	_ = c.SetReadDeadline(until)
 }
 
-// refuseWait answers a request that could not be held to its end. It is false if the wait ended well.
+// refuseWait answers a request that could not be held to its end. It is false if the wait ended
+// well.
 func (s *Server) refuseWait(w http.ResponseWriter, v verdict, retry time.Duration, text string) bool {
 	switch v {
 	case ready:

@@ -17,7 +17,8 @@ func askFrom(s *Server, address, path string) *http.Response {
 	return w.Result()
 }
 
-// TestShareOfAnAddress: one address that asks without end leaves enough to the others, and what it lets go is free again.
+// TestShareOfAnAddress: one address that asks without end leaves enough to the others, and what it
+// lets go is free again.
 func TestShareOfAnAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most = 64

@@ -22,14 +22,16 @@ const (
 	maxListed = 64
 )
 
-// window is the segments of a stream that can be fetched, and the playlist's place in them. It has one user.
+// window is the segments of a stream that can be fetched, and the playlist's place in them. It has
+// one user.
 type window struct {
 	// dir is the folder of the segments, relative to the playlist.
 	dir                string
 	listSize, maxBytes int
 	gzip               *compressor
 
-	// segments are those that can be fetched, oldest first. From index listed on they are in the playlist.
+	// segments are those that can be fetched, oldest first. From index listed on they are in the
+	// playlist.
 	segments []*segment
 	listed   int
 	bytes    int
@@ -165,7 +167,8 @@ func segmentURI(dir string, seq int64) string {
 	return u.String()
 }
 
-// compressor makes gzip copies. Its writers are large and shared by all streams. The zero value is ready.
+// compressor makes gzip copies. Its writers are large and shared by all streams. The zero value is
+// ready.
 type compressor struct{ idle, raw sync.Pool }
 
 func (c *compressor) compress(b []byte) ([]byte, error) {

@@ -78,8 +78,8 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// TestPlaylistHistory holds a playlist that moves on against RFC 8216 6.2.2: sequence numbers never go back, a segment keeps its
-// numbers, the target duration stays.
+// TestPlaylistHistory holds a playlist that moves on against RFC 8216 6.2.2: sequence numbers never
+// go back, a segment keeps its numbers, the target duration stays.
 func TestPlaylistHistory(t *testing.T) {
 	w := newTestWindow()
 	type place struct {

@@ -27,7 +27,8 @@ func (w *gatherer) ReadFrom(r io.Reader) (int64, error) {
 	return int64(len(b)), err
 }
 
-// TestWriteSizes: no file goes to a connection in larger pieces than maxWrite, or in more than needed where the connection takes several at once.
+// TestWriteSizes: no file goes to a connection in larger pieces than maxWrite, or in more than
+// needed where the connection takes several at once.
 func TestWriteSizes(t *testing.T) {
 	for _, sizes := range [][]int{{}, {0}, {1}, {maxWrite}, {3*maxWrite + 1}, {1, 2, 3}, {5, 0}, {0, 5}, {maxWrite, 0, 1}, {maxWrite - 1, 2 * maxWrite, 7}, {maxWrite, maxWrite}} {
 		var d document

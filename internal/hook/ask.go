@@ -35,8 +35,8 @@ type Question struct {
 	Stream    string         `json:"stream"`
 	Rendition string         `json:"rendition,omitempty"`
 	Session   *event.Session `json:"session,omitempty"`
-	// Query is what the client's URL said beside the name, without leading question mark; it may hold
-	// what the receiver gave to the client as a password.
+	// Query is what the client's URL said beside the name, without leading question mark; it may
+	// hold what the receiver gave to the client as a password.
 	Query string `json:"query,omitempty"`
 	// Token is what a viewer showed.
 	Token string `json:"token,omitempty"`

@@ -9,11 +9,13 @@ import (
 const (
 	// maxAnswers bounds the answers that are kept.
 	maxAnswers = 64 << 10
-	// minTTL is the least time for which an answer is kept: viewers come back several times a second.
+	// minTTL is the least time for which an answer is kept: viewers come back several times a
+	// second.
 	minTTL = time.Second
 )
 
-// Cache asks about the same thing once, and keeps the answer for its TTL. Its methods may be called from any goroutine.
+// Cache asks about the same thing once, and keeps the answer for its TTL. Its methods may be called
+// from any goroutine.
 type Cache struct {
 	asker *Asker
 
@@ -32,8 +34,9 @@ type kept struct {
 // NewCache returns a cache in front of an asker.
 func NewCache(asker *Asker) *Cache { return &Cache{asker: asker, answers: make(map[string]*kept)} }
 
-// Ask is Asker.Ask for what key names: whoever asks while the answer holds, or the question is under way, gets the same. That
-// there was no answer is kept too, for a second. It fails with the cause of ctx when that ends first.
+// Ask is Asker.Ask for what key names: whoever asks while the answer holds, or the question is
+// under way, gets the same. That there was no answer is kept too, for a second. It fails with the
+// cause of ctx when that ends first.
 func (c *Cache) Ask(ctx context.Context, key string, q Question) (Decision, error) {
 	k, mine := c.enter(key, time.Now())
 	if mine {

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// TestCacheAsksOnce: many who ask about the same are one question, and another thing is another question.
+// TestCacheAsksOnce: many who ask about the same are one question, and another thing is another
+// question.
 func TestCacheAsksOnce(t *testing.T) {
 	var asked atomic.Int64
 	free := make(chan struct{})
@@ -40,7 +41,8 @@ func TestCacheAsksOnce(t *testing.T) {
 	}
 }
 
-// TestCacheForgets: answers hold for their TTL, failures for a second, and there are never too many.
+// TestCacheForgets: answers hold for their TTL, failures for a second, and there are never too
+// many.
 func TestCacheForgets(t *testing.T) {
 	c := NewCache(nil)
 	now := time.Now()

@@ -52,8 +52,8 @@ type Format interface {
 	Accepted(status int, body []byte) bool
 }
 
-// Dispatcher delivers events: in order for each receiver and stream, at least once, with five further
-// tries. What waits is in memory only, and lost at the end of the process.
+// Dispatcher delivers events: in order for each receiver and stream, at least once, with five
+// further tries. What waits is in memory only, and lost at the end of the process.
 type Dispatcher struct {
 	opt    Options
 	client *http.Client
@@ -91,8 +91,8 @@ type delivery struct {
 
 // Stats counts deliveries.
 type Stats struct {
-	// Delivered and Failed are over; Dropped were never tried to the end, as too many waited. Missed
-	// are events that came faster than they could be taken.
+	// Delivered and Failed are over; Dropped were never tried to the end, as too many waited.
+	// Missed are events that came faster than they could be taken.
 	Delivered, Failed, Dropped, Missed uint64
 	// Tries is how often a receiver was called.
 	Tries uint64
@@ -127,8 +127,8 @@ func New(opt Options) (*Dispatcher, error) {
 	return d, nil
 }
 
-// Run delivers what a cursor gives until its bus closes, then what waits without a further try, until
-// ctx ends. It returns nil at the end of the bus and the cause of ctx when that ends first.
+// Run delivers what a cursor gives until its bus closes, then what waits without a further try,
+// until ctx ends. It returns nil at the end of the bus and the cause of ctx when that ends first.
 func (d *Dispatcher) Run(ctx context.Context, events *event.Cursor) error {
 	var workers sync.WaitGroup
 	for range maxWorkers {
@@ -225,8 +225,8 @@ func (d *Dispatcher) wakeAll() {
 	d.work.Broadcast()
 }
 
-// close lets workers end when nothing waits any more: a delivery that waits for its next try has it at
-// once, as its last one.
+// close lets workers end when nothing waits any more: a delivery that waits for its next try has it
+// at once, as its last one.
 func (d *Dispatcher) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -1,4 +1,5 @@
-// Package hook tells other systems by HTTP what happens in the server, and asks them what may happen.
+// Package hook tells other systems by HTTP what happens in the server, and asks them what may
+// happen.
 //
 // Deliveries follow Standard Webhooks: a JSON body, the headers webhook-id, webhook-timestamp and
 // webhook-signature, so that receivers check them with libraries that exist. Nothing in the server

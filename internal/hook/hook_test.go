@@ -50,7 +50,8 @@ func (rc *receiver) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func ok(*http.Request, string) (int, string, error) { return 204, "", nil }
 
-// dispatch emits events to a dispatcher, one after the other, and returns it once the bus is closed and all is over.
+// dispatch emits events to a dispatcher, one after the other, and returns it once the bus is closed
+// and all is over.
 func dispatch(t *testing.T, rc *receiver, change func(*Options), emit func(*event.Bus, *Dispatcher)) *Dispatcher {
 	t.Helper()
 	rc.begun = time.Now()
@@ -76,7 +77,8 @@ func dispatch(t *testing.T, rc *receiver, change func(*Options), emit func(*even
 	return d
 }
 
-// TestOrder: each receiver gets the events of a stream one by one and in order, also while another stream's wait.
+// TestOrder: each receiver gets the events of a stream one by one and in order, also while another
+// stream's wait.
 func TestOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failing := 2
@@ -162,7 +164,8 @@ func TestHangingReceiver(t *testing.T) {
 	})
 }
 
-// TestQueueBound: with more than 10,000 waiting the oldest go, and the end is prompt though nothing was delivered.
+// TestQueueBound: with more than 10,000 waiting the oldest go, and the end is prompt though nothing
+// was delivered.
 func TestQueueBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rc := &receiver{answer: func(*http.Request, string) (int, string, error) { return 503, "", nil }}
@@ -347,7 +350,8 @@ func TestHugeAnswer(t *testing.T) {
 	}
 }
 
-// TestLogsHaveNoSecrets: a receiver's password and token are not in the log, whatever fails, and the log is told once a minute.
+// TestLogsHaveNoSecrets: a receiver's password and token are not in the log, whatever fails, and
+// the log is told once a minute.
 func TestLogsHaveNoSecrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logs bytes.Buffer

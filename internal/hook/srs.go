@@ -85,7 +85,8 @@ func (SRS) Question(q *Question) ([]byte, error) {
 	return srsBody(action, q.Node, q.Stream, q.Query, q.Session)
 }
 
-// Decide implements Questions: any other code than 0, and any other status than 200, refuses, as in SRS.
+// Decide implements Questions: any other code than 0, and any other status than 200, refuses, as in
+// SRS.
 func (SRS) Decide(status int, body []byte) (Decision, error) {
 	if status/100 == 5 {
 		return Decision{}, fmt.Errorf("status %d", status)

@@ -9,8 +9,9 @@ import (
 // maxAccepted bounds the keys that are remembered.
 const maxAccepted = 10_000
 
-// accepted remembers, by their digests, the keys that opened a lease lately, for the time that Redis is away. A lease that it opens is
-// looked at, as all are, when Redis is back. The zero value remembers nothing.
+// accepted remembers, by their digests, the keys that opened a lease lately, for the time that
+// Redis is away. A lease that it opens is looked at, as all are, when Redis is back. The zero value
+// remembers nothing.
 type accepted struct {
 	keep time.Duration
 

@@ -401,8 +401,8 @@ func TestRoomsArePaged(t *testing.T) {
 	})
 }
 
-// A lease on the new key must survive the revocation of the old one, and none on the old key may slip through, however
-// calls interleave.
+// A lease on the new key must survive the revocation of the old one, and none on the old key may
+// slip through, however calls interleave.
 func TestLeasesRaceWithResets(t *testing.T) {
 	forEachBackend(t, Options{}, func(t *testing.T, a, b Store) {
 		const rounds = 20

@@ -20,7 +20,8 @@ import (
 // lockTimeout is how long OpenFile waits for a process that is just ending.
 const lockTimeout = time.Second
 
-// file is a store in one bbolt file, which one process at a time may open. Each change is on disk before it returns.
+// file is a store in one bbolt file, which one process at a time may open. Each change is on disk
+// before it returns.
 //
 //	meta   "schema" → version of this layout; "rooms" → number of rooms, 8 bytes big-endian
 //	rooms  room → key
@@ -30,8 +31,8 @@ type file struct {
 	opt      Options
 	maxRooms int
 	leases   leases
-	// mu makes a change and the revocation that follows it one step for Lease, so that a lease on the new key
-	// survives and one on the old key does not slip through.
+	// mu makes a change and the revocation that follows it one step for Lease, so that a lease on
+	// the new key survives and one on the old key does not slip through.
 	mu sync.RWMutex
 
 	dbMu sync.Mutex
@@ -48,9 +49,10 @@ var (
 	schemaVersion                       = []byte("1")
 )
 
-// OpenFile opens the file at path, or makes it, readable for the owner only, and its folder. It fails if another process has
-// the file open. On a full disk it succeeds: keys that are there hold, and changes fail with ErrUnavailable until there is room. The methods of
-// the store do not watch their context: they wait for nothing but the local disk.
+// OpenFile opens the file at path, or makes it, readable for the owner only, and its folder. It
+// fails if another process has the file open. On a full disk it succeeds: keys that are there hold,
+// and changes fail with ErrUnavailable until there is room. The methods of the store do not watch
+// their context: they wait for nothing but the local disk.
 func OpenFile(path string, o Options) (Store, error) {
 	o = o.withDefaults()
 	f := &file{path: path, opt: o, maxRooms: o.MaxRooms}
@@ -304,7 +306,8 @@ func remove(tx *bbolt.Tx, room string) error {
 	return err
 }
 
-// addRooms counts rooms, as bbolt itself would have to walk through all of them, and returns the new number.
+// addRooms counts rooms, as bbolt itself would have to walk through all of them, and returns the
+// new number.
 func addRooms(tx *bbolt.Tx, delta int) (uint64, error) {
 	meta := tx.Bucket(metaBucket)
 	var n uint64

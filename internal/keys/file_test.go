@@ -16,7 +16,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// crashFileEnv makes the test binary a process that writes to the file that it names until it is killed.
+// crashFileEnv makes the test binary a process that writes to the file that it names until it is
+// killed.
 const crashFileEnv = "LIVEGO_KEYS_CRASH_FILE"
 
 func writeUntilKilled(path string) {
@@ -104,7 +105,8 @@ func TestFileKeepsKeysOverRestart(t *testing.T) {
 	}
 }
 
-// TestFileOnAFullDisk: without room there are no keys, but a store; and as soon as there is room there are keys.
+// TestFileOnAFullDisk: without room there are no keys, but a store; and as soon as there is room
+// there are keys.
 func TestFileOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "data", "livego.db")

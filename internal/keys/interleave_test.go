@@ -10,8 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// interrupted is a node that another one gets in between: afterFirst runs something once a script has run and before its
-// caller sees the reply.
+// interrupted is a node that another one gets in between: afterFirst runs something once a script
+// has run and before its caller sees the reply.
 type interrupted struct {
 	*redisStore
 	mu     sync.Mutex
@@ -77,7 +77,8 @@ func forEachInterrupted(t *testing.T, test func(t *testing.T, a *interrupted, b 
 	}
 }
 
-// The message of the revocation reaches a node that has resolved the key but does not hold the lease yet.
+// The message of the revocation reaches a node that has resolved the key but does not hold the
+// lease yet.
 func TestRevocationDuringLease(t *testing.T) {
 	forEachInterrupted(t, func(t *testing.T, a *interrupted, b Store) {
 		key := get(t, a, "movie")
@@ -97,7 +98,8 @@ func TestChangeThatKeepsDuringLease(t *testing.T) {
 	})
 }
 
-// Another node resets the room, and LiveGo on the same Redis stores its pair again, while this node moves it.
+// Another node resets the room, and LiveGo on the same Redis stores its pair again, while this node
+// moves it.
 func TestResetDuringMove(t *testing.T) {
 	for _, writeBack := range []bool{false, true} {
 		t.Run(fmt.Sprint("writeBack=", writeBack), func(t *testing.T) {

@@ -31,7 +31,8 @@ func (l *Lease) isRevoked() bool {
 	}
 }
 
-// leases are those that a store has handed out and that were not released yet. The zero value is ready for use.
+// leases are those that a store has handed out and that were not released yet. The zero value is
+// ready for use.
 type leases struct {
 	mu     sync.Mutex
 	byRoom map[string]map[*Lease]struct{}

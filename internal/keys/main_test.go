@@ -97,7 +97,8 @@ func testLog(t *testing.T) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// settle makes Redis stores look for revocations now, as they do every 30 s; others have nothing to look for.
+// settle makes Redis stores look for revocations now, as they do every 30 s; others have nothing to
+// look for.
 func settle(t *testing.T, stores ...Store) {
 	t.Helper()
 	for _, s := range stores {

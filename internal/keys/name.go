@@ -12,16 +12,18 @@ import (
 // MaxNameLength bounds a room's name, in bytes: the longest name of a file on common systems.
 const MaxNameLength = 255
 
-// CanonicalName returns the form in which a name of a stream is kept, of a room as well as of what is published or played without one:
-// names that look the same are the same. It is what Normal makes of it, without blanks around its elements. Errors wrap ErrBadRoom and
-// say why, without the name, as it may be a key in the wrong place.
+// CanonicalName returns the form in which a name of a stream is kept, of a room as well as of what
+// is published or played without one: names that look the same are the same. It is what Normal
+// makes of it, without blanks around its elements. Errors wrap ErrBadRoom and say why, without the
+// name, as it may be a key in the wrong place.
 //
-// A name is one or more elements joined by "/", is part of URLs, log lines and file names, and must mean the same in all
-// of them: at most 255 bytes of UTF-8 without control characters, line separators, controls of text direction,
-// replacement characters and any of ?#%\; no element is empty or begins with a dot; and the last element is
-// neither "index" nor begins with "index-" nor is, after other elements, all digits, nor ends like a file of a stream (.flv,
-// .m3u8, .ts, .m4s, .mp4), as /app/a/index.m3u8, /app/a/index-v0.m3u8, /app/a/7.ts and /app/a.flv belong to stream a. A single
-// element may be all digits: rooms are numbered often.
+// A name is one or more elements joined by "/", is part of URLs, log lines and file names, and must
+// mean the same in all of them: at most 255 bytes of UTF-8 without control characters, line
+// separators, controls of text direction, replacement characters and any of ?#%\; no element is
+// empty or begins with a dot; and the last element is neither "index" nor begins with "index-" nor
+// is, after other elements, all digits, nor ends like a file of a stream (.flv, .m3u8, .ts, .m4s,
+// .mp4), as /app/a/index.m3u8, /app/a/index-v0.m3u8, /app/a/7.ts and /app/a.flv belong to stream a.
+// A single element may be all digits: rooms are numbered often.
 func CanonicalName(name string) (string, error) {
 	if len(name) > maxRawName {
 		return "", reason(ErrBadRoom, fmt.Sprintf("it has %d bytes, the most is %d", len(name), MaxNameLength))
@@ -43,8 +45,9 @@ func CanonicalName(name string) (string, error) {
 // maxRawName bounds what is made canonical, in bytes: nothing visible takes more.
 const maxRawName = 4 * MaxNameLength
 
-// Normal returns text, such as the path of a URL, in Unicode's normalization form C (UAX #15), without characters that nobody sees, and with
-// one kind of blank. Text in ASCII is returned as it is.
+// Normal returns text, such as the path of a URL, in Unicode's normalization form C (UAX #15),
+// without characters that nobody sees, and with one kind of blank. Text in ASCII is returned as it
+// is.
 func Normal(text string) string {
 	if isASCII(text) {
 		return text
@@ -72,8 +75,9 @@ func isASCII(text string) bool {
 // brailleBlank is a Braille pattern without dots, which is no blank for Unicode.
 const brailleBlank = '\u2800'
 
-// unseen says whether Unicode calls the character default ignorable (DerivedCoreProperties.txt): joiners, variation selectors, soft
-// hyphens and the like. Controls of text direction are not among them: they are refused, for they change how what is around them is seen.
+// unseen says whether Unicode calls the character default ignorable (DerivedCoreProperties.txt):
+// joiners, variation selectors, soft hyphens and the like. Controls of text direction are not among
+// them: they are refused, for they change how what is around them is seen.
 func unseen(r rune) bool {
 	return unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) &&
 		!unicode.In(r, unicode.Bidi_Control, unicode.Prepended_Concatenation_Mark)
@@ -105,7 +109,8 @@ func validate(name string) error {
 	return checkLast(last, len(last) == len(name))
 }
 
-// allowed leaves out what ends the path of a URL (?, #), is read in two ways (%, \) or makes a log line lie.
+// allowed leaves out what ends the path of a URL (?, #), is read in two ways (%, \) or makes a log
+// line lie.
 func allowed(r rune) bool {
 	return !strings.ContainsRune(`?#%\`, r) && r != utf8.RuneError &&
 		!unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)

@@ -115,7 +115,8 @@ func TestNameErrorsDoNotHoldTheName(t *testing.T) {
 	}
 }
 
-// What is valid stays inside a folder, keeps the files of streams apart, however it is cut, and is the only form of itself.
+// What is valid stays inside a folder, keeps the files of streams apart, however it is cut, and is
+// the only form of itself.
 func FuzzCanonicalName(f *testing.F) {
 	for _, name := range []string{"movie", "a/b", "..", "a/../b", "a/7", "a/index", "a\x00", "a.flv", "é/.b", "%2e", "e\u0301", "\u200b. a/\u0338"} {
 		f.Add(name)
@@ -163,7 +164,8 @@ func TestNewKeysUseAllCharactersEvenly(t *testing.T) {
 			counts[r]++
 		}
 	}
-	// The chi-square value for 61 degrees of freedom passes 140 once in ten million runs; taking bytes modulo 62 gives over 3000.
+	// The chi-square value for 61 degrees of freedom passes 140 once in ten million runs; taking
+	// bytes modulo 62 gives over 3000.
 	want, chi := float64(n*48)/62, 0.0
 	for _, r := range alphanumerics {
 		d := float64(counts[r]) - want

@@ -20,9 +20,11 @@ import (
 
 const (
 	opTimeout = redisconn.OpTimeout
-	// migrateAttempts bounds the rounds in which another node or LiveGo itself may change the entry under our hands.
+	// migrateAttempts bounds the rounds in which another node or LiveGo itself may change the entry
+	// under our hands.
 	migrateAttempts = 3
-	// mgetSize keeps Redis, which serves one request at a time, from being held up by one node with many publishers.
+	// mgetSize keeps Redis, which serves one request at a time, from being held up by one node with
+	// many publishers.
 	mgetSize = 1000
 	// replyFields is what every script returns: a status and two strings.
 	replyFields = 3
@@ -49,14 +51,15 @@ var leaseLua string
 //go:embed lua/migrate.lua
 var migrateLua string
 
-// redisStore is a store in Redis that any number of nodes share; lua/layout.lua draws the layout. Each operation is one
-// script and so atomic.
+// redisStore is a store in Redis that any number of nodes share; lua/layout.lua draws the layout.
+// Each operation is one script and so atomic.
 //
-// A revocation writes a new random token for the room and announces the room's name. A lease remembers the token that
-// was there when it was made; a node that hears of the room, finds its subscription broken, or has not looked for
-// recheckInterval compares the two. So a lost message costs time only; a change that keeps leases just leaves the token
-// alone; and leases outlive a Redis that has lost its data, as a missing token says nothing. Tokens expire after a week:
-// a node that was cut off for longer keeps a revoked publisher until the next revocation.
+// A revocation writes a new random token for the room and announces the room's name. A lease
+// remembers the token that was there when it was made; a node that hears of the room, finds its
+// subscription broken, or has not looked for recheckInterval compares the two. So a lost message
+// costs time only; a change that keeps leases just leaves the token alone; and leases outlive a
+// Redis that has lost its data, as a missing token says nothing. Tokens expire after a week: a node
+// that was cut off for longer keeps a revoked publisher until the next revocation.
 type redisStore struct {
 	client   redis.UniversalClient
 	prefix   string // of all keys
@@ -67,7 +70,8 @@ type redisStore struct {
 
 	get, has, set, delete, lease, migrate *redis.Script
 
-	// silence is how long the subscription may be silent before it is pinged, and again before it counts as broken.
+	// silence is how long the subscription may be silent before it is pinged, and again before it
+	// counts as broken.
 	silence time.Duration
 	wake    chan struct{}
 	stop    context.CancelFunc
@@ -76,8 +80,9 @@ type redisStore struct {
 
 var _ Store = (*redisStore)(nil)
 
-// OpenRedis returns a store in the Redis that o names, which need not be up: until it is, calls return ErrUnavailable, at the latest after
-// two seconds. Keys that LiveGo itself stored there are honoured, unless their room's name is not one that CanonicalName returns (ErrBadRoom).
+// OpenRedis returns a store in the Redis that o names, which need not be up: until it is, calls
+// return ErrUnavailable, at the latest after two seconds. Keys that LiveGo itself stored there are
+// honoured, unless their room's name is not one that CanonicalName returns (ErrBadRoom).
 func OpenRedis(o Options) (Store, error) {
 	s, err := newRedisStore(o.withDefaults())
 	if err != nil {
@@ -197,7 +202,8 @@ func (s *redisStore) leaseNow(ctx context.Context, key string) (*Lease, error) {
 		return nil, err
 	}
 	l := s.leases.add(reply[1], reply[2])
-	// A revocation between the script and add was announced to a node that did not hold the lease yet.
+	// A revocation between the script and add was announced to a node that did not hold the lease
+	// yet.
 	err = s.recheck(ctx, []*Lease{l})
 	if err == nil && l.isRevoked() {
 		err = ErrUnknownKey
@@ -251,8 +257,8 @@ func (s *redisStore) Close() error {
 	return nil
 }
 
-// run runs a script and returns its reply. If that says that the old layout alone knows the room, the room is moved and the
-// script run again.
+// run runs a script and returns its reply. If that says that the old layout alone knows the room,
+// the room is moved and the script run again.
 func (s *redisStore) run(ctx context.Context, script *redis.Script, args ...any) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, opTimeout)
 	defer cancel()
@@ -329,7 +335,8 @@ func (s *redisStore) recheckAll(ctx context.Context) error {
 	return s.recheck(ctx, s.leases.all())
 }
 
-// redisUnavailable takes care that the text has none of the arguments that Redis repeats when it does not know a command.
+// redisUnavailable takes care that the text has none of the arguments that Redis repeats when it
+// does not know a command.
 func redisUnavailable(err error) error {
 	if text, _, found := strings.Cut(err.Error(), ", with args"); found {
 		err = errors.New(text)

@@ -35,7 +35,8 @@ func wantUnavailable(t *testing.T, s Store, key string) {
 	}
 }
 
-// forEachRedis runs the test on both Redis servers, each with data from LiveGo: a list of SET commands.
+// forEachRedis runs the test on both Redis servers, each with data from LiveGo: a list of SET
+// commands.
 func forEachRedis(t *testing.T, data [][2]string, test func(t *testing.T, s Store, c *redis.Client)) {
 	for _, backend := range backends()[2:] {
 		t.Run(backend.name, func(t *testing.T) {
@@ -142,7 +143,8 @@ func TestDeleteRemovesTheOldPair(t *testing.T) {
 	}
 }
 
-// What LiveGo's reset and delete left behind (defect 1), and what another program keeps in the same database, opens nothing.
+// What LiveGo's reset and delete left behind (defect 1), and what another program keeps in the same
+// database, opens nothing.
 func TestOldEntriesThatAreNoPairMeanNothing(t *testing.T) {
 	tests := map[string][][2]string{
 		"key of before a reset":  append(pair("movie", oldKey2), [2]string{oldKey1, "movie"}),
@@ -182,7 +184,8 @@ func TestOldLayoutAmongForeignTypes(t *testing.T) {
 	})
 }
 
-// Once moved, a room is read from the new layout only, so LiveGo on the same Redis cannot bring a revoked key back.
+// Once moved, a room is read from the new layout only, so LiveGo on the same Redis cannot bring a
+// revoked key back.
 func TestOldEntriesOfAMovedRoomMeanNothing(t *testing.T) {
 	forEachRedis(t, pair("movie", oldKey1), func(t *testing.T, s Store, c *redis.Client) {
 		key := reset(t, s, "movie", false)
@@ -338,7 +341,8 @@ func TestRedisOutage(t *testing.T) {
 	}
 }
 
-// Who was on air lately may come again while Redis is away, and nobody else; one whose key is revoked meanwhile leaves when Redis is back.
+// Who was on air lately may come again while Redis is away, and nobody else; one whose key is
+// revoked meanwhile leaves when Redis is back.
 func TestAcceptedKeysOutliveAnOutage(t *testing.T) {
 	t.Parallel()
 	addr, dir := freeAddr(t), t.TempDir()
@@ -370,7 +374,8 @@ func TestAcceptedKeysOutliveAnOutage(t *testing.T) {
 	wantUnknown(t, film, s)
 }
 
-// A server that takes connections and stays silent must not hold up a call for longer than it may take.
+// A server that takes connections and stays silent must not hold up a call for longer than it may
+// take.
 func TestMuteRedis(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -419,7 +424,8 @@ func TestRedisAddressIsChecked(t *testing.T) {
 	}
 }
 
-// Redis repeats the arguments of a command that it does not know, as happens to scripts on servers that forbid them.
+// Redis repeats the arguments of a command that it does not know, as happens to scripts on servers
+// that forbid them.
 func TestKeysStayOutOfErrors(t *testing.T) {
 	t.Parallel()
 	addr := freeAddr(t)

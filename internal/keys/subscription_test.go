@@ -15,7 +15,8 @@ import (
 type proxy struct {
 	net.Listener
 	subscriptions, pings atomic.Int32
-	// mute makes the proxy swallow what Redis sends to subscriptions that exist now, as a dead network does.
+	// mute makes the proxy swallow what Redis sends to subscriptions that exist now, as a dead
+	// network does.
 	mute chan struct{}
 	done sync.WaitGroup
 }

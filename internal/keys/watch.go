@@ -16,7 +16,8 @@ const (
 	retryDelay = time.Second
 )
 
-// watch calls check when woken, recheckInterval after the last call, and retryDelay after one that failed.
+// watch calls check when woken, recheckInterval after the last call, and retryDelay after one that
+// failed.
 func watch(ctx context.Context, wake <-chan struct{}, check func(context.Context) error) {
 	timer := time.NewTimer(recheckInterval)
 	defer timer.Stop()
@@ -72,7 +73,8 @@ func (s *redisStore) listen(ctx context.Context) {
 	}
 }
 
-// subscribe hears revocations until the connection breaks or ctx ends. A connection that is silent, even after a ping, counts as broken.
+// subscribe hears revocations until the connection breaks or ctx ends. A connection that is silent,
+// even after a ping, counts as broken.
 func (s *redisStore) subscribe(ctx context.Context, subscribed func()) error {
 	ps := s.client.Subscribe(ctx, s.prefix+":revoked")
 	defer ps.Close()

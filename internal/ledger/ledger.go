@@ -1,10 +1,12 @@
-// Package ledger keeps the numbers that each stream's HLS used, so that the next life of a stream goes on with the next ones: after an end of the
-// server, or a kill.
+// Package ledger keeps the numbers that each stream's HLS used, so that the next life of a stream
+// goes on with the next ones: after an end of the server, or a kill.
 //
-// Who packages a stream notes each segment, and never waits: one goroutine of the Ledger writes. A file has a slot for each stream, which is
-// written over in place, so it does not grow with time, and has room for the streams that it knows on a full disk too. Slots are never synced: the
-// page cache survives the process, and a killed one leaves no half slot, as none crosses a page. What a loss of power took, about the last half
-// minute, the reader cannot see: it must not trust old notes. What cannot be read is not known.
+// Who packages a stream notes each segment, and never waits: one goroutine of the Ledger writes. A
+// file has a slot for each stream, which is written over in place, so it does not grow with time,
+// and has room for the streams that it knows on a full disk too. Slots are never synced: the page
+// cache survives the process, and a killed one leaves no half slot, as none crosses a page. What a
+// loss of power took, about the last half minute, the reader cannot see: it must not trust old
+// notes. What cannot be read is not known.
 //
 // Streams are told apart by a hash of their name. Two Ledgers on one file lose notes, no more.
 package ledger
@@ -34,13 +36,15 @@ const (
 
 // Entry is what one life of a stream used. Numbers are not negative. The zero value says nothing.
 type Entry struct {
-	// Segment is the media sequence number of the newest CMAF segment, Next the one after the newest MPEG-TS segment.
+	// Segment is the media sequence number of the newest CMAF segment, Next the one after the
+	// newest MPEG-TS segment.
 	Segment, Next int64
 	// Discontinuity is the newest discontinuity sequence number.
 	Discontinuity int64
 	// Begun is the media time at which Segment begins, Before at which the segment before it does.
 	Begun, Before time.Duration
-	// Reach is the latest media time that was noted. Over says that the life is over, so that none came after it.
+	// Reach is the latest media time that was noted. Over says that the life is over, so that none
+	// came after it.
 	Reach time.Duration
 	Over  bool
 	// Complete: there is nothing to come of Segment.
@@ -51,7 +55,8 @@ type Entry struct {
 
 // Options configures a Ledger. The zero value of a field means the default in parentheses.
 type Options struct {
-	// Path names the file. Its folder is made. Empty, or if it cannot be opened: nothing outlives the process.
+	// Path names the file. Its folder is made. Empty, or if it cannot be opened: nothing outlives
+	// the process.
 	Path string
 	// Log gets a line when notes begin to get lost and when that is over. Nil: nothing is logged.
 	Log *slog.Logger
@@ -59,7 +64,8 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Ledger is the notes of all streams. Its methods, and those of lives, may be called at the same time.
+// Ledger is the notes of all streams. Its methods, and those of lives, may be called at the same
+// time.
 type Ledger struct {
 	log  *slog.Logger
 	now  func() time.Time
@@ -106,8 +112,8 @@ type stream struct {
 	life *Life
 }
 
-// Open reads what earlier processes noted. Without a file, or if that cannot be used, which it logs, the Ledger knows what it is told itself.
-// The Ledger must be closed.
+// Open reads what earlier processes noted. Without a file, or if that cannot be used, which it
+// logs, the Ledger knows what it is told itself. The Ledger must be closed.
 func Open(o Options) *Ledger {
 	l := &Ledger{
 		log: o.Log, now: o.Now, path: o.Path,
@@ -153,7 +159,8 @@ func (l *Ledger) open() error {
 	return nil
 }
 
-// load takes the notes of a file that are not too old. Those of the future stay: the clock was set back.
+// load takes the notes of a file that are not too old. Those of the future stay: the clock was set
+// back.
 func (l *Ledger) load(data []byte) {
 	for ; len(data) >= slotSize; data = data[slotSize:] {
 		st := &stream{slot: len(l.slots)}
@@ -174,7 +181,8 @@ type Life struct {
 	stream *stream
 }
 
-// Begin begins a life of a stream and ends the one before, of which it returns what is known: ok is false if that is nothing. Any name will do.
+// Begin begins a life of a stream and ends the one before, of which it returns what is known: ok is
+// false if that is nothing. Any name will do.
 func (l *Ledger) Begin(name string) (life *Life, last Entry, ok bool) {
 	k := keyOf(name)
 	l.mu.Lock()
@@ -205,7 +213,8 @@ func (l *Ledger) add(k key) *stream {
 	return st
 }
 
-// place returns a slot for one more stream: one that is free, or that of the stream of which nothing was noted for the longest time.
+// place returns a slot for one more stream: one that is free, or that of the stream of which
+// nothing was noted for the longest time.
 func (l *Ledger) place() (slot int, ok bool) {
 	if slot = slices.Index(l.slots, nil); slot >= 0 {
 		return slot, true
@@ -223,8 +232,8 @@ func (l *Ledger) place() (slot int, ok bool) {
 	return slot, l.now().Sub(l.slots[slot].entry.Noted) > leaveAfter
 }
 
-// Note replaces what is known of the life. It does not wait, and does nothing once another life of the stream has begun, or the Ledger had
-// no place for it.
+// Note replaces what is known of the life. It does not wait, and does nothing once another life of
+// the stream has begun, or the Ledger had no place for it.
 func (f *Life) Note(e Entry) {
 	if f.stream == nil {
 		return

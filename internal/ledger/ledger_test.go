@@ -95,7 +95,8 @@ func shut(t *testing.T, l *Ledger) {
 	}
 }
 
-// TestLives: the next life of a stream is told what the last one noted, in this process and the next; one that is replaced is not heard.
+// TestLives: the next life of a stream is told what the last one noted, in this process and the
+// next; one that is replaced is not heard.
 func TestLives(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "data", "ledger")
 	l := openAt(path, day)
@@ -156,7 +157,8 @@ func TestKilled(t *testing.T) {
 	})
 }
 
-// TestManyStreams: there are so many slots, and a stream of which something was noted just now keeps its own.
+// TestManyStreams: there are so many slots, and a stream of which something was noted just now
+// keeps its own.
 func TestManyStreams(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger")
 	now := day
@@ -224,7 +226,8 @@ func onFile(f file, log *bytes.Buffer) *Ledger {
 	return l
 }
 
-// TestFullDisk: a disk that takes nothing is one line in the log, and one when it takes something again; then nothing is missing.
+// TestFullDisk: a disk that takes nothing is one line in the log, and one when it takes something
+// again; then nothing is missing.
 func TestFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -255,7 +258,8 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-// TestStandingDisk: who notes does not wait for the disk, and who closes no longer than it wants to.
+// TestStandingDisk: who notes does not wait for the disk, and who closes no longer than it wants
+// to.
 func TestStandingDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &badFile{stands: make(chan struct{})}

@@ -39,14 +39,15 @@ func (q *arrivals) pop() {
 	}
 }
 
-// begin starts the session with its first unit, as soon as its place on the stream's timeline is known.
+// begin starts the session with its first unit, as soon as its place on the stream's timeline is
+// known.
 func (p *Publisher) begin(first *arrival) {
 	p.first = &arrival{first.unit, first.at}
 	p.align()
 }
 
-// align decides about a session that waits to begin. It is called with each Write: units come many times a second, so that it
-// needs no timer.
+// align decides about a session that waits to begin. It is called with each Write: units come many
+// times a second, so that it needs no timer.
 func (p *Publisher) align() {
 	if p.first == nil {
 		return

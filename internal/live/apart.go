@@ -6,13 +6,13 @@ import (
 	"livego/internal/media"
 )
 
-// Some encoders stamp sound and pictures by clocks that have nothing to do with each other. It shows
-// when tracks come together, at the pace at which they play, and their time stamps are far apart.
-// Then a track gets an offset of its own, by its arrival.
+// Some encoders stamp sound and pictures by clocks that have nothing to do with each other. It
+// shows when tracks come together, at the pace at which they play, and their time stamps are far
+// apart. Then a track gets an offset of its own, by its arrival.
 
 const (
-	// maxApart is how far tracks may be apart: encoders that send their sound one or two seconds late
-	// stamp it right.
+	// maxApart is how far tracks may be apart: encoders that send their sound one or two seconds
+	// late stamp it right.
 	maxApart = 2500 * time.Millisecond
 	// maxWait is for how long a track that begins far from the others may wait until it is known
 	// where it belongs.
@@ -21,8 +21,8 @@ const (
 	youngFor = time.Second
 	// followTime is how long a track may take to follow another one to a new time base.
 	followTime = 2 * time.Second
-	// inSync is how exact a track with a time base of its own is kept, and maxAdjust by how much its
-	// times are changed at once for it, four times a second.
+	// inSync is how exact a track with a time base of its own is kept, and maxAdjust by how much
+	// its times are changed at once for it, four times a second.
 	inSync    = 15 * time.Millisecond
 	maxAdjust = 5 * time.Millisecond
 )
@@ -35,8 +35,8 @@ func (c *trackTimes) expected(came time.Duration) time.Duration {
 	return c.seen.at + came - c.seen.came
 }
 
-// hear notes a sample that is not placed yet. It counts when the next one goes on from there: of one that is stamped wrong nothing can be
-// learned.
+// hear notes a sample that is not placed yet. It counts when the next one goes on from there: of
+// one that is stamped wrong nothing can be learned.
 func (c *trackTimes) hear(stamp, came time.Duration) {
 	last, following := c.heard, c.hearing
 	c.heard, c.hearing = sighting{stamp + c.offset, came}, true
@@ -57,8 +57,8 @@ func (p *Publisher) apart(t *trackState, a *arrival) bool {
 	return (a.unit.DTS + t.times.offset - other.times.expected(came)).Abs() > maxApart
 }
 
-// gathers says that all tracks wait until it is known where a track belongs that begins apart: at a session's begin, so that what
-// players get first is in order. Later the track waits alone.
+// gathers says that all tracks wait until it is known where a track belongs that begins apart: at a
+// session's begin, so that what players get first is in order. Later the track waits alone.
 func (p *Publisher) gathers(t *trackState, a *arrival) bool {
 	if p.since(a.at)-p.startedAt > youngFor {
 		return false
@@ -88,8 +88,8 @@ func (p *Publisher) release(t *trackState, must bool) {
 	}
 }
 
-// decide finds the place of a track that began apart: where its time stamps say, if that is not far from the others any more; else, if
-// both come live, where it comes.
+// decide finds the place of a track that began apart: where its time stamps say, if that is not far
+// from the others any more; else, if both come live, where it comes.
 func (p *Publisher) decide(t *trackState, must bool) bool {
 	c, other := &t.times, &p.reference(t).times
 	switch {
@@ -109,7 +109,8 @@ func (p *Publisher) decide(t *trackState, must bool) bool {
 	return true
 }
 
-// foreign says that a unit which waited is far from those of its track that came after it: it was of another time base.
+// foreign says that a unit which waited is far from those of its track that came after it: it was
+// of another time base.
 func (c *trackTimes) foreign(at, came time.Duration) bool {
 	return c.sighted && (c.seen.at-at).Abs() > (c.seen.came-came).Abs()+maxApart
 }

@@ -6,8 +6,8 @@ const (
 	// deliverySlot and deliverySlots make the two seconds over which a track's delivery is judged.
 	deliverySlot  = 250 * time.Millisecond
 	deliverySlots = 8
-	// liveSlots is how many slots must lie between the first and the last one before a track is known
-	// to come live, and liveSpread by how much its lateness may differ among them.
+	// liveSlots is how many slots must lie between the first and the last one before a track is
+	// known to come live, and liveSpread by how much its lateness may differ among them.
 	liveSlots  = 4
 	liveSpread = 300 * time.Millisecond
 )

@@ -12,7 +12,8 @@ import (
 	"livego/internal/media"
 )
 
-// TestTimerOfAnEarlierLoss: a grace timer that fires while the publisher comes back must not end the stream at its next loss.
+// TestTimerOfAnEarlierLoss: a grace timer that fires while the publisher comes back must not end
+// the stream at its next loss.
 func TestTimerOfAnEarlierLoss(t *testing.T) {
 	h := NewHub(Options{})
 	defer h.Close()
@@ -39,7 +40,8 @@ func kinds(tracks []*media.Track) (all string) {
 	return all
 }
 
-// TestTracksAtATakeover: until the new session's tracks are settled, those of the one before are what players will find.
+// TestTracksAtATakeover: until the new session's tracks are settled, those of the one before are
+// what players will find.
 func TestTracksAtATakeover(t *testing.T) {
 	h := NewHub(Options{})
 	defer h.Close()
@@ -79,7 +81,8 @@ func TestTracksAfterALoss(t *testing.T) {
 	}
 }
 
-// TestStragglerOfTheOldTimeline: when time goes back, units of another track that are still on the old timeline follow the new one.
+// TestStragglerOfTheOldTimeline: when time goes back, units of another track that are still on the
+// old timeline follow the new one.
 func TestStragglerOfTheOldTimeline(t *testing.T) {
 	for _, jump := range []int{-1000_000, 1000_000} {
 		h := NewHub(Options{})
@@ -108,7 +111,8 @@ func TestStragglerOfTheOldTimeline(t *testing.T) {
 	}
 }
 
-// TestHeldUnitsOfAnotherTimeline: what is held back until the first key frame and is far ahead of it belongs to another timeline.
+// TestHeldUnitsOfAnotherTimeline: what is held back until the first key frame and is far ahead of
+// it belongs to another timeline.
 func TestHeldUnitsOfAnotherTimeline(t *testing.T) {
 	h := NewHub(Options{})
 	defer h.Close()
@@ -172,7 +176,8 @@ func TestHeldUnitsAreBounded(t *testing.T) {
 	}
 }
 
-// TestSharedHeaderGoesOutOnce: a message with the headers of several tracks is copied once and stays one message.
+// TestSharedHeaderGoesOutOnce: a message with the headers of several tracks is copied once and
+// stays one message.
 func TestSharedHeaderGoesOutOnce(t *testing.T) {
 	h := NewHub(Options{})
 	defer h.Close()
@@ -204,8 +209,9 @@ func TestStreamOfAPublisher(t *testing.T) {
 	}
 }
 
-// TestChurn publishes, takes over, loses and ends one stream from several goroutines while readers come and go. What each reader gets is in
-// order, begins with a join unit and does not go back in time.
+// TestChurn publishes, takes over, loses and ends one stream from several goroutines while readers
+// come and go. What each reader gets is in order, begins with a join unit and does not go back in
+// time.
 func TestChurn(t *testing.T) {
 	h := NewHub(Options{Grace: time.Millisecond, GOPs: 2, Memory: 200_000})
 	stop := make(chan struct{})

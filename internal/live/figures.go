@@ -17,8 +17,8 @@ type Figures struct {
 	RingBytes int64
 }
 
-// Figures returns how all publications are, in dst, those of a stream in the order of their first sessions. It takes no lock that a
-// publisher takes with its media.
+// Figures returns how all publications are, in dst, those of a stream in the order of their first
+// sessions. It takes no lock that a publisher takes with its media.
 func (h *Hub) Figures(dst []Figures) []Figures {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -1,7 +1,8 @@
 // Package live is the hub between publishers and readers: it knows access units and no protocol.
 //
-// A Hub holds the streams that are on air or in grace. Each Stream has one ring of the newest units, which is at once the GOP
-// cache and the queue of every Reader; a publisher appends to it and never waits.
+// A Hub holds the streams that are on air or in grace. Each Stream has one ring of the newest
+// units, which is at once the GOP cache and the queue of every Reader; a publisher appends to it
+// and never waits.
 package live
 
 import (
@@ -47,10 +48,11 @@ type Options struct {
 	Grace time.Duration
 	// NoTakeover refuses a second publisher instead of letting it replace the first.
 	NoTakeover bool
-	// Notify, if set, is told what happens to streams, in its order. It is called with locks held: it must not block and not call back.
+	// Notify, if set, is told what happens to streams, in its order. It is called with locks held:
+	// it must not block and not call back.
 	Notify func(Notice)
-	// OnStream, if set, is called when a publication is published here, for the first time in its life or since it was a copy last,
-	// before the first unit, from the publisher's goroutine.
+	// OnStream, if set, is called when a publication is published here, for the first time in its
+	// life or since it was a copy last, before the first unit, from the publisher's goroutine.
 	OnStream func(*Stream)
 }
 
@@ -77,7 +79,8 @@ func (h *Hub) unlock() {
 	}
 }
 
-// ladder is the publications of one stream, in the order of their first sessions, and what they share.
+// ladder is the publications of one stream, in the order of their first sessions, and what they
+// share.
 type ladder struct {
 	members  []*Stream
 	timeline timeline
@@ -112,17 +115,19 @@ func (h *Hub) Publish(name Name, evict func(cause error)) (*Publisher, error) {
 	return h.PublishBy(nil, name, evict)
 }
 
-// Copy begins a session that brings what is published elsewhere, as PublishBy does: nobody is told of the stream, by OnStream or by Notify,
-// unless it was published here before, which then is over. If its connection is lost, the stream waits for its return for ten seconds at least. Who
+// Copy begins a session that brings what is published elsewhere, as PublishBy does: nobody is told
+// of the stream, by OnStream or by Notify, unless it was published here before, which then is over.
+// If its connection is lost, the stream waits for its return for ten seconds at least. Who
 // publishes here goes before a copy, also with NoTakeover.
 func (h *Hub) Copy(name Name, evict func(cause error)) (*Publisher, error) {
 	return h.start(nil, name, evict, true)
 }
 
-// PublishBy begins a session on the stream, which comes to life if it is not there. If it has a publisher, that one is evicted:
-// its evict function is called with ErrTakenOver, from this goroutine, and must not block. Publish fails with ErrInUse or
-// ErrFlapping when the stream's publisher stays, and with ErrTooMany when the rendition is new and the stream has enough. Notify gets by
-// with what this changes.
+// PublishBy begins a session on the stream, which comes to life if it is not there. If it has a
+// publisher, that one is evicted: its evict function is called with ErrTakenOver, from this
+// goroutine, and must not block. Publish fails with ErrInUse or ErrFlapping when the stream's
+// publisher stays, and with ErrTooMany when the rendition is new and the stream has enough. Notify
+// gets by with what this changes.
 func (h *Hub) PublishBy(by any, name Name, evict func(cause error)) (*Publisher, error) {
 	return h.start(by, name, evict, false)
 }
@@ -278,7 +283,8 @@ func (h *Hub) expire(s *Stream, p *Publisher) {
 	}
 }
 
-// Evict ends the publication for a cause: its publisher hears of it through its evict function; in grace it ends at once.
+// Evict ends the publication for a cause: its publisher hears of it through its evict function; in
+// grace it ends at once.
 func (s *Stream) Evict(cause error) {
 	s.hub.mu.Lock()
 	s.mu.Lock()
@@ -308,8 +314,8 @@ func (h *Hub) end(s *Stream, cause error) {
 	h.lines = append(h.lines, func() { h.opt.Log.Info("stream ended", "stream", s.name.String(), "reason", cause.Error()) })
 }
 
-// Lookup returns the publication of that name if it is on air or in grace. A name without rendition stands for the first one that was
-// published if the stream has none without.
+// Lookup returns the publication of that name if it is on air or in grace. A name without rendition
+// stands for the first one that was published if the stream has none without.
 func (h *Hub) Lookup(name Name) (*Stream, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -339,8 +345,8 @@ func (h *Hub) find(name Name) *Stream {
 	return nil
 }
 
-// Subscribe returns what Lookup does. If that is nothing it waits for its publisher, at most for wait, and then
-// fails with ErrNotFound; with the cause of ctx when that ends first.
+// Subscribe returns what Lookup does. If that is nothing it waits for its publisher, at most for
+// wait, and then fails with ErrNotFound; with the cause of ctx when that ends first.
 func (h *Hub) Subscribe(ctx context.Context, name Name, wait time.Duration) (*Stream, error) {
 	if s, ok := h.Lookup(name); ok {
 		return s, nil

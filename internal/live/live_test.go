@@ -193,8 +193,8 @@ func TestAudioOnly(t *testing.T) {
 	})
 }
 
-// TestVideoThatNeverStarts does not hold up the audio for good: without any picture for two seconds, without
-// one that can be decoded for ten. It may come later.
+// TestVideoThatNeverStarts does not hold up the audio for good: without any picture for two
+// seconds, without one that can be decoded for ten. It may come later.
 func TestVideoThatNeverStarts(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -444,7 +444,8 @@ func TestGrace(t *testing.T) {
 	})
 }
 
-// TestCause: a stream that has ended says why; one whose publisher was lost without a reason says that.
+// TestCause: a stream that has ended says why; one whose publisher was lost without a reason says
+// that.
 func TestCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := NewHub(Options{})
@@ -475,7 +476,8 @@ func TestCause(t *testing.T) {
 	})
 }
 
-// unlocked is where a hub logs to, and checks that it does not hold its lock meanwhile: a log may be slow.
+// unlocked is where a hub logs to, and checks that it does not hold its lock meanwhile: a log may
+// be slow.
 type unlocked struct {
 	t     *testing.T
 	hub   *Hub
@@ -650,7 +652,8 @@ func TestRingBounds(t *testing.T) {
 	}
 }
 
-// TestNoOtherKeyFrame: where the only random access point is no longer in memory, who comes gets pictures without one in the end.
+// TestNoOtherKeyFrame: where the only random access point is no longer in memory, who comes gets
+// pictures without one in the end.
 func TestNoOtherKeyFrame(t *testing.T) {
 	h := NewHub(Options{Memory: 200_000, GOPs: 1})
 	defer h.Close()
@@ -764,7 +767,8 @@ func TestLazyReadersAndTheClock(t *testing.T) {
 	}
 }
 
-// TestLazyReadersWaitForPictures reads as HLS does: audio comes with the next picture, or after a while without one.
+// TestLazyReadersWaitForPictures reads as HLS does: audio comes with the next picture, or after a
+// while without one.
 func TestLazyReadersWaitForPictures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := NewHub(Options{})

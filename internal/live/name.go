@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	// maxRenditionName bounds a rendition's name, in bytes: it is part of URLs and of names in playlists.
+	// maxRenditionName bounds a rendition's name, in bytes: it is part of URLs and of names in
+	// playlists.
 	maxRenditionName = 32
 	// maxRenditions bounds the publications of one stream. Ladders have three to six.
 	maxRenditions = 8
@@ -16,7 +17,8 @@ const (
 // ErrBadRendition: a rendition has a name that it cannot have. It is wrapped with the rule.
 var ErrBadRendition = errors.New("bad rendition name")
 
-// Name identifies a publication: the app, the public stream name and, for a further rendition of that stream, the rendition's name.
+// Name identifies a publication: the app, the public stream name and, for a further rendition of
+// that stream, the rendition's name.
 type Name struct{ App, Stream, Rendition string }
 
 // Key returns app/stream, which all renditions of a stream have in common.
@@ -33,8 +35,8 @@ func (n Name) String() string {
 // whole is the name without the rendition.
 func (n Name) whole() Name { return Name{App: n.App, Stream: n.Stream} }
 
-// ValidateRendition reports whether name can be a rendition's: 1 to 32 letters, digits, "_" and "-" of ASCII. Errors wrap
-// ErrBadRendition.
+// ValidateRendition reports whether name can be a rendition's: 1 to 32 letters, digits, "_" and "-"
+// of ASCII. Errors wrap ErrBadRendition.
 func ValidateRendition(name string) error {
 	if name == "" || len(name) > maxRenditionName || strings.ContainsFunc(name, func(r rune) bool {
 		return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')

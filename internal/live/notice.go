@@ -20,12 +20,13 @@ const (
 	Removed
 )
 
-// Notice says what happened. Name is that of the stream, without rendition, but for TakenOver, Added
-// and Removed.
+// Notice says what happened. Name is that of the stream, without rendition, but for TakenOver,
+// Added and Removed.
 type Notice struct {
 	Change Change
 	Name   Name
-	// By is what PublishBy was told about the publisher that began; nil for Lost, Removed and Ended.
+	// By is what PublishBy was told about the publisher that began; nil for Lost, Removed and
+	// Ended.
 	By any
 	// Cause is why something is over: of Lost, Removed and Ended.
 	Cause error
@@ -38,7 +39,8 @@ func (h *Hub) notify(n Notice) {
 	}
 }
 
-// noteBegin tells what a session's begin changed, and says whether a publication begins with it to be published here. The caller holds mu.
+// noteBegin tells what a session's begin changed, and says whether a publication begins with it to
+// be published here. The caller holds mu.
 func (h *Hub) noteBegin(s *Stream, by any, isCopy, takenOver bool) (begins bool) {
 	l := h.ladders[s.name.whole()]
 	switch {

@@ -10,7 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestNotices: a stream begins and ends once, however many renditions it has, and is lost when all its publishers are.
+// TestNotices: a stream begins and ends once, however many renditions it has, and is lost when all
+// its publishers are.
 func TestNotices(t *testing.T) {
 	var got []string
 	words := map[Change]string{
@@ -58,7 +59,8 @@ func TestNotices(t *testing.T) {
 	}
 }
 
-// TestCopies: nobody is told of what another node publishes; who publishes here goes before a copy, and the readers of both stay.
+// TestCopies: nobody is told of what another node publishes; who publishes here goes before a copy,
+// and the readers of both stay.
 func TestCopies(t *testing.T) {
 	var got []string
 	words := map[Change]string{

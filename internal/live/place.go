@@ -7,10 +7,10 @@ import (
 	"livego/internal/media"
 )
 
-// Encoders stamp their units wrong in many ways. What a track sends is believed as long as it goes on
-// as it did. What does not is doubted, for the time of one unit: then the track's next one tells
-// whether its time has jumped, or whether one unit was stamped wrong, which then is placed one frame
-// after the one before. So nothing is lost, and stream time is that of what is played.
+// Encoders stamp their units wrong in many ways. What a track sends is believed as long as it goes
+// on as it did. What does not is doubted, for the time of one unit: then the track's next one tells
+// whether its time has jumped, or whether one unit was stamped wrong, which then is placed one
+// frame after the one before. So nothing is lost, and stream time is that of what is played.
 
 const (
 	// maxPending and holdTime bound what waits for a track's next unit.
@@ -35,11 +35,12 @@ type placing struct {
 	startedAt time.Duration
 	// timer ends the wait when nothing comes any more.
 	timer *time.Timer
-	// message is the body of the last sample's message, and messageAt where it was placed: units of one
-	// message have one time.
+	// message is the body of the last sample's message, and messageAt where it was placed: units of
+	// one message have one time.
 	message   *byte
 	messageAt time.Duration
-	// turns counts the time bases, shift is by how much the last one changed the offset, jumpedAt when the encoder's time last jumped.
+	// turns counts the time bases, shift is by how much the last one changed the offset, jumpedAt
+	// when the encoder's time last jumped.
 	turns           int
 	shift, jumpedAt time.Duration
 }
@@ -110,8 +111,8 @@ func (p *Publisher) armHold() {
 	})
 }
 
-// after returns the next pending sample of a unit's track that has another time stamp, nil if there is
-// none.
+// after returns the next pending sample of a unit's track that has another time stamp, nil if there
+// is none.
 func (p *Publisher) after(u *media.AccessUnit) *media.AccessUnit {
 	waiting := p.pending.waiting()
 	for i := range waiting[1:] {
@@ -147,7 +148,8 @@ func (p *Publisher) place(t *trackState, a *arrival, next *media.AccessUnit, mus
 	return at, isPlaced
 }
 
-// timeOf returns the stream time of a sample, and where its time stamp puts it if that is to be believed.
+// timeOf returns the stream time of a sample, and where its time stamp puts it if that is to be
+// believed.
 func (p *Publisher) timeOf(t *trackState, a *arrival, next *media.AccessUnit, must bool) (at, line time.Duration, v placement) {
 	u, c := &a.unit, &t.times
 	if !c.timed {
@@ -210,8 +212,9 @@ func (p *Publisher) inMessage(u *media.AccessUnit) bool {
 	return u.Shared && len(u.Body) > 0 && p.message == &u.Body[0]
 }
 
-// confirmed says that a track's time has jumped to line, as its next unit goes on from there. Of what does not come at the pace at
-// which it plays any later time will do, if it is not too far away.
+// confirmed says that a track's time has jumped to line, as its next unit goes on from there. Of
+// what does not come at the pace at which it plays any later time will do, if it is not too far
+// away.
 func (p *Publisher) confirmed(t *trackState, line, next time.Duration) bool {
 	c := &t.times
 	jump, step := line-c.line, next-line
@@ -222,8 +225,8 @@ func (p *Publisher) confirmed(t *trackState, line, next time.Duration) bool {
 	return step > 0 && step <= reach && (jump > 0 || next <= c.line)
 }
 
-// believable says that a track has a reason to go on at a later time: so much time has passed since its
-// last unit, or others of the session are there already.
+// believable says that a track has a reason to go on at a later time: so much time has passed since
+// its last unit, or others of the session are there already.
 func (p *Publisher) believable(t *trackState, at, came time.Duration) bool {
 	c := &t.times
 	if p.far(at) {
@@ -254,8 +257,8 @@ func (p *Publisher) far(at time.Duration) bool {
 	return at > p.stream.last+maxForwardJump || at < p.stream.last-maxBackJump
 }
 
-// returns says that a time stamp goes on from where the track is, on a time base that the track had before, or on that of others which
-// have jumped first.
+// returns says that a time stamp goes on from where the track is, on a time base that the track had
+// before, or on that of others which have jumped first.
 func (p *Publisher) returns(t *trackState, stamp time.Duration) bool {
 	c := &t.times
 	for i := len(c.past) - 1; i >= 0; i-- {
@@ -352,8 +355,8 @@ func (p *Publisher) timeBeside(t *trackState, stamp time.Duration) time.Duration
 	return c.out
 }
 
-// reference returns the track by which others are judged, other than one: the video that readers join
-// on, or else the first that has begun.
+// reference returns the track by which others are judged, other than one: the video that readers
+// join on, or else the first that has begun.
 func (p *Publisher) reference(other *trackState) *trackState {
 	if lead := p.leading(); lead != nil && lead != other && lead.times.timed {
 		return lead

@@ -10,18 +10,21 @@ import (
 )
 
 const (
-	// maxForwardJump and maxBackJump: a track whose time moves further than that between two units has a new timeline.
+	// maxForwardJump and maxBackJump: a track whose time moves further than that between two units
+	// has a new timeline.
 	maxForwardJump = 10 * time.Second
 	maxBackJump    = time.Second
-	// videoGone: video without a picture for that long has stopped, and readers may join without it.
+	// videoGone: video without a picture for that long has stopped, and readers may join without
+	// it.
 	videoGone = 10 * time.Second
-	// noVideo: a session begins with its audio if the video that it announces has had no picture for that
-	// long, and if it has had pictures but no random access point, after videoGone.
+	// noVideo: a session begins with its audio if the video that it announces has had no picture
+	// for that long, and if it has had pictures but no random access point, after videoGone.
 	noVideo = 3 * time.Second
-	// maxHeld bounds, in units, what a session keeps back until its first random access point; in bytes the bound is that of a ring.
+	// maxHeld bounds, in units, what a session keeps back until its first random access point; in
+	// bytes the bound is that of a ring.
 	maxHeld = 1024
-	// noAccess: video without a random access point for that long may have no other, and readers join anywhere once memory does not hold
-	// the last one any more.
+	// noAccess: video without a random access point for that long may have no other, and readers
+	// join anywhere once memory does not hold the last one any more.
 	noAccess = 30 * time.Second
 	// maxEarly: video tracks that begin that much before the one to join on keep their first GOP.
 	maxEarly = 500 * time.Millisecond
@@ -29,7 +32,8 @@ const (
 	defaultFrame = 33 * time.Millisecond
 )
 
-// Publisher is one session that feeds a stream. Write, Expect and Close are called from one goroutine.
+// Publisher is one session that feeds a stream. Write, Expect and Close are called from one
+// goroutine.
 type Publisher struct {
 	stream *Stream
 	evict  func(cause error)
@@ -61,8 +65,8 @@ type Publisher struct {
 
 	placing
 
-	// A session that has to be aligned with other renditions keeps its first random access point, and what follows it, until that is
-	// decided.
+	// A session that has to be aligned with other renditions keeps its first random access point,
+	// and what follows it, until that is decided.
 	first  *arrival
 	queued []arrival
 	queue  int // bytes in queued
@@ -84,7 +88,8 @@ type trackState struct {
 // Stream returns the stream that the session feeds.
 func (p *Publisher) Stream() *Stream { return p.stream }
 
-// Expect tells how many tracks of each kind the session's metadata names, so that the set of tracks settles as soon as they are there.
+// Expect tells how many tracks of each kind the session's metadata names, so that the set of tracks
+// settles as soon as they are there.
 func (p *Publisher) Expect(video, audio int) {
 	s := p.stream
 	s.mu.Lock()
@@ -96,9 +101,10 @@ func (p *Publisher) Expect(video, audio int) {
 	p.trySettle()
 }
 
-// Write adds units to the stream. What Body and Data point to must not change any more. It never waits for readers. It fails
-// with the cause once the session was taken over or the stream has ended, and with ErrMisaligned when this is a rendition whose key
-// frames do not come together with those of the others.
+// Write adds units to the stream. What Body and Data point to must not change any more. It never
+// waits for readers. It fails with the cause once the session was taken over or the stream has
+// ended, and with ErrMisaligned when this is a rendition whose key frames do not come together with
+// those of the others.
 func (p *Publisher) Write(units []media.AccessUnit) error { return p.write(units, time.Now()) }
 
 func (p *Publisher) write(units []media.AccessUnit, now time.Time) error {
@@ -130,7 +136,8 @@ func (p *Publisher) announce(end uint64) {
 	}
 }
 
-// Dropped returns how many units were left out because they came before the first random access point of their track.
+// Dropped returns how many units were left out because they came before the first random access
+// point of their track.
 func (p *Publisher) Dropped() uint64 {
 	p.stream.mu.Lock()
 	defer p.stream.mu.Unlock()
@@ -150,8 +157,8 @@ func (p *Publisher) admit(a *arrival) {
 	}
 }
 
-// take takes a unit into the session. It is false if it cannot tell the unit's time without next, the
-// next sample of its track; with must it takes it anyway.
+// take takes a unit into the session. It is false if it cannot tell the unit's time without next,
+// the next sample of its track; with must it takes it anyway.
 func (p *Publisher) take(a *arrival, next *media.AccessUnit, must bool) bool {
 	u := a.unit
 	p.came = a.at
@@ -195,8 +202,8 @@ func (p *Publisher) take(a *arrival, next *media.AccessUnit, must bool) bool {
 	return true
 }
 
-// copyHeader copies the body of a header message, once for all units that share it. Headers outlive the ring: they must not keep the
-// slab alive that their message was read into.
+// copyHeader copies the body of a header message, once for all units that share it. Headers outlive
+// the ring: they must not keep the slab alive that their message was read into.
 func (p *Publisher) copyHeader(u *media.AccessUnit) []byte {
 	if len(u.Body) == 0 {
 		return u.Body
@@ -234,8 +241,8 @@ func (p *Publisher) currentTracks() []*media.Track {
 	return tracks
 }
 
-// leading returns the video track on which readers may join: the one with the lowest id of those that have had a random access point,
-// and before that of all. Nil without video.
+// leading returns the video track on which readers may join: the one with the lowest id of those
+// that have had a random access point, and before that of all. Nil without video.
 func (p *Publisher) leading() *trackState {
 	var lead *trackState
 	for _, t := range p.tracks {
@@ -279,7 +286,8 @@ func (p *Publisher) hold(t *trackState, a *arrival) {
 	}
 }
 
-// keep adds a unit to those that are held back. The newest header of a track counts, and of samples the newest ones.
+// keep adds a unit to those that are held back. The newest header of a track counts, and of samples
+// the newest ones.
 func (p *Publisher) keep(a *arrival) {
 	u := &a.unit
 	if u.Header != media.Sample {
@@ -303,8 +311,8 @@ func (p *Publisher) forget(i int) {
 	p.held = slices.Delete(p.held, i, i+1)
 }
 
-// tryStartAudio starts a session that has audio and, as far as is known, no video, or none that can be
-// decoded. Then it starts with the newest audio, as nobody waits for what is old.
+// tryStartAudio starts a session that has audio and, as far as is known, no video, or none that can
+// be decoded. Then it starts with the newest audio, as nobody waits for what is old.
 func (p *Publisher) tryStartAudio() {
 	if p.started || !p.settled {
 		return
@@ -360,7 +368,8 @@ func (p *Publisher) start(first *arrival, to mapping) {
 	p.stream.suspended = false
 }
 
-// takeHeld takes a sample that was held back. What the first picture's own track had is of before it.
+// takeHeld takes a sample that was held back. What the first picture's own track had is of before
+// it.
 func (p *Publisher) takeHeld(a *arrival, first *media.AccessUnit) {
 	if u := &a.unit; u.Track.Kind == media.Video && (sameTrack(u, first) || !p.state(u).open && u.DTS < first.DTS-maxEarly) {
 		p.dropped++
@@ -373,8 +382,8 @@ func sameTrack(a, b *media.AccessUnit) bool {
 	return a.Track.Kind == b.Track.Kind && a.Track.ID == b.Track.ID
 }
 
-// early returns by how much other video tracks begin before the first unit: their encoders' reordering of pictures may differ. Stream time does
-// not go back for them.
+// early returns by how much other video tracks begin before the first unit: their encoders'
+// reordering of pictures may differ. Stream time does not go back for them.
 func (p *Publisher) early(first *media.AccessUnit, to mapping) (by time.Duration) {
 	for i := range p.held {
 		u := &p.held[i].unit
@@ -423,8 +432,9 @@ func (p *Publisher) emit(u media.AccessUnit, at time.Duration) {
 	s.append(u)
 }
 
-// joinsAt says whether readers may begin with u: a random access point of the leading video track, or any picture of it if there is none in
-// memory and long was none; without video, or when it has stopped, one audio unit a second.
+// joinsAt says whether readers may begin with u: a random access point of the leading video track,
+// or any picture of it if there is none in memory and long was none; without video, or when it has
+// stopped, one audio unit a second.
 func (p *Publisher) joinsAt(u *media.AccessUnit) bool {
 	if lead := p.leading(); lead != nil && lead.open {
 		if lead.track == u.Track {
@@ -517,8 +527,8 @@ func (p *Publisher) Unpublish() {
 	p.stream.hub.leave(p, ErrUnpublished, 0)
 }
 
-// Lose says that the session's connection is gone without a farewell: the stream waits for its return
-// for the grace time. Without a cause it is ErrLost.
+// Lose says that the session's connection is gone without a farewell: the stream waits for its
+// return for the grace time. Without a cause it is ErrLost.
 func (p *Publisher) Lose(cause error) {
 	if cause == nil {
 		cause = ErrLost

@@ -12,11 +12,12 @@ import (
 
 // ReaderOptions says where a Reader begins and how it is woken.
 type ReaderOptions struct {
-	// GOPs is how many cached GOPs the reader begins with: 0 waits for the next join unit, negative takes all that the ring holds.
+	// GOPs is how many cached GOPs the reader begins with: 0 waits for the next join unit, negative
+	// takes all that the ring holds.
 	GOPs int
-	// Lazy wakes the reader with pictures, not with every unit (for few, larger writes to many players): other units wait for the next
-	// picture, at most 1.5 mean picture intervals and never over 50 ms; without video all units wait up to 60 ms. Who polls has to look
-	// at Wait and Doze.
+	// Lazy wakes the reader with pictures, not with every unit (for few, larger writes to many
+	// players): other units wait for the next picture, at most 1.5 mean picture intervals and never
+	// over 50 ms; without video all units wait up to 60 ms. Who polls has to look at Wait and Doze.
 	Lazy bool
 	// Settled keeps back all units until the set of tracks is settled.
 	Settled bool
@@ -25,8 +26,9 @@ type ReaderOptions struct {
 // forever is longer than any reader waits.
 const forever = time.Duration(1<<63 - 1)
 
-// Reader is a cursor into a stream's ring. It never slows the publisher: a reader that the ring has overtaken goes on at the newest
-// join unit, after the headers in force there. One goroutine at a time may use it.
+// Reader is a cursor into a stream's ring. It never slows the publisher: a reader that the ring has
+// overtaken goes on at the newest join unit, after the headers in force there. One goroutine at a
+// time may use it.
 type Reader struct {
 	stream *Stream
 	opt    ReaderOptions
@@ -87,8 +89,8 @@ func (r *Reader) Ready() <-chan struct{} { return r.ready }
 // Skipped returns how many units the reader lost because it was too slow.
 func (r *Reader) Skipped() uint64 { return r.skipped.Load() }
 
-// Poll is Read without waiting: it returns 0 and no error when there is nothing to read yet. Ready receives again only after
-// something new came, so a caller polls until then.
+// Poll is Read without waiting: it returns 0 and no error when there is nothing to read yet. Ready
+// receives again only after something new came, so a caller polls until then.
 func (r *Reader) Poll(dst []media.AccessUnit) (int, error) {
 	s := r.stream
 	s.mu.Lock()
@@ -117,8 +119,9 @@ func (r *Reader) Poll(dst []media.AccessUnit) (int, error) {
 	return n, r.stateError(n)
 }
 
-// Wait returns for how long a lazy reader may leave what is there to be read: 0 when there is a picture, when other units have waited long
-// enough for one, and for a reader that is not lazy. Ready receives with the next picture, or when there was nothing with whatever comes.
+// Wait returns for how long a lazy reader may leave what is there to be read: 0 when there is a
+// picture, when other units have waited long enough for one, and for a reader that is not lazy.
+// Ready receives with the next picture, or when there was nothing with whatever comes.
 func (r *Reader) Wait(now time.Time) time.Duration {
 	s := r.stream
 	s.mu.Lock()
@@ -140,8 +143,8 @@ func (r *Reader) Wait(now time.Time) time.Duration {
 	return wait - age
 }
 
-// Doze is what a reader that has read everything does: Ready receives with the next picture if it is lazy, and it looks at Wait by
-// itself after the time that Doze returns.
+// Doze is what a reader that has read everything does: Ready receives with the next picture if it
+// is lazy, and it looks at Wait by itself after the time that Doze returns.
 func (r *Reader) Doze(now time.Time) time.Duration {
 	if !r.opt.Lazy {
 		return forever
@@ -153,7 +156,8 @@ func (r *Reader) Doze(now time.Time) time.Duration {
 	return s.lazyWait(now)
 }
 
-// place finds the join unit that a joining reader begins with, and moves a reader that was overtaken.
+// place finds the join unit that a joining reader begins with, and moves a reader that was
+// overtaken.
 func (r *Reader) place() {
 	ring := &r.stream.ring
 	if !r.joining && r.next >= ring.first {

@@ -14,8 +14,8 @@ import (
 // frame is a picture of the modelled encoder: which of its clocks it is of, and the time on that.
 type frame struct{ clock, at int }
 
-// model is one encoder with three outputs. Each of them delivers its frames in order, later than the others or not, loses its connection
-// and comes back; the encoder's clock jumps now and then.
+// model is one encoder with three outputs. Each of them delivers its frames in order, later than
+// the others or not, loses its connection and comes back; the encoder's clock jumps now and then.
 type model struct {
 	t       *rapid.T
 	hub     *Hub
@@ -102,7 +102,8 @@ func (m *model) compare(o *output, f frame, at time.Duration) {
 	}
 }
 
-// beginning says that a session has not begun yet. What it will deliver may be older than a new timeline that begins meanwhile.
+// beginning says that a session has not begun yet. What it will deliver may be older than a new
+// timeline that begins meanwhile.
 func (m *model) beginning() bool {
 	return slices.ContainsFunc(m.outputs, func(o *output) bool { return o.pub != nil && !o.pub.started })
 }
@@ -115,7 +116,8 @@ func (m *model) lose(o *output) {
 }
 
 func (m *model) connect(o *output) {
-	// While outputs are on two clocks nobody can tell where a new session belongs: it is aligned by arrival, or refused.
+	// While outputs are on two clocks nobody can tell where a new session belongs: it is aligned by
+	// arrival, or refused.
 	if o.pub != nil || m.now-m.since < 2*modelSkew*modelFrame {
 		return
 	}
@@ -132,8 +134,8 @@ func (m *model) connect(o *output) {
 
 var modelTracks = [2]*media.Track{{Kind: media.Video, Codec: media.H264}, {Kind: media.Audio, Codec: media.AAC}}
 
-// TestStreamTimesOfRenditions: whatever the order of arrival, losses and jumps of the encoder's clock, equal encoder times are equal stream
-// times in all publications, and times rise.
+// TestStreamTimesOfRenditions: whatever the order of arrival, losses and jumps of the encoder's
+// clock, equal encoder times are equal stream times in all publications, and times rise.
 func TestStreamTimesOfRenditions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := &model{t: t, hub: NewHub(Options{}), since: -modelPeriod}

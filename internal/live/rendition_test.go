@@ -14,8 +14,9 @@ import (
 	"livego/internal/media"
 )
 
-// rendition is a publication with a scripted encoder and clock: pictures each 40 ms, a key frame each second of encoder time, a sound
-// beside each picture. The PTS of a unit tells its encoder time.
+// rendition is a publication with a scripted encoder and clock: pictures each 40 ms, a key frame
+// each second of encoder time, a sound beside each picture. The PTS of a unit tells its encoder
+// time.
 type rendition struct {
 	t   testing.TB
 	hub *Hub
@@ -23,7 +24,8 @@ type rendition struct {
 	*encoder
 	reader *Reader
 	got    []media.AccessUnit
-	// skew, in ms, is by how much the encoder times of this output are later than those of the script.
+	// skew, in ms, is by how much the encoder times of this output are later than those of the
+	// script.
 	skew int
 }
 
@@ -54,7 +56,8 @@ var clockStart = time.Unix(1_800_000_000, 0)
 
 func wall(ms int) time.Time { return clockStart.Add(time.Duration(ms) * time.Millisecond) }
 
-// at writes the picture and the sound of one encoder time, which arrive at a time of the script, both in ms.
+// at writes the picture and the sound of one encoder time, which arrive at a time of the script,
+// both in ms.
 func (r *rendition) at(encoder, arrives int) error {
 	picture, sound := r.picture(encoder+r.skew, encoder%1000 == 0), r.sound(encoder+r.skew)
 	picture.PTS, sound.PTS = picture.DTS, sound.DTS
@@ -201,7 +204,8 @@ func TestTooManyRenditions(t *testing.T) {
 	}
 }
 
-// TestRenditionsOfOneEncoder in all orders of arrival, late ones and ones whose data is delayed: equal encoder times are equal stream times.
+// TestRenditionsOfOneEncoder in all orders of arrival, late ones and ones whose data is delayed:
+// equal encoder times are equal stream times.
 func TestRenditionsOfOneEncoder(t *testing.T) {
 	for _, start := range []int{0, 1_000_000} {
 		for _, delays := range [][3]int{{0, 0, 0}, {0, 320, 920}, {920, 320, 0}, {320, 920, 0}, {0, 5000, 7000}, {0, 2520, 40}} {
@@ -224,7 +228,8 @@ func TestRenditionsOfOneEncoder(t *testing.T) {
 	}
 }
 
-// TestSkewedOutputs: FFmpeg's outputs without sound are earlier than those with sound, by less than any two pictures need to be apart.
+// TestSkewedOutputs: FFmpeg's outputs without sound are earlier than those with sound, by less than
+// any two pictures need to be apart.
 func TestSkewedOutputs(t *testing.T) {
 	for _, tc := range []struct {
 		name                string
@@ -257,7 +262,8 @@ func TestSkewedOutputs(t *testing.T) {
 	}
 }
 
-// TestEncoderRestarts: all renditions jump, one after the other and with time on their way; the first that does so sets the time.
+// TestEncoderRestarts: all renditions jump, one after the other and with time on their way; the
+// first that does so sets the time.
 func TestEncoderRestarts(t *testing.T) {
 	for _, delays := range [][3]int{{0, 0, 0}, {0, 320, 920}, {920, 320, 0}, {320, 920, 0}} {
 		h := NewHub(Options{})
@@ -409,7 +415,8 @@ func TestRenditionReturns(t *testing.T) {
 	}
 }
 
-// TestEncoderReconnects: all connections are lost, or seem alive, and the encoder begins again at 0.
+// TestEncoderReconnects: all connections are lost, or seem alive, and the encoder begins again at
+// 0.
 func TestEncoderReconnects(t *testing.T) {
 	for _, lost := range []bool{true, false} {
 		h := NewHub(Options{})

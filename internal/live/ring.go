@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	// ringDuration is how much of a stream the ring keeps at least, if memory allows: readers that lag less lose nothing.
+	// ringDuration is how much of a stream the ring keeps at least, if memory allows: readers that
+	// lag less lose nothing.
 	ringDuration = 10 * time.Second
 	// unitOverhead is what a unit costs beside its body.
 	unitOverhead = 192
@@ -15,7 +16,8 @@ const (
 	minRing = 256
 )
 
-// ring holds the newest units of a stream, whole GOPs as long as one fits the memory bound. Unit seq lives at seq modulo the capacity.
+// ring holds the newest units of a stream, whole GOPs as long as one fits the memory bound. Unit
+// seq lives at seq modulo the capacity.
 type ring struct {
 	units  []media.AccessUnit // len is a power of two
 	first  uint64             // sequence number of the oldest unit held
@@ -73,7 +75,8 @@ func (r *ring) evictGOPs() {
 	}
 }
 
-// evictBytes keeps the memory bound: whole GOPs go first; a GOP that is too big alone loses its oldest units.
+// evictBytes keeps the memory bound: whole GOPs go first; a GOP that is too big alone loses its
+// oldest units.
 func (r *ring) evictBytes() {
 	for r.bytes > r.maxBytes && len(r.joins) > 1 {
 		r.dropBefore(r.joins[1])

@@ -9,23 +9,27 @@ import (
 )
 
 const (
-	// settleTime is how long after its first media a session's set of tracks is open if its metadata names tracks that do not come.
+	// settleTime is how long after its first media a session's set of tracks is open if its
+	// metadata names tracks that do not come.
 	settleTime = 500 * time.Millisecond
-	// nameTime is for how long after its first media a session's metadata is believed that names a kind of media which does not come.
+	// nameTime is for how long after its first media a session's metadata is believed that names a
+	// kind of media which does not come.
 	nameTime = 10 * time.Second
-	// maxPictureWait bounds the time for which other units wait for the next picture, audioWait the time without video.
+	// maxPictureWait bounds the time for which other units wait for the next picture, audioWait the
+	// time without video.
 	maxPictureWait = 50 * time.Millisecond
 	audioWait      = 60 * time.Millisecond
 	// audioJoinInterval is the least time between two join units of a stream without video.
 	audioJoinInterval = time.Second
-	// takeoverWindow, maxTakeovers: more takeovers than that within the window look like two encoders that share a key.
+	// takeoverWindow, maxTakeovers: more takeovers than that within the window look like two
+	// encoders that share a key.
 	takeoverWindow = 30 * time.Second
 	maxTakeovers   = 3
 )
 
-// Stream is the life of one publication: a stream, or one rendition of a stream that has several, from its first publisher until the
-// grace time after its last one is over. The publications of a stream share its time, and nothing else.
-// Its methods may be called from any goroutine.
+// Stream is the life of one publication: a stream, or one rendition of a stream that has several,
+// from its first publisher until the grace time after its last one is over. The publications of a
+// stream share its time, and nothing else. Its methods may be called from any goroutine.
 type Stream struct {
 	name     Name
 	hub      *Hub
@@ -92,16 +96,16 @@ func (s *Stream) Cause() error {
 	return s.cause
 }
 
-// Settled is closed when the first session's set of tracks is known: all tracks that its metadata names have appeared, or
-// 500 ms have passed since its first media.
+// Settled is closed when the first session's set of tracks is known: all tracks that its metadata
+// names have appeared, or 500 ms have passed since its first media.
 func (s *Stream) Settled() <-chan struct{} { return s.settled }
 
 // Named is closed when it is known which kinds of media there are: Settled is closed, or the first
 // session's metadata names both.
 func (s *Stream) Named() <-chan struct{} { return s.named }
 
-// Kinds says which kinds of media the stream has, or will have: also those which the present session's
-// metadata names, unless they have not come for 10 s.
+// Kinds says which kinds of media the stream has, or will have: also those which the present
+// session's metadata names, unless they have not come for 10 s.
 func (s *Stream) Kinds() (video, audio bool) {
 	for _, t := range s.Tracks() {
 		video = video || t.Kind == media.Video
@@ -129,8 +133,8 @@ func (s *Stream) OnAir() bool {
 	return s.publisher != nil
 }
 
-// Tracks returns the tracks of the current session, in the order of their appearance; until those are settled, and after a loss, the
-// tracks of the session before.
+// Tracks returns the tracks of the current session, in the order of their appearance; until those
+// are settled, and after a loss, the tracks of the session before.
 func (s *Stream) Tracks() []*media.Track {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +144,8 @@ func (s *Stream) Tracks() []*media.Track {
 	return slices.Clone(s.tracks)
 }
 
-// Multitrack says whether messages of a form for several tracks have come since the publication's life began.
+// Multitrack says whether messages of a form for several tracks have come since the publication's
+// life began.
 func (s *Stream) Multitrack() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

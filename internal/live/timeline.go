@@ -7,22 +7,27 @@ import (
 )
 
 const (
-	// sameClock: a session whose first unit, mapped like the units of another publication, lands within that of where the other one is has
-	// the same encoder clock. It has to cover what networks delay one of several outputs of an encoder.
+	// sameClock: a session whose first unit, mapped like the units of another publication, lands
+	// within that of where the other one is has the same encoder clock. It has to cover what
+	// networks delay one of several outputs of an encoder.
 	sameClock = 10 * time.Second
-	// snapWindow: random access points of two encoders that arrive within that of each other are taken for the same picture.
+	// snapWindow: random access points of two encoders that arrive within that of each other are
+	// taken for the same picture.
 	snapWindow = 500 * time.Millisecond
-	// maxSkew: random access points of one encoder's outputs that are that near to each other are the same picture. FFmpeg shifts
-	// an output by the priming of its audio encoder, 21 ms with AAC at 48 kHz, and an output without sound not at all.
+	// maxSkew: random access points of one encoder's outputs that are that near to each other are
+	// the same picture. FFmpeg shifts an output by the priming of its audio encoder, 21 ms with AAC
+	// at 48 kHz, and an output without sound not at all.
 	maxSkew = 100 * time.Millisecond
-	// silence: a publication without a unit for that long may be a connection that is dead already, and nobody aligns with it.
+	// silence: a publication without a unit for that long may be a connection that is dead already,
+	// and nobody aligns with it.
 	silence = 2 * time.Second
 	// maxPoints is how many of a publication's newest random access points are remembered.
 	maxPoints = 8
 )
 
-// timeline is what the publications of one stream have in common: the time. It knows how each of them maps encoder time to stream
-// time, and where they are. Its lock is taken while that of a publication is held.
+// timeline is what the publications of one stream have in common: the time. It knows how each of
+// them maps encoder time to stream time, and where they are. Its lock is taken while that of a
+// publication is held.
 type timeline struct {
 	mu     sync.Mutex
 	began  bool
@@ -46,8 +51,9 @@ type point struct {
 	arrived time.Time
 }
 
-// mapping puts encoder time onto the timeline: offset is stream time minus encoder time, and nothing comes before floor. skew is the
-// part of offset that outputs of the same encoder do not share.
+// mapping puts encoder time onto the timeline: offset is stream time minus encoder time, and
+// nothing comes before floor. skew is the part of offset that outputs of the same encoder do not
+// share.
 type mapping struct{ offset, floor, skew time.Duration }
 
 // clock is the offset that outputs of the same encoder share.
@@ -76,8 +82,9 @@ type entry struct {
 // where returns the stream time at which the session would be at a moment.
 func (m *mark) where(now time.Time) time.Duration { return m.last + now.Sub(m.at) }
 
-// place maps a session that begins: with the clock of another publication, on air or in grace, if that fits; without others on air one
-// frame after all that was sent; else with a clock of its own that makes its first random access point that of the others which arrived at the same time.
+// place maps a session that begins: with the clock of another publication, on air or in grace, if
+// that fits; without others on air one frame after all that was sent; else with a clock of its own
+// that makes its first random access point that of the others which arrived at the same time.
 func (tl *timeline) place(s *Stream, e entry, now time.Time) (mapping, verdict) {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
@@ -109,7 +116,8 @@ func (tl *timeline) place(s *Stream, e entry, now time.Time) (mapping, verdict) 
 	return mapping{offset: at - e.from, floor: at}, v
 }
 
-// skewed corrects the mapping of a session with the clock of others, so that its first random access point is the nearest of theirs.
+// skewed corrects the mapping of a session with the clock of others, so that its first random
+// access point is the nearest of theirs.
 func skewed(others []*mark, to mapping, e entry, now time.Time) (mapping, verdict) {
 	if !e.video {
 		return to, placed
@@ -132,8 +140,8 @@ func skewed(others []*mark, to mapping, e entry, now time.Time) (mapping, verdic
 
 const minDuration = time.Duration(-1 << 63)
 
-// jump maps a session whose encoder time jumped to from: as another publication does if that fits, which has jumped before; else one frame
-// after all that was sent.
+// jump maps a session whose encoder time jumped to from: as another publication does if that fits,
+// which has jumped before; else one frame after all that was sent.
 func (tl *timeline) jump(s *Stream, from time.Duration, now time.Time) mapping {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
@@ -151,7 +159,8 @@ func (tl *timeline) jump(s *Stream, from time.Duration, now time.Time) mapping {
 	return to
 }
 
-// step maps a session whose encoder time made a small jump to from: as another publication that is sending does if that fits, else to.
+// step maps a session whose encoder time made a small jump to from: as another publication that is
+// sending does if that fits, else to.
 func (tl *timeline) step(s *Stream, from time.Duration, to mapping, now time.Time) mapping {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
@@ -187,8 +196,8 @@ func (tl *timeline) after(s *Stream, from time.Duration) mapping {
 	return mapping{offset: floor - from, floor: floor}
 }
 
-// fitting returns the mark of the publication whose mapping brings encoder time from nearest to where that publication is, if that is near
-// enough, and not below lowest.
+// fitting returns the mark of the publication whose mapping brings encoder time from nearest to
+// where that publication is, if that is near enough, and not below lowest.
 func (tl *timeline) fitting(s *Stream, from time.Duration, now time.Time, lowest time.Duration) *mark {
 	var best *mark
 	nearest := sameClock
@@ -209,8 +218,8 @@ func (tl *timeline) others(s *Stream, now time.Time) []*mark {
 	return slices.DeleteFunc(slices.Clone(tl.marks), func(m *mark) bool { return m.of == s || m.lost || now.Sub(m.at) > silence })
 }
 
-// snap returns the stream time of the random access point of others that arrived nearest to e. Without video on one of the sides it is the
-// time at which the others were then.
+// snap returns the stream time of the random access point of others that arrived nearest to e.
+// Without video on one of the sides it is the time at which the others were then.
 func snap(others []*mark, e entry, now time.Time) (time.Duration, verdict) {
 	var best *point
 	var distance time.Duration

@@ -34,21 +34,24 @@ type trackTimes struct {
 	own    bool
 	// line is where the newest unit's time stamp puts it, out where it was put.
 	line, out time.Duration
-	// heard is the last unit that waits for its place, valid while hearing; seen is the last one that
-	// is to be believed, valid once sighted. known: it was decided where they belong.
+	// heard is the last unit that waits for its place, valid while hearing; seen is the last one
+	// that is to be believed, valid once sighted. known: it was decided where they belong.
 	heard, seen             sighting
 	hearing, sighted, known bool
 	// leapt: the newest unit was far ahead of the one before, at before.
 	leapt  bool
 	before time.Duration
-	// strays is how many units in a row were stamped wrong, each in another way; stray is the last such time stamp.
+	// strays is how many units in a row were stamped wrong, each in another way; stray is the last
+	// such time stamp.
 	strays int
 	stray  time.Duration
-	// past are offsets that the track had before, the newest last; turns is the newest time base of others that it knows.
+	// past are offsets that the track had before, the newest last; turns is the newest time base of
+	// others that it knows.
 	past  []time.Duration
 	turns int
-	// step is the last distance of two units, mean the average one: of count units since from. same is
-	// how many units have had the newest time stamp, stride the last distance of two time stamps.
+	// step is the last distance of two units, mean the average one: of count units since from. same
+	// is how many units have had the newest time stamp, stride the last distance of two time
+	// stamps.
 	step, mean, from, stride time.Duration
 	count, same              int
 	late                     delivery
@@ -116,8 +119,8 @@ func (c *trackTimes) regular(t *media.Track, line time.Duration) bool {
 	return line >= c.line-reach && line <= from+reach
 }
 
-// put returns the time of a unit which its time stamp puts at line. What is not behind the unit before
-// comes a little after that, so that the track is soon where it should be.
+// put returns the time of a unit which its time stamp puts at line. What is not behind the unit
+// before comes a little after that, so that the track is soon where it should be.
 func (c *trackTimes) put(t *media.Track, line time.Duration) time.Duration {
 	if line > c.out {
 		return line
@@ -136,8 +139,8 @@ func (c *trackTimes) repeats(t *media.Track, line time.Duration) bool {
 	return off == 0 || off <= most && off < c.frame(t)/4
 }
 
-// accept notes that a unit was placed which its time stamp puts at line. It says whether it is time to
-// look at how the track comes.
+// accept notes that a unit was placed which its time stamp puts at line. It says whether it is time
+// to look at how the track comes.
 func (c *trackTimes) accept(t *media.Track, line, at, came time.Duration) (turned bool) {
 	if c.timed {
 		repeated, again := c.repeats(t, line), c.leapt

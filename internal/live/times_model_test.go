@@ -9,8 +9,8 @@ import (
 	"livego/internal/media"
 )
 
-// TestTimesOfOddEncoders: whatever an encoder does to its time stamps, times rise, nothing is lost, all takes as long as it took, and sound
-// stays with the pictures.
+// TestTimesOfOddEncoders: whatever an encoder does to its time stamps, times rise, nothing is lost,
+// all takes as long as it took, and sound stays with the pictures.
 func TestTimesOfOddEncoders(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var said string

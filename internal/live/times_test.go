@@ -12,8 +12,8 @@ import (
 	"livego/internal/media"
 )
 
-// camera is a modelled encoder: pictures each 40 ms with a key frame each second, and AAC frames of 1,024 samples at 48 kHz. What it
-// captures at a time is stamped and comes as the test says.
+// camera is a modelled encoder: pictures each 40 ms with a key frame each second, and AAC frames of
+// 1,024 samples at 48 kHz. What it captures at a time is stamped and comes as the test says.
 type camera struct {
 	seconds int
 	// stamp returns the time stamp, in ms, of unit number i of a kind, captured at ms.
@@ -383,7 +383,8 @@ func TestFramesOfOneStamp(t *testing.T) {
 	}
 }
 
-// TestClocksThatDrift: a time base of its own that runs a thousandth too fast, or too slow, is followed.
+// TestClocksThatDrift: a time base of its own that runs a thousandth too fast, or too slow, is
+// followed.
 func TestClocksThatDrift(t *testing.T) {
 	for _, slow := range []int{1000, -1000} {
 		c := camera{seconds: 120, delay: jittery(7, 100), stamp: func(k media.Kind, _, ms int) int {
@@ -397,7 +398,8 @@ func TestClocksThatDrift(t *testing.T) {
 	}
 }
 
-// TestLateTracks begin four seconds after the others, with the same clock, with one of their own, or with a burst.
+// TestLateTracks begin four seconds after the others, with the same clock, with one of their own,
+// or with a burst.
 func TestLateTracks(t *testing.T) {
 	for what, by := range map[string]int{"same clock": 0, "ahead": 3_600_000, "behind": -30_000, "a little": 2000} {
 		for _, late := range []media.Kind{media.Audio, media.Video} {
@@ -560,7 +562,8 @@ func TestLastUnitThatIsDoubted(t *testing.T) {
 	}
 }
 
-// TestDoubtIsBounded: what waits for the next unit of a track does not wait long, nor does it take much memory.
+// TestDoubtIsBounded: what waits for the next unit of a track does not wait long, nor does it take
+// much memory.
 func TestDoubtIsBounded(t *testing.T) {
 	h := NewHub(Options{Memory: 1 << 20})
 	defer h.Close()

@@ -7,7 +7,8 @@ import (
 	"livego/internal/media"
 )
 
-// TestTrackWithoutKeyFrames: a lower track that never has one does not keep the others from being joined.
+// TestTrackWithoutKeyFrames: a lower track that never has one does not keep the others from being
+// joined.
 func TestTrackWithoutKeyFrames(t *testing.T) {
 	h := NewHub(Options{})
 	defer h.Close()
@@ -71,7 +72,8 @@ func TestTrackThatBeginsEarlier(t *testing.T) {
 	}
 }
 
-// TestTracksInOneMessageInAnyOrder: the message goes out once, whichever of its tracks the session begins with.
+// TestTracksInOneMessageInAnyOrder: the message goes out once, whichever of its tracks the session
+// begins with.
 func TestTracksInOneMessageInAnyOrder(t *testing.T) {
 	h := NewHub(Options{})
 	defer h.Close()

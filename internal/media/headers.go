@@ -5,17 +5,20 @@ import (
 	"slices"
 )
 
-// Headers is the set of header units in force at one point of a stream: for each track the latest sequence header,
-// multichannel configuration and colour information, and the latest metadata. A Headers is immutable; nil is the empty set.
+// Headers is the set of header units in force at one point of a stream: for each track the latest
+// sequence header, multichannel configuration and colour information, and the latest metadata. A
+// Headers is immutable; nil is the empty set.
 type Headers struct {
 	epoch uint32
 	units []AccessUnit
 }
 
-// maxHeaders bounds a set: 64 tracks of each kind with three headers is more than any encoder sends.
+// maxHeaders bounds a set: 64 tracks of each kind with three headers is more than any encoder
+// sends.
 const maxHeaders = 512
 
-// After returns the set in force after u: h itself unless u changes it. Units of a new epoch start an empty set.
+// After returns the set in force after u: h itself unless u changes it. Units of a new epoch start
+// an empty set.
 func (h *Headers) After(u *AccessUnit) *Headers {
 	if h != nil && h.epoch != u.Epoch {
 		h = nil
@@ -39,7 +42,8 @@ func (h *Headers) After(u *AccessUnit) *Headers {
 	next := &Headers{epoch: u.Epoch, units: append(make([]AccessUnit, 0, len(h.Units())+1), h.Units()...)}
 	switch {
 	case at >= 0 && next.units[at].Multitrack:
-		// The message of the old one may hold headers of other tracks that are in force still. It has to come before the new one.
+		// The message of the old one may hold headers of other tracks that are in force still. It
+		// has to come before the new one.
 		next.units = append(slices.Delete(next.units, at, at+1), *u)
 	case at >= 0:
 		next.units[at] = *u
@@ -53,8 +57,8 @@ func (h *Headers) After(u *AccessUnit) *Headers {
 	return next
 }
 
-// Units returns the header units: metadata first, then in the order of their first appearance, those of multitrack messages of their
-// last one. The caller must not change them.
+// Units returns the header units: metadata first, then in the order of their first appearance,
+// those of multitrack messages of their last one. The caller must not change them.
 func (h *Headers) Units() []AccessUnit {
 	if h == nil {
 		return nil

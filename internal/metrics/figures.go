@@ -9,8 +9,9 @@ import (
 	"livego/internal/spool"
 )
 
-// Figures are those of a server at a moment. Counts never go down while the server lives. Labels come from sets that are fixed by the code and
-// the configuration: nothing that a client chooses is one, but for the names of streams.
+// Figures are those of a server at a moment. Counts never go down while the server lives. Labels
+// come from sets that are fixed by the code and the configuration: nothing that a client chooses is
+// one, but for the names of streams.
 type Figures struct {
 	Streams  []Stream
 	Sessions []Sessions
@@ -40,7 +41,8 @@ type Figures struct {
 
 	Connections Connections
 	Handshakes  []Handshakes
-	// LogLines counts the lines of the log by level, LeftOut those that came too fast and were not written.
+	// LogLines counts the lines of the log by level, LeftOut those that came too fast and were not
+	// written.
 	LogLines map[string]uint64
 	LeftOut  uint64
 	// Certificates says until when the certificates in use are good, by the option that names them.
@@ -83,8 +85,8 @@ type Ended struct {
 // Traffic sums up all sessions, those that are over too.
 type Traffic struct {
 	Role, Protocol string
-	// Bytes are of media. Jumps counts of players how often one was moved forward because it had fallen behind, of publishers how often
-	// the encoder's time jumped.
+	// Bytes are of media. Jumps counts of players how often one was moved forward because it had
+	// fallen behind, of publishers how often the encoder's time jumped.
 	Bytes, Jumps uint64
 }
 
@@ -106,7 +108,8 @@ type Questions struct{ Allowed, Refused, Unanswered uint64 }
 
 // Connections are those of all listeners.
 type Connections struct {
-	// Open are all of them, Viewers those of viewers. Limit and ViewerLimit are the most that there may be, 0: not known.
+	// Open are all of them, Viewers those of viewers. Limit and ViewerLimit are the most that there
+	// may be, 0: not known.
 	Open, Viewers, Limit, ViewerLimit int
 	// Refused found no room. Evicted did nothing, and were closed to make room.
 	Refused, Evicted uint64
@@ -124,22 +127,24 @@ type Recordings struct {
 	Active, Complete int
 	// Queued waits for the local disk, Spooled waits there for the bucket, in bytes.
 	Queued, Spooled int64
-	// Stored counts files that are in the bucket, Bytes what is in them, and Took how long that took. Failed counts tries that failed, Lost
-	// segments that are missing.
+	// Stored counts files that are in the bucket, Bytes what is in them, and Took how long that
+	// took. Failed counts tries that failed, Lost segments that are missing.
 	Stored, Bytes, Failed, Lost uint64
 	Took                        time.Duration
 }
 
 // Cluster is what this server has to do with others.
 type Cluster struct {
-	// Away: what the nodes share cannot be reached. Ahead is by how much its clock is ahead of this server's.
+	// Away: what the nodes share cannot be reached. Ahead is by how much its clock is ahead of this
+	// server's.
 	Away  bool
 	Ahead time.Duration
 	// LostClaims counts streams that this node had and another one has now.
 	LostClaims uint64
 	// Copies are streams of other nodes that are here.
 	Copies int
-	// Hits, Misses, Coalesced and Failed count requests of HLS for streams of other nodes. Files and Bytes are kept of them.
+	// Hits, Misses, Coalesced and Failed count requests of HLS for streams of other nodes. Files
+	// and Bytes are kept of them.
 	Hits, Misses, Coalesced, Failed uint64
 	Files                           int
 	Bytes                           int64

@@ -1,5 +1,5 @@
-// Package metrics shows the figures of a server to Prometheus. The server counts in its own ways; here is what the counts are called, and
-// when they are looked at: at a scrape.
+// Package metrics shows the figures of a server to Prometheus. The server counts in its own ways;
+// here is what the counts are called, and when they are looked at: at a scrape.
 package metrics
 
 import (
@@ -14,7 +14,8 @@ import (
 
 const (
 	defaultStreams = 200
-	// maxScrapes bounds the scrapes that are answered at a time: anybody may ask where metrics_addr is open.
+	// maxScrapes bounds the scrapes that are answered at a time: anybody may ask where metrics_addr
+	// is open.
 	maxScrapes = 4
 	// scrapeTimeout is after how long one is given up.
 	scrapeTimeout = 10 * time.Second
@@ -24,7 +25,8 @@ const (
 type Options struct {
 	// Version is that of the program.
 	Version string
-	// Streams (200; negative: none) is how many streams have series of their own, until they end. The others are summed up.
+	// Streams (200; negative: none) is how many streams have series of their own, until they end.
+	// The others are summed up.
 	Streams int
 	// Read returns the figures of now. It is called at each scrape, by one goroutine at a time.
 	Read func() *Figures

@@ -50,7 +50,8 @@ func full() *Figures {
 	}
 }
 
-// TestNames checks names, types and help by the conventions of Prometheus, and that all metrics are there.
+// TestNames checks names, types and help by the conventions of Prometheus, and that all metrics are
+// there.
 func TestNames(t *testing.T) {
 	m := New(Options{Version: "test", Read: full})
 	m.Delivered(3 * time.Millisecond)
@@ -112,7 +113,8 @@ func TestScrape(t *testing.T) {
 	}
 }
 
-// TestOthers: only so many streams have series of their own, which stay until they end, and the counts of the others never go down.
+// TestOthers: only so many streams have series of their own, which stay until they end, and the
+// counts of the others never go down.
 func TestOthers(t *testing.T) {
 	c := newSelection(2)
 	at := func(name string, viewers int, received uint64) Stream {

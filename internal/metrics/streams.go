@@ -9,8 +9,8 @@ import (
 // other is app and name of the series of all streams that have none of their own.
 const other = "_other"
 
-// selection decides which streams have series of their own: those with the most viewers when there is room, and then until they end, so that
-// no series comes and goes.
+// selection decides which streams have series of their own: those with the most viewers when there
+// is room, and then until they end, so that no series comes and goes.
 type selection struct {
 	most   int
 	chosen map[[2]string]bool
@@ -27,8 +27,8 @@ func newSelection(most int) *selection {
 
 func (s *Stream) key() [2]string { return [2]string{s.App, s.Name} }
 
-// split returns the streams with series of their own, and the sum of the others, with how many of them are on air in up. There are none if
-// ok is false.
+// split returns the streams with series of their own, and the sum of the others, with how many of
+// them are on air in up. There are none if ok is false.
 func (c *selection) split(all []Stream) (own []Stream, rest Stream, up int, ok bool) {
 	slices.SortFunc(all, func(a, b Stream) int {
 		return cmp.Or(cmp.Compare(b.Viewers, a.Viewers), cmp.Compare(a.App, b.App), cmp.Compare(a.Name, b.Name))

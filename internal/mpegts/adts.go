@@ -18,15 +18,18 @@ const (
 
 // adtsFormat frames the raw AAC frames of one track.
 type adtsFormat struct {
-	// profile is the audio object type of the core minus one, rate the index of the core's sample rate: ADTS knows nothing of
-	// SBR and PS, which a decoder finds in the frames (ISO/IEC 14496-3 1.6.5).
+	// profile is the audio object type of the core minus one, rate the index of the core's sample
+	// rate: ADTS knows nothing of SBR and PS, which a decoder finds in the frames (ISO/IEC 14496-3
+	// 1.6.5).
 	profile, rate, channels byte
-	// pce is a program config element, as raw_data_block begins with it, for layouts that have no number.
+	// pce is a program config element, as raw_data_block begins with it, for layouts that have no
+	// number.
 	pce []byte
 }
 
-// parseAudioSpecificConfig reads what ADTS needs from an AudioSpecificConfig (ISO/IEC 14496-3 1.6.2.1). It is false where ADTS
-// cannot say it: other object types than the first four, odd sample rates.
+// parseAudioSpecificConfig reads what ADTS needs from an AudioSpecificConfig (ISO/IEC 14496-3
+// 1.6.2.1). It is false where ADTS cannot say it: other object types than the first four, odd
+// sample rates.
 func parseAudioSpecificConfig(config []byte) (*adtsFormat, bool) {
 	r := bitReader{b: config}
 	object := r.objectType()
@@ -53,7 +56,8 @@ func (r *bitReader) objectType() uint {
 	return 32 + r.bits(6)
 }
 
-// rateIndex reads a sample rate and returns its index in ISO/IEC 14496-3 table 1.18; false for rates that are not in it.
+// rateIndex reads a sample rate and returns its index in ISO/IEC 14496-3 table 1.18; false for
+// rates that are not in it.
 func (r *bitReader) rateIndex() (uint, bool) {
 	const explicit = 15
 	i := r.bits(4)
@@ -69,8 +73,9 @@ func (r *bitReader) rateIndex() (uint, bool) {
 	return 0, false
 }
 
-// programConfig reads GASpecificConfig (ISO/IEC 14496-3 4.4.1) and returns its program config element in the form that a raw data
-// block begins with: element id, fields, alignment, no comment. Nil if there is none: then the frames bring it.
+// programConfig reads GASpecificConfig (ISO/IEC 14496-3 4.4.1) and returns its program config
+// element in the form that a raw data block begins with: element id, fields, alignment, no comment.
+// Nil if there is none: then the frames bring it.
 func (r *bitReader) programConfig() []byte {
 	r.bits(1) // frameLengthFlag
 	if r.bits(1) == 1 {
@@ -112,8 +117,8 @@ func (f *adtsFormat) overhead(data []byte) int {
 	return adtsHeaderSize + len(f.pce)
 }
 
-// appendHeader adds the fixed and variable header of ISO/IEC 14496-3 1.A.2.2, without CRC, and the program config element where the
-// frame needs one.
+// appendHeader adds the fixed and variable header of ISO/IEC 14496-3 1.A.2.2, without CRC, and the
+// program config element where the frame needs one.
 func (f *adtsFormat) appendHeader(b, data []byte) []byte {
 	overhead := f.overhead(data)
 	size := overhead + len(data)
@@ -126,7 +131,8 @@ func (f *adtsFormat) appendHeader(b, data []byte) []byte {
 	return append(b, f.pce[:overhead-adtsHeaderSize]...)
 }
 
-// bitReader reads bits, most significant first. Beyond the end it returns zeros and remembers that it was short.
+// bitReader reads bits, most significant first. Beyond the end it returns zeros and remembers that
+// it was short.
 type bitReader struct {
 	b     []byte
 	pos   uint

@@ -8,10 +8,11 @@ import (
 )
 
 const (
-	// maxGroupTime is the most audio that one PES packet holds: it saves most of the overhead, and a clock reference at each
-	// packet of an audio-only stream is still in time.
+	// maxGroupTime is the most audio that one PES packet holds: it saves most of the overhead, and
+	// a clock reference at each packet of an audio-only stream is still in time.
 	maxGroupTime = 100 * time.Millisecond
-	// maxGroupSize is what a PES packet with a length can hold, less its header (ISO/IEC 13818-1 2.4.3.7).
+	// maxGroupSize is what a PES packet with a length can hold, less its header (ISO/IEC 13818-1
+	// 2.4.3.7).
 	maxGroupSize = 0xffff - pesHeaderPTSDTS
 )
 
@@ -57,8 +58,8 @@ func (g *audioGroup) size(data []byte) (int, error) {
 	return size, nil
 }
 
-// takes says whether a frame at dts continues the group: it fits, and its time is where the frames before it end. Encoders round
-// times to milliseconds.
+// takes says whether a frame at dts continues the group: it fits, and its time is where the frames
+// before it end. Encoders round times to milliseconds.
 func (g *audioGroup) takes(dts time.Duration, size int) bool {
 	off := dts - (g.first + time.Duration(g.frames)*g.frame)
 	return len(g.buf)+size <= maxGroupSize && off.Abs() <= g.frame/2

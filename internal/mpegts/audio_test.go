@@ -30,8 +30,9 @@ func TestADTS(t *testing.T) {
 		{"HE-AAC, extension at the end", []byte{0x13, 0x10, 0x56, 0xe5, 0x98}, []byte{0xff, 0xf1, 0x58, 0x80, 0x0d, 0x7f, 0xfc}},
 		// 00010 1111 (44100 in 24 bits) 0010
 		{"explicit rate of the table", []byte{0x17, 0x80, 0x56, 0x22, 0x10}, []byte{0xff, 0xf1, 0x50, 0x80, 0x0d, 0x7f, 0xfc}},
-		// 00010 0011 0000 000 | 0000 01 0011 0010 0000 0000 00 000 0000 0 0 0 1 0000 1 0001 | align | 0:
-		// AAC-LC 48 kHz, layout by PCE with two front channel pairs. In the frame: 101, then the same fields from element_instance_tag on.
+		// 00010 0011 0000 000 | 0000 01 0011 0010 0000 0000 00 000 0000 0 0 0 1 0000 1 0001 | align
+		// | 0: AAC-LC 48 kHz, layout by PCE with two front channel pairs. In the frame: 101, then
+		// the same fields from element_instance_tag on.
 		{"PCE", []byte{0x11, 0x80, 0x04, 0xc8, 0x00, 0x00, 0x21, 0x10, 0x00},
 			[]byte{0xff, 0xf1, 0x4c, 0x00, 0x0e, 0x5f, 0xfc, 0xa0, 0x99, 0x00, 0x00, 0x04, 0x22, 0x00}},
 		{"PCE in the frames", []byte{0x11, 0x80}, []byte{0xff, 0xf1, 0x4c, 0x00, 0x0d, 0x7f, 0xfc}},
@@ -128,7 +129,8 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// TestAudioWaits: audio goes out in time when a picture comes instead of the next frame, and at the latest with Flush.
+// TestAudioWaits: audio goes out in time when a picture comes instead of the next frame, and at the
+// latest with Flush.
 func TestAudioWaits(t *testing.T) {
 	video, audio := h264Track(), aacTrack()
 	m := NewMuxer(video, audio)

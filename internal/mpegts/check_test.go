@@ -116,7 +116,8 @@ func readPES(pid int, b []byte) (pesSeen, error) {
 	return p, err
 }
 
-// checker reads transport streams piece by piece and holds them against the rules of ISO/IEC 13818-1.
+// checker reads transport streams piece by piece and holds them against the rules of ISO/IEC
+// 13818-1.
 type checker struct {
 	cc      map[int]int
 	lastPCR int64
@@ -200,7 +201,8 @@ func (c *checker) section(p packetSeen) error {
 	return nil
 }
 
-// slowCRC runs the shift register of ISO/IEC 13818-1 figure A.1, bit by bit: 0 over a section with its CRC.
+// slowCRC runs the shift register of ISO/IEC 13818-1 figure A.1, bit by bit: 0 over a section with
+// its CRC.
 func slowCRC(b []byte) uint32 {
 	z := uint32(0xffffffff)
 	for i := range len(b) * 8 {

@@ -31,8 +31,9 @@ func annexBOf(lengthSize int, data []byte) ([][]byte, bool) {
 	return nals, len(nals) > 0 && len(nals) <= maxNALUnits
 }
 
-// FuzzAppend feeds arbitrary pictures and audio frames at arbitrary steps of time, between good ones. Whatever is accepted must come
-// out byte for byte in a valid stream; whatever is malformed must be refused.
+// FuzzAppend feeds arbitrary pictures and audio frames at arbitrary steps of time, between good
+// ones. Whatever is accepted must come out byte for byte in a valid stream; whatever is malformed
+// must be refused.
 func FuzzAppend(f *testing.F) {
 	f.Add(avcc(4, testSPS, testPPS, nalUnit(0x65, 50)), []byte{0x21, 1, 2}, byte(2), int16(40), int16(80), true)
 	f.Add([]byte{0, 0, 0, 9, 1}, []byte{}, byte(2), int16(0), int16(-80), false)

@@ -1,7 +1,8 @@
 // Package mpegts writes MPEG transport streams (ISO/IEC 13818-1) from access units, for HLS.
 //
-// A Muxer turns one video and one audio track into transport packets at the end of a caller's buffer. It allocates nothing per
-// access unit, reads no clock and keeps no media but the audio frames that wait for their PES packet.
+// A Muxer turns one video and one audio track into transport packets at the end of a caller's
+// buffer. It allocates nothing per access unit, reads no clock and keeps no media but the audio
+// frames that wait for their PES packet.
 package mpegts
 
 import (
@@ -17,18 +18,20 @@ import (
 var (
 	// ErrTrack: the unit is no sample of a track that the muxer was made for.
 	ErrTrack = errors.New("not a sample of a track of this transport stream")
-	// ErrTime: decode time falls within the track, or a time lies outside of what the format can say.
+	// ErrTime: decode time falls within the track, or a time lies outside of what the format can
+	// say.
 	ErrTime = errors.New("time out of range")
 	// ErrData: the sample is empty, too long, or its NAL units do not fill it.
 	ErrData = errors.New("malformed access unit")
 )
 
 const (
-	// timeOffset is added to all times, so that a presentation time before the stream's start does not fall below zero. Ten
-	// seconds is where Apple's own segmenters begin.
+	// timeOffset is added to all times, so that a presentation time before the stream's start does
+	// not fall below zero. Ten seconds is where Apple's own segmenters begin.
 	timeOffset = 10 * time.Second
-	// maxAhead and maxBehind bound presentation minus decode time: sixteen pictures, the most that H.264 and HEVC reorder, at two
-	// pictures a second, and at eight for encoders that write negative composition times.
+	// maxAhead and maxBehind bound presentation minus decode time: sixteen pictures, the most that
+	// H.264 and HEVC reorder, at two pictures a second, and at eight for encoders that write
+	// negative composition times.
 	maxAhead  = 8 * time.Second
 	maxBehind = 2 * time.Second
 	// maxTime keeps sums of times far away from overflow: 146 years.
@@ -43,8 +46,9 @@ const (
 	pidPMT   = 0x1000
 )
 
-// Muxer writes one transport stream of at most one video and one audio track. Continuity counters and the clock run on for its
-// whole life, over segments and changes of tracks. It has one user at a time.
+// Muxer writes one transport stream of at most one video and one audio track. Continuity counters
+// and the clock run on for its whole life, over segments and changes of tracks. It has one user at
+// a time.
 type Muxer struct {
 	video, audio elementary
 	nal          nalFormat
@@ -73,14 +77,16 @@ type elementary struct {
 	lastTicks int64
 }
 
-// NewMuxer makes a muxer for the first video and the first audio track that MPEG-TS can carry; others are left out.
+// NewMuxer makes a muxer for the first video and the first audio track that MPEG-TS can carry;
+// others are left out.
 func NewMuxer(tracks ...*media.Track) *Muxer {
 	m := &Muxer{}
 	m.SetTracks(tracks...)
 	return m
 }
 
-// SetTracks changes the tracks, chosen as by NewMuxer. Audio frames that wait are lost if their track goes: Flush first.
+// SetTracks changes the tracks, chosen as by NewMuxer. Audio frames that wait are lost if their
+// track goes: Flush first.
 func (m *Muxer) SetTracks(tracks ...*media.Track) {
 	var video, audio *media.Track
 	for _, t := range tracks {
@@ -155,9 +161,10 @@ func Supports(t *media.Track) bool {
 	return t.Kind == media.Audio
 }
 
-// SameStream says whether a transport stream goes on with b as it did with a, without anything in it that says so: the tables are the same,
-// and what stands before the pictures and frames. Of video the sequence header is the same; what else is known of it, its colour and Dolby
-// Vision, is in no table that is written here. Of AAC a header may be another one that says the same in ADTS.
+// SameStream says whether a transport stream goes on with b as it did with a, without anything in
+// it that says so: the tables are the same, and what stands before the pictures and frames. Of
+// video the sequence header is the same; what else is known of it, its colour and Dolby Vision, is
+// in no table that is written here. Of AAC a header may be another one that says the same in ADTS.
 func SameStream(a, b *media.Track) bool {
 	switch {
 	case a == nil || b == nil || a.Kind != b.Kind || a.Codec != b.Codec || a.ID != b.ID:
@@ -174,9 +181,10 @@ func SameStream(a, b *media.Track) bool {
 	return ok && ok2 && f.profile == g.profile && f.rate == g.rate && f.channels == g.channels && bytes.Equal(f.pce, g.pce)
 }
 
-// Append adds the transport packets of one access unit to dst, which it may move, and returns it. Audio frames may wait inside for
-// up to a tenth of a second until they share a PES packet. With an error, dst comes back as it was, the unit is left out, and the
-// muxer goes on as if it had never been there.
+// Append adds the transport packets of one access unit to dst, which it may move, and returns it.
+// Audio frames may wait inside for up to a tenth of a second until they share a PES packet. With an
+// error, dst comes back as it was, the unit is left out, and the muxer goes on as if it had never
+// been there.
 func (m *Muxer) Append(dst []byte, u *media.AccessUnit) ([]byte, error) {
 	if u.Track == nil || u.Header != media.Sample {
 		return dst, ErrTrack
@@ -190,7 +198,8 @@ func (m *Muxer) Append(dst []byte, u *media.AccessUnit) ([]byte, error) {
 	return dst, ErrTrack
 }
 
-// Flush adds the audio frames that wait and ends a segment: the next access unit comes with a clock reference before it.
+// Flush adds the audio frames that wait and ends a segment: the next access unit comes with a clock
+// reference before it.
 func (m *Muxer) Flush(dst []byte) []byte {
 	dst = m.flushAudio(dst)
 	m.clock.due = true
@@ -210,7 +219,8 @@ func (es *elementary) accept(u *media.AccessUnit) error {
 	return nil
 }
 
-// ticks converts a time on the stream's timeline to the 90 kHz clock of the transport stream, before it wraps at 33 bits.
+// ticks converts a time on the stream's timeline to the 90 kHz clock of the transport stream,
+// before it wraps at 33 bits.
 func ticks(d time.Duration) int64 {
 	return int64((d+timeOffset)/time.Microsecond) * ticksPerMS / 1000
 }

@@ -149,7 +149,8 @@ func TestPMTVersionRisesWithTracks(t *testing.T) {
 	}
 }
 
-// TestSameStream: a track of which more is known goes on in the same stream, and the tables stay as they are.
+// TestSameStream: a track of which more is known goes on in the same stream, and the tables stay as
+// they are.
 func TestSameStream(t *testing.T) {
 	video := h264Track()
 	video.Config = []byte{1, 0x64, 0, 0x0a}
@@ -301,7 +302,8 @@ func TestVideo(t *testing.T) {
 	}
 }
 
-// TestStuffing writes units of every size around the packet bounds, with and without adaptation field: spec defect 53.
+// TestStuffing writes units of every size around the packet bounds, with and without adaptation
+// field: spec defect 53.
 func TestStuffing(t *testing.T) {
 	video, audio := h264Track(), &media.Track{Kind: media.Audio, Codec: media.AC3}
 	m := NewMuxer(video, audio)
@@ -351,7 +353,8 @@ func TestStuffing(t *testing.T) {
 	}
 }
 
-// TestClock holds the PCR to its bound of 100 ms (the checker does) at all frame rates, also where tracks arrive unevenly.
+// TestClock holds the PCR to its bound of 100 ms (the checker does) at all frame rates, also where
+// tracks arrive unevenly.
 func TestClock(t *testing.T) {
 	video, audio := h264Track(), aacTrack()
 	frames := func(from, to int) (units []media.AccessUnit) {
@@ -457,11 +460,13 @@ func TestWrap(t *testing.T) {
 	}
 }
 
-// TestNegativeComposition: PTS stays as it is, DTS moves back and never lies after PTS (spec defect 53).
+// TestNegativeComposition: PTS stays as it is, DTS moves back and never lies after PTS (spec defect
+// 53).
 func TestNegativeComposition(t *testing.T) {
 	video := h264Track()
 	var units []media.AccessUnit
-	// I0 P3 B1 B2 P6 B4 B5 …, composition times of an encoder that lets the first picture start at 0.
+	// I0 P3 B1 B2 P6 B4 B5 …, composition times of an encoder that lets the first picture start at
+	// 0.
 	for i, display := range []int{0, 3, 1, 2, 6, 4, 5, 9, 7, 8} {
 		u := picture(video, ms(i*40), i == 0, 400)
 		u.PTS = ms(display * 40)

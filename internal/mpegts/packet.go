@@ -19,8 +19,9 @@ const (
 	noPCR = -1
 )
 
-// pesWriter cuts one PES packet into transport packets at the end of dst. The size of the PES packet is known before its first
-// byte is written, so that stuffing comes out right without a second copy.
+// pesWriter cuts one PES packet into transport packets at the end of dst. The size of the PES
+// packet is known before its first byte is written, so that stuffing comes out right without a
+// second copy.
 //
 //	transport packet (ISO/IEC 13818-1 2.4.3.2)
 //	  sync_byte 0x47                          8
@@ -35,12 +36,13 @@ const (
 type pesWriter struct {
 	dst []byte
 	es  *elementary
-	// left counts the bytes of the PES packet still to come, room the bytes free in the transport packet under way.
+	// left counts the bytes of the PES packet still to come, room the bytes free in the transport
+	// packet under way.
 	left, room int
 }
 
-// startPES makes room for a PES packet with size bytes of payload and writes its header. pcr goes into the first transport packet
-// unless it is noPCR.
+// startPES makes room for a PES packet with size bytes of payload and writes its header. pcr goes
+// into the first transport packet unless it is noPCR.
 func startPES(dst []byte, es *elementary, pts, dts, pcr int64, randomAccess bool, size int) pesWriter {
 	head := pesHeaderPTS
 	if pts != dts {
@@ -77,7 +79,8 @@ func appendPESHeader(b []byte, streamID byte, pts, dts int64, size int) []byte {
 	return b
 }
 
-// appendTimestamp writes a PTS or DTS: 4 bits prefix, then 33 bits in three groups with a marker bit after each.
+// appendTimestamp writes a PTS or DTS: 4 bits prefix, then 33 bits in three groups with a marker
+// bit after each.
 func appendTimestamp(b []byte, prefix byte, t int64) []byte {
 	return append(b,
 		prefix<<4|byte(t>>29)&0x0e|1,
@@ -101,7 +104,8 @@ func (w *pesWriter) put(b []byte) {
 	}
 }
 
-// startPacket begins a transport packet that is exactly filled by what is left of the PES packet, or by a part of it.
+// startPacket begins a transport packet that is exactly filled by what is left of the PES packet,
+// or by a part of it.
 func (w *pesWriter) startPacket(unitStart bool, pcr int64, randomAccess bool) {
 	field := 0
 	if pcr != noPCR {
@@ -120,8 +124,8 @@ func (w *pesWriter) startPacket(unitStart bool, pcr int64, randomAccess bool) {
 	w.room = payloadSize - field
 }
 
-// appendClockPacket writes a packet without payload that carries only the clock. Its continuity counter is that of the last packet
-// with payload (ISO/IEC 13818-1 2.4.3.3).
+// appendClockPacket writes a packet without payload that carries only the clock. Its continuity
+// counter is that of the last packet with payload (ISO/IEC 13818-1 2.4.3.3).
 func appendClockPacket(dst []byte, es *elementary, pcr int64) []byte {
 	dst = appendHeader(dst, es.pid, false, 0x20|(es.cc-1)&0x0f)
 	return appendAdaptationField(dst, payloadSize, pcr, false)
@@ -135,7 +139,8 @@ func appendHeader(dst []byte, pid uint16, unitStart bool, control byte) []byte {
 	return append(dst, 0x47, first, byte(pid), control)
 }
 
-// appendAdaptationField writes an adaptation field of exactly size bytes, its length byte included; 0 writes none.
+// appendAdaptationField writes an adaptation field of exactly size bytes, its length byte included;
+// 0 writes none.
 func appendAdaptationField(dst []byte, size int, pcr int64, randomAccess bool) []byte {
 	if size == 0 {
 		return dst

@@ -17,7 +17,8 @@ type unitRead struct {
 	nals     [][]byte
 }
 
-// readBack reads a stream with the library. Audio packets are split into frames; only the first of each has a time, others -1.
+// readBack reads a stream with the library. Audio packets are split into frames; only the first of
+// each has a time, others -1.
 func readBack(t *testing.T, b []byte) (video, audio []unitRead, tracks []*mpegts.Track) {
 	t.Helper()
 	r := &mpegts.Reader{R: bytes.NewReader(b)}

@@ -7,7 +7,8 @@ const TablesSize = 2 * packetSize
 
 const programNumber = 1
 
-// Stream types of ISO/IEC 13818-1 table 2-34, and those that ATSC A/52 and Apple's HLS authoring rules use for AC-3.
+// Stream types of ISO/IEC 13818-1 table 2-34, and those that ATSC A/52 and Apple's HLS authoring
+// rules use for AC-3.
 const (
 	streamTypeMPEG1Audio = 0x03
 	streamTypeMPEG2Audio = 0x04
@@ -18,7 +19,8 @@ const (
 	streamTypeEAC3       = 0x87
 )
 
-// streamType returns the stream type of a track, 0 for none, and the descriptors of its entry in the PMT.
+// streamType returns the stream type of a track, 0 for none, and the descriptors of its entry in
+// the PMT.
 func streamType(t *media.Track) (byte, []byte) {
 	switch t.Codec {
 	case media.H264:
@@ -95,7 +97,8 @@ func startSection(dst []byte, pid uint16, cc *uint8) ([]byte, int) {
 	return dst, len(dst)
 }
 
-// endSection fills in the length, adds the CRC and stuffs the packet. Sections here are far shorter than a packet.
+// endSection fills in the length, adds the CRC and stuffs the packet. Sections here are far shorter
+// than a packet.
 func endSection(dst []byte, section int) []byte {
 	const lengthEnd, crcSize = 3, 4
 	dst[section+2] = byte(len(dst) - section - lengthEnd + crcSize)
@@ -107,7 +110,8 @@ func endSection(dst []byte, section int) []byte {
 	return dst
 }
 
-// crc32 is the CRC of ISO/IEC 13818-1 annex A. It runs over some fifty bytes a segment: a table would not pay.
+// crc32 is the CRC of ISO/IEC 13818-1 annex A. It runs over some fifty bytes a segment: a table
+// would not pay.
 func crc32(b []byte) uint32 {
 	crc := ^uint32(0)
 	for _, v := range b {

@@ -7,12 +7,12 @@ import (
 	"livego/internal/nal"
 )
 
-// maxNALUnits bounds the NAL units of one access unit, and with it how much longer start codes make it. HEVC level 6.2 allows 600
-// slices a picture; a few more units are parameter sets and SEI.
+// maxNALUnits bounds the NAL units of one access unit, and with it how much longer start codes make
+// it. HEVC level 6.2 allows 600 slices a picture; a few more units are parameter sets and SEI.
 const maxNALUnits = 1024
 
-// nalFormat converts access units of one H.264 or HEVC track from length-prefixed form to the byte stream format (ITU-T H.264 and
-// H.265, annex B).
+// nalFormat converts access units of one H.264 or HEVC track from length-prefixed form to the byte
+// stream format (ITU-T H.264 and H.265, annex B).
 type nalFormat struct {
 	codec      media.Codec
 	lengthSize int
@@ -69,8 +69,9 @@ func (f *nalFormat) kind(unit []byte) nal.Kind {
 	return k
 }
 
-// measure checks an access unit and returns its size as byte stream. withSets says that the track's parameter sets must precede
-// it: it is a random access point and does not bring as many of each type itself.
+// measure checks an access unit and returns its size as byte stream. withSets says that the track's
+// parameter sets must precede it: it is a random access point and does not bring as many of each
+// type itself.
 func (f *nalFormat) measure(u *media.AccessUnit) (size int, withSets bool, err error) {
 	var inBand setCount
 	count := 0
@@ -143,8 +144,9 @@ func (m *Muxer) appendVideo(dst []byte, u *media.AccessUnit) ([]byte, error) {
 	return w.dst, nil
 }
 
-// videoTimes returns the times to write, in ticks. Decode times lie at or before presentation times (ISO/IEC 13818-1 2.4.3.7), so
-// for an encoder with negative composition times they are all moved back by the largest one seen.
+// videoTimes returns the times to write, in ticks. Decode times lie at or before presentation times
+// (ISO/IEC 13818-1 2.4.3.7), so for an encoder with negative composition times they are all moved
+// back by the largest one seen.
 func (m *Muxer) videoTimes(u *media.AccessUnit) (pts, dts int64) {
 	m.reorder = max(m.reorder, u.DTS-u.PTS)
 	pts = ticks(u.PTS)

@@ -22,8 +22,8 @@ const (
 	// SyncSlice: a part of a picture from which decoding may begin: IDR, in HEVC and VVC also the
 	// other intra random access points.
 	SyncSlice
-	// RecoverySlice: a part of a picture with which gradual decoding refresh begins, in VVC: decoding
-	// may begin there, but pictures are right only some time later.
+	// RecoverySlice: a part of a picture with which gradual decoding refresh begins, in VVC:
+	// decoding may begin there, but pictures are right only some time later.
 	RecoverySlice
 	// SkippedSlice: a part of a picture that comes behind an intra random access point and is shown
 	// before it, and cannot be decoded if decoding began there (RASL), in HEVC and VVC.
@@ -107,8 +107,8 @@ func KindOf(c media.Codec, unit []byte) (k Kind, ok bool) {
 
 // BeginsPicture says whether a unit is the first that holds a part of its picture, or in VVC its
 // picture header: first_mb_in_slice is 0 (H.264 §7.4.3, but for streams of arbitrary slice order),
-// first_slice_segment_in_pic_flag is set (H.265 §7.4.7.1), or the picture header stands in the slice
-// (H.266 §7.4.8).
+// first_slice_segment_in_pic_flag is set (H.265 §7.4.7.1), or the picture header stands in the
+// slice (H.266 §7.4.8).
 func BeginsPicture(c media.Codec, k Kind, unit []byte) bool {
 	if k == PictureHeader {
 		return true
@@ -167,7 +167,8 @@ var startCode = []byte{0, 0, 1}
 // (ITU-T H.264 §7.4.1).
 func HoldsStartCode(b []byte) bool { return bytes.Contains(b, startCode) }
 
-// TrimZeros returns b without zeros at its end, with which no NAL unit can end (ITU-T H.264 §7.4.1).
+// TrimZeros returns b without zeros at its end, with which no NAL unit can end (ITU-T H.264
+// §7.4.1).
 func TrimZeros(b []byte) []byte {
 	n := len(b)
 	for n > 0 && b[n-1] == 0 {

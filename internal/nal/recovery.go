@@ -9,14 +9,17 @@ import (
 const (
 	// recoveryPoint is the payload type of recovery point SEI messages in H.264 and HEVC.
 	recoveryPoint = 6
-	// maxSEI bounds the bytes of a unit that are looked at, and maxRecovery the pictures until all is right: MaxFrameNum is 65,536.
+	// maxSEI bounds the bytes of a unit that are looked at, and maxRecovery the pictures until all
+	// is right: MaxFrameNum is 65,536.
 	maxSEI      = 4096
 	maxRecovery = 1 << 16
 )
 
-// RecoveryPoint reads the recovery point message in an SEI unit, with its header (ITU-T H.264 §D.2.8, H.265 §D.3.8): decoding may begin with the
-// picture of the unit, and after so many more, counted in decoding order in H.264 and in output order in HEVC, pictures are as they should be. It is
-// false if there is no such message. VVC has recovery points in picture headers, and its RecoverySlice says so.
+// RecoveryPoint reads the recovery point message in an SEI unit, with its header (ITU-T H.264
+// §D.2.8, H.265 §D.3.8): decoding may begin with the picture of the unit, and after so many more,
+// counted in decoding order in H.264 and in output order in HEVC, pictures are as they should be.
+// It is false if there is no such message. VVC has recovery points in picture headers, and its
+// RecoverySlice says so.
 //
 //	payload type, sum of bytes | payload size, sum of bytes | recovery_frame_cnt ue(v) or recovery_poc_cnt se(v) ...
 func RecoveryPoint(c media.Codec, unit []byte) (pictures int, ok bool) {
@@ -39,7 +42,8 @@ func RecoveryPoint(c media.Codec, unit []byte) (pictures int, ok bool) {
 	return 0, false
 }
 
-// seiReader reads bytes without the emulation prevention between them (ITU-T H.264 §7.4.1). Behind the end there are zeros.
+// seiReader reads bytes without the emulation prevention between them (ITU-T H.264 §7.4.1). Behind
+// the end there are zeros.
 type seiReader struct {
 	b     []byte
 	zeros int
@@ -76,7 +80,8 @@ func (s *seiReader) skip(n int) {
 	}
 }
 
-// golomb reads the Exp-Golomb code (ITU-T H.264 §9.1) with which a payload of a size begins. It is false if that is cut off.
+// golomb reads the Exp-Golomb code (ITU-T H.264 §9.1) with which a payload of a size begins. It is
+// false if that is cut off.
 func (s *seiReader) golomb(size int) (n int, ok bool) {
 	v, there := uint64(0), 0
 	for i := range 8 {

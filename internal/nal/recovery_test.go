@@ -7,7 +7,8 @@ import (
 	"livego/internal/media"
 )
 
-// TestRecoveryPoint reads SEI units: those that x264 and x265 write, and others by the syntax of H.264 §7.3.2.3.1.
+// TestRecoveryPoint reads SEI units: those that x264 and x265 write, and others by the syntax of
+// H.264 §7.3.2.3.1.
 func TestRecoveryPoint(t *testing.T) {
 	for _, c := range []struct {
 		name     string

@@ -7,10 +7,11 @@ package obu
 import "iter"
 
 const (
-	// maxOBUs bounds the work for one access unit: level 6.3 allows 128 tiles a frame (AV1 §A.3), each of which may be an OBU, and a temporal
-	// unit has few frames.
+	// maxOBUs bounds the work for one access unit: level 6.3 allows 128 tiles a frame (AV1 §A.3),
+	// each of which may be an OBU, and a temporal unit has few frames.
 	maxOBUs = 1024
-	// maxMetadata bounds the metadata OBUs that are looked into: a few frames with two or three each.
+	// maxMetadata bounds the metadata OBUs that are looked into: a few frames with two or three
+	// each.
 	maxMetadata = 32
 )
 
@@ -34,10 +35,12 @@ type Unit struct {
 	Sized bool
 }
 
-// T35 yields the messages of ITU-T T.35 in a temporal unit of the low-overhead bitstream format (AV1 §5.2, §5.8.2), from the country code
-// on, with the trailing bits of their OBUs. They alias unit. It ends where a length lies.
+// T35 yields the messages of ITU-T T.35 in a temporal unit of the low-overhead bitstream format
+// (AV1 §5.2, §5.8.2), from the country code on, with the trailing bits of their OBUs. They alias
+// unit. It ends where a length lies.
 //
-// The whole unit is walked, not only what stands before its first frame: OBS appends captions to the unit.
+// The whole unit is walked, not only what stands before its first frame: OBS appends captions to
+// the unit.
 func T35(unit []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) { walk(unit, yield) }
 }
@@ -63,8 +66,8 @@ func walk(unit []byte, yield func([]byte) bool) {
 	}
 }
 
-// Next splits the first OBU off b (AV1 §5.3). It is false at the end, and where the length lies. One
-// without size takes all that is left.
+// Next splits the first OBU off b (AV1 §5.3). It is false at the end, and where the length lies.
+// One without size takes all that is left.
 //
 //	forbidden 1 | type 4 | extension 1 | has_size 1 | reserved 1, then
 //	temporal_id 3 | spatial_id 2 | reserved 3, with an extension; size leb128, if it has one, which the last OBU need not (AV1 in ISOBMFF §2.4)
@@ -93,7 +96,8 @@ func Next(b []byte) (u Unit, rest []byte, ok bool) {
 	return u, rest, true
 }
 
-// LEB128 reads a number of at most 8 bytes and 32 bits (AV1 §4.10.5), and says how many bytes it takes: 0 if there is none.
+// LEB128 reads a number of at most 8 bytes and 32 bits (AV1 §4.10.5), and says how many bytes it
+// takes: 0 if there is none.
 func LEB128(b []byte) (value uint64, n int) {
 	const longest, largest = 8, 1<<32 - 1
 	for i := range min(len(b), longest) {

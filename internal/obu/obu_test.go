@@ -96,7 +96,8 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// FuzzT35: messages lie within the unit and do not overlap, and what follows the last OBU does not change them.
+// FuzzT35: messages lie within the unit and do not overlap, and what follows the last OBU does not
+// change them.
 func FuzzT35(f *testing.F) {
 	for _, s := range []string{"1200 2a0404b50180 320412345678", "2e280304b501 2804b501", "2affffffff0f04b501", "2a830004b501 2a038080b5"} {
 		f.Add(unhex(f, s))

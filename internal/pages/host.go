@@ -28,7 +28,8 @@ func Hostname(hostport string) string {
 }
 
 // Source is another port of the host of a Host header, as a Content-Security-Policy names it (CSP 3
-// 2.3.1); empty for what is no host. CSP knows no addresses of IPv6: there it is that port of every host.
+// 2.3.1); empty for what is no host. CSP knows no addresses of IPv6: there it is that port of every
+// host.
 func Source(scheme, hostport string, port int) string {
 	host := Hostname(hostport)
 	switch {

@@ -1,5 +1,5 @@
-// Package pages holds what web/ was built into, and serves it. A program that was built without Node
-// has none, and whoever asks for a page must have a form of it without script.
+// Package pages holds what web/ was built into, and serves it. A program that was built without
+// Node has none, and whoever asks for a page must have a form of it without script.
 package pages
 
 import (
@@ -106,8 +106,8 @@ type Page struct {
 	Preload []string
 }
 
-// Page returns what belongs to the source file entry of web/, and to those that it asks for at once.
-// It is false for a program without built pages.
+// Page returns what belongs to the source file entry of web/, and to those that it asks for at
+// once. It is false for a program without built pages.
 func (s *Set) Page(entry string, soon ...string) (Page, bool) {
 	c, ok := s.chunks[entry]
 	if !ok {

@@ -40,8 +40,9 @@ type Stream struct {
 // key is app/stream.
 func (s *Stream) key() string { return s.App + "/" + s.Name }
 
-// Archive writes publications as FLV files, as LiveGo's flv_archive does: DIR/APP/STREAM_TIME.flv, with
-// the bodies of the messages as they came. A file that is not complete is called .part; it plays too.
+// Archive writes publications as FLV files, as LiveGo's flv_archive does: DIR/APP/STREAM_TIME.flv,
+// with the bodies of the messages as they came. A file that is not complete is called .part; it
+// plays too.
 type Archive struct {
 	dir    string
 	log    *slog.Logger
@@ -50,8 +51,8 @@ type Archive struct {
 	create func(root *os.Root, name string) (file, error)
 }
 
-// NewArchive returns an archive below a directory, which need not exist. body makes the message of a
-// unit that has none.
+// NewArchive returns an archive below a directory, which need not exist. body makes the message of
+// a unit that has none.
 func NewArchive(dir string, body func([]byte, *media.AccessUnit) ([]byte, error), events *event.Bus, log *slog.Logger) *Archive {
 	return &Archive{dir: dir, log: log, events: events, body: body, create: create}
 }
@@ -61,8 +62,8 @@ func create(root *os.Root, name string) (file, error) {
 	return root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, fileMode)
 }
 
-// Write records a stream until it ends, or ctx does. An error of the disk ends the recording, not the
-// stream: it is logged and told here, once, and Write returns nil.
+// Write records a stream until it ends, or ctx does. An error of the disk ends the recording, not
+// the stream: it is logged and told here, once, and Write returns nil.
 func (a *Archive) Write(ctx context.Context, s *Stream) error {
 	r := flvRecording{archive: a, stream: s, log: a.log.With("stream", s.key(), "publication", s.Rendition)}
 	if err := r.run(ctx); err != nil {

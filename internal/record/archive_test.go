@@ -150,7 +150,8 @@ func tags(t *testing.T, file []byte) (metadata amf.Object, all []flv.Tag) {
 	return amf.Properties(values[1]), all[1:]
 }
 
-// TestFile: all messages as they came, from time 0 on, with duration, size and an index whose places are key frames.
+// TestFile: all messages as they came, from time 0 on, with duration, size and an index whose
+// places are key frames.
 func TestFile(t *testing.T) {
 	units := append(headers(), seconds(5000, 3)...)
 	_, files, _ := record(t, "movie", slices.Clone(units))
@@ -230,7 +231,8 @@ func TestReconnect(t *testing.T) {
 	}
 }
 
-// TestBodies: units of other origins get a message, and messages with several tracks are there once.
+// TestBodies: units of other origins get a message, and messages with several tracks are there
+// once.
 func TestBodies(t *testing.T) {
 	a, b, c := unit(sound, 0, true), unit(sound, 20, true), unit(sound, 20, true)
 	a.Body, c.Shared = nil, true

@@ -88,7 +88,8 @@ func fileName(about Recording) string {
 	return name + "-" + about.Started.UTC().Format(startLayout) + initSuffix
 }
 
-// choose returns the renditions of a clip: the best video, or the one that is named, and the first sound.
+// choose returns the renditions of a clip: the best video, or the one that is named, and the first
+// sound.
 func choose(all []Rendition, named string) (ids []string, err error) {
 	lead, _ := leading(all)
 	if named != "" {

@@ -19,8 +19,9 @@ import (
 // ErrComplete says that there is nothing to fix.
 var ErrComplete = errors.New("the recording is complete")
 
-// Fix closes a recording whose server is lost, with all segments that are there. location is that of the recording itself, as bucket.Open
-// has it. No server may be writing to it. It fails with ErrComplete and bucket.ErrNotFound.
+// Fix closes a recording whose server is lost, with all segments that are there. location is that
+// of the recording itself, as bucket.Open has it. No server may be writing to it. It fails with
+// ErrComplete and bucket.ErrNotFound.
 func Fix(ctx context.Context, location string) (Recording, error) {
 	b, err := bucket.Open(location)
 	if err != nil {

@@ -16,8 +16,9 @@ const (
 	// writeBuffer is what is collected for one write, in bytes, and maxUnwritten for how long.
 	writeBuffer  = 128 << 10
 	maxUnwritten = time.Second
-	// scriptRoom is the length of the onMetaData body at the head of a file. It is written anew at the
-	// end, with what is known then, so that its length is fixed: 20 KiB are an index of 1,000 key frames.
+	// scriptRoom is the length of the onMetaData body at the head of a file. It is written anew at
+	// the end, with what is known then, so that its length is fixed: 20 KiB are an index of 1,000
+	// key frames.
 	scriptRoom = 20 << 10
 	// maxDescription bounds what the encoder's metadata may take of it, in bytes.
 	maxDescription = 2 << 10
@@ -115,7 +116,8 @@ func (v *flvFile) head() []byte {
 }
 
 const (
-	// spacerText is the longest text of a spacer, in bytes: FFmpeg reads strings of less than 1,024.
+	// spacerText is the longest text of a spacer, in bytes: FFmpeg reads strings of less than
+	// 1,024.
 	spacerText = 900
 	spacerName = "spacer"
 	// spacerSize is what a property with an empty text takes: two lengths, name and marker.
@@ -218,8 +220,8 @@ func (v *flvFile) finish() error {
 	return err
 }
 
-// salvage leaves of a file that cannot be written on what is whole, for which it needs no further room,
-// and closes it. It is false if that fails too.
+// salvage leaves of a file that cannot be written on what is whole, for which it needs no further
+// room, and closes it. It is false if that fails too.
 func (v *flvFile) salvage() bool {
 	v.size = lastTagEnd(v.file, v.good)
 	err := v.file.Truncate(v.size)
@@ -251,8 +253,8 @@ type index struct {
 	every, skip      int
 }
 
-// maxKeys is how many key frames an index takes: an even number, so that the next one is in step when
-// each second one was left out.
+// maxKeys is how many key frames an index takes: an even number, so that the next one is in step
+// when each second one was left out.
 const maxKeys = (scriptRoom - maxDescription - 512) / keyFrameSize / 2 * 2
 
 func (x *index) add(at time.Duration, position int64) {

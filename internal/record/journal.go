@@ -62,10 +62,11 @@ func (l *fileLine) file() *object {
 	return f
 }
 
-// journal is a file of lines of JSON, appended one by one, in the folder of a recording. A process that is killed leaves
-// half a line at most. Only the scribe appends.
+// journal is a file of lines of JSON, appended one by one, in the folder of a recording. A process
+// that is killed leaves half a line at most. Only the scribe appends.
 type journal struct {
-	// entry is what the folder says of the recording, dir the folder: they are made with the first line.
+	// entry is what the folder says of the recording, dir the folder: they are made with the first
+	// line.
 	entry entry
 	dir   string
 	f     *os.File

@@ -12,8 +12,8 @@ var errMP4 = errors.New("not a CMAF file")
 
 const boxHeader = 8
 
-// boxes calls visit with the type of each box in data, its place and its payload, which it may change. Sizes of 32 bits only, as the
-// packager writes them.
+// boxes calls visit with the type of each box in data, its place and its payload, which it may
+// change. Sizes of 32 bits only, as the packager writes them.
 func boxes(data []byte, visit func(kind string, at int, payload []byte) error) error {
 	for at := 0; at < len(data); {
 		if len(data)-at < boxHeader {
@@ -40,7 +40,8 @@ func container(kind string) bool {
 	return false
 }
 
-// walk calls visit with all boxes, also those in others, with the least size of the payloads that are looked into.
+// walk calls visit with all boxes, also those in others, with the least size of the payloads that
+// are looked into.
 func walk(data []byte, visit func(kind string, payload []byte) error) error {
 	return boxes(data, func(kind string, _ int, payload []byte) error {
 		if err := visit(kind, payload); err != nil || !container(kind) {
@@ -83,7 +84,8 @@ func readInit(data []byte) (s initOf, err error) {
 	return s, err
 }
 
-// joinInits makes one initialization section of those of several tracks, which get the numbers 1, 2 and so on:
+// joinInits makes one initialization section of those of several tracks, which get the numbers 1, 2
+// and so on:
 //
 //	ftyp        of the first
 //	moov
@@ -206,7 +208,8 @@ func decodeTime(payload []byte) (int64, error) {
 	return int64(binary.BigEndian.Uint64(b)), nil
 }
 
-// lasts returns how long the samples of a segment last, by their run boxes with a duration for each (§8.8.8).
+// lasts returns how long the samples of a segment last, by their run boxes with a duration for each
+// (§8.8.8).
 func lasts(data []byte, scale uint32) (time.Duration, error) {
 	sum, usual := int64(0), int64(0)
 	err := walk(data, func(kind string, payload []byte) error {
@@ -277,8 +280,8 @@ func trunDuration(payload []byte, usual int64) (sum int64, err error) {
 	return sum, nil
 }
 
-// retrack makes the fragments of a segment those of a track in another file: with its number, and times that are less by shift.
-// sequence counts the fragments of the file.
+// retrack makes the fragments of a segment those of a track in another file: with its number, and
+// times that are less by shift. sequence counts the fragments of the file.
 func retrack(data []byte, id uint32, shift int64, sequence *uint32) error {
 	return walk(data, func(kind string, payload []byte) error {
 		switch kind {

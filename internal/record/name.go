@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// maxElement bounds an element of a name, in bytes: file systems take 255, and something is added to some.
+	// maxElement bounds an element of a name, in bytes: file systems take 255, and something is
+	// added to some.
 	maxElement = 200
 	// startLayout is how {start} is written.
 	startLayout = "20060102T150405Z"
@@ -25,8 +26,9 @@ type Template struct {
 // part is literal text, or a field with its layout.
 type part struct{ literal, field, layout string }
 
-// ParseTemplate reads text such as "{app}/{stream}/{start:20060102T150405Z}-{id}". The fields are app, stream,
-// start (UTC, with a layout as package time has it) and id. There must be start or id, or names would repeat.
+// ParseTemplate reads text such as "{app}/{stream}/{start:20060102T150405Z}-{id}". The fields are
+// app, stream, start (UTC, with a layout as package time has it) and id. There must be start or id,
+// or names would repeat.
 func ParseTemplate(text string) (Template, error) {
 	var t Template
 	unique := false
@@ -88,8 +90,9 @@ func (t Template) raw(app, stream, id string, start time.Time) string {
 	return b.String()
 }
 
-// Name returns the name of a recording: a path whose elements can stand in file systems, in buckets and, but for
-// letters that are not of ASCII, in URLs. What cannot is written as "=" and two hexadecimal digits for each byte.
+// Name returns the name of a recording: a path whose elements can stand in file systems, in buckets
+// and, but for letters that are not of ASCII, in URLs. What cannot is written as "=" and two
+// hexadecimal digits for each byte.
 func (t Template) Name(app, stream, id string, start time.Time) string {
 	elements := strings.Split(t.raw(strings.ReplaceAll(app, "/", "_"), stream, id, start), "/")
 	for i := range elements {

@@ -22,7 +22,8 @@ type item struct {
 	// size is in bytes, -1 if it is not known.
 	size               int64
 	gap, discontinuity bool
-	// begin is where it begins in the playlist, at when that was by the clock of the day, zero if that is not known.
+	// begin is where it begins in the playlist, at when that was by the clock of the day, zero if
+	// that is not known.
 	begin time.Duration
 	at    time.Time
 	dates []string
@@ -87,7 +88,8 @@ func readMedia(text []byte) (p mediaPlaylist, err error) {
 	return p, nil
 }
 
-// span is some of the segments of a recording, the same in all renditions, and where in them to begin.
+// span is some of the segments of a recording, the same in all renditions, and where in them to
+// begin.
 type span struct {
 	first, end int
 	offset     time.Duration
@@ -115,8 +117,8 @@ func parseSpan(text string) (s span, err error) {
 
 var errSpan = errors.New("there are no such segments")
 
-// cut returns the span from one moment to another, each in seconds from the beginning, or as a time of RFC 3339. An empty text is the
-// beginning, or the end.
+// cut returns the span from one moment to another, each in seconds from the beginning, or as a time
+// of RFC 3339. An empty text is the beginning, or the end.
 func (p *mediaPlaylist) cut(from, to string) (s span, err error) {
 	begin, end := time.Duration(0), time.Duration(1)<<62
 	if from != "" {

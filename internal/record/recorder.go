@@ -20,15 +20,18 @@ import (
 )
 
 const (
-	// maxQueued bounds, in bytes, the segments that wait for the local disk, maxJobs how many there are.
+	// maxQueued bounds, in bytes, the segments that wait for the local disk, maxJobs how many there
+	// are.
 	maxQueued = 64 << 20
 	maxJobs   = 1 << 14
 	// workers store files in the bucket, perRecording of them those of one recording.
 	workers, perRecording = 4, 2
-	// maxLength bounds a recording: a longer one goes on in another. maxSegments does so where segments are short.
+	// maxLength bounds a recording: a longer one goes on in another. maxSegments does so where
+	// segments are short.
 	maxLength   = 24 * time.Hour
 	maxSegments = 1 << 16
-	// settling is how long a recording that was stopped waits for what its other renditions have up to there.
+	// settling is how long a recording that was stopped waits for what its other renditions have up
+	// to there.
 	settling = 10 * time.Second
 	// tick is how often deadlines are looked at, sweepEvery how often what is too old.
 	tick, sweepEvery = time.Second, time.Minute
@@ -58,15 +61,16 @@ var (
 
 // Options configures a Recorder. The zero value of a field means the default in parentheses.
 type Options struct {
-	// Dir is the Recorder's own folder: what waits for the bucket, and what recordings there are. One Recorder at a
-	// time may use it.
+	// Dir is the Recorder's own folder: what waits for the bucket, and what recordings there are.
+	// One Recorder at a time may use it.
 	Dir string
 	// To is where recordings go, as bucket.Open has it, and Name how they are called there.
 	To   string
 	Name Template
 	// Mode says which streams of an app are recorded (none).
 	Mode func(app string) Mode
-	// Join is for how long a publisher may be gone that goes on in the same recording; 0: not at all.
+	// Join is for how long a publisher may be gone that goes on in the same recording; 0: not at
+	// all.
 	Join time.Duration
 	// Keep is the age at which recordings are deleted, from their end on; 0: never.
 	Keep time.Duration
@@ -76,7 +80,8 @@ type Options struct {
 	List bool
 	// Events are told of recordings that begin and end. Nil: nobody is.
 	Events *event.Bus
-	// Log gets a line when a recording begins and ends, and when trouble does. Nil: nothing is logged.
+	// Log gets a line when a recording begins and ends, and when trouble does. Nil: nothing is
+	// logged.
 	Log *slog.Logger
 
 	// open opens a bucket (bucket.Open), disk writes files to the local disk.
@@ -103,8 +108,9 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Recorder records streams: the CMAF segments that viewers get, and playlists of them. A segment goes to the local
-// disk first and from there to the bucket; who packages never waits. Its methods may be called at the same time.
+// Recorder records streams: the CMAF segments that viewers get, and playlists of them. A segment
+// goes to the local disk first and from there to the bucket; who packages never waits. Its methods
+// may be called at the same time.
 type Recorder struct {
 	opt Options
 	log *slog.Logger
@@ -147,15 +153,16 @@ type Stats struct {
 	// Queued is what waits for the local disk, Spooled what waits there for the bucket, in bytes.
 	Queued  int
 	Spooled int64
-	// Stored and Bytes count the files that were stored in the bucket, Took is how long that took, Failed how often
-	// it failed and was tried again. Lost counts segments that are missing in recordings.
+	// Stored and Bytes count the files that were stored in the bucket, Took is how long that took,
+	// Failed how often it failed and was tried again. Lost counts segments that are missing in
+	// recordings.
 	Stored, Failed, Lost uint64
 	Bytes                int64
 	Took                 time.Duration
 }
 
-// Open opens the recorder of a folder, which is made if need be, and goes on with what an earlier one left. It must
-// be closed.
+// Open opens the recorder of a folder, which is made if need be, and goes on with what an earlier
+// one left. It must be closed.
 func Open(o Options) (*Recorder, error) {
 	o = o.withDefaults()
 	r := &Recorder{
@@ -187,8 +194,8 @@ func Open(o Options) (*Recorder, error) {
 	return r, nil
 }
 
-// Close puts what waits on the local disk, until ctx ends. Recordings that are under way go on when the folder is
-// opened again, if that is soon.
+// Close puts what waits on the local disk, until ctx ends. Recordings that are under way go on when
+// the folder is opened again, if that is soon.
 func (r *Recorder) Close(ctx context.Context) error {
 	r.mu.Lock()
 	again := r.closed
@@ -367,7 +374,8 @@ func (r *Recorder) named(name string) bool {
 	return false
 }
 
-// end lets a recording take no more than its renditions have up to where the first one is. The caller holds mu.
+// end lets a recording take no more than its renditions have up to where the first one is. The
+// caller holds mu.
 func (r *Recorder) end(rec *recording, reason string) {
 	rec.until, rec.Reason = rec.timeline.newest+1, reason
 	rec.deadline = time.Now().Add(settling)
@@ -400,8 +408,8 @@ func (r *Recorder) Wants(stream string) bool {
 	return r.active[stream] != nil || r.opt.Mode(appOf(stream)) == All
 }
 
-// Start begins the recording of a stream that is on air, or returns the one that is under way. It fails with ErrOff
-// and ErrOffAir.
+// Start begins the recording of a stream that is on air, or returns the one that is under way. It
+// fails with ErrOff and ErrOffAir.
 func (r *Recorder) Start(stream string) (Recording, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -421,8 +429,8 @@ func (r *Recorder) Start(stream string) (Recording, error) {
 	return l.recording.snapshot(), nil
 }
 
-// Stop ends the recording of a stream, which is not recorded again before its next life unless Start says so. It fails
-// with ErrNotFound.
+// Stop ends the recording of a stream, which is not recorded again before its next life unless
+// Start says so. It fails with ErrNotFound.
 func (r *Recorder) Stop(stream string) (Recording, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -490,8 +498,8 @@ func (r *Recorder) Get(id string) (Recording, error) {
 	return Recording{}, ErrNotFound
 }
 
-// Delete deletes a recording that is complete: it is gone at once, and its files soon. It fails with ErrNotFound and
-// ErrUnderWay.
+// Delete deletes a recording that is complete: it is gone at once, and its files soon. It fails
+// with ErrNotFound and ErrUnderWay.
 func (r *Recorder) Delete(id string) error {
 	r.mu.Lock()
 	e, under := r.done[id], r.open[id] != nil

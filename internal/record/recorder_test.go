@@ -273,7 +273,8 @@ func listed(playlist string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// TestRecord: the playlists of a stream while it goes on and at its end, all of its bytes, and nothing is left behind.
+// TestRecord: the playlists of a stream while it goes on and at its end, all of its bytes, and
+// nothing is left behind.
 func TestRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(o *Options) { o.Join = 0 })
@@ -325,8 +326,8 @@ func TestRecord(t *testing.T) {
 	})
 }
 
-// TestJoin: a publisher that is back goes on with the recording; the hole is listed as missing, and there is a
-// discontinuity if the initialization section is another one.
+// TestJoin: a publisher that is back goes on with the recording; the hole is listed as missing, and
+// there is a discontinuity if the initialization section is another one.
 func TestJoin(t *testing.T) {
 	for _, c := range []struct {
 		name, init, want string
@@ -362,7 +363,8 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-// TestLadder: a rendition that comes late, misses segments and leaves has the same places as the others.
+// TestLadder: a rendition that comes late, misses segments and leaves has the same places as the
+// others.
 func TestLadder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(o *Options) { o.Join = 0 })
@@ -394,7 +396,8 @@ func TestLadder(t *testing.T) {
 	})
 }
 
-// TestBucketAway: a bucket that is away costs nothing as long as there is room, and the oldest segments beyond that.
+// TestBucketAway: a bucket that is away costs nothing as long as there is room, and the oldest
+// segments beyond that.
 func TestBucketAway(t *testing.T) {
 	t.Run("room", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -437,7 +440,8 @@ func TestBucketAway(t *testing.T) {
 	})
 }
 
-// TestFullDisk: a local disk that is full costs segments, with one line in the log; the recording goes on.
+// TestFullDisk: a local disk that is full costs segments, with one line in the log; the recording
+// goes on.
 func TestFullLocalDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -470,7 +474,8 @@ func TestFullLocalDisk(t *testing.T) {
 	})
 }
 
-// TestRestart: a process that ends in the midst of a recording goes on with it, with all that the bucket did not have.
+// TestRestart: a process that ends in the midst of a recording goes on with it, with all that the
+// bucket did not have.
 func TestRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

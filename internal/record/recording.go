@@ -65,7 +65,8 @@ type Rendition struct {
 	Codecs string `json:"codecs"`
 	Width  int    `json:"width,omitempty"`
 	Height int    `json:"height,omitempty"`
-	// FrameRate is in pictures per second, Bandwidth the highest bit rate of a segment, in bits per second.
+	// FrameRate is in pictures per second, Bandwidth the highest bit rate of a segment, in bits per
+	// second.
 	FrameRate float64 `json:"frame_rate,omitempty"`
 	Channels  int     `json:"channels,omitempty"`
 	Bandwidth int     `json:"bandwidth"`
@@ -131,7 +132,8 @@ type recording struct {
 
 	// jobs are those that wait for the local disk.
 	jobs int
-	// pending are the files that wait for the bucket, oldest first; busy is how many are on their way.
+	// pending are the files that wait for the bucket, oldest first; busy is how many are on their
+	// way.
 	pending []*object
 	busy    int
 	spooled int64
@@ -139,8 +141,8 @@ type recording struct {
 	fails int
 	retry time.Time
 
-	// flush: playlists are due at once. publishing: they are on their way. published is when they were written last, and
-	// shown how many segments they had.
+	// flush: playlists are due at once. publishing: they are on their way. published is when they
+	// were written last, and shown how many segments they had.
 	flush, publishing bool
 	published         time.Time
 	shown             int
@@ -207,7 +209,8 @@ func (r *Recorder) load(now time.Time) error {
 	return nil
 }
 
-// resume goes on with a recording: what is not in the bucket is on the local disk, and its publisher may come back.
+// resume goes on with a recording: what is not in the bucket is on the local disk, and its
+// publisher may come back.
 func (r *Recorder) resume(e *entry, dir string, now time.Time) error {
 	lines, err := readJournal(filepath.Join(dir, journalName))
 	if err != nil {
@@ -235,8 +238,8 @@ func (r *Recorder) resume(e *entry, dir string, now time.Time) error {
 	return nil
 }
 
-// doubtful is how many of the newest segments of a rendition are looked for in the bucket after a start, in case the
-// machine lost them with its power.
+// doubtful is how many of the newest segments of a rendition are looked for in the bucket after a
+// start, in case the machine lost them with its power.
 const doubtful = 32
 
 // find says where the files of a recording are that was just read.

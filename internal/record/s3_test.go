@@ -17,8 +17,8 @@ import (
 	"livego/internal/media"
 )
 
-// TestS3 records into a bucket that refuses every fifth file or cuts its connection, and loses nothing by that; then it plays from
-// there, and deletes.
+// TestS3 records into a bucket that refuses every fifth file or cuts its connection, and loses
+// nothing by that; then it plays from there, and deletes.
 func TestS3(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "key")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")

@@ -231,8 +231,8 @@ func (r *Recorder) unspool(rec *recording, f *object) {
 	r.spooled -= int64(f.size)
 }
 
-// trim keeps what waits for the bucket within its bound: the recording that takes most loses its oldest segments. The
-// caller holds mu.
+// trim keeps what waits for the bucket within its bound: the recording that takes most loses its
+// oldest segments. The caller holds mu.
 func (r *Recorder) trim() {
 	for r.spooled > r.opt.MaxSpoolBytes {
 		var most *recording
@@ -271,7 +271,8 @@ func (rec *recording) path(f *object) string {
 	return filepath.Join(rec.dir, filepath.FromSlash(f.name))
 }
 
-// writeFile writes a file, and makes its folder. After an error there is none, if that can be helped.
+// writeFile writes a file, and makes its folder. After an error there is none, if that can be
+// helped.
 func writeFile(path string, pieces ...[]byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err

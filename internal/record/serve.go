@@ -36,8 +36,8 @@ const (
 // place is a path of a recording taken apart.
 type place struct{ stream, id, file string }
 
-// parsePath reads /rec/{app}/{stream}/{id}/{file}, where the stream may have slashes and a file of a rendition has one, and
-// /rec/{app}/{stream}/recordings.json.
+// parsePath reads /rec/{app}/{stream}/{id}/{file}, where the stream may have slashes and a file of
+// a rendition has one, and /rec/{app}/{stream}/recordings.json.
 func parsePath(path string) (p place, ok bool) {
 	rest, ok := strings.CutPrefix(path, Path)
 	if !ok {
@@ -74,7 +74,8 @@ func validFile(name string) bool {
 	})
 }
 
-// StreamName returns the stream ("app/stream") that a path of ServeHTTP is about, for checks before it; "" for none.
+// StreamName returns the stream ("app/stream") that a path of ServeHTTP is about, for checks before
+// it; "" for none.
 func StreamName(path string) string {
 	p, ok := parsePath(path)
 	if !ok {
@@ -83,7 +84,8 @@ func StreamName(path string) string {
 	return p.stream
 }
 
-// ServeHTTP serves, below /rec/APP/STREAM/ID/, the files of a recording with ranges, and clips of it:
+// ServeHTTP serves, below /rec/APP/STREAM/ID/, the files of a recording with ranges, and clips of
+// it:
 //
 //	clip.m3u8?from=&to=   a playlist from one moment to another, in seconds or as a time of RFC 3339
 //	clip.mp4?from=&to=    the same as a file: the best video, or that which rendition= names, and the first sound

@@ -31,7 +31,8 @@ var (
 	audio = media.Track{Kind: media.Audio, Codec: media.AAC, Parsed: true, Config: []byte{0x12, 0x10}, SampleRate: 48000, Channels: 2, SamplesPerFrame: 1024}
 )
 
-// studio makes segments of 2 s with real media: 10 pictures a second, and a frame of sound each 1024 samples of 48 kHz.
+// studio makes segments of 2 s with real media: 10 pictures a second, and a frame of sound each
+// 1024 samples of 48 kHz.
 type studio struct {
 	sink    hls.Sink
 	seq     int64
@@ -192,7 +193,8 @@ func TestStreamName(t *testing.T) {
 	}
 }
 
-// TestClipPlaylist: a clip has the segments between two moments, the same of all renditions, and begins at the moment.
+// TestClipPlaylist: a clip has the segments between two moments, the same of all renditions, and
+// begins at the moment.
 func TestClipPlaylist(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, base := recorded(t)
@@ -278,7 +280,8 @@ func readMP4(t *testing.T, file []byte) (payloads map[int][]string, begin, end m
 	return payloads, begin, end
 }
 
-// TestClipFile: a clip as a file has both tracks, from time 0 on, all units, and the length that its head said.
+// TestClipFile: a clip as a file has both tracks, from time 0 on, all units, and the length that
+// its head said.
 func TestClipFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, base := recorded(t)
@@ -317,7 +320,8 @@ func TestClipFile(t *testing.T) {
 	})
 }
 
-// TestClipAcrossSettings: one file cannot have what is before and behind a change of the encoder's settings, each of both can.
+// TestClipAcrossSettings: one file cannot have what is before and behind a change of the encoder's
+// settings, each of both can.
 func TestClipAcrossSettings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(o *Options) { o.Join = time.Minute })
@@ -362,7 +366,8 @@ func (b below) List(ctx context.Context, name string) ([]string, error) {
 	return b.memory.List(ctx, b.folder+"/"+name)
 }
 
-// TestFix: a recording whose server is lost gets its end, with the segments that were stored and not listed yet.
+// TestFix: a recording whose server is lost gets its end, with the segments that were stored and
+// not listed yet.
 func TestFix(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)

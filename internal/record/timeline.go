@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// patience is how many segments of the stream come before one of a rendition is missed for good: as many as a
-	// rendition may miss before it leaves the ladder, and one more.
+	// patience is how many segments of the stream come before one of a rendition is missed for
+	// good: as many as a rendition may miss before it leaves the ladder, and one more.
 	patience = 4
 	// hole is the least time between two segments that is listed as missing.
 	hole = 200 * time.Millisecond
@@ -72,8 +72,8 @@ type track struct {
 	hls.Description
 	// codecs are all that it had.
 	codecs []string
-	// init is the newest initialization section, content what is in it, nil after a restart; shown is the one that
-	// applies where body ends.
+	// init is the newest initialization section, content what is in it, nil after a restart; shown
+	// is the one that applies where body ends.
 	init    *object
 	content []byte
 	shown   *object
@@ -95,9 +95,9 @@ type slot struct {
 	discontinuity   bool
 }
 
-// timeline makes the playlists of a recording of its segments: of all renditions alike, with the same segments, gaps
-// and discontinuities, so that players may change between them anywhere. What is listed never changes. The caller
-// makes sure that one goroutine at a time uses it.
+// timeline makes the playlists of a recording of its segments: of all renditions alike, with the
+// same segments, gaps and discontinuities, so that players may change between them anywhere. What
+// is listed never changes. The caller makes sure that one goroutine at a time uses it.
 type timeline struct {
 	tracks []*track
 	slots  []slot // that are not listed, by rising number
@@ -143,8 +143,8 @@ func (t *timeline) describe(d hls.Description) (r *track, news bool) {
 	return r, true
 }
 
-// add takes a segment of a rendition; p has its file and its initialization section, or neither. It is false if the
-// segment comes too late, or too early.
+// add takes a segment of a rendition; p has its file and its initialization section, or neither. It
+// is false if the segment comes too late, or too early.
 func (t *timeline) add(r *track, p *piece, s *slot, target time.Duration, independent bool) bool {
 	if s.seq < t.from || r.pieces[s.seq] != nil {
 		return false
@@ -176,8 +176,8 @@ func (t *timeline) add(r *track, p *piece, s *slot, target time.Duration, indepe
 	return true
 }
 
-// advance lists what can be listed: segments of which it is known in all renditions what became of them. final says
-// that no more come.
+// advance lists what can be listed: segments of which it is known in all renditions what became of
+// them. final says that no more come.
 func (t *timeline) advance(final bool) {
 	for len(t.slots) > 0 {
 		s := &t.slots[0]
@@ -224,8 +224,8 @@ func (t *timeline) list(s *slot) {
 	t.end = s.start + s.duration
 }
 
-// bridge lists what lies between the last segment and s as missing. A segment that begins before the end of the last
-// one is of another timeline.
+// bridge lists what lies between the last segment and s as missing. A segment that begins before
+// the end of the last one is of another timeline.
 func (t *timeline) bridge(s *slot) {
 	space := s.start - t.end
 	switch {

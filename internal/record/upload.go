@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// minRetry and maxRetry bound the wait before what failed is tried again. It doubles with each failure, and is
-	// spread, so that not all of them come at once.
+	// minRetry and maxRetry bound the wait before what failed is tried again. It doubles with each
+	// failure, and is spread, so that not all of them come at once.
 	minRetry, maxRetry = time.Second, 30 * time.Second
 
 	cacheForever = "public, max-age=31536000, immutable"
@@ -61,7 +61,8 @@ func (r *Recorder) worker() {
 	}
 }
 
-// assign returns what a worker is to do, or for how long to wait for something. The caller holds mu.
+// assign returns what a worker is to do, or for how long to wait for something. The caller holds
+// mu.
 func (r *Recorder) assign(now time.Time) (do func(), wait time.Duration) {
 	wait = time.Hour
 	all := r.opened()
@@ -158,8 +159,8 @@ func (r *Recorder) send(rec *recording, f *object) error {
 	return nil
 }
 
-// publication returns what writes the playlists of a recording, with their end if it is the last time. The caller
-// holds mu.
+// publication returns what writes the playlists of a recording, with their end if it is the last
+// time. The caller holds mu.
 func (r *Recorder) publication(rec *recording, last bool) func() {
 	t := &rec.timeline
 	t.advance(last || rec.life == nil && rec.jobs == 0)

@@ -1,4 +1,5 @@
-// Package redisconn opens connections to Redis: a single server, one behind Sentinel, or a Redis Cluster.
+// Package redisconn opens connections to Redis: a single server, one behind Sentinel, or a Redis
+// Cluster.
 package redisconn
 
 import (
@@ -20,7 +21,8 @@ const OpTimeout = 2 * time.Second
 // maxAddrs bounds the addresses of one Redis.
 const maxAddrs = 64
 
-// ErrBadAddress: the address of Redis is none of the forms that Open takes. The address is not in it, as it may hold a password.
+// ErrBadAddress: the address of Redis is none of the forms that Open takes. The address is not in
+// it, as it may hold a password.
 var ErrBadAddress = errors.New("the address of Redis is neither host:port nor a URL like redis://user:password@host:6379/0, " +
 	"redis+sentinel://user:password@host:26379,host:26379/MASTER/0 or redis+cluster://user:password@host:6379,host:6379")
 
@@ -31,9 +33,11 @@ var ErrBadAddress = errors.New("the address of Redis is neither host:port nor a 
 //	redis+sentinel://user:password@host:port,host:port/MASTER/0, rediss+sentinel:// with TLS
 //	redis+cluster://user:password@host:port,host:port, rediss+cluster:// with TLS
 //
-// A password that is given goes before the one of the URL. Calls are not repeated: most of ours must not be.
+// A password that is given goes before the one of the URL. Calls are not repeated: most of ours
+// must not be.
 func Open(address, password string) (redis.UniversalClient, error) {
-	// The library logs to standard error, for the whole process, what each call returns as an error anyway.
+	// The library logs to standard error, for the whole process, what each call returns as an error
+	// anyway.
 	redis.SetLogger(&logging.VoidLogger{})
 	options, cluster, err := parse(address)
 	if err != nil {
@@ -87,8 +91,8 @@ func Shown(address string) string {
 // DefaultPrefix is what all our keys in Redis begin with.
 const DefaultPrefix = "{livego}"
 
-// Prefix returns what all keys begin with: the prefix, with braces around it if it has none, so that all keys lie in one slot of a Redis
-// Cluster. Empty: DefaultPrefix.
+// Prefix returns what all keys begin with: the prefix, with braces around it if it has none, so
+// that all keys lie in one slot of a Redis Cluster. Empty: DefaultPrefix.
 func Prefix(prefix string) string {
 	if prefix == "" {
 		return DefaultPrefix

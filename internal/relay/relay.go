@@ -1,6 +1,6 @@
-// Package relay moves streams between this server and others: pushes take a stream from here to another
-// server, pulls bring one from there. Each goes on until it is stopped: it waits for its source, and
-// connects again when a connection breaks. Nothing here ever waits for a relay.
+// Package relay moves streams between this server and others: pushes take a stream from here to
+// another server, pulls bring one from there. Each goes on until it is stopped: it waits for its
+// source, and connects again when a connection breaks. Nothing here ever waits for a relay.
 package relay
 
 import (
@@ -24,13 +24,13 @@ import (
 )
 
 const (
-	// minBackoff and maxBackoff bound the time between two tries; goodTime is how long a connection holds
-	// that worked, after which the next try is early again.
+	// minBackoff and maxBackoff bound the time between two tries; goodTime is how long a connection
+	// holds that worked, after which the next try is early again.
 	minBackoff = time.Second
 	maxBackoff = 30 * time.Second
 	goodTime   = 30 * time.Second
-	// connectTimeout bounds dialling, handshake and the answers to commands, ioTimeout each write, and
-	// the silence of a server that plays.
+	// connectTimeout bounds dialling, handshake and the answers to commands, ioTimeout each write,
+	// and the silence of a server that plays.
 	connectTimeout = 10 * time.Second
 	ioTimeout      = 10 * time.Second
 	// maxRelays bounds the relays of a server, maxPerStream the pushes of one stream.
@@ -64,8 +64,8 @@ type Relay struct {
 	// App and Stream are the stream here, as everybody knows it.
 	App    string `json:"app"`
 	Stream string `json:"stream"`
-	// URL is where it goes or comes from: rtmp, rtmps, and http or https (FLV) for pulls. It may hold a
-	// password or a key.
+	// URL is where it goes or comes from: rtmp, rtmps, and http or https (FLV) for pulls. It may
+	// hold a password or a key.
 	URL string `json:"url"`
 }
 
@@ -82,8 +82,8 @@ type State string
 
 // The states of a relay.
 const (
-	// Waiting: the stream is not on air. Connecting: to the other server. Running: media flow. Failed: it
-	// waits for the next try.
+	// Waiting: the stream is not on air. Connecting: to the other server. Running: media flow.
+	// Failed: it waits for the next try.
 	Waiting    State = "waiting"
 	Connecting State = "connecting"
 	Running    State = "running"
@@ -109,8 +109,8 @@ type Status struct {
 
 // Sink takes the messages of a publisher.
 type Sink interface {
-	// Message takes a message with its RTMP type and absolute time in milliseconds. Its body must not
-	// change any more. An error says that the publisher must end.
+	// Message takes a message with its RTMP type and absolute time in milliseconds. Its body must
+	// not change any more. An error says that the publisher must end.
 	Message(messageType uint8, ms uint32, body []byte) error
 	// End takes the publisher off the air.
 	End(cause error)
@@ -122,8 +122,8 @@ type Options struct {
 	Events *event.Bus
 	// Hub has the streams that are pushed.
 	Hub *live.Hub
-	// Publish begins the publication of a stream that is pulled. end is called to end it from here, from
-	// any goroutine, and does not wait.
+	// Publish begins the publication of a stream that is pulled. end is called to end it from here,
+	// from any goroutine, and does not wait.
 	Publish func(ctx context.Context, r Relay, remote string, end func(cause error)) (Sink, error)
 	// Body makes the message of a unit that has none.
 	Body func(dst []byte, u *media.AccessUnit) ([]byte, error)
@@ -131,7 +131,8 @@ type Options struct {
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// InsecureTLS does not check the certificates of servers.
 	InsecureTLS bool
-	// Save, if set, is told the relays that do not stand in the configuration, whenever they change.
+	// Save, if set, is told the relays that do not stand in the configuration, whenever they
+	// change.
 	Save func([]Relay)
 }
 
@@ -229,8 +230,8 @@ func hostOf(address string) string {
 	return u.Host
 }
 
-// Try begins a relay as Start does, and waits until it runs, or waits for its stream. If its first connection fails, it is not
-// begun, and Try returns why.
+// Try begins a relay as Start does, and waits until it runs, or waits for its stream. If its first
+// connection fails, it is not begun, and Try returns why.
 func (r *Relays) Try(ctx context.Context, relay Relay) error {
 	if err := r.Start(relay, false); err != nil {
 		return err
@@ -287,8 +288,8 @@ func Shown(address string) string {
 	return u.Scheme + "://" + u.Host + "/" + strings.Join(path, "/")
 }
 
-// Stop ends a relay and waits for that. Without URL it ends all of the direction and stream. It returns what was ended, and
-// ErrUnknown if that is none.
+// Stop ends a relay and waits for that. Without URL it ends all of the direction and stream. It
+// returns what was ended, and ErrUnknown if that is none.
 func (r *Relays) Stop(relay Relay) ([]Relay, error) {
 	r.mu.Lock()
 	var ended []*runner
@@ -356,8 +357,8 @@ func (r *Relays) save() {
 	r.opt.Save(kept)
 }
 
-// Close lets pushes of streams that are over tell the other servers, for a moment, ends all relays, without telling Save, and waits
-// for that.
+// Close lets pushes of streams that are over tell the other servers, for a moment, ends all relays,
+// without telling Save, and waits for that.
 func (r *Relays) Close() {
 	r.mu.Lock()
 	for _, run := range r.relays {
@@ -509,7 +510,8 @@ func cut(text string) string {
 	return text
 }
 
-// jittered is a time between half and all of d, so that relays that broke together do not come back together.
+// jittered is a time between half and all of d, so that relays that broke together do not come back
+// together.
 func jittered(d time.Duration) time.Duration {
 	n, err := rand.Int(rand.Reader, big.NewInt(int64(d/2)+1))
 	if err != nil {

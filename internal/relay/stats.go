@@ -10,7 +10,8 @@ type Stats struct {
 	Direction Direction
 	// States counts the relays by what they do now.
 	States map[State]int
-	// Tries is how often one connected or tried to, Failures how often that or a connection failed. Bytes are of media.
+	// Tries is how often one connected or tried to, Failures how often that or a connection failed.
+	// Bytes are of media.
 	Tries, Failures, Bytes uint64
 	// Skipped counts access units that slow servers did not take.
 	Skipped uint64

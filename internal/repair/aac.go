@@ -58,8 +58,8 @@ func (p *aacFrames) record(t *media.Track) ([]byte, bool) {
 	return core.config(), true
 }
 
-// coreOf reads the beginning of an AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). Nothing is the answer where
-// ADTS could not say it.
+// coreOf reads the beginning of an AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). Nothing is the
+// answer where ADTS could not say it.
 //
 //	object type 5 | sampling frequency index 4 | channel configuration 4, and with SBR a second index 4 | object type 5
 func coreOf(config []byte) (c adtsCore) {
@@ -87,8 +87,8 @@ func (c adtsCore) config() []byte {
 	return []byte{c.object<<3 | c.rate>>1, c.rate<<7 | c.channels<<3}
 }
 
-// readADTS reads an ADTS header (ISO/IEC 14496-3 §1.A.2.2): how long it is, and how long its frame is with
-// it. It is false for anything else.
+// readADTS reads an ADTS header (ISO/IEC 14496-3 §1.A.2.2): how long it is, and how long its frame
+// is with it. It is false for anything else.
 //
 //	syncword 12 | id 1 | layer 2 = 0 | no CRC 1 | profile 2 | index 4 | private 1 | channels 3 | original 1 |
 //	home 1 | copyright 2 | frame length 13 | fullness 11 | blocks - 1 2
@@ -117,8 +117,8 @@ func (p *aacFrames) append(dst []media.AccessUnit, u *media.AccessUnit) []media.
 	return p.track.pass(dst, u)
 }
 
-// adts takes a message of ADTS frames. A raw frame can begin like one only if it is nothing but its end, and
-// then its length does not fit.
+// adts takes a message of ADTS frames. A raw frame can begin like one only if it is nothing but its
+// end, and then its length does not fit.
 func (p *aacFrames) adts(dst []media.AccessUnit, u *media.AccessUnit) []media.AccessUnit {
 	core, _, _, ok := readADTS(u.Data)
 	if !ok {

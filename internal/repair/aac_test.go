@@ -11,7 +11,8 @@ import (
 	"livego/internal/media"
 )
 
-// adts puts an ADTS header before a frame (ISO/IEC 14496-3 §1.A.2.2): of AAC-LC, with a rate by its index.
+// adts puts an ADTS header before a frame (ISO/IEC 14496-3 §1.A.2.2): of AAC-LC, with a rate by its
+// index.
 func adts(rate, channels int, frame string) string {
 	n := len(frame)/2 + 7
 	v := uint64(0xFFF1)<<40 | 1<<38 | uint64(rate)<<34 | uint64(channels)<<30 | uint64(n)<<13 | 0x7FF<<2
@@ -56,7 +57,8 @@ func TestADTS(t *testing.T) {
 	}
 }
 
-// TestADTSGoesOn: the header is made once, and an ADTS header in the place of a sequence header is one.
+// TestADTSGoesOn: the header is made once, and an ADTS header in the place of a sequence header is
+// one.
 func TestADTSGoesOn(t *testing.T) {
 	r, tr := begin(t), trackOf(t, media.AAC, "")
 	r.send(tr, message{ms: 0, data: adts(4, 2, frame1)}, message{ms: 23, data: adts(4, 2, frame2)})

@@ -19,8 +19,8 @@ const (
 	faultOBUNothing   = "messages without a whole OBU; they were left out"
 )
 
-// temporalUnits is the form of a track of AV1: temporal units of OBUs with their sizes, the low-overhead
-// format (AV1 §5.2). A delimiter in front is left there, as it harms nobody.
+// temporalUnits is the form of a track of AV1: temporal units of OBUs with their sizes, the
+// low-overhead format (AV1 §5.2). A delimiter in front is left there, as it harms nobody.
 type temporalUnits struct {
 	track *track
 	// sequence is the payload of the sequence header in force, nil if none is known.
@@ -101,8 +101,8 @@ func (p *temporalUnits) append(dst []media.AccessUnit, u *media.AccessUnit) []me
 	return dst
 }
 
-// right says whether a sample is one temporal unit in the right form, with nothing in it that its header
-// does not have.
+// right says whether a sample is one temporal unit in the right form, with nothing in it that its
+// header does not have.
 func (p *temporalUnits) right(u *media.AccessUnit) bool {
 	count, content := 0, false
 	for rest := u.Data; len(rest) > 0; {
@@ -120,7 +120,8 @@ func (p *temporalUnits) right(u *media.AccessUnit) bool {
 	return content
 }
 
-// known says whether an OBU is of a type that there is (AV1 §6.2.2), and its reserved bit is not set.
+// known says whether an OBU is of a type that there is (AV1 §6.2.2), and its reserved bit is not
+// set.
 func known(o *obu.Unit) bool {
 	const reserved, padding = 1, 15
 	return o.Header[0]&reserved == 0 && (o.Type >= obu.SequenceHeader && o.Type <= 8 || o.Type == padding)
@@ -167,8 +168,8 @@ func (p *temporalUnits) walks(data []byte) bool {
 	return true
 }
 
-// readDelimited finds the OBUs of temporal units in the length-delimited bitstream format (AV1 annex B). It
-// is false if data are something else.
+// readDelimited finds the OBUs of temporal units in the length-delimited bitstream format (AV1
+// annex B). It is false if data are something else.
 //
 //	{ temporal unit size | { frame unit size | { OBU length | OBU } } }, all leb128
 func (p *temporalUnits) readDelimited(data []byte) bool {
@@ -279,9 +280,10 @@ func (p *temporalUnits) interval() time.Duration {
 	return usualStep
 }
 
-// settle appends a sequence header made of that of the bitstream, if it says something else than the one in
-// force of what a record has beside it, or of the size. Other differences do not matter: decoders go by
-// that of the bitstream, and some encoders write another one into their record (SVT-AV1 1.4).
+// settle appends a sequence header made of that of the bitstream, if it says something else than
+// the one in force of what a record has beside it, or of the size. Other differences do not matter:
+// decoders go by that of the bitstream, and some encoders write another one into their record
+// (SVT-AV1 1.4).
 func (p *temporalUnits) settle(dst []media.AccessUnit, like *media.AccessUnit, units []obu.Unit) []media.AccessUnit {
 	h := &p.track.headers
 	for i := range units {

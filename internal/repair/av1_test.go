@@ -29,7 +29,8 @@ func TestTemporalUnits(t *testing.T) {
 		{"an OBU that is too long", key + "3209 30d4e5", key, faultOBUBroken},
 		{"a size without end", key + "32ffffffffffffffffff", key, faultOBUBroken},
 		{"the forbidden bit", key + "b200", key, faultOBUBroken},
-		// temporal unit of 21 bytes, frame unit of 20; OBUs of 13 (with a size) and 5 bytes (without)
+		// temporal unit of 21 bytes, frame unit of 20; OBUs of 13 (with a size) and 5 bytes
+		// (without)
 		{"length-delimited", "15 14 0d" + av1Sequence + "05 30 10a1b2c3", key, faultOBULengths},
 		{"length-delimited, two frame units", "16 0e 0d" + av1Sequence + "06 05 30 10a1b2c3", key, faultOBULengths},
 	} {
@@ -54,7 +55,8 @@ func TestSeveralTemporalUnits(t *testing.T) {
 	r.reported("several", faultOBUDelimiter)
 }
 
-// TestAV1Headers: no header, one that is an OBU, one without an OBU, and pictures that say something else.
+// TestAV1Headers: no header, one that is an OBU, one without an OBU, and pictures that say
+// something else.
 func TestAV1Headers(t *testing.T) {
 	key := av1Sequence + obuFrame
 	r, tr := begin(t), trackOf(t, media.AV1, "")

@@ -10,12 +10,13 @@ const (
 	// minComposition and maxComposition bound what packagers write: presentation less decode time.
 	minComposition = -2 * time.Second
 	maxComposition = 8 * time.Second
-	// oddBy is by how much a composition time may lie outside of all that came before: more than five
-	// pictures at ten a second.
+	// oddBy is by how much a composition time may lie outside of all that came before: more than
+	// five pictures at ten a second.
 	oddBy = 500 * time.Millisecond
 	// firstPictures show between what times an encoder reorders.
 	firstPictures = 8
-	// maxOdd is how many odd composition times in a row, near to each other, are not wrong any more.
+	// maxOdd is how many odd composition times in a row, near to each other, are not wrong any
+	// more.
 	maxOdd = 3
 )
 
@@ -23,14 +24,15 @@ const faultComposition = "composition times that do not fit those around them; r
 
 // compositions follows the composition times of a track of video, which reorder its pictures.
 type compositions struct {
-	// low and high are between what they lie, of so many pictures, and last is the last one that was
-	// right.
+	// low and high are between what they lie, of so many pictures, and last is the last one that
+	// was right.
 	low, high, last time.Duration
 	pictures        int
 	// odd is how many in a row were not, stray the last of them.
 	odd   int
 	stray time.Duration
-	// shift is added to all, for an encoder whose pictures are all shown long after they are decoded.
+	// shift is added to all, for an encoder whose pictures are all shown long after they are
+	// decoded.
 	shift time.Duration
 }
 

@@ -48,7 +48,8 @@ func TestCompositions(t *testing.T) {
 	}
 }
 
-// TestCompositionOfAMessage: the message has the time that is meant, and all else of it is as it came.
+// TestCompositionOfAMessage: the message has the time that is meant, and all else of it is as it
+// came.
 func TestCompositionOfAMessage(t *testing.T) {
 	var faults []Fault
 	s := Session{

@@ -12,8 +12,8 @@ import (
 	"livego/internal/obu"
 )
 
-// FuzzSession feeds messages to a session and checks what everybody behind it relies on. Of the input, a byte
-// says what each message is, two its time, and two how long it is.
+// FuzzSession feeds messages to a session and checks what everybody behind it relies on. Of the
+// input, a byte says what each message is, two its time, and two how long it is.
 func FuzzSession(f *testing.F) {
 	codecs := []media.Codec{media.H264, media.HEVC, media.VVC, media.AV1, media.AAC, media.Opus}
 	add := func(header string, messages ...string) {

@@ -13,7 +13,8 @@ import (
 	"livego/internal/media"
 )
 
-// Parameter sets and a sequence header that x264, x265 and libaom made. avcOther is of another size.
+// Parameter sets and a sequence header that x264, x265 and libaom made. avcOther is of another
+// size.
 const (
 	avcSPS   = "6764000dacd94141fb011000000300100000030320f1429960"
 	avcPPS   = "68ebe3cb22c0"

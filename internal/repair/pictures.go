@@ -11,13 +11,14 @@ import (
 )
 
 const (
-	// maxUnits bounds the NAL units of a picture. HEVC level 6.2 allows 600 slices; a few more units
-	// are parameter sets and SEI.
+	// maxUnits bounds the NAL units of a picture. HEVC level 6.2 allows 600 slices; a few more
+	// units are parameter sets and SEI.
 	maxUnits = 1024
-	// maxRead bounds the units that are looked at in one message, among which there may be empty ones.
+	// maxRead bounds the units that are looked at in one message, among which there may be empty
+	// ones.
 	maxRead = 4 * maxUnits
-	// maxPicture bounds a picture that is put together of several messages, in bytes: one message may
-	// have 8 MiB.
+	// maxPicture bounds a picture that is put together of several messages, in bytes: one message
+	// may have 8 MiB.
 	maxPicture = 16 << 20
 	// maxAhead bounds the units that wait for their picture, in bytes.
 	maxAhead = 64 << 10
@@ -25,11 +26,12 @@ const (
 	maxPieces = 64
 	// sameTime is how far the times of messages may differ that hold parts of one picture.
 	sameTime = 10 * time.Millisecond
-	// firstFor and splitFor are how long a picture waits for the rest of it if nothing else comes: the
-	// first one, and one of a track whose pictures come in several messages.
+	// firstFor and splitFor are how long a picture waits for the rest of it if nothing else comes:
+	// the first one, and one of a track whose pictures come in several messages.
 	firstFor = 250 * time.Millisecond
 	splitFor = time.Second
-	// recoverAfter is after how long without a random access point a recovery point is one, and anyAfter any picture, if there was none at all.
+	// recoverAfter is after how long without a random access point a recovery point is one, and
+	// anyAfter any picture, if there was none at all.
 	recoverAfter = 5 * time.Second
 	anyAfter     = 10 * time.Second
 	// wholes is after how many pictures, each of one message, nothing is kept back any more.
@@ -63,8 +65,8 @@ const (
 
 // pictures is the form of a track of H.264, HEVC or VVC. One that is right passes as it came.
 //
-// What it looks at of a picture that is right are the lengths of its NAL units, and the first and the
-// last bytes of each.
+// What it looks at of a picture that is right are the lengths of its NAL units, and the first and
+// the last bytes of each.
 type pictures struct {
 	track *track
 	sets  parameterSets
@@ -74,8 +76,8 @@ type pictures struct {
 	known bool
 	// stream: the last picture that was not right came as a byte stream.
 	stream bool
-	// nested: start codes stand within what the lengths say are NAL units. looked says that the first
-	// picture told.
+	// nested: start codes stand within what the lengths say are NAL units. looked says that the
+	// first picture told.
 	nested, looked bool
 	// interlaced: a picture may be a field, so that two of them belong to one message.
 	interlaced bool
@@ -89,17 +91,18 @@ type pictures struct {
 	ahead      []unit
 	aheadBytes int
 
-	// kept is the newest picture if more of it may come: always the first one, and all while pictures
-	// come in several messages (split), until so many came in one (whole).
+	// kept is the newest picture if more of it may come: always the first one, and all while
+	// pictures come in several messages (split), until so many came in one (whole).
 	kept  picture
 	split bool
 	whole int
-	// last is the time of the newest picture that was handed on, valid once started, and step the last
-	// known distance of two. opened: decoding could begin with one of them.
+	// last is the time of the newest picture that was handed on, valid once started, and step the
+	// last known distance of two. opened: decoding could begin with one of them.
 	last, step      time.Duration
 	started, opened bool
-	// access is the time of the newest random access point, or of the first picture as long as there was none, sync that of the newest IDR
-	// picture or its like. met: there was a picture, so that they hold.
+	// access is the time of the newest random access point, or of the first picture as long as
+	// there was none, sync that of the newest IDR picture or its like. met: there was a picture, so
+	// that they hold.
 	access, sync time.Duration
 	met          bool
 	// recovery and skipped are what the picture in hand is, if it is right.
@@ -208,7 +211,8 @@ func (p *pictures) right(u *media.AccessUnit) bool {
 	return slices && (u.RandomAccess || !sync)
 }
 
-// starves says that u is not marked as random access point, and none came for so long that a recovery point is one.
+// starves says that u is not marked as random access point, and none came for so long that a
+// recovery point is one.
 func (p *pictures) starves(u *media.AccessUnit) bool {
 	return !u.RandomAccess && p.met && (u.DTS-p.access).Abs() >= recoverAfter
 }
@@ -288,8 +292,8 @@ func (p *pictures) appendUnits(dst []media.AccessUnit, u *media.AccessUnit) []me
 	return dst
 }
 
-// wait lets units without a picture wait for the next one. Of those that belong to the picture before
-// there is nothing to keep.
+// wait lets units without a picture wait for the next one. Of those that belong to the picture
+// before there is nothing to keep.
 func (p *pictures) wait() {
 	p.track.report(faultAlone)
 	for _, x := range p.units {
@@ -317,8 +321,8 @@ func (p *pictures) continues(u *media.AccessUnit) bool {
 	return false
 }
 
-// merge adds the units of a message to the picture that is kept back. If that is gone already, they are
-// lost, but the next picture is waited for.
+// merge adds the units of a message to the picture that is kept back. If that is gone already, they
+// are lost, but the next picture is waited for.
 func (p *pictures) merge(dst []media.AccessUnit, u *media.AccessUnit) []media.AccessUnit {
 	p.track.changed = true
 	p.track.report(faultSlices)
@@ -375,8 +379,8 @@ func (p *pictures) interval() time.Duration {
 	return usualStep
 }
 
-// end returns where the first picture of units ends: before the second that begins, and what belongs
-// to it (ITU-T H.264 §7.4.1.2.3, H.265 §7.4.2.4.4, H.266 §7.4.2.4.3).
+// end returns where the first picture of units ends: before the second that begins, and what
+// belongs to it (ITU-T H.264 §7.4.1.2.3, H.265 §7.4.2.4.4, H.266 §7.4.2.4.3).
 func (p *pictures) end(units []unit) int {
 	begun, next := false, -1
 	for i := range units {
@@ -496,7 +500,8 @@ func (p *pictures) hand(dst []media.AccessUnit, pic *picture) []media.AccessUnit
 	return p.track.replace(dst, &like, u)
 }
 
-// mark says of a picture whether decoding may begin with it, where that is not marked or not quite true.
+// mark says of a picture whether decoding may begin with it, where that is not marked or not quite
+// true.
 func (p *pictures) mark(pic *picture) {
 	u := &pic.like
 	sync, recovers := false, false
@@ -525,8 +530,8 @@ func (p *pictures) mark(pic *picture) {
 	u.RandomAccess, pic.touched = true, true
 }
 
-// settle appends a sequence header of the parameter sets in force, if they are others than those of the
-// header in force.
+// settle appends a sequence header of the parameter sets in force, if they are others than those of
+// the header in force.
 func (p *pictures) settle(dst []media.AccessUnit, like *media.AccessUnit) []media.AccessUnit {
 	h := &p.track.headers
 	if !p.sets.changed {
@@ -601,9 +606,9 @@ func (p *pictures) read(data []byte) {
 	}
 }
 
-// isStream says whether data are a byte stream. That a start code stands in front does not tell alone: it
-// may be a length of 256 to 511 bytes, or one behind empty units. Where both can be, data that lengths
-// take up (fits) have lengths, and others the form of the one before.
+// isStream says whether data are a byte stream. That a start code stands in front does not tell
+// alone: it may be a length of 256 to 511 bytes, or one behind empty units. Where both can be, data
+// that lengths take up (fits) have lengths, and others the form of the one before.
 func (p *pictures) isStream(data []byte, size int, fits bool) bool {
 	if !nal.HasStartCode(data) {
 		return false

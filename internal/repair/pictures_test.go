@@ -11,8 +11,8 @@ import (
 	"livego/internal/media"
 )
 
-// Slices, by the standards' headers: the first one of a picture and another, of an IDR picture and of one
-// that depends on others.
+// Slices, by the standards' headers: the first one of a picture and another, of an IDR picture and
+// of one that depends on others.
 type slices4 struct{ first, second, interFirst, interSecond string }
 
 func slicesOf(c media.Codec) slices4 {
@@ -191,8 +191,8 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
-// TestLengthsLikeStartCodes: a first unit of 256 to 511 bytes begins like a start code, also behind empty
-// units. Nor is a byte stream taken for lengths.
+// TestLengthsLikeStartCodes: a first unit of 256 to 511 bytes begins like a start code, also behind
+// empty units. Nor is a byte stream taken for lengths.
 func TestLengthsLikeStartCodes(t *testing.T) {
 	for _, c := range nalCodecs {
 		s, o := slicesOf(c), othersOf(c)
@@ -304,8 +304,8 @@ func TestSplitPictures(t *testing.T) {
 	}
 }
 
-// TestFirstPictureWaits for what else may be of it: until the next message of its track, or a later one of
-// another.
+// TestFirstPictureWaits for what else may be of it: until the next message of its track, or a later
+// one of another.
 func TestFirstPictureWaits(t *testing.T) {
 	s := slicesOf(media.H264)
 	for _, c := range []struct {
@@ -379,8 +379,8 @@ func TestUnmarkedKeyFrames(t *testing.T) {
 	}
 }
 
-// TestUnreadable: what cannot be read of a good track is left out; a track of which nothing can be read
-// passes as it came, but is no track to package.
+// TestUnreadable: what cannot be read of a good track is left out; a track of which nothing can be
+// read passes as it came, but is no track to package.
 func TestUnreadable(t *testing.T) {
 	for _, c := range nalCodecs {
 		s := slicesOf(c)
@@ -399,8 +399,8 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// TestForeignPictures: a track of NAL units in which nothing known stands passes as it came, in this one
-// H.264 by the name of VVC.
+// TestForeignPictures: a track of NAL units in which nothing known stands passes as it came, in
+// this one H.264 by the name of VVC.
 func TestForeignPictures(t *testing.T) {
 	key, inter := units(avcSPS, avcPPS, "060501aa80", "65888410"), units("419a2212")
 	config := configOf(t, media.VVC)

@@ -8,7 +8,8 @@ import (
 	"livego/internal/media"
 )
 
-// recoveryOf is what says in a picture of a codec that decoding may begin there: an SEI message, or in VVC the picture itself.
+// recoveryOf is what says in a picture of a codec that decoding may begin there: an SEI message, or
+// in VVC the picture itself.
 func recoveryOf(c media.Codec) (sei []string, slice string) {
 	s := slicesOf(c)
 	switch c {
@@ -20,7 +21,8 @@ func recoveryOf(c media.Codec) (sei []string, slice string) {
 	return nil, "0051c412"
 }
 
-// access lists the random access points that came out: their times, with R where they are recovery points.
+// access lists the random access points that came out: their times, with R where they are recovery
+// points.
 func (r *run) access() (all []string) {
 	r.out = r.Flush(r.out)
 	for i := range r.out {
@@ -35,8 +37,9 @@ func (r *run) access() (all []string) {
 	return all
 }
 
-// TestRecoveryPoints: a picture that is marked as key frame and is none is no sync sample. One that is not marked is a random access point if
-// there was none for five seconds, and marked then; without recovery points players begin anywhere after ten.
+// TestRecoveryPoints: a picture that is marked as key frame and is none is no sync sample. One that
+// is not marked is a random access point if there was none for five seconds, and marked then;
+// without recovery points players begin anywhere after ten.
 func TestRecoveryPoints(t *testing.T) {
 	for _, c := range nalCodecs {
 		s := slicesOf(c)
@@ -77,7 +80,8 @@ func TestRecoveryPoints(t *testing.T) {
 	}
 }
 
-// TestSkippedPictures: RASL pictures behind a CRA picture are known, those that can be decoded (RADL) are not among them.
+// TestSkippedPictures: RASL pictures behind a CRA picture are known, those that can be decoded
+// (RADL) are not among them.
 func TestSkippedPictures(t *testing.T) {
 	for c, p := range map[media.Codec][4]string{
 		media.HEVC: {"2a01af10", "1001d012", "1201d012", "0e01d012"},

@@ -1,5 +1,5 @@
-// Package repair puts right what encoders send otherwise than the standards ask, before the units of
-// a publisher session become those of a stream, whatever protocol they came by.
+// Package repair puts right what encoders send otherwise than the standards ask, before the units
+// of a publisher session become those of a stream, whatever protocol they came by.
 //
 // What comes out holds for everybody behind it: pictures of H.264, HEVC and VVC are whole NAL units
 // with lengths of 4 bytes, and one access unit each, pictures of AV1 are OBUs with their sizes,
@@ -18,9 +18,9 @@ import (
 // Session repairs the units of one publisher session. Its zero value is ready. It has one user at a
 // time.
 type Session struct {
-	// Body makes the message body of a unit that was changed or made here. like is the unit that the
-	// encoder sent, whose body and data go together still; u has the form of its message. The body
-	// ends with u.Data. If Body is nil, or fails, u has no body.
+	// Body makes the message body of a unit that was changed or made here. like is the unit that
+	// the encoder sent, whose body and data go together still; u has the form of its message. The
+	// body ends with u.Data. If Body is nil, or fails, u has no body.
 	Body func(like, u *media.AccessUnit) ([]byte, error)
 	// Report is told of each thing that was wrong, however often, if it is not nil.
 	Report func(Fault)
@@ -50,8 +50,8 @@ type track struct {
 	form    form
 	// compositions are those of video.
 	compositions compositions
-	// changed: of the message in hand a unit was changed or kept back. told is the last fault in it that
-	// was reported.
+	// changed: of the message in hand a unit was changed or kept back. told is the last fault in it
+	// that was reported.
 	changed bool
 	told    string
 }
@@ -97,7 +97,8 @@ func (s *Session) Append(dst, units []media.AccessUnit) []media.AccessUnit {
 	return dst
 }
 
-// part gives the units of a message of several tracks, one of which was changed, bodies of their own.
+// part gives the units of a message of several tracks, one of which was changed, bodies of their
+// own.
 func (s *Session) part(out, units []media.AccessUnit) {
 	for i := range out {
 		u := &out[i]
@@ -136,8 +137,8 @@ func (s *Session) release(dst []media.AccessUnit, next *media.AccessUnit) []medi
 	return dst
 }
 
-// Flush appends what was kept back: the newest picture of a track whose pictures may come in several
-// messages.
+// Flush appends what was kept back: the newest picture of a track whose pictures may come in
+// several messages.
 func (s *Session) Flush(dst []media.AccessUnit) []media.AccessUnit {
 	for _, t := range s.tracks {
 		dst = t.form.flush(dst)

@@ -11,12 +11,13 @@ import (
 )
 
 const (
-	// maxSets bounds the parameter sets of one type, which is what a configuration record holds of SPS.
+	// maxSets bounds the parameter sets of one type, which is what a configuration record holds of
+	// SPS.
 	maxSets = 31
 	// maxSetSize bounds one of them: a record has 16 bits for its size.
 	maxSetSize = 1<<16 - 1
-	// maxPictureSetChanges is how often picture parameter sets alone may change before they are left to
-	// the pictures: each change is a new track, at which players begin anew.
+	// maxPictureSetChanges is how often picture parameter sets alone may change before they are
+	// left to the pictures: each change is a new track, at which players begin anew.
 	maxPictureSetChanges = 8
 )
 
@@ -70,8 +71,8 @@ func (s *parameterSets) has(k nal.Kind, b []byte) bool {
 	return false
 }
 
-// learn takes the sets of a picture. A picture with sets of all types that the header has brings all
-// that are in force; else they take the place of those with their numbers.
+// learn takes the sets of a picture. A picture with sets of all types that the header has brings
+// all that are in force; else they take the place of those with their numbers.
 func (s *parameterSets) learn(units []unit) {
 	var count [nal.Filler + 1]int
 	var fresh [nal.Filler + 1]bool
@@ -141,8 +142,8 @@ func (s *parameterSets) interlaced() bool {
 }
 
 // record makes a configuration record of what a header holds instead: NAL units in the forms of the
-// bitstream, or a record whose parameter sets have start codes before them, or whose lengths are not of
-// 4 bytes.
+// bitstream, or a record whose parameter sets have start codes before them, or whose lengths are
+// not of 4 bytes.
 func (p *pictures) record(t *media.Track) ([]byte, bool) {
 	var sets [][]byte
 	switch {

@@ -51,8 +51,8 @@ func TestContradiction(t *testing.T) {
 	}
 }
 
-// TestChange: a size that changes in the pictures is a new track and a new header, at the key frame; so is
-// the way back.
+// TestChange: a size that changes in the pictures is a new track and a new header, at the key
+// frame; so is the way back.
 func TestChange(t *testing.T) {
 	for _, c := range []struct {
 		codec           media.Codec
@@ -93,7 +93,8 @@ var hevcOther = strings.Replace(hevcSPS, "00003c9001", "00005d9001", 1)
 
 const vvcOther = "0079000d0233800000140805a470"
 
-// TestSetsOfPictureWithout: sets in a picture with which nothing begins hold from the next key frame on.
+// TestSetsOfPictureWithout: sets in a picture with which nothing begins hold from the next key
+// frame on.
 func TestSetsInOtherPictures(t *testing.T) {
 	s := slicesOf(media.H264)
 	r, tr := begin(t), trackOf(t, media.H264, avcC)
@@ -184,7 +185,8 @@ func TestHeaderForms(t *testing.T) {
 	r.reported("zeros in the record")
 }
 
-// TestBeside: what is said beside the header holds for the track that was made, and other units have it.
+// TestBeside: what is said beside the header holds for the track that was made, and other units
+// have it.
 func TestBeside(t *testing.T) {
 	s := slicesOf(media.HEVC)
 	const rpu8 = "7c01190809084061365060" // the head of Dolby Vision metadata, profile 8
@@ -207,7 +209,8 @@ func TestBeside(t *testing.T) {
 	}
 }
 
-// TestTracks: those of a message are told apart, and get bodies of their own if one of them is changed.
+// TestTracks: those of a message are told apart, and get bodies of their own if one of them is
+// changed.
 func TestTracks(t *testing.T) {
 	s := slicesOf(media.H264)
 	r := begin(t)

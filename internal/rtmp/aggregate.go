@@ -1,6 +1,7 @@
 package rtmp
 
-// aggregate iterates over the messages inside an aggregate message (§7.1.6). Each is an FLV tag without file header:
+// aggregate iterates over the messages inside an aggregate message (§7.1.6). Each is an FLV tag
+// without file header:
 //
 //	type (1) | length (3) | time (3) | time, upper 8 bits (1) | stream id (3) | data | back pointer (4)
 type aggregate struct {
@@ -26,8 +27,8 @@ func newAggregate(m Message) aggregate {
 // more says whether there may be a next message.
 func (a *aggregate) more() bool { return len(a.rest) > 0 }
 
-// next returns the next media or data message. Whatever else is in an aggregate is skipped, and so is what follows a message that
-// is cut off. The last back pointer may be missing.
+// next returns the next media or data message. Whatever else is in an aggregate is skipped, and so
+// is what follows a message that is cut off. The last back pointer may be missing.
 func (a *aggregate) next() (Message, bool) {
 	for len(a.rest) >= subHeaderSize {
 		length := int(uint24(a.rest[1:]))

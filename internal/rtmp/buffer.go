@@ -5,10 +5,12 @@ import (
 	"time"
 )
 
-// This file is the memory of the chunk reader: one buffer between the socket and the parser, and slabs from which bodies are cut.
-// A payload is copied once, from the buffer to its slab; the rest of a long one is read from the socket straight to its place.
+// This file is the memory of the chunk reader: one buffer between the socket and the parser, and
+// slabs from which bodies are cut. A payload is copied once, from the buffer to its slab; the rest
+// of a long one is read from the socket straight to its place.
 
-// fill waits until at least n bytes are buffered. n is at most 11, the longest part of a chunk header.
+// fill waits until at least n bytes are buffered. n is at most 11, the longest part of a chunk
+// header.
 func (r *chunkReader) fill(n int) error {
 	if r.end-r.start >= n {
 		return nil
@@ -89,8 +91,8 @@ func (r *chunkReader) readInto(p []byte) (int, error) {
 	return n, nil
 }
 
-// reserve returns memory for a body of n bytes: cut from the slab, or, if it is long, its own. For a very long body it is a part that
-// grows as data arrives: what a peer announces costs it nothing.
+// reserve returns memory for a body of n bytes: cut from the slab, or, if it is long, its own. For
+// a very long body it is a part that grows as data arrives: what a peer announces costs it nothing.
 func (r *chunkReader) reserve(n int) ([]byte, error) {
 	size := min(n, r.firstBody)
 	if err := r.charge(size); err != nil {

@@ -9,63 +9,72 @@ import (
 
 // Limits of a chunk reader.
 const (
-	// setupMessageSize bounds a message before publish, and always for players: commands and connect objects with long tokens
-	// take a few KiB.
+	// setupMessageSize bounds a message before publish, and always for players: commands and
+	// connect objects with long tokens take a few KiB.
 	setupMessageSize = 64 << 10
 	// setupChunkStreams bounds chunk streams before publish or play: clients use two or three.
 	setupChunkStreams = 8
-	// maxChunkStreams bounds chunk streams afterwards: encoders use one for each kind of message, or for each track.
+	// maxChunkStreams bounds chunk streams afterwards: encoders use one for each kind of message,
+	// or for each track.
 	maxChunkStreams = 64
-	// pendingMessages bounds the memory of messages that have begun and not ended, in longest messages. Interleaving exists so
-	// that audio overtakes a long picture: two may be long at once, never all 64.
+	// pendingMessages bounds the memory of messages that have begun and not ended, in longest
+	// messages. Interleaving exists so that audio overtakes a long picture: two may be long at
+	// once, never all 64.
 	pendingMessages = 2
 )
 
-// Sizes of a chunk reader's memory: small for peers that send commands and acknowledgements only, of which there may be
-// thousands, and large for publishers, where it saves system calls and allocations.
+// Sizes of a chunk reader's memory: small for peers that send commands and acknowledgements only,
+// of which there may be thousands, and large for publishers, where it saves system calls and
+// allocations.
 const (
 	setupBufferSize  = 4 << 10
 	setupBodySize    = 4 << 10
 	playerBufferSize = 256
 	mediaBufferSize  = 64 << 10
 	mediaSlabSize    = 256 << 10
-	// minBufferSize and minSlabSize are what a publisher begins with: both double while it fills them quickly.
+	// minBufferSize and minSlabSize are what a publisher begins with: both double while it fills
+	// them quickly.
 	minBufferSize = 16 << 10
 	minSlabSize   = 16 << 10
-	// slabDuration is how long a slab should last: the longer, the fewer; but it stays as long as the newest body cut from it.
+	// slabDuration is how long a slab should last: the longer, the fewer; but it stays as long as
+	// the newest body cut from it.
 	slabDuration = 500 * time.Millisecond
-	// slabShare: bodies longer than this part of a slab get memory of their own, so that little is lost where a slab ends. All bodies
-	// do before publish: there are few, and what is left of a slab would stay with each player.
+	// slabShare: bodies longer than this part of a slab get memory of their own, so that little is
+	// lost where a slab ends. All bodies do before publish: there are few, and what is left of a
+	// slab would stay with each player.
 	slabShare = 8
 )
 
 // Windows of acknowledgement, in bytes.
 const (
-	// defaultWindow holds until the peer sets one: encoders stop after that many bytes without an acknowledgement.
+	// defaultWindow holds until the peer sets one: encoders stop after that many bytes without an
+	// acknowledgement.
 	defaultWindow = 2_500_000
 	// minWindow keeps a peer from asking for an acknowledgement of each byte.
 	minWindow = 1 << 10
 )
 
-// chunkStream is what a receiver remembers of one chunk stream: the header that the next one is told in terms of, and the message
-// that is being received.
+// chunkStream is what a receiver remembers of one chunk stream: the header that the next one is
+// told in terms of, and the message that is being received.
 type chunkStream struct {
 	id          uint32
 	messageType uint8
 	streamID    uint32
 	length      int
 	timestamp   uint32
-	// field is the time of the last header of type 0, 1 or 2: absolute in the first, else a delta. A new message that starts with
-	// type 3 adds it (§5.3.1.2.4).
+	// field is the time of the last header of type 0, 1 or 2: absolute in the first, else a delta.
+	// A new message that starts with type 3 adds it (§5.3.1.2.4).
 	field    uint32
 	extended bool
 	repeats  repetition
-	// open: a message has begun and more of it is to come. body has less capacity than length while memory is given as data comes.
+	// open: a message has begun and more of it is to come. body has less capacity than length while
+	// memory is given as data comes.
 	open bool
 	body []byte
 }
 
-// repetition says whether a sender puts the extended timestamp into type 3 chunks. It should (§5.3.1.3), but old librtmp does not.
+// repetition says whether a sender puts the extended timestamp into type 3 chunks. It should
+// (§5.3.1.3), but old librtmp does not.
 type repetition uint8
 
 const (
@@ -74,8 +83,9 @@ const (
 	repetitionNo
 )
 
-// chunkReader turns the bytes of a peer into messages. Set Chunk Size and Abort are obeyed, aggregates are split, bytes are
-// acknowledged; everything else is returned by read. After an error the reader is of no more use.
+// chunkReader turns the bytes of a peer into messages. Set Chunk Size and Abort are obeyed,
+// aggregates are split, bytes are acknowledged; everything else is returned by read. After an error
+// the reader is of no more use.
 type chunkReader struct {
 	src io.Reader
 	// acknowledge is called when the peer is due an acknowledgement. Never nil.
@@ -141,7 +151,8 @@ func (r *chunkReader) setWindow(size uint32) { r.window = max(size, minWindow) }
 // buffered returns the bytes that were received and not read yet.
 func (r *chunkReader) buffered() []byte { return r.buf[r.start:r.end] }
 
-// await waits until there is something to read. io.EOF means that the peer ended between two chunks.
+// await waits until there is something to read. io.EOF means that the peer ended between two
+// chunks.
 func (r *chunkReader) await() error {
 	if r.aggregate.more() {
 		return nil
@@ -149,8 +160,8 @@ func (r *chunkReader) await() error {
 	return r.fill(1)
 }
 
-// read returns the next message. io.EOF means that the peer ended between two chunks, io.ErrUnexpectedEOF that it ended inside
-// one.
+// read returns the next message. io.EOF means that the peer ended between two chunks,
+// io.ErrUnexpectedEOF that it ended inside one.
 func (r *chunkReader) read() (Message, error) {
 	for {
 		if m, ok := r.aggregate.next(); ok {
@@ -252,8 +263,8 @@ func (r *chunkReader) basicHeader() (format uint8, id uint32, err error) {
 	return format, id, nil
 }
 
-// chunkStream finds the state of a chunk stream. A new one must begin with type 0; type 1 is taken too, because librtmp's first
-// pong has it.
+// chunkStream finds the state of a chunk stream. A new one must begin with type 0; type 1 is taken
+// too, because librtmp's first pong has it.
 func (r *chunkReader) chunkStream(id uint32, format uint8) (*chunkStream, error) {
 	for _, cs := range r.streams {
 		if cs.id == id {
@@ -271,7 +282,8 @@ func (r *chunkReader) chunkStream(id uint32, format uint8) (*chunkStream, error)
 	return cs, nil
 }
 
-// messageHeader reads the message header and the extended timestamp, and begins a message unless the chunk continues one.
+// messageHeader reads the message header and the extended timestamp, and begins a message unless
+// the chunk continues one.
 func (r *chunkReader) messageHeader(cs *chunkStream, format uint8) error {
 	if format == 3 {
 		if err := r.repeatedTime(cs); err != nil {
@@ -295,8 +307,9 @@ func (r *chunkReader) messageHeader(cs *chunkStream, format uint8) error {
 	return r.begin(cs)
 }
 
-// newHeader reads a header of type 0, 1 or 2. Inside a message that should not happen (§5.3.1.2.4), but there are senders that
-// repeat the header in each chunk: equal fields continue the message, others begin a new one and the unfinished one is lost.
+// newHeader reads a header of type 0, 1 or 2. Inside a message that should not happen (§5.3.1.2.4),
+// but there are senders that repeat the header in each chunk: equal fields continue the message,
+// others begin a new one and the unfinished one is lost.
 func (r *chunkReader) newHeader(cs *chunkStream, format uint8) (continues bool, err error) {
 	size := [...]int{11, 7, 3}[format]
 	if err := r.fill(size); err != nil {
@@ -329,8 +342,9 @@ func (r *chunkReader) newHeader(cs *chunkStream, format uint8) (continues bool, 
 	return false, nil
 }
 
-// repeatedTime reads the extended timestamp of a type 3 chunk, if it is there. The first such chunk of a chunk stream decides by
-// comparing, byte by byte so as not to wait for bytes that a sender without repetition never sends.
+// repeatedTime reads the extended timestamp of a type 3 chunk, if it is there. The first such chunk
+// of a chunk stream decides by comparing, byte by byte so as not to wait for bytes that a sender
+// without repetition never sends.
 func (r *chunkReader) repeatedTime(cs *chunkStream) error {
 	if !cs.extended || cs.repeats == repetitionNo {
 		return nil

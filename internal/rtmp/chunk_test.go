@@ -13,12 +13,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// readerCase is bytes on the wire and the messages in them. The bytes are built from the RTMP 1.0 specification by hand.
+// readerCase is bytes on the wire and the messages in them. The bytes are built from the RTMP 1.0
+// specification by hand.
 type readerCase struct {
 	name string
 	wire string
 	want []Message
-	// publishing: the limits of a publisher hold. Without it those of a peer that has not published.
+	// publishing: the limits of a publisher hold. Without it those of a peer that has not
+	// published.
 	publishing bool
 	err        error
 }
@@ -392,7 +394,8 @@ func TestAnnouncedLengthCostsNothing(t *testing.T) {
 	}
 }
 
-// Bodies are cut from shared memory: none may change when others are read, or reach into its neighbour.
+// Bodies are cut from shared memory: none may change when others are read, or reach into its
+// neighbour.
 func TestBodiesDoNotOverlap(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var wire []byte
@@ -423,7 +426,8 @@ func TestBodiesDoNotOverlap(t *testing.T) {
 	}
 }
 
-// TestBufferChangesItsSize: what was received is not lost when a peer begins to send much or little.
+// TestBufferChangesItsSize: what was received is not lost when a peer begins to send much or
+// little.
 func TestBufferChangesItsSize(t *testing.T) {
 	var wire []byte
 	const messages = 60
@@ -541,7 +545,8 @@ func (e *endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// mediaWire is two seconds of 30 pictures a second at 2.6 Mbit/s with a large key frame, and AAC, in 4096-byte chunks.
+// mediaWire is two seconds of 30 pictures a second at 2.6 Mbit/s with a large key frame, and AAC,
+// in 4096-byte chunks.
 func mediaWire() (wire []byte, messages int) {
 	f := Format{StreamID: 1, ChunkSize: 4096}
 	for i := range 60 {
@@ -587,8 +592,8 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// FuzzChunkReader: no bytes make the reader panic, exceed its limits or depend on how the network cuts them, and what it reads,
-// written and read again, is the same.
+// FuzzChunkReader: no bytes make the reader panic, exceed its limits or depend on how the network
+// cuts them, and what it reads, written and read again, is the same.
 func FuzzChunkReader(f *testing.F) {
 	for _, tc := range readerCases {
 		f.Add(fromHex(f, tc.wire), tc.publishing)
@@ -623,7 +628,8 @@ func appendAll(dst []byte, messages []Message) []byte {
 		}
 		streamID := m.StreamID
 		if chunkStreamOf(m.Type) == chunkStreamControl {
-			// The writer puts these on stream 0, where they belong: move them there by hand for the comparison.
+			// The writer puts these on stream 0, where they belong: move them there by hand for the
+			// comparison.
 			at := len(dst)
 			dst = Format{ChunkSize: chunk}.AppendMessage(dst, m.Type, m.TimestampMS, m.Body)
 			binary.LittleEndian.PutUint32(dst[at+8:], streamID)

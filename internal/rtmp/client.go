@@ -16,20 +16,23 @@ import (
 
 const (
 	defaultClientTimeout = 10 * time.Second
-	// clientBufferMS is how much a player says it buffers (§7.1.7). Servers that pace by it deliver live streams at once anyway.
+	// clientBufferMS is how much a player says it buffers (§7.1.7). Servers that pace by it deliver
+	// live streams at once anyway.
 	clientBufferMS = 3000
 	// clientFlushSize is how much Write collects before it writes by itself.
 	clientFlushSize = 64 << 10
 	// maxPlayAhead bounds the messages that arrive before the server's answer to play.
 	maxPlayAhead = 256
 
-	// clientFlashVer is sent unless the options say otherwise. Some servers look for "FMLE" in a publisher's.
+	// clientFlashVer is sent unless the options say otherwise. Some servers look for "FMLE" in a
+	// publisher's.
 	clientFlashVer = "FMLE/3.0 (compatible; livego)"
 )
 
 // ClientOptions configures Dial. Zero values are the defaults named.
 type ClientOptions struct {
-	// ReadTimeout (10 s) bounds each wait for an answer, and the silence of the server during a playback.
+	// ReadTimeout (10 s) bounds each wait for an answer, and the silence of the server during a
+	// playback.
 	ReadTimeout time.Duration
 	// WriteTimeout (10 s) bounds each write.
 	WriteTimeout time.Duration
@@ -66,8 +69,8 @@ func (o ClientOptions) withDefaults() ClientOptions {
 	return o
 }
 
-// Client is a connection to a server, for one publication or one playback. One goroutine may call Read while another calls Write
-// and Flush; Close may be called from anywhere.
+// Client is a connection to a server, for one publication or one playback. One goroutine may call
+// Read while another calls Write and Flush; Close may be called from anywhere.
 type Client struct {
 	nc  net.Conn
 	opt ClientOptions
@@ -87,8 +90,8 @@ type Client struct {
 	format Format
 }
 
-// Dial connects to the server of an RTMP URL, up to the answer to connect. With user and password in the URL it authenticates if the
-// server asks for that.
+// Dial connects to the server of an RTMP URL, up to the answer to connect. With user and password
+// in the URL it authenticates if the server asks for that.
 func Dial(ctx context.Context, rawURL string, opt ClientOptions) (*Client, error) {
 	u, err := ParseURL(rawURL)
 	if err != nil {
@@ -164,8 +167,9 @@ func (c *Client) connect() error {
 	return nil
 }
 
-// Publish asks to publish under this name, or under that of the URL if it is empty, and waits for the answer: a *StatusError if the
-// server refuses. Then Write. Read should run too, so that pings are answered and a refusal is seen.
+// Publish asks to publish under this name, or under that of the URL if it is empty, and waits for
+// the answer: a *StatusError if the server refuses. Then Write. Read should run too, so that pings
+// are answered and a refusal is seen.
 func (c *Client) Publish(ctx context.Context, name string) error {
 	if name == "" {
 		name = c.url.Name
@@ -191,8 +195,8 @@ func (c *Client) Publish(ctx context.Context, name string) error {
 	})
 }
 
-// Play asks to play the stream of this name, or that of the URL if it is empty, and waits for the answer: a *StatusError if the
-// server refuses. Then Read.
+// Play asks to play the stream of this name, or that of the URL if it is empty, and waits for the
+// answer: a *StatusError if the server refuses. Then Read.
 func (c *Client) Play(ctx context.Context, name string) error {
 	if name == "" {
 		name = c.url.Name
@@ -217,8 +221,9 @@ func (c *Client) Play(ctx context.Context, name string) error {
 	})
 }
 
-// Read returns the next audio, video or data message. io.EOF means that the stream or the connection is over, a *StatusError what
-// the server complained of. After Publish it returns only when the connection ends.
+// Read returns the next audio, video or data message. io.EOF means that the stream or the
+// connection is over, a *StatusError what the server complained of. After Publish it returns only
+// when the connection ends.
 func (c *Client) Read() (Message, error) {
 	if len(c.ahead) > 0 {
 		m := c.ahead[0]
@@ -246,8 +251,8 @@ func (c *Client) Read() (Message, error) {
 	}
 }
 
-// Write queues an audio, video or data message for the published stream, whatever its StreamID. It is sent with the next Flush,
-// or when enough has gathered. It does not keep m.Body.
+// Write queues an audio, video or data message for the published stream, whatever its StreamID. It
+// is sent with the next Flush, or when enough has gathered. It does not keep m.Body.
 func (c *Client) Write(m Message) error {
 	c.outMu.Lock()
 	defer c.outMu.Unlock()
@@ -276,8 +281,9 @@ func (c *Client) Unpublish() error {
 // Close closes the connection. Call Flush before it to keep what was written.
 func (c *Client) Close() error { return c.nc.Close() }
 
-// Detach returns the connection and the bytes that were received and not read yet, for callers that only count bytes. Do not use
-// the Client afterwards. Nobody acknowledges what is read from the connection then.
+// Detach returns the connection and the bytes that were received and not read yet, for callers that
+// only count bytes. Do not use the Client afterwards. Nobody acknowledges what is read from the
+// connection then.
 func (c *Client) Detach() (nc net.Conn, buffered []byte) { return c.nc, c.in.buffered() }
 
 // flush needs outMu.
@@ -411,7 +417,8 @@ func (c *Client) next() (Message, error) {
 	}
 }
 
-// statusEnd returns the end that a command tells of: an error that concerns the stream, or the end of what is played.
+// statusEnd returns the end that a command tells of: an error that concerns the stream, or the end
+// of what is played.
 func (c *Client) statusEnd(cmd command) error {
 	if cmd.name != "onStatus" {
 		return nil

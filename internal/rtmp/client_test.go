@@ -229,7 +229,8 @@ func wantStatus(t *testing.T, what string, err error, code string) {
 	}
 }
 
-// A publisher that reads hears that it was closed, and answers pings and acknowledgement windows meanwhile.
+// A publisher that reads hears that it was closed, and answers pings and acknowledgement windows
+// meanwhile.
 func TestClientReadsWhilePublishing(t *testing.T) {
 	h := &testHandler{}
 	url := listen(t, h, ServerOptions{}, nil)
@@ -340,7 +341,8 @@ func TestClientDetach(t *testing.T) {
 	}
 }
 
-// testCertificate returns a server's configuration with a fresh certificate for 127.0.0.1, and the roots to verify it.
+// testCertificate returns a server's configuration with a fresh certificate for 127.0.0.1, and the
+// roots to verify it.
 func testCertificate(t *testing.T) (*tls.Config, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

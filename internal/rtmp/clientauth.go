@@ -12,11 +12,13 @@ import (
 	"strings"
 )
 
-// Servers that ask publishers for user and password refuse connect, and say in the description how they want them: by Adobe's
-// scheme, or by that of Limelight, which is close to HTTP Digest (RFC 2617). The client connects anew with its name, is refused with a challenge,
-// and connects again with the answer.
+// Servers that ask publishers for user and password refuse connect, and say in the description how
+// they want them: by Adobe's scheme, or by that of Limelight, which is close to HTTP Digest (RFC
+// 2617). The client connects anew with its name, is refused with a challenge, and connects again
+// with the answer.
 
-// ErrAuth: the server asks for user and password in a way that is not known here, or does not take those of the URL.
+// ErrAuth: the server asks for user and password in a way that is not known here, or does not take
+// those of the URL.
 var ErrAuth = errors.New("rtmp authentication failed")
 
 // authRounds is how many connections an authentication takes at most.

@@ -12,8 +12,8 @@ const (
 	limelight       = "a49b4a460f7118e56fe845311acebaec"
 )
 
-// TestAuthAnswers: the queries that servers wait for. The expected ones were worked out by hand with md5sum and base64, as the
-// schemes are described by encoders that speak them.
+// TestAuthAnswers: the queries that servers wait for. The expected ones were worked out by hand
+// with md5sum and base64, as the schemes are described by encoders that speak them.
 func TestAuthAnswers(t *testing.T) {
 	u := URL{App: "live", User: "joe", Password: "secret"}
 	for name, c := range map[string]struct{ said, want string }{

@@ -7,8 +7,8 @@ import (
 	"livego/internal/amf"
 )
 
-// maxArguments bounds the values of a command that are looked at. play has the most that matter: name, transaction, null, stream,
-// start, duration, reset.
+// maxArguments bounds the values of a command that are looked at. play has the most that matter:
+// name, transaction, null, stream, start, duration, reset.
 const maxArguments = 16
 
 // command is a command message (§7.2).
@@ -22,8 +22,9 @@ type command struct {
 	args   []any
 }
 
-// parseCommand reads a command message. Arguments that do not parse, for instance AMF3, and what follows them are left out: the
-// name and the transaction are enough to answer. Wrong types are missing values.
+// parseCommand reads a command message. Arguments that do not parse, for instance AMF3, and what
+// follows them are left out: the name and the transaction are enough to answer. Wrong types are
+// missing values.
 func parseCommand(m Message) (command, error) {
 	body := m.Body
 	if m.Type == typeCommandAMF3 {

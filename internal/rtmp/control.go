@@ -14,10 +14,12 @@ const (
 // Limit types of Set Peer Bandwidth (§5.4.5).
 const limitDynamic = 2
 
-// peerWindow is the acknowledgement window that we ask of peers, and the bandwidth window we announce.
+// peerWindow is the acknowledgement window that we ask of peers, and the bandwidth window we
+// announce.
 const peerWindow = 2_500_000
 
-// appendControl appends a protocol control message. All are shorter than the smallest default chunk.
+// appendControl appends a protocol control message. All are shorter than the smallest default
+// chunk.
 func appendControl(dst []byte, messageType uint8, body ...byte) []byte {
 	return Format{}.AppendMessage(dst, messageType, 0, body)
 }
@@ -54,8 +56,8 @@ func isStreamEOF(m Message) bool {
 
 func be32(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }
 
-// controlReply returns what a protocol or user control message is to be answered with, nil for nothing. Set Chunk Size and Abort
-// never get here.
+// controlReply returns what a protocol or user control message is to be answered with, nil for
+// nothing. Set Chunk Size and Abort never get here.
 func (r *chunkReader) controlReply(m Message) ([]byte, error) {
 	switch m.Type {
 	case typeWindowAckSize:

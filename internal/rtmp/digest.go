@@ -5,9 +5,10 @@ import (
 	"crypto/sha256"
 )
 
-// The digest handshake is not in the RTMP specification. Flash Player and Flash Media Server put an HMAC-SHA256 of the rest of C1
-// and S1 somewhere into their random bytes, and sign each other's digest in S2 and C2. Clients that use it refuse a server that
-// does not answer with it. The keys are public since 2009; all implementations share them.
+// The digest handshake is not in the RTMP specification. Flash Player and Flash Media Server put an
+// HMAC-SHA256 of the rest of C1 and S1 somewhere into their random bytes, and sign each other's
+// digest in S2 and C2. Clients that use it refuse a server that does not answer with it. The keys
+// are public since 2009; all implementations share them.
 
 const digestSize = sha256.Size
 
@@ -26,8 +27,8 @@ var keyTail = [32]byte{
 	0x6E, 0xEC, 0x5D, 0x2D, 0x29, 0x80, 0x6F, 0xAB, 0x93, 0xB8, 0xE6, 0x36, 0xCF, 0xEB, 0x31, 0xAE,
 }
 
-// digestScheme says where in C1 or S1 the digest is: behind four bytes at this index, whose sum chooses the place within the next
-// 728 bytes.
+// digestScheme says where in C1 or S1 the digest is: behind four bytes at this index, whose sum
+// chooses the place within the next 728 bytes.
 type digestScheme int
 
 const (
@@ -37,8 +38,8 @@ const (
 	digestRoom = 728
 )
 
-// offset returns the index of the digest in p, which is a C1 or S1. The digest lies within p whatever p holds: it begins at
-// 772+4+727 at most.
+// offset returns the index of the digest in p, which is a C1 or S1. The digest lies within p
+// whatever p holds: it begins at 772+4+727 at most.
 func (s digestScheme) offset(p []byte) int {
 	sum := int(p[s]) + int(p[s+1]) + int(p[s+2]) + int(p[s+3])
 	return sum%digestRoom + int(s) + 4
@@ -65,7 +66,8 @@ func findDigest(p, key []byte) (s digestScheme, digest []byte, ok bool) {
 // sign puts the digest into p.
 func (s digestScheme) sign(p, key []byte) { copy(p[s.offset(p):], s.sum(p, key)) }
 
-// answerDigest fills p, a C2 or S2, whose last bytes sign the peer's digest with a key derived from it.
+// answerDigest fills p, a C2 or S2, whose last bytes sign the peer's digest with a key derived from
+// it.
 func answerDigest(p, peerDigest, key []byte) {
 	at := len(p) - digestSize
 	copy(p[at:], hmacSum(hmacSum(key, peerDigest), p[:at]))

@@ -2,15 +2,16 @@ package rtmp
 
 import "encoding/binary"
 
-// ChunkSize is the size of the chunks that this package sends, announced before any message that needs it. Large chunks cost
-// fewer headers; 60,000 is below 65,536, the documented maximum of Flash Media Server, and fits into 16 bits, in which some
-// clients keep it.
+// ChunkSize is the size of the chunks that this package sends, announced before any message that
+// needs it. Large chunks cost fewer headers; 60,000 is below 65,536, the documented maximum of
+// Flash Media Server, and fits into 16 bits, in which some clients keep it.
 const ChunkSize = 60_000
 
 // defaultChunkSize holds in each direction until Set Chunk Size (§5.4.1).
 const defaultChunkSize = 128
 
-// Chunk streams of outgoing messages, one for each kind so that a receiver can prioritise (§3). All have one-byte ids.
+// Chunk streams of outgoing messages, one for each kind so that a receiver can prioritise (§3). All
+// have one-byte ids.
 const (
 	chunkStreamControl = 2 // demanded for protocol control by §5.4
 	chunkStreamCommand = 3
@@ -27,8 +28,9 @@ const (
 	extendedTimeSize = 4
 )
 
-// Format is the wire format of messages to one message stream: each message starts with a type 0 header and its absolute time, so
-// that a receiver may begin with any of them, and goes on in type 3 chunks, which repeat an extended timestamp.
+// Format is the wire format of messages to one message stream: each message starts with a type 0
+// header and its absolute time, so that a receiver may begin with any of them, and goes on in type
+// 3 chunks, which repeat an extended timestamp.
 type Format struct {
 	// StreamID is the message stream. Protocol control goes to stream 0 whatever it is.
 	StreamID uint32
@@ -43,8 +45,8 @@ func (f Format) Overhead(bodyLen int) int {
 	return fullHeaderSize + extendedTimeSize + continuations*(1+extendedTimeSize)
 }
 
-// AppendMessage appends the chunks of a message and returns the extended slice. A body longer than MaxBody cannot be sent:
-// nothing is appended.
+// AppendMessage appends the chunks of a message and returns the extended slice. A body longer than
+// MaxBody cannot be sent: nothing is appended.
 func (f Format) AppendMessage(dst []byte, messageType uint8, timestampMS uint32, body []byte) []byte {
 	if len(body) > MaxBody {
 		return dst

@@ -11,8 +11,8 @@ import (
 	"livego/internal/amf"
 )
 
-// FuzzServe feeds a connection with anything behind the handshake. Properties: Serve returns, every accepted publication is closed
-// exactly once, and what the server says is RTMP.
+// FuzzServe feeds a connection with anything behind the handshake. Properties: Serve returns, every
+// accepted publication is closed exactly once, and what the server says is RTMP.
 func FuzzServe(f *testing.F) {
 	commands := func(all ...[]any) []byte {
 		var wire []byte

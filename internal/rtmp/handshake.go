@@ -11,21 +11,22 @@ import (
 const (
 	// protocolVersion is C0 and S0 (§5.2.2).
 	protocolVersion = 3
-	// maxVersion is the highest version that is reserved for RTMP, for text begins above. RTMPE has 6 and 8. A server that knows none of them
-	// answers with 3, and the client may go on with that.
+	// maxVersion is the highest version that is reserved for RTMP, for text begins above. RTMPE has
+	// 6 and 8. A server that knows none of them answers with 3, and the client may go on with that.
 	maxVersion = 31
 	// handshakeSize is the length of C1, S1, C2 and S2 (§5.2.3, §5.2.4).
 	handshakeSize = 1536
 )
 
-// Versions put into the second field of a signed C1 or S1, where the simple handshake has zero. Peers look at whether it is zero.
+// Versions put into the second field of a signed C1 or S1, where the simple handshake has zero.
+// Peers look at whether it is zero.
 const (
 	signedServerVersion = 0x04050001
 	signedClientVersion = 0x0A002D02
 )
 
-// serverHandshake performs the handshake (§5.2) on rw. step is called before each wait for the peer. A client whose C1 bears a
-// digest is answered with one, any other gets the simple form.
+// serverHandshake performs the handshake (§5.2) on rw. step is called before each wait for the
+// peer. A client whose C1 bears a digest is answered with one, any other gets the simple form.
 func serverHandshake(rw io.ReadWriter, httpHint string, step func()) error {
 	step()
 	var c01 [1 + handshakeSize]byte
@@ -71,8 +72,8 @@ func answerC1(c1 []byte) []byte {
 	return out
 }
 
-// clientHandshake performs the handshake as a client, with a digest if it is to be signed. A server that does not know digests is
-// accepted all the same.
+// clientHandshake performs the handshake as a client, with a digest if it is to be signed. A server
+// that does not know digests is accepted all the same.
 func clientHandshake(rw io.ReadWriter, signed bool, step func()) error {
 	step()
 	c01 := make([]byte, 1+handshakeSize)

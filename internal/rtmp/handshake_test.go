@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// The key strings and their common tail, and the handshake below, are written down here once more, from the published description
-// of the algorithm, so that the test does not check the code with itself.
+// The key strings and their common tail, and the handshake below, are written down here once more,
+// from the published description of the algorithm, so that the test does not check the code with
+// itself.
 const (
 	testPlayerName = "Genuine Adobe Flash Player 001"
 	testServerName = "Genuine Adobe Flash Media Server 001"
@@ -75,7 +76,8 @@ func TestServerHandshakeWithDigest(t *testing.T) {
 	}
 }
 
-// A vector computed apart from this package, with another implementation of HMAC: the C1 of testC1 with its digest.
+// A vector computed apart from this package, with another implementation of HMAC: the C1 of testC1
+// with its digest.
 func TestDigestVector(t *testing.T) {
 	for _, tc := range []struct {
 		scheme digestScheme
@@ -152,7 +154,8 @@ func TestClientAnswersDigest(t *testing.T) {
 	}
 }
 
-// A server that does not know the version answers with 3, and the client may go on with that (§5.2.2).
+// A server that does not know the version answers with 3, and the client may go on with that
+// (§5.2.2).
 func TestOtherVersions(t *testing.T) {
 	for _, version := range []byte{4, 6, 8, 22, 31} { // 6 and 8 are RTMPE's; 22 begins TLS too
 		client, done := serve(t, &testHandler{}, ServerOptions{})
@@ -276,7 +279,8 @@ func serveContext(t *testing.T, ctx context.Context, h Handler, opt ServerOption
 	return client, result
 }
 
-// loopback returns the two ends of a TCP connection. Those of the client have a deadline so that no test hangs.
+// loopback returns the two ends of a TCP connection. Those of the client have a deadline so that no
+// test hangs.
 func loopback(t testing.TB) (client, server net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// Tests against the programs that people use. Each is skipped where its program is not installed; the end-to-end tests of the
-// project insist on them.
+// Tests against the programs that people use. Each is skipped where its program is not installed;
+// the end-to-end tests of the project insist on them.
 
 func tool(t *testing.T, name string) {
 	t.Helper()
@@ -133,7 +133,8 @@ func (s *recording) media(t *testing.T) (video, audio int) {
 
 const clipFrames = 100 // four seconds
 
-// clip makes a file with H.264 and AAC whose times begin at start. From 16,777 s on they need 32 bits.
+// clip makes a file with H.264 and AAC whose times begin at start. From 16,777 s on they need 32
+// bits.
 func clip(t *testing.T, start int) string {
 	t.Helper()
 	tool(t, "ffmpeg")
@@ -147,7 +148,8 @@ func clip(t *testing.T, start int) string {
 	return file
 }
 
-// hashes returns a line for each packet that FFmpeg finds in an input: track and hash, without times, which players may shift.
+// hashes returns a line for each packet that FFmpeg finds in an input: track and hash, without
+// times, which players may shift.
 func hashes(t *testing.T, input string) string {
 	t.Helper()
 	out, err := run(t, "ffmpeg", "-v", "error", "-copyts", "-i", input, "-c", "copy", "-f", "framemd5", "-")

@@ -11,7 +11,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fromHex decodes hexadecimal digits with spaces between them. A part like 128*aa stands for so many repetitions.
+// fromHex decodes hexadecimal digits with spaces between them. A part like 128*aa stands for so
+// many repetitions.
 func fromHex(t testing.TB, s string) []byte {
 	t.Helper()
 	var b []byte

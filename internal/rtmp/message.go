@@ -31,14 +31,15 @@ const MaxBody = 1<<24 - 1
 
 // Message is one RTMP message.
 type Message struct {
-	// Type is the message type: TypeAudio, TypeVideo, TypeDataAMF0, TypeDataAMF3, or another one of the protocol.
+	// Type is the message type: TypeAudio, TypeVideo, TypeDataAMF0, TypeDataAMF3, or another one of
+	// the protocol.
 	Type uint8
 	// StreamID is the message stream.
 	StreamID uint32
 	// TimestampMS is the absolute time on the sender's clock. It wraps around.
 	TimestampMS uint32
-	// Body belongs to the receiver and never changes. It may share memory with other bodies: keep it as long as those, and copy
-	// what is to be kept for long.
+	// Body belongs to the receiver and never changes. It may share memory with other bodies: keep
+	// it as long as those, and copy what is to be kept for long.
 	Body []byte
 }
 
@@ -88,8 +89,8 @@ const (
 	CodePlayFailed         = "NetStream.Play.Failed"
 )
 
-// StatusError is a status object (§7.2.2) that ends something: what a Handler returns in order to refuse, and what a Client
-// returns when it was refused.
+// StatusError is a status object (§7.2.2) that ends something: what a Handler returns in order to
+// refuse, and what a Client returns when it was refused.
 type StatusError struct {
 	// Level is "error" if empty.
 	Level       string

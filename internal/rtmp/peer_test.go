@@ -246,7 +246,8 @@ func (p *testPublication) received() []Message {
 	}
 }
 
-// closedOnce waits for Close and returns its cause. done must be the end of Serve, after which no other may come.
+// closedOnce waits for Close and returns its cause. done must be the end of Serve, after which no
+// other may come.
 func (p *testPublication) closedOnce(t testing.TB, done <-chan error) (cause, serveErr error) {
 	t.Helper()
 	cause = <-p.closed

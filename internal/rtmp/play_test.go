@@ -24,7 +24,8 @@ type started struct {
 	end chan error
 }
 
-// playing is a handler that starts each playback, writes the replies, and hands the playback to the test.
+// playing is a handler that starts each playback, writes the replies, and hands the playback to the
+// test.
 func playing() (*testHandler, <-chan *started) {
 	all := make(chan *started, 10)
 	return &testHandler{play: func(ctx context.Context, r *PlayRequest, s *PlayStream) error {
@@ -132,7 +133,8 @@ func TestPlayReplies(t *testing.T) {
 	wantEqual(t, "end", []string{"onStatus NetStream.Play.UnpublishNotify", "event 1"}, commandsIn(t, EndOfStream(1)))
 }
 
-// After Start everything that the connection has to say goes through the control, and nothing else is written.
+// After Start everything that the connection has to say goes through the control, and nothing else
+// is written.
 func TestPlayControl(t *testing.T) { bothWays(t, testPlayControl) }
 
 func testPlayControl(t *testing.T, playing func() (*testHandler, <-chan *started)) {
@@ -342,8 +344,8 @@ func testPlayErrorAfterStart(t *testing.T, playing func() (*testHandler, <-chan 
 	}
 }
 
-// TestPlayOnAHighMessageStream is refused: for each number the stream is encoded anew. Numbers that were given out are low, however many were
-// asked for.
+// TestPlayOnAHighMessageStream is refused: for each number the stream is encoded anew. Numbers that
+// were given out are low, however many were asked for.
 func TestPlayOnAHighMessageStream(t *testing.T) {
 	client, done := serve(t, &testHandler{}, ServerOptions{})
 	p := connectedPeer(t, client)

@@ -5,9 +5,10 @@ import (
 	"net"
 )
 
-// Restream returns a connection for a player on another message stream than 1: what is written to it in the form of a Format with StreamID 1
-// reaches conn as if it were for that one. So all players of a stream share what was encoded once. It is for whole messages from the first
-// write on, in chunks of ChunkSize; commands and control messages pass as they are.
+// Restream returns a connection for a player on another message stream than 1: what is written to
+// it in the form of a Format with StreamID 1 reaches conn as if it were for that one. So all
+// players of a stream share what was encoded once. It is for whole messages from the first write
+// on, in chunks of ChunkSize; commands and control messages pass as they are.
 func Restream(conn net.Conn, streamID uint32) net.Conn {
 	return &restream{Conn: conn, streamID: streamID}
 }
@@ -47,7 +48,8 @@ func (c *restream) Write(b []byte) (int, error) {
 	return c.Conn.Write(c.out)
 }
 
-// readHeader takes the bytes of a chunk's header that b begins with, and replaces those of the message stream.
+// readHeader takes the bytes of a chunk's header that b begins with, and replaces those of the
+// message stream.
 func (c *restream) readHeader(b []byte) (n int) {
 	var id [4]byte
 	binary.LittleEndian.PutUint32(id[:], c.streamID)
@@ -68,7 +70,8 @@ func (c *restream) readHeader(b []byte) (n int) {
 	return n
 }
 
-// carriesMedia says whether the header is one of a chunk stream on which a Format sends what players share.
+// carriesMedia says whether the header is one of a chunk stream on which a Format sends what
+// players share.
 func (c *restream) carriesMedia() bool {
 	switch c.header[0] {
 	case chunkStreamAudio, chunkStreamVideo, chunkStreamData:

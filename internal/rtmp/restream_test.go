@@ -16,7 +16,8 @@ type sink struct {
 func (s *sink) Write(b []byte) (int, error) { return s.Buffer.Write(b) }
 func (s *sink) Read(b []byte) (int, error)  { return s.Buffer.Read(b) }
 
-// TestRestream: whatever the messages, and wherever writes end, what arrives is what a format for the message stream would have written.
+// TestRestream: whatever the messages, and wherever writes end, what arrives is what a format for
+// the message stream would have written.
 func TestRestream(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	types := []uint8{TypeAudio, TypeVideo, TypeDataAMF0, typeCommandAMF0, typeAcknowledgement, typeUserControl}

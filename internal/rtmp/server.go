@@ -16,27 +16,29 @@ const (
 	defaultWriteTimeout   = 10 * time.Second
 	defaultMaxMessageSize = 8 << 20
 
-	// lingerTimeout and lingerBytes bound how long a refused client is read from: closing a socket with unread bytes resets it, and
-	// the client would never see why.
+	// lingerTimeout and lingerBytes bound how long a refused client is read from: closing a socket
+	// with unread bytes resets it, and the client would never see why.
 	lingerTimeout = time.Second
 	lingerBytes   = 4 << 20
 
 	// deadlineSteps is in how many steps the read deadline moves with a publisher's messages.
 	deadlineSteps = 20
 
-	// maxPublications bounds the publications of one connection. Several are used for the renditions of a ladder.
+	// maxPublications bounds the publications of one connection. Several are used for the
+	// renditions of a ladder.
 	maxPublications = 16
-	// maxMessageStreams is the highest number of a message stream that createStream returns, and to play on.
+	// maxMessageStreams is the highest number of a message stream that createStream returns, and to
+	// play on.
 	maxMessageStreams = 2 * maxPublications
 )
 
 // ServerOptions configures Serve. Zero values are the defaults named.
 type ServerOptions struct {
-	// ReadTimeout (10 s) bounds each step of the handshake, the time from there to publish or play, and the silence of a publisher, up to
-	// a twentieth more.
-	// A player may be silent for ever.
+	// ReadTimeout (10 s) bounds each step of the handshake, the time from there to publish or play,
+	// and the silence of a publisher, up to a twentieth more. A player may be silent for ever.
 	ReadTimeout time.Duration
-	// WriteTimeout (10 s) bounds each write of the connection. Writes after PlayStream.Start are the taker's.
+	// WriteTimeout (10 s) bounds each write of the connection. Writes after PlayStream.Start are
+	// the taker's.
 	WriteTimeout time.Duration
 	// MaxMessageSize (8 MiB) bounds a message of a publisher, in bytes.
 	MaxMessageSize int
@@ -61,14 +63,16 @@ func (o ServerOptions) withDefaults() ServerOptions {
 	return o
 }
 
-// Serve runs one connection until it ends, waits for its playback, closes nc, and returns why it ended: io.EOF if the client left
-// between two messages, nil if a playback ended by itself, the cause of ctx, a *StatusError that the client was told, or what
-// went wrong. If the cause of ctx is a *StatusError, the client is told that too.
+// Serve runs one connection until it ends, waits for its playback, closes nc, and returns why it
+// ended: io.EOF if the client left between two messages, nil if a playback ended by itself, the
+// cause of ctx, a *StatusError that the client was told, or what went wrong. If the cause of ctx is
+// a *StatusError, the client is told that too.
 func Serve(ctx context.Context, nc net.Conn, opt ServerOptions, h Handler) error {
 	return newServerConn(nc, &opt, h).run(ctx)
 }
 
-// newServerConn is not for the inliner: its variables would stay on the stack of a connection for good.
+// newServerConn is not for the inliner: its variables would stay on the stack of a connection for
+// good.
 //
 //go:noinline
 func newServerConn(nc net.Conn, opt *ServerOptions, h Handler) *serverConn {
@@ -87,7 +91,8 @@ func (c *serverConn) run(ctx context.Context) error {
 	return c.close(err, cause == nil)
 }
 
-// serverConn is one connection of a client. Its fields belong to the goroutine that reads, except for the locked ones.
+// serverConn is one connection of a client. Its fields belong to the goroutine that reads, except
+// for the locked ones.
 type serverConn struct {
 	nc      net.Conn
 	opt     ServerOptions
@@ -120,7 +125,8 @@ type serverConn struct {
 // errPlaybackOver is the cause with which a finished playback ends its connection.
 var errPlaybackOver = errors.New("playback over")
 
-// serve reads until the connection ends. It waits in await, with little on the stack: thousands of players do nothing else.
+// serve reads until the connection ends. It waits in await, with little on the stack: thousands of
+// players do nothing else.
 func (c *serverConn) serve(ctx context.Context) error {
 	err := c.begin()
 	for err == nil {
@@ -201,8 +207,8 @@ func (c *serverConn) extendRead() {
 	c.setReadDeadline(time.Now().Add(c.opt.ReadTimeout))
 }
 
-// extendByMessage gives a publisher another ReadTimeout for a message. It moves the deadline in steps, and by a step more: moving it costs as
-// much as taking the message apart.
+// extendByMessage gives a publisher another ReadTimeout for a message. It moves the deadline in
+// steps, and by a step more: moving it costs as much as taking the message apart.
 func (c *serverConn) extendByMessage() {
 	c.progress = 0
 	now, step := time.Now(), c.opt.ReadTimeout/deadlineSteps
@@ -213,7 +219,8 @@ func (c *serverConn) extendByMessage() {
 	c.setReadDeadline(now.Add(c.opt.ReadTimeout + step))
 }
 
-// setReadDeadline sets the read deadline unless the connection is to end. Errors show at the next read.
+// setReadDeadline sets the read deadline unless the connection is to end. Errors show at the next
+// read.
 func (c *serverConn) setReadDeadline(t time.Time) {
 	c.endMu.Lock()
 	defer c.endMu.Unlock()
@@ -224,14 +231,16 @@ func (c *serverConn) setReadDeadline(t time.Time) {
 }
 
 const (
-	// standstill is how much later than due a deadline passes only if this process did not run: it was stopped, or its machine moved or slept.
+	// standstill is how much later than due a deadline passes only if this process did not run: it
+	// was stopped, or its machine moved or slept.
 	standstill = time.Second
 	// lastLook is for how long it is looked whether something waits in the socket after all.
 	lastLook = 5 * time.Millisecond
 )
 
-// readLate reads once more after the deadline has passed. If this process stood still, what the client sent meanwhile waits in the socket,
-// or could not be sent, and the client gets its time again.
+// readLate reads once more after the deadline has passed. If this process stood still, what the
+// client sent meanwhile waits in the socket, or could not be sent, and the client gets its time
+// again.
 func (c *serverConn) readLate(p []byte) (int, error) {
 	late := time.Since(c.deadline) > standstill
 	if c.looked && !late {
@@ -250,7 +259,8 @@ func (c *serverConn) readLate(p []byte) (int, error) {
 	return n, err
 }
 
-// interrupt ends the connection from any goroutine: it wakes the reader, which does the rest. The first cause counts.
+// interrupt ends the connection from any goroutine: it wakes the reader, which does the rest. The
+// first cause counts.
 func (c *serverConn) interrupt(cause error) {
 	c.endMu.Lock()
 	defer c.endMu.Unlock()
@@ -302,8 +312,8 @@ func (w deadlineWriter) Write(b []byte) (int, error) {
 	return w.Conn.Write(b)
 }
 
-// close ends what is still going on, tells the client why if it can be told, and returns the error for Serve. gone says that the
-// end came from the client's side.
+// close ends what is still going on, tells the client why if it can be told, and returns the error
+// for Serve. gone says that the end came from the client's side.
 func (c *serverConn) close(err error, gone bool) error {
 	var refused *refusal
 	reason := err
@@ -346,8 +356,9 @@ func (c *serverConn) linger() {
 // progressBytes is how much of a long message counts as not being silent.
 const progressBytes = 64 << 10
 
-// progressReader reads from the client, looks once more when its time is over, and gives a publisher on a slow line more time while it sends a long message. Trickling
-// single bytes is not enough.
+// progressReader reads from the client, looks once more when its time is over, and gives a
+// publisher on a slow line more time while it sends a long message. Trickling single bytes is not
+// enough.
 type progressReader struct{ *serverConn }
 
 func (r progressReader) Read(p []byte) (int, error) {

@@ -117,7 +117,8 @@ func TestStandstill(t *testing.T) {
 	}
 }
 
-// TestConnectIsNotKept: what a client says in connect and in play stays as long as the connection, so it must be little.
+// TestConnectIsNotKept: what a client says in connect and in play stays as long as the connection,
+// so it must be little.
 func TestConnectIsNotKept(t *testing.T) {
 	var list amf.StrictArray
 	var infos amf.Object
@@ -293,7 +294,8 @@ func TestPublish(t *testing.T) {
 	wantEqual(t, "messages", "", diffMessages(want, h.publication(0).received()))
 }
 
-// Defect 51, decision 33: no acceptance before the refusal, and the refusal arrives though the client is already sending.
+// Defect 51, decision 33: no acceptance before the refusal, and the refusal arrives though the
+// client is already sending.
 func TestPublishRefused(t *testing.T) {
 	for _, tc := range []struct {
 		err  error
@@ -491,7 +493,8 @@ func TestContextEndsServe(t *testing.T) {
 	}
 }
 
-// pipe runs Serve in a bubble of fake time. What the server sends is thrown away after the handshake and connect.
+// pipe runs Serve in a bubble of fake time. What the server sends is thrown away after the
+// handshake and connect.
 func pipe(t *testing.T, h Handler, opt ServerOptions) (p *peer, done <-chan error) {
 	t.Helper()
 	client, server := net.Pipe()
@@ -519,8 +522,8 @@ func TestTimeoutBeforePublish(t *testing.T) {
 	})
 }
 
-// TestPublisherWhoseBytesWait: where nobody read in time, as this process was stopped, what waits counts, and a message that is not whole
-// yet may become so.
+// TestPublisherWhoseBytesWait: where nobody read in time, as this process was stopped, what waits
+// counts, and a message that is not whole yet may become so.
 func TestPublisherWhoseBytesWait(t *testing.T) {
 	for _, stall := range []time.Duration{10*time.Second + time.Millisecond, 11*time.Second + 600*time.Millisecond, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
@@ -592,7 +595,8 @@ func TestTimeoutOfSilentPublisher(t *testing.T) {
 	})
 }
 
-// The deadline moves in steps: a publisher that talks all the time has the whole time from its last word on.
+// The deadline moves in steps: a publisher that talks all the time has the whole time from its last
+// word on.
 func TestTimeoutAfterManyMessages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &testHandler{}
@@ -771,7 +775,8 @@ func TestAMF3Commands(t *testing.T) {
 	<-done
 }
 
-// Defects 5 and 25: none of this kills the server, and each ends its connection with an error that says why.
+// Defects 5 and 25: none of this kills the server, and each ends its connection with an error that
+// says why.
 func TestHostilePeers(t *testing.T) {
 	connect := func(p *peer) {
 		p.command(0, "connect", 1, amf.Object{{Name: "app", Value: "live"}})

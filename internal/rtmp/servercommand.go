@@ -11,8 +11,8 @@ import (
 // flashCapabilities is what Flash Media Server sends as capabilities; some clients look at it.
 const flashCapabilities = 31
 
-// command handles a command message. One that does not parse ends a connection that has not published or played yet, and is
-// ignored afterwards: it must not take a stream off the air.
+// command handles a command message. One that does not parse ends a connection that has not
+// published or played yet, and is ignored afterwards: it must not take a stream off the air.
 func (c *serverConn) command(ctx context.Context, m Message) error {
 	cmd, err := parseCommand(m)
 	switch {
@@ -60,15 +60,16 @@ func (c *serverConn) newStream() uint32 {
 	return c.lastStream
 }
 
-// onCall answers the calls that need no more than an answer. Clients that wait for one hang without it, and FFmpeg takes an _error
-// for the end of everything: only calls that nobody knows get that.
+// onCall answers the calls that need no more than an answer. Clients that wait for one hang without
+// it, and FFmpeg takes an _error for the end of everything: only calls that nobody knows get that.
 func (c *serverConn) onCall(cmd command) error {
 	switch cmd.name {
 	case "_result", "_error", "onStatus", "receiveAudio", "receiveVideo":
 		// Answers to nothing we asked, and requests to leave out a part of what all players share.
 		return nil
 	case "FCPublish":
-		// onFCPublish comes with the answer to publish, which alone says whether the name is accepted.
+		// onFCPublish comes with the answer to publish, which alone says whether the name is
+		// accepted.
 		c.fcPublish = true
 	case "FCSubscribe":
 		status := information(levelStatus, "NetStream.Play.Start", "Subscribed.")
@@ -113,14 +114,16 @@ func (c *serverConn) onConnect(ctx context.Context, cmd command) error {
 	return c.send(c.appendConnected(appendGreeting(nil), cmd.transaction))
 }
 
-// The longest texts of clients that are kept, in bytes. Apps and names may have tokens in their queries.
+// The longest texts of clients that are kept, in bytes. Apps and names may have tokens in their
+// queries.
 const (
 	maxText  = 4 << 10 // of an app, a name, and their queries
 	maxTCURL = 512
 	maxAgent = 128 // of flashVer
 )
 
-// connectRequest reads the command object of connect (§7.2.1.1). Values of the wrong type count as missing.
+// connectRequest reads the command object of connect (§7.2.1.1). Values of the wrong type count as
+// missing.
 func connectRequest(o amf.Object) *ConnectRequest {
 	r := &ConnectRequest{
 		TCURL:    cut(o.String("tcUrl"), maxTCURL),
@@ -137,16 +140,17 @@ func cut(text string, most int) string {
 	return strings.Clone(strings.ToValidUTF8(text[:min(len(text), most)], "\uFFFD"))
 }
 
-// appendGreeting appends what precedes the first command that a client gets. It makes all later messages legal: they are in chunks
-// of ChunkSize.
+// appendGreeting appends what precedes the first command that a client gets. It makes all later
+// messages legal: they are in chunks of ChunkSize.
 func appendGreeting(dst []byte) []byte {
 	dst = appendWindowAckSize(dst, peerWindow)
 	dst = appendSetPeerBandwidth(dst, peerWindow, limitDynamic)
 	return appendSetChunkSize(dst, ChunkSize)
 }
 
-// appendConnected appends the answer to connect. It states what this server can do, whatever the client can: it passes every codec
-// on, and messages with several tracks or with ModEx unchanged; HLS uses the nanoseconds in those.
+// appendConnected appends the answer to connect. It states what this server can do, whatever the
+// client can: it passes every codec on, and messages with several tracks or with ModEx unchanged;
+// HLS uses the nanoseconds in those.
 func (c *serverConn) appendConnected(dst []byte, transaction float64) []byte {
 	caps := CapMultitrack | CapModEx | CapTimestampNanoOffset
 	if c.opt.Reconnect {

@@ -16,7 +16,8 @@ type playback struct {
 	done    chan struct{} // closed when Play has returned
 	// end, set before done is closed, ends a detached playback and returns why it is over.
 	end func(cause error) error
-	// yielded says after the end that it came as the client wished, and the connection may go on; else outcome says why it came.
+	// yielded says after the end that it came as the client wished, and the connection may go on;
+	// else outcome says why it came.
 	yielded bool
 	outcome error
 }
@@ -33,7 +34,8 @@ func (c *serverConn) onPlay(ctx context.Context, cmd command) error {
 	})
 }
 
-// onPlay2 treats play2 (§7.2.2.2) as play: switching between renditions in the middle of a GOP is no use to a live player.
+// onPlay2 treats play2 (§7.2.2.2) as play: switching between renditions in the middle of a GOP is
+// no use to a live player.
 func (c *serverConn) onPlay2(ctx context.Context, cmd command) error {
 	if len(cmd.args) == 0 {
 		return c.send(appendStatus(nil, cmd.streamID, levelError, CodePlayFailed, "play2 without parameters."))
@@ -79,7 +81,8 @@ func (c *serverConn) play(ctx context.Context, name string, r *PlayRequest) erro
 	return nil
 }
 
-// runPlayback is the goroutine of a playback until that is over or detached. joinPlayback waits for it.
+// runPlayback is the goroutine of a playback until that is over or detached. joinPlayback waits for
+// it.
 func (c *serverConn) runPlayback(ctx context.Context, p *playback) {
 	defer close(p.done)
 	defer p.cancel(nil)
@@ -137,8 +140,8 @@ func (c *serverConn) stopPlayback(cause error) error {
 	return nil
 }
 
-// endPlayback ends the playback with the connection, and reports whether it has taken the output over. If the client is gone,
-// writes to it need not be waited for.
+// endPlayback ends the playback with the connection, and reports whether it has taken the output
+// over. If the client is gone, writes to it need not be waited for.
 func (c *serverConn) endPlayback(cause error, gone bool) (taken bool) {
 	if c.playback == nil {
 		return false
@@ -174,8 +177,8 @@ func (c *serverConn) handOver(ctl Control, r *PlayRequest) ([]byte, net.Conn) {
 	return appendPlaying(nil, r), c.nc
 }
 
-// appendPlaying appends what Flash Media Server answers to play (§7.2.2.1): players of its time wait for one or the other of
-// these.
+// appendPlaying appends what Flash Media Server answers to play (§7.2.2.1): players of its time
+// wait for one or the other of these.
 func appendPlaying(dst []byte, r *PlayRequest) []byte {
 	id := r.StreamID
 	dst = appendUserControl(dst, eventStreamBegin, id)
@@ -183,7 +186,8 @@ func appendPlaying(dst []byte, r *PlayRequest) []byte {
 		dst = appendStatus(dst, id, levelStatus, "NetStream.Play.Reset", "Playing and resetting.")
 	}
 	dst = appendStatus(dst, id, levelStatus, "NetStream.Play.Start", "Playing.")
-	// Flash Media Server sends this as a data message, and one about sample access: FFmpeg takes either for a track of unknown data.
+	// Flash Media Server sends this as a data message, and one about sample access: FFmpeg takes
+	// either for a track of unknown data.
 	dst = appendStatus(dst, id, levelStatus, "NetStream.Data.Start", "Data follows.")
 	return appendStatus(dst, id, levelStatus, "NetStream.Play.PublishNotify", "The stream is on air.")
 }
@@ -210,7 +214,8 @@ func (c *serverConn) onPause(cmd command) error {
 	return c.send(appendUserControl(b, eventStreamBegin, cmd.streamID))
 }
 
-// onSeek says that a live stream cannot be sought in. It is no error: FFmpeg would end the playback.
+// onSeek says that a live stream cannot be sought in. It is no error: FFmpeg would end the
+// playback.
 func (c *serverConn) onSeek(cmd command) error {
 	return c.send(appendStatus(nil, cmd.streamID, levelWarning, "NetStream.Seek.Failed", "A live stream has no other position."))
 }

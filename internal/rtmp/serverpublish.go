@@ -83,8 +83,8 @@ func (c *serverConn) media(m Message) error {
 	return nil
 }
 
-// publicationOf returns the publication of a message stream, nil if there is none. Stream 0 means the only one, on either side: some encoders put
-// their metadata there, and others publish there.
+// publicationOf returns the publication of a message stream, nil if there is none. Stream 0 means
+// the only one, on either side: some encoders put their metadata there, and others publish there.
 func (c *serverConn) publicationOf(id uint32) *publication {
 	if p := c.publications[id]; p != nil || len(c.publications) != 1 {
 		return p

@@ -17,20 +17,23 @@ const (
 type URL struct {
 	// TLS: the scheme is rtmps.
 	TLS bool
-	// Host is the host name or address without brackets, for certificates. Addr is host and port, to dial.
+	// Host is the host name or address without brackets, for certificates. Addr is host and port,
+	// to dial.
 	Host, Addr string
 	// User and Password are those of the URL, empty if it has none.
 	User, Password string
 	// App is the first element of the path.
 	App string
-	// Name is the rest of the path with the query, as it is sent in publish and play. It is empty if there is no rest.
+	// Name is the rest of the path with the query, as it is sent in publish and play. It is empty
+	// if there is no rest.
 	Name string
 	// TCURL is the URL without the name.
 	TCURL string
 }
 
-// ParseURL takes an rtmp or rtmps URL apart: scheme://host[:port]/app[/name][?query], with user:password@ before the host for servers that ask for it. Path and
-// query are left as they are, escapes included.
+// ParseURL takes an rtmp or rtmps URL apart: scheme://host[:port]/app[/name][?query], with
+// user:password@ before the host for servers that ask for it. Path and query are left as they are,
+// escapes included.
 func ParseURL(raw string) (URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {

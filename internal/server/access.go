@@ -15,8 +15,8 @@ import (
 	"livego/internal/ticket"
 )
 
-// access decides who may publish and who may watch. All protocols ask it, and say its answer in their
-// own words. Its methods may be called from any goroutine.
+// access decides who may publish and who may watch. All protocols ask it, and say its answer in
+// their own words. Its methods may be called from any goroutine.
 type access struct {
 	log      *slog.Logger
 	apps     map[string]App
@@ -28,7 +28,8 @@ type access struct {
 	tickets *ticket.Checker
 	// ask asks somebody else about a viewer, with ViewersByHook.
 	ask func(ctx context.Context, from caller, name live.Name, token string) (pass, error)
-	// roomFor says whether a stream may begin, viewerFits whether an app may have one more viewer; nil: without bound.
+	// roomFor says whether a stream may begin, viewerFits whether an app may have one more viewer;
+	// nil: without bound.
 	roomFor    func(app App, name live.Name) bool
 	viewerFits func(app string) bool
 	// badTickets are those who show tokens that open nothing.
@@ -56,8 +57,8 @@ func newAccess(opt *Options) (*access, error) {
 	return a, nil
 }
 
-// goOn takes over what the one before it knows of clients: who guesses is slowed down as before, what was revoked stays so, and who began
-// to watch may go on.
+// goOn takes over what the one before it knows of clients: who guesses is slowed down as before,
+// what was revoked stays so, and who began to watch may go on.
 func (a *access) goOn(before *access) {
 	a.failures, a.badTickets, a.shown, a.lent = before.failures, before.badTickets, before.shown, before.lent
 	a.tickets.GoOn(before.tickets)
@@ -95,7 +96,8 @@ type permit struct {
 	own bool
 }
 
-// publish decides about a publisher, who gives a channel key for a name. Its error is of the type denied. The lease in the permit is to be released.
+// publish decides about a publisher, who gives a channel key for a name. Its error is of the type
+// denied. The lease in the permit is to be released.
 func (a *access) publish(ctx context.Context, from caller, at address, rendition string) (permit, error) {
 	if name, ok := a.lent.of(at.name()); ok && name.App == at.app {
 		if rendition == "" {
@@ -133,8 +135,8 @@ type pass struct {
 	until time.Time
 }
 
-// play decides about a viewer, who may have shown a token. Its error is errNotServed, or of the type
-// denied.
+// play decides about a viewer, who may have shown a token. Its error is errNotServed, or of the
+// type denied.
 func (a *access) play(ctx context.Context, from caller, name live.Name, token string) (pass, error) {
 	app, ok := a.apps[name.App]
 	of, isLent := a.lent.of(token)
@@ -155,13 +157,15 @@ func (a *access) play(ctx context.Context, from caller, name live.Name, token st
 	return a.checkToken(ctx, from, name, token)
 }
 
-// connected says whether a viewer has a connection of its own. Those of HLS are counted where they are estimated.
+// connected says whether a viewer has a connection of its own. Those of HLS are counted where they
+// are estimated.
 func (c caller) connected() bool { return c.protocol != protocolHLS && c.protocol != protocolPage }
 
 // guarded says whether not everybody may watch.
 func (a App) guarded() bool { return a.ViewerAuth != AllViewers || !a.Viewers.all() }
 
-// checkToken decides by a token. Who shows many that open nothing waits until the ones before are checked.
+// checkToken decides by a token. Who shows many that open nothing waits until the ones before are
+// checked.
 func (a *access) checkToken(ctx context.Context, from caller, name live.Name, token string) (pass, error) {
 	leave, err := a.badTickets.Enter(ctx, from.addr)
 	if err != nil {
@@ -214,7 +218,8 @@ func (a *access) room(ctx context.Context, from caller, at address) (string, *ke
 	case err == nil:
 		return lease.Room, lease, nil
 	case !errors.Is(err, keys.ErrUnknownKey):
-		// Without authentication too: the name may be a key, which must not become the public name of a stream.
+		// Without authentication too: the name may be a key, which must not become the public name
+		// of a stream.
 		a.log.Error("channel keys are not available", "err", err)
 		return "", nil, &denied{"channel keys cannot be checked now, try again", err}
 	case a.noAuth:
@@ -227,8 +232,9 @@ func (a *access) room(ctx context.Context, from caller, at address) (string, *ke
 	return "", nil, &denied{a.whyUnknown(ctx, from, at), err}
 }
 
-// lease looks the channel key up: the last element of the path, for some people put the room before it. Where no key is needed, none of the others
-// may be one either, as they would all be public, unless they make no name anyway.
+// lease looks the channel key up: the last element of the path, for some people put the room before
+// it. Where no key is needed, none of the others may be one either, as they would all be public,
+// unless they make no name anyway.
 func (a *access) lease(ctx context.Context, from caller, at address) (lease *keys.Lease, err error) {
 	leave, err := a.failures.Enter(ctx, from.addr)
 	if err != nil {

@@ -103,7 +103,8 @@ func TestNetworks(t *testing.T) {
 	}
 }
 
-// TestBoundsOfCrowds: there are never more streams and viewers than there may be, and who is in stays in.
+// TestBoundsOfCrowds: there are never more streams and viewers than there may be, and who is in
+// stays in.
 func TestBoundsOfCrowds(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Options){

@@ -15,12 +15,15 @@ import (
 	"golang.org/x/crypto/acme/autocert"
 )
 
-// ACMEOptions has certificates made by an authority that speaks ACME (RFC 8555), such as Let's Encrypt. The zero value: none are.
+// ACMEOptions has certificates made by an authority that speaks ACME (RFC 8555), such as Let's
+// Encrypt. The zero value: none are.
 type ACMEOptions struct {
-	// Domains are the names that certificates are made for. The authority must reach this server by each of them: at port 443 by
-	// TLS-ALPN-01 (RFC 8737), or at port 80 by HTTP-01, which HTTPRedirectAddr answers.
+	// Domains are the names that certificates are made for. The authority must reach this server by
+	// each of them: at port 443 by TLS-ALPN-01 (RFC 8737), or at port 80 by HTTP-01, which
+	// HTTPRedirectAddr answers.
 	Domains []string
-	// Email, if set, is told to the authority, Directory the URL at which it is found; empty: Let's Encrypt.
+	// Email, if set, is told to the authority, Directory the URL at which it is found; empty: Let's
+	// Encrypt.
 	Email, Directory string
 	// Cache is the folder in which account and certificates are kept.
 	Cache string
@@ -29,7 +32,8 @@ type ACMEOptions struct {
 }
 
 const (
-	// acmeRetry is how long after a failure a certificate is asked for again: authorities bound failures in an hour.
+	// acmeRetry is how long after a failure a certificate is asked for again: authorities bound
+	// failures in an hour.
 	acmeRetry = 20 * time.Minute
 	// renewBefore is how long before its end a certificate is renewed.
 	renewBefore = 30 * 24 * time.Hour
@@ -65,7 +69,8 @@ func (i *issuer) config() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1", acme.ALPNProto}, GetCertificate: i.certificate}
 }
 
-// certificate returns what a client is shown. One that names no server, as many encoders, gets the certificate of the first domain.
+// certificate returns what a client is shown. One that names no server, as many encoders, gets the
+// certificate of the first domain.
 func (i *issuer) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if hello.ServerName == "" {
 		named := *hello
@@ -98,7 +103,8 @@ func (i *issuer) expiry() (first time.Time, known bool) {
 	return first, known
 }
 
-// prepare has all certificates made before the first client asks, and again after failures, until ctx ends. Renewal comes by itself.
+// prepare has all certificates made before the first client asks, and again after failures, until
+// ctx ends. Renewal comes by itself.
 func (i *issuer) prepare(ctx context.Context) {
 	missing := i.domains
 	for len(missing) > 0 {
@@ -131,7 +137,8 @@ func (i *issuer) prepare(ctx context.Context) {
 	}
 }
 
-// redirect leads clients to the same path of a port with TLS, and answers the authority's HTTP-01 challenges (RFC 8555 §8.3).
+// redirect leads clients to the same path of a port with TLS, and answers the authority's HTTP-01
+// challenges (RFC 8555 §8.3).
 func (s *Server) redirect() http.Handler {
 	lead := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := hostOf(r.Host)

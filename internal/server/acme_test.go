@@ -22,7 +22,8 @@ import (
 	"time"
 )
 
-// authority is an ACME server (RFC 8555) that believes who asks, and checks each challenge at the addresses that it is told.
+// authority is an ACME server (RFC 8555) that believes who asks, and checks each challenge at the
+// addresses that it is told.
 type authority struct {
 	*httptest.Server
 	t         testing.TB
@@ -191,8 +192,8 @@ func (a *authority) sign(encoded string) {
 	a.chain = slices.Concat(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.root.Raw}))
 }
 
-// TestACME has a certificate made by each of the challenges: all ports with TLS show it, also to who names no server, and a further
-// server takes it from the disk, without the authority.
+// TestACME has a certificate made by each of the challenges: all ports with TLS show it, also to
+// who names no server, and a further server takes it from the disk, without the authority.
 func TestACME(t *testing.T) {
 	const domain = "live.example.org"
 	for challenge, port := range map[string]string{"tls-alpn-01": "https", "http-01": "redirect"} {

@@ -16,8 +16,8 @@ const (
 	instance = "_definst_"
 )
 
-// address is where a client publishes or plays: what it put into two fields, the app and the name, put together again. Encoders cut a URL in
-// different places, and people fill in what they have.
+// address is where a client publishes or plays: what it put into two fields, the app and the name,
+// put together again. Encoders cut a URL in different places, and people fill in what they have.
 type address struct {
 	app string
 	// path is what follows the app: a channel key, or the elements of a stream's name.
@@ -51,7 +51,8 @@ func (s *Server) unnamedApp() string {
 // join adds the name of a stream, and its query.
 func (a address) join(name, query string) address {
 	if a.query != "" && len(a.path) > 0 {
-		// FFmpeg cuts a URL at its last slash, which here was in the query: /live/KEY?token=a and b.
+		// FFmpeg cuts a URL at its last slash, which here was in the query: /live/KEY?token=a and
+		// b.
 		if name != "" {
 			a.query += "/" + name
 		}
@@ -75,7 +76,8 @@ func (a address) join(name, query string) address {
 // name is the path as the name of a stream.
 func (a address) name() string { return strings.Join(a.path, "/") }
 
-// elements splits a path: percent-encoding is undone, and slashes, blanks and line breaks around each element are left out.
+// elements splits a path: percent-encoding is undone, and slashes, blanks and line breaks around
+// each element are left out.
 func elements(path string) []string {
 	var all []string
 	for element := range strings.SplitSeq(unescaped(path), "/") {
@@ -94,7 +96,8 @@ func unescaped(text string) string {
 	return text
 }
 
-// withoutServer leaves out the server where a whole URL stands in a field, and says whether one does.
+// withoutServer leaves out the server where a whole URL stands in a field, and says whether one
+// does.
 func withoutServer(field string) (path string, whole bool) {
 	scheme, rest, found := strings.Cut(field, "://")
 	if scheme = strings.ToLower(strings.TrimSpace(scheme)); !found || scheme != "rtmp" && scheme != "rtmps" {

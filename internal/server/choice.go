@@ -64,7 +64,8 @@ func track(values url.Values, kind string) (fanout.Choice, error) {
 // asksTracks says whether the query picks tracks at all.
 func (c choice) asksTracks() bool { return c.view != fanout.View{} }
 
-// awaitChoice waits until it is known which tracks the stream has, if the choice depends on that, and fails if it has not those.
+// awaitChoice waits until it is known which tracks the stream has, if the choice depends on that,
+// and fails if it has not those.
 func (s *Server) awaitChoice(ctx context.Context, stream *live.Stream, c choice) error {
 	if !c.asksTracks() {
 		return nil
@@ -81,7 +82,8 @@ func (s *Server) awaitChoice(ctx context.Context, stream *live.Stream, c choice)
 	return checkTracks(c.view, stream.Tracks())
 }
 
-// lateTrack is how much later a track may come that the metadata does not name: the others may have settled the stream before.
+// lateTrack is how much later a track may come that the metadata does not name: the others may have
+// settled the stream before.
 const lateTrack = 500 * time.Millisecond
 
 // await waits for either event, at most for d, and fails only if ctx ends first.

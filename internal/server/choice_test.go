@@ -59,7 +59,8 @@ func TestCheckTracks(t *testing.T) {
 	}
 }
 
-// TestAwaitChoice: a track that the metadata does not name may come a little after those by which the stream has settled.
+// TestAwaitChoice: a track that the metadata does not name may come a little after those by which
+// the stream has settled.
 func TestAwaitChoice(t *testing.T) {
 	for _, c := range []struct {
 		comes time.Duration
@@ -94,7 +95,8 @@ func TestAwaitChoice(t *testing.T) {
 	}
 }
 
-// FuzzReadChoice: whatever a query holds, what comes out may be used in names and has no more than a track of each kind.
+// FuzzReadChoice: whatever a query holds, what comes out may be used in names and has no more than
+// a track of each kind.
 func FuzzReadChoice(f *testing.F) {
 	for _, seed := range []string{"rendition=720p", "video=1&audio=none", "rendition=%2e%2e", "video=99999999999999999999", "&&=;%"} {
 		f.Add(seed)

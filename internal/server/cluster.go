@@ -23,13 +23,16 @@ import (
 
 // ClusterOptions makes several servers one. The zero value: this one is alone.
 type ClusterOptions struct {
-	// Addr is the listen address for other nodes, empty: off. Advertise is host:port by which they reach it; empty: an address of this machine.
+	// Addr is the listen address for other nodes, empty: off. Advertise is host:port by which they
+	// reach it; empty: an address of this machine.
 	Addr, Advertise string
-	// ID names this node for good. Region is where it is. PublicURL is where viewers reach its HLS port.
+	// ID names this node for good. Region is where it is. PublicURL is where viewers reach its HLS
+	// port.
 	ID, Region, PublicURL string
 	// Secret is what all nodes know.
 	Secret cluster.Secret
-	// Cert, Key and CA are PEM files, for TLS on both sides of each connection between nodes; empty: there is none.
+	// Cert, Key and CA are PEM files, for TLS on both sides of each connection between nodes;
+	// empty: there is none.
 	Cert, Key, CA string
 	// Registry is what the nodes share. The server does not close it.
 	Registry cluster.Registry
@@ -41,7 +44,8 @@ type ClusterOptions struct {
 
 const (
 	defaultIdle = 30 * time.Second
-	// claimTimeout bounds the time in which the home of a publisher's stream is found: a lease of a node that is gone must have ended by then.
+	// claimTimeout bounds the time in which the home of a publisher's stream is found: a lease of a
+	// node that is gone must have ended by then.
 	claimTimeout = 6 * time.Second
 	// claimRetry is the time until a home that does not answer is asked again.
 	claimRetry = 200 * time.Millisecond
@@ -106,7 +110,8 @@ func (s *Server) openNode() error {
 // maxNodeConns bounds the connections of other nodes, and of whoever finds the port.
 const maxNodeConns = 16 << 10
 
-// clientTLS returns how this node speaks TLS to others, nil if it does not, and reads what it needs to know them by.
+// clientTLS returns how this node speaks TLS to others, nil if it does not, and reads what it needs
+// to know them by.
 func (n *node) clientTLS() (*tls.Config, error) {
 	if n.opt.Cert == "" {
 		return nil, nil
@@ -152,7 +157,8 @@ func (s *Server) listenNode() *listener {
 	}
 }
 
-// joinCluster makes this server known to others until what it returns is called, which gives back all that it holds.
+// joinCluster makes this server known to others until what it returns is called, which gives back
+// all that it holds.
 func (s *Server) joinCluster(broken chan<- error) (leave func()) {
 	n := s.node
 	if n == nil {
@@ -220,7 +226,8 @@ func (n *node) claim(ctx context.Context, stream string) (cluster.Entry, error) 
 	return e, err
 }
 
-// lost ends what is published here of a stream that has its home on another node, and lets its viewers go on with what comes from there.
+// lost ends what is published here of a stream that has its home on another node, and lets its
+// viewers go on with what comes from there.
 func (n *node) lost(stream string) {
 	name := nameOf(stream)
 	for _, p := range n.hub.Publications(name) {
@@ -245,7 +252,8 @@ func (n *node) startWriting(stream *live.Stream) context.Context {
 		case <-stream.Done():
 		case <-ctx.Done():
 		}
-		// What runs sees the end of the stream by itself: that is another one than that of its context.
+		// What runs sees the end of the stream by itself: that is another one than that of its
+		// context.
 		n.mu.Lock()
 		delete(n.writing, stream)
 		n.mu.Unlock()
@@ -290,7 +298,8 @@ func other(n *node, ask func() (cluster.Entry, error)) (cluster.Entry, error) {
 	return e, err
 }
 
-// drain tells others that this node takes nothing new, and returns where its encoders may go: rtmp://host:port of another node, empty if none says so.
+// drain tells others that this node takes nothing new, and returns where its encoders may go:
+// rtmp://host:port of another node, empty if none says so.
 func (n *node) drain() (to string) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()

@@ -78,8 +78,8 @@ func startGroup(t testing.TB, n int, change ...func(*Options)) *group {
 	return g
 }
 
-// TestStreamAtOtherNodes publishes at one node and plays at another by everything that has a connection: all get what was published, and
-// one feed serves them.
+// TestStreamAtOtherNodes publishes at one node and plays at another by everything that has a
+// connection: all get what was published, and one feed serves them.
 func TestStreamAtOtherNodes(t *testing.T) {
 	t.Parallel()
 	g, tags := startGroup(t, 2), clip(t)
@@ -133,7 +133,8 @@ func TestIdleStreamOfAnotherNode(t *testing.T) {
 	wantEqual(t, "streams at a", len(a.hub.Streams()), 1)
 }
 
-// TestPublisherAtAnotherNode: the encoder of a stream that has its home elsewhere is taken there: as a second rendition, and as one that takes over.
+// TestPublisherAtAnotherNode: the encoder of a stream that has its home elsewhere is taken there:
+// as a second rendition, and as one that takes over.
 func TestPublisherAtAnotherNode(t *testing.T) {
 	t.Parallel()
 	g, tags := startGroup(t, 2), clip(t)
@@ -166,7 +167,8 @@ func TestPublisherAtAnotherNode(t *testing.T) {
 	wantContains(t, "the reason", err.Error(), "has a publisher already")
 }
 
-// TestHomeIsTaken: a node that was cut off ends what another has taken, and serves its viewers from there.
+// TestHomeIsTaken: a node that was cut off ends what another has taken, and serves its viewers from
+// there.
 func TestHomeIsTaken(t *testing.T) {
 	t.Parallel()
 	g, tags := startGroup(t, 2), clip(t)
@@ -248,7 +250,8 @@ func TestNodesNeedTheSecret(t *testing.T) {
 	wantEqual(t, "a node from the same address", status(testSecret, time.Now(), feed, feed), 200)
 }
 
-// TestRegistryAway: what runs goes on without a registry, and who publishes then is known when it is back.
+// TestRegistryAway: what runs goes on without a registry, and who publishes then is known when it
+// is back.
 func TestRegistryAway(t *testing.T) {
 	t.Parallel()
 	g, tags := startGroup(t, 2), clip(t)
@@ -298,7 +301,8 @@ func TestTwins(t *testing.T) {
 	}
 }
 
-// TestNodeDrains ends the home of a stream in order: its encoder may go on at once at another node, where numbers do not fall, and viewers there stay.
+// TestNodeDrains ends the home of a stream in order: its encoder may go on at once at another node,
+// where numbers do not fall, and viewers there stay.
 func TestNodeDrains(t *testing.T) {
 	t.Parallel()
 	g, tags := startGroup(t, 2, func(o *Options) { o.HLSSegmentDuration = time.Second }), clip(t)

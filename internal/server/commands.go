@@ -18,8 +18,8 @@ type commandEnded struct {
 	Reason  string `json:"reason"`
 }
 
-// outputCommands runs the commands of an app beside each stream, while its main publication lives. Those of renditions, which the commands
-// may publish, have none.
+// outputCommands runs the commands of an app beside each stream, while its main publication lives.
+// Those of renditions, which the commands may publish, have none.
 func (s *Server) outputCommands(stream *live.Stream) func(context.Context) error {
 	name := stream.Name()
 	app, _ := s.app(name.App)
@@ -95,7 +95,8 @@ func (s *Server) innerURL(protocol, scheme string, tls bool) string {
 	return ""
 }
 
-// lent are keys for commands of the server's own: each lets publish renditions of one stream, and watch it.
+// lent are keys for commands of the server's own: each lets publish renditions of one stream, and
+// watch it.
 type lent struct {
 	mu    sync.Mutex
 	names map[string]live.Name

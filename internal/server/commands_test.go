@@ -12,8 +12,8 @@ import (
 	"livego/internal/live"
 )
 
-// TestCommandsBesideStreams: a command runs while its stream does. It may watch the stream and publish its renditions, whoever else may,
-// and nothing else.
+// TestCommandsBesideStreams: a command runs while its stream does. It may watch the stream and
+// publish its renditions, whoever else may, and nothing else.
 func TestCommandsBesideStreams(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "urls")

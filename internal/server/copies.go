@@ -19,7 +19,8 @@ import (
 const (
 	// maxCopies bounds the streams that come from other nodes.
 	maxCopies = 4096
-	// copyRetryMin and copyRetryMax bound the time until a node is asked again, copyTries how often one is asked that has sent nothing yet.
+	// copyRetryMin and copyRetryMax bound the time until a node is asked again, copyTries how often
+	// one is asked that has sent nothing yet.
 	copyRetryMin = 200 * time.Millisecond
 	copyRetryMax = 2 * time.Second
 	copyTries    = 4
@@ -78,7 +79,8 @@ func (n *node) find(ctx context.Context, name live.Name, via []string) (*live.St
 	return nil, live.ErrNotFound
 }
 
-// findAnywhere is Server.find for a node of a cluster: other nodes are asked before a source is, and again while it waits.
+// findAnywhere is Server.find for a node of a cluster: other nodes are asked before a source is,
+// and again while it waits.
 func (n *node) findAnywhere(ctx context.Context, name live.Name, wait time.Duration) (*live.Stream, error) {
 	until := time.Now().Add(wait)
 	for brought := false; ; brought = true {
@@ -132,7 +134,8 @@ func (n *node) start(name live.Name, via []string) *copied {
 	return c
 }
 
-// yield ends the copies of a stream that gets its home here, and waits for that. Their viewers stay.
+// yield ends the copies of a stream that gets its home here, and waits for that. Their viewers
+// stay.
 func (n *node) yield(stream live.Name) {
 	n.mu.Lock()
 	var all []*copied
@@ -335,7 +338,8 @@ func (n *node) playFeed(nc net.Conn, first []byte, stream *live.Stream, r cluste
 	log.Info("stream goes to another node no more", "reason", err.Error(), "bytes", player.Stats().Sent)
 }
 
-// attend says each second that this node is there, until the player ends, or the stream has its home elsewhere.
+// attend says each second that this node is there, until the player ends, or the stream has its
+// home elsewhere.
 func (n *node) attend(player *fanout.Player, stream string) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

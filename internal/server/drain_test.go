@@ -28,7 +28,8 @@ func (s *testServer) stopWithin(limit time.Duration) {
 	}
 }
 
-// TestShutdownDeliversWhatIsOnItsWay: viewers get everything and a proper end, the publisher hears why, and HLS gets no ENDLIST.
+// TestShutdownDeliversWhatIsOnItsWay: viewers get everything and a proper end, the publisher hears
+// why, and HLS gets no ENDLIST.
 func TestShutdownDeliversWhatIsOnItsWay(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)
@@ -125,7 +126,8 @@ func stuckPlayers(t testing.TB, s *testServer) {
 	t.Cleanup(func() { nc.Close() })
 }
 
-// pinger sends pings for ever and never reads: the server's pongs fill the socket until it waits in a write.
+// pinger sends pings for ever and never reads: the server's pongs fill the socket until it waits in
+// a write.
 func pinger(t testing.TB, s *testServer) {
 	t.Helper()
 	p := newPeer(t, s)

@@ -18,9 +18,11 @@ import (
 )
 
 const (
-	// mournTime is for how long the files of a stream whose home died are not said to be gone: its encoder comes back somewhere.
+	// mournTime is for how long the files of a stream whose home died are not said to be gone: its
+	// encoder comes back somewhere.
 	mournTime = 10 * time.Second
-	// holdTime is for how long a request for a playlist waits for the next home. hls.js (1.7.4) gives up after its third try.
+	// holdTime is for how long a request for a playlist waits for the next home. hls.js (1.7.4)
+	// gives up after its third try.
 	holdTime = 5 * time.Second
 	// maxHomes bounds the streams of which it is remembered where they were.
 	maxHomes = 10_000
@@ -29,7 +31,8 @@ const (
 // errHere: there is no other node to ask for the files of a stream.
 var errHere = errors.New("no other node has the stream")
 
-// homes remembers which other node had a stream last, whose playlists are there for a while after its end.
+// homes remembers which other node had a stream last, whose playlists are there for a while after
+// its end.
 type homes struct {
 	mu    sync.Mutex
 	known map[string]lastHome
@@ -69,7 +72,8 @@ func (h *homes) forget(stream string) {
 	delete(h.known, stream)
 }
 
-// ServeHTTP serves HLS: files of streams that have their home here as they are made, and of others as their home makes them.
+// ServeHTTP serves HLS: files of streams that have their home here as they are made, and of others
+// as their home makes them.
 func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	stream := hls.StreamName(r.URL.Path)
 	if stream == "" || r.Method != http.MethodGet && r.Method != http.MethodHead || !n.isAway(r.Context(), stream) {
@@ -183,7 +187,8 @@ func (n *node) serveStatus(w http.ResponseWriter, r *http.Request) {
 // statusTimeout bounds the time that a page waits for the status of a stream at another node.
 const statusTimeout = 2 * time.Second
 
-// status says how a stream of another node is, with its viewers here too. It is false if none has it.
+// status says how a stream of another node is, with its viewers here too. It is false if none has
+// it.
 func (n *node) status(name live.Name) (watch.Status, bool) {
 	ctx, cancel := context.WithTimeout(n.ctx, statusTimeout)
 	defer cancel()

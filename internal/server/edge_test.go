@@ -36,7 +36,8 @@ func (n *notebook) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// withoutReports leaves out that rendition reports are old, as they may be in a playlist that a cache has kept.
+// withoutReports leaves out that rendition reports are old, as they may be in a playlist that a
+// cache has kept.
 func withoutReports(err error) error {
 	if err == nil {
 		return nil
@@ -53,8 +54,9 @@ func withoutReports(err error) error {
 	return errors.New(strings.Join(rest, ""))
 }
 
-// TestLowLatencyHLSAtOtherNodes plays all renditions of a stream at another node, over a takeover by an encoder that comes there, by the rules and to the
-// end: each file is the same as at its home, which is asked for it once.
+// TestLowLatencyHLSAtOtherNodes plays all renditions of a stream at another node, over a takeover
+// by an encoder that comes there, by the rules and to the end: each file is the same as at its
+// home, which is asked for it once.
 func TestLowLatencyHLSAtOtherNodes(t *testing.T) {
 	t.Parallel()
 	g, tags := startGroup(t, 2, func(o *Options) { o.HLSSegmentDuration, o.HLSListSize = time.Second, 12 }), clip(t)
@@ -118,7 +120,8 @@ func TestLowLatencyHLSAtOtherNodes(t *testing.T) {
 	wantEqual(t, "misses", b.node.cache.Stats().Misses, stats.Misses)
 }
 
-// TestFilesAtOtherNodes: gzip, ranges, HEAD, conditions and bad directives are answered as by the home.
+// TestFilesAtOtherNodes: gzip, ranges, HEAD, conditions and bad directives are answered as by the
+// home.
 func TestFilesAtOtherNodes(t *testing.T) {
 	t.Parallel()
 	g, tags := startGroup(t, 2, func(o *Options) { o.HLSSegmentDuration = time.Second }), clip(t)

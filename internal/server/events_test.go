@@ -13,7 +13,8 @@ import (
 	"livego/internal/live"
 )
 
-// TestEvents: what happens to a stream, its publishers and players is told in order, once, and without a key.
+// TestEvents: what happens to a stream, its publishers and players is told in order, once, and
+// without a key.
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)

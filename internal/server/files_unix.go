@@ -7,7 +7,8 @@ import (
 	"syscall"
 )
 
-// maxFiles is how many files and connections the process may have open, 0: not known. The runtime has raised it as far as it may.
+// maxFiles is how many files and connections the process may have open, 0: not known. The runtime
+// has raised it as far as it may.
 func maxFiles() int {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {

@@ -8,13 +8,14 @@ import (
 	"livego/internal/live"
 )
 
-// source brings streams that nobody publishes here. It returns for how long to wait for one, 0 if it
-// cannot bring it. It must not wait itself, and may be asked for a stream that is coming already.
+// source brings streams that nobody publishes here. It returns for how long to wait for one, 0 if
+// it cannot bring it. It must not wait itself, and may be asked for a stream that is coming
+// already.
 type source func(name live.Name) time.Duration
 
-// find returns a stream that is on air, for viewers of all protocols but HLS, which asks bring itself. If it is not there, find
-// waits for it as long as wait, or as the source needs that brings it, and then fails with live.ErrNotFound; with the cause
-// of ctx when that ends first.
+// find returns a stream that is on air, for viewers of all protocols but HLS, which asks bring
+// itself. If it is not there, find waits for it as long as wait, or as the source needs that brings
+// it, and then fails with live.ErrNotFound; with the cause of ctx when that ends first.
 func (s *Server) find(ctx context.Context, name live.Name, wait time.Duration) (*live.Stream, error) {
 	if s.node != nil {
 		return s.node.findAnywhere(ctx, name, wait)
@@ -25,7 +26,8 @@ func (s *Server) find(ctx context.Context, name live.Name, wait time.Duration) (
 	return s.hub.Subscribe(ctx, name, max(wait, s.bring(name)))
 }
 
-// bring has a stream brought that is not on air. It returns for how long to wait for it, 0 if nobody can bring it.
+// bring has a stream brought that is not on air. It returns for how long to wait for it, 0 if
+// nobody can bring it.
 func (s *Server) bring(name live.Name) time.Duration {
 	for _, from := range s.sources {
 		if wait := from(name); wait > 0 {

@@ -7,7 +7,8 @@ import (
 	"livego/internal/live"
 )
 
-// TestBring checks that viewers of all protocols have a stream brought that is not there, and wait for it.
+// TestBring checks that viewers of all protocols have a stream brought that is not there, and wait
+// for it.
 func TestBring(t *testing.T) {
 	for protocol, watch := range map[string]func(*testServer) error{
 		"http-flv": func(s *testServer) error {

@@ -22,7 +22,8 @@ import (
 	"livego/internal/media"
 )
 
-// maxFLVTime is the first time that FLV cannot express: its timestamps are signed (FLV 10.1, E.4.1).
+// maxFLVTime is the first time that FLV cannot express: its timestamps are signed (FLV 10.1,
+// E.4.1).
 const maxFLVTime = (1 << 31) * time.Millisecond
 
 // flvFormat is a wire format with its file header.
@@ -145,7 +146,8 @@ func isWebSocket(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }
 
-// flvHead is the answer to a viewer. The body is not chunked and ends with the connection, so that all viewers get the same bytes.
+// flvHead is the answer to a viewer. The body is not chunked and ends with the connection, so that
+// all viewers get the same bytes.
 const flvHead = "HTTP/1.1 200 OK\r\n" +
 	"Content-Type: video/x-flv\r\n" +
 	"Cache-Control: no-cache, no-store\r\n" +
@@ -221,7 +223,8 @@ func (v *viewer) start(read func() error) {
 	}
 }
 
-// run plays until the stream or the connection ends. read consumes what the peer sends, and returns when it is gone.
+// run plays until the stream or the connection ends. read consumes what the peer sends, and returns
+// when it is gone.
 func (v *viewer) run(read func() error) {
 	_ = v.nc.SetWriteDeadline(time.Now().Add(v.server.opt.WriteTimeout))
 	if _, err := io.WriteString(v.nc, v.head); err != nil {
@@ -261,8 +264,9 @@ const (
 	lingerBytes   = 64 << 10
 )
 
-// linger ends the output and waits a moment for the viewer to end its own: closing a connection with unread bytes, such as the answer
-// to a close frame, resets it, and the viewer may lose what it has not read yet.
+// linger ends the output and waits a moment for the viewer to end its own: closing a connection
+// with unread bytes, such as the answer to a close frame, resets it, and the viewer may lose what
+// it has not read yet.
 func (v *viewer) linger() {
 	half, ok := v.nc.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil || v.nc.SetReadDeadline(time.Now().Add(lingerTimeout)) != nil {
@@ -310,7 +314,8 @@ func (v *viewer) header() (kinds []media.Kind, header []byte) {
 	return kinds, v.format.AppendFileHeader(nil, video, audio)
 }
 
-// maxViewerBytes bounds what an HTTP-FLV viewer may send after its request, in bytes. There is nothing that it could want to say.
+// maxViewerBytes bounds what an HTTP-FLV viewer may send after its request, in bytes. There is
+// nothing that it could want to say.
 const maxViewerBytes = 64 << 10
 
 var errChatter = errors.New("viewer sends data")
@@ -329,7 +334,8 @@ func (v *viewer) readNothing() error {
 }
 
 const (
-	// maxWebSocketBytes bounds what a viewer may send at once, in bytes: there is nothing that it has to say. Pings come on top, for hours.
+	// maxWebSocketBytes bounds what a viewer may send at once, in bytes: there is nothing that it
+	// has to say. Pings come on top, for hours.
 	maxWebSocketBytes = 64 << 10
 	// webSocketRate is how many of these bytes a second gives back.
 	webSocketRate = 256
@@ -343,7 +349,8 @@ var (
 	errWebSocketFlood = errors.New("viewer sends too much over its websocket")
 )
 
-// readWebSocket answers pings and the closing handshake (RFC 6455 §5.5), and ignores data. Who breaks the rules is told so.
+// readWebSocket answers pings and the closing handshake (RFC 6455 §5.5), and ignores data. Who
+// breaks the rules is told so.
 func (v *viewer) readWebSocket() error {
 	budget := rate.NewLimiter(webSocketRate, maxWebSocketBytes)
 	state := ws.StateServerSide

@@ -13,8 +13,8 @@ import (
 	"livego/internal/flv"
 )
 
-// playFLVOverStream plays over HTTP/2 or HTTP/3, where the connection has other requests too and cannot be taken over. It returns when
-// the viewer is over.
+// playFLVOverStream plays over HTTP/2 or HTTP/3, where the connection has other requests too and
+// cannot be taken over. It returns when the viewer is over.
 func (s *Server) playFLVOverStream(w http.ResponseWriter, r *http.Request, p playable) {
 	h := w.Header()
 	h.Set("Content-Type", "video/x-flv")
@@ -27,7 +27,8 @@ func (s *Server) playFLVOverStream(w http.ResponseWriter, r *http.Request, p pla
 	v.run(v.readNothing)
 }
 
-// streamConn is the answer to a request as a connection: what is written to it is sent at once, and there is nothing to read but the end.
+// streamConn is the answer to a request as a connection: what is written to it is sent at once, and
+// there is nothing to read but the end.
 type streamConn struct {
 	w      io.Writer
 	rc     *http.ResponseController
@@ -51,7 +52,8 @@ func newStreamConn(w http.ResponseWriter, r *http.Request) *streamConn {
 	return c
 }
 
-// Write sends b within the deadline. Between two writes there is none: the server would reset the stream.
+// Write sends b within the deadline. Between two writes there is none: the server would reset the
+// stream.
 func (c *streamConn) Write(b []byte) (int, error) {
 	c.mu.Lock()
 	deadline := c.write
@@ -70,7 +72,8 @@ func (c *streamConn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// SetWriteDeadline holds for writes that begin later; one that is past already ends the one under way too.
+// SetWriteDeadline holds for writes that begin later; one that is past already ends the one under
+// way too.
 func (c *streamConn) SetWriteDeadline(t time.Time) error {
 	c.mu.Lock()
 	c.write = t

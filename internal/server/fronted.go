@@ -19,8 +19,8 @@ const (
 	maxFronted = 1024
 )
 
-// frontedListener lets proxies that are trusted say, by the PROXY protocol (1 and 2), for whom they speak. What comes from elsewhere stays as it
-// is, and nobody waits for anybody's header.
+// frontedListener lets proxies that are trusted say, by the PROXY protocol (1 and 2), for whom they
+// speak. What comes from elsewhere stays as it is, and nobody waits for anybody's header.
 type frontedListener struct {
 	net.Listener
 	trusted func() []netip.Prefix
@@ -111,7 +111,8 @@ func (l *frontedListener) identify(conn *net.TCPConn) {
 	l.hand(c, nil)
 }
 
-// clientOfHeader is whom a header names: nobody if the proxy speaks for itself, as when it looks whether the server is there.
+// clientOfHeader is whom a header names: nobody if the proxy speaks for itself, as when it looks
+// whether the server is there.
 func clientOfHeader(h *proxyproto.Header) (net.Addr, bool) {
 	if h == nil || !h.Command.IsProxy() {
 		return nil, false

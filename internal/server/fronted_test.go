@@ -40,7 +40,8 @@ func speakFor(t testing.TB, to string, version byte, client string) string {
 	return l.Addr().String()
 }
 
-// TestProxyProtocol: a proxy that is trusted says whose connection it is, on RTMP and HTTP ports, and nobody else can.
+// TestProxyProtocol: a proxy that is trusted says whose connection it is, on RTMP and HTTP ports,
+// and nobody else can.
 func TestProxyProtocol(t *testing.T) {
 	t.Parallel()
 	for version := byte(1); version <= 2; version++ {
@@ -61,7 +62,8 @@ func TestProxyProtocol(t *testing.T) {
 	}
 }
 
-// TestProxyProtocolOfStrangers: who is not trusted cannot say that it is somebody else, and junk of proxies ends their connections.
+// TestProxyProtocolOfStrangers: who is not trusted cannot say that it is somebody else, and junk of
+// proxies ends their connections.
 func TestProxyProtocolOfStrangers(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *Options) {

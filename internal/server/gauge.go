@@ -11,17 +11,20 @@ import (
 )
 
 const (
-	// driftWindow is the time in which the fastest unit is looked for: it has met no queue on its way.
+	// driftWindow is the time in which the fastest unit is looked for: it has met no queue on its
+	// way.
 	driftWindow = 10 * time.Second
 	// driftKnown is how long the encoder's clock is watched before anything is said of it.
 	driftKnown = time.Minute
-	// driftLimit, in seconds per second, is what no clock is wrong by: above it the encoder sends at another pace than that of time.
+	// driftLimit, in seconds per second, is what no clock is wrong by: above it the encoder sends
+	// at another pace than that of time.
 	driftLimit = 0.01
 	// gaugeJump: time that moves further than that between two units is another time.
 	gaugeJump = 10 * time.Second
 )
 
-// gauge measures what an encoder sends. note is called by the one who writes; all else may be called from any goroutine.
+// gauge measures what an encoder sends. note is called by the one who writes; all else may be
+// called from any goroutine.
 type gauge struct {
 	// Of the first video track.
 	pictures    atomic.Uint64
@@ -38,7 +41,8 @@ type gauge struct {
 	keys    int
 	clock   clock
 
-	// samples are pictures at the last seconds, newest last; only for sample, of which rate gets what it needs.
+	// samples are pictures at the last seconds, newest last; only for sample, of which rate gets
+	// what it needs.
 	samples []uint64
 	rate    atomic.Uint64 // pictures in 1,000 s
 
@@ -99,7 +103,8 @@ func (g *gauge) notePicture(u *media.AccessUnit) {
 	g.keys++
 }
 
-// clock compares the encoder's clock with ours by the units that were fastest: what is late says nothing of a clock.
+// clock compares the encoder's clock with ours by the units that were fastest: what is late says
+// nothing of a clock.
 type clock struct {
 	last    time.Duration
 	begin   int64 // of the window
@@ -152,7 +157,8 @@ func (g *gauge) sample() {
 // frameRate is the mean of the last seconds, in pictures per second.
 func (g *gauge) frameRate() float64 { return float64(g.rate.Load()) / 1000 }
 
-// clockDrift is by how many parts per million the encoder's clock runs fast, nil while that is not known.
+// clockDrift is by how many parts per million the encoder's clock runs fast, nil while that is not
+// known.
 func (g *gauge) clockDrift() *float64 {
 	if !g.drifts.Load() {
 		return nil

@@ -10,7 +10,8 @@ import (
 	"livego/internal/repair"
 )
 
-// feed notes pictures of 25 fps with a key frame each gop, for a time, on a clock that is off by ppm. late delays each picture.
+// feed notes pictures of 25 fps with a key frame each gop, for a time, on a clock that is off by
+// ppm. late delays each picture.
 func feed(g *gauge, d time.Duration, gop int, ppm float64, late func(i int) time.Duration) {
 	track := &media.Track{Kind: media.Video, Codec: media.H264}
 	begin := time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)

@@ -100,7 +100,8 @@ func readTS(t testing.TB, data []byte) (pictures, frames [][]byte) {
 	}
 }
 
-// slices264 joins the NAL units that are slices (types 1 to 5): the others are written anew by a packager.
+// slices264 joins the NAL units that are slices (types 1 to 5): the others are written anew by a
+// packager.
 func slices264(units [][]byte) []byte {
 	var joined []byte
 	for _, u := range units {

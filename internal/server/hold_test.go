@@ -43,7 +43,8 @@ func isOpen(t *testing.T, c *limitedConn) bool {
 	return raw.Control(func(uintptr) {}) == nil
 }
 
-// TestHeldConnectionKeepsItsDescriptor: whoever writes by the number of a descriptor must never meet another connection's.
+// TestHeldConnectionKeepsItsDescriptor: whoever writes by the number of a descriptor must never
+// meet another connection's.
 func TestHeldConnectionKeepsItsDescriptor(t *testing.T) {
 	t.Parallel()
 	limits := &connLimits{}

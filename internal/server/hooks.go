@@ -35,8 +35,8 @@ type HookOptions struct {
 	Timeout time.Duration
 	// SRS speaks to receivers as SRS does.
 	SRS bool
-	// PublishURL is asked about each publisher, ViewURL about viewers of apps with ViewersByHook. AllowOnFailure is the answer if there
-	// is none.
+	// PublishURL is asked about each publisher, ViewURL about viewers of apps with ViewersByHook.
+	// AllowOnFailure is the answer if there is none.
 	PublishURL     string
 	ViewURL        string
 	AllowOnFailure bool
@@ -79,7 +79,8 @@ func newHooks(o *HookOptions, log *slog.Logger) (h hooks, err error) {
 	return h, nil
 }
 
-// askView asks whether somebody may watch a stream: once for each token, or without one each address.
+// askView asks whether somebody may watch a stream: once for each token, or without one each
+// address.
 func (s *Server) askView(ctx context.Context, from caller, name live.Name, token string) (pass, error) {
 	now := s.now()
 	if now.hooks.view == nil {
@@ -111,7 +112,8 @@ func (s *Server) askView(ctx context.Context, from caller, name live.Name, token
 	return pass{id: id}, nil
 }
 
-// teller tells hooks what happens. A reload changes whom; what happened before it is still told as before.
+// teller tells hooks what happens. A reload changes whom; what happened before it is still told as
+// before.
 type teller struct {
 	events *event.Cursor // of the present dispatcher
 	begun  bool
@@ -126,7 +128,8 @@ func newTeller(events *event.Bus) *teller {
 	return t
 }
 
-// tell has a dispatcher, which may be nil, told what happens from now on. It has one user at a time.
+// tell has a dispatcher, which may be nil, told what happens from now on. It has one user at a
+// time.
 func (t *teller) tell(d *hook.Dispatcher) {
 	if t.begun {
 		t.events = t.events.Split()
@@ -146,7 +149,8 @@ func (s *Server) closeHooks(deadline time.Time) {
 	s.teller.stop()
 }
 
-// askPublish asks whether a publisher may publish. The error, if not, is errRefused with the reason.
+// askPublish asks whether a publisher may publish. The error, if not, is errRefused with the
+// reason.
 func (s *Server) askPublish(ctx context.Context, name live.Name, ss *session, query, client string) error {
 	now := s.now()
 	if now.hooks.publish == nil {

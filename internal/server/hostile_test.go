@@ -25,7 +25,8 @@ func tlsDial(t testing.TB, addr string) net.Conn {
 	return nc
 }
 
-// Defects 23, 24: no message that an encoder sends stops the stream for anybody; bad ones are counted and logged once.
+// Defects 23, 24: no message that an encoder sends stops the stream for anybody; bad ones are
+// counted and logged once.
 func TestOneBadMessageNeverStopsAStream(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)
@@ -81,7 +82,8 @@ func bigPicture(size int) []byte {
 	return append(body, bytes.Repeat([]byte{0x88}, size-1)...)
 }
 
-// Defect 25: a frame larger than LiveGo's buffer reaches everybody; one that exceeds the limit ends its publisher only.
+// Defect 25: a frame larger than LiveGo's buffer reaches everybody; one that exceeds the limit ends
+// its publisher only.
 func TestLargeMessages(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t, func(o *Options) { o.MaxMessageSize = 2 << 20 }), clip(t)
@@ -189,7 +191,8 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
-// TestStalledViewersAreClosed after the write timeout, whatever they watch with; the others see nothing of it.
+// TestStalledViewersAreClosed after the write timeout, whatever they watch with; the others see
+// nothing of it.
 func TestStalledViewersAreClosed(t *testing.T) {
 	t.Parallel()
 	s := start(t, withTLS(t), func(o *Options) { o.WriteTimeout = 500 * time.Millisecond })
@@ -238,7 +241,8 @@ func TestPlayOverRTMP(t *testing.T) {
 	w := watchRTMP(t, none, "none")
 	refusedWith(t, "without waiting", receive(t, "refusal", w.ended), rtmp.CodePlayNotFound)
 
-	// A second play on the same message stream replaces the first, on another it is refused; closeStream ends it.
+	// A second play on the same message stream replaces the first, on another it is refused;
+	// closeStream ends it.
 	for _, room := range []string{"a", "b"} {
 		publish(t, s, room).send(tags[:4]...)
 	}

@@ -22,24 +22,29 @@ const (
 	altSvcAge = 86400
 	// maxQUICWindow bounds what a client may send before it is read: requests without a body.
 	maxQUICWindow = 64 << 10
-	// maxUniStreams is for the three that HTTP/3 needs in each direction (RFC 9114 6.2), and some that it may add.
+	// maxUniStreams is for the three that HTTP/3 needs in each direction (RFC 9114 6.2), and some
+	// that it may add.
 	maxUniStreams = 8
 
-	// freshHandshakes is how many handshakes may begin in a second before clients have to show that their addresses are their own.
+	// freshHandshakes is how many handshakes may begin in a second before clients have to show that
+	// their addresses are their own.
 	freshHandshakes = 50
-	// maxHandshakes bounds those that are under way: each takes some 50 KB and half a millisecond of CPU time.
+	// maxHandshakes bounds those that are under way: each takes some 50 KB and half a millisecond
+	// of CPU time.
 	maxHandshakes = 512
 )
 
 var errHandshakes = errors.New("too many handshakes or connections")
 
-// doubts says whether a client has to show that it gets what is sent to its address (Retry, RFC 9000 §8.1.2), which costs it a round trip: when
-// handshakes come fast, or when connections of an address are counted, so that nobody uses up the places of another one.
+// doubts says whether a client has to show that it gets what is sent to its address (Retry, RFC
+// 9000 §8.1.2), which costs it a round trip: when handshakes come fast, or when connections of an
+// address are counted, so that nobody uses up the places of another one.
 func (h *http3Listener) doubts(net.Addr) bool {
 	return h.limits.perAddr > 0 || h.handshakes.Load() >= maxHandshakes/2 || !h.fresh.Allow()
 }
 
-// admit gives a connection its place before the handshake, until that fails or the connection is over.
+// admit gives a connection its place before the handshake, until that fails or the connection is
+// over.
 func (h *http3Listener) admit(ctx context.Context, from *quic.ClientInfo) (context.Context, error) {
 	if h.handshakes.Add(1) > maxHandshakes {
 		h.handshakes.Add(-1)
@@ -75,7 +80,8 @@ type http3Listener struct {
 	handshakes atomic.Int32
 }
 
-// openHTTP3 listens on the UDP port with the number of HTTPSAddr, or else of the HLS port, if it is asked to and that one speaks TLS.
+// openHTTP3 listens on the UDP port with the number of HTTPSAddr, or else of the HLS port, if it is
+// asked to and that one speaks TLS.
 func (s *Server) openHTTP3() error {
 	handle := s.serveHTTPS
 	i := slices.IndexFunc(s.listeners, func(l *listener) bool { return l.name == "https" })

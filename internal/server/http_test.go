@@ -68,7 +68,8 @@ func TestAnswersOfTheFLVPort(t *testing.T) {
 	eventually(t, "no request became a viewer", func() bool { return len(s.Sessions()) == 2 })
 }
 
-// Decision 20: the head comes at once and promises nothing about the length; old clients get the same bytes.
+// Decision 20: the head comes at once and promises nothing about the length; old clients get the
+// same bytes.
 func TestHeadOfAStream(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)
@@ -97,7 +98,8 @@ func TestHeadOfAStream(t *testing.T) {
 	wantEqual(t, "HEAD", a.header.Get("Content-Type"), "video/x-flv")
 }
 
-// TestViewersThatTalk: what an HTTP-FLV viewer sends is ignored, up to a bound. One that leaves is off the list at once.
+// TestViewersThatTalk: what an HTTP-FLV viewer sends is ignored, up to a bound. One that leaves is
+// off the list at once.
 func TestViewersThatTalk(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)
@@ -214,7 +216,8 @@ func TestWebSocketControl(t *testing.T) {
 	}
 }
 
-// TestBadUpgrade: a request that is no proper upgrade gets an answer of HTTP, and 404 comes before it.
+// TestBadUpgrade: a request that is no proper upgrade gets an answer of HTTP, and 404 comes before
+// it.
 func TestBadUpgrade(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -284,7 +287,8 @@ func TestLists(t *testing.T) {
 	wantEqual(t, "livestat of the ended stream", livestat("?room=live/movie").body, `{"status":404,"data":"room not found or inactive"}`)
 }
 
-// TestCountedPayload: the bytes that a player got are those that it was sent, headers in front not counted.
+// TestCountedPayload: the bytes that a player got are those that it was sent, headers in front not
+// counted.
 func TestCountedPayload(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)
@@ -347,7 +351,8 @@ func TestNoStreamList(t *testing.T) {
 	}
 }
 
-// TestTrustedProxies: viewers behind a proxy that is believed are told apart, and those who only say that they are proxies are not.
+// TestTrustedProxies: viewers behind a proxy that is believed are told apart, and those who only
+// say that they are proxies are not.
 func TestTrustedProxies(t *testing.T) {
 	t.Parallel()
 	for believed, want := range map[string]int{"127.0.0.0/8": 3, "192.0.2.0/24": 1} {

@@ -20,7 +20,8 @@ func withHTTPS(t testing.TB) func(*Options) {
 	}
 }
 
-// TestHTTPSPort: one port with TLS has HLS, the page, HTTP-FLV over HTTP/1.1 and HTTP/2 and WebSocket-FLV, and the plain ports stay.
+// TestHTTPSPort: one port with TLS has HLS, the page, HTTP-FLV over HTTP/1.1 and HTTP/2 and
+// WebSocket-FLV, and the plain ports stay.
 func TestHTTPSPort(t *testing.T) {
 	s, tags := start(t, withHTTPS(t)), clip(t)
 	e := publish(t, s, "movie")
@@ -66,7 +67,8 @@ func TestHTTPSPort(t *testing.T) {
 	wantEqual(t, "connections that failed", len(s.handshakes.all()), 0)
 }
 
-// TestHTTP2ViewerLeaves: a viewer over HTTP/2 that goes is noticed, and so is the end of the server.
+// TestHTTP2ViewerLeaves: a viewer over HTTP/2 that goes is noticed, and so is the end of the
+// server.
 func TestHTTP2ViewerLeaves(t *testing.T) {
 	s, tags := start(t, withHTTPS(t)), clip(t)
 	e := publish(t, s, "movie")
@@ -117,7 +119,8 @@ func TestSecureDoors(t *testing.T) {
 	}
 }
 
-// TestRedirect: who comes without TLS is led to it, by the name that was asked for, and nowhere else.
+// TestRedirect: who comes without TLS is led to it, by the name that was asked for, and nowhere
+// else.
 func TestRedirect(t *testing.T) {
 	s := start(t, withHTTPS(t))
 	_, port, _ := net.SplitHostPort(s.addr("https"))

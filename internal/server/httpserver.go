@@ -16,15 +16,19 @@ import (
 )
 
 const (
-	// maxStreams bounds the requests that one client of HTTP/2 or HTTP/3 may have under way: a player with a ladder has some ten.
+	// maxStreams bounds the requests that one client of HTTP/2 or HTTP/3 may have under way: a
+	// player with a ladder has some ten.
 	maxStreams = 100
-	// receiveBuffer is for request bodies over HTTP/2, which nothing here reads: the least that the protocol allows.
+	// receiveBuffer is for request bodies over HTTP/2, which nothing here reads: the least that the
+	// protocol allows.
 	receiveBuffer = 64 << 10
-	// pingAfter is how long an HTTP/2 client with requests under way may be silent until it is asked whether it is there.
+	// pingAfter is how long an HTTP/2 client with requests under way may be silent until it is
+	// asked whether it is there.
 	pingAfter = 15 * time.Second
 )
 
-// httpServer returns a serve function for a handler that speaks HTTP/1.1 only: an FLV connection is taken over from it.
+// httpServer returns a serve function for a handler that speaks HTTP/1.1 only: an FLV connection is
+// taken over from it.
 func (s *Server) httpServer(r role, h http.Handler) func(*listener) error {
 	return func(l *listener) error {
 		srv := s.newHTTPServer(r, h)
@@ -33,8 +37,8 @@ func (s *Server) httpServer(r role, h http.Handler) func(*listener) error {
 	}
 }
 
-// serveBrowsers returns a serve function for what browsers ask for: over HTTP/1.1 and HTTP/2, which proxies may also speak without TLS
-// (RFC 9113 3.3).
+// serveBrowsers returns a serve function for what browsers ask for: over HTTP/1.1 and HTTP/2, which
+// proxies may also speak without TLS (RFC 9113 3.3).
 func (s *Server) serveBrowsers(handle http.HandlerFunc) func(*listener) error {
 	return func(l *listener) error {
 		var h http.Handler = handle
@@ -53,7 +57,8 @@ func (s *Server) serveBrowsers(handle http.HandlerFunc) func(*listener) error {
 	}
 }
 
-// serveHTTPS serves HLS, its pages, HTTP-FLV and WebSocket-FLV on one port: a page that came by TLS may use nothing without.
+// serveHTTPS serves HLS, its pages, HTTP-FLV and WebSocket-FLV on one port: a page that came by TLS
+// may use nothing without.
 func (s *Server) serveHTTPS(w http.ResponseWriter, r *http.Request) {
 	if strings.HasSuffix(r.URL.Path, ".flv") || r.URL.Path == "/streams" && s.streams != nil {
 		s.serveFLV(w, r)
@@ -108,7 +113,8 @@ func (s *Server) serveHTTP(l *listener, srv *http.Server) error {
 	return err
 }
 
-// noteState counts connections that end before their TLS handshake did. It is told so by the goroutine that made the handshake.
+// noteState counts connections that end before their TLS handshake did. It is told so by the
+// goroutine that made the handshake.
 func (s *Server) noteState(protocol string, c net.Conn, state http.ConnState) {
 	secure, ok := c.(interface{ ConnectionState() tls.ConnectionState })
 	if ok && state == http.StateClosed && !secure.ConnectionState().HandshakeComplete {
@@ -116,8 +122,9 @@ func (s *Server) noteState(protocol string, c net.Conn, state http.ConnState) {
 	}
 }
 
-// guarded keeps a handler from requests that cost much, tells it who the client behind a proxy is, and logs a panic of it as what it is, our error, and ends its connection or stream. The
-// HTTP servers' own log is for debugging, as it is full of what clients do.
+// guarded keeps a handler from requests that cost much, tells it who the client behind a proxy is,
+// and logs a panic of it as what it is, our error, and ends its connection or stream. The HTTP
+// servers' own log is for debugging, as it is full of what clients do.
 func (s *Server) guarded(use role, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		place := placeIn(r.Context())
@@ -149,8 +156,9 @@ func scrapes(h http.Handler) http.Handler {
 	return mux
 }
 
-// profiler returns the handler of Go's profiler, for programs on this machine only: a page that rebinds its name to this machine's address is one of
-// a browser, and another host. What the command line of the process is, with its secrets, is not shown.
+// profiler returns the handler of Go's profiler, for programs on this machine only: a page that
+// rebinds its name to this machine's address is one of a browser, and another host. What the
+// command line of the process is, with its secrets, is not shown.
 func profiler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)

@@ -57,7 +57,8 @@ func fetch(t testing.TB, c *http.Client, url string) (answer, string) {
 	return answer{resp.StatusCode, resp.Header, string(body)}, resp.Proto
 }
 
-// TestProtocolsOfTheHLSPort: the same answers over each of them, and HTTP/3 is announced to the others.
+// TestProtocolsOfTheHLSPort: the same answers over each of them, and HTTP/3 is announced to the
+// others.
 func TestProtocolsOfTheHLSPort(t *testing.T) {
 	t.Parallel()
 	secure := withTLS(t)

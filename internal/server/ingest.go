@@ -56,8 +56,8 @@ func newIngest(pub *live.Publisher, g *gauge, log *slog.Logger) *ingest {
 	return i
 }
 
-// write takes the units of one message as a demuxer gave them, which arrived now. The error is that of
-// the publisher.
+// write takes the units of one message as a demuxer gave them, which arrived now. The error is that
+// of the publisher.
 func (i *ingest) write(units []media.AccessUnit, now time.Time) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -145,8 +145,8 @@ func (i *ingest) noteFault(f repair.Fault) {
 	}
 }
 
-// rarely says when something that happens again and again is worth a line of the log: at first, after a
-// minute, and then less and less often, down to once an hour.
+// rarely says when something that happens again and again is worth a line of the log: at first,
+// after a minute, and then less and less often, down to once an hour.
 type rarely struct {
 	times uint64
 	next  time.Time

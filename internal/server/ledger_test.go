@@ -23,10 +23,12 @@ func numbersOf(t *testing.T, text string) (first, last int) {
 	return first, last
 }
 
-// TestNumbersGoOn: the segments of a stream have the next numbers after the server ended, or was killed.
+// TestNumbersGoOn: the segments of a stream have the next numbers after the server ended, or was
+// killed.
 func TestNumbersGoOn(t *testing.T) {
 	file, tags := filepath.Join(t.TempDir(), "hls.ledger"), clip(t)
-	// Of CMAF, one segment was under way, and one may have been complete that was not listed as such yet.
+	// Of CMAF, one segment was under way, and one may have been complete that was not listed as
+	// such yet.
 	most := map[string]int{"/live/movie.m3u8": 1, "/live/movie/index-v0.m3u8": 3}
 	last := map[string]int{}
 	for life, killed := range []bool{false, true, false, true} {

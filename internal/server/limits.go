@@ -21,21 +21,26 @@ import (
 )
 
 const (
-	// fileShare is the part of the process's file descriptors that connections do not take, one in so many, and maxKeptFiles the most of them: for
-	// keys, logs, and segments on disk that are written or read.
+	// fileShare is the part of the process's file descriptors that connections do not take, one in
+	// so many, and maxKeptFiles the most of them: for keys, logs, and segments on disk that are
+	// written or read.
 	fileShare                  = 8
 	minKeptFiles, maxKeptFiles = 64, 4096
-	// viewerShare is the part of all connections that viewers do not take, one in so many: for publishers and the control API.
+	// viewerShare is the part of all connections that viewers do not take, one in so many: for
+	// publishers and the control API.
 	viewerShare = 16
-	// evictShare is the part of all connections that are closed at once when there is no room, one in so many: who idles longest goes.
+	// evictShare is the part of all connections that are closed at once when there is no room, one
+	// in so many: who idles longest goes.
 	evictShare = 16
 )
 
-// connLimits bounds the connections of all listeners, by what the operator says and by the file descriptors of the process. When these run out,
-// connections that do nothing are closed, so that a flood of them keeps nobody out who publishes, watches or asks.
+// connLimits bounds the connections of all listeners, by what the operator says and by the file
+// descriptors of the process. When these run out, connections that do nothing are closed, so that a
+// flood of them keeps nobody out who publishes, watches or asks.
 type connLimits struct {
 	total, perAddr int // 0: no bound; guarded by mu
-	// files is how many connections there are descriptors for, viewing how many of these viewers may have. 0: not known.
+	// files is how many connections there are descriptors for, viewing how many of these viewers
+	// may have. 0: not known.
 	files, viewing int
 
 	viewers atomic.Int64
@@ -47,7 +52,8 @@ type connLimits struct {
 	byAddr map[netip.Addr]int
 }
 
-// newConnLimits takes the bounds of the operator, and how many files the process may open (0: not known).
+// newConnLimits takes the bounds of the operator, and how many files the process may open (0: not
+// known).
 func newConnLimits(total, perAddr, files int) *connLimits {
 	l := &connLimits{total: total, perAddr: perAddr}
 	if files > 0 {
@@ -114,8 +120,8 @@ func (l *connLimits) relieve() {
 	closeConns(evicted)
 }
 
-// evict takes the places of connections on which nothing is under way, of those the longest that have been so for the longest time. The caller holds mu
-// and closes them.
+// evict takes the places of connections on which nothing is under way, of those the longest that
+// have been so for the longest time. The caller holds mu and closes them.
 func (l *connLimits) evict() []*limitedConn {
 	var idle []*limitedConn
 	for c := range l.open {
@@ -186,8 +192,8 @@ type limitedConn struct {
 
 var _ fanout.Holder = (*limitedConn)(nil)
 
-// use notes that something is under way, until done is called with the same role. It is false if viewers have all connections that they may have. Of no
-// connection it is true.
+// use notes that something is under way, until done is called with the same role. It is false if
+// viewers have all connections that they may have. Of no connection it is true.
 func (c *limitedConn) use(r role) bool {
 	if c == nil {
 		return true
@@ -249,7 +255,8 @@ func placeIn(ctx context.Context) *limitedConn {
 	return c
 }
 
-// Close closes the connection. While it is held, it is only shut down: nothing can be read or written any more.
+// Close closes the connection. While it is held, it is only shut down: nothing can be read or
+// written any more.
 func (c *limitedConn) Close() error {
 	c.mu.Lock()
 	held, again := c.holds > 0, c.closed
@@ -279,7 +286,8 @@ func (c *limitedConn) cut() error {
 	return c.Conn.SetDeadline(past)
 }
 
-// ReadFrom writes what r gives, with one system call for many pieces (net.Buffers), and without copying a file.
+// ReadFrom writes what r gives, with one system call for many pieces (net.Buffers), and without
+// copying a file.
 func (c *limitedConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
 
 // NetConn, Hold and Release implement fanout.Holder.
@@ -310,7 +318,8 @@ func (c *limitedConn) Release() {
 	}
 }
 
-// CloseWrite ends the output and leaves the input open, so that a peer can still read why its connection ends.
+// CloseWrite ends the output and leaves the input open, so that a peer can still read why its
+// connection ends.
 func (c *limitedConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -329,7 +338,8 @@ func (c *tlsConn) Close() error {
 	return c.Conn.Close()
 }
 
-// remoteAddr is the address of a connection's peer, requestAddr that of who makes a request. It is invalid where there is none.
+// remoteAddr is the address of a connection's peer, requestAddr that of who makes a request. It is
+// invalid where there is none.
 func remoteAddr(c net.Conn) netip.Addr { return addrOf(c.RemoteAddr().String()) }
 
 func requestAddr(r *http.Request) netip.Addr { return addrOf(r.RemoteAddr) }

@@ -48,7 +48,8 @@ func TestConnectionsCountByNetwork(t *testing.T) {
 	}
 }
 
-// TestIdleConnectionsMakeRoom: where descriptors run out, who does nothing goes, the longest first, and those who work stay.
+// TestIdleConnectionsMakeRoom: where descriptors run out, who does nothing goes, the longest first,
+// and those who work stay.
 func TestIdleConnectionsMakeRoom(t *testing.T) {
 	l := newConnLimits(0, 0, 80)
 	wantEqual(t, "connections", l.files, 40)
@@ -124,7 +125,8 @@ func TestViewersLeaveRoom(t *testing.T) {
 	}
 }
 
-// TestFloodOfIdleConnections: publishers, viewers and the API go on beside it, old ones and new ones.
+// TestFloodOfIdleConnections: publishers, viewers and the API go on beside it, old ones and new
+// ones.
 func TestFloodOfIdleConnections(t *testing.T) {
 	t.Parallel()
 	s := open(t, withTLS(t))
@@ -185,7 +187,8 @@ func TestNoRoomForViewers(t *testing.T) {
 	eventually(t, "nobody is counted", func() bool { return s.limits.viewers.Load() == 0 })
 }
 
-// TestHandshakesOfHTTP3: they are bounded before they begin, and clients show their addresses when there are many.
+// TestHandshakesOfHTTP3: they are bounded before they begin, and clients show their addresses when
+// there are many.
 func TestHandshakesOfHTTP3(t *testing.T) {
 	from := &quic.ClientInfo{RemoteAddr: &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5}}
 	h := &http3Listener{limits: newConnLimits(0, 0, 0), fresh: rate.NewLimiter(freshHandshakes, freshHandshakes)}
@@ -235,7 +238,8 @@ func TestHandshakesOfHTTP3(t *testing.T) {
 	}
 }
 
-// TestHTTP3PerAddress: with a bound for each address clients go through Retry, and one more is refused before its handshake.
+// TestHTTP3PerAddress: with a bound for each address clients go through Retry, and one more is
+// refused before its handshake.
 func TestHTTP3PerAddress(t *testing.T) {
 	t.Parallel()
 	s := start(t, withTLS(t), func(o *Options) { o.HLSHTTP3, o.MaxConnectionsPerAddr = true, 2 })

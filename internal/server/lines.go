@@ -12,24 +12,27 @@ import (
 )
 
 const (
-	// maxValue bounds a text in a line of the log, in bytes, and maxErrorValue one in a line about an error of ours: a stack.
+	// maxValue bounds a text in a line of the log, in bytes, and maxErrorValue one in a line about
+	// an error of ours: a stack.
 	maxValue      = 512
 	maxErrorValue = 8 << 10
-	// maxMessages bounds the messages that are counted each for itself. There are fewer in the code; those of net/http hold what clients do.
+	// maxMessages bounds the messages that are counted each for itself. There are fewer in the
+	// code; those of net/http hold what clients do.
 	maxMessages = 256
 	// reportInterval is how often it is said how many lines were left out.
 	reportInterval = 10 * time.Second
 )
 
-// How many lines with the same message may come at once, and in the long run: of what went well, such as the ends of sessions, which come
-// together when a stream ends, and of all other lines, which strangers can bring about as fast as they connect.
+// How many lines with the same message may come at once, and in the long run: of what went well,
+// such as the ends of sessions, which come together when a stream ends, and of all other lines,
+// which strangers can bring about as fast as they connect.
 const (
 	burstOfGood, goodPerSecond = 2000, 100
 	burstOfBad, badPerSecond   = 100, 10
 )
 
-// lines is a log that nobody can fill: each message has a rate, texts are cut, and what is left out is counted and told. It may be used from any
-// goroutine.
+// lines is a log that nobody can fill: each message has a rate, texts are cut, and what is left out
+// is counted and told. It may be used from any goroutine.
 type lines struct {
 	to slog.Handler
 
@@ -95,7 +98,8 @@ func newLineRate(level slog.Level) *lineRate {
 	return &lineRate{left: rate.NewLimiter(badPerSecond, burstOfBad)}
 }
 
-// report tells, now and then, which lines were left out since the last one of their kind. It is called about each second.
+// report tells, now and then, which lines were left out since the last one of their kind. It is
+// called about each second.
 func (l *lines) report(ctx context.Context, now time.Time) {
 	for message, n := range l.takeLeftOut(now) {
 		r := slog.NewRecord(now, slog.LevelWarn, "lines of the log were left out", 0)

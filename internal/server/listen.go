@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	// minAcceptDelay and maxAcceptDelay bound the pause after an accept that failed for want of resources.
+	// minAcceptDelay and maxAcceptDelay bound the pause after an accept that failed for want of
+	// resources.
 	minAcceptDelay = 5 * time.Millisecond
 	maxAcceptDelay = time.Second
 	// logInterval is the least time between two log lines about the same shortage.
@@ -31,7 +32,8 @@ type listener struct {
 	net.Listener
 	name, option, addr string
 	secure             bool
-	// multiplexed offers HTTP/2 to TLS clients. Its connections are what net/http knows as TLS, so nobody else may take them over.
+	// multiplexed offers HTTP/2 to TLS clients. Its connections are what net/http knows as TLS, so
+	// nobody else may take them over.
 	multiplexed bool
 	cert        certificate
 	// clients, if set, are who signs the certificates that clients must have.
@@ -165,7 +167,8 @@ func (c *certificate) config() (*tls.Config, error) {
 	}, nil
 }
 
-// load returns the certificate in the files. While changed files cannot be read, the certificate before them stays in use.
+// load returns the certificate in the files. While changed files cannot be read, the certificate
+// before them stays in use.
 func (c *certificate) load() (*tls.Certificate, error) {
 	st := c.state
 	st.mu.Lock()

@@ -254,7 +254,8 @@ func writePEM(t testing.TB, cert tls.Certificate, certFile, keyFile string) {
 	}
 }
 
-// Decision 39: certificates are read again when their files change. While the files do not match, the old one stays in use.
+// Decision 39: certificates are read again when their files change. While the files do not match,
+// the old one stays in use.
 func TestCertificateReload(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -308,7 +309,8 @@ func TestCertificateReload(t *testing.T) {
 	wantEqual(t, "certificate whose file is gone", serial("rtmps"), 2)
 }
 
-// TestRTMPSOnly: enable_rtmps makes the RTMP port speak TLS only, as in LiveGo; a plain client is cut off.
+// TestRTMPSOnly: enable_rtmps makes the RTMP port speak TLS only, as in LiveGo; a plain client is
+// cut off.
 func TestRTMPSOnly(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t, withTLS(t), func(o *Options) { o.RTMPTLS, o.RTMPSAddr = true, "" }), clip(t)
@@ -321,7 +323,8 @@ func TestRTMPSOnly(t *testing.T) {
 	}
 }
 
-// TestTLSOnPlainPort: a client that speaks TLS to the plain port is cut off, with a line in the log that says why.
+// TestTLSOnPlainPort: a client that speaks TLS to the plain port is cut off, with a line in the log
+// that says why.
 func TestTLSOnPlainPort(t *testing.T) {
 	t.Parallel()
 	s := start(t)

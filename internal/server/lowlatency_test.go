@@ -38,7 +38,8 @@ func (e *encoder) perform(t testing.TB, tags []flv.Tag, times int) {
 	}
 }
 
-// awaitKeyFrames waits until a multivariant playlist names that of key frames, which is there once a segment is complete.
+// awaitKeyFrames waits until a multivariant playlist names that of key frames, which is there once
+// a segment is complete.
 func awaitKeyFrames(ctx context.Context, client *http.Client, index string) {
 	for ctx.Err() == nil {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, index, nil)
@@ -59,7 +60,8 @@ func awaitKeyFrames(ctx context.Context, client *http.Client, index string) {
 	}
 }
 
-// TestLowLatencyHLS has each response of a client that plays all renditions held against the rules, over a takeover and to the end.
+// TestLowLatencyHLS has each response of a client that plays all renditions held against the rules,
+// over a takeover and to the end.
 func TestLowLatencyHLS(t *testing.T) {
 	t.Parallel()
 	secure := withTLS(t)

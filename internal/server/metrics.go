@@ -17,7 +17,8 @@ import (
 	"livego/internal/ticket"
 )
 
-// tally counts by words of a fixed set. It is for what happens at most once in a connection. The zero value is ready.
+// tally counts by words of a fixed set. It is for what happens at most once in a connection. The
+// zero value is ready.
 type tally[K comparable] struct {
 	mu sync.Mutex
 	n  map[K]uint64
@@ -38,7 +39,8 @@ func (t *tally[K]) all() map[K]uint64 {
 	return maps.Clone(t.n)
 }
 
-// handshake is where and why a connection failed before anything was published, played or asked for.
+// handshake is where and why a connection failed before anything was published, played or asked
+// for.
 type handshake struct{ protocol, reason string }
 
 // failedTLS is the reason of those that did not get through their TLS handshake.
@@ -87,7 +89,8 @@ func refusalReason(err error) string {
 	return "other"
 }
 
-// tokenWords are the words for what became of viewers' tokens: of those that open what they were shown for first, of what nobody thought of last.
+// tokenWords are the words for what became of viewers' tokens: of those that open what they were
+// shown for first, of what nobody thought of last.
 var tokenWords = [...]struct {
 	err  error
 	word string
@@ -117,7 +120,8 @@ func (c *tokenCounts) all() map[string]uint64 {
 	return all
 }
 
-// figures are what metrics show. No lock is taken that a publisher or the delivery to players takes for media.
+// figures are what metrics show. No lock is taken that a publisher or the delivery to players takes
+// for media.
 func (s *Server) figures() *metrics.Figures {
 	c := s.sessions.census()
 	f := &metrics.Figures{
@@ -238,8 +242,8 @@ type sessionKind struct {
 	protocol  string
 }
 
-// streamCensus is what the sessions of a stream come to: bytes, the rate of its publishers in bytes per second, and the longest time between
-// key frames among them.
+// streamCensus is what the sessions of a stream come to: bytes, the rate of its publishers in bytes
+// per second, and the longest time between key frames among them.
 type streamCensus struct {
 	players        int
 	received, sent uint64

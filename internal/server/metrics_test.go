@@ -36,7 +36,8 @@ func scrape(t testing.TB, address string) map[string]float64 {
 	return values
 }
 
-// TestMetrics looks at what metrics say of a publisher and its viewers, while they are there and afterwards.
+// TestMetrics looks at what metrics say of a publisher and its viewers, while they are there and
+// afterwards.
 func TestMetrics(t *testing.T) {
 	s, tags := start(t, func(o *Options) { o.MetricsAddr = "127.0.0.1:0" }), clip(t)
 	address := s.url("http", "metrics", "/metrics")
@@ -114,7 +115,8 @@ func TestMetricsPolicy(t *testing.T) {
 	}
 }
 
-// TestHandshakeFailures: who does not get through TLS is counted on each port, and so is until when the certificate is good.
+// TestHandshakeFailures: who does not get through TLS is counted on each port, and so is until when
+// the certificate is good.
 func TestHandshakeFailures(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "a.crt"), filepath.Join(dir, "a.key")

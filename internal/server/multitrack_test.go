@@ -17,8 +17,9 @@ const (
 	manyTracksManyCodecs = 2
 )
 
-// multitrack puts the bodies of legacy messages, one for each track, into messages of a form. Tracks are numbered from 0; 255 leaves track 0 in
-// an ordinary message and sends the others each in one of its own, as OBS Studio does.
+// multitrack puts the bodies of legacy messages, one for each track, into messages of a form.
+// Tracks are numbered from 0; 255 leaves track 0 in an ordinary message and sends the others each
+// in one of its own, as OBS Studio does.
 func multitrack(form byte, bodies ...[]byte) (messages [][]byte) {
 	if form == 255 || form == oneTrack {
 		for id, body := range bodies {
@@ -61,8 +62,8 @@ func enhance(form byte, body []byte) (message []byte, fourCC string, payload []b
 	return []byte{0x80 | body[0]&0x70 | 6, form<<4 | packetType}, "avc1", payload
 }
 
-// laddered makes a stream with three video and two audio tracks of the clip: the bodies of each are marked, but for the first. Key frames of
-// all are together.
+// laddered makes a stream with three video and two audio tracks of the clip: the bodies of each are
+// marked, but for the first. Key frames of all are together.
 func laddered(tags []flv.Tag, form byte) (out []flv.Tag) {
 	for _, tag := range tags {
 		var bodies [][]byte
@@ -135,8 +136,9 @@ func legacyRTMP(t testing.TB, s *testServer, stream string) *watcher {
 	return playWith(t, client)
 }
 
-// TestMultitrack: in all forms, players that know several tracks get the messages as they came; the others an ordinary stream of the first
-// track, or of those that they ask for, byte for byte what an encoder would have sent that has only that track.
+// TestMultitrack: in all forms, players that know several tracks get the messages as they came; the
+// others an ordinary stream of the first track, or of those that they ask for, byte for byte what
+// an encoder would have sent that has only that track.
 func TestMultitrack(t *testing.T) {
 	t.Parallel()
 	for _, form := range []byte{255, oneTrack, manyTracks, manyTracksManyCodecs} {
@@ -223,7 +225,8 @@ func TestOrdinaryStreamHasOneFeed(t *testing.T) {
 	}
 }
 
-// TestChangingTracks: 64 tracks that change their codec again and again cost a few log lines and no more memory than bounded.
+// TestChangingTracks: 64 tracks that change their codec again and again cost a few log lines and no
+// more memory than bounded.
 func TestChangingTracks(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)

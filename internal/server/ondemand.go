@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// pullWait is how long viewers wait for a stream that is pulled for them, and how long one may be away until its pull ends.
+	// pullWait is how long viewers wait for a stream that is pulled for them, and how long one may
+	// be away until its pull ends.
 	pullWait = 10 * time.Second
 	// pullTries is how often a pull may fail before the stream is there.
 	pullTries = 2
@@ -30,7 +31,8 @@ type pulls struct {
 	server *Server
 
 	mu sync.Mutex
-	// running has when each was asked for last, failed until when those are not pulled that could not be had.
+	// running has when each was asked for last, failed until when those are not pulled that could
+	// not be had.
 	running map[live.Name]time.Time
 	failed  map[live.Name]time.Time
 }

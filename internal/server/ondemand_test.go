@@ -13,7 +13,8 @@ func pulling(t testing.TB, origin *testServer, scheme, protocol string, idle tim
 	})
 }
 
-// TestPullOnDemand: the first viewer, by whatever protocol, starts one pull, which all share, and it ends when nobody watches.
+// TestPullOnDemand: the first viewer, by whatever protocol, starts one pull, which all share, and
+// it ends when nobody watches.
 func TestPullOnDemand(t *testing.T) {
 	t.Parallel()
 	for _, from := range []struct{ scheme, protocol string }{{"rtmp", "rtmp"}, {"http", "http-flv"}} {
@@ -39,7 +40,8 @@ func TestPullOnDemand(t *testing.T) {
 	}
 }
 
-// TestPullOfNothing: what is not there is asked for once in a while, and nothing that may be a key is asked for at all.
+// TestPullOfNothing: what is not there is asked for once in a while, and nothing that may be a key
+// is asked for at all.
 func TestPullOfNothing(t *testing.T) {
 	t.Parallel()
 	origin := start(t)

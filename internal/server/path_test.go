@@ -71,8 +71,9 @@ func discard(t testing.TB, s *testServer, stream string) *atomic.Int64 {
 	return &n
 }
 
-// TestPathDoesNotAllocate follows messages from the publisher's socket through chunk streams, FLV, the ring and the log to the sockets
-// of 20 players. What may be allocated is slabs and blocks: per time, not per message.
+// TestPathDoesNotAllocate follows messages from the publisher's socket through chunk streams, FLV,
+// the ring and the log to the sockets of 20 players. What may be allocated is slabs and blocks: per
+// time, not per message.
 func TestPathDoesNotAllocate(t *testing.T) {
 	const players, messages = 20, 3000
 	s := start(t, func(o *Options) { o.HLSAddr = "" })
@@ -92,7 +93,8 @@ func TestPathDoesNotAllocate(t *testing.T) {
 			if i%25 > 0 && i < n-1 {
 				continue
 			}
-			// Players that keep up are what is measured. The last messages may be waiting for a picture.
+			// Players that keep up are what is measured. The last messages may be waiting for a
+			// picture.
 			for deadline := time.Now().Add(patience); counts[0].Load() < pub.sent-200_000; <-tick.C {
 				if time.Now().After(deadline) {
 					t.Fatal("the players do not get what was sent")

@@ -19,8 +19,8 @@ import (
 	"livego/internal/rtmp"
 )
 
-// clip returns the tags of the demo clip: 8 s of H.264, 30 pictures a second and a key frame each 2 s, and AAC. The first three are
-// metadata and the two sequence headers.
+// clip returns the tags of the demo clip: 8 s of H.264, 30 pictures a second and a key frame each 2
+// s, and AAC. The first three are metadata and the two sequence headers.
 func clip(t testing.TB) []flv.Tag {
 	t.Helper()
 	file, err := os.ReadFile("../demo/clip.flv")

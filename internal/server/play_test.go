@@ -11,8 +11,9 @@ import (
 	"livego/internal/flv"
 )
 
-// sameTags checks that what came out is what went in: bodies, types and times, each kind in its order. Times are those of in plus
-// offset; metadata comes with the headers of a player that joins, at time 0.
+// sameTags checks that what came out is what went in: bodies, types and times, each kind in its
+// order. Times are those of in plus offset; metadata comes with the headers of a player that joins,
+// at time 0.
 func sameTags(t testing.TB, name string, in, out []flv.Tag, offset uint32) {
 	t.Helper()
 	for _, kind := range []uint8{flv.TypeVideo, flv.TypeAudio, flv.TypeData} {
@@ -68,7 +69,8 @@ func rising(t testing.TB, name string, tags []flv.Tag) {
 	}
 }
 
-// TestEveryProtocolDeliversWhatWasPublished publishes over RTMP and over RTMPS, and plays by everything that has a connection.
+// TestEveryProtocolDeliversWhatWasPublished publishes over RTMP and over RTMPS, and plays by
+// everything that has a connection.
 func TestEveryProtocolDeliversWhatWasPublished(t *testing.T) {
 	for _, tc := range []struct {
 		name, publish, http, ws string
@@ -104,7 +106,8 @@ func TestEveryProtocolDeliversWhatWasPublished(t *testing.T) {
 	}
 }
 
-// TestJoinInTheMiddle joins between two key frames: the cached GOP comes first, audio and all, and then the rest.
+// TestJoinInTheMiddle joins between two key frames: the cached GOP comes first, audio and all, and
+// then the rest.
 func TestJoinInTheMiddle(t *testing.T) {
 	for _, gops := range []int{1, 2, 100} {
 		s, tags := start(t, func(o *Options) { o.GOPNum = gops }), clip(t)
@@ -140,7 +143,8 @@ func size(tags []flv.Tag) (n uint64) {
 	return n
 }
 
-// TestNoGOPCache: with gop_num 0 a player begins with the next key frame, with the headers before it.
+// TestNoGOPCache: with gop_num 0 a player begins with the next key frame, with the headers before
+// it.
 func TestNoGOPCache(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t, func(o *Options) { o.GOPNum = 0 }), clip(t)
@@ -163,7 +167,8 @@ func TestNoGOPCache(t *testing.T) {
 	}
 }
 
-// TestKindsInTheHeader: the FLV header tells players what to wait for, which is what the metadata names, or else what has come.
+// TestKindsInTheHeader: the FLV header tells players what to wait for, which is what the metadata
+// names, or else what has come.
 func TestKindsInTheHeader(t *testing.T) {
 	for _, tc := range []struct {
 		name  string
@@ -198,7 +203,8 @@ func TestKindsInTheHeader(t *testing.T) {
 	}
 }
 
-// TestTrackThatAppearsLater ends the FLV players whose header lacks it, so that they come back. RTMP has no such header.
+// TestTrackThatAppearsLater ends the FLV players whose header lacks it, so that they come back.
+// RTMP has no such header.
 func TestTrackThatAppearsLater(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)
@@ -249,7 +255,8 @@ func TestTrackThatTheMetadataNames(t *testing.T) {
 	}
 }
 
-// TestEmptyStreamIsWaitedFor: a publisher that has sent nothing yet is on air; the answer's head comes at once, media when there is some.
+// TestEmptyStreamIsWaitedFor: a publisher that has sent nothing yet is on air; the answer's head
+// comes at once, media when there is some.
 func TestEmptyStreamIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)
@@ -273,7 +280,8 @@ func TestEmptyStreamIsWaitedFor(t *testing.T) {
 	}
 }
 
-// TestEndOfAStreamOverRTMP: the player gets the rest, UnpublishNotify and StreamEOF (RTMP 1.0 §7.1.7), and the connection ends.
+// TestEndOfAStreamOverRTMP: the player gets the rest, UnpublishNotify and StreamEOF (RTMP 1.0
+// §7.1.7), and the connection ends.
 func TestEndOfAStreamOverRTMP(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)
@@ -298,8 +306,8 @@ func TestEndOfAStreamOverRTMP(t *testing.T) {
 	p.expectEnd()
 }
 
-// TestPlayersOnAllMessageStreamsShareAFeed: who plays on another message stream than the first gets the same, on its own, and what all get is
-// encoded once.
+// TestPlayersOnAllMessageStreamsShareAFeed: who plays on another message stream than the first gets
+// the same, on its own, and what all get is encoded once.
 func TestPlayersOnAllMessageStreamsShareAFeed(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t, withTLS(t)), clip(t)
@@ -357,7 +365,8 @@ func TestPlayersOnAllMessageStreamsShareAFeed(t *testing.T) {
 	}
 }
 
-// TestManyFeeds: connections that pick whatever they can take no more memory together than one stream may.
+// TestManyFeeds: connections that pick whatever they can take no more memory together than one
+// stream may.
 func TestManyFeeds(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)

@@ -15,8 +15,8 @@ import (
 	"livego/internal/media"
 )
 
-// publication is one publisher on air, whatever protocol it speaks: what comes in are messages as RTMP
-// and FLV have them. Message and End are called from one goroutine.
+// publication is one publisher on air, whatever protocol it speaks: what comes in are messages as
+// RTMP and FLV have them. Message and End are called from one goroutine.
 type publication struct {
 	server  *Server
 	from    origin
@@ -43,15 +43,15 @@ type origin struct {
 	query string
 	// streamID is the RTMP message stream, 0 if there is none.
 	streamID uint32
-	// close ends the connection for a cause, which its protocol tells the encoder. It is called from any goroutine, at any time
-	// after publish was called, and does not wait for End.
+	// close ends the connection for a cause, which its protocol tells the encoder. It is called
+	// from any goroutine, at any time after publish was called, and does not wait for End.
 	close func(cause error)
 	// reconnect, if set, asks the encoder to connect again, to another server if one is named.
 	reconnect func(to string)
 }
 
-// publish takes a publisher on air that may publish: here, or on the node that is the home of its stream. The lease of its channel key is
-// released at the end, also if this fails.
+// publish takes a publisher on air that may publish: here, or on the node that is the home of its
+// stream. The lease of its channel key is released at the end, also if this fails.
 func (s *Server) publish(ctx context.Context, may permit, from origin, log *slog.Logger) (sink, error) {
 	begun := func(bool) {}
 	if s.node != nil {
@@ -75,7 +75,8 @@ func (s *Server) publish(ctx context.Context, may permit, from origin, log *slog
 	return p, nil
 }
 
-// publishHere is publish for a stream that has its home here. begun is told whether the publisher is on air.
+// publishHere is publish for a stream that has its home here. begun is told whether the publisher
+// is on air.
 func (s *Server) publishHere(ctx context.Context, may permit, from origin, log *slog.Logger, begun func(onAir bool)) (*publication, error) {
 	name := may.name
 	p := &publication{server: s, from: from, lease: may.lease, session: newSession(from.protocol, from.remote, name, from.url, true)}
@@ -150,13 +151,15 @@ func misaligned(err error) bool {
 	return errors.Is(err, live.ErrMisaligned) || errors.Is(err, hls.ErrMisaligned)
 }
 
-// final says that a publisher which ends for that cause would come back no better, so that nobody waits for it.
+// final says that a publisher which ends for that cause would come back no better, so that nobody
+// waits for it.
 func final(cause error) bool {
 	return errors.Is(cause, live.ErrUnpublished) || errors.Is(cause, errRevoked) || errors.Is(cause, errEnded) || misaligned(cause)
 }
 
 // Message takes one message into the stream: its RTMP type (or FLV tag type), absolute time in
-// milliseconds, and body, which must not change any more. An error says that the publisher must end.
+// milliseconds, and body, which must not change any more. An error says that the publisher must
+// end.
 func (p *publication) Message(messageType uint8, ms uint32, body []byte) error {
 	now := time.Now()
 	if messageType == flv.TypeVideo {
@@ -190,7 +193,8 @@ func (p *publication) Message(messageType uint8, ms uint32, body []byte) error {
 	return err
 }
 
-// End takes the publisher off the air. For a final cause the stream ends, else it waits for the publisher's return.
+// End takes the publisher off the air. For a final cause the stream ends, else it waits for the
+// publisher's return.
 func (p *publication) End(cause error) {
 	p.ingest.end()
 	if cause == nil {

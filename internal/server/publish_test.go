@@ -25,7 +25,8 @@ func refusedWith(t testing.TB, what string, err error, code string) {
 	}
 }
 
-// Spec 3.3, decision 33: the answer comes before anything is accepted, and nothing becomes a stream.
+// Spec 3.3, decision 33: the answer comes before anything is accepted, and nothing becomes a
+// stream.
 func TestRefusedPublishers(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *Options) {
@@ -55,7 +56,8 @@ func TestRefusedPublishers(t *testing.T) {
 	}
 }
 
-// Defect 13: the app counts, whatever the URL says. A key opens its room in every app, with any query.
+// Defect 13: the app counts, whatever the URL says. A key opens its room in every app, with any
+// query.
 func TestNamesOfStreams(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *Options) { o.Apps = append(o.Apps, App{Name: "event", Live: true, FLV: true}) })
@@ -76,7 +78,8 @@ func TestNamesOfStreams(t *testing.T) {
 	}
 }
 
-// TestManyWrongKeys: whoever guesses keys from an address, an encoder on it that has the right one goes on air.
+// TestManyWrongKeys: whoever guesses keys from an address, an encoder on it that has the right one
+// goes on air.
 func TestManyWrongKeys(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -91,7 +94,8 @@ func TestManyWrongKeys(t *testing.T) {
 	wantContains(t, "what is told to those who guess", err.Error(), "as many before")
 }
 
-// TestWrongKeyIsExplained: what is wrong is said where it can be known, and nothing that is not public.
+// TestWrongKeyIsExplained: what is wrong is said where it can be known, and nothing that is not
+// public.
 func TestWrongKeyIsExplained(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -241,7 +245,8 @@ func TestPlayAddresses(t *testing.T) {
 	}
 }
 
-// TestStrayMedia: an encoder that sends to a message stream on which it does not publish is told of once.
+// TestStrayMedia: an encoder that sends to a message stream on which it does not publish is told of
+// once.
 func TestStrayMedia(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)
@@ -299,8 +304,8 @@ type down struct{ keys.Store }
 
 func (down) Lease(context.Context, string) (*keys.Lease, error) { return nil, keys.ErrUnavailable }
 
-// TestKeysUnavailable: new publishers get a clear refusal, which is no failed attempt of theirs. Without authentication too: the name may be
-// a key, which must not become the name of a stream.
+// TestKeysUnavailable: new publishers get a clear refusal, which is no failed attempt of theirs.
+// Without authentication too: the name may be a key, which must not become the name of a stream.
 func TestKeysUnavailable(t *testing.T) {
 	t.Parallel()
 	for _, noAuth := range []bool{false, true} {
@@ -381,7 +386,8 @@ func TestNoTakeover(t *testing.T) {
 	publish(t, s, "movie") // in the grace time nobody is in the way
 }
 
-// Decision 11: a lost publisher's viewers wait for it, it is not listed, new viewers may join; then the stream goes on.
+// Decision 11: a lost publisher's viewers wait for it, it is not listed, new viewers may join; then
+// the stream goes on.
 func TestGrace(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)
@@ -443,7 +449,8 @@ func TestSilentPublisher(t *testing.T) {
 	wantContains(t, "log", s.logs.String(), "publisher ended", "publishing: nothing for 300ms")
 }
 
-// Decision 37, defect 1: reset and delete end the publisher on the old key, and its stream at once; with keep they do not.
+// Decision 37, defect 1: reset and delete end the publisher on the old key, and its stream at once;
+// with keep they do not.
 func TestRevokedKeys(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)
@@ -466,8 +473,8 @@ func TestRevokedKeys(t *testing.T) {
 	}
 }
 
-// TestReasonArrives: a publisher that is closed while it sends reads why, and then the end of the connection: no reset, which would make
-// some clients throw away what they have not read yet.
+// TestReasonArrives: a publisher that is closed while it sends reads why, and then the end of the
+// connection: no reset, which would make some clients throw away what they have not read yet.
 func TestReasonArrives(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)
@@ -504,7 +511,8 @@ func TestReasonArrives(t *testing.T) {
 	p.expectEnd()
 }
 
-// TestSeveralStreamsOnOneConnection is what joined renditions use. One that ends leaves the other on air.
+// TestSeveralStreamsOnOneConnection is what joined renditions use. One that ends leaves the other
+// on air.
 func TestSeveralStreamsOnOneConnection(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)
@@ -529,7 +537,8 @@ func TestSeveralStreamsOnOneConnection(t *testing.T) {
 	w.awaitEnd(t)
 }
 
-// TestStreamThatEndsAtItsBeginning: the publisher's session knows its stream although the hub does not any more.
+// TestStreamThatEndsAtItsBeginning: the publisher's session knows its stream although the hub does
+// not any more.
 func TestStreamThatEndsAtItsBeginning(t *testing.T) {
 	t.Parallel()
 	s := open(t)

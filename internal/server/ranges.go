@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// maxRanges is how many ranges of a file one request gets. Players ask for one; each further one costs a part of its own in the answer, and a
-// request has room for thousands.
+// maxRanges is how many ranges of a file one request gets. Players ask for one; each further one
+// costs a part of its own in the answer, and a request has room for thousands.
 const maxRanges = 4
 
-// withoutFlood returns the request, without its Range header if that names too many ranges or some that overlap: who asks for that gets the
-// whole file (RFC 9110 §14.2).
+// withoutFlood returns the request, without its Range header if that names too many ranges or some
+// that overlap: who asks for that gets the whole file (RFC 9110 §14.2).
 func withoutFlood(r *http.Request) *http.Request {
 	if bearable(r.Header.Get("Range")) {
 		return r
@@ -24,7 +24,8 @@ func withoutFlood(r *http.Request) *http.Request {
 	return &whole
 }
 
-// bearable says whether the ranges are few and, as far as that shows without the size of the file, do not overlap.
+// bearable says whether the ranges are few and, as far as that shows without the size of the file,
+// do not overlap.
 func bearable(header string) bool {
 	_, set, several := strings.Cut(header, "=")
 	if !several || !strings.Contains(set, ",") {

@@ -11,8 +11,8 @@ import (
 	"livego/internal/flv"
 )
 
-// peer is an RTMP client written by hand, for what the client of this project does not do. It sends and reads whole messages in
-// chunks as large as they are (RTMP 1.0 §5.3.1).
+// peer is an RTMP client written by hand, for what the client of this project does not do. It sends
+// and reads whole messages in chunks as large as they are (RTMP 1.0 §5.3.1).
 type peer struct {
 	t  testing.TB
 	nc net.Conn

@@ -12,8 +12,8 @@ import (
 	"livego/internal/rtmp"
 )
 
-// reasons maps why a session ended to one word of a fixed set, for metrics and events. The first that
-// fits counts.
+// reasons maps why a session ended to one word of a fixed set, for metrics and events. The first
+// that fits counts.
 var reasons = []struct {
 	err  error
 	word string
@@ -49,7 +49,8 @@ var reasons = []struct {
 	{net.ErrClosed, "connection_lost"},
 }
 
-// reasonOf returns the word for why a session ended: "other" if nothing fits, "connection_lost" without a cause.
+// reasonOf returns the word for why a session ended: "other" if nothing fits, "connection_lost"
+// without a cause.
 func reasonOf(err error) string {
 	if err == nil {
 		return "connection_lost"

@@ -37,7 +37,8 @@ func (s *Server) publishRelay(ctx context.Context, r relay.Relay, remote string,
 	}, s.log.With("protocol", "pull-"+protocol, "remote", remote))
 }
 
-// outputPush pushes the streams of apps that have static_push. Renditions with a name are not pushed.
+// outputPush pushes the streams of apps that have static_push. Renditions with a name are not
+// pushed.
 func (s *Server) outputPush(stream *live.Stream) func(context.Context) error {
 	name := stream.Name()
 	app, _ := s.app(name.App)
@@ -72,7 +73,8 @@ func (s *Server) StartRelay(ctx context.Context, direction, app, name, url strin
 	return s.startRelay(ctx, &relay.Relay{Direction: relay.Direction(direction), App: app, Stream: name, URL: url})
 }
 
-// startRelay begins a relay, which becomes the one that lists show. Its errors are those of api.Relays.
+// startRelay begins a relay, which becomes the one that lists show. Its errors are those of
+// api.Relays.
 func (s *Server) startRelay(ctx context.Context, r *relay.Relay) error {
 	if err := s.checkRelay(ctx, r); err != nil {
 		return fmt.Errorf("%w: %w", api.ErrRelayURL, err)
@@ -109,7 +111,8 @@ func (s *Server) RelayList() any {
 
 var _ api.Relays = (*Server)(nil)
 
-// checkRelay says whether a relay can be. A channel key in place of the room's name stands for its room, as in LiveGo.
+// checkRelay says whether a relay can be. A channel key in place of the room's name stands for its
+// room, as in LiveGo.
 func (s *Server) checkRelay(ctx context.Context, r *relay.Relay) error {
 	app, ok := s.app(r.App)
 	switch {
@@ -207,8 +210,8 @@ func isLocal(host string) bool {
 // maxRelaysFile bounds the file of relays, in bytes.
 const maxRelaysFile = 16 << 20
 
-// saveRelays keeps the relays that do not stand in the configuration for the next start. They hold keys of other servers, so that nobody else
-// may read them.
+// saveRelays keeps the relays that do not stand in the configuration for the next start. They hold
+// keys of other servers, so that nobody else may read them.
 func (s *Server) saveRelays(all []relay.Relay) {
 	if s.opt.RelaysFile == "" {
 		return

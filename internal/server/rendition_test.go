@@ -22,7 +22,8 @@ func rung(t testing.TB, s *testServer, name string) *encoder {
 	return publishTo(t, s.url("rtmp", "rtmp", path))
 }
 
-// marked returns the tags with a mark behind the media of each, which tells one rendition's from another's.
+// marked returns the tags with a mark behind the media of each, which tells one rendition's from
+// another's.
 func marked(tags []flv.Tag, m byte) []flv.Tag {
 	var out []flv.Tag
 	for _, tag := range tags {
@@ -49,7 +50,8 @@ func marks(tags []flv.Tag) string {
 	return all
 }
 
-// TestRenditions: viewers get the default or the first rendition, or the one that they ask for, and all are on one timeline.
+// TestRenditions: viewers get the default or the first rendition, or the one that they ask for, and
+// all are on one timeline.
 func TestRenditions(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)
@@ -216,7 +218,8 @@ func TestMisalignedRendition(t *testing.T) {
 	eventually(t, "it is gone at once", func() bool { return len(s.hub.Streams()) == 1 })
 }
 
-// TestRenditionThatHLSCannotAlign: its key frames come at other times than those of the first rendition.
+// TestRenditionThatHLSCannotAlign: its key frames come at other times than those of the first
+// rendition.
 func TestRenditionThatHLSCannotAlign(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t, func(o *Options) { o.HLSSegmentDuration = time.Second }), clip(t)

@@ -12,7 +12,8 @@ import (
 	"livego/internal/ticket"
 )
 
-// maxRevokedFile bounds the file of revoked tokens, in bytes: as many as there can be, with the longest names.
+// maxRevokedFile bounds the file of revoked tokens, in bytes: as many as there can be, with the
+// longest names.
 const maxRevokedFile = 32 << 20
 
 // errTokenRevoked: the token with which a viewer watched opens nothing any more.
@@ -65,7 +66,8 @@ func (s *Server) saveRevoked() error {
 	return os.Rename(part, s.opt.RevokedFile)
 }
 
-// restoreRevoked revokes for a what was revoked before the start. Where that is not known, nobody may watch.
+// restoreRevoked revokes for a what was revoked before the start. Where that is not known, nobody
+// may watch.
 func (s *Server) restoreRevoked(a *access) error {
 	if s.opt.RevokedFile == "" || !a.guarded {
 		return nil

@@ -31,7 +31,8 @@ func checked(t *testing.T, c *hlscheck.Checker, address string, header ...string
 		t.Fatal(err)
 	}
 	for _, problem := range c.Add(hlscheck.Response{URL: u.RequestURI(), Asked: asked, At: time.Now(), Status: a.status, Header: a.header, Body: []byte(a.body)}) {
-		// The parts that a server had in memory, just before the end, are in no playlist of the next one.
+		// The parts that a server had in memory, just before the end, are in no playlist of the
+		// next one.
 		if !strings.Contains(problem.Text, "the parts of segment") {
 			t.Errorf("%v\n%s", problem, a.body)
 		}
@@ -56,7 +57,8 @@ func segmentsOf(text string) (uris []string) {
 	return uris
 }
 
-// TestRewindAfterRestart: a stream's segments can be played after the server was started again and the encoder is back.
+// TestRewindAfterRestart: a stream's segments can be played after the server was started again and
+// the encoder is back.
 func TestRewindAfterRestart(t *testing.T) {
 	dir, tags := filepath.Join(t.TempDir(), "hls"), clip(t)
 	var c hlscheck.Checker
@@ -99,7 +101,8 @@ func TestRewindAfterRestart(t *testing.T) {
 	}
 }
 
-// TestRewindThatCannotBe: a folder that cannot be made is an error at the start, which names the option.
+// TestRewindThatCannotBe: a folder that cannot be made is an error at the start, which names the
+// option.
 func TestRewindThatCannotBe(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -163,7 +166,8 @@ func TestRewindBound(t *testing.T) {
 	}
 }
 
-// TestRewindFolderInUse: a second server with the same folder does not start, says what to do, and does the first one no harm.
+// TestRewindFolderInUse: a second server with the same folder does not start, says what to do, and
+// does the first one no harm.
 func TestRewindFolderInUse(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "hls")
 	s := start(t, withRewinding(dir))

@@ -76,7 +76,8 @@ type rtmpConn struct {
 
 var _ rtmp.Handler = (*rtmpConn)(nil)
 
-// newRTMPConn is not for the inliner: its variables would stay on the stack of a connection for good.
+// newRTMPConn is not for the inliner: its variables would stay on the stack of a connection for
+// good.
 //
 //go:noinline
 func (s *Server) newRTMPConn(nc net.Conn, protocol string) *rtmpConn {
@@ -192,7 +193,8 @@ func kindOf(messageType uint8) string {
 	return media.Data.String()
 }
 
-// rtmpPublication is a publisher on air over RTMP. Its methods but closeWith are called by the connection's goroutine.
+// rtmpPublication is a publisher on air over RTMP. Its methods but closeWith are called by the
+// connection's goroutine.
 type rtmpPublication struct {
 	sink
 	request *rtmp.PublishRequest
@@ -301,7 +303,8 @@ func cannotPlay(err error) error {
 	return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "The stream cannot be played: " + err.Error() + ".", Err: err}
 }
 
-// sharedStream is the message stream that players' messages are encoded for. It is what the first createStream of a connection returns.
+// sharedStream is the message stream that players' messages are encoded for. It is what the first
+// createStream of a connection returns.
 const sharedStream = 1
 
 // play starts a player that goes on without a goroutine of its own.

@@ -16,8 +16,9 @@ const (
 	maxEscapes = 3
 )
 
-// said returns a text of a client as it may be shown in logs and answers: cut, and without what could be a channel key, which people put into any
-// field. All texts of clients are shown by it, but names of streams that are on air.
+// said returns a text of a client as it may be shown in logs and answers: cut, and without what
+// could be a channel key, which people put into any field. All texts of clients are shown by it,
+// but names of streams that are on air.
 func said(text string) string { return cut(masked(text), maxSaid) }
 
 // masked returns text without what could be a channel key.
@@ -45,7 +46,8 @@ func cut(text string, most int) string {
 	return strings.Clone(text[:most]) + "…"
 }
 
-// shownURL is the URL of an RTMP session: the server and the query as the client has them, and the stream in place of what it gave for a name.
+// shownURL is the URL of an RTMP session: the server and the query as the client has them, and the
+// stream in place of what it gave for a name.
 func shownURL(tcURL string, a address, stream string) string {
 	text := "/" + a.app + "/" + stream
 	if scheme, rest, ok := strings.Cut(tcURL, "://"); ok {
@@ -56,7 +58,8 @@ func shownURL(tcURL string, a address, stream string) string {
 	return withQuery(text, a.query)
 }
 
-// maskedHost masks labels of a host's name that are as long as the keys made here. Shorter ones are common among hosts.
+// maskedHost masks labels of a host's name that are as long as the keys made here. Shorter ones are
+// common among hosts.
 func maskedHost(host string) string {
 	labels := strings.Split(plain(host), ".")
 	for i, label := range labels {

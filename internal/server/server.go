@@ -46,7 +46,8 @@ const (
 	defaultPlayWait     = 10 * time.Second
 	defaultDrainTimeout = 5 * time.Second
 
-	// The bounds of the HTTP servers. A segment that takes longer than httpWriteTimeout is of no use to a live viewer.
+	// The bounds of the HTTP servers. A segment that takes longer than httpWriteTimeout is of no
+	// use to a live viewer.
 	httpIdleTimeout  = time.Minute
 	httpWriteTimeout = time.Minute
 	maxHTTPHeader    = 16 << 10
@@ -98,7 +99,8 @@ type Server struct {
 	writers   tasks // what the outputs run
 }
 
-// New checks the options and opens the listeners, so that a port that is in use is known at once. Run serves them.
+// New checks the options and opens the listeners, so that a port that is in use is known at once.
+// Run serves them.
 func New(opt Options) (*Server, error) {
 	opt = opt.withDefaults()
 	var lines *lines
@@ -239,8 +241,8 @@ func (s *Server) closeListeners() {
 	}
 }
 
-// Addrs returns the addresses that the server listens on, by the names rtmp, rtmps, http-flv, hls, https, redirect, api, metrics, pprof and
-// cluster.
+// Addrs returns the addresses that the server listens on, by the names rtmp, rtmps, http-flv, hls,
+// https, redirect, api, metrics, pprof and cluster.
 func (s *Server) Addrs() map[string]net.Addr {
 	addrs := make(map[string]net.Addr)
 	for _, l := range s.listeners {
@@ -249,8 +251,8 @@ func (s *Server) Addrs() map[string]net.Addr {
 	return addrs
 }
 
-// Run serves until ctx ends, then lets what is on its way reach its viewers, at most for DrainTimeout, and returns nil. It returns an error
-// when a listener breaks. It is called once.
+// Run serves until ctx ends, then lets what is on its way reach its viewers, at most for
+// DrainTimeout, and returns nil. It returns an error when a listener breaks. It is called once.
 func (s *Server) Run(ctx context.Context) error {
 	broken := make(chan error, len(s.listeners)+1)
 	var serving sync.WaitGroup
@@ -298,8 +300,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// drain ends everything in the order in which viewers lose least: no new connections, HLS without ENDLIST (its viewers go on after a
-// restart), streams to their last byte, then whatever is left.
+// drain ends everything in the order in which viewers lose least: no new connections, HLS without
+// ENDLIST (its viewers go on after a restart), streams to their last byte, then whatever is left.
 func (s *Server) drain() {
 	begin := time.Now()
 	s.endReloads()

@@ -21,8 +21,8 @@ const (
 	rateSamples = 5
 )
 
-// figures are running totals of a session, and how far a player is behind. jumps are of a player that had fallen behind, or of the time of an
-// encoder.
+// figures are running totals of a session, and how far a player is behind. jumps are of a player
+// that had fallen behind, or of the time of an encoder.
 type figures struct {
 	video, audio, jumps uint64
 	behind              time.Duration
@@ -39,8 +39,8 @@ type session struct {
 	close   func(cause error)
 	// token is what lists call the viewer's token, empty without one.
 	token string
-	// reconnect, if set, asks the client to connect again (Enhanced RTMP v2): to another server (rtmp://host:port), or to this one, which will be up
-	// then, for an empty one.
+	// reconnect, if set, asks the client to connect again (Enhanced RTMP v2): to another server
+	// (rtmp://host:port), or to this one, which will be up then, for an empty one.
 	reconnect func(to string)
 	done      chan struct{}
 
@@ -49,8 +49,8 @@ type session struct {
 	samples []figures
 }
 
-// registry knows who is connected, and sums up who was. It calls nothing of a session while it holds
-// its lock.
+// registry knows who is connected, and sums up who was. It calls nothing of a session while it
+// holds its lock.
 type registry struct {
 	events *event.Bus
 
@@ -344,7 +344,8 @@ func codecName(t *media.Track) string {
 	return string(t.Codec)
 }
 
-// announce asks all clients that can do so to connect again, to another server if there is one, and waits for at most d.
+// announce asks all clients that can do so to connect again, to another server if there is one, and
+// waits for at most d.
 func (r *registry) announce(to string, d time.Duration) {
 	var asked sync.WaitGroup
 	for _, s := range r.all(nil) {

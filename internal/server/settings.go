@@ -11,9 +11,11 @@ import (
 	"livego/internal/auth"
 )
 
-// settings is what a reload replaces, all at once. Who needs any of it asks now each time, and never changes it.
+// settings is what a reload replaces, all at once. Who needs any of it asks now each time, and
+// never changes it.
 type settings struct {
-	// opt has the options that may change. Others in it are as they were given last, and not in force: those are in Server.opt.
+	// opt has the options that may change. Others in it are as they were given last, and not in
+	// force: those are in Server.opt.
 	opt    Options
 	access *access
 	hooks  hooks
@@ -49,9 +51,11 @@ func (s *Server) newSettings(opt Options) (*settings, error) {
 
 var errEnding = errors.New("the server ends")
 
-// Reload takes over what can change while the server runs: Apps, NoAuth, Tickets, ViewerSharedCache, MaxStreams, MaxViewers, who may call the API, PlayWait,
-// DrainTimeout, MaxMessageSize, TrustedProxies, the limits of connections, NoStreamList, and Hooks. All other options stay as they were at the start. Those who are connected stay so.
-// If it fails, nothing has changed.
+// Reload takes over what can change while the server runs: Apps, NoAuth, Tickets,
+// ViewerSharedCache, MaxStreams, MaxViewers, who may call the API, PlayWait, DrainTimeout,
+// MaxMessageSize, TrustedProxies, the limits of connections, NoStreamList, and Hooks. All other
+// options stay as they were at the start. Those who are connected stay so. If it fails, nothing has
+// changed.
 func (s *Server) Reload(opt Options) error {
 	opt.Log, opt.Keys = s.log, s.opt.Keys
 	opt = opt.withDefaults()

@@ -20,7 +20,8 @@ func (s *testServer) reload(change func(*Options)) error {
 	return s.Reload(o)
 }
 
-// An app that is added can be published to at once, one that is taken away no more; who is on air stays so.
+// An app that is added can be published to at once, one that is taken away no more; who is on air
+// stays so.
 func TestReloadApps(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)

@@ -14,9 +14,10 @@ import (
 	"livego/internal/watch"
 )
 
-// A viewer's token stands in front of the path (/~TOKEN/live/room/index.m3u8), where the relative URIs of
-// playlists and pages keep it; in the query (?token=TOKEN); or in the header (Authorization: Bearer
-// TOKEN, RFC 6750 §2.1). Only the first reaches everything that a player asks for.
+// A viewer's token stands in front of the path (/~TOKEN/live/room/index.m3u8), where the relative
+// URIs of playlists and pages keep it; in the query (?token=TOKEN); or in the header
+// (Authorization: Bearer TOKEN, RFC 6750 §2.1). Only the first reaches everything that a player
+// asks for.
 const (
 	tokenPrefix = "/~"
 	tokenName   = "token"
@@ -38,7 +39,8 @@ func withoutPrefix(r *http.Request) (rest *http.Request, token string) {
 	return withPath(r, r.URL.Path[len(tokenPrefix)+len(token):]), token
 }
 
-// tokenIn returns the token in the query or the header of a request, and whether it stands in the query.
+// tokenIn returns the token in the query or the header of a request, and whether it stands in the
+// query.
 func tokenIn(r *http.Request) (token string, inQuery bool) {
 	if token = queryToken(r.URL.RawQuery); token != "" {
 		return token, true
@@ -129,7 +131,8 @@ func (s *Server) serveGuarded(w http.ResponseWriter, r *http.Request, prefix str
 	s.onHLS(w, r)
 }
 
-// mayWatch asks whether who makes a request may watch a stream, and logs if not: of HLS for debugging only, as its players ask on and on.
+// mayWatch asks whether who makes a request may watch a stream, and logs if not: of HLS for
+// debugging only, as its players ask on and on.
 func (s *Server) mayWatch(r *http.Request, protocol string, name live.Name, token string) (pass, error) {
 	may, err := s.now().access.play(r.Context(), caller{protocol, requestAddr(r), r.URL.RawQuery}, name, token)
 	if err != nil && !errors.Is(err, errNotServed) {
@@ -155,8 +158,8 @@ func refuseViewer(w http.ResponseWriter, why error) {
 	http.Error(w, why.Error(), status)
 }
 
-// redirectToPrefix leads from a token in the query to one in front of the path, relative to where the client is: a proxy may have put
-// something before that.
+// redirectToPrefix leads from a token in the query to one in front of the path, relative to where
+// the client is: a proxy may have put something before that.
 func redirectToPrefix(w http.ResponseWriter, r *http.Request, token string) {
 	up := strings.Repeat("../", strings.Count(r.URL.EscapedPath(), "/")-1)
 	to := up + tokenPrefix[1:] + url.PathEscape(token) + r.URL.EscapedPath()

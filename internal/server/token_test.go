@@ -67,7 +67,8 @@ var (
 	toCome  = regexp.MustCompile(`(?m)^#EXT-X-PRELOAD-HINT.*$`)
 )
 
-// TestTokenReachesEverything: in front of the path it reaches all that a player asks for, without a byte changed.
+// TestTokenReachesEverything: in front of the path it reaches all that a player asks for, without a
+// byte changed.
 func TestTokenReachesEverything(t *testing.T) {
 	t.Parallel()
 	s := onAirWithTokens(t)
@@ -301,7 +302,8 @@ func FuzzWithoutPrefix(f *testing.F) {
 	})
 }
 
-// BenchmarkHLSEntrance is what the entrance costs in front of a playlist: without tokens, and with one that is known.
+// BenchmarkHLSEntrance is what the entrance costs in front of a playlist: without tokens, and with
+// one that is known.
 func BenchmarkHLSEntrance(b *testing.B) {
 	for name, path := range map[string]string{"off": "/live/movie.m3u8", "token": "/~" + goodToken(b) + "/live/movie.m3u8"} {
 		b.Run(name, func(b *testing.B) {
@@ -322,7 +324,8 @@ func BenchmarkHLSEntrance(b *testing.B) {
 	}
 }
 
-// TestRevokeToken: what is revoked by the API ends those who watch with it, opens nothing any more, and stays revoked over a restart.
+// TestRevokeToken: what is revoked by the API ends those who watch with it, opens nothing any more,
+// and stays revoked over a restart.
 func TestRevokeToken(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "revoked.json")

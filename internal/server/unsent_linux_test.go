@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestUnsentBytesAreBounded: what the kernel keeps for a peer that reads slowly is bounded on every listener (TCP_NOTSENT_LOWAT of linux/tcp.h).
+// TestUnsentBytesAreBounded: what the kernel keeps for a peer that reads slowly is bounded on every
+// listener (TCP_NOTSENT_LOWAT of linux/tcp.h).
 func TestUnsentBytesAreBounded(t *testing.T) {
 	t.Parallel()
 	const tcpNotsentLowat, bound = 25, 256 << 10

@@ -15,8 +15,8 @@ import (
 // sink takes the messages of a publisher, here or on the node that is the home of its stream.
 type sink = cluster.Sink
 
-// home finds where a publisher's stream is to be: here, then begun is to be called when the publisher is on air, or not; or on another node, to which
-// it is taken.
+// home finds where a publisher's stream is to be: here, then begun is to be called when the
+// publisher is on air, or not; or on another node, to which it is taken.
 func (n *node) home(ctx context.Context, may permit, from origin, log *slog.Logger) (away *relayed, begun func(onAir bool), err error) {
 	key := may.name.Key()
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)

@@ -65,7 +65,8 @@ func TestStatusOfAStream(t *testing.T) {
 	})
 }
 
-// TestStatusOfALadder: a stream is live as long as one of its publications is, and stands in the list once.
+// TestStatusOfALadder: a stream is live as long as one of its publications is, and stands in the
+// list once.
 func TestStatusOfALadder(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t, func(o *Options) { o.PublicStatus = true; o.RepublishGrace = time.Minute }), clip(t)

@@ -14,8 +14,9 @@ import (
 // reservationBytes is enough for what the disk gets first in a life.
 const reservationBytes = 200
 
-// TestKilledAnywhere kills the disk after any number of bytes, that is, in the middle of any file, several times over. Each time the store
-// opens with all that was whole, numbers never repeat, and what is there is right.
+// TestKilledAnywhere kills the disk after any number of bytes, that is, in the middle of any file,
+// several times over. Each time the store opens with all that was whole, numbers never repeat, and
+// what is there is right.
 func TestKilledAnywhere(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "")
@@ -64,8 +65,8 @@ func TestKilledAnywhere(t *testing.T) {
 	})
 }
 
-// TestPowerLoss truncates, zeroes and removes files at random, as a file system does that had no time to write: the store opens, what is there is
-// right, and it goes on.
+// TestPowerLoss truncates, zeroes and removes files at random, as a file system does that had no
+// time to write: the store opens, what is there is right, and it goes on.
 func TestPowerLoss(t *testing.T) {
 	for seed := range uint64(12) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -166,7 +167,8 @@ func liveHeap() uint64 {
 	return m.HeapAlloc
 }
 
-// BenchmarkStore is a segment of a second at 2.6 Mbit/s on its way to the disk, with the removal of an old one.
+// BenchmarkStore is a segment of a second at 2.6 Mbit/s on its way to the disk, with the removal of
+// an old one.
 func BenchmarkStore(b *testing.B) {
 	s := open1(b, Options{Dir: b.TempDir(), MaxBytes: 200 << 20})
 	r := s.Begin("a").Rendition("v0")

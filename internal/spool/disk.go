@@ -10,20 +10,23 @@ import (
 
 // disk is what the writer does to files; a test's one is full, slow, or dies.
 type disk interface {
-	// write makes a file of the pieces, and its folder. After an error there is no file, if that can be helped.
+	// write makes a file of the pieces, and its folder. After an error there is no file, if that
+	// can be helped.
 	write(path string, pieces ...[]byte) error
 	// writeAt puts data into a file at an offset; at 0 the file is made anew.
 	writeAt(path string, offset int64, data []byte) error
 	// remove removes a file or an empty folder; that it is not there is no error.
 	remove(path string) error
-	// makeFolder makes a folder, and those above it. lockFolder and lockFile lock one, and a file, which is made; they fail with ErrInUse, and
-	// where there are no locks with errors.ErrUnsupported.
+	// makeFolder makes a folder, and those above it. lockFolder and lockFile lock one, and a file,
+	// which is made; they fail with ErrInUse, and where there are no locks with
+	// errors.ErrUnsupported.
 	makeFolder(path string) error
 	lockFolder(path string) (*os.File, error)
 	lockFile(path string) (*os.File, error)
 }
 
-// isFull says that a disk has no room, or its user none on it. That passes, and costs segments only.
+// isFull says that a disk has no room, or its user none on it. That passes, and costs segments
+// only.
 func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // systemDisk is the real one. What it makes is for the owner only.

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestStartOnAFullDisk: what is there is listed, new segments get lost, and are stored again when there is room.
+// TestStartOnAFullDisk: what is there is listed, new segments get lost, and are stored again when
+// there is room.
 func TestStartOnAFullDisk(t *testing.T) {
 	for _, full := range []string{"", "lock"} {
 		dir := t.TempDir()

@@ -10,14 +10,17 @@ import (
 )
 
 const (
-	// killedSpare is how many numbers after the last stored one are left out after a killed process at least, whatever it reserved: that of the
-	// segment that was under way, parts of which players and caches have, and one that was not written yet.
+	// killedSpare is how many numbers after the last stored one are left out after a killed process
+	// at least, whatever it reserved: that of the segment that was under way, parts of which
+	// players and caches have, and one that was not written yet.
 	killedSpare = 2
-	// maxFill bounds the gaps that join what a rendition had to what it has now. After a larger hole it begins anew.
+	// maxFill bounds the gaps that join what a rendition had to what it has now. After a larger
+	// hole it begins anew.
 	maxFill = 1024
 )
 
-// Life is a stream from its first publisher to its end. One life of a stream at a time may store segments.
+// Life is a stream from its first publisher to its end. One life of a stream at a time may store
+// segments.
 type Life struct {
 	store  *Store
 	stream *stream
@@ -54,7 +57,8 @@ func (s *Store) Begin(name string) *Life {
 	return l
 }
 
-// mark notes the beginning or end of a life with all that is stored of the stream. The caller holds mu.
+// mark notes the beginning or end of a life with all that is stored of the stream. The caller holds
+// mu.
 func (s *Store) mark(st *stream, kind byte, next int64) {
 	for _, sh := range st.shelves {
 		if sh.list.len() > 0 {
@@ -67,8 +71,8 @@ func newStream(folder string) *stream {
 	return &stream{folder: folder, shelves: make(map[string]*shelf)}
 }
 
-// successor returns the first number, and the discontinuity sequence number before it, with which a life continues one that has segments not
-// older than since. It is false if there are none.
+// successor returns the first number, and the discontinuity sequence number before it, with which a
+// life continues one that has segments not older than since. It is false if there are none.
 func (st *stream) successor(since int64) (next, discontinuitySeq int64, ok bool) {
 	for _, sh := range st.shelves {
 		last := sh.list.at(sh.list.end - 1)
@@ -89,13 +93,15 @@ func (st *stream) successor(since int64) (next, discontinuitySeq int64, ok bool)
 	return next, discontinuitySeq, ok
 }
 
-// Continues returns the number that the first segment must have, and its discontinuity sequence number, for the old segments to be listed
-// before the new ones. That segment is a discontinuity. It is false if there are no old segments: then any number above all others will do.
+// Continues returns the number that the first segment must have, and its discontinuity sequence
+// number, for the old segments to be listed before the new ones. That segment is a discontinuity.
+// It is false if there are no old segments: then any number above all others will do.
 func (l *Life) Continues() (next, discontinuitySeq int64, ok bool) {
 	return l.next, l.discontinuitySeq, l.continues
 }
 
-// Target returns the target duration of the old playlists, which must not change while they go on, and is enough for all their segments.
+// Target returns the target duration of the old playlists, which must not change while they go on,
+// and is enough for all their segments.
 func (l *Life) Target() time.Duration { return l.target }
 
 func (st *stream) target() (target time.Duration) {
@@ -107,7 +113,8 @@ func (st *stream) target() (target time.Duration) {
 	return target
 }
 
-// Until returns where the old segments end by the clock of the day, in nanoseconds since 1970, 0 if that is not known.
+// Until returns where the old segments end by the clock of the day, in nanoseconds since 1970, 0 if
+// that is not known.
 func (l *Life) Until() int64 { return l.until }
 
 func (st *stream) until() (until int64) {
@@ -121,7 +128,8 @@ func (st *stream) until() (until int64) {
 
 // Reach is how far media of a stream have come.
 type Reach struct {
-	// Time is the media time at which its last stored segment ends, Stored when that came, in nanoseconds since 1970.
+	// Time is the media time at which its last stored segment ends, Stored when that came, in
+	// nanoseconds since 1970.
 	Time   time.Duration
 	Stored int64
 	// Unknown bounds what a killed process may have had after that.
@@ -146,7 +154,8 @@ func (st *stream) reach(next int64) (r Reach) {
 	return r
 }
 
-// End says that the life stores no more and used all numbers before next, whether it stored them or not. What it stored stays.
+// End says that the life stores no more and used all numbers before next, whether it stored them or
+// not. What it stored stays.
 func (l *Life) End(next int64) {
 	s := l.store
 	s.mu.Lock()
@@ -180,9 +189,10 @@ func (l *Life) Rendition(id string) *Rendition {
 	return &Rendition{life: l, id: id, shelf: sh}
 }
 
-// Append stores the next segment; Size is taken from the pieces, which must not change any more. It does not wait: the segment is on disk
-// soon, or becomes a gap. init is the content of its init segment, needed with the first segment that has it and welcome with each. Numbers that were
-// left out become gaps. It fails with ErrOver or ErrOrder.
+// Append stores the next segment; Size is taken from the pieces, which must not change any more. It
+// does not wait: the segment is on disk soon, or becomes a gap. init is the content of its init
+// segment, needed with the first segment that has it and welcome with each. Numbers that were left
+// out become gaps. It fails with ErrOver or ErrOrder.
 func (r *Rendition) Append(e Segment, init []byte, pieces ...[]byte) error {
 	s := r.life.store
 	slow, err := r.append(e, init, pieces)
@@ -240,8 +250,9 @@ func (r *Rendition) join(next *Segment) {
 	}
 }
 
-// List returns the rendition's window up to the segment before the number before, from which on the caller lists segments from memory. What is
-// not on disk by now is a gap for good. The window ends there unless less was appended.
+// List returns the rendition's window up to the segment before the number before, from which on the
+// caller lists segments from memory. What is not on disk by now is a gap for good. The window ends
+// there unless less was appended.
 func (r *Rendition) List(before int64) Window {
 	w, slow := r.list(before)
 	if slow {
@@ -273,8 +284,8 @@ func (r *Rendition) Settled(seq int64) bool {
 	return e == nil || e.written || e.Gap
 }
 
-// Open opens a segment's file, which is as long as the segment's Size and can be read to its end also when the segment goes meanwhile. It
-// fails with ErrNotStored.
+// Open opens a segment's file, which is as long as the segment's Size and can be read to its end
+// also when the segment goes meanwhile. It fails with ErrNotStored.
 func (r *Rendition) Open(seq int64) (*os.File, error) {
 	path, size := r.find(seq)
 	return open(path, size)
@@ -306,7 +317,8 @@ func (r *Rendition) findInit(seq int64) (path string, size int64) {
 	return fileName(r.shelf.folder, seq, initSuffix), size
 }
 
-// open opens a file that should have a size: nobody gets half a segment when somebody else wrote to the folder.
+// open opens a file that should have a size: nobody gets half a segment when somebody else wrote to
+// the folder.
 func open(path string, size int64) (*os.File, error) {
 	if path == "" {
 		return nil, ErrNotStored

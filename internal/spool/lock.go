@@ -10,8 +10,9 @@ import (
 // ErrInUse says that another Store has the folder: each would remove the other's segments.
 var ErrInUse = errors.New("another server uses the folder")
 
-// lock takes the folder for this Store until its writer is done, or the process is killed: the folder itself, and a file in it, as there are file
-// systems that lock only files, and full disks on which none can be made. The file stays: to remove it would let two in.
+// lock takes the folder for this Store until its writer is done, or the process is killed: the
+// folder itself, and a file in it, as there are file systems that lock only files, and full disks
+// on which none can be made. The file stays: to remove it would let two in.
 func (s *Store) lock() error {
 	path := filepath.Join(s.opt.Dir, lockFile)
 	folder, err := s.disk.lockFolder(s.opt.Dir)

@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// openLocked makes a file anew. Windows does not remove one that another process has open; other systems do, and there is no lock
-// on these. It fails with ErrInUse.
+// openLocked makes a file anew. Windows does not remove one that another process has open; other
+// systems do, and there is no lock on these. It fails with ErrInUse.
 func openLocked(path string) (*os.File, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.Join(ErrInUse, err)

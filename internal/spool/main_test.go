@@ -53,7 +53,8 @@ func (d *testDisk) wait(path string) {
 	}
 }
 
-// admit accounts for a file that grows to size by n bytes, and says how many of them may be written.
+// admit accounts for a file that grows to size by n bytes, and says how many of them may be
+// written.
 func (d *testDisk) admit(path string, size, n int64) (int64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -252,7 +253,8 @@ func read(r *Rendition, seq int64) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
-// check holds what must always be true of a window against the files, and returns how many segments are there and how many are gaps.
+// check holds what must always be true of a window against the files, and returns how many segments
+// are there and how many are gaps.
 func check(t testing.TB, r *Rendition, w Window) (there, gaps int) {
 	t.Helper()
 	for seq := w.First(); seq < w.End(); seq++ {

@@ -22,8 +22,9 @@ const (
 	maxFolder = 200
 )
 
-// folder turns any name into that of a folder: different names get different folders, also where upper and lower case are the same. The
-// prefix keeps names apart that a system gives a meaning of its own. Long names are replaced by their hash.
+// folder turns any name into that of a folder: different names get different folders, also where
+// upper and lower case are the same. The prefix keeps names apart that a system gives a meaning of
+// its own. Long names are replaced by their hash.
 func folder(prefix, name string) string {
 	var b strings.Builder
 	b.WriteString(prefix)

@@ -24,7 +24,8 @@ func segments() *rapid.Generator[Segment] {
 	})
 }
 
-// TestRecords: what was appended is read, one record after the other, and nothing of a torn or changed one.
+// TestRecords: what was appended is read, one record after the other, and nothing of a torn or
+// changed one.
 func TestRecords(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e, next := segments().Draw(t, "segment"), rapid.Int64Range(1, 1<<60).Draw(t, "next")
@@ -88,8 +89,8 @@ func TestSegmentMemory(t *testing.T) {
 	}
 }
 
-// FuzzRestore reads indexes of all shapes over folders that have some of the segments. The list's numbers rise by one, what is there has
-// its files, and writing the list again gives the same list.
+// FuzzRestore reads indexes of all shapes over folders that have some of the segments. The list's
+// numbers rise by one, what is there has its files, and writing the list again gives the same list.
 func FuzzRestore(f *testing.F) {
 	a, b := seg(7), seg(9)
 	a.Size, b.Size = 5, 5

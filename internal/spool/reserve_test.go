@@ -7,12 +7,13 @@ import (
 	"time"
 )
 
-// TestKilledBehindTheDisk: a process is killed while the disk is behind with its segments, or takes none at all. The next life begins beyond all numbers
-// that were used, with gaps for what was lost.
+// TestKilledBehindTheDisk: a process is killed while the disk is behind with its segments, or takes
+// none at all. The next life begins beyond all numbers that were used, with gaps for what was lost.
 func TestKilledBehindTheDisk(t *testing.T) {
 	cases := []struct {
 		name string
-		// used is how many segments come after ten that are on disk. Of each so many one gets there, 0: none.
+		// used is how many segments come after ten that are on disk. Of each so many one gets
+		// there, 0: none.
 		used, slow int64
 		full       bool
 	}{
@@ -73,7 +74,8 @@ func TestKilledBehindTheDisk(t *testing.T) {
 	}
 }
 
-// TestTornReservations: a process is killed within the first copy of a reservation and the next one too: what the larger copy says counts.
+// TestTornReservations: a process is killed within the first copy of a reservation and the next one
+// too: what the larger copy says counts.
 func TestTornReservations(t *testing.T) {
 	folder := t.TempDir()
 	s := open1(t, Options{Dir: t.TempDir()})
@@ -96,7 +98,8 @@ func TestTornReservations(t *testing.T) {
 			t.Fatal("the process was not killed")
 		}
 	}
-	// One copy was written in all its bytes that differ, the other was not: the next one to be torn must be the other.
+	// One copy was written in all its bytes that differ, the other was not: the next one to be torn
+	// must be the other.
 	path := filepath.Join(folder, reserveFile)
 	if err := os.WriteFile(path, appendMark(appendMark([]byte(reserveHead), reserveRecord, 1025), reserveRecord, 1013), 0o600); err != nil {
 		t.Fatal(err)
@@ -123,7 +126,8 @@ func wreck(t *testing.T, dir string) string {
 	return left
 }
 
-// TestReservationFile: it is read whichever copy is torn, does without when both are, and goes with the stream.
+// TestReservationFile: it is read whichever copy is torn, does without when both are, and goes with
+// the stream.
 func TestReservationFile(t *testing.T) {
 	const record = frameSize + markSize
 	for name, c := range map[string]struct {

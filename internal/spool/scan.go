@@ -152,7 +152,8 @@ func readIndex(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxIndexBytes))
 }
 
-// restore adds the segments of an index and returns its last record of a life's beginning or end. It stops at a torn record.
+// restore adds the segments of an index and returns its last record of a life's beginning or end.
+// It stops at a torn record.
 func (sh *shelf) restore(data []byte, c *contents) (last record) {
 	for len(data) > 0 {
 		r, n, err := parseRecord(data)
@@ -169,7 +170,8 @@ func (sh *shelf) restore(data []byte, c *contents) (last record) {
 	return last
 }
 
-// restoreSegment adds a segment. One whose files are not there, or not whole, is a gap, and so is one without a record between others.
+// restoreSegment adds a segment. One whose files are not there, or not whole, is a gap, and so is
+// one without a record between others.
 func (sh *shelf) restoreSegment(r *record, c *contents) {
 	e := r.segment
 	size, there := c.segments[e.Seq]
@@ -229,7 +231,8 @@ func (s *Store) adopt(sh *shelf, c *contents) {
 	}
 }
 
-// adoptIndexes keeps the index files that have records of the shelf's segments. New records go to a new file, as the last one may be torn.
+// adoptIndexes keeps the index files that have records of the shelf's segments. New records go to a
+// new file, as the last one may be torn.
 func (sh *shelf) adoptIndexes(s *Store, indexes []int64) {
 	for i, seq := range indexes {
 		past := i+1 < len(indexes) && indexes[i+1] <= sh.list.first

@@ -6,15 +6,18 @@ import "time"
 type Segment struct {
 	// Seq is the media sequence number and the segment's name.
 	Seq int64
-	// Start is the media time at which it begins. (Before media time was the same in all lives it began anew with each of them.)
+	// Start is the media time at which it begins. (Before media time was the same in all lives it
+	// began anew with each of them.)
 	Start, Duration time.Duration
 	// At is the wall clock at Start in nanoseconds since 1970, 0 if unknown.
 	At int64
 	// Init is the number of the init segment that it needs.
 	Init int64
-	// DiscontinuitySeq is the number of discontinuities of the rendition before this segment, its own left out.
+	// DiscontinuitySeq is the number of discontinuities of the rendition before this segment, its
+	// own left out.
 	DiscontinuitySeq int64
-	// Size is in bytes, Key the length up to and with the first picture, 0 if that is not a random access point.
+	// Size is in bytes, Key the length up to and with the first picture, 0 if that is not a random
+	// access point.
 	Size int64
 	// Dates is the text of EXT-X-DATERANGE tags before the segment.
 	Dates string
@@ -23,7 +26,8 @@ type Segment struct {
 	Key    int32
 	// Target is the playlist's target duration in seconds.
 	Target int32
-	// Discontinuity: it does not continue the one before. Independent: decoding may begin with it. Gap: it has no media.
+	// Discontinuity: it does not continue the one before. Independent: decoding may begin with it.
+	// Gap: it has no media.
 	Discontinuity, Independent, Gap bool
 	// written: its file is on disk.
 	written bool
@@ -60,12 +64,14 @@ func (e *Segment) cost() int64 { return fileCost(e.Size) + entryBytes }
 
 func fileCost(size int64) int64 { return (size + blockSize - 1) / blockSize * blockSize }
 
-// chunkLength is how many segments are allocated at a time. A chunk begins at a multiple of it, so it is easy to find.
+// chunkLength is how many segments are allocated at a time. A chunk begins at a multiple of it, so
+// it is easy to find.
 const chunkLength = 64
 
 type chunk [chunkLength]Segment
 
-// list is segments with consecutive numbers from first to before end. A copy of it stays as it is: elements are only ever added after its end.
+// list is segments with consecutive numbers from first to before end. A copy of it stays as it is:
+// elements are only ever added after its end.
 type list struct {
 	chunks     []*chunk
 	first, end int64
@@ -101,7 +107,8 @@ func (l *list) pop() {
 	}
 }
 
-// Window is the segments of a rendition that a playlist lists from disk. It never changes, but the files of its oldest segments go.
+// Window is the segments of a rendition that a playlist lists from disk. It never changes, but the
+// files of its oldest segments go.
 type Window struct {
 	list       list
 	first, end int64
@@ -116,7 +123,8 @@ func (w *Window) End() int64 { return w.end }
 // Len returns the number of segments.
 func (w *Window) Len() int { return int(w.end - w.first) }
 
-// At returns the segment with a number from First to before End, nil for others. It must not be changed.
+// At returns the segment with a number from First to before End, nil for others. It must not be
+// changed.
 func (w *Window) At(seq int64) *Segment {
 	if seq < w.first || seq >= w.end {
 		return nil

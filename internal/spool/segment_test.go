@@ -7,7 +7,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestList holds a list against a slice, and copies of it against what they were when they were made.
+// TestList holds a list against a slice, and copies of it against what they were when they were
+// made.
 func TestList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var l list

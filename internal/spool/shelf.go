@@ -15,7 +15,8 @@ type shelf struct {
 	list       list
 	// From listed on segments are in the window. Those before settled do not change any more.
 	listed, settled int64
-	// inits are the init segments on disk, oldest first; indexes the index files by their first number.
+	// inits are the init segments on disk, oldest first; indexes the index files by their first
+	// number.
 	inits   []initFile
 	indexes []int64
 
@@ -46,8 +47,9 @@ func newShelfIn(st *stream, name string) *shelf {
 // minGap is the length of a gap for which there is no time: players refuse 0.
 const minGap = time.Millisecond
 
-// standIn is the gap for the segment after the last one, where the segment until is next to come: with the times of another rendition's
-// segment, if there is one. Else it is as long as the last one, or shorter if until follows sooner by the clock of the day.
+// standIn is the gap for the segment after the last one, where the segment until is next to come:
+// with the times of another rendition's segment, if there is one. Else it is as long as the last
+// one, or shorter if until follows sooner by the clock of the day.
 func (sh *shelf) standIn(until *Segment) Segment {
 	gap := sh.list.at(sh.list.end - 1).following()
 	for _, other := range sh.stream.shelves {
@@ -214,7 +216,8 @@ func (s *Store) evictDue(st *stream) int64 {
 	return sh.list.at(sh.list.first).stored + int64(s.opt.Window+keepUnlisted)
 }
 
-// evict lets the oldest segment of a stream go and appends to paths what is to be removed. The caller holds mu and is the writer.
+// evict lets the oldest segment of a stream go and appends to paths what is to be removed. The
+// caller holds mu and is the writer.
 func (s *Store) evict(st *stream, paths []string) []string {
 	if st.unlisted == 0 {
 		s.unlistNext(st)

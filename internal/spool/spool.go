@@ -1,8 +1,9 @@
-// Package spool keeps media segments of HLS renditions on disk, so that viewers can rewind further than memory reaches, also over a restart
-// of the server.
+// Package spool keeps media segments of HLS renditions on disk, so that viewers can rewind further
+// than memory reaches, also over a restart of the server.
 //
-// Packagers hand over segments and never wait: one goroutine of the Store writes and removes files. What it could not write in time
-// becomes a gap (EXT-X-GAP). Who lists segments reads a Window, an immutable view whose making costs the same for a minute and for a day.
+// Packagers hand over segments and never wait: one goroutine of the Store writes and removes files.
+// What it could not write in time becomes a gap (EXT-X-GAP). Who lists segments reads a Window, an
+// immutable view whose making costs the same for a minute and for a day.
 //
 // On disk each rendition has a folder:
 //
@@ -13,10 +14,12 @@
 //	{Dir}/s-{stream}/reserved                  a record, twice: before which number all may be used
 //	{Dir}/lock                                 locked as long as a Store uses the folder
 //
-// A segment is a file, because then removing one is one unlink, which takes nothing from those who still read it, and serving one is a
-// sendfile. Its record follows when the file is whole: a killed process leaves at most a file without a record, which the next start
-// removes, or half a record, which it leaves out. Nothing is ever synced: the page cache survives the process, and after a loss of power
-// files that are not as long as their record says become gaps. Removing a segment writes nothing: one whose file is gone is gone.
+// A segment is a file, because then removing one is one unlink, which takes nothing from those who
+// still read it, and serving one is a sendfile. Its record follows when the file is whole: a killed
+// process leaves at most a file without a record, which the next start removes, or half a record,
+// which it leaves out. Nothing is ever synced: the page cache survives the process, and after a
+// loss of power files that are not as long as their record says become gaps. Removing a segment
+// writes nothing: one whose file is gone is gone.
 package spool
 
 import (
@@ -35,11 +38,13 @@ const (
 	maxSegments = 1 << 20
 	// maxQueued bounds the records that wait for the disk.
 	maxQueued = 1 << 15
-	// keepUnlisted is for how long a segment can be fetched after it left the window, by players that loaded their playlist before (RFC 8216 6.2.2).
+	// keepUnlisted is for how long a segment can be fetched after it left the window, by players
+	// that loaded their playlist before (RFC 8216 6.2.2).
 	keepUnlisted = time.Minute
 	// spareShare of the bytes is room for segments that were unlisted early, to the same end.
 	spareShare = 32
-	// blockSize is what a file is rounded up to on common file systems; entryBytes is the room for its index record.
+	// blockSize is what a file is rounded up to on common file systems; entryBytes is the room for
+	// its index record.
 	blockSize, entryBytes = 4096, 128
 	// sweepEvery is how often segments of streams that are off the air are looked through.
 	sweepEvery = 10 * time.Second
@@ -57,16 +62,20 @@ var (
 
 // Options configures a Store. The zero value of a field means the default in parentheses.
 type Options struct {
-	// Dir holds the folders of streams, and nothing that the Store did not make is touched in it. One Store at a time may use it, of all processes.
+	// Dir holds the folders of streams, and nothing that the Store did not make is touched in it.
+	// One Store at a time may use it, of all processes.
 	Dir string
 	// Window (2 h) is for how long a segment is listed.
 	Window time.Duration
-	// MaxBytes (10 GiB) bounds what all segments take on disk; beyond that the oldest ones of the stream that takes most go first, so that
-	// each stream keeps an equal share whatever the others do.
+	// MaxBytes (10 GiB) bounds what all segments take on disk; beyond that the oldest ones of the
+	// stream that takes most go first, so that each stream keeps an equal share whatever the others
+	// do.
 	MaxBytes int64
-	// MaxQueueBytes (64 MiB) bounds the segments that wait for the disk; beyond that new ones become gaps.
+	// MaxQueueBytes (64 MiB) bounds the segments that wait for the disk; beyond that new ones
+	// become gaps.
 	MaxQueueBytes int
-	// Log gets a line when segments begin to get lost and when that is over. Nil: nothing is logged.
+	// Log gets a line when segments begin to get lost and when that is over. Nil: nothing is
+	// logged.
 	Log *slog.Logger
 	// Now (time.Now) is the wall clock.
 	Now func() time.Time
@@ -96,7 +105,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Store is the segments of all streams. Its methods, and those of lives and renditions, may be called at the same time.
+// Store is the segments of all streams. Its methods, and those of lives and renditions, may be
+// called at the same time.
 type Store struct {
 	opt  Options
 	log  *slog.Logger
@@ -104,11 +114,12 @@ type Store struct {
 
 	mu      sync.Mutex
 	streams map[string]*stream // by folder
-	// segments counts those that are stored. bytes is what they and the init segments take, with those that wait; listedBytes without
-	// segments that are unlisted.
+	// segments counts those that are stored. bytes is what they and the init segments take, with
+	// those that wait; listedBytes without segments that are unlisted.
 	segments           int
 	bytes, listedBytes int64
-	// unlistAt and evictAt are when the next segment gets too old for its window, and for the disk, or earlier.
+	// unlistAt and evictAt are when the next segment gets too old for its window, and for the disk,
+	// or earlier.
 	unlistAt, evictAt int64
 	// newest is when the last segment came, as the clock may go back.
 	newest int64
@@ -119,7 +130,8 @@ type Store struct {
 	reservations []*stream
 	// busy: the writer has a job from the queue.
 	busy, closed bool
-	// lost counts segments that became gaps. failing: the log says so; failed is when the last one did.
+	// lost counts segments that became gaps. failing: the log says so; failed is when the last one
+	// did.
 	lost    uint64
 	failing bool
 	failed  time.Time
@@ -137,28 +149,30 @@ type Store struct {
 type stream struct {
 	folder  string
 	shelves map[string]*shelf // by folder
-	// order holds the shelf of each stored segment, in the order in which they came: the order in which they go. The first unlisted ones
-	// left the windows already.
+	// order holds the shelf of each stored segment, in the order in which they came: the order in
+	// which they go. The first unlisted ones left the windows already.
 	order    []*shelf
 	unlisted int
 	// bytes and listedBytes are the stream's part of those of the Store.
 	bytes, listedBytes int64
 	// life is the one that may append, nil if the stream is off the air.
 	life *Life
-	// next is the number after the last one that was used, 0 if nobody said so: the process was killed. begun is the first number of the
-	// last life that was noted.
+	// next is the number after the last one that was used, 0 if nobody said so: the process was
+	// killed. begun is the first number of the last life that was noted.
 	next, begun int64
-	// reserved is the number before which all may be used, as the disk has it or will have it; reserving: it waits for the disk.
+	// reserved is the number before which all may be used, as the disk has it or will have it;
+	// reserving: it waits for the disk.
 	reserved  int64
 	reserving bool
-	// noted: there is a file with a reservation. whole is the copy in it, 0 or 1, that is whole and has the largest number. Only the writer
-	// uses them.
+	// noted: there is a file with a reservation. whole is the copy in it, 0 or 1, that is whole and
+	// has the largest number. Only the writer uses them.
 	noted bool
 	whole int
 }
 
-// Open opens the store in a folder, or makes it. It reads the indexes and looks for each file, about 4 µs for each segment. The Store must be closed.
-// It fails with ErrInUse while another Store has the folder. On a full disk it succeeds, and segments get lost until there is room.
+// Open opens the store in a folder, or makes it. It reads the indexes and looks for each file,
+// about 4 µs for each segment. The Store must be closed. It fails with ErrInUse while another Store
+// has the folder. On a full disk it succeeds, and segments get lost until there is room.
 func Open(o Options) (*Store, error) {
 	o = o.withDefaults()
 	s := &Store{
@@ -183,7 +197,8 @@ func Open(o Options) (*Store, error) {
 	return s, nil
 }
 
-// prepare makes the folder and locks it. On a full disk it fails only if there was none. The caller is Open, or the writer, who tries again.
+// prepare makes the folder and locks it. On a full disk it fails only if there was none. The caller
+// is Open, or the writer, who tries again.
 func (s *Store) prepare() error {
 	if err := s.disk.makeFolder(s.opt.Dir); err != nil {
 		return err
@@ -193,7 +208,8 @@ func (s *Store) prepare() error {
 	return err
 }
 
-// load reads what is there and removes what must go, which makes room on a full disk, and finds out whether the folder can be written to.
+// load reads what is there and removes what must go, which makes room on a full disk, and finds out
+// whether the folder can be written to.
 func (s *Store) load() error {
 	if err := s.scan(); err != nil {
 		return err
@@ -208,7 +224,8 @@ func (s *Store) probe() error {
 	return errors.Join(s.disk.write(file, []byte("livego")), s.disk.remove(file))
 }
 
-// Close writes what waits for the disk, until ctx ends. Nothing is taken any more; what is stored can still be read.
+// Close writes what waits for the disk, until ctx ends. Nothing is taken any more; what is stored
+// can still be read.
 func (s *Store) Close(ctx context.Context) error {
 	s.mu.Lock()
 	again := s.closed
@@ -228,7 +245,8 @@ func (s *Store) Close(ctx context.Context) error {
 
 // Stats are figures of a Store.
 type Stats struct {
-	// Segments and Bytes are what is stored, Queued the bytes that wait for the disk. Lost counts the segments that could not be written.
+	// Segments and Bytes are what is stored, Queued the bytes that wait for the disk. Lost counts
+	// the segments that could not be written.
 	Segments int
 	Bytes    int64
 	Queued   int

@@ -60,7 +60,8 @@ func TestStoreAndReopen(t *testing.T) {
 	}
 }
 
-// TestKilled: a process that ends without a word leaves numbers out that it may have used, however often it happens.
+// TestKilled: a process that ends without a word leaves numbers out that it may have used, however
+// often it happens.
 func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	s := open1(t, Options{Dir: dir})
@@ -128,7 +129,8 @@ func TestLives(t *testing.T) {
 	}
 }
 
-// TestHoles: a rendition that was away gets gaps with the times of the others; after a long time it begins anew.
+// TestHoles: a rendition that was away gets gaps with the times of the others; after a long time it
+// begins anew.
 func TestHoles(t *testing.T) {
 	dir := t.TempDir()
 	s := open1(t, Options{Dir: dir})
@@ -221,7 +223,8 @@ func TestOwnGaps(t *testing.T) {
 	wantEqual(t, "lost", s.Stats().Lost, 0)
 }
 
-// TestSlowDisk: the queue is bounded, what does not fit and what is not written in time are gaps, one line says so.
+// TestSlowDisk: the queue is bounded, what does not fit and what is not written in time are gaps,
+// one line says so.
 func TestSlowDisk(t *testing.T) {
 	var log lines
 	d := newTestDisk()
@@ -298,7 +301,8 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-// TestBytesBound: the oldest segments go first, the files never take more than is allowed, and who reads one reads it to its end.
+// TestBytesBound: the oldest segments go first, the files never take more than is allowed, and who
+// reads one reads it to its end.
 func TestBytesBound(t *testing.T) {
 	d := newTestDisk()
 	const most = 100 * (blockSize + entryBytes)
@@ -317,7 +321,8 @@ func TestBytesBound(t *testing.T) {
 	}
 	settled(t, s)
 	wa, wb := a.List(300), b.List(300)
-	// The disk writes behind: which of two equal streams gives way, and by how many segments that wait, is left open.
+	// The disk writes behind: which of two equal streams gives way, and by how many segments that
+	// wait, is left open.
 	if wa.Len() < 40 || wa.Len() > 50 || wb.Len() < wa.Len()-4 || wb.Len() > wa.Len()+4 {
 		t.Errorf("%d and %d segments", wa.Len(), wb.Len())
 	}
@@ -338,7 +343,8 @@ func TestBytesBound(t *testing.T) {
 	}
 }
 
-// TestWindow: segments leave the playlist, then the disk; a stream that is off the air leaves nothing.
+// TestWindow: segments leave the playlist, then the disk; a stream that is off the air leaves
+// nothing.
 func TestWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := t.TempDir()

@@ -7,13 +7,15 @@ import (
 )
 
 const (
-	// indexRecords is how many records an index file gets. The file goes when all of its segments are gone.
+	// indexRecords is how many records an index file gets. The file goes when all of its segments
+	// are gone.
 	indexRecords = 256
 	// maxUnsaved bounds the records that wait for a disk that is full.
 	maxUnsaved = 64 << 10
 	// sweepBatch is how many segments are removed before a segment that waits is written.
 	sweepBatch = 64
-	// calm is for how long nothing may get lost before the log says that all is well: one line per trouble, not one per segment.
+	// calm is for how long nothing may get lost before the log says that all is well: one line per
+	// trouble, not one per segment.
 	calm = time.Minute
 )
 
@@ -22,7 +24,8 @@ var (
 	errNoInit = errors.New("init segment is missing")
 )
 
-// job is a segment to write, or with mark the record of a life's beginning or end. With reserved it is the reservation of a stream.
+// job is a segment to write, or with mark the record of a life's beginning or end. With reserved it
+// is the reservation of a stream.
 type job struct {
 	reserved *stream
 	shelf    *shelf
@@ -98,7 +101,8 @@ func (s *Store) take() (j job, ok, closed bool) {
 	return j, true, s.closed
 }
 
-// sweep removes files of segments that are due; more says that there are others. What is too many bytes goes at once.
+// sweep removes files of segments that are due; more says that there are others. What is too many
+// bytes goes at once.
 func (s *Store) sweep() (more bool) {
 	var paths []string
 	s.mu.Lock()

@@ -1,5 +1,6 @@
-// Package ticket signs and checks the tokens with which viewers watch: JSON Web Tokens (RFC 7519) that
-// name a stream. It knows no protocol; where a token stands in a URL is the business of its caller.
+// Package ticket signs and checks the tokens with which viewers watch: JSON Web Tokens (RFC 7519)
+// that name a stream. It knows no protocol; where a token stands in a URL is the business of its
+// caller.
 package ticket
 
 import (
@@ -16,7 +17,8 @@ import (
 )
 
 const (
-	// minSecret is the least length of a shared secret in bytes: as long as the output of SHA-256 (RFC 7518 §3.2).
+	// minSecret is the least length of a shared secret in bytes: as long as the output of SHA-256
+	// (RFC 7518 §3.2).
 	minSecret = 32
 	// maxKeyFile bounds a file with a key, in bytes.
 	maxKeyFile = 64 << 10
@@ -33,7 +35,8 @@ var algorithms = []string{"HS256", "HS384", "HS512", "ES256", "EdDSA", "RS256"}
 
 // KeyOptions is one entry of the configuration.
 type KeyOptions struct {
-	// ID is the kid of tokens that are signed with it (RFC 7515 §4.1.4). Only a single key may do without.
+	// ID is the kid of tokens that are signed with it (RFC 7515 §4.1.4). Only a single key may do
+	// without.
 	ID string
 	// Algorithm is HS256, HS384, HS512, ES256, EdDSA or RS256.
 	Algorithm string

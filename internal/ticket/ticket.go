@@ -122,8 +122,8 @@ func New(opt Options) (*Checker, error) {
 	return c, nil
 }
 
-// Check says what a token allows for a stream (app/stream) to a viewer at an address. The error is one
-// of those above.
+// Check says what a token allows for a stream (app/stream) to a viewer at an address. The error is
+// one of those above.
 func (c *Checker) Check(token, stream string, addr netip.Addr) (Grant, error) {
 	return c.check(token, stream, addr, time.Now())
 }
@@ -296,8 +296,8 @@ func (e *entry) opens(stream string) bool {
 	return false
 }
 
-// Revoke lets the token with that jti open nothing any more, until a time; zero: for good. It fails with ErrFull, or with
-// ErrMalformed for what is no jti.
+// Revoke lets the token with that jti open nothing any more, until a time; zero: for good. It fails
+// with ErrFull, or with ErrMalformed for what is no jti.
 func (c *Checker) Revoke(jti string, until time.Time) error {
 	if jti == "" || len(jti) > maxID {
 		return ErrMalformed
@@ -328,7 +328,8 @@ func (c *Checker) Revoked() map[string]time.Time {
 	return maps.Clone(c.revoked)
 }
 
-// GoOn takes over what another checker knows of tokens, before c is used: which are revoked, and, if c has all its keys, which are in use.
+// GoOn takes over what another checker knows of tokens, before c is used: which are revoked, and,
+// if c has all its keys, which are in use.
 func (c *Checker) GoOn(before *Checker) {
 	before.mu.Lock()
 	defer before.mu.Unlock()

@@ -242,7 +242,8 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// TestTimes: exp is the latest start, and who began in time goes on for SessionMax, but never beyond end.
+// TestTimes: exp is the latest start, and who began in time goes on for SessionMax, but never
+// beyond end.
 func TestTimes(t *testing.T) {
 	at := func(d time.Duration) time.Time { return noon.Add(d) }
 	type use struct {
@@ -416,7 +417,8 @@ func BenchmarkNew(b *testing.B) {
 	}
 }
 
-// A checker that takes the place of another one knows what was revoked, and, if it has all keys, lets those go on who began in time.
+// A checker that takes the place of another one knows what was revoked, and, if it has all keys,
+// lets those go on who began in time.
 func TestGoOn(t *testing.T) {
 	one := KeyOptions{ID: "a", Algorithm: "HS256", Secret: secret}
 	two := KeyOptions{ID: "b", Algorithm: "HS256", Secret: secret + secret}

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// listAge is for how long a list of streams is good: to make one looks at all streams, and anybody may
-// ask for it.
+// listAge is for how long a list of streams is good: to make one looks at all streams, and anybody
+// may ask for it.
 const listAge = time.Second
 
 // list is what is on air, made at most once in listAge.
@@ -16,8 +16,8 @@ type list struct {
 	current streamList
 }
 
-// streamList is the JSON of the list. It never changes. The streams have no URLs, which depend on who
-// asks.
+// streamList is the JSON of the list. It never changes. The streams have no URLs, which depend on
+// who asks.
 type streamList struct {
 	Streams []Status `json:"streams"`
 }

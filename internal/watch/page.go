@@ -12,7 +12,8 @@ import (
 	"livego/internal/pages"
 )
 
-// The source files of the pages in web/, and what the watch page needs as soon as there is a stream.
+// The source files of the pages in web/, and what the watch page needs as soon as there is a
+// stream.
 const (
 	watchEntry  = "src/watch/main.tsx"
 	playerEntry = "src/watch/hls.ts"
@@ -25,8 +26,8 @@ const offAirRefresh = 5
 // pageData is what templates show.
 type pageData struct {
 	Title string
-	// Built says that there is a page with script, of which Page are the files. Status is what it knows
-	// from the start.
+	// Built says that there is a page with script, of which Page are the files. Status is what it
+	// knows from the start.
 	Built  bool
 	Page   pages.Page
 	Status string
@@ -36,8 +37,9 @@ type pageData struct {
 
 	Stream string
 	OnAir  bool
-	// Playlists are for the browser, the one to try first first; Simplest is the address of the last of
-	// them, the form that most players know. Without playlists it is that of another protocol.
+	// Playlists are for the browser, the one to try first first; Simplest is the address of the
+	// last of them, the form that most players know. Without playlists it is that of another
+	// protocol.
 	Playlists []playlist
 	Simplest  string
 	Streams   []entry
@@ -114,8 +116,8 @@ func (h *Handler) servePage(w http.ResponseWriter, r *http.Request, status int, 
 	write(w, r, status, "text/html; charset=utf-8", body.Bytes())
 }
 
-// policy is the Content-Security-Policy: everything comes from here. The one exception is the FLV port
-// of the same host, for browsers in which HLS does not play.
+// policy is the Content-Security-Policy: everything comes from here. The one exception is the FLV
+// port of the same host, for browsers in which HLS does not play.
 func (h *Handler) policy(r *http.Request, stream string) string {
 	connect := "'self'"
 	for _, d := range h.opt.Streams.Doors(stream) {

@@ -40,8 +40,8 @@ type Status struct {
 	Packaged bool `json:"packaged,omitempty"`
 	// Rewind is how many seconds viewers may go back, 0 if that is not kept.
 	Rewind int `json:"rewind,omitempty"`
-	// URLs are those of the other protocols by their names, as this client may reach them. They are made
-	// of the name by which the client calls the server.
+	// URLs are those of the other protocols by their names, as this client may reach them. They are
+	// made of the name by which the client calls the server.
 	URLs map[string]string `json:"urls,omitempty"`
 
 	// Settles is in how many seconds a browser plays HLS safely by itself, 0: now.
@@ -84,7 +84,8 @@ type Door struct {
 	Suffix string
 }
 
-// url is the address of a stream, or of all without one, for those who call the server host and may have a token.
+// url is the address of a stream, or of all without one, for those who call the server host and may
+// have a token.
 func (d Door) url(host, stream, token string) string {
 	u := url.URL{Scheme: d.Scheme, Host: host + ":" + strconv.Itoa(d.Port)}
 	if stream != "" {
@@ -99,7 +100,8 @@ func (d Door) url(host, stream, token string) string {
 // secure says whether pages that came by TLS may use the door.
 func (d Door) secure() bool { return d.Scheme == "https" || d.Scheme == "wss" }
 
-// urls are the addresses of a stream for a client, by protocol: of several the one as safe as the client's own way here.
+// urls are the addresses of a stream for a client, by protocol: of several the one as safe as the
+// client's own way here.
 func (h *Handler) urls(r *http.Request, name string) map[string]string {
 	host := pages.Hostname(r.Host)
 	if host == "" {

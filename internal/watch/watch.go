@@ -3,8 +3,8 @@
 // requests go to the server of media.
 //
 // A page asks for nothing but what lies below its own address, and names no other host, so that it
-// works on any path behind any proxy. Without script, or in a program that was built without Node, the
-// same address gives a page in which the browser plays HLS by itself.
+// works on any path behind any proxy. Without script, or in a program that was built without Node,
+// the same address gives a page in which the browser plays HLS by itself.
 package watch
 
 import (
@@ -89,8 +89,8 @@ const (
 //	/status.json   its Status
 //	/assets/FILE   the files of the page
 //
-// and the same right below the root for the list of streams. A stream without its last slash leads to
-// its page.
+// and the same right below the root for the list of streams. A stream without its last slash leads
+// to its page.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	dir, file, ok := split(r.URL.Path)
 	if !ok || isMedia(file) {
@@ -163,8 +163,8 @@ func (h *Handler) resource(dir, file string) http.HandlerFunc {
 	return nil
 }
 
-// lacksSlash says whether somebody wants the page of a stream and has left the last slash out. What has
-// a dot is a file, unless there is a stream of that name.
+// lacksSlash says whether somebody wants the page of a stream and has left the last slash out. What
+// has a dot is a file, unless there is a stream of that name.
 func (h *Handler) lacksSlash(dir, file string) bool {
 	name := dir + "/" + file
 	if !isStream(name) || !strings.Contains(file, ".") {
@@ -192,7 +192,8 @@ func split(path string) (dir, file string, ok bool) {
 	return "", path, ok
 }
 
-// maxName is longer than the name of any stream, in bytes. What is longer is not worth a page of its own.
+// maxName is longer than the name of any stream, in bytes. What is longer is not worth a page of
+// its own.
 const maxName = 1024
 
 // isStream says whether a path without its first slash is one of a stream: "app/stream".
@@ -204,8 +205,8 @@ func isStream(name string) bool {
 	return ok && app != "" && stream != "" && !strings.HasSuffix(stream, "/")
 }
 
-// StreamName returns the stream ("app/stream") that a URL path is about, for checks before ServeHTTP: that of the watch page and of
-// its status; "" for what everybody may have.
+// StreamName returns the stream ("app/stream") that a URL path is about, for checks before
+// ServeHTTP: that of the watch page and of its status; "" for what everybody may have.
 func StreamName(path string) string {
 	dir, file, ok := split(path)
 	if !ok || file != "" && file != statusFile || !isStream(dir) {
@@ -217,7 +218,8 @@ func StreamName(path string) string {
 // tokenKey is where the context of a request has the viewer's token.
 type tokenKey struct{}
 
-// WithToken is a request of a viewer with a token that was taken off its path: addresses of the stream that a page shows have it too.
+// WithToken is a request of a viewer with a token that was taken off its path: addresses of the
+// stream that a page shows have it too.
 func WithToken(r *http.Request, token string) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), tokenKey{}, token))
 }
@@ -239,7 +241,8 @@ func (h *Handler) status(r *http.Request, name string) (Status, bool) {
 	return s, ok
 }
 
-// writeJSON sends what changes all the time. Caches in front of many viewers may keep it for a second.
+// writeJSON sends what changes all the time. Caches in front of many viewers may keep it for a
+// second.
 func (h *Handler) writeJSON(w http.ResponseWriter, r *http.Request, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {

@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	// floodFiles is how many descriptors the server has, floodConns how many connections strangers open and leave idle.
+	// floodFiles is how many descriptors the server has, floodConns how many connections strangers
+	// open and leave idle.
 	floodFiles, floodConns = 512, 2000
 )
 
@@ -50,7 +51,8 @@ const (
 	// hungryConns each send a part of a large header over TLS, and wait.
 	hungryConns  = 4000
 	hungryHeader = 12 << 10
-	// memoryPatience is how long memory may take to come back, and maxLeft how much of it may not, in MB.
+	// memoryPatience is how long memory may take to come back, and maxLeft how much of it may not,
+	// in MB.
 	memoryPatience, maxLeft = time.Minute, 60
 )
 

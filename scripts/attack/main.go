@@ -1,11 +1,13 @@
 //go:build linux
 
-// Command attack does to a server of its own on this machine what strangers and bad luck do to servers, and says whether the bounds held.
+// Command attack does to a server of its own on this machine what strangers and bad luck do to
+// servers, and says whether the bounds held.
 //
 //	LIVEGO_BIN=bin/livego go run ./scripts/attack [-list] [-table] [NAME…]
 //
-// Each attack starts a server on free loopback ports, is bounded in number and time, and takes 15 seconds, where memory has to come back a minute. The exit code is 1 if a
-// bound did not hold. -table prints the rows of the table in SECURITY.md.
+// Each attack starts a server on free loopback ports, is bounded in number and time, and takes 15
+// seconds, where memory has to come back a minute. The exit code is 1 if a bound did not hold.
+// -table prints the rows of the table in SECURITY.md.
 package main
 
 import (
@@ -31,11 +33,13 @@ type attack struct {
 	unread bool
 	// files is how many files and connections the server may have open, 0: as many as this program.
 	files int
-	// run attacks a server that listens, and reports what was done and what came of it. An error means that the attack itself failed.
+	// run attacks a server that listens, and reports what was done and what came of it. An error
+	// means that the attack itself failed.
 	run func(ctx context.Context, s *server, r *report) error
 }
 
-// attacks are all of them, in the order in which they run: one file of this package for each part of the server.
+// attacks are all of them, in the order in which they run: one file of this package for each part
+// of the server.
 func attacks() []attack { return slices.Concat(httpAttacks(), rtmpAttacks()) }
 
 // limit is how long an attack may take, with the start and the end of its server.
@@ -128,7 +132,8 @@ func (a *attack) on(ctx context.Context, binary, dir string, r *report) error {
 	return errors.Join(err, stopErr)
 }
 
-// raiseFileLimit lets this program and its servers have as many connections as this user may open files.
+// raiseFileLimit lets this program and its servers have as many connections as this user may open
+// files.
 func raiseFileLimit() error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

@@ -14,14 +14,16 @@ import (
 )
 
 const (
-	// oddRequests is how often each odd request is sent, over one connection. oddCost is what one may cost, in ms of CPU time, with all that
-	// it has to be read for: at most 16 KB of header and 64 KB of body.
+	// oddRequests is how often each odd request is sent, over one connection. oddCost is what one
+	// may cost, in ms of CPU time, with all that it has to be read for: at most 16 KB of header and
+	// 64 KB of body.
 	oddRequests, oddCost = 100, 3.0
 	maxHeader            = 15 << 10
 	maxBody              = 60 << 10
 )
 
-// oddOnes are requests of the largest size that cost more to answer than to send, if a server is careless.
+// oddOnes are requests of the largest size that cost more to answer than to send, if a server is
+// careless.
 func oddOnes(s *server, segment string) map[string]string {
 	repeat := func(what string, size int) string { return strings.Repeat(what, size/len(what)) }
 	get := func(addr, path string, headers ...string) string {
@@ -95,7 +97,8 @@ func requests(ctx context.Context, s *server, r *report) error {
 	return nil
 }
 
-// sendMany sends a request over and over, and returns how many were answered, which may be fewer only if the server closes the connections.
+// sendMany sends a request over and over, and returns how many were answered, which may be fewer
+// only if the server closes the connections.
 func sendMany(addr, request string, n int) (answered int, err error) {
 	var conn net.Conn
 	var in *bufio.Reader

@@ -233,8 +233,8 @@ func connects(_ context.Context, s *server, r *report) error {
 
 const pictureRate = 25
 
-// publishHeavy sends a stream, whose sound has two tracks, until ctx ends: so many bits in a second, and a key frame each gop pictures. The first 10 s go
-// at once.
+// publishHeavy sends a stream, whose sound has two tracks, until ctx ends: so many bits in a
+// second, and a key frame each gop pictures. The first 10 s go at once.
 func (s *server) publishHeavy(ctx context.Context, name string, bits, gop int) error {
 	p, err := s.dialRTMP()
 	if err != nil {
@@ -269,7 +269,8 @@ func (s *server) publishHeavy(ctx context.Context, name string, bits, gop int) e
 	if err := p.send(f.AppendMessage(nil, rtmp.TypeVideo, 0, header)); err != nil {
 		return err
 	}
-	// A message with two tracks lets players pick (Enhanced RTMP v2, "Enhanced Audio"): two sequence starts of Opus, without data.
+	// A message with two tracks lets players pick (Enhanced RTMP v2, "Enhanced Audio"): two
+	// sequence starts of Opus, without data.
 	tracks := append([]byte{0x95, 0x10}, "Opus\x00\x00\x00\x00\x01\x00\x00\x00"...)
 	if err := p.send(f.AppendMessage(nil, rtmp.TypeAudio, 0, tracks)); err != nil {
 		return err

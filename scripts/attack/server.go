@@ -33,7 +33,8 @@ const (
 	// startLimit and stopLimit are how long a server may take to answer, and to end.
 	startLimit = 10 * time.Second
 	stopLimit  = 6 * time.Second
-	// clockTick is the unit of CPU times in /proc: USER_HZ, which is 100 on every Linux (man 5 proc).
+	// clockTick is the unit of CPU times in /proc: USER_HZ, which is 100 on every Linux (man 5
+	// proc).
 	clockTick = 10 * time.Millisecond
 )
 
@@ -51,7 +52,8 @@ type server struct {
 // secured are the flags of a server that speaks TLS on its HLS port.
 var secured = []string{"--use_hls_https", "--https_cert", "tls.crt", "--https_key", "tls.key"}
 
-// startServer starts the program in a folder of its own, without keys, as an attack needs it, and waits until it answers.
+// startServer starts the program in a folder of its own, without keys, as an attack needs it, and
+// waits until it answers.
 func startServer(ctx context.Context, binary, dir string, a *attack) (*server, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -176,7 +178,8 @@ func (s *server) stop() (time.Duration, error) {
 	}
 }
 
-// publish sends the demo clip as live/{name} until ctx ends, and returns once the server has taken it.
+// publish sends the demo clip as live/{name} until ctx ends, and returns once the server has taken
+// it.
 func (s *server) publish(ctx context.Context, name string) error {
 	onAir, failed := make(chan struct{}), make(chan error, 1)
 	go func() {
@@ -211,7 +214,8 @@ func (s *server) get(url string, within time.Duration) (status int, body string,
 	return response.StatusCode, string(text), err
 }
 
-// newest waits until the playlist of a stream names a segment and returns the path of its newest one.
+// newest waits until the playlist of a stream names a segment and returns the path of its newest
+// one.
 func (s *server) newest(ctx context.Context, name string) (string, error) {
 	for ctx.Err() == nil {
 		_, list, err := s.get(s.hlsURL("/live/"+name+".m3u8"), 15*time.Second)
@@ -230,7 +234,8 @@ func (s *server) cpu() time.Duration {
 	if err != nil {
 		return 0
 	}
-	// The name of the program, in brackets, may have blanks in it. User and system time are the 14th and 15th field.
+	// The name of the program, in brackets, may have blanks in it. User and system time are the
+	// 14th and 15th field.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])

@@ -29,8 +29,8 @@ const (
 	slowPiece, slowPause = 8 << 10, 250 * time.Millisecond
 	// maxGap is the longest time between two pictures that a viewer beside them may see.
 	maxGap = 200 * time.Millisecond
-	// maxUnread is what the kernel may hold for each of them, in MB: what the server has not sent (256 KiB), what is on its way, and what a reader's
-	// own socket keeps.
+	// maxUnread is what the kernel may hold for each of them, in MB: what the server has not sent
+	// (256 KiB), what is on its way, and what a reader's own socket keeps.
 	maxUnread = 1
 )
 
@@ -40,7 +40,8 @@ var slowFlags = []string{"--hls_segment_duration", "6"}
 // dialer asks for a path in a connection of its own, and returns what reads the answer.
 type dialer func(ctx context.Context, addr, path string) (io.ReadCloser, error)
 
-// slowSegments has 500 readers fetch a segment and hardly read it, beside viewers of the same stream.
+// slowSegments has 500 readers fetch a segment and hardly read it, beside viewers of the same
+// stream.
 func slowSegments(dial dialer) func(ctx context.Context, s *server, r *report) error {
 	return func(ctx context.Context, s *server, r *report) error {
 		w, err := s.watch(ctx, slowRate, slowDuration)
@@ -137,7 +138,8 @@ func appendFrame(b []byte, kind, flags byte, stream uint32, payload []byte) []by
 	return append(b, payload...)
 }
 
-// requestHeader is a GET in HPACK: static entries for method and scheme, literals without indexing for the rest (RFC 7541 §6, appendix A).
+// requestHeader is a GET in HPACK: static entries for method and scheme, literals without indexing
+// for the rest (RFC 7541 §6, appendix A).
 func requestHeader(authority, path string) []byte {
 	b := []byte{0x82, 0x86} // :method GET, :scheme http
 	for index, value := range map[byte]string{1: authority, 4: path} {
@@ -163,7 +165,8 @@ func dialHTTP3(ctx context.Context, addr, path string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	// HEADERS (RFC 9114 §7.2.2) in QPACK: static entries 17 GET and 23 https, names 0 :authority and 1 :path (RFC 9204 §4.5, appendix A).
+	// HEADERS (RFC 9114 §7.2.2) in QPACK: static entries 17 GET and 23 https, names 0 :authority
+	// and 1 :path (RFC 9204 §4.5, appendix A).
 	fields := []byte{0, 0, 0xc0 | 17, 0xc0 | 23}
 	for index, value := range map[byte]string{0: addr, 1: path} {
 		fields = append(fields, 0x50|index, byte(len(value)))
@@ -183,7 +186,8 @@ type quicAnswer struct {
 
 func (a quicAnswer) Close() error { return a.conn.CloseWithError(0, "") }
 
-// kernelMemory is what all TCP sockets of this network namespace hold, in MB (/proc/net/sockstat counts pages).
+// kernelMemory is what all TCP sockets of this network namespace hold, in MB (/proc/net/sockstat
+// counts pages).
 func kernelMemory() float64 {
 	stat, _ := os.ReadFile("/proc/net/sockstat")
 	for line := range strings.Lines(string(stat)) {

@@ -15,7 +15,8 @@ import (
 	"livego/internal/bench"
 )
 
-// watch publishes a stream of its own and watches it over HTTP-FLV with a few players, in a process of its own, while something happens to the server.
+// watch publishes a stream of its own and watches it over HTTP-FLV with a few players, in a process
+// of its own, while something happens to the server.
 type watch struct {
 	command *exec.Cmd
 	out     bytes.Buffer
@@ -24,7 +25,8 @@ type watch struct {
 const (
 	watchStream  = "watched"
 	watchPlayers = 20
-	// watchWarmup is the time from the start to the measurement: the players have their first pictures then.
+	// watchWarmup is the time from the start to the measurement: the players have their first
+	// pictures then.
 	watchWarmup = 4 * time.Second
 )
 

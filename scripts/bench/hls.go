@@ -22,8 +22,8 @@ import (
 	"livego/internal/bench"
 )
 
-// The HLS scenario asks livego and nginx for the same files with wrk, which keeps 64 connections busy. livego packages the stream
-// meanwhile. Cost is the server's CPU time for an answer.
+// The HLS scenario asks livego and nginx for the same files with wrk, which keeps 64 connections
+// busy. livego packages the stream meanwhile. Cost is the server's CPU time for an answer.
 
 const (
 	hlsConnections = 64

@@ -1,12 +1,13 @@
 //go:build linux
 
-// Command bench compares livego with other servers and with the floor, the least that such a server can do (floor/floor.c), and prints
-// a table in Markdown.
+// Command bench compares livego with other servers and with the floor, the least that such a server
+// can do (floor/floor.c), and prints a table in Markdown.
 //
 //	go run ./scripts/bench [flags] SCENARIO
 //
-// The server has the first CPU for itself and the load (livego bench) the second one. All servers of a scenario take turns, round after
-// round, so that whatever else goes on on the machine meets all of them; figures are medians over the rounds, with the range.
+// The server has the first CPU for itself and the load (livego bench) the second one. All servers
+// of a scenario take turns, round after round, so that whatever else goes on on the machine meets
+// all of them; figures are medians over the rounds, with the range.
 package main
 
 import (
@@ -99,7 +100,8 @@ func run(ctx context.Context, o options, name string) error {
 	return fmt.Errorf("no scenario %q; see -help", name)
 }
 
-// raiseFileLimit lets the servers have as many connections as this user may open files. A child gets the limit only if it is set here.
+// raiseFileLimit lets the servers have as many connections as this user may open files. A child
+// gets the limit only if it is set here.
 func raiseFileLimit() error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
@@ -144,7 +146,8 @@ func (m *measurement) run(ctx context.Context) error {
 	return m.publish(m.printTable)
 }
 
-// chooseRows leaves out what is not wanted, and servers that are not installed. Bases stay, for others are compared with them.
+// chooseRows leaves out what is not wanted, and servers that are not installed. Bases stay, for
+// others are compared with them.
 func (m *measurement) chooseRows(ctx context.Context) error {
 	for i, r := range m.scenario.rows {
 		if i > 0 && !r.base && m.only != "" && !strings.Contains(r.name, m.only) {
@@ -162,7 +165,8 @@ func (m *measurement) chooseRows(ctx context.Context) error {
 	return nil
 }
 
-// measure starts the server of a row, puts the load on it, and ends it. It returns the server's live heap in MB too, 0 if not known.
+// measure starts the server of a row, puts the load on it, and ends it. It returns the server's
+// live heap in MB too, 0 if not known.
 func (m *measurement) measure(ctx context.Context, r row) (*bench.Report, float64, error) {
 	target, err := r.kind.command(m, r.args)
 	if err != nil {
@@ -204,7 +208,8 @@ func (m *measurement) measure(ctx context.Context, r row) (*bench.Report, float6
 	return report, liveHeap(server.said.String()), nil
 }
 
-// liveHeap reads what the garbage collector said last (GODEBUG=gctrace=1): sizes before, at the end, and of what lives, in MB.
+// liveHeap reads what the garbage collector said last (GODEBUG=gctrace=1): sizes before, at the
+// end, and of what lives, in MB.
 func liveHeap(said string) float64 {
 	found := heapSizes.FindAllStringSubmatch(said, -1)
 	if found == nil {

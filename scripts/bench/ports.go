@@ -11,11 +11,13 @@ import (
 // addrs is where servers listen, one at a time.
 type addrs struct {
 	rtmpAddr, flvAddr, hlsAddr, apiAddr string
-	// tlsAddr is that of RTMPS, and of the floor's players over TLS; filesAddr that of nginx with files.
+	// tlsAddr is that of RTMPS, and of the floor's players over TLS; filesAddr that of nginx with
+	// files.
 	tlsAddr, filesAddr string
 }
 
-// Ports are looked for between these, below those that connections of players take (ip_local_port_range).
+// Ports are looked for between these, below those that connections of players take
+// (ip_local_port_range).
 const (
 	firstPort = 19350
 	lastPort  = 32000

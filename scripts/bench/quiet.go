@@ -14,14 +14,16 @@ import (
 	"livego/internal/bench"
 )
 
-// maxOthers is the CPU time in cores that other programs may take from server and load before figures mean little.
+// maxOthers is the CPU time in cores that other programs may take from server and load before
+// figures mean little.
 const maxOthers = 0.1
 
 // errStat: /proc/stat is not as expected.
 var errStat = errors.New("/proc/stat cannot be read")
 
-// presence is what the processors of server and load have done so far: all of it, the server's part, and the network's work that the kernel
-// has put off to threads of its own, which is done for server and load and counted as nobody's.
+// presence is what the processors of server and load have done so far: all of it, the server's
+// part, and the network's work that the kernel has put off to threads of its own, which is done for
+// server and load and counted as nobody's.
 type presence struct {
 	at                     time.Time
 	busy, server, deferred time.Duration
@@ -49,7 +51,8 @@ func (m *measurement) look(server *process) (presence, error) {
 	return presence{at: time.Now(), busy: busy, server: used, deferred: deferred}, err
 }
 
-// deferring finds the kernel's threads for interrupts that were put off, of some processors. A container does not see them.
+// deferring finds the kernel's threads for interrupts that were put off, of some processors. A
+// container does not see them.
 func deferring(proc string, wanted map[int]bool) (pids []int) {
 	names, _ := filepath.Glob(filepath.Join(proc, "[0-9]*", "comm"))
 	for _, name := range names {
@@ -64,7 +67,8 @@ func deferring(proc string, wanted map[int]bool) (pids []int) {
 	return pids
 }
 
-// others returns the cores that programs took which are neither the server nor the load. load is the load's CPU time.
+// others returns the cores that programs took which are neither the server nor the load. load is
+// the load's CPU time.
 func (p presence) others(later presence, load time.Duration) float64 {
 	rest := later.busy - p.busy - (later.server - p.server) - (later.deferred - p.deferred) - load
 	return max(rest.Seconds()/later.at.Sub(p.at).Seconds(), 0)
@@ -90,7 +94,8 @@ func processors(list string) (map[int]bool, error) {
 	return set, nil
 }
 
-// Fields of a line of /proc/stat behind the processor's name, from 0 (proc(5)): all but these two are work.
+// Fields of a line of /proc/stat behind the processor's name, from 0 (proc(5)): all but these two
+// are work.
 const (
 	statIdle   = 3
 	statWait   = 4

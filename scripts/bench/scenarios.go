@@ -32,10 +32,12 @@ type row struct {
 	held float64
 }
 
-// perPicture switches livego's batching off: one write for each player and picture, as the floor does. HLS is off, as in the floor.
+// perPicture switches livego's batching off: one write for each player and picture, as the floor
+// does. HLS is off, as in the floor.
 func perPicture() []string { return []string{noHLS, "--max_batch_delay", "0"} }
 
-// forced makes livego write every 100 ms only, as the floor does with the argument 100. HLS is off, as in the floor.
+// forced makes livego write every 100 ms only, as the floor does with the argument 100. HLS is off,
+// as in the floor.
 func forced() []string {
 	return []string{noHLS, "--min_batch_delay", "100ms", "--max_batch_delay", "100ms"}
 }
@@ -57,8 +59,9 @@ func nginxHLS() []string {
 const (
 	// streamRate is the built-in clip's, in bytes per second.
 	streamRate = 2_600_000 / 8
-	// ringHeld is what livego's ring keeps for joiners, in seconds. segmentsHeld is what it keeps for HLS, in MPEG-TS and as much again in
-	// CMAF: segments of 4 s, of which three are listed and four more were so until a while ago, and half of one that is being made.
+	// ringHeld is what livego's ring keeps for joiners, in seconds. segmentsHeld is what it keeps
+	// for HLS, in MPEG-TS and as much again in CMAF: segments of 4 s, of which three are listed and
+	// four more were so until a while ago, and half of one that is being made.
 	ringHeld     = 10
 	segmentsHeld = 7*4 + 2
 	// ringFilled and windowFilled are long enough to hold as much.

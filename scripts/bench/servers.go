@@ -138,7 +138,8 @@ func (l livego) command(m *measurement, args []string) (*target, error) {
 	return &target{command: append(own, args...), listens: []string{m.rtmpAddr, m.flvAddr, m.apiAddr}, load: addrs}, nil
 }
 
-// nginx is Debian's nginx with its RTMP module, in one process. Its arguments are lines for its application.
+// nginx is Debian's nginx with its RTMP module, in one process. Its arguments are lines for its
+// application.
 type nginx struct{}
 
 var _ kind = nginx{}

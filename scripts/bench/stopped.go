@@ -22,12 +22,14 @@ import (
 	"livego/internal/rtmp"
 )
 
-// The stopped scenario has players that agree to play and then read nothing, and looks at what the server keeps for them: what waits in
-// its sockets, by /proc/net/tcp, and by how much its memory grows.
+// The stopped scenario has players that agree to play and then read nothing, and looks at what the
+// server keeps for them: what waits in its sockets, by /proc/net/tcp, and by how much its memory
+// grows.
 
 const (
 	stoppedPlayers = 50
-	// stoppedBuffer is what a player's own socket holds, in bytes: little, so that the rest is the server's.
+	// stoppedBuffer is what a player's own socket holds, in bytes: little, so that the rest is the
+	// server's.
 	stoppedBuffer = 4 << 10
 	// stoppedFor is longer than servers keep such players.
 	stoppedFor = 16 * time.Second
@@ -117,7 +119,8 @@ func (m *measurement) stop(ctx context.Context, r *stoppedRow) error {
 	return r.watch(ctx, server.cmd.Process.Pid, before, others+stoppedPlayers)
 }
 
-// watch looks at the server for stoppedFor. before is the memory that it had, all how many connections it has with all players.
+// watch looks at the server for stoppedFor. before is the memory that it had, all how many
+// connections it has with all players.
 func (r *stoppedRow) watch(ctx context.Context, pid int, before uint64, all int) error {
 	var queue, peak uint64
 	alive := 0.0
@@ -152,8 +155,8 @@ func readQueues(addr string) (fullest uint64, established int, err error) {
 	return sendQueues(string(table), addr)
 }
 
-// sendQueues reads /proc/net/tcp (proc_net_tcp of the kernel's documentation): the fullest queue of those that send from an address, in
-// bytes, and how many connections it has.
+// sendQueues reads /proc/net/tcp (proc_net_tcp of the kernel's documentation): the fullest queue of
+// those that send from an address, in bytes, and how many connections it has.
 func sendQueues(table, addr string) (fullest uint64, established int, err error) {
 	local, err := netip.ParseAddrPort(addr)
 	if err != nil {

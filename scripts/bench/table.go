@@ -46,7 +46,8 @@ func (m *measurement) ratio(r *result, of func(*bench.Report) float64) spread {
 	return spreadOf(values)
 }
 
-// base returns the row that a row is compared with: the last one before it that is a base, or the first one.
+// base returns the row that a row is compared with: the last one before it that is a base, or the
+// first one.
 func (m *measurement) base(r *result) *result {
 	base := &m.results[0]
 	for i := range m.results {
@@ -84,7 +85,8 @@ func (m *measurement) printTable(w io.Writer) {
 	}
 }
 
-// title is the row's name, with a warning if the load tool was the bottleneck in half of the rounds or more.
+// title is the row's name, with a warning if the load tool was the bottleneck in half of the rounds
+// or more.
 func (r *result) title() string {
 	doubtful := 0
 	for _, report := range r.reports {

@@ -36,7 +36,8 @@ func TestSpread(t *testing.T) {
 	}
 }
 
-// TestRatio compares within rounds: the middle round of the second row is its dearest, but so is that of the first.
+// TestRatio compares within rounds: the middle round of the second row is its dearest, but so is
+// that of the first.
 func TestRatio(t *testing.T) {
 	reports := func(costs ...float64) (r []*bench.Report) {
 		for _, c := range costs {
@@ -78,7 +79,8 @@ func TestProblems(t *testing.T) {
 	}
 }
 
-// TestScenarios prints the table of each scenario with made-up figures: each row has a cell for each column, and names are unique.
+// TestScenarios prints the table of each scenario with made-up figures: each row has a cell for
+// each column, and names are unique.
 func TestScenarios(t *testing.T) {
 	names := map[string]bool{}
 	for _, s := range scenarios {

@@ -47,7 +47,8 @@ type App struct {
 	ViewerAuth string `json:"viewer_auth" enum:"off,token,hook" doc:"What viewers need."`
 }
 
-// Listener is a port of the server, by which players and encoders reach it under the name by which the caller does.
+// Listener is a port of the server, by which players and encoders reach it under the name by which
+// the caller does.
 type Listener struct {
 	Protocol string `json:"protocol" enum:"rtmp,rtmps,http-flv,ws-flv,hls"`
 	Scheme   string `json:"scheme" doc:"Of its URLs." example:"rtmp"`

@@ -25,7 +25,8 @@ const (
 	maxClients = 64
 	// maxKept is how many events are kept for clients that come back.
 	maxKept = 1024
-	// maxQueued bounds the messages that wait for a client; who takes no more is dropped, and may come back for what is kept.
+	// maxQueued bounds the messages that wait for a client; who takes no more is dropped, and may
+	// come back for what is kept.
 	maxQueued = maxKept
 	// eventTimeout bounds how long a client may take to accept what is sent.
 	eventTimeout = 10 * time.Second
@@ -230,7 +231,8 @@ type stream struct {
 
 func newStream() *stream { return &stream{clients: make(map[*client]bool)} }
 
-// add gives a message to all who want it. One with an ID is kept, unless it is of viewers, which come and go by thousands.
+// add gives a message to all who want it. One with an ID is kept, unless it is of viewers, which
+// come and go by thousands.
 func (s *stream) add(number uint64, kind event.Type, data []byte, id string) {
 	var text bytes.Buffer
 	if id != "" {
@@ -296,7 +298,8 @@ func (s *stream) join(types map[event.Type]bool, last string) (*client, error) {
 	return c, nil
 }
 
-// since returns what was told after the event with that ID, with a word before it if that is not all. The caller holds mu.
+// since returns what was told after the event with that ID, with a word before it if that is not
+// all. The caller holds mu.
 func (s *stream) since(id string, types map[event.Type]bool) (texts [][]byte) {
 	number, from := numberOf(id), 0
 	switch {

@@ -161,7 +161,8 @@ func names(p Page[Stream]) (all []string) {
 	return all
 }
 
-// TestDocument compares what is served with the copy for readers of the repository: go test ./internal/api/v1 -update writes it.
+// TestDocument compares what is served with the copy for readers of the repository: go test
+// ./internal/api/v1 -update writes it.
 func TestDocument(t *testing.T) {
 	const file = "../../../docs/openapi.json"
 	a, _ := newAPI(t)

@@ -8,7 +8,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// withoutValues leaves out of problems what the caller sent: among it are channel keys, and answers end up in logs.
+// withoutValues leaves out of problems what the caller sent: among it are channel keys, and answers
+// end up in logs.
 func withoutValues(_ huma.Context, _ string, v any) (any, error) {
 	if p, ok := v.(*huma.ErrorModel); ok {
 		for _, detail := range p.Errors {
@@ -20,7 +21,8 @@ func withoutValues(_ huma.Context, _ string, v any) (any, error) {
 	return v, nil
 }
 
-// problem is an error of an operation that says which part of the request is to blame; an empty location: none.
+// problem is an error of an operation that says which part of the request is to blame; an empty
+// location: none.
 func problem(status int, location, detail string) error {
 	if location == "" {
 		return huma.NewError(status, detail)
@@ -45,7 +47,8 @@ func refuse(w http.ResponseWriter, _ *http.Request, reason string) {
 	writeProblem(w, status, reason)
 }
 
-// failed makes a problem of an error that has no other meaning to the caller. It is logged, and not shown.
+// failed makes a problem of an error that has no other meaning to the caller. It is logged, and not
+// shown.
 func (a *API) failed(what string, err error) error {
 	var status huma.StatusError
 	if errors.As(err, &status) {

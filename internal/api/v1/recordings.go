@@ -19,11 +19,13 @@ type Recordings interface {
 	Recordings() []Recording
 	// RecordingOf returns the one of a stream that is under way, and whether there is one.
 	RecordingOf(stream string) (Recording, bool)
-	// StartRecording begins one, or returns the one that is under way. It fails with ErrNotRecorded or ErrNotPackaged.
+	// StartRecording begins one, or returns the one that is under way. It fails with ErrNotRecorded
+	// or ErrNotPackaged.
 	StartRecording(stream string) (Recording, error)
 	// StopRecording ends one, and says whether there was one.
 	StopRecording(stream string) (Recording, bool)
-	// DeleteRecording deletes one with its files. It fails with ErrNoRecording or ErrRecordingGoesOn.
+	// DeleteRecording deletes one with its files. It fails with ErrNoRecording or
+	// ErrRecordingGoesOn.
 	DeleteRecording(id string) error
 }
 

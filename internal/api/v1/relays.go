@@ -22,8 +22,8 @@ const (
 type Relays interface {
 	// Relays returns all of them, in any order; the caller owns the slice.
 	Relays() []Relay
-	// StartRelay begins one and returns once it runs, or waits for its stream. It fails with one of the errors below, or
-	// with why the other server cannot be had.
+	// StartRelay begins one and returns once it runs, or waits for its stream. It fails with one of
+	// the errors below, or with why the other server cannot be had.
 	StartRelay(ctx context.Context, direction, stream, url string) (Relay, error)
 	// StopRelay ends one, and says whether there was one.
 	StopRelay(id string) bool

@@ -14,7 +14,8 @@ import (
 	"livego/internal/keys"
 )
 
-// Keys is the part of a store of channel keys that the API works on. See keys.Store for its contract.
+// Keys is the part of a store of channel keys that the API works on. See keys.Store for its
+// contract.
 type Keys interface {
 	Get(ctx context.Context, room string) (string, error)
 	Set(ctx context.Context, room, key string) error
@@ -220,7 +221,8 @@ func (a *API) resetKey(ctx context.Context, in *struct {
 	})
 }
 
-// change replaces the key of a room if the condition holds. Against changes by others than this API it holds at the time of the look.
+// change replaces the key of a room if the condition holds. Against changes by others than this API
+// it holds at the time of the look.
 func (a *API) change(ctx context.Context, room string, c Condition, what string, do func(room string) (string, error)) (*KeyAnswer, error) {
 	room, err := keys.CanonicalName(room)
 	if err != nil {

@@ -15,7 +15,8 @@ type Streams interface {
 	// Streams returns all of them, in any order; the caller owns the slice.
 	Streams() []Stream
 	Stream(name string) (Stream, bool)
-	// EndStream ends a stream at once, with all its renditions, and says whether there was one. The reason reaches the encoders.
+	// EndStream ends a stream at once, with all its renditions, and says whether there was one. The
+	// reason reaches the encoders.
 	EndStream(name, reason string) bool
 }
 
@@ -30,7 +31,8 @@ type Stream struct {
 	BitRate      uint64        `json:"bit_rate" doc:"Sum of what the encoders send now, in bit/s, mean of 5 s."`
 }
 
-// Publication is one rendition of a stream. Without an encoder, those fields are missing that say something of it.
+// Publication is one rendition of a stream. Without an encoder, those fields are missing that say
+// something of it.
 type Publication struct {
 	Rendition   string  `json:"rendition" doc:"Empty for the one without a name."`
 	Encoder     string  `json:"encoder,omitempty" doc:"What the encoder calls itself."`

@@ -18,8 +18,8 @@ import (
 type Tokens interface {
 	// Sign makes a token and returns its id. It fails with ticket.ErrNoKey.
 	Sign(w ticket.Wanted) (token, id string, err error)
-	// Revoke lets a token open nothing any more until a time, zero: for good, and ends the sessions that it began. It fails with
-	// ticket.ErrMalformed or ticket.ErrFull.
+	// Revoke lets a token open nothing any more until a time, zero: for good, and ends the sessions
+	// that it began. It fails with ticket.ErrMalformed or ticket.ErrFull.
 	Revoke(id string, until time.Time) error
 }
 

@@ -1,5 +1,6 @@
-// Package v1 serves the management API below /api/v1: what is on air, who watches, channel keys, relays, and
-// what happens. docs/api.md shows it to callers; the OpenAPI document follows from the types here.
+// Package v1 serves the management API below /api/v1: what is on air, who watches, channel keys,
+// relays, and what happens. docs/api.md shows it to callers; the OpenAPI document follows from the
+// types here.
 //
 // Each resource is a file of its own: its types, the interface that it needs, and its operations.
 package v1
@@ -43,8 +44,9 @@ type Options struct {
 	Config func() Config
 	// Listeners returns the ports of media, in any order; the caller owns the slice.
 	Listeners func() []Listener
-	// Reload reads the configuration again. It returns which options have changed: those that were taken over, and those that need a new
-	// start. Its error says what is wrong with the configuration.
+	// Reload reads the configuration again. It returns which options have changed: those that were
+	// taken over, and those that need a new start. Its error says what is wrong with the
+	// configuration.
 	Reload func(context.Context) (taken, left []string, err error)
 	// Version is what /version answers.
 	Version Version
@@ -76,7 +78,8 @@ func New(o Options) *API {
 		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}, // and +json
 		DefaultFormat: "application/json",
 		Transformers:  []huma.Transformer{withoutValues},
-		// A parameter that is not known is a mistake of the caller, who would be told what it did not ask for.
+		// A parameter that is not known is a mistake of the caller, who would be told what it did
+		// not ask for.
 		RejectUnknownQueryParameters: true,
 	})
 	a.streams()
@@ -91,7 +94,8 @@ func New(o Options) *API {
 	return a
 }
 
-// Guarded returns a handler that answers whom the policy lets in. Several may be made, one after the other: they share clients and events.
+// Guarded returns a handler that answers whom the policy lets in. Several may be made, one after
+// the other: they share clients and events.
 func (a *API) Guarded(policy *auth.APIPolicy) http.Handler {
 	guarded := policy.Guard(http.HandlerFunc(a.route), auth.Rules{
 		Refuse: refuse, Methods: methods, Headers: headers, Exposed: exposed, HeaderOnly: true,

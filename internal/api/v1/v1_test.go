@@ -225,7 +225,8 @@ func TestAbout(t *testing.T) {
 	}
 }
 
-// Everything that is wrong with a request is told as a problem that names the part to blame, and echoes nothing of it.
+// Everything that is wrong with a request is told as a problem that names the part to blame, and
+// echoes nothing of it.
 func TestProblems(t *testing.T) {
 	a, w := newAPI(t)
 	call(a, "PUT", "/rooms/a", "")
@@ -359,8 +360,8 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// Without a secret, pages of others reach nothing: not by their forms and scripts (CSRF), not by a name that they bind to this machine,
-// and not in a frame.
+// Without a secret, pages of others reach nothing: not by their forms and scripts (CSRF), not by a
+// name that they bind to this machine, and not in a frame.
 func TestStrangers(t *testing.T) {
 	a, w := newAPI(t)
 	for _, header := range []string{

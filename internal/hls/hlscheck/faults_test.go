@@ -247,7 +247,8 @@ func (s *session) urls(old, replacement string) {
 	}
 }
 
-// What is no fault: a new life after the end, answers out of a cache, files that are long gone, a playlist that was asked for before.
+// What is no fault: a new life after the end, answers out of a cache, files that are long gone, a
+// playlist that was asked for before.
 func TestNoFaults(t *testing.T) {
 	end := lastPart * partLength
 	life := strings.NewReplacer("MEDIA-SEQUENCE:", "MEDIA-SEQUENCE:9", "v0/", "v0/9").Replace(text("v0", 12, 9, 0))
@@ -287,7 +288,8 @@ func TestChecker(t *testing.T) {
 	}
 }
 
-// FuzzAdd: whatever a server sends, the checker goes on, and a second look at the same text finds the same.
+// FuzzAdd: whatever a server sends, the checker goes on, and a second look at the same text finds
+// the same.
 func FuzzAdd(f *testing.F) {
 	f.Add(index)
 	f.Add(frames)

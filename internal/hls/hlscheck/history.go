@@ -115,7 +115,8 @@ func (c *Checker) media(u *url.URL) {
 	c.follow(h, p)
 }
 
-// merge completes a delta update with what the client knows (RFC 8216bis 6.2.5.1). It is false if that cannot be done.
+// merge completes a delta update with what the client knows (RFC 8216bis 6.2.5.1). It is false if
+// that cannot be done.
 func (c *Checker) merge(u *url.URL, h *history, p *playlist) bool {
 	asked := u.Query().Get("_HLS_skip")
 	boundary, err := seconds(p.control["CAN-SKIP-UNTIL"])
@@ -309,7 +310,8 @@ func (c *Checker) same(old *seen, s *segment, after, target time.Duration) {
 	}
 }
 
-// hinted checks that what came next is what the version before hinted at (RFC 8216bis 4.4.5.3). A part may also never come (6.2.6).
+// hinted checks that what came next is what the version before hinted at (RFC 8216bis 4.4.5.3). A
+// part may also never come (6.2.6).
 func (c *Checker) hinted(h *history, old, p *playlist) {
 	uri := ""
 	for _, hint := range old.hints {

@@ -1,7 +1,9 @@
-// Package hlscheck holds what a client gets of a Low-Latency HLS stream against the rules of draft-pantos-hls-rfc8216bis, and against
-// those that livego adds: numbers of segments are the same in all renditions, and what is cached for how long.
+// Package hlscheck holds what a client gets of a Low-Latency HLS stream against the rules of
+// draft-pantos-hls-rfc8216bis, and against those that livego adds: numbers of segments are the same
+// in all renditions, and what is cached for how long.
 //
-// It is for tests. A Checker is fed with every response of one client, in order, and says which rule is broken, by its clause.
+// It is for tests. A Checker is fed with every response of one client, in order, and says which
+// rule is broken, by its clause.
 package hlscheck
 
 import (
@@ -50,12 +52,14 @@ type Problem struct {
 
 func (p Problem) Error() string { return fmt.Sprintf("%s: %s (%s)", p.URL, p.Text, p.Clause) }
 
-// Checker holds the responses that one client gets against the rules. It has one user. The zero value is ready.
+// Checker holds the responses that one client gets against the rules. It has one user. The zero
+// value is ready.
 type Checker struct {
-	// Slack, if it is not 0, is by how much parts and segments may appear in playlists later than they should. The client must then
-	// ask for playlists all the time, with blocking requests.
+	// Slack, if it is not 0, is by how much parts and segments may appear in playlists later than
+	// they should. The client must then ask for playlists all the time, with blocking requests.
 	Slack time.Duration
-	// Shared says that the answers come through a cache that other clients use: what they say of the present may be old.
+	// Shared says that the answers come through a cache that other clients use: what they say of
+	// the present may be old.
 	Shared bool
 
 	// problems are those that were found, known the same by clause and text: one is reported once.
@@ -73,7 +77,8 @@ type Checker struct {
 	found []Problem
 }
 
-// Add takes the next response and returns the rules that it breaks, unless the same was found before.
+// Add takes the next response and returns the rules that it breaks, unless the same was found
+// before.
 func (c *Checker) Add(r Response) []Problem {
 	if c.playlists == nil {
 		c.playlists, c.files, c.known = map[string]*history{}, map[string]*file{}, map[string]bool{}
@@ -112,7 +117,8 @@ func (c *Checker) Err() error {
 	return errors.Join(errs...)
 }
 
-// Playlists returns how many media playlists were seen, for tests that must not pass because nothing was checked.
+// Playlists returns how many media playlists were seen, for tests that must not pass because
+// nothing was checked.
 func (c *Checker) Playlists() int { return len(c.playlists) }
 
 // Files returns how many segments, parts and initialization sections were seen.

@@ -14,8 +14,9 @@ const (
 	firstSeq   = 100
 )
 
-// session is what a client sees of a stream of a video and an audio: segments of four parts of half a second, a discontinuity before
-// segment 104, a gap in 107, five segments in the list. The end comes with part 60.
+// session is what a client sees of a stream of a video and an audio: segments of four parts of half
+// a second, a discontinuity before segment 104, a gap in 107, five segments in the list. The end
+// comes with part 60.
 type session struct {
 	list []Response
 }
@@ -24,7 +25,8 @@ var begin = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 const lastPart = 60
 
-// text is the playlist after n parts, with the last so many segments and without the first skip of them.
+// text is the playlist after n parts, with the last so many segments and without the first skip of
+// them.
 func text(id string, n, keep, skip int) string {
 	segments, ended := n/perSegment, n == lastPart
 	first := max(0, segments-keep)

@@ -5,7 +5,8 @@ import (
 	"strconv"
 )
 
-// across checks a playlist against those of the other renditions (RFC 8216bis 6.2.4), and what it reports of them (4.4.5.4).
+// across checks a playlist against those of the other renditions (RFC 8216bis 6.2.4), and what it
+// reports of them (4.4.5.4).
 func (c *Checker) across(h *history, p *playlist) {
 	for _, o := range c.playlists {
 		if o == h || o.last == nil || o.last.ended() != p.ended() {
@@ -29,7 +30,8 @@ func (c *Checker) across(h *history, p *playlist) {
 	}
 }
 
-// reports checks that there is a report of each other rendition, and that none is older than by one part.
+// reports checks that there is a report of each other rendition, and that none is older than by one
+// part.
 func (c *Checker) reports(h *history, p *playlist) {
 	reported := map[string]bool{}
 	for _, r := range p.reports {
@@ -47,7 +49,8 @@ func (c *Checker) reports(h *history, p *playlist) {
 	}
 }
 
-// behind counts the parts that the client had already seen in a playlist, when it asked for another one, after the last one that is reported.
+// behind counts the parts that the client had already seen in a playlist, when it asked for another
+// one, after the last one that is reported.
 func (h *history) behind(report attributes, r *Response) int {
 	msn, part := number(report["LAST-MSN"]), number(report["LAST-PART"])
 	known := position{msn: -1}
@@ -77,7 +80,8 @@ func number(text string) int64 {
 	return -1
 }
 
-// reportDue checks that a playlist which goes on was in the reports of the others: one that was not may have left the ladder.
+// reportDue checks that a playlist which goes on was in the reports of the others: one that was not
+// may have left the ladder.
 func (c *Checker) reportDue(name string, p *playlist) {
 	if since, ok := c.unreported[name]; ok && c.now.Asked.After(since) && !p.ended() {
 		c.report("B.1", "no report of %s in another playlist", name)

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// maxDiscontinuity bounds the discontinuity sequence: hls.js copies an array with an element for each number up to it.
+// maxDiscontinuity bounds the discontinuity sequence: hls.js copies an array with an element for
+// each number up to it.
 const maxDiscontinuity = 1e7
 
 // onceOnly are the tags that a media playlist may have one of (RFC 8216bis 4.4).
@@ -110,7 +111,8 @@ func (c *Checker) parts(p *playlist) {
 	c.oldParts(p)
 }
 
-// oldParts checks that parts are listed at the live edge only (RFC 8216bis 6.2.2). One target duration more is allowed.
+// oldParts checks that parts are listed at the live edge only (RFC 8216bis 6.2.2). One target
+// duration more is allowed.
 func (c *Checker) oldParts(p *playlist) {
 	after := time.Duration(0)
 	list := p.all()
@@ -186,7 +188,8 @@ func (c *Checker) multivariant(name string) {
 	}
 }
 
-// renditions returns the paths of all media playlists that the multivariant playlist names, without those of I-frames.
+// renditions returns the paths of all media playlists that the multivariant playlist names, without
+// those of I-frames.
 func (c *Checker) renditions() map[string]bool {
 	list := map[string]bool{}
 	if c.ladder == nil {

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// playlist is a media playlist. A delta update has skipped > 0 and lacks that many segments at its beginning.
+// playlist is a media playlist. A delta update has skipped > 0 and lacks that many segments at its
+// beginning.
 type playlist struct {
 	// tags counts the lines of each tag.
 	tags                       map[string]int
@@ -50,7 +51,8 @@ type multivariant struct {
 	variants, media, frame []attributes
 }
 
-// attributes is an attribute list, without the quotes of its texts. Under "" it has the URI line that follows.
+// attributes is an attribute list, without the quotes of its texts. Under "" it has the URI line
+// that follows.
 type attributes map[string]string
 
 func (p *playlist) ended() bool { return p.tags["EXT-X-ENDLIST"] > 0 }

@@ -1,5 +1,5 @@
-// Package hlswatch is a Low-Latency HLS client for tests: it plays all renditions of a stream at once, as fast as they come, and has
-// hlscheck hold each response against the rules.
+// Package hlswatch is a Low-Latency HLS client for tests: it plays all renditions of a stream at
+// once, as fast as they come, and has hlscheck hold each response against the rules.
 package hlswatch
 
 import (
@@ -37,8 +37,8 @@ type Watcher struct {
 	files   sync.WaitGroup
 }
 
-// Watch plays the stream with the multivariant playlist at address until ctx or the stream ends. The error is about playlists that could
-// not be had, not about what the checker found.
+// Watch plays the stream with the multivariant playlist at address until ctx or the stream ends.
+// The error is about playlists that could not be had, not about what the checker found.
 func (w *Watcher) Watch(ctx context.Context, address string) error {
 	w.fetched = map[string]bool{}
 	status, text, err := w.get(ctx, address)
@@ -135,7 +135,8 @@ func after(text string) string {
 	return query
 }
 
-// fetch gets all files that a playlist names and that were not fetched before. The hinted part is waited for in the background.
+// fetch gets all files that a playlist names and that were not fetched before. The hinted part is
+// waited for in the background.
 func (w *Watcher) fetch(ctx context.Context, u *url.URL, text string) {
 	gap := false
 	for line := range strings.Lines(text) {

@@ -1,5 +1,6 @@
-// Command tls is the floor for viewers over TLS: one loop that writes each picture once to each player with crypto/tls. Like floor.c
-// it keeps no GOPs and no statistics, and a player that takes nothing for a while loses its connection.
+// Command tls is the floor for viewers over TLS: one loop that writes each picture once to each
+// player with crypto/tls. Like floor.c it keeps no GOPs and no statistics, and a player that takes
+// nothing for a while loses its connection.
 //
 //	tls CERTIFICATE KEY PUBLISH-ADDRESS PLAY-ADDRESS
 //	POST /name        publishes the body, an FLV file without end, without TLS
@@ -22,7 +23,8 @@ import (
 
 const (
 	head = "HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\nConnection: close\r\n\r\n"
-	// patience bounds a write. It is set once in a second, because it costs as much as a small part of one.
+	// patience bounds a write. It is set once in a second, because it costs as much as a small part
+	// of one.
 	patience = 5 * time.Second
 	// Types of tags, and what the first bytes of their bodies say (FLV E.4.1, E.4.3).
 	keyFrame  = 1
