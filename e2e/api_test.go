@@ -81,7 +81,7 @@ func (s *server) happened(t testing.TB, room string) <-chan string {
 			if of, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
 				kind = of
 			}
-			if strings.HasPrefix(lines.Text(), "data: ") && strings.Contains(lines.Text(), "live/"+room) {
+			if strings.HasPrefix(lines.Text(), "data: ") && strings.Contains(lines.Text(), `"live/`+room+`"`) {
 				types <- kind
 			}
 		}
