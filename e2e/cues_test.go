@@ -29,8 +29,8 @@ const cueScript = `[...video.textTracks].filter(track => track.kind === 'metadat
   return { type: cue.type ?? '', key: cue.value?.key ?? '', info: cue.value?.info ?? '', data: text, start: cue.startTime }
 })`
 
-// TestCuesInBrowser publishes events as script data: hls.js gets each of them as an ID3 tag in the media and as a date range, at the same
-// time, and a splice as SCTE-35.
+// TestCuesInBrowser publishes events as script data: hls.js gets each of them as an ID3 tag in the
+// media and as a date range, at the same time, and a splice as SCTE-35.
 func TestCuesInBrowser(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)
