@@ -212,8 +212,8 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, t target) {
 		return
 	}
 	if last, kind := l.cmaf.lastView(t.id); last != nil {
-		if pieces := last.pieces(t); pieces != nil {
-			writePieces(w, r, kind, t, pieces)
+		if pieces := piecesOf(last, t); pieces != nil {
+			serveBytes(w, r, kind, t, pieces)
 			return
 		}
 	}
@@ -231,13 +231,13 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, t target) {
 	}
 	var pieces document
 	if view != nil {
-		pieces = view.pieces(t)
+		pieces = piecesOf(view, t)
 	}
 	if pieces == nil {
 		s.serveStored(w, r, rendition, t)
 		return
 	}
-	writePieces(w, r, rendition.kind, t, pieces)
+	serveBytes(w, r, rendition.kind, t, pieces)
 }
 
 // awaitPart holds the request for the part that comes next until it is there, or will not be. It
@@ -262,8 +262,8 @@ func (s *Server) awaitPart(w http.ResponseWriter, r *http.Request, rendition *re
 	return v, s.refuseWait(w, verdict, v.target, "the stream stands still")
 }
 
-// pieces returns the bytes of a file, nil if it is not there.
-func (v *renditionView) pieces(t target) document {
+// piecesOf returns the bytes of a file, nil if the view does not have it.
+func piecesOf(v *renditionView, t target) document {
 	if t.kind == cmafInitFile {
 		if init := v.initSegment(t.seq); init != nil {
 			return document{{data: init.data}}
@@ -282,11 +282,11 @@ func (v *renditionView) pieces(t target) document {
 	return nil
 }
 
-// writePieces serves bytes that never change: a segment is its parts.
-func writePieces(w http.ResponseWriter, r *http.Request, kind media.Kind, t target, pieces document) {
+// serveBytes serves bytes that never change: a segment is its parts.
+func serveBytes(w http.ResponseWriter, r *http.Request, kind media.Kind, t target, pieces document) {
 	fileHeader(w.Header(), kind)
 	f := newFile(pieces, t.tag())
-	f.write(w, r)
+	writeFile(w, r, &f)
 }
 
 // fileHeader is the same wherever a file comes from.

@@ -397,7 +397,7 @@ func TestFilesOfARenditionThatLeft(t *testing.T) {
 		status := func(path string) int { return ask(s, "GET", "/live/movie/"+path).StatusCode }
 		video.leave()
 		time.Sleep(7*time.Second - 1) // three segments and two parts
-		again := draw(l.cmaf, "v0", media.Video, 200)
+		again := onto(l.cmaf, draw("v0", media.Video, 200))
 		again.full().show(3)
 		for _, path := range []string{"v0/103.m4s", "v0/106.1.m4s", "v0/100.mp4", "v0/200.m4s", "v0/200.mp4"} {
 			if got := status(path); got != 200 {
@@ -410,7 +410,7 @@ func TestFilesOfARenditionThatLeft(t *testing.T) {
 			t.Errorf("after the playlist's duration: %d, %d", a, b)
 		}
 		for i := range 3 * maxDeparted {
-			draw(l.cmaf, fmt.Sprint("v", i), media.Video, 300).full().show(3).leave()
+			onto(l.cmaf, draw(fmt.Sprint("v", i), media.Video, 300)).full().show(3).leave()
 		}
 		l.cmaf.mu.RLock()
 		if n := len(l.cmaf.departed); n != maxDeparted {

@@ -141,13 +141,6 @@ func (p *packager) describe(t *cmafTrack) {
 	p.present(false)
 }
 
-// estimate is about the bit rate of a stream by the first parts of its first segment. Its key frame
-// is that of a GOP of two seconds, not of that little media.
-func (s *cmafSegment) estimate() int {
-	rest := bitRate(s.size-s.key, s.duration)
-	return rest + bitRate(s.key, max(s.duration, 2*time.Second))
-}
-
 // frameRate is the measured one; what the header says counts if it is within a hundredth of that,
 // so that the playlist stays as it is.
 func frameRate(t *cmafTrack) float64 {

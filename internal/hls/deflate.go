@@ -3,9 +3,11 @@ package hls
 import (
 	"bytes"
 	"compress/flate"
+	"compress/gzip"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"sync"
 )
 
 // gzipHead begins a gzip file without name and time (RFC 1952 2.3).
@@ -68,4 +70,26 @@ func (d document) sum() (sum uint32) {
 		sum = crc32.Update(sum, crc32.IEEETable, d[i].data)
 	}
 	return sum
+}
+
+// compressor makes gzip copies. Its writers are large and shared by all streams. The zero value is
+// ready.
+type compressor struct{ idle, raw sync.Pool }
+
+func (c *compressor) compress(b []byte) ([]byte, error) {
+	var buf bytes.Buffer
+	z, ok := c.idle.Get().(*gzip.Writer)
+	if ok {
+		z.Reset(&buf)
+	} else {
+		z = gzip.NewWriter(&buf)
+	}
+	defer c.idle.Put(z)
+	if _, err := z.Write(b); err != nil {
+		return nil, fmt.Errorf("compressing playlist: %w", err)
+	}
+	if err := z.Close(); err != nil {
+		return nil, fmt.Errorf("compressing playlist: %w", err)
+	}
+	return buf.Bytes(), nil
 }

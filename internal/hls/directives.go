@@ -64,30 +64,6 @@ func parseDirectives(query string) (directives, error) {
 	return d, nil
 }
 
-// Canonical returns the query of a request for a path in one form for all queries that mean the
-// same: its delivery directives, for a playlist that takes them, and nothing else. It fails where a
-// Server answers 400.
-func Canonical(path, query string) (string, error) {
-	if kind := route(path).kind; kind != renditionPlaylist && kind != framesPlaylist {
-		return "", nil
-	}
-	d, err := parseDirectives(query)
-	if err != nil || d.msn < 0 && !d.skip {
-		return "", err
-	}
-	var b []byte
-	if d.msn >= 0 {
-		b = strconv.AppendInt(append(b, "_HLS_msn="...), d.msn, 10)
-	}
-	if d.part >= 0 {
-		b = strconv.AppendInt(append(b, "&_HLS_part="...), int64(d.part), 10)
-	}
-	if d.skip {
-		b = append(b, "&_HLS_skip=YES"...)
-	}
-	return strings.TrimPrefix(string(b), "&"), nil
-}
-
 // tooFar says whether what a request waits for is further away than the standard lets a client ask
 // for (RFC 8216bis 6.2.5.2).
 func (d directives) tooFar(v *renditionView) bool {

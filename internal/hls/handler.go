@@ -148,25 +148,25 @@ func (s *Server) writeText(w http.ResponseWriter, r *http.Request, text *lazyTex
 		f = &text.compressed
 		h["Content-Encoding"] = inGzip
 	}
-	f.write(w, r)
+	writeFile(w, r, f)
 }
 
-// write serves a file, without joining its pieces. The rest of the header is there already.
-func (f *file) write(w http.ResponseWriter, r *http.Request) {
+// writeFile serves a file, without joining its pieces. The rest of the header is there already.
+func writeFile(w http.ResponseWriter, r *http.Request, f *file) {
 	h := w.Header()
 	h["Etag"] = f.tag
 	if conditional(r.Header) {
 		if h["Content-Encoding"] != nil {
 			h["Content-Length"] = f.length // ServeContent leaves it out then
 		}
-		http.ServeContent(refusals{w}, r, "", time.Time{}, &pieceReader{pieces: f.body, size: int64(f.body.size())})
+		http.ServeContent(refusals{w}, r, "", time.Time{}, f.body.reader())
 		return
 	}
 	h["Accept-Ranges"] = byteRanges
 	h["Content-Length"] = f.length
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		f.body.write(w)
+		writePieces(w, f.body)
 	}
 }
 
@@ -190,12 +190,12 @@ func (w refusals) ReadFrom(r io.Reader) (int64, error) { return io.Copy(w.Respon
 // the kernel would hold up live delivery beside it.
 const maxWrite = 256 << 10
 
-// write sends all pieces, unless the client is gone. A plain connection takes many of them at once,
+// writePieces sends all pieces, unless the client is gone. A plain connection takes many of them at once,
 // as its ReadFrom does not copy them.
-func (d document) write(w io.Writer) {
+func writePieces(w io.Writer, d document) {
 	conn, gathers := w.(io.ReaderFrom)
 	if len(d) > 1 && gathers {
-		d.gather(conn)
+		gather(conn, d)
 		return
 	}
 	for i := range d {
@@ -210,7 +210,7 @@ func (d document) write(w io.Writer) {
 }
 
 // gather sends the pieces, as many at once as maxWrite allows.
-func (d document) gather(conn io.ReaderFrom) {
+func gather(conn io.ReaderFrom, d document) {
 	pieces, size := make([][]byte, 0, len(d)+1), 0
 	var batch net.Buffers
 	send := func() error {
@@ -245,7 +245,7 @@ func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request, name strin
 	h["Cache-Control"] = keepForever
 	h["Content-Type"] = transportType
 	f := newFile(document{{data: seg.data}}, strconv.FormatInt(seq, 10))
-	f.write(w, r)
+	writeFile(w, r, &f)
 }
 
 // AcceptsGzip says whether a client takes gzip, by its Accept-Encoding (RFC 9110 12.5.3).

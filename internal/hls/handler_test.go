@@ -18,7 +18,7 @@ func onAir(opt Options, segments int) *Server {
 	l := s.begin("live/movie", &publication{})
 	w := &window{dir: "movie", listSize: 3, maxBytes: 1 << 20, target: 3 * time.Second, discontinuitySeq: 1000, gzip: &compressor{}}
 	for i := range segments {
-		sg := seg(int64(1000+i), 3*time.Second)
+		sg := &segment{seq: int64(1000 + i), duration: 3 * time.Second, independent: true, data: make([]byte, 1000)}
 		sg.data = fmt.Appendf(nil, "segment %d", sg.seq)
 		w.add(sg)
 		l.show(s.opt.Log, w, false)

@@ -11,9 +11,7 @@ import (
 )
 
 func multivariantOf(r *rig) string {
-	m := newMultivariant(r.show.view.Load())
-	m.render(r.show.view.Load())
-	return string(m.b)
+	return joined(r.show.view.Load().multivariant(&compressor{}).plain.body)
 }
 
 // TestColourChanges: what the sender says of colour changes the init segment, behind a

@@ -1,7 +1,5 @@
 package hls
 
-import "strconv"
-
 // Header values that are the same in many answers. They are never changed: who adds a value to a
 // header makes a new slice. To set them as they are, under their canonical names, costs no memory
 // per request.
@@ -22,14 +20,3 @@ var (
 	keepCurrent = []string{cacheCurrent}
 	revalidate  = []string{cachePlaylist}
 )
-
-// file is bytes as they are sent, with the header values that depend on them.
-type file struct {
-	body        document
-	tag, length []string
-}
-
-// newFile takes the entity tag without quotes.
-func newFile(body document, tag string) file {
-	return file{body: body, tag: []string{`"` + tag + `"`}, length: []string{strconv.Itoa(body.size())}}
-}

@@ -61,25 +61,6 @@ func itoa(n int64) string {
 	return tag.tag()
 }
 
-// TestMultivariantOfDescriptions: what is kept of a playlist makes the same one, but for the names
-// and the I-frames.
-func TestMultivariantOfDescriptions(t *testing.T) {
-	_, l, video, audio := lowLatency(Options{})
-	v, a := videoInfo(video.rendition), audioInfo(audio.rendition)
-	v.captions = captionSet{channels: 1, services: 2}
-	whole := (&presentationView{independent: true, renditions: []renditionInfo{v, a}}).multivariant(&compressor{}).plain.body.join()
-	var want strings.Builder
-	for line := range strings.Lines(strings.ReplaceAll(whole, indexPrefix, "")) {
-		if !strings.HasPrefix(line, "#EXT-X-I-FRAME-STREAM-INF") {
-			want.WriteString(line)
-		}
-	}
-	if got := string(Multivariant([]Description{v.description(), a.description()}, true)); got != want.String() {
-		t.Errorf("got\n%s\nwant\n%s", got, want.String())
-	}
-	l.cmaf.finish(false)
-}
-
 // TestHold: a stream that is held is packaged although nobody asks, also in its next lives, until
 // it is let go.
 func TestHold(t *testing.T) {

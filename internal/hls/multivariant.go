@@ -274,3 +274,60 @@ func (m *multivariantRenderer) uriLine(id string) {
 	m.b = append(m.b, id...)
 	m.b = append(m.b, playlistSuffix+"\n"...)
 }
+
+// Description is what a multivariant playlist says of a rendition (RFC 8216bis 4.4.6).
+type Description struct {
+	// ID names the rendition among those of its stream: "v0", "720p.v0", "a1".
+	ID   string
+	Kind media.Kind
+	// Track is the number of the track in its publication, Channels how many it has, if it is of
+	// sound.
+	Track    uint8
+	Channels int
+	Codec    media.Codec
+	// Codecs is as in RFC 6381, Supplemental as in RFC 8216bis 4.4.6.2. VideoRange is SDR, PQ or
+	// HLG.
+	Codecs, Supplemental, VideoRange string
+	Width, Height                    int
+	// FrameRate is measured, in pictures per second, Peak and Average in bits per second. 0: not
+	// known.
+	FrameRate     float64
+	Peak, Average int
+	// Channels608 has a bit for each of CC1 to CC4, Services708 one for each service of CEA-708.
+	Channels608 uint8
+	Services708 uint64
+}
+
+func (i *renditionInfo) description() Description {
+	return Description{
+		ID: i.id, Kind: i.kind, Track: i.track.ID, Channels: i.track.Channels, Codec: i.track.Codec,
+		Codecs: i.codecs, Supplemental: i.supplemental, VideoRange: i.videoRange,
+		Width: i.width, Height: i.height, FrameRate: i.frameRate, Peak: i.peak, Average: i.average,
+		Channels608: i.captions.channels, Services708: i.captions.services,
+	}
+}
+
+func (d *Description) info() renditionInfo {
+	return renditionInfo{
+		rendition:    &rendition{id: d.ID, kind: d.Kind},
+		track:        &media.Track{Kind: d.Kind, ID: d.Track, Codec: d.Codec, Channels: d.Channels},
+		codecs:       d.Codecs,
+		supplemental: d.Supplemental, videoRange: d.VideoRange,
+		width: d.Width, height: d.Height, frameRate: d.FrameRate, peak: d.Peak, average: d.Average,
+		captions: captionSet{channels: d.Channels608, services: d.Services708},
+	}
+}
+
+// Multivariant returns a multivariant playlist of renditions in the order in which it is to name
+// them. The media playlist of each is ID.m3u8. independent says that each segment begins with a
+// random access point.
+func Multivariant(renditions []Description, independent bool) []byte {
+	v := &presentationView{independent: independent}
+	for i := range renditions {
+		v.renditions = append(v.renditions, renditions[i].info())
+	}
+	m := newMultivariant(v)
+	m.prefix = ""
+	m.render(v)
+	return m.b
+}

@@ -51,3 +51,6 @@ func (r *pieceReader) Seek(offset int64, whence int) (int64, error) {
 	r.offset = int(rest)
 	return r.at, nil
 }
+
+// reader reads the pieces as if they were one file.
+func (d document) reader() io.ReadSeeker { return &pieceReader{pieces: d, size: int64(d.size())} }

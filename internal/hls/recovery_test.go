@@ -70,7 +70,7 @@ func TestRecoveryPoints(t *testing.T) {
 			if !slices.Equal(keys, want) {
 				t.Errorf("sync samples at %v, want %v", keys, want)
 			}
-			w := window{dir: "x", listSize: 5, target: ts.target}
+			w := window{gzip: &compressor{}, dir: "x", listSize: 5, target: ts.target}
 			for i, seg := range ts.list {
 				s := v.segments[v.order[i]]
 				if sync := i == 0 || c.sync; s.start != time.Duration(i)*4*time.Second || s.independent != sync || s.parts[0].independent != sync || s.parts[1].independent {
@@ -84,9 +84,13 @@ func TestRecoveryPoints(t *testing.T) {
 				}
 				w.add(seg)
 			}
-			list, err := w.render(true)
-			if err != nil || strings.Contains(string(list), "#EXT-X-INDEPENDENT-SEGMENTS") != c.whole || r.show.view.Load().independent != c.whole {
-				t.Errorf("%v: EXT-X-INDEPENDENT-SEGMENTS is wrong: %v\n%s", err, r.show.view.Load().independent, list)
+			view, err := w.snapshot(true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list := joined(view.text().plain.body)
+			if strings.Contains(list, "#EXT-X-INDEPENDENT-SEGMENTS") != c.whole || r.show.view.Load().independent != c.whole {
+				t.Errorf("EXT-X-INDEPENDENT-SEGMENTS is wrong: %v\n%s", r.show.view.Load().independent, list)
 			}
 		})
 	}

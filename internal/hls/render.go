@@ -1,9 +1,7 @@
 package hls
 
 import (
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -24,26 +22,13 @@ const (
 	dateFormat = "2006-01-02T15:04:05.000Z07:00"
 )
 
-// playlist returns a form of the rendition's playlist.
-func (p *presentation) playlist(r *rendition, v *renditionView, form playlistForm, gzip *compressor) *lazyText {
+// playlist returns a form of the rendition's playlist at a view. others is asked for the rest of the
+// ladder, by name.
+func (r *rendition) playlist(v *renditionView, form playlistForm, others func() []*rendition, gzip *compressor) *lazyText {
 	return v.texts[form].get(gzip, func() (rendered, error) {
 		m := mediaRenderer{id: r.id, view: v, form: form, init: noInit}
-		return m.render(r, p.others(r), gzip)
+		return m.render(r, others(), gzip)
 	})
-}
-
-// others returns the rest of the ladder, by name.
-func (p *presentation) others(r *rendition) []*rendition {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	others := make([]*rendition, 0, len(p.renditions))
-	for _, o := range p.renditions {
-		if o != r {
-			others = append(others, o)
-		}
-	}
-	slices.SortFunc(others, func(a, b *rendition) int { return strings.Compare(a.id, b.id) })
-	return others
 }
 
 // mediaRenderer writes one form of a media playlist.

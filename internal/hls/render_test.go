@@ -1,74 +1,43 @@
 package hls
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"livego/internal/media"
 )
 
-// golden compares a text with a file in testdata. With -update it writes the file.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s:\n%s", name, diff)
-	}
-}
-
-// text is the plain form of a rendition's playlist as it is now.
-func (d *drawn) text(form playlistForm) string {
-	return d.ladder.playlist(d.rendition, d.view.Load(), form, &compressor{}).plain.body.join()
-}
-
 func TestMediaPlaylists(t *testing.T) {
-	pair := func() (*drawn, *drawn) {
-		_, _, video, audio := lowLatency(Options{})
-		return video, audio
-	}
 	t.Run("live", func(t *testing.T) {
-		video, audio := pair()
+		video, audio := drawPair()
 		audio.part(500 * time.Millisecond).show(3)
 		golden(t, "cmaf-live.m3u8", video.text(fullForm))
 		golden(t, "cmaf-audio.m3u8", audio.text(fullForm))
 		golden(t, "cmaf-iframes.m3u8", video.text(framesForm))
 	})
 	t.Run("segment just complete", func(t *testing.T) {
-		video, _ := pair()
+		video, _ := drawPair()
 		video.part(500 * time.Millisecond).part(250 * time.Millisecond).cut().show(3)
 		golden(t, "cmaf-complete.m3u8", video.text(fullForm))
 	})
 	t.Run("ended", func(t *testing.T) {
-		video, _ := pair()
+		video, _ := drawPair()
 		video.end()
 		golden(t, "cmaf-ended.m3u8", video.text(fullForm))
 		golden(t, "cmaf-ended.m3u8", video.text(deltaForm)) // RFC 8216bis 6.2.5.1: no update of an ended playlist
 	})
 	t.Run("gap and new codec", func(t *testing.T) {
-		video, _ := pair()
+		video, _ := drawPair()
 		video.part(500 * time.Millisecond).cut().gap(1500 * time.Millisecond)
-		video.init = &initSegment{seq: 108, data: []byte("other")}
+		video.header = &initSegment{seq: 108, data: []byte("other")}
 		s := video.open()
-		s.init, s.discontinuity, s.dates = video.init, true, []string{`ID="cue1",START-DATE="2026-03-01T12:00:14.500Z"`}
+		s.init, s.discontinuity, s.dates = video.header, true, []string{`ID="cue1",START-DATE="2026-03-01T12:00:14.500Z"`}
 		video.full().full().part(500 * time.Millisecond).show(4)
 		golden(t, "cmaf-gap.m3u8", video.text(fullForm))
 		golden(t, "cmaf-gap-iframes.m3u8", video.text(framesForm))
 	})
 	t.Run("delta", func(t *testing.T) {
-		video, _ := pair()
+		video, _ := drawPair()
 		for range 6 {
 			video.full()
 		}
@@ -79,7 +48,7 @@ func TestMediaPlaylists(t *testing.T) {
 		golden(t, "cmaf-delta-iframes.m3u8", video.text(framesDeltaForm))
 	})
 	t.Run("hold back of another rendition, no clock", func(t *testing.T) {
-		video, _ := pair()
+		video, _ := drawPair()
 		video.now.partHoldBack = 1700 * time.Millisecond
 		for i := range video.segs {
 			video.segs[i].at = time.Time{}
@@ -90,10 +59,10 @@ func TestMediaPlaylists(t *testing.T) {
 }
 
 func TestMultivariantPlaylists(t *testing.T) {
-	text := func(v *presentationView) string { return v.multivariant(&compressor{}).plain.body.join() }
-	_, l, video, audio := lowLatency(Options{})
+	text := func(v *presentationView) string { return joined(v.multivariant(&compressor{}).plain.body) }
+	video, audio := drawPair()
 	v, a := videoInfo(video.rendition), audioInfo(audio.rendition)
-	low, other := draw(l.cmaf, "360p.v0", media.Video, 100), draw(l.cmaf, "a1", media.Audio, 100)
+	low, other := draw("360p.v0", media.Video, 100), draw("a1", media.Audio, 100)
 	lv := videoInfo(low.rendition)
 	lv.width, lv.height, lv.peak, lv.average, lv.codecs = 640, 360, 800_000, 700_000, "avc1.4d401e"
 	opus, second := audioInfo(&rendition{id: "a2", kind: media.Audio}), audioInfo(other.rendition)
@@ -115,27 +84,15 @@ func TestMultivariantPlaylists(t *testing.T) {
 	golden(t, "index-captions.m3u8", text(&presentationView{independent: true, renditions: []renditionInfo{sd, lv}}))
 }
 
-func TestSeconds(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0", time.Second: "1", 18 * time.Second: "18", 200 * time.Millisecond: "0.2", 1001 * time.Millisecond: "1.001",
-		21333333: "0.021333", 1500*time.Millisecond + 999: "1.500001", 999999600: "1", 10 * time.Microsecond: "0.00001",
-	} {
-		if got := string(appendSeconds(nil, d)); got != want {
-			t.Errorf("%v: %s, want %s", d, got, want)
-		}
-	}
-}
-
 // A playlist costs few allocations, however long it is.
 func TestRenderAllocations(t *testing.T) {
-	_, _, video, _ := lowLatency(Options{})
+	video, _ := drawPair()
 	for range 1000 {
 		video.full()
 	}
 	video.show(1000)
 	n := testing.AllocsPerRun(10, func() {
-		m := mediaRenderer{id: video.id, view: video.view.Load(), init: noInit}
-		_, _ = m.render(video.rendition, video.ladder.others(video.rendition), nil)
+		renderFull(video.rendition, video.view.Load(), video.others)
 	})
 	if n > 6 {
 		t.Errorf("%v allocations", n)
@@ -143,9 +100,8 @@ func TestRenderAllocations(t *testing.T) {
 }
 
 func BenchmarkRender(b *testing.B) {
-	_, _, video, _ := lowLatency(Options{})
+	video, _ := drawPair()
 	for b.Loop() {
-		m := mediaRenderer{id: video.id, view: video.view.Load(), init: noInit}
-		_, _ = m.render(video.rendition, video.ladder.others(video.rendition), nil)
+		renderFull(video.rendition, video.view.Load(), video.others)
 	}
 }

@@ -5,16 +5,8 @@ import (
 	"strings"
 )
 
-const (
-	playlistSuffix = ".m3u8"
-	segmentSuffix  = ".ts"
-	partSuffix     = ".m4s"
-	initSuffix     = ".mp4"
-	framesSuffix   = ".iframes"
-	indexName      = "index"
-	indexPrefix    = "index-"
-	policyFile     = "crossdomain.xml"
-)
+// policyFile is what Flash players ask for.
+const policyFile = "crossdomain.xml"
 
 // resource is what a URL stands for.
 type resource uint8
@@ -147,3 +139,27 @@ func (t target) validIf(ok bool) target {
 // StreamName returns the stream ("app/stream") that a URL path of a Server is about, for checks
 // before ServeHTTP; "" for none.
 func StreamName(path string) string { return route(path).name }
+
+// Canonical returns the query of a request for a path in one form for all queries that mean the
+// same: its delivery directives, for a playlist that takes them, and nothing else. It fails where a
+// Server answers 400.
+func Canonical(path, query string) (string, error) {
+	if kind := route(path).kind; kind != renditionPlaylist && kind != framesPlaylist {
+		return "", nil
+	}
+	d, err := parseDirectives(query)
+	if err != nil || d.msn < 0 && !d.skip {
+		return "", err
+	}
+	var b []byte
+	if d.msn >= 0 {
+		b = strconv.AppendInt(append(b, "_HLS_msn="...), d.msn, 10)
+	}
+	if d.part >= 0 {
+		b = strconv.AppendInt(append(b, "&_HLS_part="...), int64(d.part), 10)
+	}
+	if d.skip {
+		b = append(b, "&_HLS_skip=YES"...)
+	}
+	return strings.TrimPrefix(string(b), "&"), nil
+}

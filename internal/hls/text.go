@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
+	"strconv"
 	"sync"
 )
 
@@ -117,4 +118,15 @@ func (f playlistForm) media() int {
 		return 1
 	}
 	return 0
+}
+
+// file is bytes as they are sent, with the header values that depend on them.
+type file struct {
+	body        document
+	tag, length []string
+}
+
+// newFile takes the entity tag without quotes.
+func newFile(body document, tag string) file {
+	return file{body: body, tag: []string{`"` + tag + `"`}, length: []string{strconv.Itoa(body.size())}}
 }

@@ -1,13 +1,10 @@
 package hls
 
 import (
-	"bytes"
-	"compress/gzip"
 	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/bluenviron/gohlslib/v2/pkg/playlist"
@@ -165,26 +162,4 @@ func (w *window) render(ended bool) ([]byte, error) {
 func segmentURI(dir string, seq int64) string {
 	u := url.URL{Path: dir + "/" + strconv.FormatInt(seq, 10) + segmentSuffix}
 	return u.String()
-}
-
-// compressor makes gzip copies. Its writers are large and shared by all streams. The zero value is
-// ready.
-type compressor struct{ idle, raw sync.Pool }
-
-func (c *compressor) compress(b []byte) ([]byte, error) {
-	var buf bytes.Buffer
-	z, ok := c.idle.Get().(*gzip.Writer)
-	if ok {
-		z.Reset(&buf)
-	} else {
-		z = gzip.NewWriter(&buf)
-	}
-	defer c.idle.Put(z)
-	if _, err := z.Write(b); err != nil {
-		return nil, fmt.Errorf("compressing playlist: %w", err)
-	}
-	if err := z.Close(); err != nil {
-		return nil, fmt.Errorf("compressing playlist: %w", err)
-	}
-	return buf.Bytes(), nil
 }

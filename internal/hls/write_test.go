@@ -38,8 +38,8 @@ func TestWriteSizes(t *testing.T) {
 			d, want = append(d, part{data: b}), append(want, b...)
 		}
 		plain, many := &pieceWriter{}, &gatherer{}
-		d.write(plain)
-		d.write(many)
+		writePieces(plain, d)
+		writePieces(many, d)
 		if !bytes.Equal(plain.Bytes(), want) || !bytes.Equal(many.Bytes(), want) {
 			t.Errorf("%v: %d and %d bytes written, want %d", sizes, plain.Len(), many.Len(), len(want))
 		}
