@@ -143,7 +143,7 @@ func testOwnClock(t *testing.T, a, b time.Duration) {
 			t.Errorf("%s:\n%s", id, r.of(id))
 		}
 	}
-	if r.counts.dropped.Load() > 0 || len(r.show.view.Load().renditions) != 4 {
+	if r.counts.dropped.Load() > 0 || len(r.show.view.Load().Renditions) != 4 {
 		t.Errorf("%d dropped\n%s", r.counts.dropped.Load(), &r.log)
 	}
 }
@@ -167,7 +167,7 @@ func TestMisaligned(t *testing.T) {
 	if err := r.publication("360p").err; err != nil {
 		t.Errorf("%v\n%s", err, r.histories())
 	}
-	if n := len(r.show.view.Load().renditions); n != 3 {
+	if n := len(r.show.view.Load().Renditions); n != 3 {
 		t.Errorf("%d renditions:\n%s", n, &r.log)
 	}
 }
@@ -185,10 +185,10 @@ func TestRenditionEnds(t *testing.T) {
 		}
 		r.interleave(feeds(9*time.Second), 0, func(int) int { return 0 })
 		before := r.show.view.Load()
-		old := r.of(before.renditions[gone].id).view
+		old := r.of(before.Renditions[gone].ID).view
 		r.exit(r.publication(nameOf(gone)))
 		r.look()
-		<-old.replaced
+		<-old.Replaced
 		rest := feeds(21 * time.Second)
 		rest[gone] = nil
 		for i := range rest {
@@ -202,7 +202,7 @@ func TestRenditionEnds(t *testing.T) {
 				t.Errorf("without %d: %s\n%s%s", gone, id, r.of(id), &r.log)
 			}
 		}
-		if n := len(r.show.view.Load().renditions); gone > 0 && n != 3 {
+		if n := len(r.show.view.Load().Renditions); gone > 0 && n != 3 {
 			t.Errorf("without %d: %d renditions\n%s", gone, n, &r.log)
 		}
 	}
@@ -271,7 +271,7 @@ func TestRestartAlone(t *testing.T) {
 			r.interleave(feeds, 20*time.Millisecond, func(n int) int { return 0 })
 		}
 		r.finish()
-		if n := len(r.show.view.Load().renditions); n < 3 {
+		if n := len(r.show.view.Load().Renditions); n < 3 {
 			t.Errorf("alone %d: %d renditions\n%s%s", alone, n, r.histories(), &r.log)
 		}
 	}
@@ -296,8 +296,8 @@ func TestHungRendition(t *testing.T) {
 			}
 			id := strings.TrimPrefix(nameOf(i)+".v0", ".")
 			v := r.of(id).view
-			if last := v.segments[len(v.segments)-1]; last.start+last.duration < 29*time.Second {
-				t.Errorf("without %d: %s is at %v", hung, id, last.start+last.duration)
+			if last := v.Segments[len(v.Segments)-1]; last.Start+last.Duration < 29*time.Second {
+				t.Errorf("without %d: %s is at %v", hung, id, last.Start+last.Duration)
 			}
 		}
 		id := strings.TrimPrefix(nameOf(hung)+".v0", ".")

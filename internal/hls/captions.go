@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 	"livego/internal/nal"
 	"livego/internal/obu"
@@ -20,7 +21,7 @@ const (
 // services, by the user data of ATSC A/53 part 4 §6.2.3 in SEI messages, and in metadata OBUs of
 // AV1. It has one user. The zero value is ready.
 type captionReader struct {
-	set captionSet
+	set playlist.Captions
 	// packet is a DTVCC packet under way, of size bytes.
 	packet  [maxPacket]byte
 	n, size int
@@ -158,7 +159,7 @@ func (c *captionReader) line21(field, first byte) {
 	if first < 0x10 || first > 0x1F {
 		return
 	}
-	c.set.channels |= 1 << (2*field + first>>3&1)
+	c.set.Channels |= 1 << (2*field + first>>3&1)
 }
 
 // services walks the service blocks of a DTVCC packet (CTA-708 §6.2). They count only if they fill
@@ -187,5 +188,5 @@ func (c *captionReader) services(b []byte) {
 		}
 		b = b[size:]
 	}
-	c.set.services |= found
+	c.set.Services |= found
 }

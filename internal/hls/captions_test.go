@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
 
@@ -83,20 +84,20 @@ func TestCaptions(t *testing.T) {
 	cases := []struct {
 		name     string
 		triplets [][3]byte
-		want     captionSet
+		want     playlist.Captions
 	}{
-		{"nothing", nil, captionSet{}},
-		{"padding", [][3]byte{cc(0, 0x80, 0x80), cc(1, 0x80, 0x80), {0xF8, 0, 0}, {0xFA, 0, 0}}, captionSet{}},
-		{"CC1, with parity", [][3]byte{cc(0, 0x94, 0x20), cc(0, 0xC8, 0x69)}, captionSet{channels: 1}},
-		{"CC2 and CC3", [][3]byte{cc(0, 0x1C, 0x20), cc(1, 0x15, 0x20)}, captionSet{channels: 6}},
-		{"CC4", [][3]byte{cc(1, 0x9D, 0x20)}, captionSet{channels: 8}},
-		{"XDS", [][3]byte{cc(1, 0x01, 0x03)}, captionSet{}},
-		{"not valid", [][3]byte{{0xF8, 0x94, 0x20}}, captionSet{}},
-		{"service 1", dtvcc(1<<5|3, 'a', 'b', 'c'), captionSet{services: 1 << 1}},
-		{"services 1, 2 and 40", dtvcc(1<<5|1, 'a', 2<<5|2, 'a', 'b', 7<<5|1, 40, 'x'), captionSet{services: 1<<1 | 1<<2 | 1<<40}},
-		{"empty block", dtvcc(3<<5, 0, 0), captionSet{}},
-		{"lying block", dtvcc(1<<5|30, 'a'), captionSet{}},
-		{"zeros to escape", dtvcc(1<<5|4, 0, 0, 0, 1), captionSet{services: 1 << 1}},
+		{"nothing", nil, playlist.Captions{}},
+		{"padding", [][3]byte{cc(0, 0x80, 0x80), cc(1, 0x80, 0x80), {0xF8, 0, 0}, {0xFA, 0, 0}}, playlist.Captions{}},
+		{"CC1, with parity", [][3]byte{cc(0, 0x94, 0x20), cc(0, 0xC8, 0x69)}, playlist.Captions{Channels: 1}},
+		{"CC2 and CC3", [][3]byte{cc(0, 0x1C, 0x20), cc(1, 0x15, 0x20)}, playlist.Captions{Channels: 6}},
+		{"CC4", [][3]byte{cc(1, 0x9D, 0x20)}, playlist.Captions{Channels: 8}},
+		{"XDS", [][3]byte{cc(1, 0x01, 0x03)}, playlist.Captions{}},
+		{"not valid", [][3]byte{{0xF8, 0x94, 0x20}}, playlist.Captions{}},
+		{"service 1", dtvcc(1<<5|3, 'a', 'b', 'c'), playlist.Captions{Services: 1 << 1}},
+		{"services 1, 2 and 40", dtvcc(1<<5|1, 'a', 2<<5|2, 'a', 'b', 7<<5|1, 40, 'x'), playlist.Captions{Services: 1<<1 | 1<<2 | 1<<40}},
+		{"empty block", dtvcc(3<<5, 0, 0), playlist.Captions{}},
+		{"lying block", dtvcc(1<<5|30, 'a'), playlist.Captions{}},
+		{"zeros to escape", dtvcc(1<<5|4, 0, 0, 0, 1), playlist.Captions{Services: 1 << 1}},
 	}
 	slices := map[media.Codec][]byte{media.H264: {0x41, 0x9a}, media.HEVC: {1 << 1, 1}}
 	for _, c := range cases {
@@ -134,7 +135,7 @@ func TestCaptionsInSuffixSEI(t *testing.T) {
 	suffix := sei(media.HEVC, [3]byte{0xFC, 0x94, 0x20})
 	suffix[0] = 40 << 1
 	var c captionReader
-	if c.scan(unitOf(media.HEVC, []byte{1 << 1, 1}, suffix)); c.set != (captionSet{channels: 1}) {
+	if c.scan(unitOf(media.HEVC, []byte{1 << 1, 1}, suffix)); c.set != (playlist.Captions{Channels: 1}) {
 		t.Errorf("%+v", c.set)
 	}
 }
@@ -143,11 +144,11 @@ func TestCaptionsInSuffixSEI(t *testing.T) {
 func TestCaptionPacketOverPictures(t *testing.T) {
 	var c captionReader
 	c.scan(unitOf(media.H264, sei(media.H264, [3]byte{0xFF, 3, 1<<5 | 4}, [3]byte{0xFE, 'a', 'b'}), []byte{0x41}))
-	if c.set != (captionSet{}) {
+	if c.set != (playlist.Captions{}) {
 		t.Errorf("%+v", c.set)
 	}
 	c.scan(unitOf(media.H264, sei(media.H264, [3]byte{0xFE, 'c', 'd'}), []byte{0x41}))
-	if c.set.services != 2 {
+	if c.set.Services != 2 {
 		t.Errorf("%+v", c.set)
 	}
 }
@@ -156,7 +157,7 @@ func TestCaptionPacketOverPictures(t *testing.T) {
 // allows.
 func TestCaptionBounds(t *testing.T) {
 	filler := unitOf(media.H264, []byte{0x41}).Data
-	for n, want := range map[int]captionSet{maxNALUnits - 1: {channels: 1}, maxNALUnits: {}} {
+	for n, want := range map[int]playlist.Captions{maxNALUnits - 1: {Channels: 1}, maxNALUnits: {}} {
 		u := unitOf(media.H264, sei(media.H264, [3]byte{0xFC, 0x94, 0x20}))
 		u.Data = append(bytes.Repeat(filler, n), u.Data...)
 		var c captionReader
@@ -179,21 +180,21 @@ func TestHostileMetadataOBU(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		unit []byte
-		want captionSet
+		want playlist.Captions
 	}{
-		{"as it should be", metadataOBU(message), captionSet{channels: 5}},
-		{"another country", changed(0, 0xB4), captionSet{}},
-		{"another provider", changed(2, 0x3B), captionSet{}},
-		{"another user", changed(6, '5'), captionSet{}},
-		{"bar data", changed(7, 6), captionSet{}},
-		{"not to be processed", changed(8, 2), captionSet{}},
-		{"more triplets told than there are", changed(8, 0x5F), captionSet{channels: 5}},
-		{"fewer triplets told than there are", changed(8, 0x41), captionSet{channels: 1}},
-		{"cut in a triplet", metadataOBU(message[:14]), captionSet{channels: 1}},
-		{"cut in its head", metadataOBU(message[:9]), captionSet{}},
-		{"length beyond the unit", lying, captionSet{}},
-		{"of another metadata type", func() []byte { b := metadataOBU(message); b[2] = 5; return b }(), captionSet{}},
-		{"OBU of another type", func() []byte { b := metadataOBU(message); b[0] = 6<<3 | 2; return b }(), captionSet{}},
+		{"as it should be", metadataOBU(message), playlist.Captions{Channels: 5}},
+		{"another country", changed(0, 0xB4), playlist.Captions{}},
+		{"another provider", changed(2, 0x3B), playlist.Captions{}},
+		{"another user", changed(6, '5'), playlist.Captions{}},
+		{"bar data", changed(7, 6), playlist.Captions{}},
+		{"not to be processed", changed(8, 2), playlist.Captions{}},
+		{"more triplets told than there are", changed(8, 0x5F), playlist.Captions{Channels: 5}},
+		{"fewer triplets told than there are", changed(8, 0x41), playlist.Captions{Channels: 1}},
+		{"cut in a triplet", metadataOBU(message[:14]), playlist.Captions{Channels: 1}},
+		{"cut in its head", metadataOBU(message[:9]), playlist.Captions{}},
+		{"length beyond the unit", lying, playlist.Captions{}},
+		{"of another metadata type", func() []byte { b := metadataOBU(message); b[2] = 5; return b }(), playlist.Captions{}},
+		{"OBU of another type", func() []byte { b := metadataOBU(message); b[0] = 6<<3 | 2; return b }(), playlist.Captions{}},
 	} {
 		var r captionReader
 		r.scan(unitOfOBUs(c.unit))
@@ -212,11 +213,11 @@ func TestCaptionsShown(t *testing.T) {
 			u.Data = slices.Concat(unitOf(media.H264, sei(media.H264, [3]byte{0xFC, 0x94, 0x20})).Data, u.Data)
 		}
 		r.feed("", u)
-		if v := r.show.view.Load(); v != nil && v.renditions[0].captions.channels != 0 && i < 130 {
+		if v := r.show.view.Load(); v != nil && v.Renditions[0].Captions.Channels != 0 && i < 130 {
 			t.Fatal("captions before there are any")
 		}
 	}
-	if got := r.show.view.Load().renditions[0].captions; got != (captionSet{channels: 1}) {
+	if got := r.show.view.Load().Renditions[0].Captions; got != (playlist.Captions{Channels: 1}) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -228,7 +229,7 @@ func TestCaptionAllocations(t *testing.T) {
 		unitOf(media.H264, sei(media.H264, [3]byte{0xFC, 0x94, 0x20}), make([]byte, 1000)),
 		unitOfOBUs(metadataOBU(ccData([3]byte{0xFC, 0x94, 0x20})), []byte{0x30, 1, 2, 3}),
 	} {
-		if n := testing.AllocsPerRun(100, func() { c.scan(u) }); n > 0 || c.set.channels != 1 {
+		if n := testing.AllocsPerRun(100, func() { c.scan(u) }); n > 0 || c.set.Channels != 1 {
 			t.Errorf("%s: %v allocations, %+v", u.Track.Codec, n, c.set)
 		}
 	}
@@ -260,8 +261,8 @@ func FuzzCaptions(f *testing.F) {
 			before.Data = append(before.Data, unitOf(codec, sei(codec, caption)).Data...)
 			b.scan(before)
 		}
-		for _, set := range []captionSet{a.set, raw.set} {
-			if set.channels > 15 || set.services&1 != 0 {
+		for _, set := range []playlist.Captions{a.set, raw.set} {
+			if set.Channels > 15 || set.Services&1 != 0 {
 				t.Errorf("%+v", set)
 			}
 		}

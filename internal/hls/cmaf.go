@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
 
@@ -39,7 +40,7 @@ func (s *Server) serveMultivariant(w http.ResponseWriter, r *http.Request, t tar
 		return
 	}
 	w.Header()["Cache-Control"] = keepCurrent
-	s.writeText(w, r, view.multivariant(&s.gzip))
+	s.writeText(w, r, view.Text(&s.gzip))
 }
 
 // awaitCMAF holds a request until the stream's CMAF side can answer. It is true if the request is
@@ -67,13 +68,13 @@ func (s *Server) refuseEmpty(w http.ResponseWriter, l *life, refusal *string) {
 
 // serveRendition serves a media playlist, now or when it has what the request asks for.
 func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target) {
-	d, err := parseDirectives(r.URL.RawQuery)
+	d, err := playlist.ParseDirectives(r.URL.RawQuery)
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
 	if t.kind == framesPlaylist {
-		d.part = -1 // it has no parts
+		d.Part = -1 // it has no parts
 	}
 	l := s.await(w, r, t.name)
 	if l == nil {
@@ -86,11 +87,11 @@ func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target
 	if rendition == nil && l.cmaf.left(t.id) {
 		rendition = s.awaitEnd(w, r, l.cmaf, t.id)
 	}
-	if rendition == nil || t.kind == framesPlaylist && rendition.kind != media.Video {
+	if rendition == nil || t.kind == framesPlaylist && rendition.Kind != media.Video {
 		refuse(w, http.StatusNotFound, noRendition)
 		return
 	}
-	view := rendition.view.Load()
+	view := rendition.View.Load()
 	if view == nil {
 		s.refuseEmpty(w, l, l.cmaf.refusal.Load())
 		return
@@ -100,48 +101,48 @@ func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target
 		return
 	}
 	if view = s.block(w, r, l.cmaf, rendition, view, d); view != nil {
-		s.writeMedia(w, r, l.cmaf.playlist(rendition, view, formOf(t.kind, d.skip), &s.gzip), view, d)
+		s.writeMedia(w, r, l.cmaf.playlist(rendition, view, formOf(t.kind, d.Skip), &s.gzip), view, d)
 	}
 }
 
-func formOf(kind resource, skip bool) playlistForm {
+func formOf(kind resource, skip bool) playlist.Form {
 	switch {
 	case kind == framesPlaylist && skip:
-		return framesDeltaForm
+		return playlist.FramesDelta
 	case kind == framesPlaylist:
-		return framesForm
+		return playlist.Frames
 	case skip:
-		return deltaForm
+		return playlist.Delta
 	}
-	return fullForm
+	return playlist.Full
 }
 
 // block returns the first view that has what the request asks for, from v on, or answers the
 // request and returns nil.
-func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *presentation, rendition *rendition, v *renditionView, d directives) *renditionView {
-	if !d.met(v) && d.tooFar(v) {
-		refuse(w, http.StatusBadRequest, errTooFarAhead.Error())
+func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *presentation, rendition *playlist.Rendition, v *playlist.View, d playlist.Directives) *playlist.View {
+	if !d.Met(v) && d.TooFar(v) {
+		refuse(w, http.StatusBadRequest, playlist.ErrTooFarAhead.Error())
 		return nil
 	}
-	left, target := false, v.target
-	verdict := s.hold(w, r, blockFor*v.target, func() <-chan struct{} {
-		if d.met(v) {
+	left, target := false, v.Target
+	verdict := s.hold(w, r, blockFor*v.Target, func() <-chan struct{} {
+		if d.Met(v) {
 			return nil
 		}
-		if v, left = newer(rendition, v); left || d.met(v) {
+		if v, left = newer(rendition, v); left || d.Met(v) {
 			return nil
 		}
-		return v.replaced
+		return v.Replaced
 	})
-	if s.refuseWait(w, verdict, v.target, "the stream stands still") {
+	if s.refuseWait(w, verdict, v.Target, "the stream stands still") {
 		return nil
 	}
 	if !left {
 		return v
 	}
-	ended := s.awaitEnd(w, r, ladder, rendition.id)
+	ended := s.awaitEnd(w, r, ladder, rendition.ID)
 	if ended != nil {
-		if v = ended.view.Load(); v != nil && v.ended {
+		if v = ended.View.Load(); v != nil && v.Ended {
 			return v
 		}
 	}
@@ -151,7 +152,7 @@ func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *presentat
 
 // awaitEnd waits for the end of a stream of which a rendition has left, as long as it may be near,
 // and returns the rendition if it is in the ladder then.
-func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *presentation, id string) *rendition {
+func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *presentation, id string) *playlist.Rendition {
 	if wait := time.Until(ladder.doubt()); wait > 0 && ladder.left(id) {
 		s.hold(w, r, wait, once(ladder.over))
 	}
@@ -170,13 +171,13 @@ func refuseLeft(w http.ResponseWriter, interrupted bool, retry time.Duration) {
 }
 
 // newer returns the rendition's present view, and whether v was the last one.
-func newer(r *rendition, v *renditionView) (*renditionView, bool) {
+func newer(r *playlist.Rendition, v *playlist.View) (*playlist.View, bool) {
 	select {
-	case <-v.replaced:
+	case <-v.Replaced:
 	default:
 		return v, false
 	}
-	next := r.view.Load()
+	next := r.View.Load()
 	return next, next == v
 }
 
@@ -195,10 +196,10 @@ func once(c <-chan struct{}) func() <-chan struct{} {
 // writeMedia writes a media playlist. The answer to a request that names a segment is the same for
 // everybody, for a while (decision 28), unless the playlist ended without it: the stream's next
 // life may have it.
-func (s *Server) writeMedia(w http.ResponseWriter, r *http.Request, text *lazyText, v *renditionView, d directives) {
+func (s *Server) writeMedia(w http.ResponseWriter, r *http.Request, text *playlist.Text, v *playlist.View, d playlist.Directives) {
 	cache := keepCurrent
-	if last, _, _ := v.last(); d.msn >= 0 && (!v.ended || d.msn <= last) {
-		cache = []string{"max-age=" + strconv.FormatInt(int64(keepBlocked*v.target/time.Second), 10)}
+	if last, _, _ := v.Last(); d.Msn >= 0 && (!v.Ended || d.Msn <= last) {
+		cache = []string{"max-age=" + strconv.FormatInt(int64(keepBlocked*v.Target/time.Second), 10)}
 	}
 	w.Header()["Cache-Control"] = cache
 	s.writeText(w, r, text)
@@ -222,14 +223,14 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, t target) {
 		refuse(w, http.StatusNotFound, noRendition)
 		return
 	}
-	view := rendition.view.Load()
+	view := rendition.View.Load()
 	if t.kind == cmafPartFile && view != nil {
 		var done bool
 		if view, done = s.awaitPart(w, r, rendition, view, t); done {
 			return
 		}
 	}
-	var pieces document
+	var pieces playlist.Document
 	if view != nil {
 		pieces = piecesOf(view, t)
 	}
@@ -237,15 +238,15 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, t target) {
 		s.serveStored(w, r, rendition, t)
 		return
 	}
-	serveBytes(w, r, rendition.kind, t, pieces)
+	serveBytes(w, r, rendition.Kind, t, pieces)
 }
 
 // awaitPart holds the request for the part that comes next until it is there, or will not be. It
 // returns the view that knows, and whether the request is answered already.
-func (s *Server) awaitPart(w http.ResponseWriter, r *http.Request, rendition *rendition, v *renditionView, t target) (*renditionView, bool) {
-	verdict := s.hold(w, r, blockFor*v.target, func() <-chan struct{} {
+func (s *Server) awaitPart(w http.ResponseWriter, r *http.Request, rendition *playlist.Rendition, v *playlist.View, t target) (*playlist.View, bool) {
+	verdict := s.hold(w, r, blockFor*v.Target, func() <-chan struct{} {
 		for {
-			seq, part, ok := v.next()
+			seq, part, ok := v.Next()
 			if !ok || seq != t.seq || part != t.part {
 				return nil
 			}
@@ -254,38 +255,38 @@ func (s *Server) awaitPart(w http.ResponseWriter, r *http.Request, rendition *re
 				return nil
 			}
 			if next == v {
-				return v.replaced
+				return v.Replaced
 			}
 			v = next
 		}
 	})
-	return v, s.refuseWait(w, verdict, v.target, "the stream stands still")
+	return v, s.refuseWait(w, verdict, v.Target, "the stream stands still")
 }
 
 // piecesOf returns the bytes of a file, nil if the view does not have it.
-func piecesOf(v *renditionView, t target) document {
+func piecesOf(v *playlist.View, t target) playlist.Document {
 	if t.kind == cmafInitFile {
-		if init := v.initSegment(t.seq); init != nil {
-			return document{{data: init.data}}
+		if init := v.Init(t.seq); init != nil {
+			return playlist.Document{{Data: init.Data}}
 		}
 		return nil
 	}
-	s := v.segment(t.seq)
+	s := v.Segment(t.seq)
 	switch {
 	case s == nil:
 		return nil
-	case t.kind == cmafPartFile && t.part < len(s.parts) && !s.gap:
-		return document(s.parts[t.part : t.part+1])
-	case t.kind == cmafSegmentFile && s.complete && !s.gap && len(s.parts) > 0:
-		return document(s.parts)
+	case t.kind == cmafPartFile && t.part < len(s.Parts) && !s.Gap:
+		return playlist.Document(s.Parts[t.part : t.part+1])
+	case t.kind == cmafSegmentFile && s.Complete && !s.Gap && len(s.Parts) > 0:
+		return playlist.Document(s.Parts)
 	}
 	return nil
 }
 
 // serveBytes serves bytes that never change: a segment is its parts.
-func serveBytes(w http.ResponseWriter, r *http.Request, kind media.Kind, t target, pieces document) {
+func serveBytes(w http.ResponseWriter, r *http.Request, kind media.Kind, t target, pieces playlist.Document) {
 	fileHeader(w.Header(), kind)
-	f := newFile(pieces, t.tag())
+	f := playlist.NewFile(pieces, t.tag())
 	writeFile(w, r, &f)
 }
 

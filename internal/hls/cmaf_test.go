@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"livego/internal/hls/hlstest"
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
 
@@ -23,7 +25,7 @@ const (
 // TestCMAFAnswers: status and headers of every kind of answer (decision 28).
 func TestCMAFAnswers(t *testing.T) {
 	s, _, video, _ := lowLatency(Options{})
-	full := video.text(fullForm)
+	full := video.Text(playlist.Full)
 	segment := "<v0 105.0><v0 105.1><v0 105.2><v0 105.3>"
 	checkAnswers(t, s, []answer{
 		{"playlist", "GET", v0 + "?x=1", nil, 200, map[string]string{"Content-Type": "application/vnd.apple.mpegurl", "Cache-Control": "max-age=1", "Content-Length": fmt.Sprint(len(full)), "Vary": "Accept-Encoding", "Content-Encoding": "", "Accept-Ranges": "bytes"}, full},
@@ -65,9 +67,9 @@ func TestCMAFAnswers(t *testing.T) {
 func TestCMAFTexts(t *testing.T) {
 	s, _, video, _ := lowLatency(Options{})
 	for range 6 {
-		video.full()
+		video.Full()
 	}
-	video.show(12)
+	video.Show(12)
 	tags := map[string]string{}
 	for _, path := range []string{v0, v0 + "?_HLS_skip=YES", "/live/movie/index-v0.iframes.m3u8", "/live/movie/index-v0.iframes.m3u8?_HLS_skip=v2", "/live/movie/index.m3u8"} {
 		plain := ask(s, "GET", path)
@@ -102,9 +104,9 @@ func TestCMAFTexts(t *testing.T) {
 func TestKeyFramesAreNotWatched(t *testing.T) {
 	s, _, video, _ := lowLatency(Options{})
 	for range 6 {
-		video.full()
+		video.Full()
 	}
-	video.show(12)
+	video.Show(12)
 	for want, path := range []string{"/live/movie/index-v0.iframes.m3u8", v0} {
 		if r := ask(s, "GET", path); r.StatusCode != 200 {
 			t.Fatalf("%s: status %d", path, r.StatusCode)
@@ -157,33 +159,33 @@ const (
 // TestBlocking: what a request waits for, and what it waits for in vain (RFC 8216bis 6.2.5.2). The
 // open segment is 106, with parts 0 and 1.
 func TestBlocking(t *testing.T) {
-	part := func(d *drawn) { d.part(tick).show(3) }
-	cut := func(d *drawn) { d.cut().show(3) }
-	cutAndPart := func(d *drawn) { d.cut().part(tick).show(3) }
+	part := func(d *hlstest.Drawn) { d.Part(tick).Show(3) }
+	cut := func(d *hlstest.Drawn) { d.Cut().Show(3) }
+	cutAndPart := func(d *hlstest.Drawn) { d.Cut().Part(tick).Show(3) }
 	cases := []struct {
 		name, query string
-		changes     []func(*drawn) // all but the last keep it waiting
+		changes     []func(*hlstest.Drawn) // all but the last keep it waiting
 	}{
-		{"segment", "_HLS_msn=106", []func(*drawn){part, part, cut}},
-		{"next segment", "_HLS_msn=107", []func(*drawn){part, cut, part, cut}},
-		{"next part", "_HLS_msn=106&_HLS_part=2", []func(*drawn){part}},
-		{"part after the next", "_HLS_msn=106&_HLS_part=3", []func(*drawn){part, part}},
-		{"first part of the next segment", "_HLS_msn=107&_HLS_part=0", []func(*drawn){part, cut, part}},
-		{"complete at once with its next", "_HLS_msn=107&_HLS_part=0", []func(*drawn){cutAndPart}},
+		{"segment", "_HLS_msn=106", []func(*hlstest.Drawn){part, part, cut}},
+		{"next segment", "_HLS_msn=107", []func(*hlstest.Drawn){part, cut, part, cut}},
+		{"next part", "_HLS_msn=106&_HLS_part=2", []func(*hlstest.Drawn){part}},
+		{"part after the next", "_HLS_msn=106&_HLS_part=3", []func(*hlstest.Drawn){part, part}},
+		{"first part of the next segment", "_HLS_msn=107&_HLS_part=0", []func(*hlstest.Drawn){part, cut, part}},
+		{"complete at once with its next", "_HLS_msn=107&_HLS_part=0", []func(*hlstest.Drawn){cutAndPart}},
 		{"beyond the last part of a complete segment", "_HLS_msn=105&_HLS_part=4", nil},
-		{"beyond the last part of the open segment", "_HLS_msn=106&_HLS_part=4", []func(*drawn){part, cut, part}},
+		{"beyond the last part of the open segment", "_HLS_msn=106&_HLS_part=4", []func(*hlstest.Drawn){part, cut, part}},
 		{"long ago", "_HLS_msn=3&_HLS_part=99", nil},
 		{"there already", "_HLS_msn=106&_HLS_part=1", nil},
-		{"gap", "_HLS_msn=106&_HLS_part=2", []func(*drawn){func(d *drawn) { s := d.open(); s.gap, s.parts = true, nil; d.cut().show(3) }}},
-		{"end", "_HLS_msn=107", []func(*drawn){(*drawn).end}},
-		{"delta", "_HLS_msn=106&_HLS_part=2&_HLS_skip=YES", []func(*drawn){part}},
+		{"gap", "_HLS_msn=106&_HLS_part=2", []func(*hlstest.Drawn){func(d *hlstest.Drawn) { s := d.Open(); s.Gap, s.Parts = true, nil; d.Cut().Show(3) }}},
+		{"end", "_HLS_msn=107", []func(*hlstest.Drawn){(*hlstest.Drawn).End}},
+		{"delta", "_HLS_msn=106&_HLS_part=2&_HLS_skip=YES", []func(*hlstest.Drawn){part}},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, _, video, _ := lowLatency(Options{})
 				if len(c.changes) == 0 {
-					if r := ask(s, "GET", v0+"?"+c.query); r.StatusCode != ok || body(t, r) != video.text(fullForm) {
+					if r := ask(s, "GET", v0+"?"+c.query); r.StatusCode != ok || body(t, r) != video.Text(playlist.Full) {
 						t.Errorf("%d %v", r.StatusCode, r.Header)
 					}
 					return
@@ -199,7 +201,7 @@ func TestBlocking(t *testing.T) {
 				}
 				r := <-answer
 				cache := map[bool]string{false: "max-age=12", true: "max-age=1"}[c.name == "end"]
-				if r.StatusCode != ok || body(t, r) != video.text(fullForm) || r.Header.Get("Cache-Control") != cache {
+				if r.StatusCode != ok || body(t, r) != video.Text(playlist.Full) || r.Header.Get("Cache-Control") != cache {
 					t.Errorf("%d %v", r.StatusCode, r.Header)
 				}
 				if n := s.Waiting(); n != 0 {
@@ -228,7 +230,7 @@ func TestDirectiveErrors(t *testing.T) {
 			t.Errorf("%s: %d %v", query, r.StatusCode, r.Header)
 		}
 	}
-	video.end()
+	video.End()
 	// A playlist with its end ignores them (the same).
 	if r := ask(s, "GET", v0+"?_HLS_msn=500&_HLS_part=500&_HLS_skip=YES"); r.StatusCode != ok {
 		t.Errorf("ended: %d", r.StatusCode)
@@ -242,9 +244,9 @@ func TestDirectiveErrors(t *testing.T) {
 func TestAdvancePartLimit(t *testing.T) {
 	for target, limit := range map[time.Duration]int{200 * time.Millisecond: 15, 333 * time.Millisecond: 10, time.Second: 3, 2 * time.Second: 3} {
 		_, _, video, _ := lowLatency(Options{})
-		video.now.partTarget = target
-		v := video.show(3).view.Load()
-		if (directives{msn: 106, part: 1 + limit}).tooFar(v) || !(directives{msn: 106, part: 2 + limit}).tooFar(v) {
+		video.Now.PartTarget = target
+		v := video.Show(3).View.Load()
+		if (playlist.Directives{Msn: 106, Part: 1 + limit}).TooFar(v) || !(playlist.Directives{Msn: 106, Part: 2 + limit}).TooFar(v) {
 			t.Errorf("%v: not %d", target, limit)
 		}
 	}
@@ -281,11 +283,11 @@ func TestBlockingInVain(t *testing.T) {
 		cancel()
 		<-done
 		second := later(t, s, v0+"?_HLS_msn=106")
-		audio.leave()
+		audio.Leave()
 		if r := <-first; r.StatusCode != 404 || body(t, r) != "no such rendition, or no longer\n" {
 			t.Errorf("left: %d", r.StatusCode)
 		}
-		close(video.view.Load().replaced)
+		close(video.View.Load().Replaced)
 		if r := <-second; r.StatusCode != 503 || r.Header.Get("Retry-After") != "2" {
 			t.Errorf("interrupted: %d", r.StatusCode)
 		}
@@ -298,22 +300,22 @@ func TestHintedPart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _, video, _ := lowLatency(Options{})
 		answer := later(t, s, "/live/movie/v0/106.2.m4s")
-		video.part(tick).show(3)
+		video.Part(tick).Show(3)
 		if r := <-answer; r.StatusCode != ok || body(t, r) != "<v0 106.2>" || r.Header.Get("Cache-Control") != immutable {
 			t.Errorf("%d %v", r.StatusCode, r.Header)
 		}
 		answer = later(t, s, "/live/movie/v0/106.3.m4s")
-		video.cut().show(3)
+		video.Cut().Show(3)
 		if r := <-answer; r.StatusCode != 404 || r.Header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%d %v", r.StatusCode, r.Header)
 		}
 		answer = later(t, s, "/live/movie/v0/107.0.m4s")
-		video.part(tick).show(3)
+		video.Part(tick).Show(3)
 		if r := <-answer; r.StatusCode != ok || body(t, r) != "<v0 107.0>" {
 			t.Errorf("%d %v", r.StatusCode, r.Header)
 		}
 		answer = later(t, s, "/live/movie/v0/107.1.m4s")
-		video.end()
+		video.End()
 		if r := <-answer; r.StatusCode != 404 {
 			t.Errorf("%d %v", r.StatusCode, r.Header)
 		}
@@ -345,7 +347,7 @@ func TestCMAFAudience(t *testing.T) {
 	s, _, video, _ := lowLatency(Options{})
 	ask(s, "GET", "/live/movie/index.m3u8")
 	for range 5 {
-		video.part(tick).show(3)
+		video.Part(tick).Show(3)
 		ask(s, "GET", v0)
 		ask(s, "GET", "/live/movie/index-a0.m3u8")
 	}
@@ -380,8 +382,8 @@ func TestHeldRequestsOutliveTheWriteTimeout(t *testing.T) {
 			held <- fmt.Sprint(string(text), err)
 		}()
 		<-time.After(4 * timeout)
-		video.part(tick).show(3)
-		if got := <-held; got != video.text(fullForm)+"<nil>" {
+		video.Part(tick).Show(3)
+		if got := <-held; got != video.Text(playlist.Full)+"<nil>" {
 			t.Errorf("HTTP/2 %v: %s", unencrypted2, got)
 		}
 		transport.CloseIdleConnections()
@@ -395,10 +397,10 @@ func TestFilesOfARenditionThatLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, l, video, _ := lowLatency(Options{})
 		status := func(path string) int { return ask(s, "GET", "/live/movie/"+path).StatusCode }
-		video.leave()
+		video.Leave()
 		time.Sleep(7*time.Second - 1) // three segments and two parts
-		again := onto(l.cmaf, draw("v0", media.Video, 200))
-		again.full().show(3)
+		again := onto(l.cmaf, hlstest.Draw("v0", media.Video, 200))
+		again.Full().Show(3)
 		for _, path := range []string{"v0/103.m4s", "v0/106.1.m4s", "v0/100.mp4", "v0/200.m4s", "v0/200.mp4"} {
 			if got := status(path); got != 200 {
 				t.Errorf("%s: %d", path, got)
@@ -410,7 +412,7 @@ func TestFilesOfARenditionThatLeft(t *testing.T) {
 			t.Errorf("after the playlist's duration: %d, %d", a, b)
 		}
 		for i := range 3 * maxDeparted {
-			onto(l.cmaf, draw(fmt.Sprint("v", i), media.Video, 300)).full().show(3).leave()
+			onto(l.cmaf, hlstest.Draw(fmt.Sprint("v", i), media.Video, 300)).Full().Show(3).Leave()
 		}
 		l.cmaf.mu.RLock()
 		if n := len(l.cmaf.departed); n != maxDeparted {
@@ -428,9 +430,9 @@ func TestEndOfALadder(t *testing.T) {
 		s, l, video, audio := lowLatency(Options{})
 		held := later(t, s, v0+"?_HLS_msn=106&_HLS_part=2")
 		l.cmaf.suspect()
-		video.leave()
+		video.Leave()
 		late := later(t, s, v0)
-		audio.end()
+		audio.End()
 		s.end(l, true)
 		for _, answer := range []<-chan *http.Response{held, late} {
 			r := <-answer
@@ -479,7 +481,7 @@ func TestRequestsForARenditionThatLeft(t *testing.T) {
 				if c.ended {
 					l.cmaf.suspect()
 				}
-				video.leave()
+				video.Leave()
 				time.Sleep(departure / 5)
 				refused(v0+"?_HLS_msn=106&_HLS_part=2", c.late)
 				if held := <-done; held != c.held {

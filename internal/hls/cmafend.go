@@ -78,7 +78,7 @@ func (p *packager) empty(t *cmafTrack) {
 		u := t.queue.pop()
 		p.place(t, &u)
 	}
-	if t.standing == member && !t.silent && t.segment != nil && len(t.segment.parts)+len(t.part) > 0 {
+	if t.standing == member && !t.silent && t.segment != nil && len(t.segment.Parts)+len(t.part) > 0 {
 		p.close(t, 0, nil, false)
 	}
 }
@@ -147,10 +147,10 @@ func (p *packager) end(proper bool) {
 		if t.standing != member {
 			continue
 		}
-		if v := t.view.Load(); v != nil && proper {
+		if v := t.View.Load(); v != nil && proper {
 			p.publish(t, true)
 		} else if v != nil {
-			close(v.replaced)
+			close(v.Replaced)
 		}
 	}
 	p.pubs, p.tracks, p.lead = nil, nil, nil

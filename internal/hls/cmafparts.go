@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"livego/internal/fmp4"
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
 
@@ -15,8 +16,8 @@ func (p *packager) add(t *cmafTrack, u *media.AccessUnit, b *boundary) {
 	if next := p.line.get(t.seq + 1); next != nil && next.turn && t.kind == media.Audio {
 		limit += turnPatience // the old header may hold for longer
 	}
-	long := max(s.duration, u.DTS-b.at) > limit
-	if long || s.size+t.queue.bytes > 2*p.share() {
+	long := max(s.Duration, u.DTS-b.at) > limit
+	if long || s.Size+t.queue.bytes > 2*p.share() {
 		p.counts.dropped.Add(1) // the leading track has gone far ahead, or this one does not keep to a sane rate
 		return
 	}
@@ -24,7 +25,7 @@ func (p *packager) add(t *cmafTrack, u *media.AccessUnit, b *boundary) {
 	p.cut(t, at)
 	if len(t.part) == 0 {
 		t.cell = max(p.cellOf(t, at), t.cell+1)
-		if len(s.parts) == 0 {
+		if len(s.Parts) == 0 {
 			p.begin(t, u, b)
 		}
 	}
@@ -37,8 +38,8 @@ func (p *packager) add(t *cmafTrack, u *media.AccessUnit, b *boundary) {
 	t.part = append(t.part, *u)
 	p.dependent = p.dependent || u.Skipped
 	t.captions.scan(u)
-	t.rates.units++
-	if t == p.lead && s.size+bytesOf(t.part) > p.share() {
+	t.rates.Units++
+	if t == p.lead && s.Size+bytesOf(t.part) > p.share() {
 		p.line.full = true
 	}
 	if t.kind == media.Audio && p.ends(t, t.next) && p.known(t, b, t.next+length) {
@@ -48,19 +49,19 @@ func (p *packager) add(t *cmafTrack, u *media.AccessUnit, b *boundary) {
 
 // begin notes where the segment under way begins, which is with u.
 func (p *packager) begin(t *cmafTrack, u *media.AccessUnit, b *boundary) {
-	t.segment.start = u.DTS
+	t.segment.Start = u.DTS
 	if t.kind == media.Video && (u.DTS-b.at).Abs() <= alignment {
 		t.origin, t.cell = u.DTS, 0
 	}
-	if !t.segment.at.IsZero() {
-		t.segment.at = b.wall.Add(u.DTS - b.at)
+	if !t.segment.At.IsZero() {
+		t.segment.At = b.wall.Add(u.DTS - b.at)
 	}
 }
 
 // placeOf returns the time of u within its segment. Frames of sound follow each other without gaps,
 // whatever their times in milliseconds are, unless some are missing.
 func (t *cmafTrack) placeOf(u *media.AccessUnit) time.Duration {
-	first := len(t.segment.parts)+len(t.part) == 0
+	first := len(t.segment.Parts)+len(t.part) == 0
 	if t.kind == media.Video || first || u.DTS-t.next > max(t.slack(), t.length()) {
 		return u.DTS
 	}
@@ -154,13 +155,13 @@ func (p *packager) writePart(t *cmafTrack, next, until time.Duration) bool {
 		t.part, t.held = t.part[:0], 0
 	}()
 	s, first := t.segment, &units[0]
-	if next-s.start > p.line.limit()+spill {
+	if next-s.Start > p.line.limit()+spill {
 		next = 0 // a hole
-		if until-s.start <= p.line.limit()+spill {
+		if until-s.Start <= p.line.limit()+spill {
 			next = until
 		}
 	}
-	f := fmp4.Fragment{Units: units, Next: next, Segment: len(s.parts) == 0, Events: t.events}
+	f := fmp4.Fragment{Units: units, Next: next, Segment: len(s.Parts) == 0, Events: t.events}
 	t.events = nil
 	if first.Arrived != 0 {
 		f.Wall = time.Unix(0, first.Arrived)
@@ -171,10 +172,10 @@ func (p *packager) writePart(t *cmafTrack, next, until time.Duration) bool {
 		p.drop(t, first, err)
 		return false
 	}
-	if len(s.parts) == 0 {
-		s.independent = w.Independent
+	if len(s.Parts) == 0 {
+		s.Independent = w.Independent
 		if t.kind == media.Video {
-			s.key = w.FirstEnd
+			s.Key = w.FirstEnd
 		}
 	}
 	lasts := w.Duration
@@ -184,8 +185,8 @@ func (p *packager) writePart(t *cmafTrack, next, until time.Duration) bool {
 	case until < next:
 		lasts = min(lasts, until-first.DTS)
 	}
-	p.list(t, part{independent: w.Independent, data: data}, w.Start, lasts)
-	s.size += len(data)
+	p.list(t, playlist.Part{Independent: w.Independent, Data: data}, w.Start, lasts)
+	s.Size += len(data)
 	p.bytes += len(data)
 	p.counts.parts.Add(1)
 	p.counts.cmafBytes.Add(uint64(len(data)))
@@ -214,18 +215,18 @@ func (t *cmafTrack) fragments(f *fmp4.Fragment) (data []byte, w fmp4.Written, er
 // one. Where that is much, its last unit lasts for longer than a part may, and only the segment is
 // as long as its media: a part with GAP=YES, which could stand for the rest, makes hls.js (1.7.4)
 // stand still for good.
-func (p *packager) list(t *cmafTrack, next part, start, lasts time.Duration) {
+func (p *packager) list(t *cmafTrack, next playlist.Part, start, lasts time.Duration) {
 	s := t.segment
-	if len(s.parts) == 0 && (start-t.listed).Abs() > t.slack() {
+	if len(s.Parts) == 0 && (start-t.listed).Abs() > t.slack() {
 		t.listed = start
 	}
-	s.duration += t.skip(start)
-	next.duration = max(min(start+lasts-t.listed, t.target), minDuration)
-	s.parts = append(s.parts, next)
-	s.duration += next.duration
-	t.listed += next.duration
+	s.Duration += t.skip(start)
+	next.Duration = max(min(start+lasts-t.listed, t.target), minDuration)
+	s.Parts = append(s.Parts, next)
+	s.Duration += next.Duration
+	t.listed += next.Duration
 	if more := t.skip(start + lasts); more > 0 {
-		s.duration += more
+		s.Duration += more
 		p.noteWide(t, start, lasts)
 	}
 	t.unlisted = start + lasts - t.listed
@@ -272,32 +273,32 @@ func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary, follow
 	p.writePart(t, next, until)
 	s := t.segment
 	withheld := follows && p.withhold(t)
-	s.complete = true
-	if len(s.parts) > 0 {
+	s.Complete = true
+	if len(s.Parts) > 0 {
 		t.gaps = 0
 		p.counts.cmafSegments.Add(1)
 	} else {
-		b := p.line.get(s.seq)
-		s.gap, s.duration = true, minDuration
+		b := p.line.get(s.Seq)
+		s.Gap, s.Duration = true, minDuration
 		if b != nil && end != nil {
-			s.duration = max(end.at-b.at, minDuration)
+			s.Duration = max(end.at-b.at, minDuration)
 		}
 		t.gaps++
 	}
-	s.duration = min(s.duration, p.line.target+rounding)
+	s.Duration = min(s.Duration, p.line.target+rounding)
 	t.segment = nil
-	if s.gap && len(t.window.segments) == 0 {
+	if s.Gap && len(t.window.Segments) == 0 {
 		return // a playlist does not begin with a gap
 	}
-	p.dependent = p.dependent || !s.independent
-	t.rates.note(s, p.line.target)
-	if len(t.window.segments) == 0 && s.seq == p.line.first && len(p.line.lost) > 0 {
-		t.window.segments = p.leadingGaps(t, s)
+	p.dependent = p.dependent || !s.Independent
+	t.rates.Note(s, p.line.target)
+	if len(t.window.Segments) == 0 && s.Seq == p.line.first && len(p.line.lost) > 0 {
+		t.window.Segments = p.leadingGaps(t, s)
 	}
-	p.bytes -= t.window.add(s, p.opt.ListSize, p.line.target, t.settled)
+	p.bytes -= t.window.Add(s, p.opt.ListSize, p.line.target, t.Settled)
 	p.store(t, s)
 	p.trim()
-	if !withheld && !(s.gap && follows) {
+	if !withheld && !(s.Gap && follows) {
 		p.publish(t, false)
 	}
 	p.describe(t)
@@ -321,11 +322,11 @@ const (
 // then it would never ask for the last part, and stand in front of it until the segment's parts are
 // listed no more.
 func (p *packager) withhold(t *cmafTrack) bool {
-	n := len(t.segment.parts)
-	if n < 2 || len(t.window.segments) == 0 || t.target > maxWithheld || t.segment.parts[n-1].duration > shortPart {
+	n := len(t.segment.Parts)
+	if n < 2 || len(t.window.Segments) == 0 || t.target > maxWithheld || t.segment.Parts[n-1].Duration > shortPart {
 		return false
 	}
-	t.segment.full = true
+	t.segment.Full = true
 	p.publish(t, false)
 	return true
 }

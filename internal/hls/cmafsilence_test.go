@@ -57,10 +57,10 @@ func TestSilence(t *testing.T) {
 		worst := time.Duration(0)
 		for _, u := range delayed(units, late) {
 			r.feed("", u)
-			if v := r.show.rendition("a0"); v != nil && v.view.Load() != nil && u.Track == s.video && u.DTS > from && u.DTS < from+away {
-				segments := v.view.Load().segments
+			if v := r.show.rendition("a0"); v != nil && v.View.Load() != nil && u.Track == s.video && u.DTS > from && u.DTS < from+away {
+				segments := v.View.Load().Segments
 				last := segments[len(segments)-1]
-				worst = max(worst, u.DTS-last.start-last.duration)
+				worst = max(worst, u.DTS-last.Start-last.Duration)
 			}
 		}
 		limit := max(soundPatience, late+departure) + 500*time.Millisecond
@@ -195,9 +195,9 @@ func TestSilenceToTheEnd(t *testing.T) {
 		}
 		for _, id := range []string{"a0", "720p.v0"} {
 			view := d.of(id).view
-			last := view.segments[len(view.segments)-1]
-			if end := last.start + last.duration; !last.complete || (end-13080*time.Millisecond).Abs() > 50*time.Millisecond {
-				t.Errorf("lost %v: %s ends at %v, complete %v", lost, id, end, last.complete)
+			last := view.Segments[len(view.Segments)-1]
+			if end := last.Start + last.Duration; !last.Complete || (end-13080*time.Millisecond).Abs() > 50*time.Millisecond {
+				t.Errorf("lost %v: %s ends at %v, complete %v", lost, id, end, last.Complete)
 			}
 		}
 		gapless(t, d.of("a0").samples(t, 48000))
@@ -213,8 +213,8 @@ func TestSilenceAfterHiccup(t *testing.T) {
 	r.feed("", s.until(60*time.Second)...)
 	r.feed("", without(s.until(62*time.Second), 0, 62*time.Second)...)
 	v := r.of("a0").view
-	last := v.segments[len(v.segments)-1]
-	if behind := 62*time.Second - last.start - last.duration; behind > 400*time.Millisecond {
+	last := v.Segments[len(v.Segments)-1]
+	if behind := 62*time.Second - last.Start - last.Duration; behind > 400*time.Millisecond {
 		t.Errorf("the silence is %v behind\n%s", behind, &r.log)
 	}
 	r.finish()
@@ -249,7 +249,7 @@ func TestSilenceUntilAnotherHeader(t *testing.T) {
 	r.feed("", s.until(16*time.Second)...)
 	r.finish()
 	rec := r.of("a0")
-	if inits := rec.inits(); len(inits) != 1 || len(rec.seams()) > 0 || (rec.segments[inits[0]].start-9110*time.Millisecond).Abs() > 20*time.Millisecond {
+	if inits := rec.inits(); len(inits) != 1 || len(rec.seams()) > 0 || (rec.segments[inits[0]].Start-9110*time.Millisecond).Abs() > 20*time.Millisecond {
 		t.Errorf("%s%s", rec, &r.log)
 	}
 	samples := rec.samples(t, 48000)

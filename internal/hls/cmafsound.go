@@ -167,7 +167,7 @@ func (t *cmafTrack) sameSound(header *media.Track, frame []byte) bool {
 	if err != nil {
 		return false // it may be this frame
 	}
-	if !bytes.Equal(data, t.init.data) {
+	if !bytes.Equal(data, t.init.Data) {
 		t.stranger = header
 		return false
 	}

@@ -62,8 +62,8 @@ func (d *duet) lag(name string, units []media.AccessUnit) (worst time.Duration) 
 	for _, u := range units {
 		d.feed(name, u)
 		v := d.of("a0").view
-		last := v.segments[len(v.segments)-1]
-		worst = max(worst, u.DTS-last.start-last.duration)
+		last := v.Segments[len(v.Segments)-1]
+		worst = max(worst, u.DTS-last.Start-last.Duration)
 	}
 	return worst
 }
@@ -71,7 +71,7 @@ func (d *duet) lag(name string, units []media.AccessUnit) (worst time.Duration) 
 // seams returns the numbers of the segments of a rendition that begin with a discontinuity.
 func (rec *record) seams() (seams []int64) {
 	for _, seq := range rec.order {
-		if rec.segments[seq].discontinuity {
+		if rec.segments[seq].Discontinuity {
 			seams = append(seams, seq)
 		}
 	}
@@ -81,7 +81,7 @@ func (rec *record) seams() (seams []int64) {
 // inits returns the segments that have another initialization section than the one before.
 func (rec *record) inits() (inits []int64) {
 	for i, seq := range rec.order {
-		if i > 0 && rec.segments[seq].init != rec.segments[rec.order[i-1]].init {
+		if i > 0 && rec.segments[seq].Init != rec.segments[rec.order[i-1]].Init {
 			inits = append(inits, seq)
 		}
 	}
@@ -195,7 +195,7 @@ func TestSoundOfAnotherCodec(t *testing.T) {
 	r.exit(r.publication(""))
 	rest[0] = nil
 	r.interleave(rest, 0, func(int) int { return 0 })
-	if track := r.show.view.Load().renditions[2].track; track.Codec != media.AAC {
+	if track := r.show.view.Load().Renditions[2].Track; track.Codec != media.AAC {
 		t.Errorf("%s is preferred to AAC", track.Codec)
 	}
 	r.exit(r.publication("360p"))
@@ -207,7 +207,7 @@ func TestSoundOfAnotherCodec(t *testing.T) {
 	if inits := rec.inits(); len(inits) != 1 || len(rec.seams()) > 0 {
 		t.Errorf("initialization sections at %v, discontinuities at %v\n%s%s", inits, rec.seams(), rec, &r.log)
 	}
-	if track := r.show.view.Load().renditions[1].track; track.Codec != media.Opus || strings.Contains(rec.String(), "gap") {
+	if track := r.show.view.Load().Renditions[1].Track; track.Codec != media.Opus || strings.Contains(rec.String(), "gap") {
 		t.Errorf("%s\n%s%s", track.Codec, rec, &r.log)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"livego/internal/fmp4"
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
 
@@ -74,18 +75,18 @@ type cmafTrack struct {
 	skew  time.Duration
 
 	// The rest is of a member.
-	*rendition
+	*playlist.Rendition
 	// track is what writer writes, and turn the publication's when it began. twin is another
 	// publication's track that differs in nothing that a player sees, stranger one that has another
 	// initialization section, nil if there is none.
 	track, twin, stranger *media.Track
 	turn                  uint32
 	writer                *fmp4.Writer
-	init                  *initSegment
+	init                  *playlist.Init
 	// seq is the number of the segment under way, segment what there is of it: nil if it was ended
 	// early.
 	seq     int64
-	segment *cmafSegment
+	segment *playlist.Segment
 	cadence
 	// part is the part under way, cell its place on the grid of parts, origin where the grid
 	// begins. next is where its last unit ends, if all is as it should be, and held how long it
@@ -100,13 +101,13 @@ type cmafTrack struct {
 	// are longer.
 	listed, unlisted time.Duration
 	gaps             int
-	window           cmafWindow
-	rates            rates
+	window           playlist.Window
+	rates            playlist.Rates
 	captions         captionReader
 	// dates are date ranges for the next segment, events what the next part tells the player.
 	dates  []string
 	events []fmp4.Event
-	info   renditionInfo
+	info   playlist.Info
 	// silent: silence is made. resumes is the time from which on sound is taken after it.
 	silent  bool
 	resumes time.Duration
@@ -221,7 +222,7 @@ func (p *packager) place(t *cmafTrack, u *media.AccessUnit) {
 	if t.kind == media.Video && u.RandomAccess {
 		defer func() { t.lastKey = u.DTS }()
 	}
-	switch begun := t.standing == member && t.segment != nil && len(t.segment.parts)+len(t.part) > 0 && u.DTS >= t.segment.start; {
+	switch begun := t.standing == member && t.segment != nil && len(t.segment.Parts)+len(t.part) > 0 && u.DTS >= t.segment.Start; {
 	case begun && (b == nil || b.seq <= t.seq):
 		b = p.line.get(t.seq) // the segment began a little before its boundary
 	case b != nil && u.DTS < b.at && p.early(t, u, b):
@@ -295,18 +296,18 @@ func (p *packager) mayJoin(t *cmafTrack, u *media.AccessUnit, b *boundary) bool 
 
 // join makes t a member of the ladder, from the segment on that begins at b.
 func (p *packager) join(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
-	t.rendition = &rendition{id: t.id(), kind: t.kind, disk: p.disk(t.id())}
+	t.Rendition = &playlist.Rendition{ID: t.id(), Kind: t.kind, Disk: p.disk(t.id())}
 	t.init, t.track = nil, nil
 	if !p.retrack(t, u, b.seq) {
-		t.rendition = nil
+		t.Rendition = nil
 		return false
 	}
 	t.standing, t.tries, t.gaps = member, 0, 0
-	t.window = cmafWindow{}
-	t.rates, t.captions = rates{peak: t.storedPeak(b.seq)}, captionReader{}
+	t.window = playlist.Window{}
+	t.rates, t.captions = playlist.Rates{Peak: t.StoredPeak(b.seq)}, captionReader{}
 	t.version = 0
 	t.cadence = p.cadenceOf(t)
-	p.show.put(t.rendition)
+	p.show.put(t.Rendition)
 	p.open(t, b)
 	return true
 }
@@ -324,8 +325,8 @@ func (p *packager) retrack(t *cmafTrack, u *media.AccessUnit, seq int64) bool {
 			p.drop(t, u, err)
 			return false
 		}
-		if t.init == nil || !bytes.Equal(data, t.init.data) {
-			t.init = &initSegment{seq: seq, data: data}
+		if t.init == nil || !bytes.Equal(data, t.init.Data) {
+			t.init = &playlist.Init{Seq: seq, Data: data}
 		}
 	}
 	if t.track != u.Track {
@@ -362,7 +363,7 @@ func (p *packager) cross(t *cmafTrack, u *media.AccessUnit, b *boundary) bool {
 			return false
 		}
 		t.turn = u.Epoch // sound goes on without a seam
-		t.segment.init = t.init
+		t.segment.Init = t.init
 		if b == p.line.last() {
 			p.line.early = max(p.line.early, min(b.at-u.DTS, p.line.limit()/2))
 		}
@@ -384,9 +385,9 @@ func (p *packager) advance(t *cmafTrack, next time.Duration, seq int64) {
 // open begins a segment.
 func (p *packager) open(t *cmafTrack, b *boundary) {
 	t.seq, t.cell, t.origin = b.seq, -1, b.at
-	t.segment = &cmafSegment{
-		seq: b.seq, start: b.at, at: b.wall, init: t.init,
-		discontinuity: b.discontinuity, before: b.before, independent: true, dates: t.dates,
+	t.segment = &playlist.Segment{
+		Seq: b.seq, Start: b.at, At: b.wall, Init: t.init,
+		Discontinuity: b.discontinuity, Before: b.before, Independent: true, Dates: t.dates,
 	}
 	t.dates = nil
 }

@@ -6,51 +6,52 @@ import (
 	"time"
 
 	"livego/internal/fmp4"
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
 
 // put makes a rendition known to requests.
-func (p *presentation) put(r *rendition) {
+func (p *presentation) put(r *playlist.Rendition) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.renditions[r.id] = r
+	p.renditions[r.ID] = r
 }
 
 // publish gives requests a new view of a rendition, once its first segment is complete, or long
 // enough.
 func (p *packager) publish(t *cmafTrack, ended bool) {
 	w := &t.window
-	if len(w.segments) == 0 {
-		if !p.growing || t.segment == nil || t.segment.duration < p.partHoldBack() {
+	if len(w.Segments) == 0 {
+		if !p.growing || t.segment == nil || t.segment.Duration < p.partHoldBack() {
 			return
 		}
-		w.segments = p.leadingGaps(t, t.segment)
+		w.Segments = p.leadingGaps(t, t.segment)
 		defer p.describe(t)
 	} else if p.show.view.Load() == nil {
 		defer p.present(false)
 	}
-	segments := append(make([]*cmafSegment, 0, len(w.segments)+1), w.segments...)
-	if s := t.segment; s != nil && len(s.parts) > 0 {
+	segments := append(make([]*playlist.Segment, 0, len(w.Segments)+1), w.Segments...)
+	if s := t.segment; s != nil && len(s.Parts) > 0 {
 		open := *s
 		segments = append(segments, &open)
 	}
 	p.counts.window.Store(int64(p.bytes))
 	p.show.seconds.Store(int64(p.line.target / time.Second))
 	t.version++
-	v := &renditionView{
-		version:  t.version,
-		segments: segments, listed: w.listed,
-		discontinuitySeq: w.segments[w.listed].before,
-		stored:           t.storedBefore(w.segments[w.listed].seq),
-		target:           p.line.target, partTarget: t.target, partHoldBack: p.partHoldBack(),
-		ended:    ended,
-		replaced: make(chan struct{}),
+	v := &playlist.View{
+		Version:  t.version,
+		Segments: segments, Listed: w.Listed,
+		DiscontinuitySeq: w.Segments[w.Listed].Before,
+		Stored:           t.StoredBefore(w.Segments[w.Listed].Seq),
+		Target:           p.line.target, PartTarget: t.target, PartHoldBack: p.partHoldBack(),
+		Ended:    ended,
+		Replaced: make(chan struct{}),
 	}
 	if ended {
-		close(v.replaced)
+		close(v.Replaced)
 	}
-	if old := t.view.Swap(v); old != nil {
-		close(old.replaced)
+	if old := t.View.Swap(v); old != nil {
+		close(old.Replaced)
 		p.noteDelay(t)
 	}
 }
@@ -66,7 +67,7 @@ func (p *packager) noteDelay(t *cmafTrack) {
 
 // partHoldBack is the least distance of players from the end of the playlist, and the same in all
 // renditions.
-func (p *packager) partHoldBack() time.Duration { return partHoldBacks * p.longestPart }
+func (p *packager) partHoldBack() time.Duration { return playlist.PartHoldBacks * p.longestPart }
 
 // leadingGaps are what stands before the first segment of a rendition: segments that are missing.
 //
@@ -76,30 +77,30 @@ func (p *packager) partHoldBack() time.Duration { return partHoldBacks * p.longe
 // After a life that broke off they are its last segments, and the last one lasts until this life:
 // hls.js (adjustSliding) goes on as many target durations further as there are numbers that it does
 // not know.
-func (p *packager) leadingGaps(t *cmafTrack, s *cmafSegment) []*cmafSegment {
+func (p *packager) leadingGaps(t *cmafTrack, s *playlist.Segment) []*playlist.Segment {
 	before := p.line.lost
-	if s.seq != p.line.first || len(before) == 0 {
-		b := boundary{seq: s.seq - 1, at: s.start - 2*p.longestPart, before: s.before}
+	if s.Seq != p.line.first || len(before) == 0 {
+		b := boundary{seq: s.Seq - 1, at: s.Start - 2*p.longestPart, before: s.Before}
 		if known := p.line.get(b.seq); known != nil {
 			b = *known
 		}
 		before = []boundary{b}
 	}
-	gaps := make([]*cmafSegment, len(before))
-	for i, end := len(before)-1, s.start; i >= 0; i-- {
+	gaps := make([]*playlist.Segment, len(before))
+	for i, end := len(before)-1, s.Start; i >= 0; i-- {
 		b := before[i]
-		g := &cmafSegment{seq: b.seq, init: t.init, before: b.before, discontinuity: b.discontinuity, gap: true, complete: true}
-		g.duration = max(min(end-b.at, p.line.target), minDuration)
-		g.start = end - g.duration
-		if !s.at.IsZero() {
-			g.at = s.at.Add(g.start - s.start)
+		g := &playlist.Segment{Seq: b.seq, Init: t.init, Before: b.before, Discontinuity: b.discontinuity, Gap: true, Complete: true}
+		g.Duration = max(min(end-b.at, p.line.target), minDuration)
+		g.Start = end - g.Duration
+		if !s.At.IsZero() {
+			g.At = s.At.Add(g.Start - s.Start)
 		}
-		gaps[i], end = g, g.start
+		gaps[i], end = g, g.Start
 	}
 	last := gaps[len(gaps)-1]
-	n := (last.duration + t.target - 1) / t.target
+	n := (last.Duration + t.target - 1) / t.target
 	for range n {
-		last.parts = append(last.parts, part{duration: last.duration / n, gap: true})
+		last.Parts = append(last.Parts, playlist.Part{Duration: last.Duration / n, Gap: true})
 	}
 	return gaps
 }
@@ -109,34 +110,34 @@ func (p *packager) trim() {
 	for p.bytes > p.opt.MaxStreamBytes {
 		var largest *cmafTrack
 		for _, t := range p.tracks {
-			if t.standing == member && len(t.window.segments) > 1 && (largest == nil || t.window.bytes > largest.window.bytes) {
+			if t.standing == member && len(t.window.Segments) > 1 && (largest == nil || t.window.Bytes > largest.window.Bytes) {
 				largest = t
 			}
 		}
 		if largest == nil {
 			return
 		}
-		p.bytes -= largest.window.drop()
+		p.bytes -= largest.window.Drop()
 	}
 }
 
 // describe measures anew what the multivariant playlist says of t.
 func (p *packager) describe(t *cmafTrack) {
-	if t.info.track != t.track || t.info.rendition != t.rendition {
+	if t.info.Track != t.track || t.info.Rendition != t.Rendition {
 		width, height := fmp4.Resolution(t.track)
-		t.info = renditionInfo{
-			rendition: t.rendition, track: t.track,
-			codecs: fmp4.Codecs(t.track), supplemental: fmp4.SupplementalCodecs(t.track),
-			videoRange: fmp4.VideoRange(t.track), width: width, height: height,
+		t.info = playlist.Info{
+			Rendition: t.Rendition, Track: t.track,
+			Codecs: fmp4.Codecs(t.track), Supplemental: fmp4.SupplementalCodecs(t.track),
+			VideoRange: fmp4.VideoRange(t.track), Width: width, Height: height,
 		}
 	}
-	t.info.peak, t.info.average = int(math.Ceil(t.rates.highest())), int(math.Ceil(t.rates.average()))
-	if t.info.average == 0 && t.segment != nil {
-		t.info.peak = t.segment.estimate()
+	t.info.Peak, t.info.Average = int(math.Ceil(t.rates.Highest())), int(math.Ceil(t.rates.Average()))
+	if t.info.Average == 0 && t.segment != nil {
+		t.info.Peak = t.segment.Estimate()
 	}
-	t.info.captions = t.captions.set
+	t.info.Captions = t.captions.set
 	if t.kind == media.Video {
-		t.info.frameRate = frameRate(t)
+		t.info.FrameRate = frameRate(t)
 	}
 	p.present(false)
 }
@@ -144,14 +145,14 @@ func (p *packager) describe(t *cmafTrack) {
 // frameRate is the measured one; what the header says counts if it is within a hundredth of that,
 // so that the playlist stays as it is.
 func frameRate(t *cmafTrack) float64 {
-	measured := t.rates.perSecond()
-	if measured == 0 && t.segment != nil && t.segment.duration > 0 {
-		measured = float64(t.rates.units-len(t.part)) / t.segment.duration.Seconds()
+	measured := t.rates.PerSecond()
+	if measured == 0 && t.segment != nil && t.segment.Duration > 0 {
+		measured = float64(t.rates.Units-len(t.part)) / t.segment.Duration.Seconds()
 	}
 	if header := fmp4.FrameRate(t.track); measured > 0 && math.Abs(header-measured) < measured/100 {
 		return header
 	}
-	if old := t.info.frameRate; math.Abs(old-measured) < measured/100 {
+	if old := t.info.FrameRate; math.Abs(old-measured) < measured/100 {
 		return old
 	}
 	return math.Round(measured*100) / 100
@@ -190,19 +191,19 @@ func (p *packager) present(now bool) {
 	if old == nil && !now && !p.caughtUp() {
 		return
 	}
-	infos := make([]renditionInfo, 0, len(p.tracks))
+	infos := make([]playlist.Info, 0, len(p.tracks))
 	for _, t := range p.tracks {
 		switch {
-		case t.standing == member && t.view.Load() != nil && t.info.rendition == t.rendition:
+		case t.standing == member && t.View.Load() != nil && t.info.Rendition == t.Rendition:
 			infos = append(infos, t.info)
 		case t.standing != out && old == nil && !now && p.awaits():
 			return // players take what the first playlist names for all that there will be
 		}
 	}
-	if len(infos) == 0 || old != nil && old.independent == !p.dependent && slices.Equal(infos, old.renditions) {
+	if len(infos) == 0 || old != nil && old.Independent == !p.dependent && slices.Equal(infos, old.Renditions) {
 		return
 	}
-	p.show.view.Store(&presentationView{renditions: infos, independent: !p.dependent})
+	p.show.view.Store(&playlist.Multivariant{Renditions: infos, Independent: !p.dependent})
 	p.show.refusal.Store(nil)
 	p.show.answer()
 }

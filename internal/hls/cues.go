@@ -256,7 +256,7 @@ func (p *packager) script(pub *publication, u *media.AccessUnit) {
 func (t *cmafTrack) announce(date string) {
 	dates := &t.dates
 	if t.segment != nil {
-		dates = &t.segment.dates
+		dates = &t.segment.Dates
 	}
 	if len(*dates) < maxCues {
 		*dates = append(*dates, date)

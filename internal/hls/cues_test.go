@@ -92,14 +92,14 @@ func TestCuesInPlaylists(t *testing.T) {
 		var where []int64
 		messages := 0
 		for _, seq := range rec.order {
-			for _, d := range rec.segments[seq].dates {
+			for _, d := range rec.segments[seq].Dates {
 				where = append(where, seq)
 				if !strings.Contains(d, `X-NAME="goal"`) || !strings.Contains(d, `START-DATE="2026-03-01T12:00:0`) {
 					t.Error(d)
 				}
 			}
-			for _, p := range rec.segments[seq].parts {
-				messages += bytes.Count(p.data, []byte("aomedia.org/emsg/ID3"))
+			for _, p := range rec.segments[seq].Parts {
+				messages += bytes.Count(p.Data, []byte("aomedia.org/emsg/ID3"))
 			}
 		}
 		if len(where) != 2 || where[0] != 1000 || where[1] != 1002 || messages != map[string]int{"v0": 2}[id] {
@@ -121,8 +121,8 @@ func TestCueFlood(t *testing.T) {
 	}
 	r.finish()
 	for seq, seg := range r.of("v0").segments {
-		if len(seg.dates) > maxCues || seg.size > 100_000 {
-			t.Errorf("segment %d: %d dates, %d bytes", seq, len(seg.dates), seg.size)
+		if len(seg.Dates) > maxCues || seg.Size > 100_000 {
+			t.Errorf("segment %d: %d dates, %d bytes", seq, len(seg.Dates), seg.Size)
 		}
 	}
 }

@@ -18,21 +18,21 @@ func TestDeserted(t *testing.T) {
 		d.play(9*time.Second, 9*time.Second, 0)
 		d.suspend(d.publication(nameOf(lost)))
 		rendition := d.show.rendition(id)
-		view := rendition.view.Load()
+		view := rendition.View.Load()
 		d.feed(nameOf(other), d.make(other, 9*time.Second+departure-80*time.Millisecond)...)
 		if d.show.rendition(id) == nil {
 			t.Fatalf("%s has left already\n%s", id, &d.log)
 		}
 		d.feed(nameOf(other), d.make(other, 9*time.Second+2*departure)...)
-		if d.show.rendition(id) != nil || !d.show.left(id) || len(d.show.view.Load().renditions) != 2 || time.Until(d.show.doubt()) > 0 {
+		if d.show.rendition(id) != nil || !d.show.left(id) || len(d.show.view.Load().Renditions) != 2 || time.Until(d.show.doubt()) > 0 {
 			t.Fatalf("%s has not left\n%s", id, &d.log)
 		}
 		select {
-		case <-view.replaced:
+		case <-view.Replaced:
 		default:
 			t.Errorf("who waits for %s is not told", id)
 		}
-		if last := view.segments[len(view.segments)-1]; !last.complete || last.start+last.duration != 9*time.Second {
+		if last := view.Segments[len(view.Segments)-1]; !last.Complete || last.Start+last.Duration != 9*time.Second {
 			t.Errorf("what came of %s is not all published: %v", id, last)
 		}
 		d.feed(nameOf(other), d.make(other, 12*time.Second)...)
@@ -40,7 +40,7 @@ func TestDeserted(t *testing.T) {
 		}
 		d.studios[lost].epoch = 1
 		d.play(21*time.Second, 21*time.Second, 0)
-		if d.show.rendition(id) == nil || len(d.show.view.Load().renditions) != 3 {
+		if d.show.rendition(id) == nil || len(d.show.view.Load().Renditions) != 3 {
 			t.Errorf("%s has not come back\n%s%s", id, d.histories(), &d.log)
 		}
 		d.finish()

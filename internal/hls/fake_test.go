@@ -14,6 +14,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
 	"go.uber.org/goleak"
 
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
 
@@ -113,7 +114,7 @@ func audioFrame(t *media.Track, mark int) []byte {
 // segmentReader collects the segments that a segmenter makes.
 type segments struct {
 	*segmenter
-	list    []*segment
+	list    []*playlist.TSSegment
 	refusal string
 	counts  counters
 	log     bytes.Buffer
@@ -123,7 +124,7 @@ func cutter(opt Options) *segments {
 	s := &segments{}
 	opt = opt.withDefaults()
 	s.segmenter = newSegmenter(&opt, slog.New(slog.NewTextHandler(&s.log, nil)), &s.counts, 100)
-	s.publish = func(seg *segment) { s.list = append(s.list, seg) }
+	s.publish = func(seg *playlist.TSSegment) { s.list = append(s.list, seg) }
 	s.refuse = func(reason string) { s.refusal = reason }
 	return s
 }
@@ -139,11 +140,11 @@ func (s *segments) feed(units []media.AccessUnit) *segments {
 func (s *segments) String() string {
 	var b strings.Builder
 	for _, seg := range s.list {
-		fmt.Fprintf(&b, "%d %v+%v", seg.seq, seg.start, seg.duration)
-		if seg.discontinuity {
+		fmt.Fprintf(&b, "%d %v+%v", seg.Seq, seg.Start, seg.Duration)
+		if seg.Discontinuity {
 			b.WriteString(" discontinuity")
 		}
-		if !seg.independent {
+		if !seg.Independent {
 			b.WriteString(" dependent")
 		}
 		b.WriteByte('\n')
@@ -188,10 +189,10 @@ func demux(t *testing.T, data []byte) (d demuxed) {
 }
 
 // demuxAll joins the contents of segments.
-func demuxAll(t *testing.T, list []*segment) (d demuxed) {
+func demuxAll(t *testing.T, list []*playlist.TSSegment) (d demuxed) {
 	t.Helper()
 	for _, seg := range list {
-		one := demux(t, seg.data)
+		one := demux(t, seg.Data)
 		d.video = append(d.video, one.video...)
 		d.audio = append(d.audio, one.audio...)
 	}

@@ -21,8 +21,8 @@ func TestFirstParts(t *testing.T) {
 				r.feed("", u)
 				if v := r.show.view.Load(); v != nil && listed < 0 {
 					listed = u.DTS
-					if len(v.renditions) != 2 || v.renditions[0].peak == 0 || v.renditions[0].frameRate != 25 {
-						t.Errorf("the first multivariant playlist says %+v", v.renditions)
+					if len(v.Renditions) != 2 || v.Renditions[0].Peak == 0 || v.Renditions[0].FrameRate != 25 {
+						t.Errorf("the first multivariant playlist says %+v", v.Renditions)
 					}
 				}
 			}
@@ -34,7 +34,7 @@ func TestFirstParts(t *testing.T) {
 				t.Errorf("%d segments were cut before a key frame\n%s", forced, r.of("v0"))
 			}
 			v := r.of("v0")
-			if first := v.segments[999]; first == nil || !first.gap || !strings.HasPrefix(v.String(), "999 ") {
+			if first := v.segments[999]; first == nil || !first.Gap || !strings.HasPrefix(v.String(), "999 ") {
 				t.Errorf("no leading gap:\n%s", v)
 			}
 			r.finish()
@@ -57,7 +57,7 @@ func TestFirstPartsInTime(t *testing.T) {
 		wanted = u.DTS > 5*time.Second
 		r.feed("", u)
 	}
-	if v := r.of("v0"); v.view.target != 4*time.Second || v.segments[1000].parts == nil {
-		t.Errorf("target duration %v\n%s", v.view.target, v)
+	if v := r.of("v0"); v.view.Target != 4*time.Second || v.segments[1000].Parts == nil {
+		t.Errorf("target duration %v\n%s", v.view.Target, v)
 	}
 }

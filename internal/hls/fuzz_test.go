@@ -58,13 +58,13 @@ func FuzzSegmenter(f *testing.F) {
 		all := 0
 		silence, _ := fmp4.Silence(mp3Track(), nil)
 		for i, seg := range s.list {
-			d := demux(t, seg.data)
+			d := demux(t, seg.Data)
 			all += len(d.video) + len(slices.DeleteFunc(d.audio, func(data string) bool { return data == string(silence) }))
-			if seg.seq != int64(100+i) || seg.duration <= 0 || seg.duration > s.target+rounding {
-				t.Errorf("segment %d: number %d, %v of %v", i, seg.seq, seg.duration, s.target)
+			if seg.Seq != int64(100+i) || seg.Duration <= 0 || seg.Duration > s.target+rounding {
+				t.Errorf("segment %d: number %d, %v of %v", i, seg.Seq, seg.Duration, s.target)
 			}
-			if i > 0 && seg.start < s.list[i-1].start {
-				t.Errorf("segment %d starts at %v after %v", i, seg.start, s.list[i-1].start)
+			if i > 0 && seg.Start < s.list[i-1].Start {
+				t.Errorf("segment %d starts at %v after %v", i, seg.Start, s.list[i-1].Start)
 			}
 		}
 		if taken -= int(s.counts.dropped.Load()); all != taken {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"livego/internal/hls/playlist"
 )
 
 const (
@@ -92,12 +94,12 @@ func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name stri
 	view, reason := l.view.Load(), l.refusal.Load()
 	switch {
 	case reason != nil && l.cmaf.mayHave():
-		redirect(w, path.Base(name)+"/"+indexName+playlistSuffix)
+		redirect(w, path.Base(name)+"/"+playlist.IndexName+playlist.PlaylistSuffix)
 	case reason != nil || view == nil:
 		s.refuseEmpty(w, l, reason)
 	case s.watched(w, r, l):
 		w.Header()["Cache-Control"] = revalidate
-		s.writeText(w, r, view.text())
+		s.writeText(w, r, view.Text())
 	}
 }
 
@@ -135,38 +137,38 @@ func retryAfter(w http.ResponseWriter, d time.Duration) {
 }
 
 // writeText serves a playlist, compressed if the client takes it.
-func (s *Server) writeText(w http.ResponseWriter, r *http.Request, text *lazyText) {
-	if text.err != nil {
-		s.opt.Log.Error("playlist not compressed", "error", text.err)
+func (s *Server) writeText(w http.ResponseWriter, r *http.Request, text *playlist.Text) {
+	if text.Err != nil {
+		s.opt.Log.Error("playlist not compressed", "error", text.Err)
 		refuse(w, http.StatusInternalServerError, "playlist not compressed")
 		return
 	}
-	h, f := w.Header(), &text.plain
+	h, f := w.Header(), &text.Plain
 	h["Vary"] = byEncoding
 	h["Content-Type"] = playlistType
 	if AcceptsGzip(r.Header["Accept-Encoding"]) {
-		f = &text.compressed
+		f = &text.Compressed
 		h["Content-Encoding"] = inGzip
 	}
 	writeFile(w, r, f)
 }
 
 // writeFile serves a file, without joining its pieces. The rest of the header is there already.
-func writeFile(w http.ResponseWriter, r *http.Request, f *file) {
+func writeFile(w http.ResponseWriter, r *http.Request, f *playlist.File) {
 	h := w.Header()
-	h["Etag"] = f.tag
+	h["Etag"] = f.Tag
 	if conditional(r.Header) {
 		if h["Content-Encoding"] != nil {
-			h["Content-Length"] = f.length // ServeContent leaves it out then
+			h["Content-Length"] = f.Length // ServeContent leaves it out then
 		}
-		http.ServeContent(refusals{w}, r, "", time.Time{}, f.body.reader())
+		http.ServeContent(refusals{w}, r, "", time.Time{}, f.Body.Reader())
 		return
 	}
 	h["Accept-Ranges"] = byteRanges
-	h["Content-Length"] = f.length
+	h["Content-Length"] = f.Length
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		writePieces(w, f.body)
+		writePieces(w, f.Body)
 	}
 }
 
@@ -190,16 +192,16 @@ func (w refusals) ReadFrom(r io.Reader) (int64, error) { return io.Copy(w.Respon
 // the kernel would hold up live delivery beside it.
 const maxWrite = 256 << 10
 
-// writePieces sends all pieces, unless the client is gone. A plain connection takes many of them at once,
-// as its ReadFrom does not copy them.
-func writePieces(w io.Writer, d document) {
+// writePieces sends all pieces, unless the client is gone. A plain connection takes many of them at
+// once, as its ReadFrom does not copy them.
+func writePieces(w io.Writer, d playlist.Document) {
 	conn, gathers := w.(io.ReaderFrom)
 	if len(d) > 1 && gathers {
 		gather(conn, d)
 		return
 	}
 	for i := range d {
-		for rest := d[i].data; len(rest) > 0; {
+		for rest := d[i].Data; len(rest) > 0; {
 			n, err := w.Write(rest[:min(len(rest), maxWrite)])
 			if err != nil {
 				return
@@ -210,7 +212,7 @@ func writePieces(w io.Writer, d document) {
 }
 
 // gather sends the pieces, as many at once as maxWrite allows.
-func gather(conn io.ReaderFrom, d document) {
+func gather(conn io.ReaderFrom, d playlist.Document) {
 	pieces, size := make([][]byte, 0, len(d)+1), 0
 	var batch net.Buffers
 	send := func() error {
@@ -219,7 +221,7 @@ func gather(conn io.ReaderFrom, d document) {
 		return err
 	}
 	for i := range d {
-		for rest := d[i].data; len(rest) > 0; {
+		for rest := d[i].Data; len(rest) > 0; {
 			n := min(len(rest), maxWrite-size)
 			pieces, size, rest = append(pieces, rest[:n]), size+n, rest[n:]
 			if size == maxWrite && send() != nil {
@@ -231,10 +233,10 @@ func gather(conn io.ReaderFrom, d document) {
 }
 
 func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request, name string, seq int64) {
-	var seg *segment
+	var seg *playlist.TSSegment
 	if l := s.find(name); l != nil {
 		if view := l.view.Load(); view != nil {
-			seg = view.segment(seq)
+			seg = view.Segment(seq)
 		}
 	}
 	if seg == nil {
@@ -244,7 +246,7 @@ func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request, name strin
 	h := w.Header()
 	h["Cache-Control"] = keepForever
 	h["Content-Type"] = transportType
-	f := newFile(document{{data: seg.data}}, strconv.FormatInt(seq, 10))
+	f := playlist.NewFile(playlist.Document{{Data: seg.Data}}, strconv.FormatInt(seq, 10))
 	writeFile(w, r, &f)
 }
 

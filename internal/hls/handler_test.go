@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"livego/internal/hls/playlist"
 )
 
 // onAir is a server with the stream live/movie of some segments, 3 s each from number 1000 on.
@@ -16,11 +18,11 @@ func onAir(opt Options, segments int) *Server {
 	opt.Now = func() time.Time { return time.Unix(1000, 0) }
 	s := NewServer(opt)
 	l := s.begin("live/movie", &publication{})
-	w := &window{dir: "movie", listSize: 3, maxBytes: 1 << 20, target: 3 * time.Second, discontinuitySeq: 1000, gzip: &compressor{}}
+	w := &playlist.TSWindow{Dir: "movie", ListSize: 3, MaxBytes: 1 << 20, Target: 3 * time.Second, DiscontinuitySeq: 1000, Gzip: &playlist.Compressor{}}
 	for i := range segments {
-		sg := &segment{seq: int64(1000 + i), duration: 3 * time.Second, independent: true, data: make([]byte, 1000)}
-		sg.data = fmt.Appendf(nil, "segment %d", sg.seq)
-		w.add(sg)
+		sg := &playlist.TSSegment{Seq: int64(1000 + i), Duration: 3 * time.Second, Independent: true, Data: make([]byte, 1000)}
+		sg.Data = fmt.Appendf(nil, "segment %d", sg.Seq)
+		w.Add(sg)
 		l.show(s.opt.Log, w, false)
 	}
 	return s

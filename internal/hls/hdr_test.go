@@ -7,11 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"livego/internal/hls/hlstest"
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
 
 func multivariantOf(r *rig) string {
-	return joined(r.show.view.Load().multivariant(&compressor{}).plain.body)
+	return hlstest.Joined(r.show.view.Load().Text(&playlist.Compressor{}).Plain.Body)
 }
 
 // TestColourChanges: what the sender says of colour changes the init segment, behind a
@@ -39,9 +41,9 @@ func TestColourChanges(t *testing.T) {
 	if got := v.String(); got != want {
 		t.Errorf("got\n%swant\n%s%s", got, want, &r.log)
 	}
-	if seg := v.view.segments; seg[0].init != seg[2].init || seg[3].init == seg[2].init || seg[4].init != seg[3].init {
+	if seg := v.view.Segments; seg[0].Init != seg[2].Init || seg[3].Init == seg[2].Init || seg[4].Init != seg[3].Init {
 		t.Error("init segments do not follow the colour")
-	} else if bytes.Contains(seg[2].init.data, []byte("nclx")) || !bytes.Contains(seg[3].init.data, []byte("nclx\x00\x09\x00\x10\x00\x09\x00")) {
+	} else if bytes.Contains(seg[2].Init.Data, []byte("nclx")) || !bytes.Contains(seg[3].Init.Data, []byte("nclx\x00\x09\x00\x10\x00\x09\x00")) {
 		t.Error("colr is not in the second init segment alone")
 	}
 	if got := multivariantOf(r); !strings.Contains(got, "VIDEO-RANGE=PQ") || strings.Contains(got, "SUPPLEMENTAL") {

@@ -158,7 +158,7 @@ func TestNoEmptyAnswer(t *testing.T) {
 // playlist is asked for.
 func TestEndIsNotKeptForNumbersToCome(t *testing.T) {
 	s, _, video, _ := lowLatency(Options{})
-	video.end()
+	video.End()
 	for query, want := range map[string]string{"_HLS_msn=107&_HLS_part=0": "max-age=1", "_HLS_msn=500": "max-age=1", "_HLS_msn=106": "max-age=12"} {
 		if got := ask(s, "GET", v0+"?"+query).Header.Get("Cache-Control"); got != want {
 			t.Errorf("%s: %s, want %s", query, got, want)

@@ -3,6 +3,7 @@ package hls
 import (
 	"time"
 
+	"livego/internal/hls/playlist"
 	"livego/internal/spool"
 )
 
@@ -19,7 +20,7 @@ type Sink interface {
 // Segment is a complete CMAF segment. Nothing of it ever changes, also not its bytes.
 type Segment struct {
 	// Description is of its rendition, as the multivariant playlist had it then.
-	Description
+	playlist.Description
 	// Seq is the segment's number: the same in all renditions for the same media time, rising over
 	// all lives of a stream.
 	Seq int64
@@ -49,33 +50,33 @@ func (p *packager) disk(id string) *spool.Rendition {
 
 // store gives a complete segment to the disk. The playlist lists it from there when memory lets it
 // go.
-func (p *packager) store(t *cmafTrack, s *cmafSegment) {
-	if t.disk == nil {
+func (p *packager) store(t *cmafTrack, s *playlist.Segment) {
+	if t.Disk == nil {
 		return
 	}
-	pieces := make([][]byte, len(s.parts))
-	for i := range s.parts {
-		pieces[i] = s.parts[i].data
+	pieces := make([][]byte, len(s.Parts))
+	for i := range s.Parts {
+		pieces[i] = s.Parts[i].Data
 	}
-	if err := t.disk.Append(s.toStore(p.line.target), s.init.data, pieces...); err != nil && !p.unstored {
+	if err := t.Disk.Append(s.ToStore(p.line.target), s.Init.Data, pieces...); err != nil && !p.unstored {
 		p.unstored = true
 		p.log.Warn("segment not stored for rewinding", "rendition", t.id(), "error", err)
 	}
 }
 
 // record gives a complete segment to the sink.
-func (p *packager) record(t *cmafTrack, s *cmafSegment) {
+func (p *packager) record(t *cmafTrack, s *playlist.Segment) {
 	if p.sink == nil {
 		return
 	}
 	k := Segment{
-		Description: t.info.description(), Seq: s.seq, Start: s.start, Duration: s.duration, At: s.at, Target: p.line.target,
-		Discontinuity: s.discontinuity, Independent: s.independent, Gap: s.gap, Dates: s.dates,
+		Description: t.info.Description(), Seq: s.Seq, Start: s.Start, Duration: s.Duration, At: s.At, Target: p.line.target,
+		Discontinuity: s.Discontinuity, Independent: s.Independent, Gap: s.Gap, Dates: s.Dates,
 	}
-	if !s.gap {
-		k.Init, k.Pieces = s.init.data, make([][]byte, len(s.parts))
-		for i := range s.parts {
-			k.Pieces[i] = s.parts[i].data
+	if !s.Gap {
+		k.Init, k.Pieces = s.Init.Data, make([][]byte, len(s.Parts))
+		for i := range s.Parts {
+			k.Pieces[i] = s.Parts[i].Data
 		}
 	}
 	p.sink.Segment(k)

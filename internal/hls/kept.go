@@ -1,5 +1,7 @@
 package hls
 
+import "livego/internal/hls/playlist"
+
 // Recorder is told of the CMAF segments of all streams as soon as they are complete.
 type Recorder interface {
 	// Begin says that a life of a stream ("app/stream") begins. It must not wait.
@@ -19,4 +21,14 @@ func (s *Server) Hold(name string, on bool) {
 	if l := s.lives[name]; l != nil {
 		l.demand.hold(on)
 	}
+}
+
+// Description is what a multivariant playlist says of a rendition.
+type Description = playlist.Description
+
+// Multivariant returns a multivariant playlist of renditions in the order in which it is to name
+// them. The media playlist of each is ID.m3u8. independent says that each segment begins with a
+// random access point.
+func Multivariant(renditions []Description, independent bool) []byte {
+	return playlist.RenderMultivariant(renditions, independent)
 }

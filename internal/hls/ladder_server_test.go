@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"livego/internal/hls/playlist"
 )
 
 // onAirAs starts a publication of live/movie.
@@ -58,8 +60,8 @@ func TestLadderLife(t *testing.T) {
 			feedB(at)
 		}
 		v := l.cmaf.view.Load()
-		if len(v.renditions) != 2 || v.renditions[0].id != "720p.v0" || v.renditions[1].id != "a0" {
-			t.Errorf("%+v", v.renditions)
+		if len(v.Renditions) != 2 || v.Renditions[0].ID != "720p.v0" || v.Renditions[1].ID != "a0" {
+			t.Errorf("%+v", v.Renditions)
 		}
 		if p := (&station{t: t, s: s}).playlist(); p.Endlist || len(p.Segments) < 3 {
 			t.Errorf("%+v", p)
@@ -67,15 +69,15 @@ func TestLadderLife(t *testing.T) {
 		if err := endB(io.EOF); err != nil || !l.over.Load() {
 			t.Errorf("%v, over %v", err, l.over.Load())
 		}
-		view := l.cmaf.rendition("720p.v0").view.Load()
-		if last := view.segments[len(view.segments)-1]; !view.ended || !last.complete || last.start+last.duration-l.time.shift != 30*time.Second {
+		view := l.cmaf.rendition("720p.v0").View.Load()
+		if last := view.Segments[len(view.Segments)-1]; !view.Ended || !last.Complete || last.Start+last.Duration-l.time.shift != 30*time.Second {
 			t.Errorf("%+v", view)
 		}
-		<-view.replaced
+		<-view.Replaced
 		if p := (&station{t: t, s: s}).playlist(); !p.Endlist {
 			t.Errorf("%+v", p)
 		}
-		time.Sleep(minListed*view.target + time.Second)
+		time.Sleep(playlist.MinListed*view.Target + time.Second)
 		synctest.Wait()
 		if s.find("live/movie") != nil {
 			t.Error("an ended stream stays")
@@ -98,8 +100,8 @@ func TestMisalignedPublication(t *testing.T) {
 		if err := endB(io.EOF); !errors.Is(err, ErrMisaligned) {
 			t.Errorf("%v", err)
 		}
-		if v := s.find("live/movie").cmaf.view.Load(); len(v.renditions) != 2 {
-			t.Errorf("%d renditions", len(v.renditions))
+		if v := s.find("live/movie").cmaf.view.Load(); len(v.Renditions) != 2 {
+			t.Errorf("%d renditions", len(v.Renditions))
 		}
 		if err := endA(io.EOF); err != nil {
 			t.Error(err)
@@ -113,12 +115,12 @@ func TestShutdownKeepsCMAFOpen(t *testing.T) {
 		s := NewServer(Options{})
 		feed, end := onAirAs(t, s, "", encoders(25, 50)[0])
 		feed(10 * time.Second)
-		view := s.find("live/movie").cmaf.rendition("v0").view.Load()
+		view := s.find("live/movie").cmaf.rendition("v0").View.Load()
 		if err := end(context.Canceled); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
-		<-view.replaced
-		if now := s.find("live/movie").cmaf.rendition("v0").view.Load(); now.ended {
+		<-view.Replaced
+		if now := s.find("live/movie").cmaf.rendition("v0").View.Load(); now.Ended {
 			t.Error("the playlist ended")
 		}
 		time.Sleep(time.Minute)
@@ -134,11 +136,11 @@ func TestSecondLife(t *testing.T) {
 			feed, end := onAirAs(t, s, "", encoders(25, 25)[0])
 			feed(200 * time.Second)
 			l := s.find("live/movie")
-			v := l.cmaf.rendition("v0").view.Load()
-			if first := v.segments[0].seq; first <= last {
+			v := l.cmaf.rendition("v0").View.Load()
+			if first := v.Segments[0].Seq; first <= last {
 				t.Errorf("number %d after %d", first, last)
 			}
-			last = v.segments[len(v.segments)-1].seq
+			last = v.Segments[len(v.Segments)-1].Seq
 			if err := end(io.EOF); err != nil {
 				t.Error(err)
 			}

@@ -64,17 +64,17 @@ func TestLifeBeginsAtTheClock(t *testing.T) {
 		}
 		l, want := s.find("live/movie"), sinceYear(noon.Add(7*time.Second))
 		for id, scale := range map[string]int64{"v0": 90000, "720p.v0": 90000, "a0": 48000} {
-			seg := l.cmaf.rendition(id).view.Load().segments[0]
-			if got := firstTFDT(t, seg.parts[0].data, scale); (got - want).Abs() > 30*time.Millisecond {
+			seg := l.cmaf.rendition(id).View.Load().Segments[0]
+			if got := firstTFDT(t, seg.Parts[0].Data, scale); (got - want).Abs() > 30*time.Millisecond {
 				t.Errorf("%s begins at %v, want %v", id, got, want)
 			}
-			if got := seg.at.Sub(noon.Add(7 * time.Second)); got.Abs() > 30*time.Millisecond {
+			if got := seg.At.Sub(noon.Add(7 * time.Second)); got.Abs() > 30*time.Millisecond {
 				t.Errorf("%s: its date is off by %v", id, got)
 			}
 		}
 		// 10 s is where the multiplexer's times begin, and 0.7 s how far its clock is behind.
 		ticks := int64((want+10*time.Second-700*time.Millisecond)/time.Millisecond) * 90 % (1 << 33)
-		if got := firstPCR(t, l.view.Load().segments[0].data); (got-ticks) > 0 || got-ticks < -90*350 {
+		if got := firstPCR(t, l.view.Load().Segments[0].Data); (got-ticks) > 0 || got-ticks < -90*350 {
 			t.Errorf("the clock of MPEG-TS begins at %d, want %d", got, ticks)
 		}
 		endA(io.EOF)
@@ -125,20 +125,20 @@ func TestLivesDoNotOverlap(t *testing.T) {
 					}
 					st.enc.jump = true
 					feed(st.enc.play(4000))
-					v := s.find("live/movie").cmaf.rendition("v0").view.Load()
-					first := v.segments[0]
-					at := firstTFDT(t, first.parts[0].data, 90000)
+					v := s.find("live/movie").cmaf.rendition("v0").View.Load()
+					first := v.Segments[0]
+					at := firstTFDT(t, first.Parts[0].Data, 90000)
 					if life > 0 && at < last {
 						t.Errorf("life %d begins at %v, the one before it ended at %v", life, at, last)
 					}
-					if first.before != discontinuity || first.discontinuity {
-						t.Errorf("life %d begins with discontinuity number %d, want %d", life, first.before, discontinuity)
+					if first.Before != discontinuity || first.Discontinuity {
+						t.Errorf("life %d begins with discontinuity number %d, want %d", life, first.Before, discontinuity)
 					}
 					st.end(io.EOF)
-					v = s.find("live/movie").cmaf.rendition("v0").view.Load()
-					end := v.segments[len(v.segments)-1]
-					last, discontinuity = end.start+end.duration, end.before
-					if end.discontinuity {
+					v = s.find("live/movie").cmaf.rendition("v0").View.Load()
+					end := v.Segments[len(v.Segments)-1]
+					last, discontinuity = end.Start+end.Duration, end.Before
+					if end.Discontinuity {
 						discontinuity++
 					}
 					if discontinuity != int64(life+1) {

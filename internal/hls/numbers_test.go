@@ -73,8 +73,8 @@ func TestAfterKill(t *testing.T) {
 			r := open(path)
 			r.publish()
 			r.play(0, 15*time.Second, newViewer(t), "v0", "a0")
-			before := r.s.find("live/movie").cmaf.rendition("v0").view.Load()
-			last, part, _ := before.last()
+			before := r.s.find("live/movie").cmaf.rendition("v0").View.Load()
+			last, part, _ := before.Last()
 			copyFile(t, path, left)
 			broke := time.Now()
 			r.cancel()
@@ -91,28 +91,28 @@ func TestAfterKill(t *testing.T) {
 				r.play(4*time.Second, 5*time.Second, newViewer(t), "v0", "a0")
 			}
 			for _, id := range []string{"v0", "a0"} {
-				v := r.s.find("live/movie").cmaf.rendition(id).view.Load()
-				if v.segments[0].seq != last-1 || part < 0 {
-					t.Errorf("%s begins with %d after %d.%d", id, v.segments[0].seq, last, part)
+				v := r.s.find("live/movie").cmaf.rendition(id).View.Load()
+				if v.Segments[0].Seq != last-1 || part < 0 {
+					t.Errorf("%s begins with %d after %d.%d", id, v.Segments[0].Seq, last, part)
 				}
-				for i, s := range v.segments {
+				for i, s := range v.Segments {
 					gone := i < 3
-					if s.gap != gone || s.complete && !s.gap && len(s.parts) == 0 {
-						t.Errorf("%s: segment %d: gap %v", id, i, s.gap)
+					if s.Gap != gone || s.Complete && !s.Gap && len(s.Parts) == 0 {
+						t.Errorf("%s: segment %d: gap %v", id, i, s.Gap)
 					}
 				}
-				first := v.segments[3]
-				if away := first.at.Sub(broke); away < 2*time.Second || away > 3*time.Second {
+				first := v.Segments[3]
+				if away := first.At.Sub(broke); away < 2*time.Second || away > 3*time.Second {
 					t.Errorf("%s: it is back after %v", id, away)
 				}
 				for i := range 2 { // the last one but two, and all the others, are where they were
-					if end := v.segments[i].start + v.segments[i].duration; (end - v.segments[i+1].start).Abs() > time.Millisecond {
-						t.Errorf("%s: segment %d ends at %v, the next one begins at %v", id, i, end, v.segments[i+1].start)
+					if end := v.Segments[i].Start + v.Segments[i].Duration; (end - v.Segments[i+1].Start).Abs() > time.Millisecond {
+						t.Errorf("%s: segment %d ends at %v, the next one begins at %v", id, i, end, v.Segments[i+1].Start)
 					}
 				}
-				was := before.segment(last - 1)
-				if id == "v0" && (v.segments[0].start-was.start).Abs() > 40*time.Millisecond {
-					t.Errorf("%s: segment %d began at %v, and now at %v", id, last-1, was.start, v.segments[0].start)
+				was := before.Segment(last - 1)
+				if id == "v0" && (v.Segments[0].Start-was.Start).Abs() > 40*time.Millisecond {
+					t.Errorf("%s: segment %d began at %v, and now at %v", id, last-1, was.Start, v.Segments[0].Start)
 				}
 			}
 			r.cancel()

@@ -119,7 +119,7 @@ func TestOnDemandLadder(t *testing.T) {
 			if taps[0].open != 1 || taps[1].open != 1 {
 				t.Fatalf("round %d: not all are awake", round)
 			}
-			if v := s.find("live/movie").cmaf.view.Load(); v == nil || len(v.renditions) != 3 {
+			if v := s.find("live/movie").cmaf.view.Load(); v == nil || len(v.Renditions) != 3 {
 				t.Errorf("round %d: %+v", round, v)
 			}
 			time.Sleep(time.Minute)

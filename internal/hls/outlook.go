@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"path"
 	"time"
+
+	"livego/internal/hls/playlist"
 )
 
 // Outlook is what a page that shows a stream has to know.
@@ -50,7 +52,7 @@ func (l *life) settlesIn(segment time.Duration) int {
 	}
 	n := l.cmaf.segments()
 	if view := l.view.Load(); view != nil {
-		n = max(n, len(view.segments))
+		n = max(n, len(view.Segments))
 	}
 	return max(startSegments-n, 0) * int(target/time.Second)
 }
@@ -59,10 +61,10 @@ func (l *life) settlesIn(segment time.Duration) int {
 // and Safari is closer to live with it.
 func (l *life) playlists() (list []string) {
 	if l.cmaf.view.Load() != nil || l.cmaf.refusal.Load() == nil {
-		list = append(list, indexName+playlistSuffix)
+		list = append(list, playlist.IndexName+playlist.PlaylistSuffix)
 	}
 	if l.refusal.Load() == nil {
-		whole := url.URL{Path: "../" + path.Base(l.name) + playlistSuffix}
+		whole := url.URL{Path: "../" + path.Base(l.name) + playlist.PlaylistSuffix}
 		list = append(list, whole.String())
 	}
 	return list

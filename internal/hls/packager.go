@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"livego/internal/fmp4"
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 	"livego/internal/spool"
 )
@@ -450,17 +451,17 @@ func (p *packager) leave(t *cmafTrack, reason string) {
 	t.listed, t.unlisted = 0, 0
 	t.standing, t.tried, t.tries = joining, 0, 0
 	p.used = max(p.used, t.seq)
-	p.show.remove(t.rendition)
-	p.bytes -= t.window.bytes
+	p.show.remove(t.Rendition)
+	p.bytes -= t.window.Bytes
 	if t.segment != nil {
-		p.bytes -= t.segment.size
+		p.bytes -= t.segment.Size
 	}
-	if v := t.view.Load(); v != nil && !v.ended {
-		close(v.replaced)
+	if v := t.View.Load(); v != nil && !v.Ended {
+		close(v.Replaced)
 	}
 	clear(t.part)
 	t.part = t.part[:0]
-	t.rendition, t.segment, t.window, t.writer, t.init, t.track = nil, nil, cmafWindow{}, nil, nil, nil
+	t.Rendition, t.segment, t.window, t.writer, t.init, t.track = nil, nil, playlist.Window{}, nil, nil, nil
 	p.present(false)
 }
 

@@ -84,7 +84,7 @@ func FuzzPackager(f *testing.F) {
 		for _, rec := range r.seen {
 			rec.samples(t, 90000)
 			if rec.view != nil {
-				<-rec.view.replaced
+				<-rec.view.Replaced
 			}
 		}
 	})

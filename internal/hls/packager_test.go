@@ -43,17 +43,17 @@ func TestPartsOfRates(t *testing.T) {
 				sameSamples(t, v.samples(t, 90000), samplesOf(units, s.video), 0)
 				sameSamples(t, audio.samples(t, int64(a.track.SampleRate)), samplesOf(units, s.audio), 3*time.Millisecond)
 				for name, rec := range map[string]*record{"video": v, "audio": audio} {
-					d, target := rec.durations(), rec.view.partTarget
+					d, target := rec.durations(), rec.view.PartTarget
 					if low, high := d[0], d[len(d)-1]; low < target*85/100 || high > target {
 						t.Errorf("%s parts from %v to %v, target %v", name, low, high, target)
 					}
 				}
-				if part := time.Duration(float64(c.pictures) / c.rate * 1e9); v.view.partTarget < part*107/100 || v.view.partTarget > part*109/100 {
-					t.Errorf("part target %v of parts of %v", v.view.partTarget, part)
+				if part := time.Duration(float64(c.pictures) / c.rate * 1e9); v.view.PartTarget < part*107/100 || v.view.PartTarget > part*109/100 {
+					t.Errorf("part target %v of parts of %v", v.view.PartTarget, part)
 				}
 				for _, seq := range v.order {
 					a, b := v.segments[seq], audio.segments[seq]
-					if b == nil || (a.start-b.start).Abs() > 20*time.Millisecond || (len(a.parts) != len(b.parts) && seq != v.order[len(v.order)-1]) {
+					if b == nil || (a.Start-b.Start).Abs() > 20*time.Millisecond || (len(a.Parts) != len(b.Parts) && seq != v.order[len(v.order)-1]) {
 						t.Errorf("segments %d differ:\n%s\n%s", seq, v, audio)
 					}
 				}
@@ -105,7 +105,7 @@ func TestForcedCut(t *testing.T) {
 	v := r.of("v0")
 	sameSamples(t, v.samples(t, 90000), samplesOf(units, s.video), 0)
 	sameSamples(t, r.of("a0").samples(t, 48000), samplesOf(units, s.audio), 3*time.Millisecond)
-	if r.counts.forcedCMAF.Load() != 4 || strings.Count(r.log.String(), "\n") != 1 || r.show.view.Load().independent {
+	if r.counts.forcedCMAF.Load() != 4 || strings.Count(r.log.String(), "\n") != 1 || r.show.view.Load().Independent {
 		t.Errorf("%d cuts:\n%s%s", r.counts.forcedCMAF.Load(), v, &r.log)
 	}
 }
@@ -116,15 +116,15 @@ func TestPublishedInTime(t *testing.T) {
 	r := newRig(t, Options{})
 	r.feed("", s.until(8*time.Second)...)
 	for step := range 40 {
-		before := r.of("v0").view.version
+		before := r.of("v0").view.Version
 		r.feed("", s.until(8*time.Second+time.Duration(step)*40*time.Millisecond+time.Millisecond)...)
-		if published := r.of("v0").view.version > before; published != (step%5 == 0) {
+		if published := r.of("v0").view.Version > before; published != (step%5 == 0) {
 			t.Errorf("step %d: %v", step, published)
 		}
 		last := func(id string) time.Duration {
-			segments := r.of(id).view.segments
+			segments := r.of(id).view.Segments
 			s := segments[len(segments)-1]
-			return s.start + s.duration
+			return s.Start + s.Duration
 		}
 		if behind := last("v0") - last("a0"); behind > 30*time.Millisecond {
 			t.Errorf("step %d: audio is %v behind", step, behind)
@@ -154,11 +154,11 @@ func TestSession(t *testing.T) {
 	}
 	sameSamples(t, r.of("a0").samples(t, 48000), append(samplesOf(units, s.audio), samplesOf(more, next.audio)...), 3*time.Millisecond)
 	v := r.of("v0").view
-	if v.segments[0].init != v.segments[4].init {
+	if v.Segments[0].Init != v.Segments[4].Init {
 		t.Error("equal headers make two init segments")
 	}
-	if v.discontinuitySeq != 1000 || v.segments[4].before != 1001 {
-		t.Errorf("discontinuity sequence %d, then %d", v.discontinuitySeq, v.segments[4].before)
+	if v.DiscontinuitySeq != 1000 || v.Segments[4].Before != 1001 {
+		t.Errorf("discontinuity sequence %d, then %d", v.DiscontinuitySeq, v.Segments[4].Before)
 	}
 }
 
@@ -200,9 +200,9 @@ func TestSeam(t *testing.T) {
 	r.feed("", next.until(5*time.Second)...)
 	r.finish()
 	v := r.of("v0")
-	parts := v.segments[1002].parts
-	if last := parts[len(parts)-1].duration; last != 213*time.Millisecond || r.counts.wide.Load() > 0 {
-		t.Errorf("last part %v of %v\n%s", last, v.view.partTarget, v)
+	parts := v.segments[1002].Parts
+	if last := parts[len(parts)-1].Duration; last != 213*time.Millisecond || r.counts.wide.Load() > 0 {
+		t.Errorf("last part %v of %v\n%s", last, v.view.PartTarget, v)
 	}
 }
 
@@ -223,8 +223,8 @@ func TestVideoPauses(t *testing.T) {
 	}
 	r.finish()
 	sameSamples(t, r.of("a0").samples(t, 48000), samplesOf(fed, s.audio), 3*time.Millisecond)
-	if v := r.show.view.Load(); len(v.renditions) != 2 {
-		t.Errorf("%d renditions in the end", len(v.renditions))
+	if v := r.show.view.Load(); len(v.Renditions) != 2 {
+		t.Errorf("%d renditions in the end", len(v.Renditions))
 	}
 	want := "1003 9s+1.216s parts 6\n1004 10.216s+3.011s parts 0 gap\n1005 13.227s+3.008s parts 0 gap\n" + // with a third it leaves
 		"1009 25s+3s parts 15\n1010 28s+3s parts 15\n"
@@ -247,8 +247,8 @@ func TestScreenSharing(t *testing.T) {
 	v := r.of("v0")
 	for i, seq := range v.order[1:] {
 		a, b := v.segments[v.order[i]], v.segments[seq]
-		if (a.start + a.duration - b.start).Abs() > v.view.partTarget/3 {
-			t.Errorf("segment %d ends at %v, next begins at %v", a.seq, a.start+a.duration, b.start)
+		if (a.Start + a.Duration - b.Start).Abs() > v.view.PartTarget/3 {
+			t.Errorf("segment %d ends at %v, next begins at %v", a.Seq, a.Start+a.Duration, b.Start)
 		}
 	}
 	if r.counts.dropped.Load() > 0 {
@@ -279,7 +279,7 @@ func TestLateAudio(t *testing.T) {
 	if got := a.String(); got != want {
 		t.Errorf("got\n%swant\n%svideo\n%slog\n%s", got, want, r.of("v0"), &r.log)
 	}
-	if n := len(r.show.view.Load().renditions); n != 2 || a.segments[1004].init == a.segments[1005].init || r.of("v0").segments[1004].init != r.of("v0").segments[1005].init {
+	if n := len(r.show.view.Load().Renditions); n != 2 || a.segments[1004].Init == a.segments[1005].Init || r.of("v0").segments[1004].Init != r.of("v0").segments[1005].Init {
 		t.Errorf("%d renditions, or wrong init segments", n)
 	}
 }

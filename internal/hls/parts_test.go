@@ -110,16 +110,16 @@ func TestPartsOfOddEncoders(t *testing.T) {
 			for id, rec := range r.seen {
 				short, parts := rec.short()
 				if short > 0 && !odd.short || parts < 8 {
-					t.Errorf("%s: %d of %d parts are too short, target %v\n%s", id, short, parts, rec.view.partTarget, rec)
+					t.Errorf("%s: %d of %d parts are too short, target %v\n%s", id, short, parts, rec.view.PartTarget, rec)
 				}
 				for i, seq := range rec.order[1:] {
 					a, b := rec.segments[rec.order[i]], rec.segments[seq]
-					if off := b.start - a.start - a.duration; off.Abs() > 100*time.Millisecond && seq == a.seq+1 {
+					if off := b.Start - a.Start - a.Duration; off.Abs() > 100*time.Millisecond && seq == a.Seq+1 {
 						t.Errorf("%s: segment %d begins %v after the end of the one before\n%s%s", id, seq, off, rec, &r.log)
 					}
 				}
-				if 3*rec.view.partTarget > rec.view.partHoldBack {
-					t.Errorf("%s: PART-HOLD-BACK is %v, the part target duration %v", id, rec.view.partHoldBack, rec.view.partTarget)
+				if 3*rec.view.PartTarget > rec.view.PartHoldBack {
+					t.Errorf("%s: PART-HOLD-BACK is %v, the part target duration %v", id, rec.view.PartHoldBack, rec.view.PartTarget)
 				}
 			}
 			if abrupt > 0 && !odd.short && r.longestPart < shortPart || r.counts.dropped.Load() > 0 {
@@ -133,9 +133,9 @@ func TestPartsOfOddEncoders(t *testing.T) {
 // (RFC 8216bis 4.4.4.9), of how many.
 func (rec *record) short() (short, all int) {
 	for _, s := range rec.segments {
-		for i, p := range s.parts {
+		for i, p := range s.Parts {
 			all++
-			if i < len(s.parts)-1 && !p.independent && 100*p.duration < 85*rec.view.partTarget {
+			if i < len(s.Parts)-1 && !p.Independent && 100*p.Duration < 85*rec.view.PartTarget {
 				short++
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
 
@@ -22,7 +23,7 @@ type presentation struct {
 	over chan struct{}
 	// view is nil until the first segment of each rendition that the stream begins with is
 	// complete.
-	view atomic.Pointer[presentationView]
+	view atomic.Pointer[playlist.Multivariant]
 	// refusal says why nothing of the stream can be packaged.
 	refusal atomic.Pointer[string]
 	// carries is set as soon as a track was found that can be packaged: where MPEG-TS has none, its
@@ -33,10 +34,10 @@ type presentation struct {
 
 	mu sync.RWMutex
 	// renditions holds those of the ladder by their name in URLs; one that has left is not in it.
-	renditions map[string]*rendition
+	renditions map[string]*playlist.Rendition
 	// departed holds those that have left, for as long as players may ask for what their playlists
 	// named.
-	departed map[string]*rendition
+	departed map[string]*playlist.Rendition
 	// doubtful is until when the stream may end too, because one of its publishers did.
 	doubtful time.Time
 }
@@ -54,7 +55,7 @@ const departure = 250 * time.Millisecond
 func newPresentation() *presentation {
 	return &presentation{
 		answerable: make(chan struct{}), over: make(chan struct{}),
-		renditions: make(map[string]*rendition), departed: make(map[string]*rendition),
+		renditions: make(map[string]*playlist.Rendition), departed: make(map[string]*playlist.Rendition),
 	}
 }
 
@@ -67,7 +68,7 @@ func (p *presentation) refuse(reason string) {
 func (p *presentation) answer() { p.open.Do(func() { close(p.answerable) }) }
 
 // rendition returns the one with a name, nil if it is not in the ladder.
-func (p *presentation) rendition(id string) *rendition {
+func (p *presentation) rendition(id string) *playlist.Rendition {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.renditions[id]
@@ -75,23 +76,23 @@ func (p *presentation) rendition(id string) *rendition {
 
 // remove takes a rendition out of the ladder. Its files stay for the duration of its playlist, as
 // the standard asks for (RFC 8216bis 6.2.1).
-func (p *presentation) remove(r *rendition) {
+func (p *presentation) remove(r *playlist.Rendition) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.renditions[r.id] != r {
+	if p.renditions[r.ID] != r {
 		return
 	}
-	delete(p.renditions, r.id)
-	v := r.view.Load()
+	delete(p.renditions, r.ID)
+	v := r.View.Load()
 	if v == nil || len(p.departed) >= maxDeparted {
 		return
 	}
-	p.departed[r.id] = r
-	time.AfterFunc(v.duration(), func() {
+	p.departed[r.ID] = r
+	time.AfterFunc(v.Duration(), func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if p.departed[r.id] == r {
-			delete(p.departed, r.id)
+		if p.departed[r.ID] == r {
+			delete(p.departed, r.ID)
 		}
 	})
 }
@@ -102,8 +103,8 @@ func (p *presentation) remove(r *rendition) {
 func (p *presentation) finish(proper bool) {
 	p.mu.Lock()
 	for id, r := range p.departed {
-		if v := r.view.Load(); proper && p.renditions[id] == nil && !v.ended {
-			r.view.Store(v.ending())
+		if v := r.View.Load(); proper && p.renditions[id] == nil && !v.Ended {
+			r.View.Store(v.Ending())
 			p.renditions[id] = r
 		}
 	}
@@ -134,11 +135,11 @@ func (p *presentation) left(id string) bool {
 }
 
 // lastView returns what can still be fetched of a rendition that has left, nil if that is nothing.
-func (p *presentation) lastView(id string) (*renditionView, media.Kind) {
+func (p *presentation) lastView(id string) (*playlist.View, media.Kind) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if r := p.departed[id]; r != nil {
-		return r.view.Load(), r.kind
+		return r.View.Load(), r.Kind
 	}
 	return nil, 0
 }
@@ -156,28 +157,28 @@ func (p *presentation) segments() (n int) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	for _, r := range p.renditions {
-		if v := r.view.Load(); v != nil {
-			n = max(n, v.complete())
+		if v := r.View.Load(); v != nil {
+			n = max(n, v.Complete())
 		}
 	}
 	return n
 }
 
 // playlist returns a form of the rendition's playlist.
-func (p *presentation) playlist(r *rendition, v *renditionView, form playlistForm, gzip *compressor) *lazyText {
-	return r.playlist(v, form, func() []*rendition { return p.others(r) }, gzip)
+func (p *presentation) playlist(r *playlist.Rendition, v *playlist.View, form playlist.Form, gzip *playlist.Compressor) *playlist.Text {
+	return r.Playlist(v, form, func() []*playlist.Rendition { return p.others(r) }, gzip)
 }
 
 // others returns the rest of the ladder, by name.
-func (p *presentation) others(r *rendition) []*rendition {
+func (p *presentation) others(r *playlist.Rendition) []*playlist.Rendition {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	others := make([]*rendition, 0, len(p.renditions))
+	others := make([]*playlist.Rendition, 0, len(p.renditions))
 	for _, o := range p.renditions {
 		if o != r {
 			others = append(others, o)
 		}
 	}
-	slices.SortFunc(others, func(a, b *rendition) int { return strings.Compare(a.id, b.id) })
+	slices.SortFunc(others, func(a, b *playlist.Rendition) int { return strings.Compare(a.ID, b.ID) })
 	return others
 }

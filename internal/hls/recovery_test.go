@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"livego/internal/hls/hlstest"
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
 
@@ -70,27 +72,27 @@ func TestRecoveryPoints(t *testing.T) {
 			if !slices.Equal(keys, want) {
 				t.Errorf("sync samples at %v, want %v", keys, want)
 			}
-			w := window{gzip: &compressor{}, dir: "x", listSize: 5, target: ts.target}
+			w := playlist.TSWindow{Gzip: &playlist.Compressor{}, Dir: "x", ListSize: 5, Target: ts.target}
 			for i, seg := range ts.list {
 				s := v.segments[v.order[i]]
-				if sync := i == 0 || c.sync; s.start != time.Duration(i)*4*time.Second || s.independent != sync || s.parts[0].independent != sync || s.parts[1].independent {
+				if sync := i == 0 || c.sync; s.Start != time.Duration(i)*4*time.Second || s.Independent != sync || s.Parts[0].Independent != sync || s.Parts[1].Independent {
 					t.Errorf("segment %d: %+v", i, s)
 				}
-				if seg.independent != (c.whole || i == 0 && !c.sync) || seg.start != s.start {
-					t.Errorf("segment %d of MPEG-TS at %v: independent %v", i, seg.start, seg.independent)
+				if seg.Independent != (c.whole || i == 0 && !c.sync) || seg.Start != s.Start {
+					t.Errorf("segment %d of MPEG-TS at %v: independent %v", i, seg.Start, seg.Independent)
 				}
-				if !beginsRandomAccess(seg.data) {
+				if !beginsRandomAccess(seg.Data) {
 					t.Errorf("segment %d of MPEG-TS does not begin with a random access indicator", i)
 				}
-				w.add(seg)
+				w.Add(seg)
 			}
-			view, err := w.snapshot(true)
+			view, err := w.View(true)
 			if err != nil {
 				t.Fatal(err)
 			}
-			list := joined(view.text().plain.body)
-			if strings.Contains(list, "#EXT-X-INDEPENDENT-SEGMENTS") != c.whole || r.show.view.Load().independent != c.whole {
-				t.Errorf("EXT-X-INDEPENDENT-SEGMENTS is wrong: %v\n%s", r.show.view.Load().independent, list)
+			list := hlstest.Joined(view.Text().Plain.Body)
+			if strings.Contains(list, "#EXT-X-INDEPENDENT-SEGMENTS") != c.whole || r.show.view.Load().Independent != c.whole {
+				t.Errorf("EXT-X-INDEPENDENT-SEGMENTS is wrong: %v\n%s", r.show.view.Load().Independent, list)
 			}
 		})
 	}

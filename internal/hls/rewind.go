@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"livego/internal/hls/playlist"
 	"livego/internal/spool"
 )
 
@@ -41,20 +42,20 @@ func endOf(r spool.Reach, now time.Time) time.Duration {
 }
 
 // serveStored serves a segment or an initialization section from disk.
-func (s *Server) serveStored(w http.ResponseWriter, r *http.Request, rendition *rendition, t target) {
-	f, err := openStored(rendition.disk, t)
+func (s *Server) serveStored(w http.ResponseWriter, r *http.Request, rendition *playlist.Rendition, t target) {
+	f, err := openStored(rendition.Disk, t)
 	switch {
 	case errors.Is(err, spool.ErrNotStored):
 		refuse(w, http.StatusNotFound, "no such file, or no longer")
 		return
 	case err != nil:
-		s.opt.Log.Error("segment not served", "rendition", rendition.id, "segment", t.seq, "error", err)
+		s.opt.Log.Error("segment not served", "rendition", rendition.ID, "segment", t.seq, "error", err)
 		refuse(w, http.StatusInternalServerError, "the segment cannot be read")
 		return
 	}
 	defer f.Close()
 	h := w.Header()
-	fileHeader(h, rendition.kind)
+	fileHeader(h, rendition.Kind)
 	h["Etag"] = []string{`"` + t.tag() + `"`}
 	http.ServeContent(refusals{w}, r, "", time.Time{}, f)
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"livego/internal/hls/hlscheck"
+	"livego/internal/hls/hlstest"
 	"livego/internal/ledger"
 	"livego/internal/spool"
 )
@@ -155,7 +156,7 @@ func wreck(t *testing.T, dir string) string {
 func (r *rewinding) stop() {
 	r.cancel()
 	<-r.done
-	closeSpool(r.t, r.store)
+	hlstest.CloseSpool(r.t, r.store)
 }
 
 func consecutive(t *testing.T, segments []int64) {
@@ -336,7 +337,7 @@ func TestRewindAndLedger(t *testing.T) {
 				r.play(0, 11*time.Second, newViewer(t), "v0", "a0")
 				left := wreck(t, dir)
 				r.play(11*time.Second, 61*time.Second, newViewer(t), "v0", "a0")
-				last, _, _ := r.s.find("live/movie").cmaf.rendition("v0").view.Load().last()
+				last, _, _ := r.s.find("live/movie").cmaf.rendition("v0").View.Load().Last()
 				second := openLedger(t, filepath.Join(t.TempDir(), "ledger"))
 				if lost == "segments" {
 					copyFile(t, path, path+"-left")

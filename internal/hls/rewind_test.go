@@ -7,20 +7,21 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"livego/internal/hls/hlstest"
 	"livego/internal/spool"
 )
 
 // TestStoredFiles: segments and initialization sections from disk are answered like those from
 // memory.
 func TestStoredFiles(t *testing.T) {
-	store := openSpool(t, spool.Options{})
+	store := hlstest.OpenSpool(t, spool.Options{})
 	s, l, video, _ := lowLatency(Options{})
 	for range 5 {
-		video.full()
+		video.Full()
 	}
-	video.gap(2 * time.Second)
-	video.full().full().full().full()
-	video.show(1 << 30)
+	video.Gap(2 * time.Second)
+	video.Full().Full().Full().Full()
+	video.Show(1 << 30)
 	paths := []string{"/live/movie/v0/100.m4s", "/live/movie/v0/103.m4s", "/live/movie/v0/100.mp4"}
 	ranges := [][]string{nil, {"Range", "bytes=2-5"}, {"Range", "bytes=999999-"}, {"If-None-Match", `"103"`}}
 	answers := func() map[string]string {
@@ -36,8 +37,8 @@ func TestStoredFiles(t *testing.T) {
 		return m
 	}
 	was := answers()
-	view := video.rewound(t, store, store.Begin(l.name), 4)
-	video.view.Store(view)
+	view := video.Rewound(t, store, store.Begin(l.name), 4)
+	video.View.Store(view)
 	if diff := cmp.Diff(was, answers()); diff != "" {
 		t.Error(diff)
 	}

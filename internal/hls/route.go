@@ -3,6 +3,8 @@ package hls
 import (
 	"strconv"
 	"strings"
+
+	"livego/internal/hls/playlist"
 )
 
 // policyFile is what Flash players ask for.
@@ -56,10 +58,10 @@ func route(path string) target {
 	switch {
 	case file == policyFile:
 		return target{kind: crossDomainPolicy}
-	case strings.HasSuffix(file, playlistSuffix):
-		return routePlaylist(dir, strings.TrimSuffix(file, playlistSuffix))
-	case strings.HasSuffix(file, segmentSuffix):
-		seq, ok := number(strings.TrimSuffix(file, segmentSuffix))
+	case strings.HasSuffix(file, playlist.PlaylistSuffix):
+		return routePlaylist(dir, strings.TrimSuffix(file, playlist.PlaylistSuffix))
+	case strings.HasSuffix(file, playlist.SegmentSuffix):
+		seq, ok := number(strings.TrimSuffix(file, playlist.SegmentSuffix))
 		return target{kind: mediaSegment, name: dir, seq: seq}.validIf(ok)
 	}
 	return routeMedia(dir, file)
@@ -67,14 +69,14 @@ func route(path string) target {
 
 // routePlaylist reads the path of a playlist without its suffix.
 func routePlaylist(dir, file string) target {
-	if file == indexName {
+	if file == playlist.IndexName {
 		return target{kind: multivariantPlaylist, name: dir}.valid()
 	}
-	id, ok := strings.CutPrefix(file, indexPrefix)
+	id, ok := strings.CutPrefix(file, playlist.IndexPrefix)
 	if !ok {
 		return target{kind: mediaPlaylist, name: dir + "/" + file}.validIf(file != "")
 	}
-	if id, ok := strings.CutSuffix(id, framesSuffix); ok {
+	if id, ok := strings.CutSuffix(id, playlist.FramesSuffix); ok {
 		return target{kind: framesPlaylist, name: dir, id: id}.validIf(id != "")
 	}
 	return target{kind: renditionPlaylist, name: dir, id: id}.validIf(id != "")
@@ -84,13 +86,13 @@ func routePlaylist(dir, file string) target {
 func routeMedia(dir, file string) target {
 	t := target{}
 	t.name, t.id = splitLast(dir)
-	digits, ok := strings.CutSuffix(file, initSuffix)
+	digits, ok := strings.CutSuffix(file, playlist.InitSuffix)
 	if ok {
 		t.kind = cmafInitFile
 		t.seq, ok = number(digits)
 		return t.validIf(ok && t.id != "")
 	}
-	if digits, ok = strings.CutSuffix(file, partSuffix); !ok {
+	if digits, ok = strings.CutSuffix(file, playlist.PartSuffix); !ok {
 		return target{}
 	}
 	t.kind = cmafSegmentFile
@@ -98,7 +100,7 @@ func routeMedia(dir, file string) target {
 	if isPart {
 		t.kind = cmafPartFile
 		part, valid := number(index)
-		t.part, ok = int(part), valid && part <= maxPartIndex
+		t.part, ok = int(part), valid && part <= playlist.MaxPartIndex
 	}
 	var valid bool
 	t.seq, valid = number(digits)
@@ -147,18 +149,18 @@ func Canonical(path, query string) (string, error) {
 	if kind := route(path).kind; kind != renditionPlaylist && kind != framesPlaylist {
 		return "", nil
 	}
-	d, err := parseDirectives(query)
-	if err != nil || d.msn < 0 && !d.skip {
+	d, err := playlist.ParseDirectives(query)
+	if err != nil || d.Msn < 0 && !d.Skip {
 		return "", err
 	}
 	var b []byte
-	if d.msn >= 0 {
-		b = strconv.AppendInt(append(b, "_HLS_msn="...), d.msn, 10)
+	if d.Msn >= 0 {
+		b = strconv.AppendInt(append(b, "_HLS_msn="...), d.Msn, 10)
 	}
-	if d.part >= 0 {
-		b = strconv.AppendInt(append(b, "&_HLS_part="...), int64(d.part), 10)
+	if d.Part >= 0 {
+		b = strconv.AppendInt(append(b, "&_HLS_part="...), int64(d.Part), 10)
 	}
-	if d.skip {
+	if d.Skip {
 		b = append(b, "&_HLS_skip=YES"...)
 	}
 	return strings.TrimPrefix(string(b), "&"), nil

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"livego/internal/hls/playlist"
 )
 
 func TestRoute(t *testing.T) {
@@ -100,7 +102,7 @@ func FuzzRoute(f *testing.F) {
 		if got.path() != path {
 			t.Errorf("%q is %q", path, got.path())
 		}
-		if !strings.Contains(got.name, "/") || strings.Contains(got.id, "/") || got.part < 0 || got.part > maxPartIndex || got.seq < 0 {
+		if !strings.Contains(got.name, "/") || strings.Contains(got.id, "/") || got.part < 0 || got.part > playlist.MaxPartIndex || got.seq < 0 {
 			t.Errorf("%q: %+v", path, got)
 		}
 	})
@@ -116,8 +118,8 @@ func TestCanonical(t *testing.T) {
 		{"/live/a/index-v.iframes.m3u8", "_HLS_msn=1", "_HLS_msn=1", ""},
 		{"/live/a/index.m3u8", "_HLS_msn=1", "", ""},
 		{"/live/a/v/1.m4s", "token=1", "", ""},
-		{"/live/a/index-v.m3u8", "_HLS_part=2", "", errPartOnly.Error()},
-		{"/live/a/index-v.m3u8", "_HLS_msn=x", "", errBadNumber.Error()},
+		{"/live/a/index-v.m3u8", "_HLS_part=2", "", playlist.ErrPartOnly.Error()},
+		{"/live/a/index-v.m3u8", "_HLS_msn=x", "", playlist.ErrBadNumber.Error()},
 	} {
 		got, err := Canonical(c.path, c.query)
 		if got != c.want || (err == nil) != (c.bad == "") || err != nil && err.Error() != c.bad {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"livego/internal/fmp4"
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 	"livego/internal/mpegts"
 )
@@ -48,7 +49,7 @@ type segmenter struct {
 	log    *slog.Logger
 	counts *counters
 	// publish takes each finished segment; refuse is told why there are none.
-	publish func(*segment)
+	publish func(*playlist.TSSegment)
 	refuse  func(reason string)
 
 	// want is the tracks to package, tracks those of the segment under way and of mux.
@@ -502,14 +503,14 @@ func (g *segmenter) finish(end time.Duration, early bool) {
 	if first {
 		g.target = g.firstTarget(duration, forced)
 	}
-	s := &segment{
-		seq: g.nextSeq, start: d.start, duration: duration, at: g.clock.at(d.start),
-		discontinuity: d.discontinuity && !first, independent: d.independent,
-		data: bytes.Clone(g.buf),
+	s := &playlist.TSSegment{
+		Seq: g.nextSeq, Start: d.start, Duration: duration, At: g.clock.at(d.start),
+		Discontinuity: d.discontinuity && !first, Independent: d.independent,
+		Data: bytes.Clone(g.buf),
 	}
 	g.nextSeq++
 	g.counts.segments.Add(1)
-	g.counts.bytes.Add(uint64(len(s.data)))
+	g.counts.bytes.Add(uint64(len(s.Data)))
 	if cap(g.buf) > 2*len(g.buf)+spareCapacity {
 		g.buf = nil
 	}

@@ -106,9 +106,9 @@ func TestCuts(t *testing.T) {
 				t.Error(diff)
 			}
 			for _, seg := range s.list {
-				demux(t, seg.data)
-				if c.opt.SegmentDuration == 0 && seg.duration > s.target+rounding {
-					t.Errorf("segment %d of %v exceeds the target duration %v", seg.seq, seg.duration, s.target)
+				demux(t, seg.Data)
+				if c.opt.SegmentDuration == 0 && seg.Duration > s.target+rounding {
+					t.Errorf("segment %d of %v exceeds the target duration %v", seg.Seq, seg.Duration, s.target)
 				}
 			}
 		})
@@ -154,10 +154,10 @@ func TestTracksOut(t *testing.T) {
 	e.audio = aacTrack()
 	late := slices.Concat(e.headers(), e.play(2500))
 	s.feed(late).flush()
-	if got := demux(t, s.list[0].data); len(got.audio) != 0 {
+	if got := demux(t, s.list[0].Data); len(got.audio) != 0 {
 		t.Errorf("audio before there was any: %q", got.audio)
 	}
-	if got := demux(t, s.list[1].data); !slices.Equal(got.audio, contents(late).audio) {
+	if got := demux(t, s.list[1].Data); !slices.Equal(got.audio, contents(late).audio) {
 		t.Errorf("late audio: %d frames of %d", len(got.audio), len(contents(late).audio))
 	}
 }
@@ -228,8 +228,8 @@ func TestSegmentBytes(t *testing.T) {
 	}
 	s.flush()
 	for _, seg := range s.list {
-		if len(seg.data) > 1<<20 {
-			t.Errorf("segment %d has %d bytes", seg.seq, len(seg.data))
+		if len(seg.Data) > 1<<20 {
+			t.Errorf("segment %d has %d bytes", seg.Seq, len(seg.Data))
 		}
 	}
 	if s.counts.forced.Load() != 3 || len(s.list) != 4 {
@@ -251,8 +251,8 @@ func TestTimeStandsStill(t *testing.T) {
 	}
 	s.flush()
 	for _, seg := range s.list {
-		if seg.duration < time.Millisecond {
-			t.Errorf("segment %d lasts %v", seg.seq, seg.duration)
+		if seg.Duration < time.Millisecond {
+			t.Errorf("segment %d lasts %v", seg.Seq, seg.Duration)
 		}
 	}
 	if len(s.list) != 10 {
@@ -302,14 +302,14 @@ func TestWallClock(t *testing.T) {
 	e := encoder{video: h264Track(), audio: aacTrack(), gop: 1000}
 	s.feed(e.headers()).feed(e.play(6000)).flush()
 	want := time.Date(2026, 3, 1, 12, 0, 3, 0, time.UTC)
-	if got := s.list[1].at; !got.Equal(want) {
+	if got := s.list[1].At; !got.Equal(want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	s = cutter(Options{})
 	u := media.AccessUnit{Track: aacTrack(), RandomAccess: true, Data: []byte{0x21}}
 	s.write(&u)
 	s.flush()
-	if at := s.list[0].at; !at.IsZero() {
+	if at := s.list[0].At; !at.IsZero() {
 		t.Errorf("time %v of a unit without one", at)
 	}
 }
@@ -407,7 +407,7 @@ func TestSecondTrack(t *testing.T) {
 	if got, want := s.String(), "100 0s+3s\n"; got != want {
 		t.Errorf("\n%s, want\n%s", got, want)
 	}
-	if got := demux(t, s.list[0].data); len(got.video) != 75 {
+	if got := demux(t, s.list[0].Data); len(got.video) != 75 {
 		t.Errorf("%d pictures", len(got.video))
 	}
 }

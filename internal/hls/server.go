@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"livego/internal/hls/playlist"
 	"livego/internal/ledger"
 	"livego/internal/media"
 )
@@ -23,7 +24,7 @@ const readBatch = 64
 type Server struct {
 	opt  Options
 	seed maphash.Seed
-	gzip compressor
+	gzip playlist.Compressor
 	// waiting counts the requests that are held.
 	waiting waiters
 	answers answers
@@ -72,7 +73,7 @@ type life struct {
 	answerable chan struct{}
 	open       sync.Once
 	// view is nil until the first segment.
-	view atomic.Pointer[snapshot]
+	view atomic.Pointer[playlist.TSView]
 	// refusal says why the stream is not packaged with MPEG-TS: nothing of it can be, or CMAF
 	// carries more of it.
 	refusal atomic.Pointer[string]
@@ -111,13 +112,13 @@ type life struct {
 func (l *life) answer() { l.open.Do(func() { close(l.answerable) }) }
 
 // period is half of what the estimate of viewers looks back.
-func (l *life) period(target time.Duration) time.Duration { return target * minListed / 2 }
+func (l *life) period(target time.Duration) time.Duration { return target * playlist.MinListed / 2 }
 
 // target is the longest target duration of the life's playlists, 0 without one.
 func (l *life) target() time.Duration {
 	target := l.cmaf.target()
 	if v := l.view.Load(); v != nil {
-		target = max(target, v.target)
+		target = max(target, v.Target)
 	}
 	return target
 }
@@ -126,7 +127,7 @@ func (l *life) target() time.Duration {
 func (l *life) windowBytes() int {
 	bytes := int(l.counts.window.Load())
 	if v := l.view.Load(); v != nil {
-		bytes += v.bytes
+		bytes += v.Bytes
 	}
 	return bytes
 }
@@ -146,7 +147,7 @@ func (l *life) stats(now time.Time) StreamStats {
 		WindowBytes: l.windowBytes(),
 	}
 	if v := l.cmaf.view.Load(); v != nil {
-		st.Renditions = len(v.renditions)
+		st.Renditions = len(v.Renditions)
 	}
 	if target := l.target(); target > 0 {
 		st.Viewers = l.audience.count(now, l.period(target))
@@ -268,8 +269,8 @@ func (l *life) flush(pub *publication) {
 }
 
 // show makes the window visible to requests.
-func (l *life) show(log *slog.Logger, w *window, ended bool) {
-	v, err := w.snapshot(ended)
+func (l *life) show(log *slog.Logger, w *playlist.TSWindow, ended bool) {
+	v, err := w.View(ended)
 	if err != nil {
 		log.Error("playlist not updated", "error", err)
 		return
@@ -343,7 +344,7 @@ func (s *Server) newLife(name string) *life {
 	}
 	l.demand.hold(s.held[name])
 	if s.opt.NoCMAF {
-		l.cmaf.refuse("this server packages no CMAF segments (hls_cmaf is false): " + path.Base(name) + playlistSuffix + " has MPEG-TS")
+		l.cmaf.refuse("this server packages no CMAF segments (hls_cmaf is false): " + path.Base(name) + playlist.PlaylistSuffix + " has MPEG-TS")
 	}
 	return l
 }
@@ -383,7 +384,7 @@ func (s *Server) end(l *life, proper bool) {
 		s.kept = append(s.kept, l)
 		s.trimKept()
 	default:
-		time.AfterFunc(minListed*target, func() {
+		time.AfterFunc(playlist.MinListed*target, func() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.forget(l)

@@ -59,8 +59,8 @@ func TestHoleInSound(t *testing.T) {
 		}
 		for _, seq := range rec.order {
 			seg := rec.segments[seq]
-			if at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Add(seg.start); (seg.at.Sub(at)).Abs() > 30*time.Millisecond {
-				rt.Errorf("segment %d at %v has the date %v", seq, seg.start, seg.at)
+			if at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Add(seg.Start); (seg.At.Sub(at)).Abs() > 30*time.Millisecond {
+				rt.Errorf("segment %d at %v has the date %v", seq, seg.Start, seg.At)
 			}
 		}
 		if n := r.counts.wide.Load(); n > 0 || len(rec.seams()) > 0 || t.Failed() {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
 
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
 
@@ -129,8 +130,8 @@ type rig struct {
 
 // record is the history of a rendition.
 type record struct {
-	view     *renditionView
-	segments map[int64]*cmafSegment
+	view     *playlist.View
+	segments map[int64]*playlist.Segment
 	order    []int64
 }
 
@@ -167,10 +168,10 @@ func (r *rig) finish() {
 func (r *rig) look() {
 	r.t.Helper()
 	for id, rend := range r.show.renditions {
-		v := rend.view.Load()
+		v := rend.View.Load()
 		rec := r.seen[id]
 		if rec == nil {
-			rec = &record{segments: make(map[int64]*cmafSegment)}
+			rec = &record{segments: make(map[int64]*playlist.Segment)}
 			r.seen[id] = rec
 		}
 		if v == nil || v == rec.view {
@@ -182,77 +183,77 @@ func (r *rig) look() {
 }
 
 // check holds a new view against the rules, and against the view before it.
-func (r *rig) check(id string, rec *record, v *renditionView) {
+func (r *rig) check(id string, rec *record, v *playlist.View) {
 	r.t.Helper()
-	if old := rec.view; old != nil && !old.ended {
+	if old := rec.view; old != nil && !old.Ended {
 		select {
-		case <-old.replaced:
+		case <-old.Replaced:
 		default:
-			r.t.Errorf("%s: replaced view %d is not closed", id, old.version)
+			r.t.Errorf("%s: replaced view %d is not closed", id, old.Version)
 		}
 	}
 	if old := rec.view; old != nil {
-		if seq, part, ok := old.next(); ok {
-			if s := v.segment(seq); s != nil && s.complete && len(s.parts) <= part {
+		if seq, part, ok := old.Next(); ok {
+			if s := v.Segment(seq); s != nil && s.Complete && len(s.Parts) <= part {
 				r.broken++
 			}
 		}
-		seq, part, _ := old.last()
-		if s := v.segment(seq); s != nil && s.complete && len(s.parts) > part+1 {
+		seq, part, _ := old.Last()
+		if s := v.Segment(seq); s != nil && s.Complete && len(s.Parts) > part+1 {
 			r.abrupt++
 		}
 	}
 	listed := time.Duration(0)
-	for i, s := range v.segments {
-		last := i == len(v.segments)-1
-		if i > 0 && s.seq != v.segments[i-1].seq+1 {
-			r.t.Errorf("%s: segment %d after %d", id, s.seq, v.segments[i-1].seq)
+	for i, s := range v.Segments {
+		last := i == len(v.Segments)-1
+		if i > 0 && s.Seq != v.Segments[i-1].Seq+1 {
+			r.t.Errorf("%s: segment %d after %d", id, s.Seq, v.Segments[i-1].Seq)
 		}
-		if !s.complete && (!last || v.ended) {
-			r.t.Errorf("%s: open segment %d", id, s.seq)
+		if !s.Complete && (!last || v.Ended) {
+			r.t.Errorf("%s: open segment %d", id, s.Seq)
 		}
 		r.checkSegment(id, s, v)
-		if i >= v.listed {
-			listed += s.duration
+		if i >= v.Listed {
+			listed += s.Duration
 		}
-		old := rec.segments[s.seq]
+		old := rec.segments[s.Seq]
 		if old == nil {
-			rec.order = append(rec.order, s.seq)
-		} else if len(old.parts) > len(s.parts) || old.complete && old != s {
-			r.t.Errorf("%s: segment %d changed", id, s.seq)
+			rec.order = append(rec.order, s.Seq)
+		} else if len(old.Parts) > len(s.Parts) || old.Complete && old != s {
+			r.t.Errorf("%s: segment %d changed", id, s.Seq)
 		}
-		rec.segments[s.seq] = s
+		rec.segments[s.Seq] = s
 	}
-	if first := v.segments[0].seq; v.listed > 0 && listed < minListed*v.target && len(v.segments)-v.listed < maxListed {
+	if first := v.Segments[0].Seq; v.Listed > 0 && listed < playlist.MinListed*v.Target && len(v.Segments)-v.Listed < playlist.MaxListed {
 		r.t.Errorf("%s: %v listed from %d on", id, listed, first)
 	}
 }
 
-func (r *rig) checkSegment(id string, s *cmafSegment, v *renditionView) {
+func (r *rig) checkSegment(id string, s *playlist.Segment, v *playlist.View) {
 	r.t.Helper()
 	sum, size, longest := time.Duration(0), 0, time.Duration(0)
-	for _, p := range s.parts {
-		sum += p.duration
-		size += len(p.data)
-		longest = max(longest, p.duration)
+	for _, p := range s.Parts {
+		sum += p.Duration
+		size += len(p.Data)
+		longest = max(longest, p.Duration)
 	}
-	wide := longest == v.partTarget && sum < s.duration // they last longer than they may be listed
+	wide := longest == v.PartTarget && sum < s.Duration // they last longer than they may be listed
 	switch {
-	case s.gap != (size == 0):
-		r.t.Errorf("%s: segment %d has %d parts, gap %v", id, s.seq, len(s.parts), s.gap)
-	case longest > v.partTarget:
-		r.t.Errorf("%s: segment %d has a part of %v, the target is %v", id, s.seq, longest, v.partTarget)
-	case !s.gap && sum != s.duration && !wide && s.duration != v.target+rounding || size != s.size:
-		r.t.Errorf("%s: segment %d: parts last %v and have %d bytes, of %v and %d", id, s.seq, sum, size, s.duration, s.size)
-	case s.duration.Round(time.Second) > v.target || s.duration <= 0:
-		r.t.Errorf("%s: segment %d of %v exceeds %v", id, s.seq, s.duration, v.target)
-	case s.init == nil || len(s.init.data) == 0:
-		r.t.Errorf("%s: segment %d without init", id, s.seq)
+	case s.Gap != (size == 0):
+		r.t.Errorf("%s: segment %d has %d parts, gap %v", id, s.Seq, len(s.Parts), s.Gap)
+	case longest > v.PartTarget:
+		r.t.Errorf("%s: segment %d has a part of %v, the target is %v", id, s.Seq, longest, v.PartTarget)
+	case !s.Gap && sum != s.Duration && !wide && s.Duration != v.Target+rounding || size != s.Size:
+		r.t.Errorf("%s: segment %d: parts last %v and have %d bytes, of %v and %d", id, s.Seq, sum, size, s.Duration, s.Size)
+	case s.Duration.Round(time.Second) > v.Target || s.Duration <= 0:
+		r.t.Errorf("%s: segment %d of %v exceeds %v", id, s.Seq, s.Duration, v.Target)
+	case s.Init == nil || len(s.Init.Data) == 0:
+		r.t.Errorf("%s: segment %d without init", id, s.Seq)
 	}
-	if s.key > 0 {
+	if s.Key > 0 {
 		var first fmp4.Parts
-		if err := first.Unmarshal(s.parts[0].data[:s.key]); err != nil || len(first) != 1 || len(first[0].Tracks[0].Samples) != 1 {
-			r.t.Errorf("%s: the first picture of segment %d is no fragment of its own: %v", id, s.seq, err)
+		if err := first.Unmarshal(s.Parts[0].Data[:s.Key]); err != nil || len(first) != 1 || len(first[0].Tracks[0].Samples) != 1 {
+			r.t.Errorf("%s: the first picture of segment %d is no fragment of its own: %v", id, s.Seq, err)
 		}
 	}
 }
@@ -271,11 +272,11 @@ func (rec *record) String() string {
 	var b strings.Builder
 	for _, seq := range rec.order {
 		s := rec.segments[seq]
-		fmt.Fprintf(&b, "%d %v+%v parts %d", s.seq, s.start, s.duration.Round(time.Millisecond), len(s.parts))
+		fmt.Fprintf(&b, "%d %v+%v parts %d", s.Seq, s.Start, s.Duration.Round(time.Millisecond), len(s.Parts))
 		for _, w := range []struct {
 			on   bool
 			word string
-		}{{s.discontinuity, "discontinuity"}, {!s.independent, "dependent"}, {s.gap, "gap"}, {!s.complete, "open"}} {
+		}{{s.Discontinuity, "discontinuity"}, {!s.Independent, "dependent"}, {s.Gap, "gap"}, {!s.Complete, "open"}} {
 			if w.on {
 				b.WriteString(" " + w.word)
 			}
@@ -297,9 +298,9 @@ func (rec *record) samples(t testing.TB, scale int64) []sample {
 	t.Helper()
 	var out []sample
 	for _, seq := range rec.order {
-		for _, p := range rec.segments[seq].parts {
+		for _, p := range rec.segments[seq].Parts {
 			var parts fmp4.Parts
-			if err := parts.Unmarshal(p.data); err != nil {
+			if err := parts.Unmarshal(p.Data); err != nil {
 				t.Fatalf("segment %d: %v", seq, err)
 			}
 			for _, fragment := range parts {
@@ -351,9 +352,9 @@ func sameSamples(t testing.TB, got, want []sample, tolerance time.Duration) {
 func (rec *record) durations() []time.Duration {
 	var all []time.Duration
 	for _, seq := range rec.order {
-		parts := rec.segments[seq].parts
+		parts := rec.segments[seq].Parts
 		for i := range max(0, len(parts)-1) {
-			all = append(all, parts[i].duration)
+			all = append(all, parts[i].Duration)
 		}
 	}
 	slices.Sort(all)

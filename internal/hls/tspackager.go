@@ -4,6 +4,7 @@ import (
 	"path"
 	"slices"
 
+	"livego/internal/hls/playlist"
 	"livego/internal/ledger"
 	"livego/internal/media"
 )
@@ -13,30 +14,30 @@ import (
 type tsPackager struct {
 	life   *life
 	cut    *segmenter
-	window *window
+	window *playlist.TSWindow
 	// pubs are those on air; the first is packaged.
 	pubs []*publication
 }
 
 func newTSPackager(s *Server, l *life, first int64) *tsPackager {
-	w := &window{
-		dir:      path.Base(l.name),
-		listSize: s.opt.ListSize, maxBytes: s.opt.MaxStreamBytes,
-		gzip:             &s.gzip,
-		discontinuitySeq: l.firstDiscontinuity,
+	w := &playlist.TSWindow{
+		Dir:      path.Base(l.name),
+		ListSize: s.opt.ListSize, MaxBytes: s.opt.MaxStreamBytes,
+		Gzip:             &s.gzip,
+		DiscontinuitySeq: l.firstDiscontinuity,
 	}
 	discontinuities := l.firstDiscontinuity
 	g := newSegmenter(&s.opt, l.log, &l.counts, first)
 	g.wanted = l.demand.asked
-	g.publish = func(seg *segment) {
-		w.target = g.target
-		w.add(seg)
-		s.used(seg.seq)
-		if seg.discontinuity {
+	g.publish = func(seg *playlist.TSSegment) {
+		w.Target = g.target
+		w.Add(seg)
+		s.used(seg.Seq)
+		if seg.Discontinuity {
 			discontinuities++
 			l.discontinued(discontinuities)
 		}
-		l.note(func(e *ledger.Entry) { e.Next = seg.seq + 1 })
+		l.note(func(e *ledger.Entry) { e.Next = seg.Seq + 1 })
 		l.show(l.log, w, false)
 	}
 	g.refuse = func(reason string) {
@@ -85,7 +86,7 @@ func (t *tsPackager) exit(pub *publication, last bool) {
 
 // end shows the last playlist.
 func (t *tsPackager) end() {
-	if len(t.window.segments) > 0 {
+	if len(t.window.Segments) > 0 {
 		t.life.show(t.life.log, t.window, true)
 	}
 }

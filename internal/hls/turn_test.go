@@ -168,17 +168,17 @@ func TestHeaderTS(t *testing.T) {
 			discontinuities, dependent := 0, 0
 			var before mpeg4audio.ADTSPacket
 			for i, seg := range s.list {
-				if seg.discontinuity {
+				if seg.Discontinuity {
 					discontinuities++
 				}
-				if !seg.independent {
+				if !seg.Independent {
 					dependent++
 				}
-				for j, a := range adtsOf(t, seg.data) {
+				for j, a := range adtsOf(t, seg.Data) {
 					head := *a
 					head.AU = nil
-					if i+j > 0 && (head.SampleRate != before.SampleRate || head.ChannelConfig != before.ChannelConfig) && !(j == 0 && seg.discontinuity) {
-						t.Errorf("segment %d changes its sound at frame %d", seg.seq, j)
+					if i+j > 0 && (head.SampleRate != before.SampleRate || head.ChannelConfig != before.ChannelConfig) && !(j == 0 && seg.Discontinuity) {
+						t.Errorf("segment %d changes its sound at frame %d", seg.Seq, j)
 					}
 					before = head
 				}
@@ -254,10 +254,10 @@ func TestHeaderCMAF(t *testing.T) {
 			}
 			discontinuities, dependent := 0, 0
 			for _, seq := range v.order {
-				if v.segments[seq].discontinuity {
+				if v.segments[seq].Discontinuity {
 					discontinuities++
 				}
-				if !v.segments[seq].independent {
+				if !v.segments[seq].Independent {
 					dependent++
 				}
 			}
@@ -291,14 +291,14 @@ func framesOf(t *testing.T, rec *record) (out []frameOut) {
 	for _, seq := range rec.order {
 		s := rec.segments[seq]
 		var init fmp4.Init
-		if err := init.Unmarshal(bytes.NewReader(s.init.data)); err != nil {
+		if err := init.Unmarshal(bytes.NewReader(s.Init.Data)); err != nil {
 			t.Fatal(err)
 		}
 		scale := int64(init.Tracks[0].TimeScale)
 		rate, channels := configOf(t, init.Tracks[0])
-		for _, p := range s.parts {
+		for _, p := range s.Parts {
 			var parts fmp4.Parts
-			if err := parts.Unmarshal(p.data); err != nil {
+			if err := parts.Unmarshal(p.Data); err != nil {
 				t.Fatal(err)
 			}
 			for _, fragment := range parts {

@@ -61,7 +61,7 @@ func TestShareOfAnAddress(t *testing.T) {
 		if got := s.Waiting(); got != held+1 {
 			t.Errorf("%d requests are held, want %d: a viewer was turned away", got, held+1)
 		}
-		close(video.view.Load().replaced)
+		close(video.View.Load().Replaced)
 		<-viewer
 		for range held {
 			<-answers

@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"testing"
+
+	"livego/internal/hls/playlist"
 )
 
 // pieceWriter notes how much it is given at once. gatherer is one that takes many pieces.
@@ -31,11 +33,11 @@ func (w *gatherer) ReadFrom(r io.Reader) (int64, error) {
 // needed where the connection takes several at once.
 func TestWriteSizes(t *testing.T) {
 	for _, sizes := range [][]int{{}, {0}, {1}, {maxWrite}, {3*maxWrite + 1}, {1, 2, 3}, {5, 0}, {0, 5}, {maxWrite, 0, 1}, {maxWrite - 1, 2 * maxWrite, 7}, {maxWrite, maxWrite}} {
-		var d document
+		var d playlist.Document
 		var want []byte
 		for i, n := range sizes {
 			b := bytes.Repeat([]byte{byte('a' + i)}, n)
-			d, want = append(d, part{data: b}), append(want, b...)
+			d, want = append(d, playlist.Part{Data: b}), append(want, b...)
 		}
 		plain, many := &pieceWriter{}, &gatherer{}
 		writePieces(plain, d)

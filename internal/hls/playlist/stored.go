@@ -1,4 +1,4 @@
-package hls
+package playlist
 
 import (
 	"strings"
@@ -31,25 +31,25 @@ type runTexts struct {
 	first, last *runText
 }
 
-// storedBefore returns what a playlist lists from disk before the segment seq.
-func (r *rendition) storedBefore(seq int64) spool.Window {
-	if r.disk == nil {
+// StoredBefore returns what a playlist lists from disk before the segment seq.
+func (r *Rendition) StoredBefore(seq int64) spool.Window {
+	if r.Disk == nil {
 		return spool.Window{}
 	}
-	w := r.disk.List(seq)
+	w := r.Disk.List(seq)
 	if w.End() != seq {
 		return spool.Window{} // it would leave a hole
 	}
 	return w
 }
 
-// settled says whether it is known what the disk made of a segment, if it was to get it.
-func (r *rendition) settled(seq int64) bool { return r.disk == nil || r.disk.Settled(seq) }
+// Settled says whether it is known what the disk made of a segment, if it was to get it.
+func (r *Rendition) Settled(seq int64) bool { return r.Disk == nil || r.Disk.Settled(seq) }
 
-// storedPeak returns the highest bit rate of the segments on disk before a number: players may go
+// StoredPeak returns the highest bit rate of the segments on disk before a number: players may go
 // back to them.
-func (r *rendition) storedPeak(before int64) (peak float64) {
-	w := r.storedBefore(before)
+func (r *Rendition) StoredPeak(before int64) (peak float64) {
+	w := r.StoredBefore(before)
 	for seq := w.First(); seq < w.End(); seq++ {
 		if e := w.At(seq); e.Duration >= time.Second {
 			peak = max(peak, float64(e.Size)*8/e.Duration.Seconds())
@@ -59,7 +59,7 @@ func (r *rendition) storedPeak(before int64) (peak float64) {
 }
 
 // runs returns the texts of a window, oldest first.
-func (c *runTexts) runs(gzip *compressor, id string, form playlistForm, w *spool.Window) ([]*runText, error) {
+func (c *runTexts) runs(gzip *Compressor, id string, form Form, w *spool.Window) ([]*runText, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	runs := make([]*runText, 0, w.Len()/runLength+2)
@@ -118,7 +118,7 @@ func (c *runTexts) forget(index int64) {
 	}
 }
 
-func renderRun(gzip *compressor, id string, form playlistForm, w *spool.Window, from, to int64) (*runText, error) {
+func renderRun(gzip *Compressor, id string, form Form, w *spool.Window, from, to int64) (*runText, error) {
 	m := mediaRenderer{id: id, form: form, init: noInit}
 	if before := w.At(from - 1); before != nil {
 		m.init = before.Init
@@ -132,29 +132,29 @@ func renderRun(gzip *compressor, id string, form playlistForm, w *spool.Window, 
 }
 
 // storedSegment is a segment from disk as one from memory.
-func storedSegment(e *spool.Segment) cmafSegment {
-	s := cmafSegment{
-		seq: e.Seq, start: e.Start, duration: e.Duration, init: &initSegment{seq: e.Init}, discontinuity: e.Discontinuity,
-		independent: e.Independent, gap: e.Gap, complete: true, key: int(e.Key), size: int(e.Size),
+func storedSegment(e *spool.Segment) Segment {
+	s := Segment{
+		Seq: e.Seq, Start: e.Start, Duration: e.Duration, Init: &Init{Seq: e.Init}, Discontinuity: e.Discontinuity,
+		Independent: e.Independent, Gap: e.Gap, Complete: true, Key: int(e.Key), Size: int(e.Size),
 	}
 	if e.At != 0 {
-		s.at = time.Unix(0, e.At)
+		s.At = time.Unix(0, e.At)
 	}
 	if e.Dates != "" {
-		s.dates = strings.Split(e.Dates, "\n")
+		s.Dates = strings.Split(e.Dates, "\n")
 	}
 	return s
 }
 
-// toStore is a segment from memory as one for the disk.
-func (s *cmafSegment) toStore(target time.Duration) spool.Segment {
+// ToStore is a segment from memory as one for the disk.
+func (s *Segment) ToStore(target time.Duration) spool.Segment {
 	e := spool.Segment{
-		Seq: s.seq, Start: s.start, Duration: s.duration, Init: s.init.seq,
-		Discontinuity: s.discontinuity, DiscontinuitySeq: s.before, Independent: s.independent, Gap: s.gap,
-		Key: int32(s.key), Target: int32(target / time.Second), Dates: strings.Join(s.dates, "\n"),
+		Seq: s.Seq, Start: s.Start, Duration: s.Duration, Init: s.Init.Seq,
+		Discontinuity: s.Discontinuity, DiscontinuitySeq: s.Before, Independent: s.Independent, Gap: s.Gap,
+		Key: int32(s.Key), Target: int32(target / time.Second), Dates: strings.Join(s.Dates, "\n"),
 	}
-	if !s.at.IsZero() {
-		e.At = s.at.UnixNano()
+	if !s.At.IsZero() {
+		e.At = s.At.UnixNano()
 	}
 	return e
 }

@@ -1,4 +1,4 @@
-package hls
+package playlist
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ const gzipHead = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 // deflate compresses a piece of a text so that it can be joined with others: it ends at a byte
 // boundary and refers to nothing before it (RFC 1951 3.2.4). The last piece of a text ends the
 // stream.
-func (c *compressor) deflate(b []byte, last bool) ([]byte, error) {
+func (c *Compressor) deflate(b []byte, last bool) ([]byte, error) {
 	var buf bytes.Buffer
 	z, ok := c.raw.Get().(*flate.Writer)
 	if ok {
@@ -45,7 +45,7 @@ func (c *compressor) deflate(b []byte, last bool) ([]byte, error) {
 // join makes a gzip file of a text whose runs are compressed already. Several gzip files in a row
 // would do by the letter (RFC 1952 2.2), but browsers read the first one only. sum is the checksum
 // of the text.
-func (c *compressor) join(r *rendered, sum uint32, size int) (document, error) {
+func (c *Compressor) join(r *rendered, sum uint32, size int) (Document, error) {
 	head, err := c.deflate(r.head, false)
 	if err != nil {
 		return nil, err
@@ -56,27 +56,27 @@ func (c *compressor) join(r *rendered, sum uint32, size int) (document, error) {
 	}
 	tail = binary.LittleEndian.AppendUint32(tail, sum)
 	tail = binary.LittleEndian.AppendUint32(tail, uint32(size))
-	d := make(document, 0, len(r.runs)+2)
-	d = append(d, part{data: append([]byte(gzipHead), head...)})
+	d := make(Document, 0, len(r.runs)+2)
+	d = append(d, Part{Data: append([]byte(gzipHead), head...)})
 	for _, run := range r.runs {
-		d = append(d, part{data: run.deflated})
+		d = append(d, Part{Data: run.deflated})
 	}
-	return append(d, part{data: tail}), nil
+	return append(d, Part{Data: tail}), nil
 }
 
 // sum is the checksum of all pieces together.
-func (d document) sum() (sum uint32) {
+func (d Document) sum() (sum uint32) {
 	for i := range d {
-		sum = crc32.Update(sum, crc32.IEEETable, d[i].data)
+		sum = crc32.Update(sum, crc32.IEEETable, d[i].Data)
 	}
 	return sum
 }
 
-// compressor makes gzip copies. Its writers are large and shared by all streams. The zero value is
+// Compressor makes gzip copies. Its writers are large and shared by all streams. The zero value is
 // ready.
-type compressor struct{ idle, raw sync.Pool }
+type Compressor struct{ idle, raw sync.Pool }
 
-func (c *compressor) compress(b []byte) ([]byte, error) {
+func (c *Compressor) compress(b []byte) ([]byte, error) {
 	var buf bytes.Buffer
 	z, ok := c.idle.Get().(*gzip.Writer)
 	if ok {

@@ -1,4 +1,4 @@
-package hls
+package playlist
 
 import (
 	"bytes"
@@ -15,15 +15,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "rewrite golden files")
+var Update = flag.Bool("update", false, "rewrite golden files")
 
 // seg makes a segment for window tests.
-func seg(seq int64, d time.Duration) *segment {
-	return &segment{seq: seq, duration: d, independent: true, data: make([]byte, 1000)}
+func seg(seq int64, d time.Duration) *TSSegment {
+	return &TSSegment{Seq: seq, Duration: d, Independent: true, Data: make([]byte, 1000)}
 }
 
-func newTestWindow() *window {
-	return &window{dir: "movie", listSize: 3, maxBytes: 1 << 20, target: 4 * time.Second, discontinuitySeq: 1000, gzip: &compressor{}}
+func newTestWindow() *TSWindow {
+	return &TSWindow{Dir: "movie", ListSize: 3, MaxBytes: 1 << 20, Target: 4 * time.Second, DiscontinuitySeq: 1000, Gzip: &Compressor{}}
 }
 
 func TestWindow(t *testing.T) {
@@ -49,28 +49,28 @@ func TestWindow(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			w := newTestWindow()
-			w.maxBytes = c.max
+			w.MaxBytes = c.max
 			for i := range c.count {
-				w.add(seg(int64(1000+i), c.duration))
+				w.Add(seg(int64(1000+i), c.duration))
 			}
-			if w.listed != c.expired || len(w.segments)-w.listed != c.listed {
-				t.Errorf("%d expired, %d listed", w.listed, len(w.segments)-w.listed)
+			if w.listed != c.expired || len(w.Segments)-w.listed != c.listed {
+				t.Errorf("%d expired, %d listed", w.listed, len(w.Segments)-w.listed)
 			}
-			if w.bytes != 1000*len(w.segments) {
-				t.Errorf("%d bytes in %d segments", w.bytes, len(w.segments))
+			if w.bytes != 1000*len(w.Segments) {
+				t.Errorf("%d bytes in %d segments", w.bytes, len(w.Segments))
 			}
-			view, err := w.snapshot(false)
+			view, err := w.View(false)
 			if err != nil {
 				t.Fatal(err)
 			}
-			first, last := w.segments[0].seq, int64(1000+c.count-1)
+			first, last := w.Segments[0].Seq, int64(1000+c.count-1)
 			for _, seq := range []int64{first, last} {
-				if s := view.segment(seq); s == nil || s.seq != seq {
+				if s := view.Segment(seq); s == nil || s.Seq != seq {
 					t.Errorf("segment %d: %v", seq, s)
 				}
 			}
 			for _, seq := range []int64{first - 1, last + 1, -1 << 63, 1<<63 - 1} {
-				if s := view.segment(seq); s != nil {
+				if s := view.Segment(seq); s != nil {
 					t.Errorf("segment %d: %v", seq, s)
 				}
 			}
@@ -90,9 +90,9 @@ func TestPlaylistHistory(t *testing.T) {
 	lastMedia, lastDiscontinuity := 0, 0
 	for i := range 200 {
 		s := seg(int64(1000+i), time.Duration(1+i*7%4)*time.Second)
-		s.discontinuity = i > 0 && i%5 == 0 || i > 100 && i < 110
-		w.add(s)
-		view, err := w.snapshot(false)
+		s.Discontinuity = i > 0 && i%5 == 0 || i > 100 && i < 110
+		w.Add(s)
+		view, err := w.View(false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,31 +131,31 @@ func TestPlaylistGolden(t *testing.T) {
 	live := newTestWindow()
 	for i, d := range []time.Duration{4 * time.Second, 3960 * time.Millisecond, 4 * time.Second, 1200 * time.Millisecond, 4 * time.Second, 4 * time.Second} {
 		s := seg(1772366400+int64(i), d)
-		s.at = at
+		s.At = at
 		at = at.Add(d)
-		s.discontinuity = i == 1 || i == 4
-		live.add(s)
+		s.Discontinuity = i == 1 || i == 4
+		live.Add(s)
 	}
 	forced := newTestWindow()
-	forced.dir = "höhe #1: \"x\"?"
+	forced.Dir = "höhe #1: \"x\"?"
 	for i := range 3 {
 		s := seg(7+int64(i), 4*time.Second)
-		s.independent = i != 1
-		forced.add(s)
+		s.Independent = i != 1
+		forced.Add(s)
 	}
 	cases := []struct {
 		name  string
-		w     *window
+		w     *TSWindow
 		ended bool
 	}{{"live", live, false}, {"ended", live, true}, {"forced", forced, false}}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			view, err := c.w.snapshot(c.ended)
+			view, err := c.w.View(c.ended)
 			if err != nil {
 				t.Fatal(err)
 			}
 			file := filepath.Join("testdata", c.name+".m3u8")
-			if *update {
+			if *Update {
 				if err := os.WriteFile(file, view.playlist, 0o644); err != nil {
 					t.Fatal(err)
 				}
@@ -167,7 +167,7 @@ func TestPlaylistGolden(t *testing.T) {
 			if diff := cmp.Diff(string(want), string(view.playlist)); diff != "" {
 				t.Error(diff)
 			}
-			z, err := gzip.NewReader(bytes.NewReader(view.text().compressed.body[0].data))
+			z, err := gzip.NewReader(bytes.NewReader(view.Text().Compressed.Body[0].Data))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -181,16 +181,16 @@ func TestPlaylistGolden(t *testing.T) {
 // TestSnapshotStays: what a request holds does not change while the window moves on.
 func TestSnapshotStays(t *testing.T) {
 	w := newTestWindow()
-	w.add(seg(1000, 4*time.Second))
-	view, err := w.snapshot(false)
+	w.Add(seg(1000, 4*time.Second))
+	view, err := w.View(false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := fmt.Sprintf("%p %s", view.segment(1000), view.playlist)
+	before := fmt.Sprintf("%p %s", view.Segment(1000), view.playlist)
 	for i := range 50 {
-		w.add(seg(int64(1001+i), 4*time.Second))
+		w.Add(seg(int64(1001+i), 4*time.Second))
 	}
-	if after := fmt.Sprintf("%p %s", view.segment(1000), view.playlist); after != before {
+	if after := fmt.Sprintf("%p %s", view.Segment(1000), view.playlist); after != before {
 		t.Errorf("%s became %s", before, after)
 	}
 }

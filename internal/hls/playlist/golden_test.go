@@ -1,4 +1,6 @@
-package hls
+package playlist_test
+
+import "livego/internal/hls/playlist"
 
 import (
 	"os"
@@ -12,7 +14,7 @@ import (
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name)
-	if *update {
+	if *playlist.Update {
 		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package hls
+package playlist
 
 import (
 	"errors"
@@ -7,7 +7,7 @@ import (
 
 // pieceReader reads pieces as if they were one file.
 type pieceReader struct {
-	pieces document
+	pieces Document
 	size   int64
 	// at is the place in the file, piece and offset the same in the pieces.
 	at            int64
@@ -20,13 +20,13 @@ var errNegativeOffset = errors.New("seeking before the beginning")
 
 // Read gives bytes of one piece.
 func (r *pieceReader) Read(b []byte) (int, error) {
-	for r.piece < len(r.pieces) && r.offset == len(r.pieces[r.piece].data) {
+	for r.piece < len(r.pieces) && r.offset == len(r.pieces[r.piece].Data) {
 		r.piece, r.offset = r.piece+1, 0
 	}
 	if r.piece >= len(r.pieces) {
 		return 0, io.EOF
 	}
-	n := copy(b, r.pieces[r.piece].data[r.offset:])
+	n := copy(b, r.pieces[r.piece].Data[r.offset:])
 	r.offset += n
 	r.at += int64(n)
 	return n, nil
@@ -45,12 +45,12 @@ func (r *pieceReader) Seek(offset int64, whence int) (int64, error) {
 	}
 	r.at = min(offset, r.size)
 	rest := r.at
-	for r.piece = 0; r.piece < len(r.pieces) && rest >= int64(len(r.pieces[r.piece].data)); r.piece++ {
-		rest -= int64(len(r.pieces[r.piece].data))
+	for r.piece = 0; r.piece < len(r.pieces) && rest >= int64(len(r.pieces[r.piece].Data)); r.piece++ {
+		rest -= int64(len(r.pieces[r.piece].Data))
 	}
 	r.offset = int(rest)
 	return r.at, nil
 }
 
-// reader reads the pieces as if they were one file.
-func (d document) reader() io.ReadSeeker { return &pieceReader{pieces: d, size: int64(d.size())} }
+// Reader reads the pieces as if they were one file.
+func (d Document) Reader() io.ReadSeeker { return &pieceReader{pieces: d, size: int64(d.Size())} }

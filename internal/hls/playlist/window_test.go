@@ -1,4 +1,4 @@
-package hls
+package playlist
 
 import (
 	"testing"
@@ -8,31 +8,31 @@ import (
 // TestWindowWaitsForTheDisk: what is to be listed from disk stays in memory until the disk has
 // settled it, within bounds.
 func TestWindowWaitsForTheDisk(t *testing.T) {
-	var w cmafWindow
+	var w Window
 	onDisk := int64(-1)
 	add := func(seq int64) {
-		w.add(&cmafSegment{seq: seq, duration: time.Second, size: 1, complete: true}, 3, time.Second, func(seq int64) bool { return seq <= onDisk })
+		w.Add(&Segment{Seq: seq, Duration: time.Second, Size: 1, Complete: true}, 3, time.Second, func(seq int64) bool { return seq <= onDisk })
 	}
 	for seq := range int64(10) {
 		add(seq)
 	}
-	if w.listed != 0 || len(w.segments) != 10 {
-		t.Errorf("%d of %d segments unlisted while the disk has none", w.listed, len(w.segments))
+	if w.Listed != 0 || len(w.Segments) != 10 {
+		t.Errorf("%d of %d segments unlisted while the disk has none", w.Listed, len(w.Segments))
 	}
 	onDisk = 4
 	add(10)
-	if first := w.segments[w.listed].seq; first != 5 {
+	if first := w.Segments[w.Listed].Seq; first != 5 {
 		t.Errorf("the first segment listed from memory is %d", first)
 	}
 	for seq := int64(11); seq < 200; seq++ {
 		add(seq)
 	}
-	if n := len(w.segments) - w.listed; n != maxListed {
+	if n := len(w.Segments) - w.Listed; n != MaxListed {
 		t.Errorf("a stuck disk leaves %d segments in the list", n)
 	}
 	onDisk = 1000
 	add(200)
-	if n := len(w.segments) - w.listed; n != 3 {
+	if n := len(w.Segments) - w.Listed; n != 3 {
 		t.Errorf("%d segments listed once the disk has all", n)
 	}
 }
@@ -52,12 +52,12 @@ func TestPeak(t *testing.T) {
 		{"two make a set", []int{1, 1, 1, 1, 9, 1, 1, 1}, 40000},
 		{"a gap between", []int{1, 1, 1, 1, 9, -1, 9, 1, 1}, 40000},
 	} {
-		var r rates
+		var r Rates
 		for _, kilobytes := range c.segments {
-			r.note(&cmafSegment{size: 1000 * kilobytes, gap: kilobytes < 0, duration: time.Second}, 4*time.Second)
+			r.Note(&Segment{Size: 1000 * kilobytes, Gap: kilobytes < 0, Duration: time.Second}, 4*time.Second)
 		}
-		if r.highest() != c.want || len(r.recent) > 6 {
-			t.Errorf("%s: %v, want %v; %d segments kept", c.what, r.highest(), c.want, len(r.recent))
+		if r.Highest() != c.want || len(r.recent) > 6 {
+			t.Errorf("%s: %v, want %v; %d segments kept", c.what, r.Highest(), c.want, len(r.recent))
 		}
 	}
 }

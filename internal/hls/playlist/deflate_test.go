@@ -1,4 +1,4 @@
-package hls
+package playlist
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 )
 
 func TestDeflateJoins(t *testing.T) {
-	var c compressor
+	var c Compressor
 	var want bytes.Buffer
 	r := rendered{head: []byte("head\n"), tail: nil}
 	for i := range 20 {
@@ -21,7 +21,7 @@ func TestDeflateJoins(t *testing.T) {
 		r.runs = append(r.runs, &runText{plain: text, deflated: deflated})
 		want.Write(text)
 	}
-	d, err := c.join(&r, r.document().sum(), r.document().size())
+	d, err := c.join(&r, r.document().sum(), r.document().Size())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,9 +30,9 @@ func TestDeflateJoins(t *testing.T) {
 	}
 }
 
-func unpacked(t *testing.T, d document) string {
+func unpacked(t *testing.T, d Document) string {
 	t.Helper()
-	z, err := gzip.NewReader(d.reader())
+	z, err := gzip.NewReader(d.Reader())
 	if err != nil {
 		t.Fatal(err)
 	}

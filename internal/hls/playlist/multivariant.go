@@ -1,4 +1,4 @@
-package hls
+package playlist
 
 import (
 	"cmp"
@@ -18,8 +18,8 @@ const (
 	captionGroup                         = "cc"
 )
 
-// multivariant returns the multivariant playlist.
-func (v *presentationView) multivariant(gzip *compressor) *lazyText {
+// Text returns the multivariant playlist.
+func (v *Multivariant) Text(gzip *Compressor) *Text {
 	return v.text.get(gzip, func() (rendered, error) {
 		m := newMultivariant(v)
 		m.render(v)
@@ -30,7 +30,7 @@ func (v *presentationView) multivariant(gzip *compressor) *lazyText {
 // audioGroup is the audio renditions of one codec.
 type audioGroup struct {
 	id      string
-	members []*renditionInfo
+	members []*Info
 	// codecs are all that occur in it, peak and average the highest bit rates.
 	codecs        []string
 	peak, average int
@@ -41,20 +41,20 @@ type multivariantRenderer struct {
 	b []byte
 	// prefix is what the names of media playlists begin with.
 	prefix   string
-	videos   []*renditionInfo
+	videos   []*Info
 	groups   []*audioGroup
-	captions captionSet
+	captions Captions
 }
 
-func newMultivariant(v *presentationView) *multivariantRenderer {
-	m := &multivariantRenderer{b: make([]byte, 0, 256+512*len(v.renditions)), prefix: indexPrefix}
-	for i := range v.renditions {
-		r := &v.renditions[i]
-		switch r.kind {
+func newMultivariant(v *Multivariant) *multivariantRenderer {
+	m := &multivariantRenderer{b: make([]byte, 0, 256+512*len(v.Renditions)), prefix: IndexPrefix}
+	for i := range v.Renditions {
+		r := &v.Renditions[i]
+		switch r.Kind {
 		case media.Video:
 			m.videos = append(m.videos, r)
-			m.captions.channels |= r.captions.channels
-			m.captions.services |= r.captions.services
+			m.captions.Channels |= r.Captions.Channels
+			m.captions.Services |= r.Captions.Services
 		case media.Audio:
 			m.group(r)
 		}
@@ -63,8 +63,8 @@ func newMultivariant(v *presentationView) *multivariantRenderer {
 }
 
 // group adds an audio rendition to the group of its codec.
-func (m *multivariantRenderer) group(r *renditionInfo) {
-	id := strings.ToLower(string(r.track.Codec))
+func (m *multivariantRenderer) group(r *Info) {
+	id := strings.ToLower(string(r.Track.Codec))
 	i := slices.IndexFunc(m.groups, func(g *audioGroup) bool { return g.id == id })
 	if i < 0 {
 		i = len(m.groups)
@@ -72,19 +72,19 @@ func (m *multivariantRenderer) group(r *renditionInfo) {
 	}
 	g := m.groups[i]
 	g.members = append(g.members, r)
-	g.peak, g.average = max(g.peak, r.peak), max(g.average, r.average)
-	if !slices.Contains(g.codecs, r.codecs) {
-		g.codecs = append(g.codecs, r.codecs)
+	g.peak, g.average = max(g.peak, r.Peak), max(g.average, r.Average)
+	if !slices.Contains(g.codecs, r.Codecs) {
+		g.codecs = append(g.codecs, r.Codecs)
 	}
 }
 
-func (m *multivariantRenderer) render(v *presentationView) {
+func (m *multivariantRenderer) render(v *Multivariant) {
 	version := multivariantVersion
-	if m.captions.services != 0 {
+	if m.captions.Services != 0 {
 		version = servicesVersion
 	}
 	m.b = append(m.b, "#EXTM3U\n#EXT-X-VERSION:"+version+"\n"...)
-	if v.independent {
+	if v.Independent {
 		m.b = append(m.b, "#EXT-X-INDEPENDENT-SEGMENTS\n"...)
 	}
 	if len(m.videos) == 0 {
@@ -122,7 +122,7 @@ func (m *multivariantRenderer) audioOnly() {
 		if len(g.members) > 1 {
 			m.quoted("AUDIO", g.id)
 		}
-		m.uriLine(g.members[0].id)
+		m.uriLine(g.members[0].ID)
 	}
 }
 
@@ -138,25 +138,25 @@ func (m *multivariantRenderer) audio(g *audioGroup) {
 		} else {
 			m.b = append(m.b, ",DEFAULT=NO,AUTOSELECT=NO"...)
 		}
-		if n := r.track.Channels; n > 0 {
+		if n := r.Track.Channels; n > 0 {
 			m.quoted("CHANNELS", strconv.Itoa(n))
 		}
-		m.quoted("URI", m.prefix+r.id+playlistSuffix)
+		m.quoted("URI", m.prefix+r.ID+PlaylistSuffix)
 		m.b = append(m.b, '\n')
 	}
 }
 
 // name is what a player shows, the same for the same track of each codec.
-func (r *renditionInfo) name() string { return "Audio " + strconv.Itoa(int(r.track.ID)+1) }
+func (r *Info) name() string { return "Audio " + strconv.Itoa(int(r.Track.ID)+1) }
 
 // captionMedia names the captions inside the video (RFC 8216bis 4.4.6.1).
 func (m *multivariantRenderer) captionMedia() {
 	for i := range 4 {
-		if m.captions.channels&(1<<i) != 0 {
+		if m.captions.Channels&(1<<i) != 0 {
 			m.caption("CC" + strconv.Itoa(i+1))
 		}
 	}
-	for set := m.captions.services; set != 0; set &= set - 1 {
+	for set := m.captions.Services; set != 0; set &= set - 1 {
 		if n := bits.TrailingZeros64(set); n > 0 {
 			m.caption("SERVICE" + strconv.Itoa(n))
 		}
@@ -172,8 +172,8 @@ func (m *multivariantRenderer) caption(id string) {
 
 // variant writes a video with an audio group, nil for none. All variants have the captions of all
 // videos: NONE is for all or for none of them (RFC 8216bis 4.4.6.2).
-func (m *multivariantRenderer) variant(video *renditionInfo, g *audioGroup) {
-	peak, average, codecs := video.peak, video.average, video.codecs
+func (m *multivariantRenderer) variant(video *Info, g *audioGroup) {
+	peak, average, codecs := video.Peak, video.Average, video.Codecs
 	if g != nil {
 		peak, average = peak+g.peak, average+g.average
 		codecs += "," + strings.Join(g.codecs, ",")
@@ -182,41 +182,41 @@ func (m *multivariantRenderer) variant(video *renditionInfo, g *audioGroup) {
 	m.rates(peak, average)
 	m.quoted("CODECS", codecs)
 	m.video(video)
-	if video.frameRate > 0 {
+	if video.FrameRate > 0 {
 		m.b = append(m.b, ",FRAME-RATE="...)
-		m.b = strconv.AppendFloat(m.b, video.frameRate, 'f', 3, 64)
+		m.b = strconv.AppendFloat(m.b, video.FrameRate, 'f', 3, 64)
 	}
 	if g != nil {
 		m.quoted("AUDIO", g.id)
 	}
-	if m.captions == (captionSet{}) {
+	if m.captions == (Captions{}) {
 		m.b = append(m.b, ",CLOSED-CAPTIONS=NONE"...)
 	} else {
 		m.quoted("CLOSED-CAPTIONS", captionGroup)
 	}
-	m.uriLine(video.id)
+	m.uriLine(video.ID)
 }
 
 // video writes the attributes that variants and I-frame streams share.
-func (m *multivariantRenderer) video(r *renditionInfo) {
-	if r.supplemental != "" {
-		m.quoted("SUPPLEMENTAL-CODECS", r.supplemental)
+func (m *multivariantRenderer) video(r *Info) {
+	if r.Supplemental != "" {
+		m.quoted("SUPPLEMENTAL-CODECS", r.Supplemental)
 	}
-	if r.width > 0 && r.height > 0 {
+	if r.Width > 0 && r.Height > 0 {
 		m.b = append(m.b, ",RESOLUTION="...)
-		m.b = strconv.AppendInt(m.b, int64(r.width), 10)
+		m.b = strconv.AppendInt(m.b, int64(r.Width), 10)
 		m.b = append(m.b, 'x')
-		m.b = strconv.AppendInt(m.b, int64(r.height), 10)
+		m.b = strconv.AppendInt(m.b, int64(r.Height), 10)
 	}
-	if r.videoRange != "" {
+	if r.VideoRange != "" {
 		m.b = append(m.b, ",VIDEO-RANGE="...)
-		m.b = append(m.b, r.videoRange...)
+		m.b = append(m.b, r.VideoRange...)
 	}
 }
 
 // frames writes the I-frame stream of a video (RFC 8216bis 4.4.6.3).
-func (m *multivariantRenderer) frames(r *renditionInfo) {
-	v := r.view.Load()
+func (m *multivariantRenderer) frames(r *Info) {
+	v := r.View.Load()
 	if v == nil {
 		return
 	}
@@ -226,20 +226,20 @@ func (m *multivariantRenderer) frames(r *renditionInfo) {
 	}
 	m.b = append(m.b, "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH="...)
 	m.rates(peak, average)
-	m.quoted("CODECS", r.codecs)
+	m.quoted("CODECS", r.Codecs)
 	m.video(r)
-	m.quoted("URI", m.prefix+r.id+framesSuffix+playlistSuffix)
+	m.quoted("URI", m.prefix+r.ID+FramesSuffix+PlaylistSuffix)
 	m.b = append(m.b, '\n')
 }
 
 // frameRates returns the bit rates of a playlist that has the first pictures of the segments only.
-func (v *renditionView) frameRates() (peak, average int) {
+func (v *View) frameRates() (peak, average int) {
 	size, length := 0, time.Duration(0)
-	for _, s := range v.segments[v.listed:] {
-		if s.complete && s.independent && s.key > 0 {
-			peak = max(peak, bitRate(s.key, s.duration))
-			size += s.key
-			length += s.duration
+	for _, s := range v.Segments[v.Listed:] {
+		if s.Complete && s.Independent && s.Key > 0 {
+			peak = max(peak, bitRate(s.Key, s.Duration))
+			size += s.Key
+			length += s.Duration
 		}
 	}
 	return peak, bitRate(size, length)
@@ -272,7 +272,7 @@ func (m *multivariantRenderer) quoted(name, value string) {
 func (m *multivariantRenderer) uriLine(id string) {
 	m.b = append(m.b, "\n"+m.prefix...)
 	m.b = append(m.b, id...)
-	m.b = append(m.b, playlistSuffix+"\n"...)
+	m.b = append(m.b, PlaylistSuffix+"\n"...)
 }
 
 // Description is what a multivariant playlist says of a rendition (RFC 8216bis 4.4.6).
@@ -298,33 +298,34 @@ type Description struct {
 	Services708 uint64
 }
 
-func (i *renditionInfo) description() Description {
+// Description is what a multivariant playlist says of i.
+func (i *Info) Description() Description {
 	return Description{
-		ID: i.id, Kind: i.kind, Track: i.track.ID, Channels: i.track.Channels, Codec: i.track.Codec,
-		Codecs: i.codecs, Supplemental: i.supplemental, VideoRange: i.videoRange,
-		Width: i.width, Height: i.height, FrameRate: i.frameRate, Peak: i.peak, Average: i.average,
-		Channels608: i.captions.channels, Services708: i.captions.services,
+		ID: i.ID, Kind: i.Kind, Track: i.Track.ID, Channels: i.Track.Channels, Codec: i.Track.Codec,
+		Codecs: i.Codecs, Supplemental: i.Supplemental, VideoRange: i.VideoRange,
+		Width: i.Width, Height: i.Height, FrameRate: i.FrameRate, Peak: i.Peak, Average: i.Average,
+		Channels608: i.Captions.Channels, Services708: i.Captions.Services,
 	}
 }
 
-func (d *Description) info() renditionInfo {
-	return renditionInfo{
-		rendition:    &rendition{id: d.ID, kind: d.Kind},
-		track:        &media.Track{Kind: d.Kind, ID: d.Track, Codec: d.Codec, Channels: d.Channels},
-		codecs:       d.Codecs,
-		supplemental: d.Supplemental, videoRange: d.VideoRange,
-		width: d.Width, height: d.Height, frameRate: d.FrameRate, peak: d.Peak, average: d.Average,
-		captions: captionSet{channels: d.Channels608, services: d.Services708},
+func (d *Description) info() Info {
+	return Info{
+		Rendition:    &Rendition{ID: d.ID, Kind: d.Kind},
+		Track:        &media.Track{Kind: d.Kind, ID: d.Track, Codec: d.Codec, Channels: d.Channels},
+		Codecs:       d.Codecs,
+		Supplemental: d.Supplemental, VideoRange: d.VideoRange,
+		Width: d.Width, Height: d.Height, FrameRate: d.FrameRate, Peak: d.Peak, Average: d.Average,
+		Captions: Captions{Channels: d.Channels608, Services: d.Services708},
 	}
 }
 
-// Multivariant returns a multivariant playlist of renditions in the order in which it is to name
-// them. The media playlist of each is ID.m3u8. independent says that each segment begins with a
-// random access point.
-func Multivariant(renditions []Description, independent bool) []byte {
-	v := &presentationView{independent: independent}
+// RenderMultivariant returns a multivariant playlist of renditions in the order in which it is to
+// name them. The media playlist of each is ID.m3u8. independent says that each segment begins with
+// a random access point.
+func RenderMultivariant(renditions []Description, independent bool) []byte {
+	v := &Multivariant{Independent: independent}
 	for i := range renditions {
-		v.renditions = append(v.renditions, renditions[i].info())
+		v.Renditions = append(v.Renditions, renditions[i].info())
 	}
 	m := newMultivariant(v)
 	m.prefix = ""
