@@ -25,7 +25,7 @@ var layers = [][]string{
 	{"cmd/livego"},
 	{"internal/config", "internal/bench", "internal/demo"},
 	{"internal/server"},
-	{"internal/api", "internal/api/v1", "internal/watch", "internal/console", "internal/relay", "internal/record", "internal/hook", "internal/metrics", "internal/cluster", "internal/command", "internal/edge"},
+	{"internal/api", "internal/api/v1", "internal/watch", "internal/console", "internal/relay", "internal/record", "internal/hook", "internal/metrics", "internal/cluster", "internal/command", "internal/edge", "internal/listen"},
 	{"internal/hls", "internal/rtmp", "internal/fanout", "internal/live", "internal/keys", "internal/auth", "internal/ticket"},
 	{"internal/hls/hlswatch", "internal/hls/hlstest"},
 	{"internal/hls/playlist"},

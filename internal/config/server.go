@@ -8,6 +8,7 @@ import (
 	"livego/internal/cluster"
 	"livego/internal/event"
 	"livego/internal/keys"
+	"livego/internal/listen"
 	"livego/internal/record"
 	"livego/internal/server"
 )
@@ -25,7 +26,7 @@ func (c Config) ServerOptions() server.Options {
 
 		HTTPSAddr:        c.HTTPSAddr,
 		HTTPRedirectAddr: c.HTTPRedirectAddr,
-		ACME: server.ACMEOptions{
+		ACME: listen.ACME{
 			Domains: c.ACMEDomains, Email: c.ACMEEmail, Directory: c.ACMEDirectory, Cache: filepath.Join(c.DataDir, "acme"),
 		},
 

@@ -20,6 +20,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"livego/internal/listen"
 )
 
 // authority is an ACME server (RFC 8555) that believes who asks, and checks each challenge at the
@@ -201,7 +203,7 @@ func TestACME(t *testing.T) {
 			a, cache := newAuthority(t, challenge), t.TempDir()
 			options := func(o *Options) {
 				o.HTTPSAddr, o.HTTPRedirectAddr, o.RTMPSAddr = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
-				o.ACME = ACMEOptions{Domains: []string{domain}, Directory: a.URL + "/directory", Cache: cache}
+				o.ACME = listen.ACME{Domains: []string{domain}, Directory: a.URL + "/directory", Cache: cache}
 			}
 			s := open(t, options)
 			a.address = s.addr(port)
@@ -247,7 +249,7 @@ func TestACME(t *testing.T) {
 func TestACMEUnreachable(t *testing.T) {
 	s := start(t, func(o *Options) {
 		o.HTTPSAddr = "127.0.0.1:0"
-		o.ACME = ACMEOptions{Domains: []string{"live.example.org"}, Directory: "http://127.0.0.1:1/directory", Cache: t.TempDir()}
+		o.ACME = listen.ACME{Domains: []string{"live.example.org"}, Directory: "http://127.0.0.1:1/directory", Cache: t.TempDir()}
 	})
 	eventually(t, "the log says so", func() bool { return s.logs.count("no certificate") == 1 })
 	wantEqual(t, "another port", call(t, "GET", s.url("http", "api", "/healthz")).status, 200)

@@ -18,6 +18,7 @@ import (
 	"livego/internal/cluster"
 	"livego/internal/edge"
 	"livego/internal/hls"
+	"livego/internal/listen"
 	"livego/internal/live"
 )
 
@@ -61,8 +62,8 @@ type node struct {
 	member  *cluster.Member
 	peers   *cluster.Peers
 	handler *cluster.Handler
-	limits  *connLimits
-	tls     certificate
+	limits  *listen.Limits
+	tls     listen.Certificate
 	ca      *x509.CertPool
 
 	homes homes
@@ -85,7 +86,7 @@ func (s *Server) openNode() error {
 		o.Idle = defaultIdle
 	}
 	n := &node{
-		Server: s, opt: o, limits: newConnLimits(maxNodeConns, 0, 0), tls: certificate{option: "cluster_cert/cluster_key", cert: o.Cert, key: o.Key},
+		Server: s, opt: o, limits: listen.NewLimits(maxNodeConns, 0, 0), tls: listen.Certificate{Option: "cluster_cert/cluster_key", Cert: o.Cert, Key: o.Key},
 		copies: make(map[live.Name]*copied), writing: make(map[*live.Stream]context.CancelFunc),
 	}
 	config, err := n.clientTLS()
@@ -116,7 +117,7 @@ func (n *node) clientTLS() (*tls.Config, error) {
 	if n.opt.Cert == "" {
 		return nil, nil
 	}
-	config, err := n.tls.config()
+	config, err := n.tls.Config()
 	if err != nil {
 		return nil, err
 	}
@@ -151,10 +152,10 @@ func (s *Server) listenNode() *listener {
 		return &listener{}
 	}
 	n := s.node
-	return &listener{
-		name: "cluster", option: "cluster_addr", addr: n.opt.Addr, secure: n.opt.Cert != "", cert: n.tls, clients: n.ca,
-		limits: n.limits, serve: s.httpServer(working, n.handler),
-	}
+	return &listener{listen.Listener{
+		Name: "cluster", Option: "cluster_addr", At: n.opt.Addr, Secure: n.opt.Cert != "", Certificate: n.tls, Clients: n.ca,
+		Limits: n.limits,
+	}, s.httpServer(listen.Working, n.handler)}
 }
 
 // joinCluster makes this server known to others until what it returns is called, which gives back

@@ -80,7 +80,7 @@ func (s *Server) filled(args []string, name live.Name, key string) []string {
 // innerURL is where programs on this machine reach a listener.
 func (s *Server) innerURL(protocol, scheme string, tls bool) string {
 	for _, l := range s.listeners {
-		if l.name != protocol {
+		if l.Name != protocol {
 			continue
 		}
 		host, port, err := net.SplitHostPort(l.Addr().String())

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"livego/internal/fanout"
+	"livego/internal/listen"
 )
 
 // lineFormat is a wire format: a message is a line with its type, its time and its size.
@@ -77,8 +78,8 @@ func (s *Server) playLines(nc net.Conn) error {
 // TestProtocolOfItsOwn adds a protocol by one line in the list of listeners.
 func TestProtocolOfItsOwn(t *testing.T) {
 	s := open(t)
-	lines := &listener{name: "lines", addr: "127.0.0.1:0", serve: s.serveLines, log: s.log, limits: s.limits}
-	if err := lines.open(); err != nil {
+	lines := &listener{listen.Listener{Name: "lines", At: "127.0.0.1:0", Log: s.log, Limits: s.limits}, s.serveLines}
+	if err := lines.Open(); err != nil {
 		t.Fatal(err)
 	}
 	s.listeners = append(s.listeners, lines)

@@ -18,6 +18,7 @@ import (
 	"livego/internal/fanout"
 	"livego/internal/flv"
 	"livego/internal/keys"
+	"livego/internal/listen"
 	"livego/internal/live"
 	"livego/internal/media"
 )
@@ -211,11 +212,11 @@ func (s *Server) newViewer(nc net.Conn, r *http.Request, p playable, protocol st
 
 // start runs the viewer in a goroutine.
 func (v *viewer) start(read func() error) {
-	place := placeOf(v.nc)
-	place.use(watching) // as the request does already
+	place := listen.ConnOf(v.nc)
+	place.Use(listen.Watching) // as the request does already
 	started := v.server.conns.Go(func() {
 		defer v.nc.Close()
-		defer place.done(watching)
+		defer place.Done(listen.Watching)
 		v.run(read)
 	})
 	if !started {

@@ -13,6 +13,7 @@ import (
 
 	"livego/internal/auth"
 	"livego/internal/keys"
+	"livego/internal/listen"
 )
 
 const (
@@ -29,7 +30,7 @@ const (
 
 // httpServer returns a serve function for a handler that speaks HTTP/1.1 only: an FLV connection is
 // taken over from it.
-func (s *Server) httpServer(r role, h http.Handler) func(*listener) error {
+func (s *Server) httpServer(r listen.Role, h http.Handler) func(*listener) error {
 	return func(l *listener) error {
 		srv := s.newHTTPServer(r, h)
 		srv.Protocols.SetHTTP1(true)
@@ -42,13 +43,13 @@ func (s *Server) httpServer(r role, h http.Handler) func(*listener) error {
 func (s *Server) serveBrowsers(handle http.HandlerFunc) func(*listener) error {
 	return func(l *listener) error {
 		var h http.Handler = handle
-		if s.http3 != nil && s.http3.beside == l {
-			h = s.http3.advertise(h)
+		if s.http3 != nil && s.http3.Beside(&l.Listener) {
+			h = s.http3.Advertise(h)
 		}
-		srv := s.newHTTPServer(watching, h)
+		srv := s.newHTTPServer(listen.Watching, h)
 		srv.Protocols.SetHTTP1(true)
 		srv.Protocols.SetHTTP2(true)
-		srv.Protocols.SetUnencryptedHTTP2(!l.secure)
+		srv.Protocols.SetUnencryptedHTTP2(!l.Secure)
 		srv.HTTP2 = &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: receiveBuffer, MaxReceiveBufferPerStream: receiveBuffer,
 			SendPingTimeout: pingAfter, PingTimeout: s.opt.ReadTimeout, WriteByteTimeout: httpWriteTimeout,
@@ -85,7 +86,7 @@ func withPath(r *http.Request, path string) *http.Request {
 }
 
 // newHTTPServer makes an HTTP server within bounds for slow clients, without protocols.
-func (s *Server) newHTTPServer(r role, h http.Handler) *http.Server {
+func (s *Server) newHTTPServer(r listen.Role, h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:        s.guarded(r, h),
 		ReadTimeout:    s.opt.ReadTimeout,
@@ -94,15 +95,15 @@ func (s *Server) newHTTPServer(r role, h http.Handler) *http.Server {
 		MaxHeaderBytes: maxHTTPHeader,
 		ErrorLog:       slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		BaseContext:    func(net.Listener) context.Context { return s.ctx },
-		ConnContext:    withPlace,
+		ConnContext:    listen.WithConn,
 		Protocols:      new(http.Protocols),
 	}
 }
 
 // serveHTTP serves until the listener is closed. Requests on their way may still end well.
 func (s *Server) serveHTTP(l *listener, srv *http.Server) error {
-	if l.secure {
-		srv.ConnState = func(c net.Conn, state http.ConnState) { s.noteState(l.name, c, state) }
+	if l.Secure {
+		srv.ConnState = func(c net.Conn, state http.ConnState) { s.noteState(l.Name, c, state) }
 	}
 	stop := context.AfterFunc(s.ctx, func() { _ = srv.Close() })
 	defer stop()
@@ -116,25 +117,30 @@ func (s *Server) serveHTTP(l *listener, srv *http.Server) error {
 // noteState counts connections that end before their TLS handshake did. It is told so by the
 // goroutine that made the handshake.
 func (s *Server) noteState(protocol string, c net.Conn, state http.ConnState) {
-	secure, ok := c.(interface{ ConnectionState() tls.ConnectionState })
-	if ok && state == http.StateClosed && !secure.ConnectionState().HandshakeComplete {
+	if state == http.StateClosed && withoutHandshake(c) {
 		s.handshakes.add(handshake{protocol, failedTLS})
 	}
+}
+
+// withoutHandshake says whether a connection is to speak TLS and has not come so far.
+func withoutHandshake(c net.Conn) bool {
+	secure, ok := c.(interface{ ConnectionState() tls.ConnectionState })
+	return ok && !secure.ConnectionState().HandshakeComplete
 }
 
 // guarded keeps a handler from requests that cost much, tells it who the client behind a proxy is,
 // and logs a panic of it as what it is, our error, and ends its connection or stream. The HTTP
 // servers' own log is for debugging, as it is full of what clients do.
-func (s *Server) guarded(use role, h http.Handler) http.Handler {
+func (s *Server) guarded(use listen.Role, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		place := placeIn(r.Context())
-		if !place.use(use) {
+		place := listen.ConnIn(r.Context())
+		if !place.Use(use) {
 			w.Header().Set("Connection", "close")
 			w.Header().Set("Retry-After", "1")
 			http.Error(w, errFull.Error(), http.StatusServiceUnavailable)
 			return
 		}
-		defer place.done(use)
+		defer place.Done(use)
 		defer func() {
 			v := recover()
 			if v == nil {

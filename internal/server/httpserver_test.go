@@ -14,6 +14,7 @@ import (
 
 	"github.com/quic-go/quic-go/http3"
 
+	"livego/internal/listen"
 	"livego/internal/media"
 )
 
@@ -168,7 +169,7 @@ func TestPanicsAreLogged(t *testing.T) {
 		value any
 		lines int
 	}{{"broken", 1}, {http.ErrAbortHandler, 1}} {
-		srv := httptest.NewServer(s.guarded(watching, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(tc.value) })))
+		srv := httptest.NewServer(s.guarded(listen.Watching, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(tc.value) })))
 		if resp, err := srv.Client().Get(srv.URL + "/live/x.m3u8"); err == nil {
 			resp.Body.Close()
 			t.Errorf("%v: answered", tc.value)

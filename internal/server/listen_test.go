@@ -1,14 +1,12 @@
 package server
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -16,7 +14,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"livego/internal/rtmp"
@@ -104,9 +101,7 @@ func TestTwoServersInOneProcess(t *testing.T) {
 
 // connections is how many are counted.
 func connections(s *testServer) int {
-	s.limits.mu.Lock()
-	defer s.limits.mu.Unlock()
-	return len(s.limits.open)
+	return s.limits.Figures().Open
 }
 
 // fits says whether the server still answers on one more connection.
@@ -146,7 +141,6 @@ func TestConnectionLimits(t *testing.T) {
 				eventually(t, "there is room again", func() bool { return fits(t, s, "api") })
 			}
 			eventually(t, "none is counted", func() bool { return connections(s) == 0 })
-			wantEqual(t, "addresses remembered", len(s.limits.byAddr), 0)
 		})
 	}
 }
@@ -169,68 +163,16 @@ func TestPlayersAreCountedAndReleased(t *testing.T) {
 	eventually(t, "none is counted", func() bool { return connections(s) == 0 })
 }
 
-// scarce is a listener that fails in ways that pass, and then for good.
-type scarce struct {
-	net.Listener
-	fail []error
-}
+// broken is a listener that fails for good.
+type broken struct{ net.Listener }
 
-func (l *scarce) Accept() (net.Conn, error) {
-	err := l.fail[0]
-	l.fail = l.fail[1:]
-	if err != nil {
-		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", err)}
-	}
-	server, client := net.Pipe()
-	client.Close()
-	return addressed{server}, nil
-}
-
-// addressed has an address, which a pipe has not.
-type addressed struct{ net.Conn }
-
-func (addressed) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
-
-// Defect 8: running out of descriptors is waited out, with growing pauses and one line in the log.
-func TestAcceptGoesOnWithoutDescriptors(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
-		fail := []error{syscall.ECONNABORTED}
-		for range 12 {
-			fail = append(fail, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS)
-		}
-		l := &listener{name: "rtmp", log: slog.New(slog.NewTextHandler(&log, nil)), limits: &connLimits{}}
-		l.Listener = &scarce{fail: append(fail, nil, syscall.EMFILE, nil, syscall.EINVAL)}
-		begin := time.Now()
-		nc, err := l.Accept()
-		if err != nil {
-			t.Fatal(err)
-		}
-		nc.Close()
-		// 5, 10, … 640 ms, and then a second each.
-		if took, want := time.Since(begin), 1275*time.Millisecond+28*time.Second; took != want {
-			t.Errorf("took %v, want %v", took, want)
-		}
-		if n := strings.Count(log.String(), "cannot accept connections"); n != 3 {
-			t.Errorf("%d lines in half a minute: %s", n, &log)
-		}
-		begin = time.Now()
-		if nc, err = l.Accept(); err != nil {
-			t.Fatal(err)
-		}
-		nc.Close()
-		wantEqual(t, "pause after a success", time.Since(begin), minAcceptDelay)
-		if _, err = l.Accept(); !errors.Is(err, syscall.EINVAL) {
-			t.Errorf("final error: %v", err)
-		}
-	})
-}
+func (broken) Accept() (net.Conn, error) { return nil, syscall.EINVAL }
 
 // TestBrokenListenerEndsTheServer, and says which it was.
 func TestBrokenListenerEndsTheServer(t *testing.T) {
 	s := open(t)
 	defer s.keys.Close()
-	s.listeners[0].Listener = &scarce{Listener: s.listeners[0].Listener, fail: []error{syscall.EINVAL}}
+	s.listeners[0].Listener.Listener = broken{s.listeners[0].Listener.Listener}
 	err := s.Run(t.Context())
 	if !errors.Is(err, syscall.EINVAL) {
 		t.Fatal(err)
@@ -274,13 +216,9 @@ func TestCertificateReload(t *testing.T) {
 		defer nc.Close()
 		return nc.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
 	}
-	stale := func() { // as if the time between two looks at the files had passed
+	stale := func() {
 		for _, l := range s.listeners {
-			if st := l.cert.state; st != nil {
-				st.mu.Lock()
-				st.checked = time.Time{}
-				st.mu.Unlock()
-			}
+			l.Certificate.Recheck()
 		}
 	}
 	touch := func(after time.Duration, files ...string) {

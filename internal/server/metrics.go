@@ -126,7 +126,7 @@ func (s *Server) figures() *metrics.Figures {
 	c := s.sessions.census()
 	f := &metrics.Figures{
 		Delivery: s.fanout.Stats(), HLS: s.hls.Totals(), Refused: s.refused.all(), Tokens: s.now().access.shown.all(), Events: s.events.Counts(),
-		Connections: s.limits.figures(), Certificates: make(map[string]time.Time),
+		Connections: metrics.Connections(s.limits.Figures()), Certificates: make(map[string]time.Time),
 	}
 	c.addTo(f)
 	s.addStreams(f, c)
@@ -157,13 +157,13 @@ func (s *Server) figures() *metrics.Figures {
 	s.now().hooks.addTo(f)
 	f.LogLines, f.LeftOut = s.lines.totals()
 	if s.issuer != nil {
-		if until, ok := s.issuer.expiry(); ok {
+		if until, ok := s.issuer.Expiry(); ok {
 			f.Certificates["acme_domains"] = until
 		}
 	}
 	for _, l := range s.listeners {
-		if until, ok := l.cert.expiry(); ok {
-			option, _, _ := strings.Cut(l.cert.option, "/")
+		if until, ok := l.Certificate.Expiry(); ok {
+			option, _, _ := strings.Cut(l.Certificate.Option, "/")
 			f.Certificates[option] = until
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	v1 "livego/internal/api/v1"
 	"livego/internal/keys"
+	"livego/internal/listen"
 	"livego/internal/record"
 	"livego/internal/ticket"
 )
@@ -83,7 +84,7 @@ type Options struct {
 	// their own. HTTPRedirectAddr leads to it who comes without TLS.
 	HTTPSAddr, HTTPRedirectAddr string
 	// ACME has certificates made, for all ports with TLS, in place of those in files.
-	ACME ACMEOptions
+	ACME listen.ACME
 	// MetricsStreams (200; negative: none) is how many streams have metrics of their own.
 	MetricsStreams int
 	// RTMPTLS makes RTMPAddr speak TLS only. FLVTLS and HLSTLS do the same for theirs.

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"livego/internal/listen"
 )
 
 // RFC 9110 §14.1.2 and §14.2.
@@ -43,7 +45,7 @@ func TestBearableRanges(t *testing.T) {
 func TestRangeFlood(t *testing.T) {
 	const text = "0123456789"
 	s := withApps()
-	h := s.guarded(watching, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	h := s.guarded(listen.Watching, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.ServeContent(w, r, "file.ts", time.Time{}, strings.NewReader(text))
 	}))
 	for ranges, want := range map[string]struct {

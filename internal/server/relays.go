@@ -176,7 +176,7 @@ func (s *Server) leadsHere(ctx context.Context, r *relay.Relay) bool {
 // listensOn says whether RTMP is spoken on a port here.
 func (s *Server) listensOn(port string) bool {
 	for _, l := range s.listeners {
-		if _, ours, _ := net.SplitHostPort(l.Addr().String()); ours == port && strings.HasPrefix(l.name, "rtmp") {
+		if _, ours, _ := net.SplitHostPort(l.Addr().String()); ours == port && strings.HasPrefix(l.Name, "rtmp") {
 			return true
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"livego/internal/event"
 	"livego/internal/fanout"
 	"livego/internal/keys"
+	"livego/internal/listen"
 	"livego/internal/live"
 	"livego/internal/media"
 	"livego/internal/rtmp"
@@ -29,7 +30,7 @@ func (s *Server) serveRTMP(l *listener) error {
 		Version: s.opt.Version, HTTPHint: s.httpHint(), Reconnect: true,
 	}
 	protocol := protocolRTMP
-	if l.secure {
+	if l.Secure {
 		protocol = protocolRTMPS
 	}
 	for {
@@ -104,7 +105,7 @@ func (c *rtmpConn) logEnd(err error) {
 // noteFailure counts a connection that ended without a session.
 func (c *rtmpConn) noteFailure(err error) {
 	reason := handshakeReason(err)
-	if secure, ok := c.nc.(*tlsConn); ok && !secure.ConnectionState().HandshakeComplete {
+	if withoutHandshake(c.nc) {
 		reason = failedTLS
 	}
 	c.server.handshakes.add(handshake{c.protocol, reason})
@@ -143,7 +144,7 @@ func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Pu
 	if err != nil {
 		return nil, c.deny(err)
 	}
-	p := &rtmpPublication{request: r, place: placeOf(c.nc)}
+	p := &rtmpPublication{request: r, place: listen.ConnOf(c.nc)}
 	p.sink, err = c.server.publish(ctx, permit, origin{
 		protocol: c.protocol, remote: c.nc.RemoteAddr().String(), client: r.FlashVer, query: at.query, streamID: r.StreamID,
 		url: shownURL(r.TCURL, at, permit.name.Stream), close: p.closeWith, reconnect: reconnect(r.ConnectRequest),
@@ -155,12 +156,14 @@ func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Pu
 		return nil, refusal(rtmp.CodePublishBadName, err.Error(), err)
 	}
 	c.active.Store(true)
-	p.place.use(working)
+	p.place.Use(listen.Working)
 	return p, nil
 }
 
 // caller is who the client is.
-func (c *rtmpConn) caller(query string) caller { return caller{c.protocol, remoteAddr(c.nc), query} }
+func (c *rtmpConn) caller(query string) caller {
+	return caller{c.protocol, listen.RemoteAddr(c.nc), query}
+}
 
 // deny tells log, hooks and encoder why it may not publish.
 func (c *rtmpConn) deny(why error) error {
@@ -198,7 +201,7 @@ func kindOf(messageType uint8) string {
 type rtmpPublication struct {
 	sink
 	request *rtmp.PublishRequest
-	place   *limitedConn
+	place   *listen.Conn
 }
 
 // Message takes one message into the stream.
@@ -216,7 +219,7 @@ func (p *rtmpPublication) Close(cause error) {
 		cause = status.Err
 	}
 	p.End(cause)
-	p.place.done(working)
+	p.place.Done(listen.Working)
 }
 
 // closeWith ends the publisher from outside: taken over, key revoked, shutdown.
@@ -246,13 +249,13 @@ var errFull = errors.New("no room for more viewers")
 
 // Play serves an RTMP player.
 func (c *rtmpConn) Play(ctx context.Context, r *rtmp.PlayRequest, ps *rtmp.PlayStream) error {
-	place := placeOf(c.nc)
-	if !place.use(watching) {
+	place := listen.ConnOf(c.nc)
+	if !place.Use(listen.Watching) {
 		return &rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "There is no room for more viewers.", Err: errFull}
 	}
 	err := c.findAndPlay(ctx, r, ps)
 	if err != nil {
-		place.done(watching)
+		place.Done(listen.Watching)
 	}
 	return err
 }
@@ -334,7 +337,7 @@ func (c *rtmpConn) play(p playable, r *rtmp.PlayRequest, ps *rtmp.PlayStream, ur
 		}
 		<-player.Done()
 		end(player.Err())
-		placeOf(c.nc).done(watching)
+		listen.ConnOf(c.nc).Done(listen.Watching)
 		if err := player.Err(); !errors.Is(err, fanout.ErrStreamEnded) {
 			return err
 		}

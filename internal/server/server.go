@@ -22,6 +22,7 @@ import (
 	"livego/internal/flv"
 	"livego/internal/hls"
 	"livego/internal/ledger"
+	"livego/internal/listen"
 	"livego/internal/live"
 	"livego/internal/metrics"
 	"livego/internal/pages"
@@ -70,9 +71,9 @@ type Server struct {
 	streams  http.Handler // the list of the HTTP-FLV port
 	sessions *registry
 	events   *event.Bus
-	limits   *connLimits
+	limits   *listen.Limits
 	metrics  *metrics.Metrics
-	issuer   *issuer // nil: certificates come from files
+	issuer   *listen.Issuer // nil: certificates come from files
 	// refused counts publishers by reason, handshakes connections that failed.
 	refused    tally[string]
 	handshakes tally[handshake]
@@ -82,7 +83,7 @@ type Server struct {
 	ended     bool // no reload begins any more; guarded by reloading
 
 	listeners []*listener
-	http3     *http3Listener  // nil: off
+	http3     *listen.HTTP3   // nil: off
 	ctx       context.Context // of all connections; ends when they must be gone
 	cancel    context.CancelCauseFunc
 	teller    *teller
@@ -115,7 +116,7 @@ func New(opt Options) (*Server, error) {
 	s = &Server{
 		opt: opt, log: opt.Log, metrics: figures, lines: lines,
 		events: event.NewBus(event.Options{Boot: newID()}),
-		limits: newConnLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, maxFiles()),
+		limits: listen.NewLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, listen.MaxFiles()),
 	}
 	s.sessions = newRegistry(s.events)
 	s.streams = api.StreamsHandler(s)
@@ -196,35 +197,41 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// listener is a Listener and what serves it. serve returns when it is closed, or why it broke.
+type listener struct {
+	listen.Listener
+	serve func(*listener) error
+}
+
 // listen opens the listeners that have an address.
 func (s *Server) listen() error {
 	o := &s.opt
-	s.issuer = newIssuer(o.ACME, s.log)
-	rtmps := certificate{issuer: s.issuer, option: "rtmps_cert/rtmps_key", cert: o.RTMPSCert, key: o.RTMPSKey, given: o.TLSConfig}
-	https := certificate{issuer: s.issuer, option: "https_cert/https_key", cert: o.HTTPSCert, key: o.HTTPSKey, given: o.TLSConfig}
+	s.issuer = listen.NewIssuer(o.ACME, s.log)
+	rtmps := listen.Certificate{Issuer: s.issuer, Option: "rtmps_cert/rtmps_key", Cert: o.RTMPSCert, Key: o.RTMPSKey, Given: o.TLSConfig}
+	https := listen.Certificate{Issuer: s.issuer, Option: "https_cert/https_key", Cert: o.HTTPSCert, Key: o.HTTPSKey, Given: o.TLSConfig}
 	for _, l := range []*listener{
-		{name: "rtmp", option: "rtmp_addr", addr: o.RTMPAddr, secure: o.RTMPTLS, cert: rtmps, serve: s.serveRTMP},
-		{name: "rtmps", option: "rtmps_addr", addr: o.RTMPSAddr, secure: true, cert: rtmps, serve: s.serveRTMP},
-		{name: "http-flv", option: "httpflv_addr", addr: o.FLVAddr, secure: o.FLVTLS, cert: https, serve: s.httpServer(watching, http.HandlerFunc(s.serveFLV))},
-		{name: "hls", option: "hls_addr", addr: o.HLSAddr, secure: o.HLSTLS, multiplexed: true, cert: https, serve: s.serveBrowsers(s.serveHLS)},
-		{name: "https", option: "https_addr", addr: o.HTTPSAddr, secure: true, multiplexed: true, cert: https, serve: s.serveBrowsers(s.serveHTTPS)},
-		{name: "redirect", option: "http_redirect_addr", addr: o.HTTPRedirectAddr, serve: s.httpServer(watching, s.redirect())},
-		{name: "api", option: "api_addr", addr: o.APIAddr, serve: s.httpServer(working, http.HandlerFunc(s.serveAPI))},
-		{name: "metrics", option: "metrics_addr", addr: o.MetricsAddr, serve: s.httpServer(working, scrapes(s.metrics.Handler()))},
-		{name: "pprof", option: "pprof_addr", addr: o.PprofAddr, serve: s.httpServer(working, profiler())},
+		{listen.Listener{Name: "rtmp", Option: "rtmp_addr", At: o.RTMPAddr, Secure: o.RTMPTLS, Certificate: rtmps}, s.serveRTMP},
+		{listen.Listener{Name: "rtmps", Option: "rtmps_addr", At: o.RTMPSAddr, Secure: true, Certificate: rtmps}, s.serveRTMP},
+		{listen.Listener{Name: "http-flv", Option: "httpflv_addr", At: o.FLVAddr, Secure: o.FLVTLS, Certificate: https}, s.httpServer(listen.Watching, http.HandlerFunc(s.serveFLV))},
+		{listen.Listener{Name: "hls", Option: "hls_addr", At: o.HLSAddr, Secure: o.HLSTLS, Multiplexed: true, Certificate: https}, s.serveBrowsers(s.serveHLS)},
+		{listen.Listener{Name: "https", Option: "https_addr", At: o.HTTPSAddr, Secure: true, Multiplexed: true, Certificate: https}, s.serveBrowsers(s.serveHTTPS)},
+		{listen.Listener{Name: "redirect", Option: "http_redirect_addr", At: o.HTTPRedirectAddr}, s.httpServer(listen.Watching, s.redirect())},
+		{listen.Listener{Name: "api", Option: "api_addr", At: o.APIAddr}, s.httpServer(listen.Working, http.HandlerFunc(s.serveAPI))},
+		{listen.Listener{Name: "metrics", Option: "metrics_addr", At: o.MetricsAddr}, s.httpServer(listen.Working, scrapes(s.metrics.Handler()))},
+		{listen.Listener{Name: "pprof", Option: "pprof_addr", At: o.PprofAddr}, s.httpServer(listen.Working, profiler())},
 		s.listenNode(),
 	} {
-		if l.addr == "" {
+		if l.At == "" {
 			continue
 		}
-		l.log = s.log
-		if o.ProxyProtocol && slices.Contains([]string{"rtmp", "rtmps", "http-flv", "hls", "https"}, l.name) {
-			l.fronts = func() []netip.Prefix { return s.now().opt.TrustedProxies }
+		l.Log = s.log
+		if o.ProxyProtocol && slices.Contains([]string{"rtmp", "rtmps", "http-flv", "hls", "https"}, l.Name) {
+			l.Fronts = func() []netip.Prefix { return s.now().opt.TrustedProxies }
 		}
-		if l.limits == nil {
-			l.limits = s.limits
+		if l.Limits == nil {
+			l.Limits = s.limits
 		}
-		if err := l.open(); err != nil {
+		if err := l.Open(); err != nil {
 			return err
 		}
 		s.listeners = append(s.listeners, l)
@@ -246,7 +253,7 @@ func (s *Server) closeListeners() {
 func (s *Server) Addrs() map[string]net.Addr {
 	addrs := make(map[string]net.Addr)
 	for _, l := range s.listeners {
-		addrs[l.name] = l.Addr()
+		addrs[l.Name] = l.Addr()
 	}
 	return addrs
 }
@@ -257,15 +264,16 @@ func (s *Server) Run(ctx context.Context) error {
 	broken := make(chan error, len(s.listeners)+1)
 	var serving sync.WaitGroup
 	for _, l := range s.listeners {
-		s.log.Info("listening", "protocol", l.name, "addr", l.Addr().String(), "tls", l.secure)
+		s.log.Info("listening", "protocol", l.Name, "addr", l.Addr().String(), "tls", l.Secure)
 		serving.Go(func() {
 			if err := l.serve(l); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
-				broken <- fmt.Errorf("%s listener: %w", l.name, err)
+				broken <- fmt.Errorf("%s listener: %w", l.Name, err)
 			}
 		})
 	}
 	if s.http3 != nil {
-		serving.Go(func() { s.http3.serve(s.ctx) })
+		s.log.Info("listening", "protocol", "hls over HTTP/3", "addr", s.http3.Addr().String(), "tls", true)
+		serving.Go(func() { s.http3.Serve(s.ctx) })
 	}
 	sampled := make(chan struct{})
 	go func() {
@@ -274,7 +282,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}()
 
 	if s.issuer != nil {
-		go s.issuer.prepare(s.outCtx) // nobody waits for it: nothing ends a talk with the authority but its end, which is near
+		go s.issuer.Prepare(s.outCtx) // nobody waits for it: nothing ends a talk with the authority but its end, which is near
 	}
 	s.teller.tell(s.now().hooks.dispatcher)
 	told := make(chan struct{})
@@ -324,7 +332,7 @@ func (s *Server) drain() {
 	s.relays.Close()
 	s.sessions.awaitPlayers(begin.Add(limit * 4 / 5))
 	s.cancel(&rtmp.StatusError{Code: rtmp.CodeConnectAppShutdown, Description: "The server is shutting down.", Err: errShutdown})
-	cut := time.AfterFunc(time.Until(begin.Add(limit)), s.limits.closeAll)
+	cut := time.AfterFunc(time.Until(begin.Add(limit)), s.limits.CloseAll)
 	defer cut.Stop()
 	s.conns.Wait()
 	s.fanout.Wait()

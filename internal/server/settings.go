@@ -80,7 +80,10 @@ func (s *Server) Reload(opt Options) error {
 	} else {
 		s.teller.tell(n.hooks.dispatcher)
 	}
-	s.limits.set(opt.MaxConnections, opt.MaxConnectionsPerAddr)
+	s.limits.Set(opt.MaxConnections, opt.MaxConnectionsPerAddr)
+	for _, l := range s.listeners {
+		l.Certificate.Recheck()
+	}
 	s.settings.Store(n)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"livego/internal/hls"
+	"livego/internal/listen"
 	"livego/internal/live"
 	"livego/internal/watch"
 )
@@ -134,7 +135,7 @@ func (s *Server) serveGuarded(w http.ResponseWriter, r *http.Request, prefix str
 // mayWatch asks whether who makes a request may watch a stream, and logs if not: of HLS for
 // debugging only, as its players ask on and on.
 func (s *Server) mayWatch(r *http.Request, protocol string, name live.Name, token string) (pass, error) {
-	may, err := s.now().access.play(r.Context(), caller{protocol, requestAddr(r), r.URL.RawQuery}, name, token)
+	may, err := s.now().access.play(r.Context(), caller{protocol, listen.RequestAddr(r), r.URL.RawQuery}, name, token)
 	if err != nil && !errors.Is(err, errNotServed) {
 		level := slog.LevelInfo
 		if protocol == protocolHLS || protocol == protocolPage {

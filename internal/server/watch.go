@@ -143,12 +143,12 @@ func (s onAir) Doors(name string) (doors []watch.Door) {
 			doors = append(doors, watch.Door{Protocol: protocol, Scheme: scheme, Port: port, Suffix: suffix})
 		}
 		switch {
-		case (l.name == "http-flv" || l.name == "https") && app.FLV:
-			add(watch.HTTPFLV, secured("http", l.secure), ".flv")
-			add(watch.WebSocketFLV, secured("ws", l.secure), ".flv")
-		case l.name == "rtmp" && app.Live:
-			add(watch.RTMP, secured("rtmp", l.secure), "")
-		case l.name == "rtmps" && app.Live:
+		case (l.Name == "http-flv" || l.Name == "https") && app.FLV:
+			add(watch.HTTPFLV, secured("http", l.Secure), ".flv")
+			add(watch.WebSocketFLV, secured("ws", l.Secure), ".flv")
+		case l.Name == "rtmp" && app.Live:
+			add(watch.RTMP, secured("rtmp", l.Secure), "")
+		case l.Name == "rtmps" && app.Live:
 			add(watch.RTMPS, "rtmps", "")
 		}
 	}
@@ -165,15 +165,15 @@ func (s *Server) mediaPorts() (ports []v1.Listener) {
 		add := func(protocol, scheme string) {
 			ports = append(ports, v1.Listener{Protocol: protocol, Scheme: scheme, Port: addr.Port})
 		}
-		if l.name == "http-flv" || l.name == "https" {
-			add(watch.HTTPFLV, secured("http", l.secure))
-			add(watch.WebSocketFLV, secured("ws", l.secure))
+		if l.Name == "http-flv" || l.Name == "https" {
+			add(watch.HTTPFLV, secured("http", l.Secure))
+			add(watch.WebSocketFLV, secured("ws", l.Secure))
 		}
-		switch l.name {
+		switch l.Name {
 		case "hls", "https":
-			add(protocolHLS, secured("http", l.secure))
+			add(protocolHLS, secured("http", l.Secure))
 		case "rtmp":
-			add(watch.RTMP, secured("rtmp", l.secure))
+			add(watch.RTMP, secured("rtmp", l.Secure))
 		case "rtmps":
 			add(watch.RTMPS, "rtmps")
 		}

@@ -1,4 +1,4 @@
-package server
+package listen
 
 import (
 	"cmp"
@@ -17,7 +17,6 @@ import (
 
 	"livego/internal/auth"
 	"livego/internal/fanout"
-	"livego/internal/metrics"
 )
 
 const (
@@ -34,10 +33,10 @@ const (
 	evictShare = 16
 )
 
-// connLimits bounds the connections of all listeners, by what the operator says and by the file
+// Limits bounds the connections of all listeners, by what the operator says and by the file
 // descriptors of the process. When these run out, connections that do nothing are closed, so that a
 // flood of them keeps nobody out who publishes, watches or asks.
-type connLimits struct {
+type Limits struct {
 	total, perAddr int // 0: no bound; guarded by mu
 	// files is how many connections there are descriptors for, viewing how many of these viewers
 	// may have. 0: not known.
@@ -48,14 +47,14 @@ type connLimits struct {
 	refused, evicted atomic.Uint64
 
 	mu     sync.Mutex
-	open   map[*limitedConn]struct{}
+	open   map[*Conn]struct{}
 	byAddr map[netip.Addr]int
 }
 
-// newConnLimits takes the bounds of the operator, and how many files the process may open (0: not
-// known).
-func newConnLimits(total, perAddr, files int) *connLimits {
-	l := &connLimits{total: total, perAddr: perAddr}
+// NewLimits takes the bounds of the operator, of all connections and of those of one address or, of
+// IPv6, one network of 64 bits (0: none), and how many files the process may open (0: not known).
+func NewLimits(total, perAddr, files int) *Limits {
+	l := &Limits{total: total, perAddr: perAddr}
 	if files > 0 {
 		kept := min(max(files/fileShare, minKeptFiles), maxKeptFiles)
 		l.files = max(files-kept, files/2)
@@ -64,26 +63,26 @@ func newConnLimits(total, perAddr, files int) *connLimits {
 	return l
 }
 
-// set changes the bounds of the operator. Connections that are open stay so.
-func (l *connLimits) set(total, perAddr int) {
+// Set changes the bounds of the operator. Connections that are open stay so.
+func (l *Limits) Set(total, perAddr int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.total, l.perAddr = total, perAddr
 }
 
-// admit gives a connection a place, if there is one.
-func (l *connLimits) admit(c net.Conn) (*limitedConn, bool) {
-	lc := &limitedConn{Conn: c, limits: l, addr: auth.Network(remoteAddr(c))}
+// Admit gives a connection a place, if there is one, until it is closed.
+func (l *Limits) Admit(c net.Conn) (*Conn, bool) {
+	lc := &Conn{Conn: c, limits: l, addr: auth.Network(RemoteAddr(c))}
 	lc.since.Store(time.Now().UnixNano())
 	l.mu.Lock()
-	var evicted []*limitedConn
+	var evicted []*Conn
 	if l.files > 0 && len(l.open) >= l.files {
 		evicted = l.evict()
 	}
 	ok := (l.total == 0 || len(l.open) < l.total) && (l.perAddr == 0 || l.byAddr[lc.addr] < l.perAddr) && (l.files == 0 || len(l.open) < l.files)
 	if ok {
 		if l.open == nil {
-			l.open = make(map[*limitedConn]struct{})
+			l.open = make(map[*Conn]struct{})
 			l.byAddr = make(map[netip.Addr]int)
 		}
 		l.open[lc] = struct{}{}
@@ -97,8 +96,17 @@ func (l *connLimits) admit(c net.Conn) (*limitedConn, bool) {
 	return lc, ok
 }
 
-// figures says how many connections there are.
-func (l *connLimits) figures() metrics.Connections {
+// Figures says how many connections there are.
+type Figures struct {
+	// Open are all of them, Viewers those of viewers. Limit and ViewerLimit are the most that there
+	// may be, 0: not known.
+	Open, Viewers, Limit, ViewerLimit int
+	// Refused found no room. Evicted did nothing, and were closed to make room.
+	Refused, Evicted uint64
+}
+
+// Figures says how many connections there are.
+func (l *Limits) Figures() Figures {
 	l.mu.Lock()
 	open := len(l.open)
 	l.mu.Unlock()
@@ -106,14 +114,14 @@ func (l *connLimits) figures() metrics.Connections {
 	if l.total > 0 && (limit == 0 || l.total < limit) {
 		limit = l.total
 	}
-	return metrics.Connections{
+	return Figures{
 		Open: open, Viewers: int(l.viewers.Load()), Limit: limit, ViewerLimit: l.viewing,
 		Refused: l.refused.Load(), Evicted: l.evicted.Load(),
 	}
 }
 
 // relieve closes connections that do nothing: descriptors have run out.
-func (l *connLimits) relieve() {
+func (l *Limits) relieve() {
 	l.mu.Lock()
 	evicted := l.evict()
 	l.mu.Unlock()
@@ -122,14 +130,14 @@ func (l *connLimits) relieve() {
 
 // evict takes the places of connections on which nothing is under way, of those the longest that
 // have been so for the longest time. The caller holds mu and closes them.
-func (l *connLimits) evict() []*limitedConn {
-	var idle []*limitedConn
+func (l *Limits) evict() []*Conn {
+	var idle []*Conn
 	for c := range l.open {
 		if c.idle() {
 			idle = append(idle, c)
 		}
 	}
-	slices.SortFunc(idle, func(a, b *limitedConn) int { return cmp.Compare(a.since.Load(), b.since.Load()) })
+	slices.SortFunc(idle, func(a, b *Conn) int { return cmp.Compare(a.since.Load(), b.since.Load()) })
 	idle = idle[:min(len(idle), max(1, len(l.open)/evictShare))]
 	for _, c := range idle {
 		l.remove(c)
@@ -138,7 +146,7 @@ func (l *connLimits) evict() []*limitedConn {
 	return idle
 }
 
-func (l *connLimits) leave(c *limitedConn) {
+func (l *Limits) leave(c *Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, ok := l.open[c]; ok {
@@ -147,60 +155,60 @@ func (l *connLimits) leave(c *limitedConn) {
 }
 
 // remove gives back the place of a connection that has one. The caller holds mu.
-func (l *connLimits) remove(c *limitedConn) {
+func (l *Limits) remove(c *Conn) {
 	delete(l.open, c)
 	if l.byAddr[c.addr]--; l.byAddr[c.addr] == 0 {
 		delete(l.byAddr, c.addr)
 	}
 }
 
-// closeAll cuts all connections off: whoever waits for a peer goes on at once.
-func (l *connLimits) closeAll() {
+// CloseAll cuts all connections off: whoever waits for a peer goes on at once.
+func (l *Limits) CloseAll() {
 	l.mu.Lock()
 	open := slices.Collect(maps.Keys(l.open))
 	l.mu.Unlock()
 	closeConns(open)
 }
 
-func closeConns(conns []*limitedConn) {
+func closeConns(conns []*Conn) {
 	for _, c := range conns {
 		_ = c.Close()
 	}
 }
 
-// role is what a connection is used for.
-type role uint8
+// Role is what a connection is used for.
+type Role uint8
 
 const (
-	// working: publishing, or a call of the API. watching: playing, or a request for media.
-	working role = iota
-	watching
+	// Working: publishing, or a call of the API. Watching: playing, or a request for media.
+	Working Role = iota
+	Watching
 )
 
-// limitedConn gives its place back when it is closed.
-type limitedConn struct {
+// Conn gives its place back when it is closed.
+type Conn struct {
 	net.Conn
-	limits *connLimits
+	limits *Limits
 	addr   netip.Addr // as it is counted
 	since  atomic.Int64
 
 	mu     sync.Mutex
-	uses   [watching + 1]int // under way
+	uses   [Watching + 1]int // under way
 	holds  int               // that keep the descriptor open
 	closed bool              // asked for
 }
 
-var _ fanout.Holder = (*limitedConn)(nil)
+var _ fanout.Holder = (*Conn)(nil)
 
-// use notes that something is under way, until done is called with the same role. It is false if
+// Use notes that something is under way, until Done is called with the same role. It is false if
 // viewers have all connections that they may have. Of no connection it is true.
-func (c *limitedConn) use(r role) bool {
+func (c *Conn) Use(r Role) bool {
 	if c == nil {
 		return true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if r == watching && c.uses[r] == 0 {
+	if r == Watching && c.uses[r] == 0 {
 		if n := c.limits.viewers.Add(1); c.limits.viewing > 0 && n > int64(c.limits.viewing) {
 			c.limits.viewers.Add(-1)
 			c.limits.refused.Add(1)
@@ -211,53 +219,56 @@ func (c *limitedConn) use(r role) bool {
 	return true
 }
 
-func (c *limitedConn) done(r role) {
+// Done notes that something is over for which Use was true.
+func (c *Conn) Done(r Role) {
 	if c == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.uses[r]--; r == watching && c.uses[r] == 0 {
+	if c.uses[r]--; r == Watching && c.uses[r] == 0 {
 		c.limits.viewers.Add(-1)
 	}
 	c.since.Store(time.Now().UnixNano())
 }
 
 // idle says whether nothing is under way.
-func (c *limitedConn) idle() bool {
+func (c *Conn) idle() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.uses == [watching + 1]int{}
+	return c.uses == [Watching + 1]int{}
 }
 
-// placeOf returns the place of a connection that a listener gave out, nil if it has none.
-func placeOf(c net.Conn) *limitedConn {
+// ConnOf returns what has the place of a connection that a Listener gave out, nil if it has none.
+func ConnOf(c net.Conn) *Conn {
 	switch c := c.(type) {
-	case *limitedConn:
+	case *Conn:
 		return c
 	case *tlsConn:
 		return c.under
 	case *tls.Conn:
-		return placeOf(c.NetConn())
+		return ConnOf(c.NetConn())
 	}
 	return nil
 }
 
-// placeKey is where the context of a request has the place of its connection.
-type placeKey struct{}
+// connKey is where the context of a request has what has the place of its connection.
+type connKey struct{}
 
-func withPlace(ctx context.Context, c net.Conn) context.Context {
-	return context.WithValue(ctx, placeKey{}, placeOf(c))
+// WithConn is for http.Server.ConnContext: ConnIn finds the connection of a request then.
+func WithConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, ConnOf(c))
 }
 
-func placeIn(ctx context.Context) *limitedConn {
-	c, _ := ctx.Value(placeKey{}).(*limitedConn)
+// ConnIn returns what has the place of a request's connection, nil if nothing does.
+func ConnIn(ctx context.Context) *Conn {
+	c, _ := ctx.Value(connKey{}).(*Conn)
 	return c
 }
 
 // Close closes the connection. While it is held, it is only shut down: nothing can be read or
 // written any more.
-func (c *limitedConn) Close() error {
+func (c *Conn) Close() error {
 	c.mu.Lock()
 	held, again := c.holds > 0, c.closed
 	c.closed = true
@@ -271,13 +282,13 @@ func (c *limitedConn) Close() error {
 	return c.closeNow()
 }
 
-func (c *limitedConn) closeNow() error {
+func (c *Conn) closeNow() error {
 	defer c.limits.leave(c)
 	return c.Conn.Close()
 }
 
 // cut makes all reads and writes fail, those that wait too.
-func (c *limitedConn) cut() error {
+func (c *Conn) cut() error {
 	past := time.Unix(1, 0)
 	if half, ok := c.Conn.(interface{ CloseRead() error }); ok {
 		_ = half.CloseRead()
@@ -288,17 +299,17 @@ func (c *limitedConn) cut() error {
 
 // ReadFrom writes what r gives, with one system call for many pieces (net.Buffers), and without
 // copying a file.
-func (c *limitedConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
+func (c *Conn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
 
 // NetConn, Hold and Release implement fanout.Holder.
-func (c *limitedConn) NetConn() net.Conn {
+func (c *Conn) NetConn() net.Conn {
 	if f, ok := c.Conn.(*frontedConn); ok {
 		return f.TCPConn
 	}
 	return c.Conn
 }
 
-func (c *limitedConn) Hold() bool {
+func (c *Conn) Hold() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -308,7 +319,7 @@ func (c *limitedConn) Hold() bool {
 	return true
 }
 
-func (c *limitedConn) Release() {
+func (c *Conn) Release() {
 	c.mu.Lock()
 	c.holds--
 	last := c.holds == 0 && c.closed
@@ -320,7 +331,7 @@ func (c *limitedConn) Release() {
 
 // CloseWrite ends the output and leaves the input open, so that a peer can still read why its
 // connection ends.
-func (c *limitedConn) CloseWrite() error {
+func (c *Conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
@@ -330,7 +341,7 @@ func (c *limitedConn) CloseWrite() error {
 // tlsConn is a TLS connection over a limited one.
 type tlsConn struct {
 	*tls.Conn
-	under *limitedConn
+	under *Conn
 }
 
 func (c *tlsConn) Close() error {
@@ -338,11 +349,11 @@ func (c *tlsConn) Close() error {
 	return c.Conn.Close()
 }
 
-// remoteAddr is the address of a connection's peer, requestAddr that of who makes a request. It is
-// invalid where there is none.
-func remoteAddr(c net.Conn) netip.Addr { return addrOf(c.RemoteAddr().String()) }
+// RemoteAddr is the address of a connection's peer, invalid where there is none.
+func RemoteAddr(c net.Conn) netip.Addr { return addrOf(c.RemoteAddr().String()) }
 
-func requestAddr(r *http.Request) netip.Addr { return addrOf(r.RemoteAddr) }
+// RequestAddr is that of who makes a request.
+func RequestAddr(r *http.Request) netip.Addr { return addrOf(r.RemoteAddr) }
 
 func addrOf(hostport string) netip.Addr {
 	ap, err := netip.ParseAddrPort(hostport)

@@ -1,15 +1,15 @@
 //go:build unix
 
-package server
+package listen
 
 import (
 	"math"
 	"syscall"
 )
 
-// maxFiles is how many files and connections the process may have open, 0: not known. The runtime
+// MaxFiles is how many files and connections the process may have open, 0: not known. The runtime
 // has raised it as far as it may.
-func maxFiles() int {
+func MaxFiles() int {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
 		return 0

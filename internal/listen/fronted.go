@@ -1,4 +1,4 @@
-package server
+package listen
 
 import (
 	"bufio"
@@ -65,7 +65,7 @@ func (l *frontedListener) run() {
 		conn, err := l.Listener.Accept()
 		tcp, ok := conn.(*net.TCPConn)
 		switch {
-		case err != nil || !ok || !auth.Proxies(l.trusted()).Contains(remoteAddr(conn)):
+		case err != nil || !ok || !auth.Proxies(l.trusted()).Contains(RemoteAddr(conn)):
 			if !l.hand(conn, err) {
 				return
 			}

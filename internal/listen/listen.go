@@ -1,4 +1,9 @@
-package server
+// Package listen accepts connections: within limits, with certificates that are read again or made
+// by an authority, through proxies that say for whom they speak, and over QUIC.
+//
+// A Listener gives out a Conn, or a TLS connection over one, which has a place in the Limits until
+// it is closed. ConnOf finds it under whatever lies over it, ConnIn in the context of a request.
+package listen
 
 import (
 	"crypto/tls"
@@ -28,60 +33,61 @@ const (
 )
 
 // listener accepts connections within limits, and goes on when the process runs out of descriptors.
-type listener struct {
+//
+// Its fields are set before Open, and stay.
+type Listener struct {
 	net.Listener
-	name, option, addr string
-	secure             bool
-	// multiplexed offers HTTP/2 to TLS clients. Its connections are what net/http knows as TLS, so
+	// Name is what logs call it, Option the option that has At, the address: HOST:PORT.
+	Name, Option, At string
+	// Secure says that it speaks TLS, with Certificate.
+	Secure      bool
+	Certificate Certificate
+	// Multiplexed offers HTTP/2 to TLS clients. Its connections are what net/http knows as TLS, so
 	// nobody else may take them over.
-	multiplexed bool
-	cert        certificate
-	// clients, if set, are who signs the certificates that clients must have.
-	clients *x509.CertPool
-	// fronts, if set, are who may say by the PROXY protocol for whom they speak.
-	fronts func() []netip.Prefix
-	serve  func(*listener) error
-	log    *slog.Logger
-	limits *connLimits
+	Multiplexed bool
+	// Clients, if set, are who signs the certificates that clients must have.
+	Clients *x509.CertPool
+	// Fronts, if set, are who may say by the PROXY protocol for whom they speak.
+	Fronts func() []netip.Prefix
+	Log    *slog.Logger
+	Limits *Limits
 
 	tls    *tls.Config
 	delay  time.Duration
 	logged time.Time
 }
 
-// open listens. Its errors name the option to change.
-func (l *listener) open() error {
-	if l.secure {
-		cfg, err := l.cert.config()
+// Open listens. Its errors name the option to change.
+func (l *Listener) Open() error {
+	if l.Secure {
+		cfg, err := l.Certificate.Config()
 		if err != nil {
-			return fmt.Errorf("%s with TLS: %w", l.option, err)
+			return fmt.Errorf("%s with TLS: %w", l.Option, err)
 		}
-		l.tls = cfg
-		if l.clients != nil {
-			l.tls = cfg.Clone()
-			l.tls.ClientAuth, l.tls.ClientCAs = tls.RequireAndVerifyClientCert, l.clients
+		l.tls = cfg.Clone()
+		if l.Clients != nil {
+			l.tls.ClientAuth, l.tls.ClientCAs = tls.RequireAndVerifyClientCert, l.Clients
 		}
-		if l.multiplexed {
-			l.tls = cfg.Clone()
+		if l.Multiplexed {
 			l.tls.NextProtos = append([]string{"h2"}, cfg.NextProtos...)
 		}
 	}
-	inner, err := net.Listen("tcp", l.addr)
+	inner, err := net.Listen("tcp", l.At)
 	if err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return fmt.Errorf("%s: another program listens on %s already; end it or choose another address: %w", l.option, l.addr, err)
+			return fmt.Errorf("%s: another program listens on %s already; end it or choose another address: %w", l.Option, l.At, err)
 		}
-		return fmt.Errorf("%s: %w", l.option, err)
+		return fmt.Errorf("%s: %w", l.Option, err)
 	}
 	l.Listener = inner
-	if l.fronts != nil {
-		l.Listener = newFrontedListener(inner, l.fronts)
+	if l.Fronts != nil {
+		l.Listener = newFrontedListener(inner, l.Fronts)
 	}
 	return nil
 }
 
-// Accept returns only errors that are final.
-func (l *listener) Accept() (net.Conn, error) {
+// Accept returns a connection that has a place. It waits shortages out, so that its errors are final.
+func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
@@ -91,14 +97,14 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		l.delay = 0
-		lc, ok := l.limits.admit(c)
+		lc, ok := l.Limits.Admit(c)
 		if !ok {
 			_ = c.Close()
 			l.warn("connection refused, limit reached", "remote", c.RemoteAddr().String())
 			continue
 		}
 		fanout.LimitUnsent(c)
-		if l.tls != nil && l.multiplexed {
+		if l.tls != nil && l.Multiplexed {
 			return tls.Server(lc, l.tls), nil
 		}
 		if l.tls != nil {
@@ -109,7 +115,7 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 // survivable waits a while if the error is a shortage that may pass.
-func (l *listener) survivable(err error) bool {
+func (l *Listener) survivable(err error) bool {
 	if errors.Is(err, syscall.ECONNABORTED) {
 		return true
 	}
@@ -119,24 +125,26 @@ func (l *listener) survivable(err error) bool {
 		return false
 	}
 	l.warn("cannot accept connections, trying on", "err", err)
-	l.limits.relieve()
+	l.Limits.relieve()
 	l.delay = min(max(2*l.delay, minAcceptDelay), maxAcceptDelay)
 	time.Sleep(l.delay)
 	return true
 }
 
-func (l *listener) warn(msg string, args ...any) {
+func (l *Listener) warn(msg string, args ...any) {
 	if now := time.Now(); now.Sub(l.logged) >= logInterval {
 		l.logged = now
-		l.log.Warn(msg, append([]any{"protocol", l.name}, args...)...)
+		l.Log.Warn(msg, append([]any{"protocol", l.Name}, args...)...)
 	}
 }
 
-// certificate is a pair of PEM files that is read again when it changes.
-type certificate struct {
-	issuer            *issuer // takes the place of the files, if there
-	option, cert, key string
-	given             *tls.Config
+// Certificate is a pair of PEM files that is read again when it changes.
+type Certificate struct {
+	// Option names the files in errors, Cert and Key are they.
+	Option, Cert, Key string
+	// Issuer and Given, if set, take the place of the files.
+	Issuer *Issuer
+	Given  *tls.Config
 
 	state *certificateState
 }
@@ -148,13 +156,13 @@ type certificateState struct {
 	checked time.Time
 }
 
-// config loads the certificate, so that a bad one is found at the start.
-func (c *certificate) config() (*tls.Config, error) {
-	if c.given != nil {
-		return c.given, nil
+// Config loads the certificate, so that a bad one is found at the start.
+func (c *Certificate) Config() (*tls.Config, error) {
+	if c.Given != nil {
+		return c.Given, nil
 	}
-	if c.issuer != nil {
-		return c.issuer.config(), nil
+	if c.Issuer != nil {
+		return c.Issuer.config(), nil
 	}
 	c.state = &certificateState{}
 	if _, err := c.load(); err != nil {
@@ -169,7 +177,7 @@ func (c *certificate) config() (*tls.Config, error) {
 
 // load returns the certificate in the files. While changed files cannot be read, the certificate
 // before them stays in use.
-func (c *certificate) load() (*tls.Certificate, error) {
+func (c *Certificate) load() (*tls.Certificate, error) {
 	st := c.state
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -178,23 +186,33 @@ func (c *certificate) load() (*tls.Certificate, error) {
 		return st.current, nil
 	}
 	st.checked = now
-	stamp := [2]time.Time{modified(c.cert), modified(c.key)}
+	stamp := [2]time.Time{modified(c.Cert), modified(c.Key)}
 	if st.current != nil && stamp == st.stamp {
 		return st.current, nil
 	}
-	cert, err := tls.LoadX509KeyPair(c.cert, c.key)
+	cert, err := tls.LoadX509KeyPair(c.Cert, c.Key)
 	if err != nil {
 		if st.current != nil {
 			return st.current, nil
 		}
-		return nil, fmt.Errorf("%s: %w", c.option, err)
+		return nil, fmt.Errorf("%s: %w", c.Option, err)
 	}
 	st.current, st.stamp = &cert, stamp
 	return st.current, nil
 }
 
-// expiry is until when the certificate in use is good, where it comes from files.
-func (c *certificate) expiry() (time.Time, bool) {
+// Recheck has the files looked at again by the next client, whenever that was done last.
+func (c *Certificate) Recheck() {
+	if c.state == nil {
+		return
+	}
+	c.state.mu.Lock()
+	defer c.state.mu.Unlock()
+	c.state.checked = time.Time{}
+}
+
+// Expiry is until when the certificate in use is good, where it comes from files.
+func (c *Certificate) Expiry() (time.Time, bool) {
 	if c.state == nil {
 		return time.Time{}, false
 	}

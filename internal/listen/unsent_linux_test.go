@@ -1,4 +1,4 @@
-package server
+package listen
 
 import (
 	"crypto/tls"
@@ -12,18 +12,22 @@ import (
 func TestUnsentBytesAreBounded(t *testing.T) {
 	t.Parallel()
 	const tcpNotsentLowat, bound = 25, 256 << 10
-	for name, l := range map[string]*listener{
+	for name, l := range map[string]*Listener{
 		"plain":      {},
-		"TLS":        {tls: trusting()},
-		"TLS and h2": {tls: trusting(), multiplexed: true},
+		"TLS":        {tls: new(tls.Config)},
+		"TLS and h2": {tls: new(tls.Config), Multiplexed: true},
 	} {
 		var err error
 		if l.Listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		l.limits = &connLimits{}
-		dial(t, l.Addr().String())
+		l.Limits = &Limits{}
+		client, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
 		c, err := l.Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -35,7 +39,7 @@ func TestUnsentBytesAreBounded(t *testing.T) {
 		case *tlsConn:
 			c = over.under
 		}
-		raw, err := c.(*limitedConn).NetConn().(*net.TCPConn).SyscallConn()
+		raw, err := c.(*Conn).NetConn().(*net.TCPConn).SyscallConn()
 		if err != nil {
 			t.Fatal(err)
 		}

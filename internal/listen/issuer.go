@@ -1,13 +1,10 @@
-package server
+package listen
 
 import (
 	"context"
 	"crypto/tls"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/url"
-	"strconv"
 	"sync"
 	"time"
 
@@ -15,12 +12,12 @@ import (
 	"golang.org/x/crypto/acme/autocert"
 )
 
-// ACMEOptions has certificates made by an authority that speaks ACME (RFC 8555), such as Let's
+// ACME has certificates made by an authority that speaks ACME (RFC 8555), such as Let's
 // Encrypt. The zero value: none are.
-type ACMEOptions struct {
+type ACME struct {
 	// Domains are the names that certificates are made for. The authority must reach this server by
 	// each of them: at port 443 by TLS-ALPN-01 (RFC 8737), or at port 80 by HTTP-01, which
-	// HTTPRedirectAddr answers.
+	// Issuer.Challenges answers.
 	Domains []string
 	// Email, if set, is told to the authority, Directory the URL at which it is found; empty: Let's
 	// Encrypt.
@@ -39,8 +36,8 @@ const (
 	renewBefore = 30 * 24 * time.Hour
 )
 
-// issuer has certificates made and keeps them. Its methods may be called from any goroutine.
-type issuer struct {
+// Issuer has certificates made and keeps them. Its methods may be called from any goroutine.
+type Issuer struct {
 	domains []string
 	manager *autocert.Manager
 	log     *slog.Logger
@@ -50,12 +47,12 @@ type issuer struct {
 	ends map[string]time.Time
 }
 
-// newIssuer returns nil if no certificates are to be made.
-func newIssuer(o ACMEOptions, log *slog.Logger) *issuer {
+// NewIssuer returns nil if no certificates are to be made.
+func NewIssuer(o ACME, log *slog.Logger) *Issuer {
 	if len(o.Domains) == 0 {
 		return nil
 	}
-	return &issuer{
+	return &Issuer{
 		domains: o.Domains, log: log, ends: make(map[string]time.Time),
 		manager: &autocert.Manager{
 			Prompt: autocert.AcceptTOS, HostPolicy: autocert.HostWhitelist(o.Domains...), Cache: autocert.DirCache(o.Cache),
@@ -65,13 +62,13 @@ func newIssuer(o ACMEOptions, log *slog.Logger) *issuer {
 }
 
 // config is how a listener speaks TLS with these certificates.
-func (i *issuer) config() *tls.Config {
+func (i *Issuer) config() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1", acme.ALPNProto}, GetCertificate: i.certificate}
 }
 
 // certificate returns what a client is shown. One that names no server, as many encoders, gets the
 // certificate of the first domain.
-func (i *issuer) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (i *Issuer) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if hello.ServerName == "" {
 		named := *hello
 		named.ServerName = i.domains[0]
@@ -91,8 +88,8 @@ func isChallenge(hello *tls.ClientHelloInfo) bool {
 	return len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == acme.ALPNProto
 }
 
-// expiry is the first end of the certificates in use.
-func (i *issuer) expiry() (first time.Time, known bool) {
+// Expiry is the first end of the certificates in use.
+func (i *Issuer) Expiry() (first time.Time, known bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, end := range i.ends {
@@ -103,9 +100,9 @@ func (i *issuer) expiry() (first time.Time, known bool) {
 	return first, known
 }
 
-// prepare has all certificates made before the first client asks, and again after failures, until
+// Prepare has all certificates made before the first client asks, and again after failures, until
 // ctx ends. Renewal comes by itself.
-func (i *issuer) prepare(ctx context.Context) {
+func (i *Issuer) Prepare(ctx context.Context) {
 	missing := i.domains
 	for len(missing) > 0 {
 		var failed []string
@@ -120,7 +117,7 @@ func (i *issuer) prepare(ctx context.Context) {
 					"domain", domain, "err", err, "again_in", acmeRetry)
 				continue
 			}
-			end, _ := i.expiry()
+			end, _ := i.Expiry()
 			i.log.Info("certificate is there", "domain", domain, "until", end)
 		}
 		missing = failed
@@ -137,43 +134,5 @@ func (i *issuer) prepare(ctx context.Context) {
 	}
 }
 
-// redirect leads clients to the same path of a port with TLS, and answers the authority's HTTP-01
-// challenges (RFC 8555 §8.3).
-func (s *Server) redirect() http.Handler {
-	lead := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := hostOf(r.Host)
-		if host == "" || r.Method != http.MethodGet && r.Method != http.MethodHead {
-			http.Error(w, "use HTTPS", http.StatusBadRequest)
-			return
-		}
-		if port := s.httpsPort(); port != 443 {
-			host = net.JoinHostPort(host, strconv.Itoa(port))
-		}
-		to := url.URL{Scheme: "https", Host: host, Path: r.URL.Path, RawPath: r.URL.RawPath, RawQuery: r.URL.RawQuery}
-		w.Header().Set("Location", to.String())
-		w.WriteHeader(http.StatusTemporaryRedirect)
-	})
-	if s.issuer != nil {
-		return s.issuer.manager.HTTPHandler(lead)
-	}
-	return lead
-}
-
-// hostOf is the host of a Host header without its port, empty for what is no host.
-func hostOf(header string) string {
-	u, err := url.Parse("http://" + header)
-	if err != nil || u.Host != header || u.User != nil {
-		return ""
-	}
-	return u.Hostname()
-}
-
-// httpsPort is the port that is served by TLS for browsers.
-func (s *Server) httpsPort() int {
-	for _, l := range s.listeners {
-		if addr, ok := l.Addr().(*net.TCPAddr); ok && l.name == "https" {
-			return addr.Port
-		}
-	}
-	return 443
-}
+// Challenges answers the authority's HTTP-01 challenges (RFC 8555 §8.3), and has next answer all else.
+func (i *Issuer) Challenges(next http.Handler) http.Handler { return i.manager.HTTPHandler(next) }

@@ -1,4 +1,4 @@
-package server
+package listen
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 )
 
 // limitedPair returns a counted connection and its peer.
-func limitedPair(t *testing.T, limits *connLimits) (*limitedConn, net.Conn) {
+func limitedPair(t *testing.T, limits *Limits) (*Conn, net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -26,7 +26,7 @@ func limitedPair(t *testing.T, limits *connLimits) (*limitedConn, net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close(); client.Close() })
-	lc, ok := limits.admit(c)
+	lc, ok := limits.Admit(c)
 	if !ok {
 		t.Fatal("refused")
 	}
@@ -34,7 +34,7 @@ func limitedPair(t *testing.T, limits *connLimits) (*limitedConn, net.Conn) {
 }
 
 // isOpen asks the runtime, which keeps the descriptor of an open connection.
-func isOpen(t *testing.T, c *limitedConn) bool {
+func isOpen(t *testing.T, c *Conn) bool {
 	t.Helper()
 	raw, err := c.Conn.(*net.TCPConn).SyscallConn()
 	if err != nil {
@@ -47,7 +47,7 @@ func isOpen(t *testing.T, c *limitedConn) bool {
 // meet another connection's.
 func TestHeldConnectionKeepsItsDescriptor(t *testing.T) {
 	t.Parallel()
-	limits := &connLimits{}
+	limits := &Limits{}
 	c, client := limitedPair(t, limits)
 	for range 2 {
 		if !c.Hold() {
@@ -59,7 +59,7 @@ func TestHeldConnectionKeepsItsDescriptor(t *testing.T) {
 		_, err := c.Read(make([]byte, 1))
 		reading <- err
 	}()
-	limits.closeAll()
+	limits.CloseAll()
 	if err := <-reading; err == nil {
 		t.Error("a read goes on after Close")
 	}
@@ -90,7 +90,7 @@ func TestHeldConnectionKeepsItsDescriptor(t *testing.T) {
 
 func TestReleasedConnectionIsClosedAtOnce(t *testing.T) {
 	t.Parallel()
-	limits := &connLimits{}
+	limits := &Limits{}
 	c, _ := limitedPair(t, limits)
 	if !c.Hold() {
 		t.Fatal("cannot be held")
