@@ -1,12 +1,9 @@
 package cluster
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -14,12 +11,10 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
+	"github.com/redis/go-redis/v9"
 
 	"livego/internal/redisconn"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // backend is a registry with what a test does to it behind its back.
 type backend struct {
@@ -28,26 +23,35 @@ type backend struct {
 	expire func(id string)
 	// flush loses all data.
 	flush func()
+	// advance lets time pass, where it can be made to; else nil.
+	advance func(time.Duration)
 }
 
 // forEach runs the test on every kind of registry.
 func forEach(t *testing.T, test func(t *testing.T, b backend)) {
 	t.Run("memory", func(t *testing.T) {
-		m := NewMemory(nil)
-		test(t, backend{m, func(id string) {
+		clock := &ticking{now: time.Now()}
+		m := NewMemory(clock.time)
+		test(t, backend{Registry: m, flush: m.Flush, advance: clock.advance, expire: func(id string) {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			m.nodes[id].beaten = time.Time{}
-		}, m.Flush})
+		}})
 	})
 	t.Run("miniredis", func(t *testing.T) {
-		test(t, onRedis(t, miniredis.RunT(t).Addr()))
+		m := miniredis.RunT(t)
+		b := onRedis(t, m.Addr())
+		b.advance = m.FastForward
+		test(t, b)
 	})
-	t.Run("redis-server", func(t *testing.T) {
-		test(t, onRedis(t, startRedis(t)))
-	})
+	for name, start := range map[string]func(*testing.T) string{
+		"redis-server": redisServer, "redis-cluster": redisCluster, "redis-sentinel": redisSentinel,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, onRedis(t, start(t))) })
+	}
 }
 
+// onRedis returns the registry at an address, which is empty.
 func onRedis(t *testing.T, addr string) backend {
 	t.Helper()
 	client, err := redisconn.Open(addr, "")
@@ -56,45 +60,44 @@ func onRedis(t *testing.T, addr string) backend {
 	}
 	r := newRedisRegistry(client, "")
 	t.Cleanup(func() { _ = r.Close() })
-	return backend{r, func(id string) {
-		client.Del(context.Background(), r.prefix+":node:"+id)
-	}, func() {
-		client.FlushAll(context.Background())
+	b := backend{Registry: r, expire: func(id string) {
+		if err := client.Del(context.Background(), r.prefix+":node:"+id).Err(); err != nil {
+			t.Error(err)
+		}
+	}, flush: func() {
+		if err := flushAll(client); err != nil {
+			t.Error(err)
+		}
 	}}
+	b.flush()
+	return b
 }
 
-// startRedis starts a server of Debian's on a free port and returns its address.
-func startRedis(t *testing.T, args ...string) string {
-	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("redis-server is not installed")
+func flushAll(client redis.UniversalClient) error {
+	ctx := context.Background()
+	if masters, ok := client.(*redis.ClusterClient); ok {
+		return masters.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return c.FlushAll(ctx).Err() })
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = l.Close()
-	addr := l.Addr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command("redis-server", append([]string{"--bind", "127.0.0.1", "--port", port, "--dir", t.TempDir(), "--save", "", "--appendonly", "no"}, args...)...)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		if strings.Contains(lines.Text(), "Ready to accept connections") {
-			return addr
-		}
-	}
-	t.Fatal("redis-server does not start")
-	return ""
+	return client.FlushAll(ctx).Err()
+}
+
+// ticking is a clock that moves by what it is told, and a little by itself.
+type ticking struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *ticking) time() time.Time {
+	c.advance(time.Microsecond)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *ticking) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
 }
 
 // node returns a node's first life, or a later one.

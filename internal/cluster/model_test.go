@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -18,6 +19,9 @@ type model struct {
 	has    map[string]map[string]int64
 	homes  map[string]string // stream → node
 	newest int64
+	// now is the time by what was advanced, beaten when each node said last that it lives.
+	now    time.Duration
+	beaten map[string]time.Duration
 }
 
 var (
@@ -29,6 +33,9 @@ func (m *model) draw(rt *rapid.T) (Node, string) {
 	id := rapid.SampledFrom(modelNodes).Draw(rt, "node")
 	return node(id, fmt.Sprint(m.boots[id])), rapid.SampledFrom(modelStreams).Draw(rt, "stream")
 }
+
+// renewed notes a sign of life.
+func (m *model) renewed(n Node) { m.alive[n.ID], m.beaten[n.ID] = n.Boot, m.now }
 
 func (m *model) fresh(rt *rapid.T, token int64) {
 	if token <= m.newest {
@@ -54,13 +61,13 @@ func (m *model) claim(rt *rapid.T) {
 		if !errors.Is(err, ErrHeld) || e.Node.ID != was {
 			rt.Fatalf("claim by %s of what %s has: %+v, %v", n.ID, was, e, err)
 		}
-		m.alive[n.ID] = n.Boot
+		m.renewed(n)
 		return
 	}
 	if err != nil {
 		rt.Fatal(err)
 	}
-	m.alive[n.ID] = n.Boot
+	m.renewed(n)
 	if e.Claim.Token != m.has[n.ID][stream] {
 		m.fresh(rt, e.Claim.Token)
 	}
@@ -79,7 +86,7 @@ func (m *model) beat(rt *rapid.T) {
 	if err != nil {
 		rt.Fatal(err)
 	}
-	m.alive[n.ID] = n.Boot
+	m.renewed(n)
 	for _, stream := range got.Lost {
 		if was := m.living(stream); was == n.ID || was == "" {
 			rt.Fatalf("%s lost %s, which %q has", n.ID, stream, was)
@@ -98,6 +105,49 @@ func (m *model) beat(rt *rapid.T) {
 			m.homes[h.Stream] = n.ID
 		}
 	}
+	// Who has beaten believes what is so.
+	for stream := range m.has[n.ID] {
+		if got := m.home(rt, stream); got != n.ID {
+			rt.Fatalf("%s keeps %s, which %q has", n.ID, stream, got)
+		}
+	}
+}
+
+// home asks the registry.
+func (m *model) home(rt *rapid.T, stream string) string {
+	e, err := m.b.Lookup(rt.Context(), stream)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		rt.Fatal(err)
+	}
+	return e.Node.ID
+}
+
+// pass lets time pass, after which leases are over that were not renewed.
+func (m *model) pass(rt *rapid.T) {
+	d := time.Duration(rapid.IntRange(1, 5).Draw(rt, "half seconds")) * beatInterval
+	m.now += d
+	m.b.advance(d)
+	for id, at := range m.beaten {
+		if m.now-at >= leaseTime {
+			delete(m.alive, id)
+		}
+	}
+}
+
+// flush loses all data. Nodes still believe to have their streams.
+func (m *model) flush(*rapid.T) {
+	m.b.flush()
+	clear(m.alive)
+	clear(m.homes)
+}
+
+// leave ends a lease at once. What the node had is its own again when it comes back.
+func (m *model) leave(rt *rapid.T) {
+	n, _ := m.draw(rt)
+	if err := m.b.Leave(rt.Context(), n.ID, n.Boot); err != nil {
+		rt.Fatal(err)
+	}
+	delete(m.alive, n.ID)
 }
 
 func (m *model) expire(rt *rapid.T) {
@@ -136,12 +186,8 @@ func (m *model) free(rt *rapid.T) {
 
 func (m *model) check(rt *rapid.T) {
 	for _, stream := range modelStreams {
-		e, err := m.b.Lookup(rt.Context(), stream)
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			rt.Fatal(err)
-		}
-		if want := m.living(stream); e.Node.ID != want {
-			rt.Fatalf("home of %s: %q, want %q", stream, e.Node.ID, want)
+		if got, want := m.home(rt, stream), m.living(stream); got != want {
+			rt.Fatalf("home of %s: %q, want %q", stream, got, want)
 		}
 	}
 }
@@ -151,14 +197,18 @@ func (m *model) check(rt *rapid.T) {
 func TestModel(t *testing.T) {
 	forEach(t, func(t *testing.T, b backend) {
 		rapid.Check(t, func(rt *rapid.T) {
-			m := &model{b: b, boots: map[string]int{}, alive: map[string]string{}, has: map[string]map[string]int64{}, homes: map[string]string{}}
+			m := &model{b: b, boots: map[string]int{}, alive: map[string]string{}, beaten: map[string]time.Duration{}, has: map[string]map[string]int64{}, homes: map[string]string{}}
 			for _, id := range modelNodes {
 				m.has[id] = map[string]int64{}
 			}
 			b.flush()
-			rt.Repeat(map[string]func(*rapid.T){
-				"claim": m.claim, "beat": m.beat, "expire": m.expire, "restart": m.restart, "free": m.free, "": m.check,
-			})
+			actions := map[string]func(*rapid.T){
+				"claim": m.claim, "beat": m.beat, "expire": m.expire, "restart": m.restart, "free": m.free, "leave": m.leave, "flush": m.flush, "": m.check,
+			}
+			if b.advance != nil {
+				actions["time"] = m.pass
+			}
+			rt.Repeat(actions)
 		})
 	})
 }
