@@ -11,9 +11,9 @@ BENCHFLAGS ?=
 TESTS    ?= .
 TRIXIE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/livego/trixie-ffmpeg
 
-BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-hls bench-llhls bench-stopped
+BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-hls bench-llhls bench-stopped bench-cluster bench-cluster-hls bench-cluster-registry
 
-.PHONY: help demo cluster-demo run build pages release test tools lint unit e2e latency attack cross fuzz $(BENCHES) bench-all bench-tools clean
+.PHONY: help demo cluster-demo run build pages release test tools lint unit e2e latency cluster-halts attack cross fuzz $(BENCHES) simulate bench-all bench-tools clean
 
 help:   ; @sed -n 's|^\([a-z0-9-]*\):[^;]*## |\1\t|p' Makefile
 demo: build ## server plus a looping test stream, with links to watch it
@@ -37,10 +37,13 @@ unit: ## unit tests with the race detector
 e2e: build ## the built program against real clients
 	go build -race -o bin/livego-race ./cmd/livego
 	LIVEGO_E2E=1 LIVEGO_BIN=$(CURDIR)/bin/livego LIVEGO_RACE_BIN=$(CURDIR)/bin/livego-race FFMPEG7=$(TRIXIE)/ffmpeg \
-		go test -count=1 -timeout 30m -parallel 6 $(if $(LIVEGO_LATENCY),-v )-run '$(TESTS)' ./e2e
+		go test -count=1 -timeout 30m -parallel 6 $(if $(LIVEGO_LATENCY)$(LIVEGO_HALTS),-v )-run '$(TESTS)' ./e2e
 latency: export LIVEGO_LATENCY = 1
 latency: ## hls.js on an idle machine: how far it is behind live, how it changes levels; 4 minutes
 	@$(MAKE) e2e TESTS='TestLLHLSLatency|TestLLHLSPictures|TestLadderThrottled'
+cluster-halts: export LIVEGO_HALTS = $(ROUNDS)
+cluster-halts: ## for how long players stand still when a stream's home is killed, or ended; ROUNDS=10
+	@$(MAKE) e2e TESTS=TestClusterHalts
 attack: build ## what strangers do to servers, done to one on this machine; ATTACKS=ranges picks some
 	@LIVEGO_BIN=$(CURDIR)/bin/livego go run ./scripts/attack $(ATTACKS)
 release: ## archives for all systems, packages for Debian and checksums, in dist/; TARGETS='linux/amd64' makes some
@@ -71,6 +74,14 @@ bench-llhls: build bench-tools ## players of Low-Latency HLS
 	@go run ./scripts/bench -rounds $(ROUNDS) -duration 10s $(BENCHFLAGS) llhls
 bench-stopped: build bench-tools ## players that stop reading, 11 minutes
 	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) stopped
+bench-cluster: build bench-tools bench-cluster-hls bench-cluster-registry ## nodes that serve the streams of others, against their home, nginx and Varnish
+	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) cluster
+bench-cluster-hls: build bench-tools
+	@go run ./scripts/bench -rounds $(ROUNDS) -duration 10s $(BENCHFLAGS) cluster-hls
+bench-cluster-registry: build bench-tools
+	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) cluster-registry
+simulate: ## many nodes, streams and joins of viewers on one registry, without media, 11 minutes
+	@go run ./scripts/simulate
 bench-all: $(BENCHES) ## all of them, two hours on a quiet machine
 bench-tools: ## programs that the comparisons run
 	@scripts/install-test-tools.sh

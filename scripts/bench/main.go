@@ -23,6 +23,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,6 +41,9 @@ type options struct {
 	duration, warmup   time.Duration
 	only, into         string
 	verbose            bool
+	// hold is how many streams this program is to register in redis, for others to measure it.
+	hold  int
+	redis string
 }
 
 func main() {
@@ -53,10 +57,18 @@ func main() {
 	flag.StringVar(&o.only, "only", "", "measure only rows whose name has this in it, and the first one")
 	flag.StringVar(&o.into, "into", "", "put the table into this file too, between <!-- bench SCENARIO --> and <!-- end -->")
 	flag.BoolVar(&o.verbose, "v", false, "show what the load tool and the servers say")
+	flag.IntVar(&o.hold, "hold", 0, "be a node with so many streams and without media, in the Redis of -redis")
+	flag.StringVar(&o.redis, "redis", "", "address of that Redis")
 	flag.Usage = usage
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if o.hold > 0 {
+		if err := holdStreams(ctx, o.redis, o.hold); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+		}
+		return
+	}
 	if err := run(ctx, o, flag.Arg(0)); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -125,6 +137,8 @@ type result struct {
 	row     row
 	reports []*bench.Report
 	heaps   []float64 // live heap at the end, in MB, 0 if not known
+	// upstream are the requests that a stream's home got for each part that it made.
+	upstream []float64
 }
 
 func (m *measurement) run(ctx context.Context) error {
@@ -135,11 +149,10 @@ func (m *measurement) run(ctx context.Context) error {
 	for round := range m.rounds {
 		for i := range m.results {
 			r := &m.results[i]
-			report, heap, err := m.measure(ctx, r.row)
+			report, err := m.measure(ctx, r)
 			if err != nil {
 				return fmt.Errorf("%s: %w", r.row.name, err)
 			}
-			r.reports, r.heaps = append(r.reports, report), append(r.heaps, heap)
 			fmt.Fprintf(os.Stderr, "%4.0fs  round %d/%d  %-36s %s\n", time.Since(start).Seconds(), round+1, m.rounds, r.row.name, brief(report))
 		}
 	}
@@ -165,21 +178,50 @@ func (m *measurement) chooseRows(ctx context.Context) error {
 	return nil
 }
 
-// measure starts the server of a row, puts the load on it, and ends it. It returns the server's
-// live heap in MB too, 0 if not known.
-func (m *measurement) measure(ctx context.Context, r row) (*bench.Report, float64, error) {
-	target, err := r.kind.command(m, r.args)
+// measure starts the server of a row, puts the load on it, ends it, and notes what it saw.
+func (m *measurement) measure(ctx context.Context, r *result) (*bench.Report, error) {
+	target, err := r.row.kind.command(m, r.row.args)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
+	}
+	var running []*process
+	for _, t := range target.beside {
+		other, err := m.startOn(ctx, t, m.loadCPU)
+		if err != nil {
+			return nil, err
+		}
+		defer other.stop()
+		running = append(running, other)
 	}
 	server, err := m.start(ctx, target)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	defer server.stop()
-	args := append([]string{"bench", "--json", "--pid", strconv.Itoa(server.cmd.Process.Pid),
-		"--duration", m.duration.String(), "--warmup", m.warmup.String(), "--join-rate", "1000"}, target.load...)
-	args = append(append(args, m.scenario.load...), r.load...)
+	asked, err := target.askedAtHome(ctx)
+	if err != nil {
+		return nil, err
+	}
+	report, err := m.load(ctx, r.row, target, append(running, server))
+	if err != nil {
+		return nil, err
+	}
+	askedAfter, err := target.askedAtHome(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.reports, r.heaps = append(r.reports, report), append(r.heaps, liveHeap(server.said.String()))
+	r.upstream = append(r.upstream, askedAfter.perPart(asked))
+	return report, nil
+}
+
+// load puts the load on the last one of the servers that run.
+func (m *measurement) load(ctx context.Context, r row, target *target, servers []*process) (*bench.Report, error) {
+	args := []string{"bench", "--json", "--duration", m.duration.String(), "--warmup", m.warmup.String(), "--join-rate", "1000"}
+	for _, pid := range servers[len(servers)-1].pids() {
+		args = append(args, "--pid", strconv.Itoa(pid))
+	}
+	args = slices.Concat(args, target.load, m.scenario.load, r.load)
 	load := exec.CommandContext(ctx, "taskset", append([]string{"-c", m.loadCPU, m.livego}, args...)...)
 	load.Dir = m.dir
 	var out, said bytes.Buffer
@@ -187,25 +229,25 @@ func (m *measurement) measure(ctx context.Context, r row) (*bench.Report, float6
 	if m.verbose {
 		load.Stderr = os.Stderr
 	}
-	before, err := m.look(server)
+	before, err := m.look(servers)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if err := load.Run(); err != nil {
-		return nil, 0, fmt.Errorf("load: %w\n%s", err, said.String())
+		return nil, fmt.Errorf("load: %w\n%s", err, said.String())
 	}
-	after, err := m.look(server)
+	after, err := m.look(servers)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	report := &bench.Report{}
 	if err := json.Unmarshal(out.Bytes(), report); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if others := before.others(after, load.ProcessState.UserTime()+load.ProcessState.SystemTime()); others > maxOthers {
 		report.Doubts = append(report.Doubts, fmt.Sprintf("other programs needed %.2f cores of the same CPUs", others))
 	}
-	return report, liveHeap(server.said.String()), nil
+	return report, nil
 }
 
 // liveHeap reads what the garbage collector said last (GODEBUG=gctrace=1): sizes before, at the
@@ -254,9 +296,29 @@ type process struct {
 	done chan error
 }
 
+// pids are the process and its children.
+func (p *process) pids() []int {
+	pids := []int{p.cmd.Process.Pid}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, file := range stats {
+		stat, _ := os.ReadFile(file) // a process may have ended meanwhile
+		// pid (name) state parent: the name may hold anything.
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err == nil && len(fields) > 1 && fields[1] == strconv.Itoa(pids[0]) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
 // start runs a server on its CPU until its ports are open.
 func (m *measurement) start(ctx context.Context, t *target) (*process, error) {
-	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", m.serverCPU}, t.command...)...)
+	return m.startOn(ctx, t, m.serverCPU)
+}
+
+func (m *measurement) startOn(ctx context.Context, t *target, cpu string) (*process, error) {
+	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", cpu}, t.command...)...)
 	cmd.Dir = m.dir
 	cmd.Env = append(os.Environ(), "GODEBUG=gctrace=1")
 	p := &process{cmd: cmd, said: &output{}, done: make(chan error, 1)}

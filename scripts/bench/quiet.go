@@ -29,8 +29,8 @@ type presence struct {
 	busy, server, deferred time.Duration
 }
 
-// look reads the processors' time and the server's.
-func (m *measurement) look(server *process) (presence, error) {
+// look reads the processors' time and that of the server and of what it needs beside it.
+func (m *measurement) look(servers []*process) (presence, error) {
 	wanted, err := processors(m.serverCPU + "," + m.loadCPU)
 	if err != nil {
 		return presence{}, err
@@ -43,7 +43,11 @@ func (m *measurement) look(server *process) (presence, error) {
 	if err != nil {
 		return presence{}, err
 	}
-	used, _, err := bench.Usage(server.cmd.Process.Pid)
+	var pids []int
+	for _, p := range servers {
+		pids = append(pids, p.pids()...)
+	}
+	used, _, err := bench.Usage(pids...)
 	if err != nil {
 		return presence{}, err
 	}

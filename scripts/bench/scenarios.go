@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strconv"
 )
 
@@ -71,7 +72,11 @@ const (
 
 var fanoutColumns = []column{costColumn, ratioColumn, latency50Column, latency99Column, memoryColumn, servedColumn}
 
-var scenarios = []scenario{
+// scenarios are all there are.
+var scenarios = slices.Concat(singleScenarios, clusterScenarios())
+
+// singleScenarios are those of one server.
+var singleScenarios = []scenario{
 	{
 		name:    "fanout",
 		title:   "One stream of 2.6 Mbit/s, 30 pictures and 43 audio frames a second, to 1,000 players",

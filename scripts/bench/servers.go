@@ -24,6 +24,11 @@ type target struct {
 	listens []string
 	// load are the arguments by which livego bench finds it.
 	load []string
+	// beside are started before it, on the CPUs of the load.
+	beside []*target
+	// origin is the API address of the node from which the server gets what it serves, empty if
+	// there is none.
+	origin string
 }
 
 // kind is a sort of server.
