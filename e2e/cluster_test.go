@@ -21,12 +21,18 @@ type clusterNode struct {
 	addr string // cluster_addr
 }
 
+// newClusterNode returns a node that does not run yet, and the environment that it is to have.
+func newClusterNode(t testing.TB, r *redis, i int) (node *clusterNode, env []string) {
+	t.Helper()
+	node = &clusterNode{addr: freeAddress(t)}
+	return node, []string{"REDIS_ADDR=" + r.address, "CLUSTER_ADDR=" + node.addr, "CLUSTER_SECRET=" + clusterSecret, fmt.Sprintf("NODE_ID=%c", 'a'+i)}
+}
+
 // startCluster starts so many nodes on one Redis.
 func startCluster(t testing.TB, r *redis, n int, args ...string) (nodes []*clusterNode) {
 	t.Helper()
 	for i := range n {
-		node := &clusterNode{addr: freeAddress(t)}
-		env := []string{"REDIS_ADDR=" + r.address, "CLUSTER_ADDR=" + node.addr, "CLUSTER_SECRET=" + clusterSecret, fmt.Sprintf("NODE_ID=%c", 'a'+i)}
+		node, env := newClusterNode(t, r, i)
 		node.server = startWith(t, env, append([]string{"--hls_segment_duration", "1"}, args...)...)
 		nodes = append(nodes, node)
 	}

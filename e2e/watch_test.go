@@ -22,9 +22,10 @@ type viewer struct {
 	name  string
 	mutex sync.Mutex
 	got   []tag
-	codes []string // status codes and user control events that an RTMP player was sent
-	flags byte     // of the FLV header
-	end   error    // why it ended; nil: cleanly
+	came  []time.Time // when each tag did
+	codes []string    // status codes and user control events that an RTMP player was sent
+	flags byte        // of the FLV header
+	end   error       // why it ended; nil: cleanly
 	ended chan struct{}
 	close func()
 }
@@ -44,7 +45,20 @@ func (v *viewer) leave() {
 func (v *viewer) add(next tag) {
 	v.mutex.Lock()
 	defer v.mutex.Unlock()
-	v.got = append(v.got, next)
+	v.got, v.came = append(v.got, next), append(v.came, time.Now())
+}
+
+// halt returns the longest time since a moment for which no picture came.
+func (v *viewer) halt(since time.Time) (longest time.Duration) {
+	v.mutex.Lock()
+	defer v.mutex.Unlock()
+	last := since
+	for i, tag := range v.got {
+		if at := v.came[i]; tag.kind == typeVideo && at.After(since) {
+			longest, last = max(longest, at.Sub(last)), at
+		}
+	}
+	return max(longest, time.Since(last))
 }
 
 // tags returns what came so far.

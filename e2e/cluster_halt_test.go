@@ -1,0 +1,163 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// roam publishes a file over and over with FFmpeg, which comes back at the next node when its own
+// has ended, as behind a load balancer.
+func roam(t testing.TB, file, key string, nodes ...*clusterNode) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			to := nodes[i%len(nodes)].publishURL(key)
+			_ = exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", file, "-c", "copy", "-f", "flv", to).Run()
+		}
+	})
+	t.Cleanup(func() { cancel(); running.Wait() })
+}
+
+// halts are for how long players stood still, by their names.
+type halts map[string][]time.Duration
+
+func (h halts) add(player string, d time.Duration) { h[player] = append(h[player], d) }
+
+// table is one line for each player: the median and the worst.
+func (h halts) table() string {
+	var b strings.Builder
+	for _, player := range slices.Sorted(maps.Keys(h)) {
+		all := slices.Sorted(slices.Values(h[player]))
+		fmt.Fprintf(&b, "| %s | %d | %.2f | %.2f |\n", player, len(all), all[len(all)/2].Seconds(), all[len(all)-1].Seconds())
+	}
+	return b.String()
+}
+
+// haltBed is three nodes, an encoder that goes back and forth between the first two, and players at
+// the third.
+type haltBed struct {
+	nodes     []*clusterNode
+	env       [][]string
+	program   string
+	home      int
+	flv, rtmp *viewer
+	web       *webPlayer
+}
+
+// haltRounds is how many rounds there are: some for figures (make cluster-halts), else one.
+func haltRounds() (rounds int, measured bool) {
+	rounds, err := strconv.Atoi(os.Getenv("LIVEGO_HALTS"))
+	return max(rounds, 1), err == nil
+}
+
+// startHaltBed starts all of it. With figures to take it is the program as it is shipped.
+func startHaltBed(t *testing.T) *haltBed {
+	t.Helper()
+	chromium.turn(t)
+	b := &haltBed{program: raceBinary(t)}
+	if _, measured := haltRounds(); measured {
+		b.program = setting(t, "LIVEGO_BIN")
+	}
+	r := startRedis(t)
+	for i := range 3 {
+		node, env := newClusterNode(t, r, i)
+		b.env = append(b.env, env)
+		node.server = &server{}
+		b.nodes = append(b.nodes, node)
+		node.launch(t, b.program, env, "--hls_segment_duration", "2")
+		t.Cleanup(func() {
+			if err := node.stop(); err != nil {
+				t.Errorf("node: %v", err)
+			}
+			if t.Failed() {
+				t.Logf("log of node %d:\n%s", i, node.logTail())
+			}
+		})
+	}
+	roam(t, clip(t, "h264-aac", 20, "flv"), b.nodes[0].key(t, "m"), b.nodes[0], b.nodes[1])
+	b.nodes[0].waitOnAir(t, "m")
+	third := b.nodes[2]
+	waitPlaylist(t, third.hlsURL("m"))
+	b.web = webPlay(t, hlsJS, third.indexURL("m"), nil)
+	b.web.waitPlaying(t)
+	b.flv, b.rtmp = watchFLV(t, third.server, "m"), watchRTMP(t, third.server, "m")
+	b.flv.waitFrames(t, 50)
+	b.rtmp.waitFrames(t, 50)
+	return b
+}
+
+// round ends the home by a signal, waits until all play on from the other node, and starts the one
+// that ended again.
+func (b *haltBed) round(t *testing.T, signal syscall.Signal, h halts) {
+	t.Helper()
+	old, next := b.nodes[b.home], b.nodes[1-b.home]
+	b.web.forget(t)
+	began := time.Now()
+	old.expectCrash = signal == syscall.SIGKILL
+	_ = old.command.Process.Signal(signal)
+	<-old.ended
+	old.stopped = true
+	next.waitOnAir(t, "m")
+	b.flv.waitFrames(t, 150)
+	b.rtmp.waitFrames(t, 150)
+	r := b.web.waitProgress(t, 6, 30*time.Second)
+	b.flv.going(t)
+	b.rtmp.going(t)
+	h.add("hls.js", time.Duration(r.stood()*float64(time.Second)))
+	h.add("HTTP-FLV", b.flv.halt(began))
+	h.add("RTMP", b.rtmp.halt(began))
+	t.Logf("%v: hls.js %.2f s, HTTP-FLV %.2f s, RTMP %.2f s; %v", signal, r.stood(), b.flv.halt(began).Seconds(), b.rtmp.halt(began).Seconds(), r)
+	old.relaunch(t, b.program, b.env[b.home], "--hls_segment_duration", "2")
+	b.home = 1 - b.home
+	// Its name is taken until its lease is over.
+	pause(t, 4*time.Second)
+}
+
+// TestClusterHalts ends the home of a stream, again and again, by a signal that nothing can catch
+// and by the one that operators use. FFmpeg comes back at another node, and players at a third one
+// stay: hls.js with its default options, RTMP and HTTP-FLV. How long they stood still is what
+// `make cluster-halts` prints.
+func TestClusterHalts(t *testing.T) {
+	for name, c := range map[string]struct {
+		signal syscall.Signal
+		// most is the longest halt, of hls.js and of others, that is in order when it is measured.
+		hls, others time.Duration
+	}{
+		"killed": {syscall.SIGKILL, 3 * time.Second, 3 * time.Second},
+		"ended":  {syscall.SIGTERM, 300 * time.Millisecond, 300 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rounds, measured := haltRounds()
+			if !measured {
+				t.Parallel()
+			}
+			b, h := startHaltBed(t), halts{}
+			for range rounds {
+				b.round(t, c.signal, h)
+			}
+			rising(t, "flv", b.flv.tags())
+			rising(t, "rtmp", b.rtmp.tags())
+			if !measured {
+				return
+			}
+			fmt.Printf("\nThe home is %s: for how many seconds players at another node stand still\n\n| player | rounds | median | worst |\n|---|---|---|---|\n%s", name, h.table())
+			for player, all := range h {
+				if most := map[bool]time.Duration{true: c.hls, false: c.others}[player == "hls.js"]; slices.Max(all) > most {
+					t.Errorf("%s stood still for %v, aim %v", player, slices.Max(all).Round(time.Millisecond), most)
+				}
+			}
+		})
+	}
+}
