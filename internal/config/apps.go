@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"livego/internal/server"
 )
 
 // maxAppName bounds the name of an app, in bytes.
@@ -19,7 +21,8 @@ const maxAppName = 255
 // appKeys are the options of an entry of the server list.
 var appKeys = []string{"appname", "live", "hls", "flv", "api", "static_push", "viewer_auth",
 	"pull", "pull_idle", "publish_allow", "publish_deny", "play_allow", "play_deny", "max_streams", "max_viewers",
-	"run_on_stream", "record"}
+	"run_on_stream", "record",
+	"publish_max_bit_rate", "publish_max_picture", "publish_max_frame_rate", "publish_max_key_frame_interval", "publish_max_time", "publish_codecs", "publish_limits"}
 
 // appExample is what to write for the server list.
 const appExample = "\n  server:\n  - appname: live\n    live: true\n    hls: true\n    flv: true"
@@ -81,8 +84,11 @@ func (f *fileReader) app(n *yaml.Node) {
 		case "record":
 			field = recordMode(&app.Record)
 		default:
-			f.problem(f.at(key), "in an entry of server: %s", unknownKey(name, appKeys))
-			return
+			if !slices.Contains(server.PublishLimitNames(), name) {
+				f.problem(f.at(key), "in an entry of server: %s", unknownKey(name, appKeys))
+				return
+			}
+			field = appLimit(&app, name)
 		}
 		raw, err := f.raw(val, field.kind)
 		if err == nil {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"livego/internal/server"
 	"livego/internal/ticket"
 )
 
@@ -110,6 +111,7 @@ type Config struct {
 	ViewerAuthURL         string
 	MaxStreams            int
 	MaxViewers            int
+	PublishLimits         server.PublishLimits
 	RunOnStream           [][]string
 	FLVArchive            bool
 	FLVDir                string
@@ -147,6 +149,8 @@ type App struct {
 	// PublishAllow and the like are networks, MaxStreams and MaxViewers bounds of the app; 0: none.
 	PublishAllow, PublishDeny, PlayAllow, PlayDeny []netip.Prefix
 	MaxStreams, MaxViewers                         int
+	// PublishLimits are written limits by name, where they differ from those of the server.
+	PublishLimits map[string]string
 	// Record is as the option of that name, empty for what that says.
 	Record string
 }

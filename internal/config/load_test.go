@@ -56,6 +56,8 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"gop_num": "0", "takeover": "false", "play_wait": "0s", "republish_grace": "1m0s", "stream_memory": "128MiB",
 		"player_lag": "250ms", "max_batch_delay": "0s", "min_batch_delay": "40ms", "io_uring": "false", "trusted_proxies": "10.0.0.0/8,::1/128", "proxy_protocol": "true", "max_connections": "10", "max_connections_per_addr": "2",
 		"viewer_auth": "token", "viewer_keys": "[{kid: a, algorithm: HS256, secret: " + strings.Repeat("v", 32) + "}]", "viewer_session_max": "1h0m0s", "viewer_shared_cache": "true", "run_on_stream": `[[ffmpeg, -i, "{rtmp_url}"]]`, "viewer_auth_url": "https://example.org/view", "max_streams": "7", "max_viewers": "8",
+		"publish_max_bit_rate": "6000000", "publish_max_picture": "1920x1080", "publish_max_frame_rate": "60", "publish_max_key_frame_interval": "4s",
+		"publish_max_time": "12h0m0s", "publish_codecs": "H264,AAC", "publish_limits": "warn",
 		"flv_archive": "true", "flv_dir": "records",
 		"record": "all", "record_to": "s3://recordings/livego?endpoint=http://127.0.0.1:9000&region=eu&path_style=true", "record_name": "{app}/{stream}/{id}",
 		"record_join": "1m0s", "record_keep": "720h0m0s", "record_spool_bytes": "1GiB",

@@ -52,6 +52,7 @@ var topics = []topic{
 	{"cluster_addr", "Several servers as one"},
 	{"gop_num", "Streams and players"},
 	{"trusted_proxies", "Limits"},
+	{"publish_max_bit_rate", "What publishers may send"},
 	{"viewer_auth", "Viewers: who may watch"},
 	{"hook_url", "Hooks: telling other systems, and asking them"},
 	{"run_on_stream", "Commands and recording"},
@@ -270,6 +271,22 @@ var options = []option{
 		bind: func(c *Config) value { return number(&c.MaxViewers, 0, math.MaxInt) }},
 	{key: "max_connections_per_addr", reload: true, def: "0", doc: "Most open connections from one address; of IPv6 a network of 64 bits counts as one. 0: no bound.",
 		bind: func(c *Config) value { return number(&c.MaxConnectionsPerAddr, 0, math.MaxInt) }},
+
+	{key: "publish_max_bit_rate", reload: true, def: "0", doc: "Most that a publisher may send, in bit/s (6000000, 6000k, 6M), the mean of 5 s. It is warned, and closed after ten\n" +
+		"seconds more. 0: no bound. This and the following: an app may have its own, and the answer of publish_auth_url too.",
+		bind: func(c *Config) value { return limit(&c.PublishLimits, "publish_max_bit_rate") }},
+	{key: "publish_max_picture", reload: true, def: "", doc: "Largest picture of a publisher, such as 1920x1080, however it is turned. Empty: no bound.",
+		bind: func(c *Config) value { return limit(&c.PublishLimits, "publish_max_picture") }},
+	{key: "publish_max_frame_rate", reload: true, def: "0", doc: "Most pictures per second of a publisher. It is warned, and closed after ten seconds more. 0: no bound.",
+		bind: func(c *Config) value { return limit(&c.PublishLimits, "publish_max_frame_rate") }},
+	{key: "publish_max_key_frame_interval", reload: true, def: "0s", doc: "Longest time between two key frames of a publisher. It is warned, and closed after ten seconds more. 0: no bound.",
+		bind: func(c *Config) value { return limit(&c.PublishLimits, "publish_max_key_frame_interval") }},
+	{key: "publish_max_time", reload: true, def: "0s", doc: "How long a publisher may go on; it is warned a minute before. 0: no bound.",
+		bind: func(c *Config) value { return limit(&c.PublishLimits, "publish_max_time") }},
+	{key: "publish_codecs", reload: true, def: "", doc: "Codecs that publishers may send, such as [H264, AAC]. Empty: all.",
+		bind: func(c *Config) value { return limit(&c.PublishLimits, "publish_codecs") }},
+	{key: "publish_limits", reload: true, def: "close", doc: "What becomes of a publisher that passes one of these limits: close, or warn, which log, events and API do first anyway.",
+		bind: func(c *Config) value { return limit(&c.PublishLimits, "publish_limits") }},
 
 	{key: "viewer_auth", reload: true, def: "off", doc: "Who may watch: off, everybody; token, who has a token that is signed with one of viewer_keys; hook, whom viewer_auth_url\n" +
 		"lets. An app may have its own.",

@@ -26,6 +26,7 @@ const sampleApps = `
 # pull_idle: how long it stays when nobody watches (30s).
 # publish_allow, publish_deny, play_allow, play_deny: addresses and networks that may publish and watch, or may not.
 # max_streams, max_viewers: bounds of the app.
+# publish_max_bit_rate, publish_max_picture and the other limits of publishers: if they differ from those above.
 # record: which of the app's streams are recorded, if that differs from the record above.
 # Put names in quotes that YAML takes for something else: appname: "off", appname: "123".
 server:

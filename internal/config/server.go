@@ -172,7 +172,7 @@ func (c Config) serverApps() []server.App {
 		apps[i] = server.App{
 			Name: a.Name, Live: a.Live, HLS: a.HLS, FLV: a.FLV, API: a.API, StaticPush: a.StaticPush,
 			RunOnStream: c.commandsOf(a), Pull: a.Pull, PullIdle: cmp.Or(a.PullIdle, defaultPullIdle),
-			ViewerAuth: viewerAuth(c.viewerAuthOf(a)), MaxStreams: a.MaxStreams, MaxViewers: a.MaxViewers,
+			ViewerAuth: viewerAuth(c.viewerAuthOf(a)), MaxStreams: a.MaxStreams, MaxViewers: a.MaxViewers, PublishLimits: c.limitsOf(a),
 			Publishers: server.Networks{Allow: a.PublishAllow, Deny: a.PublishDeny}, Viewers: server.Networks{Allow: a.PlayAllow, Deny: a.PlayDeny},
 			Record: record.Mode(cmp.Or(a.Record, c.Record)),
 		}

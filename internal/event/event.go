@@ -32,6 +32,7 @@ const (
 	RenditionRemoved Type = "rendition.removed"
 
 	PublishRefused Type = "publish.refused"
+	PublishLimited Type = "publish.over_limit"
 	ViewerJoined   Type = "viewer.joined"
 	ViewerLeft     Type = "viewer.left"
 
@@ -50,7 +51,7 @@ func Types() []Type {
 		ServerStarted, ServerDraining,
 		StreamStarted, StreamLost, StreamReturned, StreamTakenOver, StreamEnded,
 		RenditionAdded, RenditionRemoved,
-		PublishRefused, ViewerJoined, ViewerLeft,
+		PublishRefused, PublishLimited, ViewerJoined, ViewerLeft,
 		RecordingStarted, RecordingCompleted, RecordingFailed, RelayConnected, RelayFailed, CommandEnded, KeyChanged,
 	}
 }

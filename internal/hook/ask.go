@@ -1,12 +1,14 @@
 package hook
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -51,16 +53,45 @@ type Decision struct {
 	Reason string
 	// TTL is for how long the answer holds: 1 min unless it says.
 	TTL time.Duration
-	// Limits are what a publisher may do, by the names of the options; nil: what the options say.
-	Limits map[string]any
+	// Limits are what a publisher may send, by the names of the options and written as for them;
+	// what is not named is as the options say.
+	Limits map[string]string
 }
 
 // verdict is the body of an answer. All of it may be missing.
 type verdict struct {
-	Allow  *bool          `json:"allow"`
-	Reason string         `json:"reason"`
-	TTL    *float64       `json:"ttl"`
-	Limits map[string]any `json:"limits"`
+	Allow  *bool    `json:"allow"`
+	Reason string   `json:"reason"`
+	TTL    *float64 `json:"ttl"`
+	Limits limits   `json:"limits"`
+}
+
+// limits are values by name: a number, a text, or a list of texts each.
+type limits map[string]string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (l *limits) UnmarshalJSON(text []byte) error {
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(text, &values); err != nil {
+		return err
+	}
+	*l = make(limits)
+	for name, value := range values {
+		var list []string
+		var number float64
+		var one string
+		switch {
+		case json.Unmarshal(value, &list) == nil:
+			(*l)[name] = strings.Join(list, ",")
+		case json.Unmarshal(value, &number) == nil:
+			(*l)[name] = strconv.FormatFloat(number, 'f', -1, 64)
+		case json.Unmarshal(value, &one) == nil:
+			(*l)[name] = one
+		default:
+			return fmt.Errorf("limits: %.64q is neither number, text nor list of texts", name)
+		}
+	}
+	return nil
 }
 
 // Asker asks one receiver. Its methods may be called from any goroutine.
@@ -150,8 +181,11 @@ func (plain) Question(q *Question) ([]byte, error) { return json.Marshal(q) }
 // Decide: 2xx allows unless the body says otherwise, 4xx refuses, and all else is no answer.
 func (plain) Decide(status int, body []byte) (Decision, error) {
 	var v verdict
-	if len(body) > 0 && json.Unmarshal(body, &v) != nil {
-		v = verdict{} // a page of a framework
+	if err := json.Unmarshal(body, &v); err != nil {
+		if json.Valid(body) && bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
+			return Decision{}, fmt.Errorf("the answer cannot be understood: %w", err)
+		}
+		v = verdict{} // nothing, or a page of a framework
 	}
 	d := Decision{Allow: status/100 == 2, Reason: v.Reason, TTL: defaultTTL, Limits: v.Limits}
 	if status/100 != 2 && status/100 != 4 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout {

@@ -1,6 +1,7 @@
 package hook
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -86,7 +87,7 @@ func (SRS) Question(q *Question) ([]byte, error) {
 }
 
 // Decide implements Questions: any other code than 0, and any other status than 200, refuses, as in
-// SRS.
+// SRS. Limits may stand beside the code.
 func (SRS) Decide(status int, body []byte) (Decision, error) {
 	if status/100 == 5 {
 		return Decision{}, fmt.Errorf("status %d", status)
@@ -95,7 +96,24 @@ func (SRS) Decide(status int, body []byte) (Decision, error) {
 	if err != nil && status == 200 {
 		return Decision{}, err
 	}
-	return Decision{Allow: status == 200 && code == 0, TTL: defaultTTL}, nil
+	d := Decision{Allow: status == 200 && code == 0, TTL: defaultTTL}
+	if !d.Allow {
+		return d, nil
+	}
+	d.Limits, err = srsLimits(body)
+	return d, err
+}
+
+// srsLimits reads {"code":0,"limits":{…}}, which other receivers do not have.
+func srsLimits(body []byte) (map[string]string, error) {
+	var object struct {
+		Limits limits `json:"limits"`
+	}
+	if trimmed := bytes.TrimSpace(body); !bytes.HasPrefix(trimmed, []byte("{")) {
+		return nil, nil
+	}
+	err := json.Unmarshal(body, &object)
+	return object.Limits, err
 }
 
 // srsCode reads 0 or {"code":0}.

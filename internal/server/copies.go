@@ -291,7 +291,7 @@ func (n *node) copy(name live.Name, from cluster.Node, end func(error)) (*public
 	if p.pub, err = n.hub.Copy(name, end); err != nil {
 		return nil, err
 	}
-	p.begin(n.log.With("protocol", "cluster", "node", from.ID))
+	p.begin(PublishLimits{}, n.log.With("protocol", "cluster", "node", from.ID))
 	return p, nil
 }
 

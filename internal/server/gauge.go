@@ -30,6 +30,8 @@ type gauge struct {
 	pictures    atomic.Uint64
 	gop         atomic.Int64
 	keyInterval atomic.Int64
+	// sinceKey is the time since the last key frame.
+	sinceKey atomic.Int64
 	// drift is by how many parts per billion the encoder's clock runs fast, if drifts is set.
 	drift  atomic.Int64
 	drifts atomic.Bool
@@ -93,8 +95,10 @@ func (g *gauge) notePicture(u *media.AccessUnit) {
 	g.pictures.Add(1)
 	g.count++
 	if !u.RandomAccess {
+		g.sinceKey.Store(int64(u.DTS - g.lastKey))
 		return
 	}
+	g.sinceKey.Store(0)
 	if between := u.DTS - g.lastKey; g.keys > 0 && between > 0 && between < time.Hour {
 		g.gop.Store(g.count)
 		g.keyInterval.Store(int64(between))

@@ -149,9 +149,9 @@ func (s *Server) closeHooks(deadline time.Time) {
 	s.teller.stop()
 }
 
-// askPublish asks whether a publisher may publish. The error, if not, is errRefused with the
-// reason.
-func (s *Server) askPublish(ctx context.Context, name live.Name, ss *session, query, client string) error {
+// askPublish asks whether a publisher may publish, and changes its limits as the answer says. The
+// error, if not, is errRefused with the reason.
+func (s *Server) askPublish(ctx context.Context, name live.Name, ss *session, query, client string, limits *PublishLimits) error {
 	now := s.now()
 	if now.hooks.publish == nil {
 		return nil
@@ -160,6 +160,10 @@ func (s *Server) askPublish(ctx context.Context, name live.Name, ss *session, qu
 		ID: "publish-" + ss.ID, Type: "publish", Time: time.Now().UTC(), Stream: name.Key(), Rendition: name.Rendition,
 		Session: ss.who(), Query: query, Client: client,
 	})
+	asked := *limits
+	if err == nil && decision.Allow {
+		err = asked.setAll(decision.Limits)
+	}
 	switch {
 	case err != nil && now.opt.Hooks.AllowOnFailure:
 		s.log.Warn("publisher allowed without an answer of publish_auth_url", "stream", name.String(), "err", err)
@@ -172,5 +176,6 @@ func (s *Server) askPublish(ctx context.Context, name live.Name, ss *session, qu
 	case !decision.Allow:
 		return errRefused
 	}
+	*limits = asked
 	return nil
 }

@@ -25,6 +25,7 @@ const (
 type ingest struct {
 	pub   *live.Publisher
 	gauge *gauge
+	watch *limitWatch // nil: the publisher may send anything
 	log   *slog.Logger
 
 	mu     sync.Mutex
@@ -50,8 +51,8 @@ type trackID struct {
 	id   uint8
 }
 
-func newIngest(pub *live.Publisher, g *gauge, log *slog.Logger) *ingest {
-	i := &ingest{pub: pub, gauge: g, log: log, tracks: make(map[trackID]*media.Track), faults: make(map[repair.Fault]*rarely)}
+func newIngest(pub *live.Publisher, g *gauge, watch *limitWatch, log *slog.Logger) *ingest {
+	i := &ingest{pub: pub, gauge: g, watch: watch, log: log, tracks: make(map[trackID]*media.Track), faults: make(map[repair.Fault]*rarely)}
 	i.repair = repair.Session{Body: flv.BodyLike, Report: i.noteFault}
 	return i
 }
@@ -112,6 +113,10 @@ func (i *ingest) hand() error {
 	}
 	for at := range i.out {
 		if u := &i.out[at]; u.Header == media.Sample || u.Header == media.SequenceHeader && u.Track.Parsed {
+			if err := i.watch.admit(i.now, u.Track); err != nil {
+				clear(i.out)
+				return err
+			}
 			i.noteTrack(u.Track) // what a header does not say, the first frame may
 		}
 	}

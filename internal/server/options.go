@@ -41,6 +41,8 @@ type App struct {
 	// MaxStreams and MaxViewers bound the streams of the app that are on air, and who watches them;
 	// 0: no bound.
 	MaxStreams, MaxViewers int
+	// PublishLimits are those of its publishers.
+	PublishLimits PublishLimits
 	// Record says which of its streams are recorded; empty: none.
 	Record record.Mode
 }

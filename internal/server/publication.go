@@ -81,8 +81,10 @@ func (s *Server) publishHere(ctx context.Context, may permit, from origin, log *
 	name := may.name
 	p := &publication{server: s, from: from, lease: may.lease, session: newSession(from.protocol, from.remote, name, from.url, true)}
 	var err error
+	var limits PublishLimits
 	if !may.own {
-		err = s.askPublish(ctx, name, p.session, from.query, from.client)
+		limits = s.limitsOf(name.App, from.protocol)
+		err = s.askPublish(ctx, name, p.session, from.query, from.client, &limits)
 	}
 	if err == nil {
 		if s.node != nil {
@@ -96,7 +98,7 @@ func (s *Server) publishHere(ctx context.Context, may permit, from origin, log *
 		s.tellRefused(may, p.session, err, log)
 		return nil, err
 	}
-	p.begin(log)
+	p.begin(limits, log)
 	p.watchLease()
 	return p, nil
 }
@@ -111,13 +113,14 @@ func (s *Server) tellRefused(may permit, ss *session, err error, log *slog.Logge
 }
 
 // begin lists a publisher whose stream was begun.
-func (p *publication) begin(log *slog.Logger) {
+func (p *publication) begin(limits PublishLimits, log *slog.Logger) {
 	p.session.StreamID, p.session.agent, p.session.gauge = p.from.streamID, said(p.from.client), new(gauge)
 	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load(), jumps: p.pub.Jumps()} }
 	p.session.stream = p.pub.Stream()
 	p.session.close, p.session.reconnect = p.from.close, p.from.reconnect
 	p.log = log.With("stream", p.pub.Stream().Name().String(), "id", p.session.ID)
-	p.ingest = newIngest(p.pub, p.session.gauge, p.log)
+	p.session.limits = p.newLimitWatch(limits)
+	p.ingest = newIngest(p.pub, p.session.gauge, p.session.limits, p.log)
 	p.log.Info("publisher on air", "client", said(p.from.client))
 	p.server.sessions.add(p.session)
 }
@@ -154,7 +157,7 @@ func misaligned(err error) bool {
 // final says that a publisher which ends for that cause would come back no better, so that nobody
 // waits for it.
 func final(cause error) bool {
-	return errors.Is(cause, live.ErrUnpublished) || errors.Is(cause, errRevoked) || errors.Is(cause, errEnded) || misaligned(cause)
+	return errors.Is(cause, live.ErrUnpublished) || errors.Is(cause, errRevoked) || errors.Is(cause, errEnded) || errors.Is(cause, errOverLimit) || misaligned(cause)
 }
 
 // Message takes one message into the stream: its RTMP type (or FLV tag type), absolute time in
@@ -187,7 +190,7 @@ func (p *publication) Message(messageType uint8, ms uint32, body []byte) error {
 	err = p.ingest.write(units, now)
 	clear(units)
 	p.units = units
-	if misaligned(err) {
+	if misaligned(err) || errors.Is(err, errOverLimit) {
 		p.from.close(err)
 	}
 	return err

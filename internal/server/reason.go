@@ -25,6 +25,7 @@ var reasons = []struct {
 	{live.ErrMisaligned, "misaligned"},
 	{errKicked, "kicked"},
 	{errEnded, "kicked"},
+	{errOverLimit, "over_limit"},
 	{errWatched, "token_expired"},
 	{errTokenRevoked, "token_revoked"},
 	{live.ErrUnpublished, "unpublished"},

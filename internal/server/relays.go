@@ -29,12 +29,15 @@ func (s *Server) openRelays() {
 	})
 }
 
+// pullProtocol begins the protocol's name of what is pulled.
+const pullProtocol = "pull-"
+
 // publishRelay takes a stream on air that is pulled.
 func (s *Server) publishRelay(ctx context.Context, r relay.Relay, remote string, end func(error)) (relay.Sink, error) {
-	protocol, _, _ := strings.Cut(r.URL, "://")
+	scheme, _, _ := strings.Cut(r.URL, "://")
 	return s.publish(ctx, permit{name: live.Name{App: r.App, Stream: r.Stream}}, origin{
-		protocol: "pull-" + protocol, remote: remote, url: protocol + "://" + remote, client: "pull", close: end,
-	}, s.log.With("protocol", "pull-"+protocol, "remote", remote))
+		protocol: pullProtocol + scheme, remote: remote, url: scheme + "://" + remote, client: "pull", close: end,
+	}, s.log.With("protocol", pullProtocol+scheme, "remote", remote))
 }
 
 // outputPush pushes the streams of apps that have static_push. Renditions with a name are not

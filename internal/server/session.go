@@ -34,6 +34,7 @@ type session struct {
 	agent   string // what the client calls itself
 	figures func() figures
 	gauge   *gauge                 // of a publisher
+	limits  *limitWatch            // of a publisher; nil: it may send anything
 	encoder atomic.Pointer[string] // what a publisher's metadata calls it; nil: nothing
 	stream  *live.Stream           // nil: it has its home on another node
 	close   func(cause error)
@@ -254,6 +255,10 @@ func (r *registry) sample(ctx context.Context, then func()) {
 		for _, s := range connected {
 			if bytes := s.sample(); !s.Publisher && bytes > 0 {
 				sent[s.Key] += bytes * 8 / uint64(sampleInterval/time.Second)
+			}
+			if s.limits != nil {
+				video, audio := s.kbps()
+				s.limits.check(time.Now(), int(video+audio)*1000)
 			}
 		}
 		r.sent.Store(&sent)

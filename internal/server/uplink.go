@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"livego/internal/cluster"
@@ -98,7 +99,11 @@ var errAway = errors.New("the server that has the stream does not answer")
 func causeOf(word, text string) error {
 	for _, r := range reasons {
 		if r.word == word {
-			return fmt.Errorf("%w (by the stream's home)", r.err)
+			detail, _ := strings.CutPrefix(text, r.err.Error())
+			if detail == text {
+				detail = ""
+			}
+			return fmt.Errorf("%w%s (by the stream's home)", r.err, said(detail))
 		}
 	}
 	if text == "" {
