@@ -43,6 +43,8 @@ type Outlet struct {
 	// Token is that of the home's claim, Rendition which one it is.
 	Token     int64
 	Rendition string
+	// Path are the nodes that it has passed before this one, its home first.
+	Path []string
 	// Play sends the stream until it ends or the connection breaks: first, then FLV tags,
 	// AppendPing each second at least while there is nothing else, and AppendEnd when the stream is
 	// over.
@@ -108,7 +110,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r)
 		return
 	}
-	via := viaOf(r.Header)
+	via := Via(r.Header)
 	if slices.Contains(via, h.id) || len(via) > maxHops {
 		http.Error(w, ErrLoop.Error(), http.StatusLoopDetected)
 		return
@@ -130,14 +132,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// viaOf reads the nodes that a request came through.
-func viaOf(header http.Header) (via []string) {
-	for node := range strings.SplitSeq(header.Get(headerVia), ",") {
+// Via returns the nodes that a request came through, the last of which asks. There are none in one
+// that no node made.
+func Via(header http.Header) []string { return nodesIn(header.Get(headerVia)) }
+
+// nodesIn reads names of nodes with commas between them.
+func nodesIn(text string) (nodes []string) {
+	for node := range strings.SplitSeq(text, ",") {
 		if node = strings.TrimSpace(node); node != "" {
-			via = append(via, node)
+			nodes = append(nodes, node)
 		}
 	}
-	return via
+	return nodes
 }
 
 // refuse answers who is no node.
@@ -199,8 +205,8 @@ func (h *Handler) feed(w http.ResponseWriter, r *http.Request, req Request) {
 		return
 	}
 	defer nc.Close()
-	head := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\nCache-Control: no-store\r\n%s: %d\r\n%s: %s\r\nConnection: close\r\n\r\n",
-		headerToken, out.Token, headerRendition, out.Rendition)
+	head := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\nCache-Control: no-store\r\n%s: %d\r\n%s: %s\r\n%s: %s\r\nConnection: close\r\n\r\n",
+		headerToken, out.Token, headerRendition, out.Rendition, headerPath, strings.Join(append(out.Path[:len(out.Path):len(out.Path)], h.id), ", "))
 	out.Play(nc, flv.AppendFileHeader(head, true, true))
 }
 

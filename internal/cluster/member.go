@@ -16,6 +16,8 @@ const (
 	// there are no claims.
 	warnAhead = 500 * time.Millisecond
 	maxAhead  = 5 * time.Second
+	// nodesInterval is how often it is asked which nodes there are.
+	nodesInterval = 2 * time.Second
 	// freeTimeout bounds the time in which a stream is given back.
 	freeTimeout = 5 * time.Second
 )
@@ -58,6 +60,9 @@ type Member struct {
 	away  bool // the last beat failed
 	told  bool // that the clocks differ
 	lost  uint64
+	// nodes are those that the registry named last, at the time listed, which is Run's.
+	nodes  []Node
+	listed time.Time
 }
 
 // holding is a stream that has its home here.
@@ -103,7 +108,9 @@ func (m *Member) Run(ctx context.Context) error {
 		if all {
 			full = time.Now()
 		}
-		if !m.beat(ctx, all) {
+		if m.beat(ctx, all) {
+			m.list(ctx)
+		} else {
 			full = time.Time{} // all of it when the registry is back
 		}
 		select {
@@ -185,6 +192,28 @@ func (m *Member) beat(ctx context.Context, all bool) bool {
 		m.give(ctx, name, d)
 	}
 	return true
+}
+
+// list asks which nodes there are, if that was not known lately. It is for Run.
+func (m *Member) list(ctx context.Context) {
+	if time.Since(m.listed) < nodesInterval {
+		return
+	}
+	nodes, err := m.opt.Registry.Nodes(ctx)
+	if err != nil {
+		return // the next beat says so
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.nodes, m.listed = nodes, time.Now()
+}
+
+// Known returns the nodes of the last day as they were some seconds ago, or before the registry was
+// away. The slice must not be changed.
+func (m *Member) Known() []Node {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.nodes
 }
 
 func (m *Member) noteAway(err error) {

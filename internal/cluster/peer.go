@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,6 +48,7 @@ const (
 	headerHome      = "Livego-Home"
 	headerToken     = "Livego-Token"
 	headerRendition = "Livego-Rendition"
+	headerPath      = "Livego-Path"
 	headerOrigin    = "Livego-Origin"
 	protocolPublish = "livego-publish"
 )
@@ -109,9 +111,9 @@ func (p *Peers) request(ctx context.Context, method string, to Node, path, query
 }
 
 // Get asks a node for a file, in any state that its answer has. The path begins with /hls/, for
-// example.
-func (p *Peers) Get(ctx context.Context, to Node, path, query string, header http.Header) (*http.Response, error) {
-	r, err := p.request(ctx, http.MethodGet, to, path, query, nil)
+// example. via are the nodes that it passes after this one.
+func (p *Peers) Get(ctx context.Context, to Node, path, query string, header http.Header, via []string) (*http.Response, error) {
+	r, err := p.request(ctx, http.MethodGet, to, path, query, via)
 	if err != nil {
 		return nil, err
 	}
@@ -176,6 +178,8 @@ type Feed struct {
 	// for none.
 	Token     int64
 	Rendition string
+	// Path are the nodes that it has passed, its home first.
+	Path []string
 
 	nc  net.Conn
 	flv *flv.Reader
@@ -197,7 +201,11 @@ func (p *Peers) Feed(ctx context.Context, from Node, stream, rendition string, v
 		_ = nc.Close()
 		return nil, err
 	}
-	f := &Feed{Rendition: answer.Header.Get(headerRendition), nc: nc}
+	f := &Feed{Rendition: answer.Header.Get(headerRendition), Path: nodesIn(answer.Header.Get(headerPath)), nc: nc}
+	if slices.Contains(f.Path, p.id) || len(f.Path) > maxHops {
+		_ = nc.Close()
+		return nil, ErrLoop
+	}
 	f.Token, _ = strconv.ParseInt(answer.Header.Get(headerToken), 10, 64)
 	f.flv = flv.NewReader(patient{in, nc})
 	return f, nil
@@ -235,19 +243,28 @@ func (p patient) Read(b []byte) (int, error) {
 	return p.in.Read(b)
 }
 
-// Next returns the next message of the stream: its RTMP type, its time in milliseconds and its
-// body, which is the caller's. io.EOF: the stream is over; any other error: the connection is.
-func (f *Feed) Next() (messageType uint8, ms uint32, body []byte, err error) {
+// Message is one of a stream: its RTMP type, its time in milliseconds and its body. Arrived is when
+// it entered the cluster, not after now.
+type Message struct {
+	Type    uint8
+	TimeMS  uint32
+	Arrived time.Time
+	Body    []byte
+}
+
+// Next returns the next message of the stream, whose body is the caller's. io.EOF: the stream is
+// over; any other error: the connection is.
+func (f *Feed) Next() (Message, error) {
 	for {
 		switch tag, err := f.flv.ReadTag(); {
 		case errors.Is(err, io.EOF):
-			return 0, 0, nil, io.ErrUnexpectedEOF
+			return Message{}, io.ErrUnexpectedEOF
 		case err != nil:
-			return 0, 0, nil, err
+			return Message{}, err
 		case tag.Type == tagEnd:
-			return 0, 0, nil, io.EOF
+			return Message{}, io.EOF
 		case tag.Type != tagPing:
-			return tag.Type, tag.TimestampMS, tag.Body, nil
+			return Message{tag.Type, tag.TimestampMS, arrivedAt(tag.StreamID, time.Now()), tag.Body}, nil
 		}
 	}
 }

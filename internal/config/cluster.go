@@ -23,6 +23,9 @@ func clusterSecret(p *Secret) value {
 	return value{kindSecret, parse, func() string { return p.String() }}
 }
 
+// region is the name of a region, as that of a node.
+func region(p *string) value { return nodeID(p) }
+
 // nodeID is the name of a node; empty means that one is made.
 func nodeID(p *string) value {
 	parse := func(s string) error {

@@ -82,6 +82,7 @@ type Config struct {
 	ClusterCA             string
 	NodeID                string
 	PublicURL             string
+	Region                string
 	ClusterIdle           time.Duration
 	EdgeCacheBytes        int
 	GOPNum                int

@@ -232,6 +232,9 @@ var options = []option{
 	{key: "public_url", def: "", doc: "Where this server's HLS port is reached from outside, such as https://node1.example.org. Encoders of another one that\n" +
 		"ends are sent to the same host, to the port of rtmp_addr. Empty: nobody is.",
 		bind: func(c *Config) value { return publicURL(&c.PublicURL) }},
+	{key: "region", def: "", doc: "Where this server is: a name that servers share which are near each other. A stream comes once to each region\n" +
+		"where it is watched, to one of its servers, and from there to the others.",
+		bind: func(c *Config) value { return region(&c.Region) }},
 	{key: "cluster_idle", def: "30s", doc: "For how long a stream of another server is kept here after its last viewer.",
 		bind: func(c *Config) value { return duration(&c.ClusterIdle, time.Second, time.Hour) }},
 	{key: "edge_cache_bytes", def: "512MiB", doc: "Most memory for HLS files of other servers, each of which is fetched once for all viewers here.",

@@ -107,7 +107,7 @@ func (c Config) cluster() server.ClusterOptions {
 	}
 	secret, _ := cluster.ParseSecret(c.ClusterSecret.Reveal())
 	return server.ClusterOptions{
-		Addr: c.ClusterAddr, Advertise: c.ClusterAdvertise, ID: c.NodeID, Secret: secret,
+		Addr: c.ClusterAddr, Advertise: c.ClusterAdvertise, ID: c.NodeID, Region: c.Region, Secret: secret,
 		PublicURL: c.PublicURL, Cert: c.ClusterCert, Key: c.ClusterKey, CA: c.ClusterCA, Idle: c.ClusterIdle,
 		EdgeBytes: int64(c.EdgeCacheBytes),
 	}

@@ -44,10 +44,14 @@ type File struct {
 	Path, Query string
 	// Gzip: it is wanted compressed if it can be.
 	Gzip bool
+	// Straight: the node that makes it is asked, and none that would pass it on. Files that come by
+	// both ways are kept twice.
+	Straight bool
 }
 
-// Fetch asks for a file. Its answer is of any status. An error says that there is nobody to ask.
-type Fetch func(ctx context.Context, f File) (*http.Response, error)
+// Fetch asks for a file, on behalf of who came through some nodes (via). Its answer is of any
+// status. An error says that there is nobody to ask.
+type Fetch func(ctx context.Context, f File, via []string) (*http.Response, error)
 
 // Cache serves files. Its methods may be called from any goroutine.
 type Cache struct {
@@ -128,15 +132,15 @@ type flight struct {
 	cancel  context.CancelFunc
 }
 
-// Serve answers a request, GET or HEAD, for a file. An error says why it did not: ErrBusy, or that
-// of Fetch.
-func (c *Cache) Serve(w http.ResponseWriter, r *http.Request, f File) error {
-	a, err := c.get(r.Context(), f)
+// Serve answers a request, GET or HEAD, for a file, which came through some nodes. An error says
+// why it did not: ErrBusy, or that of Fetch.
+func (c *Cache) Serve(w http.ResponseWriter, r *http.Request, f File, via []string) error {
+	a, err := c.get(r.Context(), f, via)
 	switch {
 	case err != nil:
 		return err
 	case a.large:
-		return c.pass(w, r, f)
+		return c.pass(w, r, f, via)
 	}
 	a.write(w, r)
 	return nil
@@ -144,7 +148,7 @@ func (c *Cache) Serve(w http.ResponseWriter, r *http.Request, f File) error {
 
 // Get returns the body of a file, and whether it was there at all.
 func (c *Cache) Get(ctx context.Context, f File) (body []byte, found bool, err error) {
-	a, err := c.get(ctx, f)
+	a, err := c.get(ctx, f, nil)
 	if err != nil {
 		return nil, false, err
 	}
@@ -152,7 +156,7 @@ func (c *Cache) Get(ctx context.Context, f File) (body []byte, found bool, err e
 }
 
 // get returns a file: one that is kept, or the one that is being fetched, for which it waits.
-func (c *Cache) get(ctx context.Context, file File) (*answer, error) {
+func (c *Cache) get(ctx context.Context, file File, via []string) (*answer, error) {
 	c.mu.Lock()
 	if a := c.find(file); a != nil {
 		c.stats.Hits++
@@ -161,7 +165,7 @@ func (c *Cache) get(ctx context.Context, file File) (*answer, error) {
 	}
 	f := c.flights[file]
 	if f == nil {
-		if f = c.begin(file); f == nil {
+		if f = c.begin(file, via); f == nil {
 			c.stats.Failed++
 			c.mu.Unlock()
 			return nil, ErrBusy
@@ -224,7 +228,7 @@ func (c *Cache) drop(e *list.Element) {
 }
 
 // begin fetches a file, nil if there is too much under way. The caller holds mu.
-func (c *Cache) begin(file File) *flight {
+func (c *Cache) begin(file File, via []string) *flight {
 	if c.streams[file.Stream] >= maxPerStream || len(c.flights) >= maxFetches || c.ctx.Err() != nil {
 		return nil
 	}
@@ -234,7 +238,7 @@ func (c *Cache) begin(file File) *flight {
 	c.streams[file.Stream]++
 	c.all.Go(func() {
 		defer cancel()
-		a, err := c.ask(ctx, file)
+		a, err := c.ask(ctx, file, via)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		f.answer, f.err = a, err
@@ -271,8 +275,8 @@ func (a *answer) size() int64 {
 }
 
 // ask fetches a file as a whole.
-func (c *Cache) ask(ctx context.Context, file File) (*answer, error) {
-	resp, err := c.fetch(ctx, file)
+func (c *Cache) ask(ctx context.Context, file File, via []string) (*answer, error) {
+	resp, err := c.fetch(ctx, file, via)
 	if err != nil {
 		return nil, err
 	}
@@ -372,7 +376,7 @@ func (w refusals) WriteHeader(status int) {
 }
 
 // pass hands a large file on as it comes.
-func (c *Cache) pass(w http.ResponseWriter, r *http.Request, f File) error {
+func (c *Cache) pass(w http.ResponseWriter, r *http.Request, f File, via []string) error {
 	c.mu.Lock()
 	full := c.streams[f.Stream] >= maxPerStream
 	if !full {
@@ -389,7 +393,7 @@ func (c *Cache) pass(w http.ResponseWriter, r *http.Request, f File) error {
 			delete(c.streams, f.Stream)
 		}
 	}()
-	resp, err := c.fetch(r.Context(), f)
+	resp, err := c.fetch(r.Context(), f, via)
 	if err != nil {
 		return err
 	}

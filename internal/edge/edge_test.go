@@ -29,7 +29,7 @@ type origin struct {
 	err    error
 }
 
-func (o *origin) fetch(ctx context.Context, f File) (*http.Response, error) {
+func (o *origin) fetch(ctx context.Context, f File, _ []string) (*http.Response, error) {
 	n := o.asked.Add(1)
 	select {
 	case <-time.After(o.delay):
@@ -52,7 +52,7 @@ func get(t *testing.T, c *Cache, f File, header ...string) (*httptest.ResponseRe
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	err := c.Serve(w, r, f)
+	err := c.Serve(w, r, f, nil)
 	return w, err
 }
 
@@ -158,7 +158,7 @@ func TestNobodyWaits(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		left := make(chan error, 1)
 		go func() {
-			left <- cache.Serve(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil), File{})
+			left <- cache.Serve(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil), File{}, nil)
 		}()
 		synctest.Wait()
 		cancel()

@@ -41,6 +41,14 @@ type Format interface {
 	Overhead(bodyLen int) int
 }
 
+// ArrivalFormat is a Format that also says when a message entered the system.
+type ArrivalFormat interface {
+	Format
+	// AppendArrived is AppendMessage for a message that arrived at a time, in nanoseconds since
+	// 1970; 0: that is not known.
+	AppendArrived(dst []byte, messageType uint8, timestampMS uint32, arrived int64, body []byte) []byte
+}
+
 // Options configures a Fanout. Zero fields mean the defaults named.
 type Options struct {
 	// GOPs is how many cached GOPs a joining player gets; 0: it waits for the next random access

@@ -199,7 +199,11 @@ func (l *feedLog) append(f Format, u *media.AccessUnit, timestampMS uint32, head
 			block: b, pos: pos, at: l.end, arrived: u.Arrived, timestamp: timestampMS, headers: headers,
 		})
 	}
-	b.used = len(f.AppendMessage(b.buf[:pos], u.MessageType, timestampMS, u.Body))
+	if a, ok := f.(ArrivalFormat); ok {
+		b.used = len(a.AppendArrived(b.buf[:pos], u.MessageType, timestampMS, u.Arrived, u.Body))
+	} else {
+		b.used = len(f.AppendMessage(b.buf[:pos], u.MessageType, timestampMS, u.Body))
+	}
 	switch u.Track.Kind {
 	case media.Video:
 		l.v += uint64(len(u.Body))

@@ -16,11 +16,12 @@ const (
 	maxFileHeader = 1 << 10
 )
 
-// Tag is an FLV tag. TimestampMS has all 32 bits.
+// Tag is an FLV tag. TimestampMS has all 32 bits. StreamID, of 24 bits, is 0 in files.
 type Tag struct {
 	Type        uint8
 	TimestampMS uint32
 	Body        []byte
+	StreamID    uint32
 }
 
 // Reader reads an FLV file or a live FLV stream (FLV E.2 to E.4.1). It buffers, so that it may read
@@ -93,7 +94,7 @@ func (r *Reader) ReadTagInto(buf []byte) (Tag, error) {
 	if _, err := io.ReadFull(r.r, buf); err != nil {
 		return Tag{}, r.fail("tag", unexpected(err))
 	}
-	return Tag{Type: h[0] & 0x1F, TimestampMS: ui24(h[4:]) | uint32(h[7])<<24, Body: buf}, nil
+	return Tag{Type: h[0] & 0x1F, TimestampMS: ui24(h[4:]) | uint32(h[7])<<24, Body: buf, StreamID: ui24(h[8:])}, nil
 }
 
 // readTagHeader reads a PreviousTagSize and the header of the tag behind it: in one go, so that a

@@ -233,6 +233,7 @@ func FuzzReader(f *testing.F) {
 				if again == nil {
 					again = AppendFileHeader(nil, r.Video, r.Audio)
 				}
+				tag.StreamID = 0 // as it is written
 				all = append(all, tag)
 				again = AppendTag(again, tag.Type, tag.TimestampMS, tag.Body)
 			}

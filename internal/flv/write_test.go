@@ -34,11 +34,11 @@ var tags = []struct {
 	tag  Tag
 	wire string
 }{
-	{Tag{TypeVideo, 0, []byte{0xaa}}, "09 000001 000000 00 000000 aa 0000000c"},
-	{Tag{TypeAudio, 0x123456, []byte{0xaa, 0xbb}}, "08 000002 123456 00 000000 aabb 0000000d"},
-	{Tag{TypeAudio, 0x01000000, []byte{}}, "08 000000 000000 01 000000 0000000b"},
-	{Tag{TypeData, 0x89abcdef, []byte{1, 2, 3}}, "12 000003 abcdef 89 000000 010203 0000000e"},
-	{Tag{TypeVideo, 0xffffffff, []byte{}}, "09 000000 ffffff ff 000000 0000000b"},
+	{Tag{Type: TypeVideo, TimestampMS: 0, Body: []byte{0xaa}}, "09 000001 000000 00 000000 aa 0000000c"},
+	{Tag{Type: TypeAudio, TimestampMS: 0x123456, Body: []byte{0xaa, 0xbb}}, "08 000002 123456 00 000000 aabb 0000000d"},
+	{Tag{Type: TypeAudio, TimestampMS: 0x01000000, Body: []byte{}}, "08 000000 000000 01 000000 0000000b"},
+	{Tag{Type: TypeData, TimestampMS: 0x89abcdef, Body: []byte{1, 2, 3}}, "12 000003 abcdef 89 000000 010203 0000000e"},
+	{Tag{Type: TypeVideo, TimestampMS: 0xffffffff, Body: []byte{}}, "09 000000 ffffff ff 000000 0000000b"},
 }
 
 func TestAppendTag(t *testing.T) {

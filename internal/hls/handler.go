@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -109,7 +110,7 @@ const fullFor = 5 * time.Second
 // watched counts the client as a viewer. It is false if there is no room for one more, which the
 // client was told.
 func (s *Server) watched(w http.ResponseWriter, r *http.Request, l *life) bool {
-	if r.Method != http.MethodGet {
+	if r.Method != http.MethodGet || r.Context().Value(uncounted{}) != nil {
 		return true
 	}
 	client, now, period := clientID(s.seed, r), s.opt.Now(), l.period(l.target())
@@ -120,6 +121,14 @@ func (s *Server) watched(w http.ResponseWriter, r *http.Request, l *life) bool {
 	}
 	l.audience.see(client, now, period)
 	return true
+}
+
+// uncounted marks the context of a request.
+type uncounted struct{}
+
+// Uncounted returns a request that is not one of a viewer: another server asks for its own.
+func Uncounted(r *http.Request) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), uncounted{}, true))
 }
 
 // redirect sends the client to another playlist of the stream, relative to this one.

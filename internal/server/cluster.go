@@ -100,7 +100,7 @@ func (s *Server) openNode() error {
 	n.peers = cluster.NewPeers(o.ID, o.Secret, config)
 	n.handler = cluster.NewHandler(o.ID, o.Secret, cluster.Services{
 		Feed: n.serveFeed, Publish: n.servePublish, HomeOf: n.homeOf,
-		HLS: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.hls.ServeHTTP(w, normal(r)) }),
+		HLS: http.HandlerFunc(n.serveNode),
 		API: http.HandlerFunc(n.serveStatus), Over: live.ErrUnpublished, Gone: live.ErrLost,
 	}, s.log)
 	n.cache = edge.New(n.fetch, o.EdgeBytes)

@@ -7,12 +7,12 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"livego/internal/cluster"
 	"livego/internal/fanout"
-	"livego/internal/flv"
 	"livego/internal/live"
 )
 
@@ -28,6 +28,9 @@ const (
 	copyWait = 5 * time.Second
 	// idleInterval is how often it is looked whether a copy has viewers.
 	idleInterval = time.Second
+	// passTimeout is how long a node waits at most for a stream that comes from another region for
+	// another node, which asks the next one then.
+	passTimeout = 1500 * time.Millisecond
 	// slice is how often somebody who waits for a stream asks which node has it.
 	slice = 500 * time.Millisecond
 )
@@ -45,6 +48,8 @@ type copied struct {
 	ready  chan struct{}
 	stream *live.Stream
 	token  atomic.Int64
+	// path are the nodes that it has passed, its home first.
+	path atomic.Pointer[[]string]
 	// stop ends it for a cause; over is closed when it has ended.
 	stop context.CancelCauseFunc
 	over chan struct{}
@@ -214,7 +219,7 @@ func (c *copied) connect(ctx context.Context, find func(context.Context, string)
 	if err != nil {
 		return err
 	}
-	feed, err := c.node.peers.Feed(ctx, e.Node, e.Stream, c.name.Rendition, c.via)
+	feed, err := c.ask(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -223,6 +228,7 @@ func (c *copied) connect(ctx context.Context, find func(context.Context, string)
 		return fmt.Errorf("%w: its claim is older than another one", cluster.ErrElsewhere)
 	}
 	c.token.Store(max(feed.Token, c.token.Load()))
+	c.path.Store(&feed.Path)
 	watched, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	p, err := c.node.copy(c.name, e.Node, end)
@@ -248,14 +254,28 @@ func (c *copied) connect(ctx context.Context, find func(context.Context, string)
 	return err
 }
 
+// ask asks for the stream on its way from its home.
+func (c *copied) ask(ctx context.Context, e cluster.Entry) (feed *cluster.Feed, err error) {
+	for _, from := range c.node.wayTo(e, len(c.via) > 0) {
+		feed, err = c.node.peers.Feed(ctx, from, e.Stream, c.name.Rendition, c.via)
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+		if from.ID != e.Node.ID {
+			c.node.log.Info("stream does not come by way of another node", "stream", c.name.String(), "node", from.ID, "reason", err.Error())
+		}
+	}
+	return feed, err
+}
+
 // take hands on what comes.
 func take(feed *cluster.Feed, p *publication) error {
 	for {
-		messageType, ms, body, err := feed.Next()
+		m, err := feed.Next()
 		if err != nil {
 			return err
 		}
-		if err := p.Message(messageType, ms, body); err != nil {
+		if err := p.message(m.Type, m.TimeMS, m.Arrived, m.Body); err != nil {
 			return err
 		}
 	}
@@ -301,18 +321,49 @@ func (n *node) serveFeed(ctx context.Context, r cluster.Request) (cluster.Outlet
 	name.Rendition = r.Rendition
 	token, holds := n.member.Holds(r.Stream)
 	if !holds {
-		return cluster.Outlet{}, cluster.ErrElsewhere
+		return n.passFeed(ctx, name, r)
 	}
 	stream, ok := n.hub.Lookup(name)
 	if !ok {
 		return cluster.Outlet{}, cluster.ErrElsewhere
 	}
-	return cluster.Outlet{Token: token, Rendition: stream.Name().Rendition, Play: func(nc net.Conn, first []byte) { n.playFeed(nc, first, stream, r) }}, nil
+	held := func() bool {
+		select {
+		case <-stream.Done():
+			return true // what is left of it goes out
+		default:
+		}
+		_, holds := n.member.Holds(r.Stream)
+		return holds
+	}
+	return cluster.Outlet{Token: token, Rendition: stream.Name().Rendition, Play: func(nc net.Conn, first []byte) { n.playFeed(nc, first, stream, r, held) }}, nil
 }
 
-// playFeed sends a stream to another node.
-func (n *node) playFeed(nc net.Conn, first []byte, stream *live.Stream, r cluster.Request) {
-	player, err := n.fanout.Play(stream, fanout.PlayerOptions{Conn: nc, Format: flv.TagFormat{}, View: fanout.View{Whole: true}})
+// passFeed gives another node a stream that comes here from another region.
+func (n *node) passFeed(ctx context.Context, name live.Name, r cluster.Request) (cluster.Outlet, error) {
+	if !n.passes(ctx, r.Stream) {
+		return cluster.Outlet{}, cluster.ErrElsewhere
+	}
+	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	defer cancel()
+	stream, err := n.find(ctx, name, r.Via)
+	c := n.copyOf(name)
+	if err != nil || c == nil || c.path.Load() == nil {
+		return cluster.Outlet{}, cluster.ErrElsewhere
+	}
+	path := *c.path.Load()
+	if slices.Contains(path, r.From) {
+		return cluster.Outlet{}, cluster.ErrLoop
+	}
+	return cluster.Outlet{
+		Token: c.token.Load(), Rendition: stream.Name().Rendition, Path: path,
+		Play: func(nc net.Conn, first []byte) { n.playFeed(nc, first, stream, r, func() bool { return true }) },
+	}, nil
+}
+
+// playFeed sends a stream to another node, while it is held here.
+func (n *node) playFeed(nc net.Conn, first []byte, stream *live.Stream, r cluster.Request, held func() bool) {
+	player, err := n.fanout.Play(stream, fanout.PlayerOptions{Conn: nc, Format: cluster.Format{}, View: fanout.View{Whole: true}})
 	if err != nil {
 		return // the other node asks again
 	}
@@ -326,7 +377,7 @@ func (n *node) playFeed(nc net.Conn, first []byte, stream *live.Stream, r cluste
 		player.Close(fmt.Errorf("%w: %w", fanout.ErrGone, orEOF(err)))
 	}()
 	stop := context.AfterFunc(n.ctx, func() { player.Close(errShutdown) })
-	n.attend(player, r.Stream)
+	attend(player, held)
 	stop()
 	err = player.Err()
 	if errors.Is(err, fanout.ErrStreamEnded) && !errors.Is(stream.Cause(), live.ErrClosed) {
@@ -340,7 +391,7 @@ func (n *node) playFeed(nc net.Conn, first []byte, stream *live.Stream, r cluste
 
 // attend says each second that this node is there, until the player ends, or the stream has its
 // home elsewhere.
-func (n *node) attend(player *fanout.Player, stream string) {
+func attend(player *fanout.Player, held func() bool) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -349,7 +400,7 @@ func (n *node) attend(player *fanout.Player, stream string) {
 		case <-player.Done():
 			return
 		}
-		if _, holds := n.member.Holds(stream); !holds {
+		if !held() {
 			player.Close(live.ErrMoved)
 			<-player.Done()
 			return

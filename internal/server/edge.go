@@ -80,6 +80,12 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n.hls.ServeHTTP(w, r)
 		return
 	}
+	n.serveFile(w, r, edge.File{Stream: stream, Straight: n.isStraight(r.Context(), stream)}, nil)
+}
+
+// serveFile answers with a file that another node has, of which the stream is known, and the way.
+// via are the nodes that ask for it.
+func (n *node) serveFile(w http.ResponseWriter, r *http.Request, f edge.File, via []string) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -89,14 +95,15 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	err = n.cache.Serve(w, r, edge.File{Stream: stream, Path: r.URL.Path, Query: query, Gzip: hls.AcceptsGzip(r.Header["Accept-Encoding"])})
+	f.Path, f.Query, f.Gzip = r.URL.Path, query, hls.AcceptsGzip(r.Header["Accept-Encoding"])
+	err = n.cache.Serve(w, r, f, via)
 	switch {
 	case err == nil, r.Context().Err() != nil:
 	case errors.Is(err, errHere):
 		n.hls.ServeHTTP(w, r)
 	default:
 		if !errors.Is(err, edge.ErrBusy) {
-			n.log.Debug("files of another node cannot be had", "stream", stream, "err", err)
+			n.log.Debug("files of another node cannot be had", "stream", f.Stream, "err", err)
 			err = errAway // addresses of nodes are not for viewers
 		}
 		h.Set("Cache-Control", "no-store")
@@ -118,7 +125,7 @@ func (n *node) isAway(ctx context.Context, stream string) bool {
 }
 
 // fetch asks for a file where its stream is, or was last.
-func (n *node) fetch(ctx context.Context, f edge.File) (*http.Response, error) {
+func (n *node) fetch(ctx context.Context, f edge.File, via []string) (*http.Response, error) {
 	header := http.Header{}
 	if f.Gzip {
 		header.Set("Accept-Encoding", "gzip")
@@ -132,14 +139,22 @@ func (n *node) fetch(ctx context.Context, f edge.File) (*http.Response, error) {
 		if _, holds := n.member.Holds(f.Stream); holds {
 			return nil, errHere
 		}
-		at, err := n.placeOf(ctx, f.Stream, ask)
+		e, err := n.placeOf(ctx, f.Stream, ask)
 		if err != nil {
 			return nil, err
 		}
-		resp, err := n.peers.Get(ctx, at, folder+f.Path, f.Query, header)
-		if err == nil {
-			n.homes.note(f.Stream, at)
-			return resp, nil
+		var resp *http.Response
+		for _, from := range n.wayTo(e, f.Straight) {
+			resp, err = n.peers.Get(ctx, from, folder+f.Path, f.Query, header, via)
+			if err != nil {
+				continue
+			}
+			if resp.StatusCode != http.StatusLoopDetected {
+				n.homes.note(f.Stream, e.Node)
+				return resp, nil
+			}
+			resp.Body.Close()
+			err = cluster.ErrLoop
 		}
 		if last, known := n.homes.of(f.Stream); known && time.Since(last.seen) > mournTime {
 			n.homes.forget(f.Stream)
@@ -151,16 +166,16 @@ func (n *node) fetch(ctx context.Context, f edge.File) (*http.Response, error) {
 	}
 }
 
-// placeOf returns the node to ask for the files of a stream: its home, or its last one.
-func (n *node) placeOf(ctx context.Context, stream string, ask func(context.Context, string) (cluster.Entry, error)) (cluster.Node, error) {
+// placeOf returns where the files of a stream are: at its home, or its last one.
+func (n *node) placeOf(ctx context.Context, stream string, ask func(context.Context, string) (cluster.Entry, error)) (cluster.Entry, error) {
 	e, err := ask(ctx, stream)
 	if err == nil {
-		return e.Node, nil
+		return e, nil
 	}
 	if last, known := n.homes.of(stream); known {
-		return last.node, nil
+		return cluster.Entry{Stream: stream, Node: last.node}, nil
 	}
-	return cluster.Node{}, errHere
+	return e, errHere
 }
 
 // statusPath is where nodes tell each other how a stream of theirs is; the query names it.
@@ -196,7 +211,7 @@ func (n *node) status(name live.Name) (watch.Status, bool) {
 	if !n.isAway(ctx, key) {
 		return watch.Status{}, false
 	}
-	body, found, err := n.cache.Get(ctx, edge.File{Stream: key, Path: statusPath, Query: url.Values{"stream": {key}}.Encode()})
+	body, found, err := n.cache.Get(ctx, edge.File{Stream: key, Path: statusPath, Query: url.Values{"stream": {key}}.Encode(), Straight: true})
 	var st nodeStatus
 	switch {
 	case errors.Is(err, errHere):

@@ -57,14 +57,14 @@ func newIngest(pub *live.Publisher, g *gauge, watch *limitWatch, log *slog.Logge
 	return i
 }
 
-// write takes the units of one message as a demuxer gave them, which arrived now. The error is that
-// of the publisher.
-func (i *ingest) write(units []media.AccessUnit, now time.Time) error {
+// write takes the units of one message as a demuxer gave them, and when they arrived, here or at
+// another node. The error is that of the publisher.
+func (i *ingest) write(units []media.AccessUnit, now, arrived time.Time) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.now = now
 	for at := range units {
-		units[at].Arrived = now.UnixNano()
+		units[at].Arrived = arrived.UnixNano()
 		i.gauge.note(&units[at])
 	}
 	i.out = i.repair.Append(i.out[:0], units)

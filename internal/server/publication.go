@@ -164,7 +164,15 @@ func final(cause error) bool {
 // milliseconds, and body, which must not change any more. An error says that the publisher must
 // end.
 func (p *publication) Message(messageType uint8, ms uint32, body []byte) error {
+	return p.message(messageType, ms, time.Time{}, body)
+}
+
+// message is Message for one that arrived at another time, at another node; zero: it has just come.
+func (p *publication) message(messageType uint8, ms uint32, arrived time.Time, body []byte) error {
 	now := time.Now()
+	if arrived.IsZero() {
+		arrived = now
+	}
 	if messageType == flv.TypeVideo {
 		p.video.Add(uint64(len(body)))
 	} else {
@@ -187,7 +195,7 @@ func (p *publication) Message(messageType uint8, ms uint32, body []byte) error {
 			p.pub.Expect(video, audio)
 		}
 	}
-	err = p.ingest.write(units, now)
+	err = p.ingest.write(units, now, arrived)
 	clear(units)
 	p.units = units
 	if misaligned(err) || errors.Is(err, errOverLimit) {
