@@ -2,7 +2,6 @@ package hls
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,18 +10,6 @@ import (
 
 	"livego/internal/media"
 )
-
-// encoders are three publications of one stream, one of them with two video tracks.
-func encoders(rate float64, gop int) []*studio {
-	var all []*studio
-	for range 3 {
-		all = append(all, &studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: rate, gop: gop})
-	}
-	return all
-}
-
-// nameOf is the name of one of the publications of encoders.
-func nameOf(i int) string { return []string{"", "720p", "360p"}[i] }
 
 // twin adds a second video track to units, with the same times.
 func twin(units []media.AccessUnit) []media.AccessUnit {
@@ -36,44 +23,6 @@ func twin(units []media.AccessUnit) []media.AccessUnit {
 		}
 	}
 	return out
-}
-
-// interleave feeds units of several publications; pick chooses whose next unit comes, among those
-// at most skew ahead of the slowest.
-func (r *rig) interleave(feeds [][]media.AccessUnit, skew time.Duration, pick func(n int) int) {
-	for i := range feeds {
-		r.publication(nameOf(i))
-	}
-	for {
-		slowest := time.Duration(1<<63 - 1)
-		for _, units := range feeds {
-			if len(units) > 0 {
-				slowest = min(slowest, units[0].DTS)
-			}
-		}
-		var ready []int
-		for i, units := range feeds {
-			if len(units) > 0 && units[0].DTS <= slowest+skew {
-				ready = append(ready, i)
-			}
-		}
-		if len(ready) == 0 {
-			return
-		}
-		i := ready[pick(len(ready))]
-		r.feed(nameOf(i), feeds[i][0])
-		feeds[i] = feeds[i][1:]
-	}
-}
-
-func (r *rig) histories() string {
-	var b strings.Builder
-	for _, id := range []string{"v0", "v1", "a0", "720p.v0", "720p.v1", "360p.v0"} {
-		if rec := r.seen[id]; rec != nil {
-			fmt.Fprintf(&b, "%s\n%s", id, rec)
-		}
-	}
-	return b.String()
 }
 
 // TestAnyOrder: whatever the order in which renditions arrive, they are cut at the same times into
@@ -93,10 +42,10 @@ func TestAnyOrder(t *testing.T) {
 			}
 			return all
 		}
-		want := newRig(t, Options{})
+		want := newRig(t, cmafOptions{})
 		want.interleave(feeds(), 0, func(int) int { return 0 })
 		want.finish()
-		got := newRig(t, Options{})
+		got := newRig(t, cmafOptions{})
 		skew := time.Duration(rapid.IntRange(0, 400).Draw(rt, "skew")) * time.Millisecond
 		bias := rapid.IntRange(0, 2).Draw(rt, "bias")
 		random := rapid.Uint64().Draw(rt, "seed") | 1
@@ -135,7 +84,7 @@ func testOwnClock(t *testing.T, a, b time.Duration) {
 	for _, s := range all {
 		feeds = append(feeds, s.until(14*time.Second))
 	}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	r.interleave(feeds, 100*time.Millisecond, func(n int) int { return 0 })
 	r.finish()
 	for _, id := range []string{"v0", "720p.v0", "360p.v0"} {
@@ -158,7 +107,7 @@ func TestMisaligned(t *testing.T) {
 	for _, s := range all {
 		feeds = append(feeds, s.until(40*time.Second))
 	}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	r.interleave(feeds, 0, func(int) int { return 0 })
 	r.finish()
 	if err := r.publication("720p").err; !errors.Is(err, ErrMisaligned) || !strings.Contains(err.Error(), "720p") {
@@ -175,7 +124,7 @@ func TestMisaligned(t *testing.T) {
 // TestRenditionEnds: one that ends leaves the ladder and holds up nobody, also if it led.
 func TestRenditionEnds(t *testing.T) {
 	for gone := range 3 {
-		r := newRig(t, Options{})
+		r := newRig(t, cmafOptions{})
 		all := encoders(25, 50)
 		feeds := func(until time.Duration) (f [][]media.AccessUnit) {
 			for _, s := range all {
@@ -212,7 +161,7 @@ func TestRenditionEnds(t *testing.T) {
 // whoever comes first.
 func TestRestartTogether(t *testing.T) {
 	for first := range 3 {
-		r := newRig(t, Options{})
+		r := newRig(t, cmafOptions{})
 		var before, after [][]media.AccessUnit
 		for _, s := range encoders(25, 50) {
 			before = append(before, s.until(7*time.Second))
@@ -238,7 +187,7 @@ func TestRestartTogether(t *testing.T) {
 // the others have no discontinuity.
 func TestRestartAlone(t *testing.T) {
 	for alone := range 3 {
-		r := newRig(t, Options{})
+		r := newRig(t, cmafOptions{})
 		var feeds [][]media.AccessUnit
 		for i, s := range encoders(25, 50) {
 			units := s.until(24 * time.Second)
@@ -280,7 +229,7 @@ func TestRestartAlone(t *testing.T) {
 // TestHungRendition: a publisher that sends nothing any more holds up nobody, also if it leads.
 func TestHungRendition(t *testing.T) {
 	for hung := range 3 {
-		r := newRig(t, Options{})
+		r := newRig(t, cmafOptions{})
 		var feeds [][]media.AccessUnit
 		for i, s := range encoders(25, 50) {
 			if i == hung {
@@ -319,7 +268,7 @@ func TestDefaultIsTheMeasure(t *testing.T) {
 			for len(feeds[1]) > 0 && (feeds[1][0].DTS < late || !feeds[1][0].RandomAccess || feeds[1][0].Track.Kind != media.Video) {
 				feeds[1] = feeds[1][1:]
 			}
-			r := newRig(t, Options{})
+			r := newRig(t, cmafOptions{})
 			r.publication("")
 			for len(feeds[0]) > 0 {
 				for r.pubs["720p"] == nil || r.pubs["720p"].err == nil {
@@ -339,7 +288,7 @@ func TestDefaultIsTheMeasure(t *testing.T) {
 			if err := r.pubs["720p"].err; !errors.Is(err, ErrMisaligned) {
 				t.Errorf("%v ahead, %v late: 720p: %v", ahead, late, err)
 			}
-			if err := r.pubs[""].err; err != nil || len(r.of("v0").order) != 15 || r.counts.forcedCMAF.Load() > 0 {
+			if err := r.pubs[""].err; err != nil || len(r.of("v0").order) != 15 || r.counts.forced.Load() > 0 {
 				t.Errorf("%v ahead, %v late: %v\n%s%s", ahead, late, err, r.of("v0"), &r.log)
 			}
 		}

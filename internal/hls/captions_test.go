@@ -207,7 +207,7 @@ func TestHostileMetadataOBU(t *testing.T) {
 // TestCaptionsShown: what was seen is in the multivariant view.
 func TestCaptionsShown(t *testing.T) {
 	s := studio{video: avcTrack(0), rate: 25, gop: 25}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	for i, u := range s.until(10 * 1e9) {
 		if i == 130 {
 			u.Data = slices.Concat(unitOf(media.H264, sei(media.H264, [3]byte{0xFC, 0x94, 0x20})).Data, u.Data)

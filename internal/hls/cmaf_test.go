@@ -411,14 +411,19 @@ func TestFilesOfARenditionThatLeft(t *testing.T) {
 		if a, b := status("v0/103.m4s"), status("v0/200.m4s"); a != 404 || b != 200 {
 			t.Errorf("after the playlist's duration: %d, %d", a, b)
 		}
+		const maxDeparted = 16 // as in ladder
 		for i := range 3 * maxDeparted {
 			onto(l.cmaf, hlstest.Draw(fmt.Sprint("v", i), media.Video, 300)).Full().Show(3).Leave()
 		}
-		l.cmaf.mu.RLock()
-		if n := len(l.cmaf.departed); n != maxDeparted {
-			t.Errorf("%d are kept", n)
+		kept := 0
+		for i := range 3 * maxDeparted {
+			if l.cmaf.left(fmt.Sprint("v", i)) {
+				kept++
+			}
 		}
-		l.cmaf.mu.RUnlock()
+		if kept != maxDeparted {
+			t.Errorf("%d are kept", kept)
+		}
 		time.Sleep(time.Minute)
 	})
 }

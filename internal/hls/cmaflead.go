@@ -72,7 +72,7 @@ func (p *packager) decide(t *cmafTrack, u *media.AccessUnit, length time.Duratio
 	if !p.line.lead(u, length, t.unlisted, t.standing == joining && p.line.fixed()) {
 		return
 	}
-	if p.counts.forcedCMAF.Add(1) == 1 {
+	if p.counts.forced.Add(1) == 1 {
 		p.log.Warn("CMAF segment cut before a random access point: key frames are too far apart, or the bit rate is too high",
 			"at", u.DTS, "limit", p.line.limit())
 	}

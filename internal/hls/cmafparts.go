@@ -189,7 +189,7 @@ func (p *packager) writePart(t *cmafTrack, next, until time.Duration) bool {
 	s.Size += len(data)
 	p.bytes += len(data)
 	p.counts.parts.Add(1)
-	p.counts.cmafBytes.Add(uint64(len(data)))
+	p.counts.bytes.Add(uint64(len(data)))
 	t.arrived = units[len(units)-1].Arrived
 	return true
 }
@@ -276,7 +276,7 @@ func (p *packager) close(t *cmafTrack, next time.Duration, end *boundary, follow
 	s.Complete = true
 	if len(s.Parts) > 0 {
 		t.gaps = 0
-		p.counts.cmafSegments.Add(1)
+		p.counts.segments.Add(1)
 	} else {
 		b := p.line.get(s.Seq)
 		s.Gap, s.Duration = true, minDuration

@@ -117,9 +117,6 @@ func (pub *publication) quieten(header *media.Track) {
 	}
 }
 
-// skewMemory is for how many frames a lateness counts, roughly.
-const skewMemory = 512
-
 // heard ends silence in t, for which u came. It is false if u cannot be used: it is too late for
 // the silence that there is.
 func (p *packager) heard(t *cmafTrack, u *media.AccessUnit) bool {

@@ -12,13 +12,6 @@ import (
 	"livego/internal/media"
 )
 
-// without leaves out the sound from one time to another.
-func without(units []media.AccessUnit, from, to time.Duration) []media.AccessUnit {
-	return slices.DeleteFunc(units, func(u media.AccessUnit) bool {
-		return u.Track.Kind == media.Audio && u.DTS >= from && u.DTS < to
-	})
-}
-
 // delayed lets the sound come later than pictures of its time.
 func delayed(units []media.AccessUnit, by time.Duration) []media.AccessUnit {
 	due := func(u media.AccessUnit) time.Duration {
@@ -44,7 +37,7 @@ func TestSilence(t *testing.T) {
 		from := time.Duration(rapid.IntRange(6000, 8000).Draw(rt, "from")) * time.Millisecond
 		away := time.Duration(rapid.IntRange(200, 7000).Draw(rt, "away")) * time.Millisecond
 
-		r := newRig(t, Options{})
+		r := newRig(t, cmafOptions{})
 		units := without(s.until(18*time.Second), from, from+away)
 		want := samplesOf(units, s.audio)
 		if said {
@@ -102,7 +95,7 @@ func TestSilenceInherited(t *testing.T) {
 	for _, how := range []string{"ends", "is lost", "is lost and ends", "ends, and the other one has but a header"} {
 		for _, back := range []string{"it comes back", "the other one gets sound"} {
 			t.Run(how+", "+back, func(t *testing.T) {
-				d := newDuet(t, Options{}, 25, 50)
+				d := newDuet(t, cmafOptions{}, 25, 50)
 				sound := d.studios[1].audio
 				d.studios[1].audio = nil
 				if strings.Contains(how, "header") {
@@ -178,7 +171,7 @@ func gapless(t testing.TB, samples []sample) {
 // segment.
 func TestSilenceToTheEnd(t *testing.T) {
 	for _, lost := range []bool{false, true} {
-		d := newDuet(t, Options{}, 25, 50)
+		d := newDuet(t, cmafOptions{}, 25, 50)
 		d.studios[1].audio = nil
 		d.play(9300*time.Millisecond, 9300*time.Millisecond, 0)
 		d.suspend(d.publication(""))
@@ -207,7 +200,7 @@ func TestSilenceToTheEnd(t *testing.T) {
 // TestSilenceAfterHiccup: sound that was late once is not waited for as long as that for ever.
 func TestSilenceAfterHiccup(t *testing.T) {
 	s := &studio{video: avcTrack(0), rate: 25, gop: 50, audio: aac(48000), audioEvery: 1024.0 / 48000}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	r.feed("", s.until(6*time.Second)...)
 	r.feed("", delayed(s.until(8*time.Second), 1400*time.Millisecond)...)
 	r.feed("", s.until(60*time.Second)...)
@@ -223,7 +216,7 @@ func TestSilenceAfterHiccup(t *testing.T) {
 // TestSilenceIsNotBetter: no silence takes the place of sound that stands by.
 func TestSilenceIsNotBetter(t *testing.T) {
 	for _, ahead := range []time.Duration{300 * time.Millisecond, 1200 * time.Millisecond} {
-		d := newDuet(t, Options{}, 25, 50)
+		d := newDuet(t, cmafOptions{}, 25, 50)
 		d.play(9*time.Second, 9*time.Second+ahead, 0)
 		d.suspend(d.publication(""))
 		d.feed("720p", d.make(1, 15*time.Second)...)
@@ -239,7 +232,7 @@ func TestSilenceIsNotBetter(t *testing.T) {
 // segment, and all of it is heard.
 func TestSilenceUntilAnotherHeader(t *testing.T) {
 	s := &studio{video: avcTrack(0), rate: 25, gop: 50, audio: aac(48000), audioEvery: 1024.0 / 48000}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	r.feed("", s.until(6*time.Second)...)
 	r.feed("", without(s.until(9100*time.Millisecond), 0, time.Hour)...)
 	s.audio = soundTrack(media.AAC, "1190", 48000, 1024) // stereo
@@ -266,7 +259,7 @@ func TestSilenceUntilAnotherHeader(t *testing.T) {
 // log.
 func TestSilenceFlaps(t *testing.T) {
 	s := &studio{video: avcTrack(0), rate: 25, gop: 50, audio: aac(48000), audioEvery: 1024.0 / 48000}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	units := s.until(20 * time.Second)
 	want := samplesOf(units, s.audio)
 	for _, u := range units {

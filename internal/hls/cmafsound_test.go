@@ -1,10 +1,8 @@
 package hls
 
 import (
-	"io"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -29,7 +27,7 @@ type duet struct {
 	sent    [2][]media.AccessUnit
 }
 
-func newDuet(t testing.TB, opt Options, rate float64, gop int) *duet {
+func newDuet(t testing.TB, opt cmafOptions, rate float64, gop int) *duet {
 	return &duet{rig: newRig(t, opt), studios: encoders(rate, gop)[:2]}
 }
 
@@ -68,26 +66,6 @@ func (d *duet) lag(name string, units []media.AccessUnit) (worst time.Duration) 
 	return worst
 }
 
-// seams returns the numbers of the segments of a rendition that begin with a discontinuity.
-func (rec *record) seams() (seams []int64) {
-	for _, seq := range rec.order {
-		if rec.segments[seq].Discontinuity {
-			seams = append(seams, seq)
-		}
-	}
-	return seams
-}
-
-// inits returns the segments that have another initialization section than the one before.
-func (rec *record) inits() (inits []int64) {
-	for i, seq := range rec.order {
-		if i > 0 && rec.segments[seq].Init != rec.segments[rec.order[i-1]].Init {
-			inits = append(inits, seq)
-		}
-	}
-	return inits
-}
-
 // TestSoundMoves: however the publication with the sound goes, and whenever, its playlist goes on
 // with every frame of the other one, and without a discontinuity, here or in the video.
 func TestSoundMoves(t *testing.T) {
@@ -100,7 +78,7 @@ func TestSoundMoves(t *testing.T) {
 		skew := time.Duration(rapid.IntRange(0, 300).Draw(rt, "skew")) * time.Millisecond
 		ahead := time.Duration(rapid.IntRange(-300, 300).Draw(rt, "ahead")) * time.Millisecond
 
-		d := newDuet(t, Options{}, rate, gop)
+		d := newDuet(t, cmafOptions{}, rate, gop)
 		other := 1 - gone
 		if gone == 1 { // 720p has the sound, as it was first and alone
 			d.publication("720p")
@@ -148,7 +126,7 @@ func TestSoundMoves(t *testing.T) {
 // TestSoundStays: the publication whose sound was given up for another's does not get it back
 // before that one goes.
 func TestSoundStays(t *testing.T) {
-	d := newDuet(t, Options{}, 25, 50)
+	d := newDuet(t, cmafOptions{}, 25, 50)
 	d.play(9*time.Second, 9*time.Second, 0)
 	d.suspend(d.publication(""))
 	d.feed("720p", d.make(1, 13*time.Second)...)
@@ -181,7 +159,7 @@ func TestSoundStays(t *testing.T) {
 // TestSoundOfAnotherCodec: a stand-by with another header begins a segment, with an initialization
 // section of its own; one with the same codec is preferred.
 func TestSoundOfAnotherCodec(t *testing.T) {
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	all := encoders(25, 50)
 	all[1].audio, all[1].audioEvery = opus48(), 0.02
 	feeds := func(until time.Duration) (f [][]media.AccessUnit) {
@@ -215,7 +193,7 @@ func TestSoundOfAnotherCodec(t *testing.T) {
 // TestSoundAlone: without another publication's sound, and without silence in its codec, its
 // playlist leaves, and comes back at the same URL with the next one's.
 func TestSoundAlone(t *testing.T) {
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	all := encoders(25, 50)
 	quiet := all[1].audio
 	all[0].audio, all[1].audio = soundTrack(media.AAC, "f94640", 48000, 1024), nil // xHE-AAC
@@ -238,61 +216,10 @@ func TestSoundAlone(t *testing.T) {
 	}
 }
 
-// TestPlayersKeepTheSound: what players get while the publication with the sound goes, by the rules
-// of the standard: nobody asks for another multivariant playlist than the first, even if there is
-// no other sound.
-func TestPlayersKeepTheSound(t *testing.T) {
-	const within = 16300 * time.Millisecond
-	for name, at := range map[string]time.Duration{"within a segment": within, "where one ends": 16 * time.Second, "just before": 15980 * time.Millisecond, "alone": within} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s, all := NewServer(Options{SegmentDuration: 2 * time.Second}), encoders(25, 50)
-				if name == "alone" {
-					all[1].audio = nil
-				}
-				feedA, endA := onAirAs(t, s, "", all[0])
-				feedB, endB := onAirAs(t, s, "720p", all[1])
-				v, gone := newViewer(t), false
-				var segments []int64
-				for now := time.Duration(0); now < 40*time.Second; now += 200 * time.Millisecond {
-					if gone = gone || now > at; !gone {
-						feedA(min(now, at))
-					} else if endA != nil {
-						feedA(at)
-						if err := endA(io.EOF); err != nil {
-							t.Error(err)
-						}
-						endA = nil
-					}
-					feedB(now)
-					time.Sleep(200 * time.Millisecond)
-					synctest.Wait()
-					switch {
-					case now < 5*time.Second:
-					case gone:
-						segments = v.look(s, "a0", "720p.v0")
-					default:
-						segments = v.look(s, "a0", "720p.v0", "v0")
-					}
-				}
-				consecutive(t, segments)
-				if n := len(v.fetched); n < 50 {
-					t.Errorf("%d files were fetched", n)
-				}
-				if err := endB(io.EOF); err != nil {
-					t.Error(err)
-				}
-				v.look(s, "a0", "720p.v0")
-				time.Sleep(time.Minute)
-			})
-		})
-	}
-}
-
 // TestSoundOfAJump: a stand-by whose sound is seconds ahead of its pictures takes nothing away from
 // the publication that goes on.
 func TestSoundOfAJump(t *testing.T) {
-	d := newDuet(t, Options{}, 25, 50)
+	d := newDuet(t, cmafOptions{}, 25, 50)
 	d.play(9*time.Second, 9*time.Second, 0)
 	ahead := d.make(1, 12*time.Second)
 	for i := range ahead {
@@ -317,7 +244,7 @@ func TestSoundOfAJump(t *testing.T) {
 // one that is the same is taken.
 func TestAdopt(t *testing.T) {
 	s := studio{audio: aac(48000), audioEvery: 1024.0 / 48000}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	r.feed("", s.until(4*time.Second)...)
 	a0 := r.publication("").tracks[0]
 	same := *s.audio

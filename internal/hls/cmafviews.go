@@ -10,13 +10,6 @@ import (
 	"livego/internal/media"
 )
 
-// put makes a rendition known to requests.
-func (p *presentation) put(r *playlist.Rendition) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.renditions[r.ID] = r
-}
-
 // publish gives requests a new view of a rendition, once its first segment is complete, or long
 // enough.
 func (p *packager) publish(t *cmafTrack, ended bool) {
@@ -36,7 +29,7 @@ func (p *packager) publish(t *cmafTrack, ended bool) {
 		segments = append(segments, &open)
 	}
 	p.counts.window.Store(int64(p.bytes))
-	p.show.seconds.Store(int64(p.line.target / time.Second))
+	p.show.setTarget(p.line.target)
 	t.version++
 	v := &playlist.View{
 		Version:  t.version,

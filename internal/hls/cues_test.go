@@ -75,7 +75,7 @@ func TestID3(t *testing.T) {
 func TestCuesInPlaylists(t *testing.T) {
 	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 25}
 	data := &media.Track{Kind: media.Data, Name: "script"}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	body := amf.Append(nil, "onCuePoint", amf.Object{{Name: "name", Value: "goal"}})
 	at := []time.Duration{500 * time.Millisecond, 7500 * time.Millisecond}
 	for _, u := range s.until(14 * time.Second) {
@@ -111,7 +111,7 @@ func TestCuesInPlaylists(t *testing.T) {
 // TestCueFlood: events are bounded.
 func TestCueFlood(t *testing.T) {
 	s := studio{video: avcTrack(0), rate: 25, gop: 25}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	body := amf.Append(nil, "onTextData", amf.Object{{Name: "text", Value: "x"}})
 	for _, u := range s.until(10 * time.Second) {
 		r.feed("", u)

@@ -14,7 +14,7 @@ func TestDeserted(t *testing.T) {
 	for _, lost := range []int{0, 1} {
 		other := 1 - lost
 		id := strings.TrimPrefix(nameOf(lost)+".v0", ".")
-		d := newDuet(t, Options{}, 25, 25)
+		d := newDuet(t, cmafOptions{}, 25, 25)
 		d.play(9*time.Second, 9*time.Second, 0)
 		d.suspend(d.publication(nameOf(lost)))
 		rendition := d.show.rendition(id)
@@ -67,7 +67,7 @@ func TestNotDeserted(t *testing.T) {
 	}
 	for name, lose := range cases {
 		t.Run(name, func(t *testing.T) {
-			d := newDuet(t, Options{}, 25, 25)
+			d := newDuet(t, cmafOptions{}, 25, 25)
 			d.play(9*time.Second, 9*time.Second, 0)
 			lose(d)
 			d.look()

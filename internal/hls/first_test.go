@@ -13,7 +13,7 @@ func TestFirstParts(t *testing.T) {
 	for _, gop := range []int{1, 2, 4, 9, 10, 20} {
 		t.Run(fmt.Sprint(gop), func(t *testing.T) {
 			s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 25 * gop}
-			r := newRig(t, Options{})
+			r := newRig(t, cmafOptions{})
 			r.wanted = func() bool { return true }
 			listed := time.Duration(-1)
 			units := s.until(45 * time.Second)
@@ -29,7 +29,7 @@ func TestFirstParts(t *testing.T) {
 			if listed < 0 || listed > 900*time.Millisecond {
 				t.Errorf("the first parts are listed after %v", listed)
 			}
-			forced := r.counts.forcedCMAF.Load()
+			forced := r.counts.forced.Load()
 			if forced > 0 != (gop > 10) {
 				t.Errorf("%d segments were cut before a key frame\n%s", forced, r.of("v0"))
 			}
@@ -50,7 +50,7 @@ func TestFirstParts(t *testing.T) {
 // TestFirstPartsInTime: nobody who asks later gets another target duration than the stream needs.
 func TestFirstPartsInTime(t *testing.T) {
 	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 50}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	wanted := false
 	r.wanted = func() bool { return wanted }
 	for _, u := range s.until(20 * time.Second) {

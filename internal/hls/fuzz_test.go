@@ -17,7 +17,7 @@ func FuzzSegmenter(f *testing.F) {
 	f.Add([]byte("headers, pictures, frames and changes in no order"))
 	f.Add([]byte{2, 3, 4, 5, 6, 7, 0, 1, 8, 9, 0xff, 0xfe, 0, 0, 1, 1, 2, 2, 3, 3})
 	f.Fuzz(func(t *testing.T, script []byte) {
-		s := cutter(Options{SegmentDuration: time.Second})
+		s := cutter(tsOptions{SegmentDuration: time.Second})
 		e := encoder{video: h264Track(), audio: mp3Track(), gop: 1000}
 		taken := 0
 		feed := func(units []media.AccessUnit) {

@@ -2,7 +2,6 @@ package hls
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +24,7 @@ func TestColourChanges(t *testing.T) {
 		c.Colour = media.ColourDescription{Primaries: primaries, Transfer: transfer, Matrix: matrix}
 		return &c
 	}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	units := s.until(4 * time.Second)
 	s.video = with(2, 2, 2) // nothing
 	units = append(units, s.until(7*time.Second)...)
@@ -57,7 +56,7 @@ func TestDolbyVisionPlaylist(t *testing.T) {
 		"a10001002e42010102200000030090000003000003001ea0182071f6d965654a4c2f016a12241208000003000800000300c840a2000100064401c073c189")
 	s := studio{rate: 25, gop: 25, video: &media.Track{Kind: media.Video, Codec: media.HEVC, Config: config, Parsed: true, Width: 192, Height: 108, FrameRate: 25,
 		NALLengthSize: 4, ParameterSets: [][]byte{config[28:52], config[57:103]}, DolbyVision: 8}}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	r.feed("", s.until(7*time.Second)...)
 	r.finish()
 	got := multivariantOf(r)
@@ -74,38 +73,12 @@ func TestDolbyVisionInAV1Playlist(t *testing.T) {
 	} {
 		video := &media.Track{Kind: media.Video, Codec: media.AV1, Config: config, Parsed: true, Width: 192, Height: 108, DolbyVision: profile}
 		s := studio{rate: 25, gop: 25, video: video}
-		r := newRig(t, Options{})
+		r := newRig(t, cmafOptions{})
 		r.feed("", s.until(7*time.Second)...)
 		r.finish()
 		got := multivariantOf(r)
 		if strings.Count(got, want) != 2 || strings.Count(got, "VIDEO-RANGE=PQ") != 2 || profile == 5 && strings.Contains(got, "SUPPLEMENTAL") {
 			t.Errorf("%d: %s", profile, got)
 		}
-	}
-}
-
-// TestColourChangesInMPEGTS: what the sender says of colour is in no transport stream, so one goes
-// on without a discontinuity; another sequence header does make one.
-func TestColourChangesInMPEGTS(t *testing.T) {
-	e := encoder{video: avcTrack(0), audio: aacTrack(), gop: 1000}
-	s := cutter(Options{SegmentDuration: 2 * time.Second})
-	units := append(e.headers(), e.play(3000)...)
-	for _, c := range []media.ColourDescription{{Primaries: 9, Transfer: 16, Matrix: 9}, {}, {Light: media.ContentLight{Max: 1000}}} {
-		track := *e.video
-		track.Colour, track.DolbyVision = c, 8
-		e.video = &track
-		units = append(units, e.play(3000)...)
-	}
-	s.feed(units)
-	e.video = avcTrack(0)
-	e.video.Config[1]++
-	more := append(e.headers(), e.play(4000)...)
-	s.feed(more).flush()
-	if got, want := s.String(), "100 0s+2s\n101 2s+2s\n102 4s+2s\n103 6s+2s\n104 8s+2s\n105 10s+2s\n106 12s+2s discontinuity\n107 14s+2s\n"; got != want {
-		t.Errorf("got\n%swant\n%s", got, want)
-	}
-	got, want := demuxAll(t, s.list), contents(append(units, more...))
-	if !slices.Equal(got.video, want.video) || !slices.Equal(got.audio, want.audio) || s.counts.dropped.Load() > 0 {
-		t.Errorf("%d pictures of %d, %d frames of %d", len(got.video), len(want.video), len(got.audio), len(want.audio))
 	}
 }

@@ -112,3 +112,11 @@ func defaults[T int | time.Duration](v *T, value T) {
 		*v = value
 	}
 }
+
+// cmaf is what of o concerns the packaging of CMAF.
+func (o *Options) cmaf() cmafOptions {
+	return cmafOptions{
+		SegmentDuration: o.SegmentDuration, PartDuration: o.PartDuration, ListSize: o.ListSize,
+		MaxSegmentBytes: o.MaxSegmentBytes, MaxStreamBytes: o.MaxStreamBytes, PartDelay: o.PartDelay, Now: o.Now,
+	}
+}

@@ -17,7 +17,7 @@ func TestHoleBehindAPart(t *testing.T) {
 			for lost := range 150 {
 				s := s
 				units := s.until(9 * time.Second)
-				r := newRig(t, Options{})
+				r := newRig(t, cmafOptions{})
 				at := len(units)/3 + lost
 				units = slices.Delete(units, at, at+1)
 				r.feed("", units...)
@@ -42,7 +42,7 @@ func TestEndBeforeDiscontinuity(t *testing.T) {
 		"pictures and sound": {video: avcTrack(0), rate: 25, gop: 25, audio: aac(48000), audioEvery: 1024.0 / 48000},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, Options{})
+			r := newRig(t, cmafOptions{})
 			for session := range 8 {
 				s := s
 				s.epoch, s.begin = uint32(session), time.Duration(session)*7040*time.Millisecond

@@ -10,7 +10,7 @@ import (
 // onto puts a drawn rendition into a ladder.
 func onto(p *presentation, d *hlstest.Drawn) *hlstest.Drawn {
 	p.put(d.Rendition)
-	d.Shown = func(v *playlist.View) { p.seconds.Store(int64(v.Target / time.Second)) }
+	d.Shown = func(v *playlist.View) { p.setTarget(v.Target) }
 	d.Left = func() { p.remove(d.Rendition) }
 	return d
 }

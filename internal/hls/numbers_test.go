@@ -143,8 +143,8 @@ func TestFloors(t *testing.T) {
 		s.mu.Lock()
 		l, other := s.newLife("live/a"), s.newLife("live/b")
 		s.mu.Unlock()
-		if l.packager.line.first != c.want || l.time.floor != c.time || other.packager.line.first != clock+1 {
-			t.Errorf("%+v: first %d, time %v; another stream %d", c.floor, l.packager.line.first-clock, l.time.floor, other.packager.line.first-clock)
+		if l.packager.first() != c.want || l.time.floor != c.time || other.packager.first() != clock+1 {
+			t.Errorf("%+v: first %d, time %v; another stream %d", c.floor, l.packager.first()-clock, l.time.floor, other.packager.first()-clock)
 		}
 		if l.firstDiscontinuity != c.floor.Discontinuity && c.want == clock+51 {
 			t.Errorf("%+v: discontinuity %d", c.floor, l.firstDiscontinuity)

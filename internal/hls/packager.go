@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"livego/internal/fmp4"
@@ -27,16 +28,56 @@ const (
 	// the other one has stopped, it is not only late.
 	patience      = 500 * time.Millisecond
 	videoPatience = 1500 * time.Millisecond
-	// maxLag is how far a rendition may be behind the leading track before it misses segments.
-	maxLag = 3 * time.Second
 )
+
+// cmafOptions configures a packager. All fields but PartDelay must be set.
+type cmafOptions struct {
+	// SegmentDuration is the least length of a segment that is cut at a random access point,
+	// PartDuration about that of a part: the nearest whole number of pictures.
+	SegmentDuration, PartDuration time.Duration
+	// ListSize is the least number of segments in a playlist.
+	ListSize int
+	// MaxSegmentBytes bounds a segment, MaxStreamBytes the segments of all renditions together.
+	MaxSegmentBytes, MaxStreamBytes int
+	// PartDelay, if set, is told of each part how long after its last unit came players could have
+	// it. It must not wait.
+	PartDelay func(time.Duration)
+	// Now is the wall clock.
+	Now func() time.Time
+}
+
+// cmafStart is with what the packaging of a life begins, and whom it tells.
+type cmafStart struct {
+	// First is the number of the first segment, Lost are the last ones of the life before, if that
+	// broke off a moment ago: players have something of them.
+	First int64
+	Lost  []boundary
+	// FirstDiscontinuity is the discontinuity sequence number at the begin.
+	FirstDiscontinuity int64
+	// Continues: the first segment follows those of an earlier life, whose target duration is
+	// LeastTarget at least. They end at the time Until of the clock of the day, in ns since 1970.
+	Continues   bool
+	LeastTarget time.Duration
+	Until       int64
+	// Announce takes the begin of each segment.
+	Announce func(*boundary)
+	// Show is what requests see.
+	Show *presentation
+	// Stored takes the segments for rewinding, Sink all that are complete. Either may be nil.
+	Stored *spool.Life
+	Sink   Sink
+	// Wanted says that somebody waits for the stream.
+	Wanted func() bool
+	Log    *slog.Logger
+	Counts *cmafCounts
+}
 
 // packager makes CMAF renditions of one stream life. The caller makes sure that one goroutine at a
 // time uses it.
 type packager struct {
-	opt    *Options
+	opt    cmafOptions
 	log    *slog.Logger
-	counts *counters
+	counts *cmafCounts
 	show   *presentation
 	// stored takes the segments for rewinding, nil if there is none.
 	stored *spool.Life
@@ -80,10 +121,14 @@ type packager struct {
 	growing bool
 }
 
-func newPackager(opt *Options, log *slog.Logger, counts *counters, show *presentation, line timeline) *packager {
+func newPackager(opt cmafOptions, start cmafStart) *packager {
 	return &packager{
-		opt: opt, log: log, counts: counts, show: show, line: line,
-		leftOut: make(map[string]bool), wanted: func() bool { return false },
+		opt: opt, log: start.Log, counts: start.Counts, show: start.Show, stored: start.Stored, sink: start.Sink, wanted: start.Wanted,
+		line: timeline{
+			opt: opt, announce: start.Announce, first: start.First, next: start.First, lost: start.Lost,
+			firstDiscontinuity: start.FirstDiscontinuity, continues: start.Continues, least: start.LeastTarget, until: start.Until,
+		},
+		leftOut: make(map[string]bool),
 	}
 }
 
@@ -117,9 +162,6 @@ func (p *packager) enter(pub *publication) {
 // write takes the next unit of a publication. Units that cannot be packaged are counted and left
 // out.
 func (p *packager) write(pub *publication, u *media.AccessUnit) {
-	if p.opt.NoCMAF {
-		return
-	}
 	if p.begun.IsZero() {
 		p.begun = p.opt.Now()
 	}
@@ -480,3 +522,18 @@ func (p *packager) drop(t *cmafTrack, u *media.AccessUnit, err error) {
 		p.log.Warn("access unit left out of CMAF", "kind", t.kind.String(), "rendition", t.id(), "codec", u.Track.Codec, "dts", u.DTS, "error", err, "times", p.unfit)
 	}
 }
+
+// cmafCounts are written by who packages and read by anyone.
+type cmafCounts struct {
+	// parts, segments and bytes count what was published, dropped units that were left out, forced
+	// segments that begin without a random access point, wide parts that last for longer than they
+	// are listed.
+	parts, segments, bytes, dropped, forced, wide atomic.Uint64
+	// silence is what was made in place of sound that is missing, in ns.
+	silence atomic.Uint64
+	// window is the size of the segments that can be fetched.
+	window atomic.Int64
+}
+
+// first is the number of the first segment of the life.
+func (p *packager) first() int64 { return p.line.first }

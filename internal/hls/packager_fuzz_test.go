@@ -18,7 +18,7 @@ func FuzzPackager(f *testing.F) {
 		if len(script) > 300 {
 			t.Skip("long scripts find nothing more")
 		}
-		r := newRig(t, Options{SegmentDuration: time.Second, MaxStreamBytes: 1 << 20, MaxSegmentBytes: 256 << 10})
+		r := newRig(t, cmafOptions{SegmentDuration: time.Second, MaxStreamBytes: 1 << 20, MaxSegmentBytes: 256 << 10})
 		r.wanted = func() bool { return len(script)%2 == 0 }
 		names := []string{"", "720p", "360p"}
 		var at [3]time.Duration

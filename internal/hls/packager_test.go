@@ -29,7 +29,7 @@ func TestPartsOfRates(t *testing.T) {
 		for _, a := range sounds {
 			t.Run(a.name+time.Duration(c.rate*1e9).String(), func(t *testing.T) {
 				s := studio{video: avcTrack(0), audio: a.track, rate: c.rate, gop: int(c.rate * 2), audioEvery: a.every, reorder: true}
-				r := newRig(t, Options{})
+				r := newRig(t, cmafOptions{})
 				units := s.until(30 * time.Second)
 				r.feed("", units...)
 				if r.broken > 0 {
@@ -70,17 +70,17 @@ func TestSegmentsOfOne(t *testing.T) {
 	cases := []struct {
 		name string
 		s    studio
-		opt  Options
+		opt  cmafOptions
 		id   string
 		want string
 	}{
-		{"key frame each second", studio{video: avcTrack(0), rate: 25, gop: 25}, Options{}, "v0",
+		{"key frame each second", studio{video: avcTrack(0), rate: 25, gop: 25}, cmafOptions{}, "v0",
 			"1000 0s+3s parts 15\n1001 3s+3s parts 15\n1002 6s+3s parts 15\n1003 9s+1s parts 5\n"},
-		{"audio only", studio{audio: aac(48000), audioEvery: 1024.0 / 48000}, Options{}, "a0",
+		{"audio only", studio{audio: aac(48000), audioEvery: 1024.0 / 48000}, cmafOptions{}, "a0",
 			"1000 0s+3.008s parts 16\n1001 3.008s+3.008s parts 16\n1002 6.016s+3.008s parts 16\n1003 9.024s+981ms parts 6\n"},
-		{"no second key frame", studio{video: avcTrack(0), rate: 25, gop: 1000}, Options{SegmentDuration: time.Second, PartDuration: time.Second}, "v0",
+		{"no second key frame", studio{video: avcTrack(0), rate: 25, gop: 1000}, cmafOptions{SegmentDuration: time.Second, PartDuration: time.Second}, "v0",
 			"1000 0s+10s parts 10\n"},
-		{"long parts", studio{video: avcTrack(0), rate: 1, gop: 1}, Options{}, "v0",
+		{"long parts", studio{video: avcTrack(0), rate: 1, gop: 1}, cmafOptions{}, "v0",
 			"1000 0s+3s parts 3\n1001 3s+3s parts 3\n1002 6s+3s parts 3\n1003 9s+1s parts 1\n"},
 	}
 	for _, c := range cases {
@@ -98,22 +98,22 @@ func TestSegmentsOfOne(t *testing.T) {
 // TestForcedCut: a GOP of ten minutes is cut so that the target duration holds, in all renditions.
 func TestForcedCut(t *testing.T) {
 	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 15000}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	units := s.until(90 * time.Second)
 	r.feed("", units...)
 	r.finish()
 	v := r.of("v0")
 	sameSamples(t, v.samples(t, 90000), samplesOf(units, s.video), 0)
 	sameSamples(t, r.of("a0").samples(t, 48000), samplesOf(units, s.audio), 3*time.Millisecond)
-	if r.counts.forcedCMAF.Load() != 4 || strings.Count(r.log.String(), "\n") != 1 || r.show.view.Load().Independent {
-		t.Errorf("%d cuts:\n%s%s", r.counts.forcedCMAF.Load(), v, &r.log)
+	if r.counts.forced.Load() != 4 || strings.Count(r.log.String(), "\n") != 1 || r.show.view.Load().Independent {
+		t.Errorf("%d cuts:\n%s%s", r.counts.forced.Load(), v, &r.log)
 	}
 }
 
 // TestPublishedInTime: a part is there as soon as the first picture after it came.
 func TestPublishedInTime(t *testing.T) {
 	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 50}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	r.feed("", s.until(8*time.Second)...)
 	for step := range 40 {
 		before := r.of("v0").view.Version
@@ -136,7 +136,7 @@ func TestPublishedInTime(t *testing.T) {
 // and only then.
 func TestSession(t *testing.T) {
 	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 25}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	units := s.until(7500 * time.Millisecond)
 	r.feed("", units...)
 	r.suspend(r.publication(""))
@@ -172,7 +172,7 @@ func TestHeaderWithoutPictureSize(t *testing.T) {
 		bare.Parsed, bare.Err, bare.Width, bare.Height = false, "no picture size yet", 0, 0
 		return &bare, full
 	}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	var begin time.Duration
 	for epoch, codec := range []media.Codec{media.VP9, media.VP9, media.H264, media.VP9} {
 		s := studio{video: avcTrack(0), rate: 25, gop: 25, epoch: uint32(epoch), begin: begin}
@@ -194,7 +194,7 @@ func TestHeaderWithoutPictureSize(t *testing.T) {
 // begins a little late.
 func TestSeam(t *testing.T) {
 	s := studio{video: avcTrack(0), rate: 25, gop: 25}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	r.feed("", s.until(7*time.Second)...)
 	next := studio{video: avcTrack(0), rate: 25, gop: 25, epoch: 1, begin: 7013 * time.Millisecond}
 	r.feed("", next.until(5*time.Second)...)
@@ -209,7 +209,7 @@ func TestSeam(t *testing.T) {
 // TestVideoPauses: audio goes on when pictures stop; video has gaps, leaves and comes back.
 func TestVideoPauses(t *testing.T) {
 	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 25}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	var fed []media.AccessUnit
 	for _, u := range s.until(40 * time.Second) {
 		if u.Track == s.video && u.DTS > 10*time.Second && u.DTS < 25*time.Second {
@@ -236,7 +236,7 @@ func TestVideoPauses(t *testing.T) {
 // TestScreenSharing: pictures come when something changes. Every one is shown until the next.
 func TestScreenSharing(t *testing.T) {
 	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 25}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	for _, u := range s.until(60 * time.Second) {
 		if n := u.DTS / (40 * time.Millisecond); u.Track == s.video && n%25 != 0 && n%(7+n/100) != 0 {
 			continue
@@ -260,7 +260,7 @@ func TestScreenSharing(t *testing.T) {
 // segment with an init segment of its own.
 func TestLateAudio(t *testing.T) {
 	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 25, gop: 25}
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	other := aac(48000)
 	other.Channels = 2
 	for _, u := range s.until(20 * time.Second) {
@@ -286,7 +286,7 @@ func TestLateAudio(t *testing.T) {
 
 // TestCMAFRefusal: viewers are told why there is nothing.
 func TestCMAFRefusal(t *testing.T) {
-	r := newRig(t, Options{})
+	r := newRig(t, cmafOptions{})
 	bad := &media.Track{Kind: media.Video, Codec: media.VP8, Name: "vp08"}
 	for i := range 100 {
 		r.feed("", picture(bad, 40*i, true, i))
@@ -305,8 +305,7 @@ func TestCMAFRefusal(t *testing.T) {
 func TestPackagingAllocations(t *testing.T) {
 	s := studio{video: avcTrack(0), audio: aac(48000), audioEvery: 1024.0 / 48000, rate: 50, gop: 50, bytes: 5000}
 	show := newPresentation()
-	opt := Options{}.withDefaults()
-	p := newPackager(&opt, opt.Log, &counters{}, show, lineFrom(&opt))
+	p := newPackager(full(cmafOptions{}), startOf(show))
 	pub := &publication{}
 	p.enter(pub)
 	warm, units := s.until(60*time.Second), s.until(120*time.Second)

@@ -102,7 +102,7 @@ func sent(s studio, change func(u *media.AccessUnit, n int) bool, d time.Duratio
 func TestPartsOfOddEncoders(t *testing.T) {
 	for _, odd := range oddities {
 		t.Run(odd.name, func(t *testing.T) {
-			r := newRig(t, Options{})
+			r := newRig(t, cmafOptions{})
 			units := sent(odd.studio, odd.change, 40*time.Second)
 			r.feed("", units...)
 			abrupt := r.abrupt

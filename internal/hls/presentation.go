@@ -45,13 +45,6 @@ type presentation struct {
 // maxDeparted bounds the renditions that are kept although they left.
 const maxDeparted = 16
 
-// departure is by how much an encoder that publishes several renditions ends them, or loses its
-// connections, one after the other. Only then is it known that the others go on, and players are
-// told to go on with them. It must be short: a player in Low-Latency mode has little more than the
-// PART-HOLD-BACK in its buffer, and hls.js (1.7.4, PlaylistLoader.load) gives up a request that is
-// held for 0.8 target durations.
-const departure = 250 * time.Millisecond
-
 func newPresentation() *presentation {
 	return &presentation{
 		answerable: make(chan struct{}), over: make(chan struct{}),
@@ -182,3 +175,13 @@ func (p *presentation) others(r *playlist.Rendition) []*playlist.Rendition {
 	slices.SortFunc(others, func(a, b *playlist.Rendition) int { return strings.Compare(a.ID, b.ID) })
 	return others
 }
+
+// put makes a rendition known to requests.
+func (p *presentation) put(r *playlist.Rendition) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.renditions[r.ID] = r
+}
+
+// setTarget says what the target duration of all renditions is.
+func (p *presentation) setTarget(d time.Duration) { p.seconds.Store(int64(d / time.Second)) }

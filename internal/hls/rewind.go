@@ -11,19 +11,19 @@ import (
 )
 
 // rewind begins a stream's life on disk. If the stream was on air within the window, its playlists
-// go on: numbers, of which all before unused are taken, and the target duration at least. after is
-// from when on the disk knows of no media.
-func (s *Server) rewind(name string, unused int64, line *timeline) (l *spool.Life, after time.Duration) {
+// go on: numbers, of which all before unused are taken, and the target duration at least. It
+// returns from when on the disk knows of no media.
+func (s *Server) rewind(name string, unused int64, start *cmafStart) (after time.Duration) {
 	if s.opt.Spool == nil || s.opt.NoCMAF {
-		return nil, 0
+		return 0
 	}
-	l = s.opt.Spool.Begin(name)
+	l := s.opt.Spool.Begin(name)
 	if next, discontinuities, ok := l.Continues(); ok {
-		next = max(next, unused)
-		line.first, line.next, line.lost, line.firstDiscontinuity = next, next, nil, discontinuities
-		line.continues, line.least, line.until = true, l.Target(), l.Until()
+		start.First, start.Lost, start.FirstDiscontinuity = max(next, unused), nil, discontinuities
+		start.Continues, start.LeastTarget, start.Until = true, l.Target(), l.Until()
 	}
-	return l, endOf(l.Reach(), s.opt.Now())
+	start.Stored = l
+	return endOf(l.Reach(), s.opt.Now())
 }
 
 // endOf is from when on there is no media of a life, of which it is known what came to the disk.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"livego/internal/fmp4"
@@ -13,26 +14,12 @@ import (
 )
 
 const (
-	// maxFirstSegment bounds the segment that fixes the target duration. 250 pictures, the key
-	// frame interval that encoders use by default, last 16.7 s at 15 fps.
-	maxFirstSegment = 20 * time.Second
-	// minFirstSegment and maxFirstWait bound it where somebody waits: 6 s at most, with what it
-	// takes until it is seen.
+	// minFirstSegment and maxFirstWait bound the segment that fixes the target duration where
+	// somebody waits: 6 s at most, with what it takes until it is seen.
 	minFirstSegment = 500 * time.Millisecond
 	maxFirstWait    = 5500 * time.Millisecond
-	// usualGOP is how far random access points are apart where that is not known: as far as
-	// encoders make it by default, 250 pictures at 25 a second.
-	usualGOP = 10 * time.Second
-	// rounding is by how much a segment may exceed the target duration: RFC 8216 4.3.3.1 compares
-	// to the nearest second.
-	rounding = 499 * time.Millisecond
 	// announcedFor is how long sound waits for the first picture of a video whose header came.
 	announcedFor = 2 * time.Second
-	// minDuration is the least duration in a playlist, for streams whose times stand still: players
-	// refuse 0.
-	minDuration = time.Millisecond
-	// maxStep bounds what is taken for the length of one access unit.
-	maxStep = time.Second
 	// unitOverhead is room for what the transport stream adds to an access unit, beside 1/16 of its
 	// size.
 	unitOverhead = 16 << 10
@@ -43,14 +30,29 @@ const (
 	spareCapacity = 1 << 20
 )
 
+// tsOptions configures a segmenter. All fields must be set.
+type tsOptions struct {
+	// SegmentDuration is the least length of a segment that is cut at a random access point,
+	// MaxSegmentBytes the size at which one is cut wherever it is.
+	SegmentDuration time.Duration
+	MaxSegmentBytes int
+	// NoCMAF: viewers cannot be sent to CMAF.
+	NoCMAF bool
+	// First is the number of the first segment.
+	First int64
+	// Publish takes each finished segment, and the target duration. Refuse is told why there are
+	// none.
+	Publish func(s *playlist.TSSegment, target time.Duration)
+	Refuse  func(reason string)
+	// Wanted says that somebody waits for the first segment.
+	Wanted func() bool
+	Log    *slog.Logger
+	Counts *tsCounts
+}
+
 // segmenter cuts the units of one stream life into segments. It has one user.
 type segmenter struct {
-	opt    *Options
-	log    *slog.Logger
-	counts *counters
-	// publish takes each finished segment; refuse is told why there are none.
-	publish func(*playlist.TSSegment)
-	refuse  func(reason string)
+	tsOptions
 
 	// want is the tracks to package, tracks those of the segment under way and of mux.
 	want   selection
@@ -85,8 +87,6 @@ type segmenter struct {
 	unfit   uint64
 	// aside: viewers were sent to CMAF, and there was no segment since.
 	aside bool
-	// wanted says that somebody waits for the first segment.
-	wanted func() bool
 	// announced: there is a header of video, and no picture yet.
 	announced bool
 	// lastKey is the video's last random access point, negative before the first, gop about how far
@@ -108,42 +108,18 @@ type draft struct {
 	turn bool
 }
 
-// pace follows the decode times of one track.
-type pace struct {
-	last, step time.Duration
-	begun      bool
-}
-
-func (p *pace) mark(dts time.Duration) {
-	if d := dts - p.last; d > 0 && p.begun {
-		p.step = min(d, maxStep)
-	}
-	p.last, p.begun = dts, true
-}
-
-// wallClock maps the stream's timeline to the clock of the day, by the life's first unit.
-type wallClock struct {
-	arrived int64
-	dts     time.Duration
-}
-
-func (c *wallClock) at(dts time.Duration) time.Time {
-	if c.arrived == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, c.arrived).Add(dts - c.dts).UTC()
-}
-
-func newSegmenter(opt *Options, log *slog.Logger, counts *counters, firstSeq int64) *segmenter {
+func newSegmenter(opt tsOptions) *segmenter {
 	return &segmenter{
-		opt: opt, log: log, counts: counts,
-		want:    selection{log: log, noCMAF: opt.NoCMAF},
-		mux:     mpegts.NewMuxer(),
-		nextSeq: firstSeq,
-		lastKey: -1,
-		wanted:  func() bool { return false },
+		tsOptions: opt,
+		want:      selection{log: opt.Log, noCMAF: opt.NoCMAF},
+		mux:       mpegts.NewMuxer(),
+		nextSeq:   opt.First,
+		lastKey:   -1,
 	}
 }
+
+// hasBegun says whether anything of a publication was packaged.
+func (g *segmenter) hasBegun() bool { return g.started }
 
 // write takes the stream's next unit. Units that cannot be packaged are counted and left out.
 func (g *segmenter) write(u *media.AccessUnit) {
@@ -162,7 +138,7 @@ func (g *segmenter) write(u *media.AccessUnit) {
 	}
 	if g.turnsAgain(u) {
 		if g.current.turn && u.DTS-g.current.start < leastTurn {
-			g.counts.dropped.Add(1)
+			g.Counts.dropped.Add(1)
 			return
 		}
 		g.finishTurn()
@@ -206,7 +182,7 @@ func (g *segmenter) hear(u *media.AccessUnit) bool {
 	}
 	g.late = max(g.late-g.late/skewMemory, g.video.last-u.DTS)
 	if u.DTS < g.quiet {
-		g.counts.dropped.Add(1)
+		g.Counts.dropped.Add(1)
 		return false
 	}
 	if u.Track == g.sound.track && g.sound.misses(u.DTS) && u.DTS-g.sound.end <= maxLag {
@@ -240,7 +216,7 @@ func (g *segmenter) hush(until time.Duration) {
 func (g *segmenter) place(u *media.AccessUnit) {
 	if g.current == nil {
 		if !g.mayStart(u) {
-			g.counts.dropped.Add(1)
+			g.Counts.dropped.Add(1)
 			return
 		}
 		g.begin(u, g.want.pair)
@@ -290,7 +266,7 @@ func (g *segmenter) forget() {
 func (g *segmenter) refuseIfEmpty(u *media.AccessUnit) {
 	if g.settled(u) && g.want.pair == (pair{}) && len(g.want.leftOut) > g.refused {
 		g.refused = len(g.want.leftOut)
-		g.refuse(g.want.refusal())
+		g.Refuse(g.want.refusal())
 	}
 }
 
@@ -306,7 +282,7 @@ func (g *segmenter) stepAside() {
 	}
 	g.aside, g.discontinuity, g.current, g.turning = true, true, nil, turning{}
 	g.setTracks(pair{})
-	g.refuse(g.want.refusal())
+	g.Refuse(g.want.refusal())
 }
 
 // mayStart says whether decoding of the wanted tracks may begin with u.
@@ -325,7 +301,7 @@ func (g *segmenter) mustCut(u *media.AccessUnit) bool {
 		if stale || long || g.lastChance(u) {
 			return true
 		}
-	} else if long && !stale && u.Track.Kind == media.Audio && u.DTS-g.video.last >= g.opt.SegmentDuration {
+	} else if long && !stale && u.Track.Kind == media.Audio && u.DTS-g.video.last >= g.SegmentDuration {
 		return true // video pauses: audio may be cut anywhere
 	}
 	return g.mustForce(u)
@@ -350,11 +326,11 @@ func (g *segmenter) measure(u *media.AccessUnit) {
 func (g *segmenter) mustForce(u *media.AccessUnit) bool {
 	end := u.DTS + g.paceOf(u).step
 	size := len(g.buf) + len(u.Data) + len(u.Data)/16 + unitOverhead
-	if end-g.current.start <= g.limit() && size <= g.opt.MaxSegmentBytes {
+	if end-g.current.start <= g.limit() && size <= g.MaxSegmentBytes {
 		return false
 	}
-	if g.counts.forced.Add(1) == 1 {
-		g.log.Warn("segment cut before a random access point: key frames are too far apart, or the bit rate is too high",
+	if g.Counts.forced.Add(1) == 1 {
+		g.Log.Warn("segment cut before a random access point: key frames are too far apart, or the bit rate is too high",
 			"duration", u.DTS-g.current.start, "bytes", len(g.buf), "limit", g.limit())
 	}
 	return true
@@ -363,10 +339,10 @@ func (g *segmenter) mustForce(u *media.AccessUnit) bool {
 // least is how long a segment lasts at least. The first one is as short as may be if somebody waits
 // for it.
 func (g *segmenter) least() time.Duration {
-	if g.target == 0 && g.wanted() {
+	if g.target == 0 && g.Wanted() {
 		return minFirstSegment
 	}
-	return g.opt.SegmentDuration
+	return g.SegmentDuration
 }
 
 // limit is how long a segment may last.
@@ -374,20 +350,20 @@ func (g *segmenter) limit() time.Duration {
 	switch {
 	case g.target != 0:
 		return g.target + rounding
-	case g.wanted():
+	case g.Wanted():
 		return maxFirstWait
 	}
-	return max(maxFirstSegment, 2*g.opt.SegmentDuration)
+	return max(maxFirstSegment, 2*g.SegmentDuration)
 }
 
 // firstTarget is the target duration after a first segment of a length. One that was cut early says
 // how far random access points are apart, or at least that they are further apart than that.
 func (g *segmenter) firstTarget(first time.Duration, forced bool) time.Duration {
-	longest := max(first, g.opt.SegmentDuration)
-	switch n := (g.opt.SegmentDuration + first - 1) / first; {
+	longest := max(first, g.SegmentDuration)
+	switch n := (g.SegmentDuration + first - 1) / first; {
 	case forced:
 		longest = max(longest, usualGOP)
-	case n > 1 && g.wanted():
+	case n > 1 && g.Wanted():
 		longest = n*first - maxTolerance // times are in milliseconds
 	}
 	return (longest + time.Second - 1).Truncate(time.Second)
@@ -422,7 +398,7 @@ func (g *segmenter) setTracks(p pair) {
 // append adds u to the segment under way.
 func (g *segmenter) append(u *media.AccessUnit) {
 	if !g.admit(u.Track) {
-		g.counts.dropped.Add(1)
+		g.Counts.dropped.Add(1)
 		return
 	}
 	buf, err := g.mux.Append(g.buf, u)
@@ -461,9 +437,9 @@ func (g *segmenter) admit(t *media.Track) bool {
 
 // drop leaves out a unit that cannot be muxed. Without its first unit a segment does not begin.
 func (g *segmenter) drop(u *media.AccessUnit, err error) {
-	g.counts.dropped.Add(1)
+	g.Counts.dropped.Add(1)
 	if g.unfit++; milestone(g.unfit) {
-		g.log.Warn("access unit left out of HLS", "kind", u.Track.Kind, "codec", u.Track.Codec, "dts", u.DTS, "error", err, "times", g.unfit)
+		g.Log.Warn("access unit left out of HLS", "kind", u.Track.Kind, "codec", u.Track.Codec, "dts", u.DTS, "error", err, "times", g.unfit)
 	}
 	if g.current.units == 0 {
 		g.discontinuity = g.discontinuity || g.current.discontinuity
@@ -499,7 +475,7 @@ func (g *segmenter) finish(end time.Duration, early bool) {
 		g.discontinuity = true
 	}
 	duration = max(duration, minDuration)
-	first, forced := g.target == 0, early || g.wanted() && duration >= maxFirstWait-maxStep
+	first, forced := g.target == 0, early || g.Wanted() && duration >= maxFirstWait-maxStep
 	if first {
 		g.target = g.firstTarget(duration, forced)
 	}
@@ -509,10 +485,17 @@ func (g *segmenter) finish(end time.Duration, early bool) {
 		Data: bytes.Clone(g.buf),
 	}
 	g.nextSeq++
-	g.counts.segments.Add(1)
-	g.counts.bytes.Add(uint64(len(s.Data)))
+	g.Counts.segments.Add(1)
+	g.Counts.bytes.Add(uint64(len(s.Data)))
 	if cap(g.buf) > 2*len(g.buf)+spareCapacity {
 		g.buf = nil
 	}
-	g.publish(s)
+	g.Publish(s, g.target)
+}
+
+// tsCounts are written by who packages and read by anyone.
+type tsCounts struct {
+	// segments and bytes count what was published, dropped units that were left out, forced
+	// segments that begin without a random access point.
+	segments, bytes, dropped, forced atomic.Uint64
 }

@@ -23,76 +23,76 @@ func TestCuts(t *testing.T) {
 
 	cases := []struct {
 		name  string
-		opt   Options
+		opt   tsOptions
 		enc   encoder
 		steps []step
 		want  string
 	}{
-		{"a key frame every second", Options{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(7000)},
+		{"a key frame every second", tsOptions{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(7000)},
 			"100 0s+3s\n101 3s+3s\n102 6s+1s\n"},
-		{"a key frame every 2 s", Options{}, encoder{video: h264Track(), audio: aacTrack(), gop: 2000}, []step{headers, play(10000)},
+		{"a key frame every 2 s", tsOptions{}, encoder{video: h264Track(), audio: aacTrack(), gop: 2000}, []step{headers, play(10000)},
 			"100 0s+4s\n101 4s+4s\n102 8s+2s\n"},
-		{"a key frame every 10 s", Options{}, encoder{video: h264Track(), audio: aacTrack(), gop: 10000}, []step{headers, play(25000)},
+		{"a key frame every 10 s", tsOptions{}, encoder{video: h264Track(), audio: aacTrack(), gop: 10000}, []step{headers, play(25000)},
 			"100 0s+10s\n101 10s+10s\n102 20s+5s\n"},
-		{"segments of 1 s", Options{SegmentDuration: time.Second}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(3000)},
+		{"segments of 1 s", tsOptions{SegmentDuration: time.Second}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(3000)},
 			"100 0s+1s\n101 1s+1s\n102 2s+1s\n"},
-		{"video only", Options{}, encoder{video: h264Track(), gop: 1000}, []step{headers, play(6000)},
+		{"video only", tsOptions{}, encoder{video: h264Track(), gop: 1000}, []step{headers, play(6000)},
 			"100 0s+3s\n101 3s+3s\n"},
-		{"audio only", Options{}, encoder{audio: aacTrack()}, []step{headers, play(6000)},
+		{"audio only", tsOptions{}, encoder{audio: aacTrack()}, []step{headers, play(6000)},
 			"100 0s+3s\n101 3s+3s\n"},
-		{"MP3 only", Options{}, encoder{audio: mp3Track()}, []step{headers, play(6000)},
+		{"MP3 only", tsOptions{}, encoder{audio: mp3Track()}, []step{headers, play(6000)},
 			"100 0s+3s\n101 3s+3s\n"},
-		{"one key frame only: cut by force", Options{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000000}, []step{headers, play(62000)},
+		{"one key frame only: cut by force", tsOptions{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000000}, []step{headers, play(62000)},
 			"100 0s+20s\n101 20s+20.475s dependent\n102 40.475s+20.475s dependent\n103 1m0.95s+1.05s dependent\n"},
-		{"key frames get rare", Options{}, encoder{video: h264Track(), audio: aacTrack(), gop: 3000},
+		{"key frames get rare", tsOptions{}, encoder{video: h264Track(), audio: aacTrack(), gop: 3000},
 			[]step{headers, play(6000), change(func(e *encoder) { e.gop = 12000 }), play(12000)},
 			"100 0s+3s\n101 3s+3.475s\n102 6.475s+3.475s dependent\n103 9.95s+2.05s dependent\n104 12s+3.475s\n105 15.475s+2.525s dependent\n"},
-		{"starts at a key frame", Options{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000, at: 500}, []step{headers, play(3500)},
+		{"starts at a key frame", tsOptions{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000, at: 500}, []step{headers, play(3500)},
 			"100 1s+3s\n"},
-		{"new session", Options{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(4000), newSession, headers, play(3000)},
+		{"new session", tsOptions{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(4000), newSession, headers, play(3000)},
 			"100 0s+3s\n101 3s+1s\n102 4s+3s discontinuity\n"},
-		{"new session, MP3", Options{}, encoder{video: h264Track(), audio: mp3Track(), gop: 1000},
+		{"new session, MP3", tsOptions{}, encoder{video: h264Track(), audio: mp3Track(), gop: 1000},
 			[]step{headers, play(4000), newSession, change(func(e *encoder) { e.audio = mp3Track() }), headers, play(3000)},
 			"100 0s+3s\n101 3s+1s\n102 4s+3s discontinuity\n"},
-		{"new session with the old tracks", Options{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(4000), change(func(e *encoder) { e.epoch++ }), headers, play(3000)},
+		{"new session with the old tracks", tsOptions{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(4000), change(func(e *encoder) { e.epoch++ }), headers, play(3000)},
 			"100 0s+3s\n101 3s+1s\n102 4s+3s discontinuity\n"},
-		{"new session without audio", Options{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(4000), newSession, change(func(e *encoder) { e.audio = nil }), headers, play(6000)},
+		{"new session without audio", tsOptions{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(4000), newSession, change(func(e *encoder) { e.audio = nil }), headers, play(6000)},
 			"100 0s+3s\n101 3s+1s\n102 4s+3s discontinuity\n103 7s+3s\n"},
-		{"jump at a key frame", Options{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(4000), change(func(e *encoder) { e.jump = true }), play(3000)},
+		{"jump at a key frame", tsOptions{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(4000), change(func(e *encoder) { e.jump = true }), play(3000)},
 			"100 0s+3s\n101 3s+1s\n102 4s+3s discontinuity\n"},
-		{"jump within a GOP waits for the key frame", Options{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(4200), change(func(e *encoder) { e.jump = true }), play(3800)},
+		{"jump within a GOP waits for the key frame", tsOptions{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(4200), change(func(e *encoder) { e.jump = true }), play(3800)},
 			"100 0s+3s\n101 3s+2s\n102 5s+3s discontinuity\n"},
-		{"jump in an audio-only stream", Options{}, encoder{audio: aacTrack()}, []step{headers, play(4000), change(func(e *encoder) { e.jump = true }), play(3000)},
+		{"jump in an audio-only stream", tsOptions{}, encoder{audio: aacTrack()}, []step{headers, play(4000), change(func(e *encoder) { e.jump = true }), play(3000)},
 			"100 0s+3s\n101 3s+1s\n102 4s+3s discontinuity\n"},
-		{"video changes", Options{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(4000), change(func(e *encoder) { e.video = otherAVC() }), headers, play(3000)},
+		{"video changes", tsOptions{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(4000), change(func(e *encoder) { e.video = otherAVC() }), headers, play(3000)},
 			"100 0s+3s\n101 3s+1s\n102 4s+3s discontinuity\n"},
-		{"audio changes within a GOP", Options{}, encoder{video: h264Track(), audio: aacTrack(), gop: 2000}, []step{headers, play(5000), change(func(e *encoder) { e.audio = stereo() }), headers, play(5000)},
+		{"audio changes within a GOP", tsOptions{}, encoder{video: h264Track(), audio: aacTrack(), gop: 2000}, []step{headers, play(5000), change(func(e *encoder) { e.audio = stereo() }), headers, play(5000)},
 			"100 0s+4s\n101 4s+1.04s\n102 5.04s+2.96s discontinuity dependent\n103 8s+2s\n"},
-		{"the same header again", Options{}, encoder{video: avcTrack(0), audio: aacTrack(), gop: 2000},
+		{"the same header again", tsOptions{}, encoder{video: avcTrack(0), audio: aacTrack(), gop: 2000},
 			[]step{headers, play(5000), change(func(e *encoder) { e.video, e.audio = avcTrack(0), aacTrack() }), headers, play(5000)},
 			"100 0s+4s\n101 4s+4s\n102 8s+2s\n"},
-		{"audio changes in an audio-only stream", Options{}, encoder{audio: aacTrack()}, []step{headers, play(4000), change(func(e *encoder) { e.audio = mp3Track() }), play(3000)},
+		{"audio changes in an audio-only stream", tsOptions{}, encoder{audio: aacTrack()}, []step{headers, play(4000), change(func(e *encoder) { e.audio = mp3Track() }), play(3000)},
 			"100 0s+3s\n101 3s+1s\n102 4s+3s discontinuity\n"},
-		{"late audio in the first segment", Options{}, encoder{video: h264Track(), audio: mp3Track(), gop: 1000}, []step{headers, play(6000)},
+		{"late audio in the first segment", tsOptions{}, encoder{video: h264Track(), audio: mp3Track(), gop: 1000}, []step{headers, play(6000)},
 			"100 0s+3s\n101 3s+3s\n"},
-		{"audio appears later", Options{}, encoder{video: h264Track(), gop: 1000}, []step{headers, play(3500), change(func(e *encoder) { e.audio = aacTrack() }), headers, play(5500)},
+		{"audio appears later", tsOptions{}, encoder{video: h264Track(), gop: 1000}, []step{headers, play(3500), change(func(e *encoder) { e.audio = aacTrack() }), headers, play(5500)},
 			"100 0s+3s\n101 3s+3s discontinuity\n102 6s+3s\n"},
-		{"video appears later", Options{}, encoder{audio: aacTrack(), gop: 1000}, []step{headers, play(4000), change(func(e *encoder) { e.video = h264Track() }), headers, play(3000)},
+		{"video appears later", tsOptions{}, encoder{audio: aacTrack(), gop: 1000}, []step{headers, play(4000), change(func(e *encoder) { e.video = h264Track() }), headers, play(3000)},
 			"100 0s+3s\n101 3s+1s\n102 4s+3s discontinuity\n"},
-		{"a header of video and no picture", Options{}, encoder{audio: aacTrack(), gop: 1000},
+		{"a header of video and no picture", tsOptions{}, encoder{audio: aacTrack(), gop: 1000},
 			[]step{func(e *encoder) []media.AccessUnit { return (&encoder{video: h264Track()}).headers() }, headers, play(8000)},
 			"100 2s+3s\n101 5s+3s\n"},
-		{"a header of video and a picture after 5 s", Options{}, encoder{audio: aacTrack(), gop: 1000},
+		{"a header of video and a picture after 5 s", tsOptions{}, encoder{audio: aacTrack(), gop: 1000},
 			[]step{func(e *encoder) []media.AccessUnit { return (&encoder{video: h264Track()}).headers() }, headers, play(5000),
 				change(func(e *encoder) { e.video = h264Track() }), headers, play(3000)},
 			"100 2s+3s\n101 5s+3s discontinuity\n"},
-		{"video stops: cut by time", Options{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(3000), change(func(e *encoder) { e.video = nil }), play(6000)},
+		{"video stops: cut by time", tsOptions{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(3000), change(func(e *encoder) { e.video = nil }), play(6000)},
 			"100 0s+5.975s\n101 5.975s+3s\n102 8.975s+25ms\n"},
-		{"a pause longer than a segment may last", Options{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(5000), change(func(e *encoder) { e.at += 8000 }), play(3000)},
+		{"a pause longer than a segment may last", tsOptions{}, encoder{video: h264Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(5000), change(func(e *encoder) { e.at += 8000 }), play(3000)},
 			"100 0s+3s\n101 3s+2s\n102 13s+3s discontinuity\n"},
-		{"video without audio that MPEG-TS carries", Options{}, encoder{video: h264Track(), audio: opusTrack(), gop: 1000}, []step{headers, play(3000)},
+		{"video without audio that MPEG-TS carries", tsOptions{}, encoder{video: h264Track(), audio: opusTrack(), gop: 1000}, []step{headers, play(3000)},
 			"100 0s+3s\n"},
-		{"audio without video that MPEG-TS carries", Options{}, encoder{video: av1Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(3000)},
+		{"audio without video that MPEG-TS carries", tsOptions{}, encoder{video: av1Track(), audio: aacTrack(), gop: 1000}, []step{headers, play(3000)},
 			"100 0s+3s\n"},
 	}
 	for _, c := range cases {
@@ -129,7 +129,7 @@ func TestUnitsOut(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s := cutter(Options{})
+			s := cutter(tsOptions{})
 			units := append(c.enc.headers(), c.enc.play(30000)...)
 			s.feed(units).flush()
 			if diff := cmp.Diff(contents(units), demuxAll(t, s.list), cmp.AllowUnexported(demuxed{})); diff != "" {
@@ -148,7 +148,7 @@ func TestUnitsOut(t *testing.T) {
 // TestTracksOut: audio that turns up late or is unsupported is in the tables when it is in the
 // segment.
 func TestTracksOut(t *testing.T) {
-	s := cutter(Options{})
+	s := cutter(tsOptions{})
 	e := encoder{video: h264Track(), gop: 1000}
 	s.feed(e.headers()).feed(e.play(3500))
 	e.audio = aacTrack()
@@ -168,7 +168,7 @@ func TestBadUnits(t *testing.T) {
 	bad := func(t *media.Track, data []byte, key bool) media.AccessUnit {
 		return media.AccessUnit{Track: t, RandomAccess: key, DTS: ms(e.at - 40), PTS: ms(e.at - 40), Data: data}
 	}
-	s := cutter(Options{})
+	s := cutter(tsOptions{})
 	early := []media.AccessUnit{picture(e.video, 0, false, 0)} // before a key frame: dropped, not bad
 	units := append(e.headers(), e.play(1500)...)
 	s.feed(early).feed(units)
@@ -199,7 +199,7 @@ func TestBadUnits(t *testing.T) {
 // TestBadKeyFrame: a segment does not begin with a key frame that cannot be packaged.
 func TestBadKeyFrame(t *testing.T) {
 	e := encoder{video: h264Track(), audio: aacTrack(), gop: 1000}
-	s := cutter(Options{})
+	s := cutter(tsOptions{})
 	units := append(e.headers(), e.play(6000)...)
 	for i := range units {
 		if u := &units[i]; u.Join && (u.DTS == 0 || u.DTS == ms(4000)) {
@@ -215,7 +215,7 @@ func TestBadKeyFrame(t *testing.T) {
 }
 
 func TestSegmentBytes(t *testing.T) {
-	s := cutter(Options{MaxSegmentBytes: 1 << 20})
+	s := cutter(tsOptions{MaxSegmentBytes: 1 << 20})
 	track := h264Track()
 	for i := range 40 {
 		u := picture(track, i*40, i%25 == 0, i)
@@ -241,7 +241,7 @@ func TestSegmentBytes(t *testing.T) {
 }
 
 func TestTimeStandsStill(t *testing.T) {
-	s := cutter(Options{})
+	s := cutter(tsOptions{})
 	e := encoder{audio: aacTrack(), at: 1000}
 	s.feed(e.headers())
 	for range 10 {
@@ -263,7 +263,7 @@ func TestTimeStandsStill(t *testing.T) {
 // TestSuspension: the partial segment is published, the next session continues with a
 // discontinuity.
 func TestSuspension(t *testing.T) {
-	s := cutter(Options{})
+	s := cutter(tsOptions{})
 	e := encoder{video: h264Track(), audio: aacTrack(), gop: 1000}
 	s.feed(e.headers()).feed(e.play(4000)).flush()
 	if got, want := s.String(), "100 0s+3s\n101 3s+1s\n"; got != want {
@@ -287,7 +287,7 @@ func TestTargetDuration(t *testing.T) {
 	}{
 		{3000, 0, 3 * time.Second}, {4000, 0, 4 * time.Second}, {4040, 0, 5 * time.Second}, {1000, 0, 3 * time.Second}, {2500, 2500 * time.Millisecond, 3 * time.Second},
 	} {
-		s := cutter(Options{SegmentDuration: c.opt})
+		s := cutter(tsOptions{SegmentDuration: c.opt})
 		e := encoder{video: h264Track(), gop: c.first}
 		s.feed(e.headers()).feed(e.play(c.first)).flush()
 		e.at = 0
@@ -298,14 +298,14 @@ func TestTargetDuration(t *testing.T) {
 }
 
 func TestWallClock(t *testing.T) {
-	s := cutter(Options{})
+	s := cutter(tsOptions{})
 	e := encoder{video: h264Track(), audio: aacTrack(), gop: 1000}
 	s.feed(e.headers()).feed(e.play(6000)).flush()
 	want := time.Date(2026, 3, 1, 12, 0, 3, 0, time.UTC)
 	if got := s.list[1].At; !got.Equal(want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	s = cutter(Options{})
+	s = cutter(tsOptions{})
 	u := media.AccessUnit{Track: aacTrack(), RandomAccess: true, Data: []byte{0x21}}
 	s.write(&u)
 	s.flush()
@@ -343,7 +343,7 @@ func TestUnsupported(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			s := cutter(Options{})
+			s := cutter(tsOptions{})
 			s.feed(c.enc.headers())
 			if s.refusal != "" {
 				t.Error("refused before there was media")
@@ -367,7 +367,7 @@ func TestUnsupported(t *testing.T) {
 // TestFlappingTracks: an encoder that changes codec all the time costs bounded memory and few log
 // lines.
 func TestFlappingTracks(t *testing.T) {
-	s := cutter(Options{})
+	s := cutter(tsOptions{})
 	e := encoder{video: h264Track(), audio: aacTrack(), gop: 1000}
 	for i := range 1000 {
 		switch i % 3 {
@@ -393,7 +393,7 @@ func TestFlappingTracks(t *testing.T) {
 }
 
 func TestSecondTrack(t *testing.T) {
-	s := cutter(Options{})
+	s := cutter(tsOptions{})
 	e := encoder{video: h264Track(), gop: 1000}
 	second := h264Track()
 	second.ID = 1
@@ -415,7 +415,7 @@ func TestSecondTrack(t *testing.T) {
 // TestStaleHeader: a header of an older session, which a reader may hand out first or late, brings
 // no track back.
 func TestStaleHeader(t *testing.T) {
-	s := cutter(Options{})
+	s := cutter(tsOptions{})
 	e := encoder{video: h264Track(), gop: 1000, epoch: 2}
 	old := media.AccessUnit{Track: aacTrack(), Header: media.SequenceHeader, Epoch: 1}
 	s.feed([]media.AccessUnit{old}).feed(e.headers()).feed([]media.AccessUnit{old}).feed(e.play(3000)).flush()
@@ -429,7 +429,7 @@ func TestStaleHeader(t *testing.T) {
 
 // TestAllocations: a unit within a segment costs none.
 func TestAllocations(t *testing.T) {
-	s := cutter(Options{})
+	s := cutter(tsOptions{})
 	e := encoder{video: h264Track(), audio: aacTrack(), gop: 10000}
 	s.feed(e.headers()).feed(e.play(20000)) // lets the buffer grow
 	s.feed(e.play(1000))
@@ -454,8 +454,8 @@ func TestFirstSegmentWanted(t *testing.T) {
 		{9000, "100 0s+5.48s\n101 5.48s+3.52s dependent\n102 9s+9s\n", 10 * time.Second},
 		{20000, "100 0s+5.48s\n101 5.48s+10.48s dependent\n102 15.96s+4.04s dependent\n103 20s+10.475s\n", 10 * time.Second},
 	} {
-		s := cutter(Options{})
-		s.wanted = func() bool { return true }
+		s := cutter(tsOptions{})
+		s.Wanted = func() bool { return true }
 		e := &encoder{video: h264Track(), audio: aacTrack(), gop: c.gop}
 		if c.gop == 1000 || c.gop == 2000 {
 			s.feed(e.headers()).feed(e.play(10_100))

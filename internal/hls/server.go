@@ -78,9 +78,10 @@ type life struct {
 	// carries more of it.
 	refusal atomic.Pointer[string]
 	over    atomic.Bool
-	// cmaf is the CMAF side.
-	cmaf *presentation
-	log  *slog.Logger
+	// cmaf is the CMAF side, noCMAF says that it gets nothing.
+	cmaf   *presentation
+	noCMAF bool
+	log    *slog.Logger
 
 	demand *demand
 
@@ -125,7 +126,7 @@ func (l *life) target() time.Duration {
 
 // windowBytes is the size of what can be fetched.
 func (l *life) windowBytes() int {
-	bytes := int(l.counts.window.Load())
+	bytes := int(l.counts.cmaf.window.Load())
 	if v := l.view.Load(); v != nil {
 		bytes += v.Bytes
 	}
@@ -137,13 +138,13 @@ func (l *life) stats(now time.Time) StreamStats {
 	st := StreamStats{
 		Name:        l.name,
 		Ended:       l.over.Load(),
-		Segments:    c.segments.Load(),
-		Bytes:       c.bytes.Load(),
-		Dropped:     c.dropped.Load(),
+		Segments:    c.ts.segments.Load(),
+		Bytes:       c.ts.bytes.Load(),
+		Dropped:     c.dropped(),
 		ForcedCuts:  c.forcedCuts(),
-		Parts:       c.parts.Load(),
-		CMAFBytes:   c.cmafBytes.Load(),
-		WideParts:   c.wide.Load(),
+		Parts:       c.cmaf.parts.Load(),
+		CMAFBytes:   c.cmaf.bytes.Load(),
+		WideParts:   c.cmaf.wide.Load(),
 		WindowBytes: l.windowBytes(),
 	}
 	if v := l.cmaf.view.Load(); v != nil {
@@ -250,7 +251,9 @@ func (l *life) write(pub *publication, units []media.AccessUnit) error {
 	pub.behind = len(units) == readBatch
 	for i := range units {
 		l.time.place(&units[i])
-		l.packager.write(pub, &units[i]) // first: where MPEG-TS refuses, CMAF must be ready to take over
+		if !l.noCMAF { // first: where MPEG-TS refuses, CMAF must be ready to take over
+			l.packager.write(pub, &units[i])
+		}
 		l.ts.write(pub, &units[i])
 	}
 	l.reach.Store(int64(l.time.reach))
@@ -317,31 +320,30 @@ func (s *Server) newLife(name string) *life {
 	first := s.numbersAfter(&last, known).above(least)
 	last.Discontinuity = max(last.Discontinuity, least.Discontinuity)
 	l := &life{
-		name: name, demand: newDemand(), log: s.opt.Log.With("stream", name), answerable: make(chan struct{}), cmaf: newPresentation(),
+		name: name, demand: newDemand(), log: s.opt.Log.With("stream", name), answerable: make(chan struct{}),
+		cmaf: newPresentation(), noCMAF: s.opt.NoCMAF,
 		firstDiscontinuity: last.Discontinuity, record: record, used: last,
 	}
 	l.used.Over = false
 	l.lastDiscontinuity.Store(l.firstDiscontinuity)
 	l.time = lifeTime{now: s.opt.Now, floor: endOfNoted(&last, s.opt.Now())}
 	l.ts = newTSPackager(s, l, first.ts)
-	line := timeline{
-		opt: &s.opt, first: first.cmaf, next: first.cmaf, lost: first.lost,
-		firstDiscontinuity: l.firstDiscontinuity,
-		announce: func(b *boundary) {
+	start := cmafStart{
+		First: first.cmaf, Lost: first.lost, FirstDiscontinuity: l.firstDiscontinuity,
+		Announce: func(b *boundary) {
 			s.used(b.seq)
 			if b.discontinuity {
 				l.discontinued(b.before + 1)
 			}
 			l.noteSegment(b)
 		},
+		Show: l.cmaf, Wanted: l.demand.asked, Log: l.log, Counts: &l.counts.cmaf,
 	}
-	stored, after := s.rewind(name, last.Segment+1, &line)
-	l.time.floor = max(l.time.floor, after, least.Time)
-	l.packager = newPackager(&s.opt, l.log, &l.counts, l.cmaf, line)
-	l.packager.stored, l.packager.wanted = stored, l.demand.asked
+	l.time.floor = max(l.time.floor, s.rewind(name, last.Segment+1, &start), least.Time)
 	if s.opt.Recorder != nil && !s.opt.NoCMAF {
-		l.packager.sink = s.opt.Recorder.Begin(name)
+		start.Sink = s.opt.Recorder.Begin(name)
 	}
+	l.packager = newPackager(s.opt.cmaf(), start)
 	l.demand.hold(s.held[name])
 	if s.opt.NoCMAF {
 		l.cmaf.refuse("this server packages no CMAF segments (hls_cmaf is false): " + path.Base(name) + playlist.PlaylistSuffix + " has MPEG-TS")

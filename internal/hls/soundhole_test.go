@@ -13,18 +13,6 @@ import (
 	"livego/internal/media"
 )
 
-// soundOf makes a studio whose sound is of a codec.
-func soundOf(codec media.Codec) *studio {
-	s := &studio{video: avcTrack(0), rate: 25, gop: 50, audio: aac(48000), audioEvery: 1024.0 / 48000}
-	switch codec {
-	case media.Opus:
-		s.audio, s.audioEvery = opus48(), 0.02
-	case media.MP3:
-		s.audio, s.audioEvery = soundTrack(media.MP3, "", 44100, 1152), 1152.0/44100
-	}
-	return s
-}
-
 // TestHoleInSound leaves frames out, anywhere, also before the first segment is complete: silence
 // is in their place, all other frames are there at their times, and dates tell the time of day.
 func TestHoleInSound(t *testing.T) {
@@ -41,7 +29,7 @@ func TestHoleInSound(t *testing.T) {
 		}
 		want := samplesOf(units, s.audio)
 		lost := int(14/s.audioEvery) - len(want)
-		r := newRig(t, Options{})
+		r := newRig(t, cmafOptions{})
 		r.feed("", units...)
 		r.finish()
 		rec := r.of("a0")
@@ -91,7 +79,7 @@ func TestNoHoleInSound(t *testing.T) {
 				}
 			}
 			slices.SortStableFunc(units, func(a, b media.AccessUnit) int { return cmp.Compare(a.DTS, b.DTS) })
-			r := newRig(t, Options{})
+			r := newRig(t, cmafOptions{})
 			r.feed("", units...)
 			r.finish()
 			if got := len(r.of("a0").samples(t, 48000)); got != i || strings.Contains(r.log.String(), "silence") {
@@ -120,27 +108,6 @@ func TestHoleAfterManyFrames(t *testing.T) {
 	for i, want := range []bool{true, false, false} {
 		if at := 199*every + 400*time.Millisecond + time.Duration(i)*length; feed(at) != want {
 			t.Errorf("a hole at %v: not %v", at, want)
-		}
-	}
-}
-
-// TestHoleInTransportStream: the same in MPEG-TS, also where a segment begins within the hole.
-func TestHoleInTransportStream(t *testing.T) {
-	for _, from := range []time.Duration{5 * time.Second, 5800 * time.Millisecond} {
-		for _, codec := range []media.Codec{media.AAC, media.MP3} {
-			s := soundOf(codec)
-			units := without(s.until(12*time.Second), from, from+time.Second)
-			g := cutter(Options{}).feed(units)
-			g.flush()
-			got, want := demuxAll(t, g.list), contents(units)
-			silence, length := fmp4.Silence(s.audio, nil)
-			loud := slices.DeleteFunc(slices.Clone(got.audio), func(data string) bool { return data == string(silence) })
-			if made := len(got.audio) - len(loud); made < int(time.Second/length)-1 || made > int(time.Second/length)+1 {
-				t.Errorf("%s: %d frames of silence", codec, made)
-			}
-			if !slices.Equal(loud, want.audio) || !slices.Equal(got.video, want.video) {
-				t.Errorf("%s: %d frames of %d, %d pictures of %d", codec, len(loud), len(want.audio), len(got.video), len(want.video))
-			}
 		}
 	}
 }

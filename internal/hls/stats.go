@@ -3,20 +3,8 @@ package hls
 import (
 	"cmp"
 	"slices"
-	"sync/atomic"
 	"time"
 )
-
-// counters are written by a stream's packaging and read by anyone.
-type counters struct {
-	segments, bytes, dropped, forced atomic.Uint64
-	// These are of CMAF.
-	parts, cmafSegments, cmafBytes, forcedCMAF, wide atomic.Uint64
-	// silence is what was made in place of sound that is missing, in ns.
-	silence atomic.Uint64
-	// window is the size of the CMAF segments that can be fetched.
-	window atomic.Int64
-}
 
 // StreamStats is what HLS knows of one stream.
 type StreamStats struct {
@@ -74,19 +62,19 @@ func (s *Server) Totals() Totals {
 
 // add adds the counts of a stream.
 func (t *Totals) add(c *counters) {
-	t.Segments += c.segments.Load()
-	t.Bytes += c.bytes.Load()
-	t.CMAFSegments += c.cmafSegments.Load()
-	t.Parts += c.parts.Load()
-	t.CMAFBytes += c.cmafBytes.Load()
-	t.WideParts += c.wide.Load()
-	t.Dropped += c.dropped.Load()
+	t.Segments += c.ts.segments.Load()
+	t.Bytes += c.ts.bytes.Load()
+	t.CMAFSegments += c.cmaf.segments.Load()
+	t.Parts += c.cmaf.parts.Load()
+	t.CMAFBytes += c.cmaf.bytes.Load()
+	t.WideParts += c.cmaf.wide.Load()
+	t.Dropped += c.dropped()
 	t.ForcedCuts += c.forcedCuts()
-	t.Silence += time.Duration(c.silence.Load())
+	t.Silence += time.Duration(c.cmaf.silence.Load())
 }
 
 // forcedCuts is the number of one form: both are cut at about the same places.
-func (c *counters) forcedCuts() uint64 { return max(c.forced.Load(), c.forcedCMAF.Load()) }
+func (c *counters) forcedCuts() uint64 { return max(c.ts.forced.Load(), c.cmaf.forced.Load()) }
 
 // Stats returns the streams that have a playlist or will have one, by name.
 func (s *Server) Stats() []StreamStats {
@@ -99,3 +87,11 @@ func (s *Server) Stats() []StreamStats {
 	slices.SortFunc(stats, func(a, b StreamStats) int { return cmp.Compare(a.Name, b.Name) })
 	return stats
 }
+
+// counters are written by a stream's packaging and read by anyone.
+type counters struct {
+	ts   tsCounts
+	cmaf cmafCounts
+}
+
+func (c *counters) dropped() uint64 { return c.ts.dropped.Load() + c.cmaf.dropped.Load() }

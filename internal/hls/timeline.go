@@ -16,9 +16,7 @@ const (
 	// an audio frame. The limit of the leading track is less by that, so that all stay within the
 	// target duration.
 	spill = 150 * time.Millisecond
-	// maxTolerance and maxLookahead bound half and three quarters of a picture interval, for
-	// streams of few pictures.
-	maxTolerance = 20 * time.Millisecond
+	// maxLookahead bounds three quarters of a picture interval, for streams of few pictures.
 	maxLookahead = 30 * time.Millisecond
 	// usualInterval is the picture interval where nothing says better.
 	usualInterval = 40 * time.Millisecond
@@ -46,7 +44,7 @@ type boundary struct {
 // unit; all other tracks follow. So where they are cut depends on the times of their units and not
 // on the order in which renditions arrive.
 type timeline struct {
-	opt *Options
+	opt cmafOptions
 	// announce takes each boundary.
 	announce func(*boundary)
 	// bounds are the newest segment starts, rising.

@@ -10,10 +10,6 @@ import (
 	"livego/internal/mpegts"
 )
 
-// maxTrackLogs bounds the lines about tracks that are left out, for encoders that change codec all
-// the time.
-const maxTrackLogs = 16
-
 // pair is the tracks of a segment, nil where there is none.
 type pair struct{ video, audio *media.Track }
 
@@ -120,33 +116,4 @@ func (s *selection) leave(t *media.Track, reason string) {
 func (s *selection) refusal() string {
 	return "HLS with MPEG-TS segments cannot carry " + strings.Join(s.leftOut, " and ") +
 		": watch this stream over RTMP or HTTP-FLV, or publish H.264 or HEVC with AAC, MP3, AC-3 or E-AC-3"
-}
-
-// cannotCarry says why a format does not carry a track: because of its codec, or of its header.
-func cannotCarry(format string, t *media.Track) string {
-	if t.Codec != media.Unknown && !t.Parsed && t.Err != "" {
-		return t.Err
-	}
-	return format + " cannot carry its codec"
-}
-
-// milestone says whether the count of something that happens again and again is worth a line of the
-// log: at first, the thousandth time, the millionth.
-func milestone(count uint64) bool {
-	for count > 1 && count%1000 == 0 {
-		count /= 1000
-	}
-	return count == 1
-}
-
-func codecName(t *media.Track) string {
-	switch {
-	case t.Codec == media.Unknown:
-		return "codec " + t.Name
-	case !t.Parsed && t.Err != "":
-		return string(t.Codec) + " (" + t.Err + ")"
-	case (t.Codec == media.H264 || t.Codec == media.HEVC || t.Codec == media.AAC) && !mpegts.Supports(t):
-		return string(t.Codec) + " with such a header"
-	}
-	return string(t.Codec)
 }

@@ -3,6 +3,7 @@ package hls
 import (
 	"path"
 	"slices"
+	"time"
 
 	"livego/internal/hls/playlist"
 	"livego/internal/ledger"
@@ -27,30 +28,33 @@ func newTSPackager(s *Server, l *life, first int64) *tsPackager {
 		DiscontinuitySeq: l.firstDiscontinuity,
 	}
 	discontinuities := l.firstDiscontinuity
-	g := newSegmenter(&s.opt, l.log, &l.counts, first)
-	g.wanted = l.demand.asked
-	g.publish = func(seg *playlist.TSSegment) {
-		w.Target = g.target
-		w.Add(seg)
-		s.used(seg.Seq)
-		if seg.Discontinuity {
-			discontinuities++
-			l.discontinued(discontinuities)
-		}
-		l.note(func(e *ledger.Entry) { e.Next = seg.Seq + 1 })
-		l.show(l.log, w, false)
-	}
-	g.refuse = func(reason string) {
-		l.refusal.Store(&reason)
-		l.answer()
-	}
-	return &tsPackager{life: l, cut: g, window: w}
+	cut := newSegmenter(tsOptions{
+		SegmentDuration: s.opt.SegmentDuration, MaxSegmentBytes: s.opt.MaxSegmentBytes, NoCMAF: s.opt.NoCMAF, First: first,
+		Publish: func(seg *playlist.TSSegment, target time.Duration) {
+			w.Target = target
+			w.Add(seg)
+			s.used(seg.Seq)
+			if seg.Discontinuity {
+				discontinuities++
+				l.discontinued(discontinuities)
+			}
+			l.note(func(e *ledger.Entry) { e.Next = seg.Seq + 1 })
+			l.show(l.log, w, false)
+		},
+		Refuse: func(reason string) {
+			l.refusal.Store(&reason)
+			l.answer()
+		},
+		Wanted: l.demand.asked,
+		Log:    l.log, Counts: &l.counts.ts,
+	})
+	return &tsPackager{life: l, cut: cut, window: w}
 }
 
 // enter adds a publication. The default one is the first, unless another one is packaged already.
 func (t *tsPackager) enter(pub *publication) {
 	at := len(t.pubs)
-	if pub.rendition == "" && !t.cut.started {
+	if pub.rendition == "" && !t.cut.hasBegun() {
 		at = 0
 	}
 	t.pubs = slices.Insert(t.pubs, at, pub)

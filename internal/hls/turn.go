@@ -2,20 +2,12 @@ package hls
 
 import (
 	"slices"
-	"time"
 
 	"livego/internal/media"
 	"livego/internal/mpegts"
 )
 
 const (
-	// turnPatience is for how long, in media time, a new header of one kind of track waits for that
-	// of the other, or for a random access point: encoders that send both at once have their sound
-	// up to so far from their pictures.
-	turnPatience = 250 * time.Millisecond
-	// leastTurn is how far two segments are apart at least that begin for such a header alone,
-	// without a random access point.
-	leastTurn = time.Second
 	// maxTurning bounds the units that wait for that.
 	maxTurning = 1024
 )
@@ -98,7 +90,7 @@ func (g *segmenter) turned(u *media.AccessUnit) bool {
 		t.audio >= 0 && t.key >= 0 ||
 		u.DTS-t.units[first].DTS >= turnPatience ||
 		u.DTS+g.paceOf(u).step-g.current.start > g.limit() ||
-		len(t.units) >= maxTurning || len(g.buf)+t.bytes+len(t.units)*unitOverhead/16 > g.opt.MaxSegmentBytes
+		len(t.units) >= maxTurning || len(g.buf)+t.bytes+len(t.units)*unitOverhead/16 > g.MaxSegmentBytes
 }
 
 // finishTurn begins the segment of the new header, and puts everything that waits where it belongs.

@@ -2,11 +2,8 @@ package hls
 
 import (
 	"bytes"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -18,107 +15,11 @@ import (
 	"livego/internal/media"
 )
 
-func unhex(s string) []byte {
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		panic(err)
-	}
-	return b
-}
-
-// avcTrack is what libx264 makes of 192 x 108 pictures.
-func avcTrack(id uint8) *media.Track {
-	c := unhex("0164000bffe100196764000bacd9430ffbc044000003000400000300c83c50a65801000468ef8fcbfdf8f800")
-	return &media.Track{Kind: media.Video, ID: id, Codec: media.H264, Config: c, Parsed: true, Width: 192, Height: 108, NALLengthSize: 4,
-		ParameterSets: [][]byte{c[8:33]}}
-}
-
-func soundTrack(codec media.Codec, config string, rate, samples int) *media.Track {
-	return &media.Track{Kind: media.Audio, Codec: codec, Config: unhex(config), Parsed: true, SampleRate: rate, Channels: 1, SamplesPerFrame: samples}
-}
-
-func aac(rate int) *media.Track { return soundTrack(media.AAC, "118856e500", rate, 1024) }
-
-func opus48() *media.Track {
-	return soundTrack(media.Opus, "4f70757348656164010138"+"0180bb0000000000", 48000, 0)
-}
-
-// studio makes units of exact rates, with times in milliseconds as RTMP has them.
-type studio struct {
-	video, audio *media.Track
-	// rate is pictures per second, gop pictures from one random access point to the next, reorder
-	// makes B-frames.
-	rate    float64
-	gop     int
-	reorder bool
-	// audioEvery is the length of an audio frame in seconds.
-	audioEvery float64
-	// begin is the time of the first unit.
-	begin             time.Duration
-	epoch             uint32
-	pictures, samples int
-	bytes             int
-}
-
-func millis(s float64) time.Duration { return time.Duration(math.Round(s*1000)) * time.Millisecond }
-
-// until makes all units up to a time after begin, in the order of their times.
-func (s *studio) until(end time.Duration) []media.AccessUnit {
-	var units []media.AccessUnit
-	for {
-		v, a := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
-		if s.video != nil {
-			v = millis(float64(s.pictures) / s.rate)
-		}
-		if s.audio != nil {
-			a = millis(float64(s.samples) * s.audioEvery)
-		}
-		if min(a, v) >= end {
-			return units
-		}
-		if v <= a {
-			units = append(units, s.picture(v))
-		} else {
-			units = append(units, s.sound(a))
-		}
-	}
-}
-
-func (s *studio) stamp(u media.AccessUnit) media.AccessUnit {
-	u.DTS += s.begin
-	u.PTS += s.begin
-	u.Epoch = s.epoch
-	u.Arrived = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Add(u.DTS).UnixNano()
-	return u
-}
-
-func (s *studio) picture(at time.Duration) media.AccessUnit {
-	key := s.pictures%s.gop == 0
-	u := picture(s.video, int(at/time.Millisecond), key, s.pictures)
-	if s.bytes > 0 {
-		u.Data = append(binary.BigEndian.AppendUint32(nil, uint32(s.bytes)), make([]byte, s.bytes)...)
-	}
-	if s.reorder {
-		u.PTS += millis(float64([]int{1, 3, 0, 1}[s.pictures%4]) / s.rate)
-	}
-	s.pictures++
-	return s.stamp(u)
-}
-
-func (s *studio) sound(at time.Duration) media.AccessUnit {
-	data := audioFrame(s.audio, s.samples)
-	if s.audio.Codec == media.Opus {
-		data = append([]byte{0xfc}, data...) // 20 ms
-	}
-	s.samples++
-	return s.stamp(media.AccessUnit{Track: s.audio, RandomAccess: true, DTS: at, PTS: at, Data: data})
-}
-
 // rig is a packager with what it published so far.
 type rig struct {
 	t testing.TB
 	*packager
-	counts counters
+	counts cmafCounts
 	show   *presentation
 	log    bytes.Buffer
 	seen   map[string]*record
@@ -135,11 +36,44 @@ type record struct {
 	order    []int64
 }
 
-func newRig(t testing.TB, opt Options) *rig {
+func newRig(t testing.TB, opt cmafOptions) *rig {
 	r := &rig{t: t, show: newPresentation(), seen: make(map[string]*record), pubs: make(map[string]*publication)}
-	opt = opt.withDefaults()
-	r.packager = newPackager(&opt, slog.New(slog.NewTextHandler(&r.log, nil)), &r.counts, r.show, lineFrom(&opt))
+	start := startOf(r.show)
+	start.Log, start.Counts = slog.New(slog.NewTextHandler(&r.log, nil)), &r.counts
+	r.packager = newPackager(full(opt), start)
 	return r
+}
+
+// full are options of which those that are not set are the usual ones.
+func full(opt cmafOptions) cmafOptions {
+	for _, d := range []struct {
+		v     *time.Duration
+		usual time.Duration
+	}{{&opt.SegmentDuration, 3 * time.Second}, {&opt.PartDuration, 200 * time.Millisecond}} {
+		if *d.v == 0 {
+			*d.v = d.usual
+		}
+	}
+	for _, n := range []struct {
+		v     *int
+		usual int
+	}{{&opt.ListSize, 3}, {&opt.MaxSegmentBytes, 64 << 20}, {&opt.MaxStreamBytes, 256 << 20}} {
+		if *n.v == 0 {
+			*n.v = n.usual
+		}
+	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	return opt
+}
+
+// startOf is the begin of a life that counts from 1000 on.
+func startOf(show *presentation) cmafStart {
+	return cmafStart{
+		First: 1000, FirstDiscontinuity: 1000, Announce: func(*boundary) {}, Show: show, Wanted: func() bool { return false },
+		Log: slog.New(slog.DiscardHandler), Counts: &cmafCounts{},
+	}
 }
 
 func (r *rig) publication(name string) *publication {
@@ -286,13 +220,6 @@ func (rec *record) String() string {
 	return b.String()
 }
 
-// sample is what a player gets of a unit.
-type sample struct {
-	data     string
-	dts, pts time.Duration
-	key      bool
-}
-
 // samples reads all that a history holds, with the library.
 func (rec *record) samples(t testing.TB, scale int64) []sample {
 	t.Helper()
@@ -318,36 +245,6 @@ func (rec *record) samples(t testing.TB, scale int64) []sample {
 	return out
 }
 
-func ticks(n, scale int64) time.Duration {
-	return time.Duration(math.Round(float64(n) / float64(scale) * 1e9))
-}
-
-// samplesOf is what samples should find of units.
-func samplesOf(units []media.AccessUnit, t *media.Track) []sample {
-	var out []sample
-	for _, u := range units {
-		if u.Track == t && u.Header == media.Sample {
-			out = append(out, sample{string(u.Data), u.DTS, u.PTS, u.RandomAccess})
-		}
-	}
-	return out
-}
-
-// sameSamples compares what came out with what went in: bytes, order, and times to within a
-// tolerance.
-func sameSamples(t testing.TB, got, want []sample, tolerance time.Duration) {
-	t.Helper()
-	if len(got) != len(want) {
-		t.Errorf("%d samples of %d", len(got), len(want))
-	}
-	for i := range min(len(got), len(want)) {
-		g, w := got[i], want[i]
-		if g.data != w.data || g.key != w.key || (g.pts-w.pts).Abs() > tolerance {
-			t.Fatalf("sample %d: %q at %v (%v), want %q at %v (%v)", i, g.data, g.pts, g.key, w.data, w.pts, w.key)
-		}
-	}
-}
-
 // durations of all parts but the last of each segment.
 func (rec *record) durations() []time.Duration {
 	var all []time.Duration
@@ -361,7 +258,60 @@ func (rec *record) durations() []time.Duration {
 	return all
 }
 
-// lineFrom is a timeline that counts from 1000 on.
-func lineFrom(opt *Options) timeline {
-	return timeline{opt: opt, first: 1000, next: 1000, firstDiscontinuity: 1000, announce: func(*boundary) {}}
+// interleave feeds units of several publications; pick chooses whose next unit comes, among those
+// at most skew ahead of the slowest.
+func (r *rig) interleave(feeds [][]media.AccessUnit, skew time.Duration, pick func(n int) int) {
+	for i := range feeds {
+		r.publication(nameOf(i))
+	}
+	for {
+		slowest := time.Duration(1<<63 - 1)
+		for _, units := range feeds {
+			if len(units) > 0 {
+				slowest = min(slowest, units[0].DTS)
+			}
+		}
+		var ready []int
+		for i, units := range feeds {
+			if len(units) > 0 && units[0].DTS <= slowest+skew {
+				ready = append(ready, i)
+			}
+		}
+		if len(ready) == 0 {
+			return
+		}
+		i := ready[pick(len(ready))]
+		r.feed(nameOf(i), feeds[i][0])
+		feeds[i] = feeds[i][1:]
+	}
+}
+
+func (r *rig) histories() string {
+	var b strings.Builder
+	for _, id := range []string{"v0", "v1", "a0", "720p.v0", "720p.v1", "360p.v0"} {
+		if rec := r.seen[id]; rec != nil {
+			fmt.Fprintf(&b, "%s\n%s", id, rec)
+		}
+	}
+	return b.String()
+}
+
+// seams returns the numbers of the segments of a rendition that begin with a discontinuity.
+func (rec *record) seams() (seams []int64) {
+	for _, seq := range rec.order {
+		if rec.segments[seq].Discontinuity {
+			seams = append(seams, seq)
+		}
+	}
+	return seams
+}
+
+// inits returns the segments that have another initialization section than the one before.
+func (rec *record) inits() (inits []int64) {
+	for i, seq := range rec.order {
+		if i > 0 && rec.segments[seq].Init != rec.segments[rec.order[i-1]].Init {
+			inits = append(inits, seq)
+		}
+	}
+	return inits
 }

@@ -2,23 +2,17 @@ package hls
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"fmt"
-	"log/slog"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
-	"go.uber.org/goleak"
 
 	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func h264Track() *media.Track {
 	return &media.Track{Kind: media.Video, Codec: media.H264, Parsed: true, NALLengthSize: 4, ParameterSets: [][]byte{
@@ -111,47 +105,6 @@ func audioFrame(t *media.Track, mark int) []byte {
 	return fmt.Appendf([]byte{0x21}, "frame %d", mark)
 }
 
-// segmentReader collects the segments that a segmenter makes.
-type segments struct {
-	*segmenter
-	list    []*playlist.TSSegment
-	refusal string
-	counts  counters
-	log     bytes.Buffer
-}
-
-func cutter(opt Options) *segments {
-	s := &segments{}
-	opt = opt.withDefaults()
-	s.segmenter = newSegmenter(&opt, slog.New(slog.NewTextHandler(&s.log, nil)), &s.counts, 100)
-	s.publish = func(seg *playlist.TSSegment) { s.list = append(s.list, seg) }
-	s.refuse = func(reason string) { s.refusal = reason }
-	return s
-}
-
-func (s *segments) feed(units []media.AccessUnit) *segments {
-	for i := range units {
-		s.write(&units[i])
-	}
-	return s
-}
-
-// String lists the segments: number, start, duration, and what is special.
-func (s *segments) String() string {
-	var b strings.Builder
-	for _, seg := range s.list {
-		fmt.Fprintf(&b, "%d %v+%v", seg.Seq, seg.Start, seg.Duration)
-		if seg.Discontinuity {
-			b.WriteString(" discontinuity")
-		}
-		if !seg.Independent {
-			b.WriteString(" dependent")
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
-}
-
 // demuxed is what a segment holds: payloads in order, by kind.
 type demuxed struct{ video, audio []string }
 
@@ -211,31 +164,4 @@ func contents(units []media.AccessUnit) (d demuxed) {
 		}
 	}
 	return d
-}
-
-// fakeReader is a media.Reader fed by a test.
-type fakeReader struct {
-	feed    chan any // []media.AccessUnit or error
-	pending []media.AccessUnit
-}
-
-var _ media.Reader = (*fakeReader)(nil)
-
-func newFakeReader() *fakeReader { return &fakeReader{feed: make(chan any)} }
-
-func (r *fakeReader) Read(ctx context.Context, dst []media.AccessUnit) (int, error) {
-	for len(r.pending) == 0 {
-		select {
-		case v := <-r.feed:
-			if err, ok := v.(error); ok {
-				return 0, err
-			}
-			r.pending = v.([]media.AccessUnit)
-		case <-ctx.Done():
-			return 0, context.Cause(ctx)
-		}
-	}
-	n := copy(dst, r.pending)
-	r.pending = r.pending[n:]
-	return n, nil
 }

@@ -1,0 +1,75 @@
+package hls
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestManyRenditionsShareTheMemory: what waits and what is under way has one bound for all
+// renditions of a stream.
+func TestManyRenditionsShareTheMemory(t *testing.T) {
+	const bound = 8 << 20
+	r := newRig(t, cmafOptions{MaxStreamBytes: bound, MaxSegmentBytes: bound / 4})
+	pub := r.publication("")
+	streams := make([]*studio, maxRenditions-1)
+	for i := range streams {
+		streams[i] = &studio{video: avcTrack(uint8(i)), rate: 25, gop: 50, bytes: 40_000}
+	}
+	streams[0].bytes = 100
+	for at := time.Duration(0); at < 20*time.Second; at += 100 * time.Millisecond {
+		for _, s := range streams {
+			units := s.until(at)
+			for i := range units {
+				r.write(pub, &units[i])
+			}
+		}
+		waiting := 0
+		for _, track := range r.tracks {
+			waiting += track.queue.bytes
+		}
+		if waiting > bound || r.bytes > 2*bound+bound/4 {
+			t.Fatalf("at %v %d bytes wait, %d can be fetched or are under way; the bound is %d", at, waiting, r.bytes, bound)
+		}
+	}
+	if n := len(r.show.renditions); n != len(streams) {
+		t.Errorf("%d renditions", n)
+	}
+}
+
+// TestManyVideosLeaveRoomForSound, though it comes after all of them.
+func TestManyVideosLeaveRoomForSound(t *testing.T) {
+	r := newRig(t, cmafOptions{})
+	streams := make([]*studio, 64)
+	for i := range streams {
+		streams[i] = &studio{video: avcTrack(uint8(i)), rate: 25, gop: 50}
+	}
+	streams = append(streams, &studio{audio: aac(48000), audioEvery: 1024.0 / 48000})
+	for at := time.Duration(0); at < 10*time.Second; at += 100 * time.Millisecond {
+		for _, s := range streams {
+			r.feed("", s.until(at)...)
+		}
+	}
+	if n := len(r.show.renditions); n != maxRenditions || r.show.renditions["a0"] == nil {
+		t.Errorf("%d renditions, sound: %v", n, r.show.renditions["a0"] != nil)
+	}
+}
+
+// TestRestlessRenditionIsLoggedSeldom: a rendition that leaves and comes back all the time does not
+// fill the log.
+func TestRestlessRenditionIsLoggedSeldom(t *testing.T) {
+	r := newRig(t, cmafOptions{})
+	calm := &studio{video: avcTrack(0), rate: 25, gop: 75}
+	restless := &studio{video: avcTrack(1), rate: 25, gop: 75}
+	for at := time.Duration(0); at < 2*time.Minute; at += time.Second {
+		r.feed("", calm.until(at)...)
+		if at%(3*time.Second) == time.Second { // in the middle of a segment
+			restless.video = avcTrack(1)
+			restless.video.Config[3] += byte(at / (3 * time.Second) % 2)
+		}
+		r.feed("", restless.until(at)...)
+	}
+	if n := strings.Count(r.log.String(), "\n"); n == 0 || n > maxTrackLogs+1 {
+		t.Errorf("%d lines:\n%.500s", n, r.log.String())
+	}
+}
