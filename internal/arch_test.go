@@ -27,7 +27,8 @@ var layers = [][]string{
 	{"internal/server"},
 	{"internal/api", "internal/api/v1", "internal/watch", "internal/console", "internal/relay", "internal/record", "internal/hook", "internal/metrics", "internal/cluster", "internal/command", "internal/edge", "internal/listen"},
 	{"internal/hls", "internal/rtmp", "internal/fanout", "internal/live", "internal/keys", "internal/auth", "internal/ticket"},
-	{"internal/hls/hlswatch", "internal/hls/hlstest"},
+	{"internal/hls/ladder", "internal/hls/segmenter", "internal/hls/hlswatch"},
+	{"internal/hls/cut", "internal/hls/hlstest"},
 	{"internal/hls/playlist"},
 	{"internal/redisconn", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool", "internal/ledger", "internal/bucket", "internal/pages"},
 	{"internal/repair"},
@@ -40,7 +41,7 @@ var layers = [][]string{
 var exceptions = map[string]string{"internal/fanout": "internal/live"}
 
 // pure packages do no input or output, read no clock and write no log.
-var pure = []string{"internal/media", "internal/amf", "internal/obu", "internal/bits", "internal/nal", "internal/codec", "internal/repair", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/hls/hlscheck", "internal/hls/playlist"}
+var pure = []string{"internal/media", "internal/amf", "internal/obu", "internal/bits", "internal/nal", "internal/codec", "internal/repair", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/hls/hlscheck", "internal/hls/playlist", "internal/hls/cut"}
 
 var (
 	impureImports  = []string{"net", "net/http", "os", "os/exec", "syscall", "log", "log/slog"}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bluenviron/gohlslib/v2/pkg/playlist"
 
+	"livego/internal/hls/hlstest"
 	"livego/internal/media"
 )
 
@@ -31,14 +32,14 @@ type onset struct {
 // recording makes ten seconds of a publication, unit by unit.
 func recording(tracks []onset) (units []media.AccessUnit) {
 	for _, o := range tracks {
-		one := &studio{rate: 25, gop: 5, audioEvery: 0.02, begin: 10 * time.Millisecond}
+		one := &hlstest.Source{Rate: 25, Gop: 5, AudioEvery: 0.02, Begin: 10 * time.Millisecond}
 		if o.track.Kind == media.Video {
-			one.video, one.begin = o.track, 0
+			one.Video, one.Begin = o.track, 0
 		} else {
-			one.audio = o.track
+			one.Audio = o.track
 		}
-		header := one.stamp(media.AccessUnit{Track: o.track, Header: media.SequenceHeader})
-		for _, u := range append([]media.AccessUnit{header}, one.until(10*time.Second)...) {
+		header := one.Stamp(media.AccessUnit{Track: o.track, Header: media.SequenceHeader})
+		for _, u := range append([]media.AccessUnit{header}, one.Until(10*time.Second)...) {
 			if u.DTS >= o.at || u.Header != media.Sample {
 				u.DTS, u.PTS = max(u.DTS, o.at), max(u.PTS, o.at)
 				units = append(units, u)
@@ -54,27 +55,27 @@ func recording(tracks []onset) (units []media.AccessUnit) {
 // later.
 func TestWhereToWatch(t *testing.T) {
 	const ts, cmaf = "200", "302 movie/index.m3u8"
-	video, quick := onset{avcTrack(0), 0}, Options{SegmentDuration: 100 * time.Millisecond}
+	video, quick := onset{hlstest.AVCTrack(0), 0}, Options{SegmentDuration: 100 * time.Millisecond}
 	cases := []struct {
 		name         string
 		opt          Options
 		pubs         map[string][]onset
 		first, later string
 	}{
-		{"AAC", Options{}, map[string][]onset{"": {video, {aac(48000), 0}}}, ts, ts},
-		{"Opus", Options{}, map[string][]onset{"": {video, {opus48(), 0}}}, cmaf, cmaf},
-		{"Opus alone", Options{}, map[string][]onset{"": {{opus48(), 0}}}, cmaf, cmaf},
-		{"Opus, no CMAF", Options{NoCMAF: true}, map[string][]onset{"": {video, {opus48(), 0}}}, ts, ts},
+		{"AAC", Options{}, map[string][]onset{"": {video, {hlstest.AAC(48000), 0}}}, ts, ts},
+		{"Opus", Options{}, map[string][]onset{"": {video, {hlstest.Opus48(), 0}}}, cmaf, cmaf},
+		{"Opus alone", Options{}, map[string][]onset{"": {{hlstest.Opus48(), 0}}}, cmaf, cmaf},
+		{"Opus, no CMAF", Options{NoCMAF: true}, map[string][]onset{"": {video, {hlstest.Opus48(), 0}}}, ts, ts},
 		{"what CMAF cannot carry either", Options{}, map[string][]onset{"": {video, {speex(), 0}}}, ts, ts},
-		{"Opus as the first of two tracks", Options{}, map[string][]onset{"": {video, {opus48(), 0}, {numbered(aac(48000), 1), 0}}}, cmaf, cmaf},
-		{"Opus as the first of two tracks, and later", Options{}, map[string][]onset{"": {video, {numbered(aac(48000), 1), 0}, {opus48(), 0}}}, cmaf, cmaf},
-		{"Opus as the second track", Options{}, map[string][]onset{"": {video, {aac(48000), 0}, {numbered(opus48(), 1), 0}}}, ts, ts},
-		{"Opus as the second track, and first", Options{}, map[string][]onset{"": {video, {numbered(opus48(), 1), 0}, {aac(48000), 0}}}, ts, ts},
-		{"two videos and Opus", Options{}, map[string][]onset{"": {video, {avcTrack(1), 0}, {opus48(), 0}}}, cmaf, cmaf},
-		{"renditions with Opus", Options{}, map[string][]onset{"": {video, {opus48(), 0}}, "720p": {{avcTrack(0), 0}, {opus48(), 0}}}, cmaf, cmaf},
-		{"a further rendition with Opus", Options{}, map[string][]onset{"": {video, {aac(48000), 0}}, "720p": {{avcTrack(0), 0}, {opus48(), 0}}}, ts, ts},
-		{"Opus comes when a segment is due", quick, map[string][]onset{"": {video, {opus48(), 400 * time.Millisecond}}}, cmaf, cmaf},
-		{"Opus comes very late", Options{}, map[string][]onset{"": {video, {opus48(), 7 * time.Second}}}, ts, cmaf},
+		{"Opus as the first of two tracks", Options{}, map[string][]onset{"": {video, {hlstest.Opus48(), 0}, {numbered(hlstest.AAC(48000), 1), 0}}}, cmaf, cmaf},
+		{"Opus as the first of two tracks, and later", Options{}, map[string][]onset{"": {video, {numbered(hlstest.AAC(48000), 1), 0}, {hlstest.Opus48(), 0}}}, cmaf, cmaf},
+		{"Opus as the second track", Options{}, map[string][]onset{"": {video, {hlstest.AAC(48000), 0}, {numbered(hlstest.Opus48(), 1), 0}}}, ts, ts},
+		{"Opus as the second track, and first", Options{}, map[string][]onset{"": {video, {numbered(hlstest.Opus48(), 1), 0}, {hlstest.AAC(48000), 0}}}, ts, ts},
+		{"two videos and Opus", Options{}, map[string][]onset{"": {video, {hlstest.AVCTrack(1), 0}, {hlstest.Opus48(), 0}}}, cmaf, cmaf},
+		{"renditions with Opus", Options{}, map[string][]onset{"": {video, {hlstest.Opus48(), 0}}, "720p": {{hlstest.AVCTrack(0), 0}, {hlstest.Opus48(), 0}}}, cmaf, cmaf},
+		{"a further rendition with Opus", Options{}, map[string][]onset{"": {video, {hlstest.AAC(48000), 0}}, "720p": {{hlstest.AVCTrack(0), 0}, {hlstest.Opus48(), 0}}}, ts, ts},
+		{"Opus comes when a segment is due", quick, map[string][]onset{"": {video, {hlstest.Opus48(), 400 * time.Millisecond}}}, cmaf, cmaf},
+		{"Opus comes very late", Options{}, map[string][]onset{"": {video, {hlstest.Opus48(), 7 * time.Second}}}, ts, cmaf},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -130,15 +131,15 @@ func TestWhereToWatch(t *testing.T) {
 func TestBackFromCMAF(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
-		st := &studio{video: avcTrack(0), audio: aac(48000), rate: 25, gop: 25, audioEvery: 0.02}
+		st := &hlstest.Source{Video: hlstest.AVCTrack(0), Audio: hlstest.AAC(48000), Rate: 25, Gop: 25, AudioEvery: 0.02}
 		feed, end := onAirAs(t, s, "", st)
 		feed(8 * time.Second)
-		st.audio, st.epoch = opus48(), 1
+		st.Audio, st.Epoch = hlstest.Opus48(), 1
 		feed(12 * time.Second)
 		if r := ask(s, "GET", "/live/movie.m3u8"); r.StatusCode != 302 {
 			t.Errorf("with Opus: %d", r.StatusCode)
 		}
-		st.audio, st.epoch = aac(48000), 2
+		st.Audio, st.Epoch = hlstest.AAC(48000), 2
 		feed(20 * time.Second)
 		p := (&station{t: t, s: s}).playlist()
 		if n := len(p.Segments); n < 3 || !slices.ContainsFunc(p.Segments, func(seg *playlist.MediaSegment) bool { return seg.Discontinuity }) {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"livego/internal/hls/ladder"
 	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
@@ -31,9 +32,9 @@ func (s *Server) serveMultivariant(w http.ResponseWriter, r *http.Request, t tar
 	if s.awaitCMAF(w, r, l) {
 		return
 	}
-	view := l.cmaf.view.Load()
+	view := l.cmaf.View.Load()
 	if view == nil {
-		s.refuseEmpty(w, l, l.cmaf.refusal.Load())
+		s.refuseEmpty(w, l, l.cmaf.Refusal.Load())
 		return
 	}
 	if !s.watched(w, r, l) {
@@ -46,7 +47,7 @@ func (s *Server) serveMultivariant(w http.ResponseWriter, r *http.Request, t tar
 // awaitCMAF holds a request until the stream's CMAF side can answer. It is true if the request is
 // answered already.
 func (s *Server) awaitCMAF(w http.ResponseWriter, r *http.Request, l *life) bool {
-	v := s.hold(w, r, s.opt.FirstSegmentWait, once(l.cmaf.answerable))
+	v := s.hold(w, r, s.opt.FirstSegmentWait, once(l.cmaf.Answerable))
 	if v == late {
 		v = ready
 	}
@@ -83,8 +84,8 @@ func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target
 	if s.awaitCMAF(w, r, l) {
 		return
 	}
-	rendition := l.cmaf.rendition(t.id)
-	if rendition == nil && l.cmaf.left(t.id) {
+	rendition := l.cmaf.Rendition(t.id)
+	if rendition == nil && l.cmaf.Left(t.id) {
 		rendition = s.awaitEnd(w, r, l.cmaf, t.id)
 	}
 	if rendition == nil || t.kind == framesPlaylist && rendition.Kind != media.Video {
@@ -93,7 +94,7 @@ func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target
 	}
 	view := rendition.View.Load()
 	if view == nil {
-		s.refuseEmpty(w, l, l.cmaf.refusal.Load())
+		s.refuseEmpty(w, l, l.cmaf.Refusal.Load())
 		return
 	}
 	// Who sees no more than key frames looks for something, or shows a small picture of the stream.
@@ -101,7 +102,7 @@ func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target
 		return
 	}
 	if view = s.block(w, r, l.cmaf, rendition, view, d); view != nil {
-		s.writeMedia(w, r, l.cmaf.playlist(rendition, view, formOf(t.kind, d.Skip), &s.gzip), view, d)
+		s.writeMedia(w, r, l.cmaf.Playlist(rendition, view, formOf(t.kind, d.Skip), &s.gzip), view, d)
 	}
 }
 
@@ -119,7 +120,7 @@ func formOf(kind resource, skip bool) playlist.Form {
 
 // block returns the first view that has what the request asks for, from v on, or answers the
 // request and returns nil.
-func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *presentation, rendition *playlist.Rendition, v *playlist.View, d playlist.Directives) *playlist.View {
+func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *ladder.Presentation, rendition *playlist.Rendition, v *playlist.View, d playlist.Directives) *playlist.View {
 	if !d.Met(v) && d.TooFar(v) {
 		refuse(w, http.StatusBadRequest, playlist.ErrTooFarAhead.Error())
 		return nil
@@ -152,11 +153,11 @@ func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *presentat
 
 // awaitEnd waits for the end of a stream of which a rendition has left, as long as it may be near,
 // and returns the rendition if it is in the ladder then.
-func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *presentation, id string) *playlist.Rendition {
-	if wait := time.Until(ladder.doubt()); wait > 0 && ladder.left(id) {
-		s.hold(w, r, wait, once(ladder.over))
+func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *ladder.Presentation, id string) *playlist.Rendition {
+	if wait := time.Until(ladder.Doubt()); wait > 0 && ladder.Left(id) {
+		s.hold(w, r, wait, once(ladder.Over))
 	}
-	return ladder.rendition(id)
+	return ladder.Rendition(id)
 }
 
 // refuseLeft answers a request for a playlist that goes no further: its rendition left the ladder,
@@ -198,7 +199,7 @@ func once(c <-chan struct{}) func() <-chan struct{} {
 // life may have it.
 func (s *Server) writeMedia(w http.ResponseWriter, r *http.Request, text *playlist.Text, v *playlist.View, d playlist.Directives) {
 	cache := keepCurrent
-	if last, _, _ := v.Last(); d.Msn >= 0 && (!v.Ended || d.Msn <= last) {
+	if last, _, _ := v.Last(); d.MSN >= 0 && (!v.Ended || d.MSN <= last) {
 		cache = []string{"max-age=" + strconv.FormatInt(int64(keepBlocked*v.Target/time.Second), 10)}
 	}
 	w.Header()["Cache-Control"] = cache
@@ -212,13 +213,13 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, t target) {
 		refuse(w, http.StatusNotFound, "no publisher")
 		return
 	}
-	if last, kind := l.cmaf.lastView(t.id); last != nil {
+	if last, kind := l.cmaf.LastView(t.id); last != nil {
 		if pieces := piecesOf(last, t); pieces != nil {
 			serveBytes(w, r, kind, t, pieces)
 			return
 		}
 	}
-	rendition := l.cmaf.rendition(t.id)
+	rendition := l.cmaf.Rendition(t.id)
 	if rendition == nil {
 		refuse(w, http.StatusNotFound, noRendition)
 		return

@@ -12,7 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"livego/internal/hls/cut"
 	"livego/internal/hls/hlstest"
+	"livego/internal/hls/ladder"
 	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
@@ -120,7 +122,7 @@ func TestKeyFramesAreNotWatched(t *testing.T) {
 func TestMultivariantAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
-		l := s.begin("live/movie", &publication{})
+		l := s.begin("live/movie", &ladder.Publication{})
 		began := time.Now()
 		r := ask(s, "GET", "/live/movie/index.m3u8")
 		if r.StatusCode != 404 || r.Header.Get("Retry-After") != "3" || time.Since(began) != 10*time.Second || body(t, r) != "no segment yet\n" {
@@ -128,8 +130,8 @@ func TestMultivariantAnswers(t *testing.T) {
 		}
 		held := later(t, s, "/live/movie/index.m3u8")
 		reason := "nothing that CMAF can carry"
-		l.cmaf.refusal.Store(&reason)
-		l.cmaf.answer()
+		l.cmaf.Refusal.Store(&reason)
+		l.cmaf.Answer()
 		if r := <-held; r.StatusCode != 404 || body(t, r) != reason+"\n" {
 			t.Errorf("%d %v", r.StatusCode, r.Header)
 		}
@@ -246,7 +248,7 @@ func TestAdvancePartLimit(t *testing.T) {
 		_, _, video, _ := lowLatency(Options{})
 		video.Now.PartTarget = target
 		v := video.Show(3).View.Load()
-		if (playlist.Directives{Msn: 106, Part: 1 + limit}).TooFar(v) || !(playlist.Directives{Msn: 106, Part: 2 + limit}).TooFar(v) {
+		if (playlist.Directives{MSN: 106, Part: 1 + limit}).TooFar(v) || !(playlist.Directives{MSN: 106, Part: 2 + limit}).TooFar(v) {
 			t.Errorf("%v: not %d", target, limit)
 		}
 	}
@@ -332,11 +334,11 @@ func TestRedirect(t *testing.T) {
 	if r.StatusCode != 302 || r.Header.Get("Location") != "movie/index.m3u8" || r.Header.Get("Cache-Control") != "max-age=1" {
 		t.Errorf("%d %v", r.StatusCode, r.Header)
 	}
-	l.cmaf.view.Store(nil)
+	l.cmaf.View.Store(nil)
 	if r := ask(s, "GET", "/live/movie.m3u8"); r.StatusCode != 404 || body(t, r) != "no\n" {
 		t.Errorf("%d %v", r.StatusCode, r.Header)
 	}
-	l.cmaf.carries.Store(true)
+	l.cmaf.Carries.Store(true)
 	if r := ask(s, "GET", "/live/movie.m3u8"); r.StatusCode != 302 {
 		t.Errorf("%d %v", r.StatusCode, r.Header)
 	}
@@ -417,7 +419,7 @@ func TestFilesOfARenditionThatLeft(t *testing.T) {
 		}
 		kept := 0
 		for i := range 3 * maxDeparted {
-			if l.cmaf.left(fmt.Sprint("v", i)) {
+			if l.cmaf.Left(fmt.Sprint("v", i)) {
 				kept++
 			}
 		}
@@ -434,7 +436,7 @@ func TestEndOfALadder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, l, video, audio := lowLatency(Options{})
 		held := later(t, s, v0+"?_HLS_msn=106&_HLS_part=2")
-		l.cmaf.suspect()
+		l.cmaf.Suspect()
 		video.Leave()
 		late := later(t, s, v0)
 		audio.End()
@@ -462,7 +464,7 @@ func TestRequestsForARenditionThatLeft(t *testing.T) {
 		ended      bool
 		held, late time.Duration
 	}{
-		{"its publisher ended", true, departure, departure - departure/5},
+		{"its publisher ended", true, cut.Departure, cut.Departure - cut.Departure/5},
 		{"another reason", false, 0, 0},
 	}
 	for _, c := range cases {
@@ -484,10 +486,10 @@ func TestRequestsForARenditionThatLeft(t *testing.T) {
 				}()
 				synctest.Wait()
 				if c.ended {
-					l.cmaf.suspect()
+					l.cmaf.Suspect()
 				}
 				video.Leave()
-				time.Sleep(departure / 5)
+				time.Sleep(cut.Departure / 5)
 				refused(v0+"?_HLS_msn=106&_HLS_part=2", c.late)
 				if held := <-done; held != c.held {
 					t.Errorf("the held request was answered after %v, want %v", held, c.held)

@@ -94,7 +94,7 @@ func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name stri
 	}
 	view, reason := l.view.Load(), l.refusal.Load()
 	switch {
-	case reason != nil && l.cmaf.mayHave():
+	case reason != nil && l.cmaf.MayHave():
 		redirect(w, path.Base(name)+"/"+playlist.IndexName+playlist.PlaylistSuffix)
 	case reason != nil || view == nil:
 		s.refuseEmpty(w, l, reason)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"livego/internal/hls/ladder"
 	"livego/internal/hls/playlist"
 )
 
@@ -17,7 +18,7 @@ import (
 func onAir(opt Options, segments int) *Server {
 	opt.Now = func() time.Time { return time.Unix(1000, 0) }
 	s := NewServer(opt)
-	l := s.begin("live/movie", &publication{})
+	l := s.begin("live/movie", &ladder.Publication{})
 	w := &playlist.TSWindow{Dir: "movie", ListSize: 3, MaxBytes: 1 << 20, Target: 3 * time.Second, DiscontinuitySeq: 1000, Gzip: &playlist.Compressor{}}
 	for i := range segments {
 		sg := &playlist.TSSegment{Seq: int64(1000 + i), Duration: 3 * time.Second, Independent: true, Data: make([]byte, 1000)}
@@ -167,10 +168,10 @@ func TestOutlookPlaylists(t *testing.T) {
 	check("both", 0, "index.m3u8", "../movie.m3u8")
 	l.refusal.Store(&reason)
 	check("CMAF only", 0, "index.m3u8")
-	l.cmaf = newPresentation()
+	l.cmaf = ladder.NewPresentation()
 	l.refusal.Store(nil)
 	check("nothing yet", 9, "index.m3u8", "../movie.m3u8")
-	l.cmaf.refuse(reason)
+	l.cmaf.Refuse(reason)
 	check("MPEG-TS only", 9, "../movie.m3u8")
 	l.refusal.Store(&reason)
 	check("no form of HLS has it", 9)

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"time"
 
+	"livego/internal/hls/ladder"
 	"livego/internal/ledger"
 	"livego/internal/spool"
 )
@@ -114,8 +115,8 @@ func defaults[T int | time.Duration](v *T, value T) {
 }
 
 // cmaf is what of o concerns the packaging of CMAF.
-func (o *Options) cmaf() cmafOptions {
-	return cmafOptions{
+func (o *Options) cmaf() ladder.Options {
+	return ladder.Options{
 		SegmentDuration: o.SegmentDuration, PartDuration: o.PartDuration, ListSize: o.ListSize,
 		MaxSegmentBytes: o.MaxSegmentBytes, MaxStreamBytes: o.MaxStreamBytes, PartDelay: o.PartDelay, Now: o.Now,
 	}

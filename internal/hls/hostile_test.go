@@ -7,18 +7,21 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"livego/internal/hls/hlstest"
+	"livego/internal/hls/ladder"
 )
 
 // TestRequestsDoNotWaitForAJoiningPublication: a publication that joins waits for packaging, and
 // nobody waits for it.
 func TestRequestsDoNotWaitForAJoiningPublication(t *testing.T) {
 	s := NewServer(Options{})
-	l := s.begin("live/movie", &publication{})
+	l := s.begin("live/movie", &ladder.Publication{})
 	l.mu.Lock() // packaging
 	joined, found := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(joined)
-		s.begin("live/movie", &publication{rendition: "720p"})
+		s.begin("live/movie", &ladder.Publication{Rendition: "720p"})
 	}()
 	go func() {
 		defer close(found)
@@ -52,13 +55,13 @@ func TestNumbersRiseOverRestarts(t *testing.T) {
 					Now: func() time.Time { return time.Now().AddDate(27, 0, 0) }, // synctest begins in 2000
 				})
 				began := time.Now()
-				feed, end := onAirAs(t, s, "", &studio{video: avcTrack(0), rate: 50, gop: 5})
+				feed, end := onAirAs(t, s, "", &hlstest.Source{Video: hlstest.AVCTrack(0), Rate: 50, Gop: 5})
 				for at := time.Second; at <= 20*time.Second; at += time.Second {
 					time.Sleep(time.Until(began.Add(at)))
 					feed(at)
 				}
 				l := s.find("live/movie")
-				if first := l.packager.first(); first <= last {
+				if first := l.packager.First(); first <= last {
 					t.Errorf("%v: number %d after %d", segment, first, last)
 				}
 				last = s.lastSeq.Load()

@@ -1,6 +1,9 @@
 package hls
 
-import "livego/internal/hls/playlist"
+import (
+	"livego/internal/hls/ladder"
+	"livego/internal/hls/playlist"
+)
 
 // Recorder is told of the CMAF segments of all streams as soon as they are complete.
 type Recorder interface {
@@ -32,3 +35,13 @@ type Description = playlist.Description
 func Multivariant(renditions []Description, independent bool) []byte {
 	return playlist.RenderMultivariant(renditions, independent)
 }
+
+// Sink takes the segments of one life.
+type Sink = ladder.Sink
+
+// Segment is a complete CMAF segment.
+type Segment = ladder.Segment
+
+// ErrMisaligned: a publication's random access points are not where those of the stream's first one
+// are, so that no player could switch between them.
+var ErrMisaligned = ladder.ErrMisaligned

@@ -7,17 +7,20 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"livego/internal/hls/hlstest"
+	"livego/internal/hls/ladder"
 )
 
 // notes is a Recorder that writes down what it is told.
 type notes struct {
-	segments []Segment
+	segments []ladder.Segment
 	ends     int
 }
 
-func (n *notes) Begin(string) Sink { return n }
-func (n *notes) Segment(s Segment) { n.segments = append(n.segments, s) }
-func (n *notes) End()              { n.ends++ }
+func (n *notes) Begin(string) ladder.Sink { return n }
+func (n *notes) Segment(s ladder.Segment) { n.segments = append(n.segments, s) }
+func (n *notes) End()                     { n.ends++ }
 
 // TestRecorder: a recorder gets the bytes that viewers get, of all renditions, and what playlists
 // say of them.
@@ -25,10 +28,10 @@ func TestRecorder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &notes{}
 		s := NewServer(Options{Recorder: n, KeepAfterEnd: true})
-		st := encoders(25, 25)[0]
-		p, _, done, _ := offer(t, s, st.until(20*time.Second))
+		st := hlstest.Encoders(25, 25)[0]
+		p, _, done, _ := offer(t, s, st.Until(20*time.Second))
 		index := body(t, ask(s, "GET", "/live/movie/index.m3u8"))
-		p.feed <- st.until(21 * time.Second)
+		p.feed <- st.Until(21 * time.Second)
 		synctest.Wait()
 		seen := 0
 		for _, k := range n.segments {
@@ -66,20 +69,20 @@ func itoa(n int64) string {
 func TestHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
-		st := encoders(25, 25)[0]
-		p, over, done, _ := offer(t, s, st.until(8*time.Second))
+		st := hlstest.Encoders(25, 25)[0]
+		p, over, done, _ := offer(t, s, st.Until(8*time.Second))
 		s.Hold("live/movie", true)
 		synctest.Wait()
 		for at := 8 * time.Second; at < 2*time.Minute; at += time.Second {
 			time.Sleep(time.Second)
-			p.feed <- st.until(at + time.Second)
+			p.feed <- st.Until(at + time.Second)
 			synctest.Wait()
 		}
 		if p.open != 1 || p.opened != 1 {
 			t.Errorf("opened %d times, %d are open", p.opened, p.open)
 		}
 		s.Hold("live/movie", false)
-		p.feed <- st.until(2*time.Minute + time.Second)
+		p.feed <- st.Until(2*time.Minute + time.Second)
 		synctest.Wait()
 		if p.open != 0 {
 			t.Error("packaged though nobody asks")
@@ -87,7 +90,7 @@ func TestHold(t *testing.T) {
 		close(over)
 		<-done
 		s.Hold("live/movie", true)
-		p, over, done, _ = offer(t, s, st.until(130 * time.Second)[:600])
+		p, over, done, _ = offer(t, s, st.Until(130 * time.Second)[:600])
 		if p.open != 1 {
 			t.Error("the next life is not packaged")
 		}

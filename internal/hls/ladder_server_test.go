@@ -8,18 +8,20 @@ import (
 	"testing/synctest"
 	"time"
 
+	"livego/internal/hls/hlstest"
+	"livego/internal/hls/ladder"
 	"livego/internal/hls/playlist"
 )
 
 // onAirAs starts a publication of live/movie.
-func onAirAs(t *testing.T, s *Server, name string, st *studio) (feed func(time.Duration), end func(error) error) {
+func onAirAs(t *testing.T, s *Server, name string, st *hlstest.Source) (feed func(time.Duration), end func(error) error) {
 	r := newFakeReader()
 	done := make(chan error, 1)
 	run := s.Begin("live/movie", name)
 	go func() { done <- run(t.Context(), r) }()
 	feed = func(until time.Duration) {
 		select {
-		case r.feed <- st.until(until):
+		case r.feed <- st.Until(until):
 		case err := <-done:
 			done <- err
 		}
@@ -41,7 +43,7 @@ func onAirAs(t *testing.T, s *Server, name string, st *studio) (feed func(time.D
 func TestLadderLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
-		all := encoders(25, 50)
+		all := hlstest.Encoders(25, 50)
 		feedA, endA := onAirAs(t, s, "", all[0])
 		feedB, endB := onAirAs(t, s, "720p", all[1])
 		for at := time.Second; at <= 10*time.Second; at += time.Second {
@@ -59,7 +61,7 @@ func TestLadderLife(t *testing.T) {
 		for at := 11 * time.Second; at <= 30*time.Second; at += time.Second {
 			feedB(at)
 		}
-		v := l.cmaf.view.Load()
+		v := l.cmaf.View.Load()
 		if len(v.Renditions) != 2 || v.Renditions[0].ID != "720p.v0" || v.Renditions[1].ID != "a0" {
 			t.Errorf("%+v", v.Renditions)
 		}
@@ -69,7 +71,7 @@ func TestLadderLife(t *testing.T) {
 		if err := endB(io.EOF); err != nil || !l.over.Load() {
 			t.Errorf("%v, over %v", err, l.over.Load())
 		}
-		view := l.cmaf.rendition("720p.v0").View.Load()
+		view := l.cmaf.Rendition("720p.v0").View.Load()
 		if last := view.Segments[len(view.Segments)-1]; !view.Ended || !last.Complete || last.Start+last.Duration-l.time.shift != 30*time.Second {
 			t.Errorf("%+v", view)
 		}
@@ -89,18 +91,18 @@ func TestLadderLife(t *testing.T) {
 func TestMisalignedPublication(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
-		all := encoders(25, 50)
-		all[1].gop = 35
+		all := hlstest.Encoders(25, 50)
+		all[1].Gop = 35
 		feedA, endA := onAirAs(t, s, "", all[0])
 		feedB, endB := onAirAs(t, s, "720p", all[1])
 		for at := time.Second; at <= 30*time.Second; at += time.Second {
 			feedA(at)
 			feedB(at)
 		}
-		if err := endB(io.EOF); !errors.Is(err, ErrMisaligned) {
+		if err := endB(io.EOF); !errors.Is(err, ladder.ErrMisaligned) {
 			t.Errorf("%v", err)
 		}
-		if v := s.find("live/movie").cmaf.view.Load(); len(v.Renditions) != 2 {
+		if v := s.find("live/movie").cmaf.View.Load(); len(v.Renditions) != 2 {
 			t.Errorf("%d renditions", len(v.Renditions))
 		}
 		if err := endA(io.EOF); err != nil {
@@ -113,14 +115,14 @@ func TestMisalignedPublication(t *testing.T) {
 func TestShutdownKeepsCMAFOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
-		feed, end := onAirAs(t, s, "", encoders(25, 50)[0])
+		feed, end := onAirAs(t, s, "", hlstest.Encoders(25, 50)[0])
 		feed(10 * time.Second)
-		view := s.find("live/movie").cmaf.rendition("v0").View.Load()
+		view := s.find("live/movie").cmaf.Rendition("v0").View.Load()
 		if err := end(context.Canceled); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 		<-view.Replaced
-		if now := s.find("live/movie").cmaf.rendition("v0").View.Load(); now.Ended {
+		if now := s.find("live/movie").cmaf.Rendition("v0").View.Load(); now.Ended {
 			t.Error("the playlist ended")
 		}
 		time.Sleep(time.Minute)
@@ -133,10 +135,10 @@ func TestSecondLife(t *testing.T) {
 		s := NewServer(Options{})
 		var last int64
 		for range 3 {
-			feed, end := onAirAs(t, s, "", encoders(25, 25)[0])
+			feed, end := onAirAs(t, s, "", hlstest.Encoders(25, 25)[0])
 			feed(200 * time.Second)
 			l := s.find("live/movie")
-			v := l.cmaf.rendition("v0").View.Load()
+			v := l.cmaf.Rendition("v0").View.Load()
 			if first := v.Segments[0].Seq; first <= last {
 				t.Errorf("number %d after %d", first, last)
 			}

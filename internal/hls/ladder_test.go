@@ -4,14 +4,15 @@ import (
 	"time"
 
 	"livego/internal/hls/hlstest"
+	"livego/internal/hls/ladder"
 	"livego/internal/hls/playlist"
 )
 
 // onto puts a drawn rendition into a ladder.
-func onto(p *presentation, d *hlstest.Drawn) *hlstest.Drawn {
-	p.put(d.Rendition)
-	d.Shown = func(v *playlist.View) { p.setTarget(v.Target) }
-	d.Left = func() { p.remove(d.Rendition) }
+func onto(p *ladder.Presentation, d *hlstest.Drawn) *hlstest.Drawn {
+	p.Put(d.Rendition)
+	d.Shown = func(v *playlist.View) { p.SetTarget(v.Target) }
+	d.Left = func() { p.Remove(d.Rendition) }
 	return d
 }
 
@@ -22,11 +23,11 @@ func lowLatency(opt Options) (s *Server, l *life, video, audio *hlstest.Drawn) {
 		opt.Now = func() time.Time { return time.Unix(1000, 0) }
 	}
 	s = NewServer(opt)
-	l = s.begin("live/movie", &publication{})
+	l = s.begin("live/movie", &ladder.Publication{})
 	video, audio = hlstest.DrawPair()
 	onto(l.cmaf, video).Show(3)
 	onto(l.cmaf, audio).Show(3)
-	l.cmaf.view.Store(&playlist.Multivariant{Independent: true, Renditions: []playlist.Info{hlstest.VideoInfo(video.Rendition), hlstest.AudioInfo(audio.Rendition)}})
-	l.cmaf.answer()
+	l.cmaf.View.Store(&playlist.Multivariant{Independent: true, Renditions: []playlist.Info{hlstest.VideoInfo(video.Rendition), hlstest.AudioInfo(audio.Rendition)}})
+	l.cmaf.Answer()
 	return s, l, video, audio
 }

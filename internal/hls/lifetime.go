@@ -3,6 +3,7 @@ package hls
 import (
 	"time"
 
+	"livego/internal/hls/cut"
 	"livego/internal/ledger"
 	"livego/internal/media"
 	"livego/internal/spool"
@@ -51,5 +52,5 @@ func endOfNoted(last *ledger.Entry, now time.Time) time.Duration {
 	if last.Over {
 		return (last.Reach + lastUnit).Truncate(time.Millisecond)
 	}
-	return endOf(spool.Reach{Time: last.Reach, Stored: last.Noted.UnixNano(), Unknown: maxFirstSegment}, now)
+	return endOf(spool.Reach{Time: last.Reach, Stored: last.Noted.UnixNano(), Unknown: cut.MaxFirstSegment}, now)
 }

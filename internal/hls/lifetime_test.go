@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"livego/internal/hls/hlstest"
 	"livego/internal/media"
 	"livego/internal/spool"
 )
@@ -52,9 +53,9 @@ func firstPCR(t *testing.T, data []byte) int64 {
 func TestLifeBeginsAtTheClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
-		all := encoders(25, 50)
+		all := hlstest.Encoders(25, 50)
 		for _, st := range all {
-			st.begin = 7 * time.Second // what an encoder's clock began with
+			st.Begin = 7 * time.Second // what an encoder's clock began with
 		}
 		feedA, endA := onAirAs(t, s, "", all[0])
 		feedB, endB := onAirAs(t, s, "720p", all[1])
@@ -64,7 +65,7 @@ func TestLifeBeginsAtTheClock(t *testing.T) {
 		}
 		l, want := s.find("live/movie"), sinceYear(noon.Add(7*time.Second))
 		for id, scale := range map[string]int64{"v0": 90000, "720p.v0": 90000, "a0": 48000} {
-			seg := l.cmaf.rendition(id).View.Load().Segments[0]
+			seg := l.cmaf.Rendition(id).View.Load().Segments[0]
 			if got := firstTFDT(t, seg.Parts[0].Data, scale); (got - want).Abs() > 30*time.Millisecond {
 				t.Errorf("%s begins at %v, want %v", id, got, want)
 			}
@@ -110,7 +111,7 @@ func TestLivesDoNotOverlap(t *testing.T) {
 				discontinuity := int64(0)
 				for life := range 3 {
 					st := goOnAir(t, s)
-					st.enc.video = avcTrack(0)
+					st.enc.Video = hlstest.AVCTrack(0)
 					feed := func(units []media.AccessUnit) {
 						for i := range units {
 							units[i].Arrived = clock().UnixNano()
@@ -118,14 +119,14 @@ func TestLivesDoNotOverlap(t *testing.T) {
 						st.r.feed <- units
 						synctest.Wait()
 					}
-					feed(st.enc.headers())
+					feed(st.enc.Headers())
 					for range 8 {
-						feed(st.enc.play(1000))
+						feed(st.enc.Play(1000))
 						time.Sleep(time.Second / test.rate)
 					}
-					st.enc.jump = true
-					feed(st.enc.play(4000))
-					v := s.find("live/movie").cmaf.rendition("v0").View.Load()
+					st.enc.Jump = true
+					feed(st.enc.Play(4000))
+					v := s.find("live/movie").cmaf.Rendition("v0").View.Load()
 					first := v.Segments[0]
 					at := firstTFDT(t, first.Parts[0].Data, 90000)
 					if life > 0 && at < last {
@@ -135,7 +136,7 @@ func TestLivesDoNotOverlap(t *testing.T) {
 						t.Errorf("life %d begins with discontinuity number %d, want %d", life, first.Before, discontinuity)
 					}
 					st.end(io.EOF)
-					v = s.find("live/movie").cmaf.rendition("v0").View.Load()
+					v = s.find("live/movie").cmaf.Rendition("v0").View.Load()
 					end := v.Segments[len(v.Segments)-1]
 					last, discontinuity = end.Start+end.Duration, end.Before
 					if end.Discontinuity {
@@ -192,7 +193,7 @@ func TestAwaitReturn(t *testing.T) {
 				}
 				time.Sleep(2 * time.Second)
 				st := goOnAir(t, s)
-				st.enc.video = avcTrack(0)
+				st.enc.Video = hlstest.AVCTrack(0)
 				st.start(5000)
 				for range 2 {
 					if r := <-answers; r.StatusCode != 200 {

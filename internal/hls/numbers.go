@@ -3,6 +3,7 @@ package hls
 import (
 	"time"
 
+	"livego/internal/hls/ladder"
 	"livego/internal/ledger"
 )
 
@@ -27,7 +28,7 @@ type numbers struct {
 	ts, cmaf int64
 	// lost are the segments before cmaf, if players have something of them and the last one broke
 	// off.
-	lost []boundary
+	lost []ladder.Boundary
 }
 
 // trusted is for how long it is believed that a life which broke off used no more than was noted.
@@ -63,13 +64,13 @@ func (s *Server) numbersAfter(last *ledger.Entry, known bool) numbers {
 // first one may be whole, but not be listed as such. The second one was under way; it ends where
 // its first parts did, because hls.js (1.7.4) does not see a gap in a segment of which it has
 // parts, and stands in front of it.
-func (s *Server) lostOf(last *ledger.Entry) (lost []boundary) {
+func (s *Server) lostOf(last *ledger.Entry) (lost []ladder.Boundary) {
 	if last.Before > 0 {
-		lost = append(lost, boundary{seq: last.Segment - 1, at: last.Before, before: last.Discontinuity})
+		lost = append(lost, ladder.Boundary{Seq: last.Segment - 1, At: last.Before, Before: last.Discontinuity})
 	}
 	return append(lost,
-		boundary{seq: last.Segment, at: last.Begun, before: last.Discontinuity},
-		boundary{seq: last.Segment + 1, at: last.Begun + s.opt.PartDuration, before: last.Discontinuity})
+		ladder.Boundary{Seq: last.Segment, At: last.Begun, Before: last.Discontinuity},
+		ladder.Boundary{Seq: last.Segment + 1, At: last.Begun + s.opt.PartDuration, Before: last.Discontinuity})
 }
 
 // note keeps what the life used, for the next one.
@@ -83,9 +84,9 @@ func (l *life) note(change func(*ledger.Entry)) {
 }
 
 // noteSegment notes the begin of a CMAF segment.
-func (l *life) noteSegment(b *boundary) {
+func (l *life) noteSegment(b *ladder.Boundary) {
 	l.note(func(e *ledger.Entry) {
-		e.Segment, e.Begun, e.Before, e.Reach = b.seq, b.at, e.Begun, max(e.Reach, b.at)
+		e.Segment, e.Begun, e.Before, e.Reach = b.Seq, b.At, e.Begun, max(e.Reach, b.At)
 		e.Over, e.Complete = false, false
 	})
 }

@@ -73,7 +73,7 @@ func TestAfterKill(t *testing.T) {
 			r := open(path)
 			r.publish()
 			r.play(0, 15*time.Second, newViewer(t), "v0", "a0")
-			before := r.s.find("live/movie").cmaf.rendition("v0").View.Load()
+			before := r.s.find("live/movie").cmaf.Rendition("v0").View.Load()
 			last, part, _ := before.Last()
 			copyFile(t, path, left)
 			broke := time.Now()
@@ -91,7 +91,7 @@ func TestAfterKill(t *testing.T) {
 				r.play(4*time.Second, 5*time.Second, newViewer(t), "v0", "a0")
 			}
 			for _, id := range []string{"v0", "a0"} {
-				v := r.s.find("live/movie").cmaf.rendition(id).View.Load()
+				v := r.s.find("live/movie").cmaf.Rendition(id).View.Load()
 				if v.Segments[0].Seq != last-1 || part < 0 {
 					t.Errorf("%s begins with %d after %d.%d", id, v.Segments[0].Seq, last, part)
 				}
@@ -143,8 +143,8 @@ func TestFloors(t *testing.T) {
 		s.mu.Lock()
 		l, other := s.newLife("live/a"), s.newLife("live/b")
 		s.mu.Unlock()
-		if l.packager.first() != c.want || l.time.floor != c.time || other.packager.first() != clock+1 {
-			t.Errorf("%+v: first %d, time %v; another stream %d", c.floor, l.packager.first()-clock, l.time.floor, other.packager.first()-clock)
+		if l.packager.First() != c.want || l.time.floor != c.time || other.packager.First() != clock+1 {
+			t.Errorf("%+v: first %d, time %v; another stream %d", c.floor, l.packager.First()-clock, l.time.floor, other.packager.First()-clock)
 		}
 		if l.firstDiscontinuity != c.floor.Discontinuity && c.want == clock+51 {
 			t.Errorf("%+v: discontinuity %d", c.floor, l.firstDiscontinuity)

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"livego/internal/hls/ladder"
 	"livego/internal/media"
 )
 
@@ -77,7 +78,7 @@ func (d *demand) since(now time.Time) time.Duration {
 // durations, and waits for the next one. It returns when that reader ends, as Begin's function
 // does, when over is closed, and when ctx ends.
 func (s *Server) Offer(name, rendition string) func(ctx context.Context, open func() Source, over <-chan struct{}) error {
-	pub := &publication{rendition: rendition, behind: true}
+	pub := &ladder.Publication{Rendition: rendition, Behind: true}
 	l := s.begin(name, pub)
 	return func(ctx context.Context, open func() Source, over <-chan struct{}) error {
 		for {
@@ -100,7 +101,7 @@ func (s *Server) Offer(name, rendition string) func(ctx context.Context, open fu
 }
 
 // packageOnce packages a publication until its reader ends, or nobody watches.
-func (s *Server) packageOnce(ctx context.Context, l *life, pub *publication, open func() Source) error {
+func (s *Server) packageOnce(ctx context.Context, l *life, pub *ladder.Publication, open func() Source) error {
 	r := open()
 	defer r.Close()
 	return l.read(ctx, pub, r, func() bool {
@@ -110,11 +111,11 @@ func (s *Server) packageOnce(ctx context.Context, l *life, pub *publication, ope
 }
 
 // renew moves a publication from a life for which nobody asks to the next one of the stream.
-func (s *Server) renew(l *life, pub *publication) (*life, *publication) {
+func (s *Server) renew(l *life, pub *ladder.Publication) (*life, *ladder.Publication) {
 	s.mu.Lock()
 	l.closed = true
 	s.mu.Unlock()
-	next := &publication{rendition: pub.rendition, behind: true}
+	next := &ladder.Publication{Rendition: pub.Rendition, Behind: true}
 	fresh := s.begin(l.name, next)
 	s.finish(l, pub, errIdle)
 	return fresh, next

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"livego/internal/hls/hlstest"
 	"livego/internal/media"
 )
 
@@ -45,8 +46,8 @@ func offer(t *testing.T, s *Server, kept []media.AccessUnit) (p *tap, over chan 
 func TestOnDemand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
-		st := encoders(25, 25)[0]
-		p, _, done, _ := offer(t, s, st.until(8*time.Second))
+		st := hlstest.Encoders(25, 25)[0]
+		p, _, done, _ := offer(t, s, st.Until(8*time.Second))
 		time.Sleep(time.Hour)
 		if p.opened != 0 {
 			t.Fatal("packaged without a request")
@@ -60,13 +61,13 @@ func TestOnDemand(t *testing.T) {
 		}
 		for at := 8 * time.Second; p.open == 1; at += time.Second {
 			time.Sleep(time.Second)
-			p.feed <- st.until(at + time.Second)
+			p.feed <- st.Until(at + time.Second)
 			synctest.Wait()
 			if at > time.Minute {
 				t.Fatal("packaged though nobody asks")
 			}
 		}
-		p.kept = st.until(80 * time.Second)[:600]
+		p.kept = st.Until(80 * time.Second)[:600]
 		again := (&station{t: t, s: s}).playlist()
 		if p.opened != 2 || again.MediaSequence <= first.MediaSequence+len(first.Segments) || *again.DiscontinuitySequence < *first.DiscontinuitySequence {
 			t.Errorf("opened %d times, %+v", p.opened, again)
@@ -103,12 +104,12 @@ func TestOfferEnds(t *testing.T) {
 func TestOnDemandLadder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
-		all := encoders(25, 25)
+		all := hlstest.Encoders(25, 25)
 		taps, overs, dones := make([]*tap, 2), make([]chan struct{}, 2), make([]chan error, 2)
 		for i := range 2 {
-			p := &tap{fakeReader: fakeReader{feed: make(chan any)}, kept: all[i].until(8 * time.Second)}
+			p := &tap{fakeReader: fakeReader{feed: make(chan any)}, kept: all[i].Until(8 * time.Second)}
 			taps[i], overs[i], dones[i] = p, make(chan struct{}), make(chan error, 1)
-			run := s.Offer("live/movie", nameOf(i))
+			run := s.Offer("live/movie", hlstest.NameOf(i))
 			go func() { dones[i] <- run(t.Context(), p.make, overs[i]) }()
 		}
 		for round := range 2 {
@@ -119,12 +120,12 @@ func TestOnDemandLadder(t *testing.T) {
 			if taps[0].open != 1 || taps[1].open != 1 {
 				t.Fatalf("round %d: not all are awake", round)
 			}
-			if v := s.find("live/movie").cmaf.view.Load(); v == nil || len(v.Renditions) != 3 {
+			if v := s.find("live/movie").cmaf.View.Load(); v == nil || len(v.Renditions) != 3 {
 				t.Errorf("round %d: %+v", round, v)
 			}
 			time.Sleep(time.Minute)
 			for i := range 2 {
-				taps[i].feed <- all[i].until(8*time.Second + time.Duration(round+1)*time.Second)
+				taps[i].feed <- all[i].Until(8*time.Second + time.Duration(round+1)*time.Second)
 				synctest.Wait()
 			}
 			if taps[0].open != 0 || taps[1].open != 0 {

@@ -32,7 +32,7 @@ func (s *Server) Outlook(name string) (Outlook, bool) {
 	if l == nil {
 		return Outlook{}, false
 	}
-	packaged := l.cmaf.view.Load() != nil || l.view.Load() != nil
+	packaged := l.cmaf.View.Load() != nil || l.view.Load() != nil
 	o := Outlook{Packaged: packaged, Ended: l.over.Load(), Playlists: l.playlists(), Settles: l.settlesIn(s.opt.SegmentDuration)}
 	if target := l.target(); target > 0 {
 		o.Viewers = l.audience.count(s.opt.Now(), l.period(target))
@@ -50,7 +50,7 @@ func (l *life) settlesIn(segment time.Duration) int {
 	if target == 0 {
 		return int((startSegments*segment + time.Second - 1) / time.Second)
 	}
-	n := l.cmaf.segments()
+	n := l.cmaf.Segments()
 	if view := l.view.Load(); view != nil {
 		n = max(n, len(view.Segments))
 	}
@@ -60,7 +60,7 @@ func (l *life) settlesIn(segment time.Duration) int {
 // playlists returns what Outlook says of them. That with CMAF comes first: it carries more codecs,
 // and Safari is closer to live with it.
 func (l *life) playlists() (list []string) {
-	if l.cmaf.view.Load() != nil || l.cmaf.refusal.Load() == nil {
+	if l.cmaf.View.Load() != nil || l.cmaf.Refusal.Load() == nil {
 		list = append(list, playlist.IndexName+playlist.PlaylistSuffix)
 	}
 	if l.refusal.Load() == nil {

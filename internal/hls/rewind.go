@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"livego/internal/hls/ladder"
 	"livego/internal/hls/playlist"
 	"livego/internal/spool"
 )
@@ -13,7 +14,7 @@ import (
 // rewind begins a stream's life on disk. If the stream was on air within the window, its playlists
 // go on: numbers, of which all before unused are taken, and the target duration at least. It
 // returns from when on the disk knows of no media.
-func (s *Server) rewind(name string, unused int64, start *cmafStart) (after time.Duration) {
+func (s *Server) rewind(name string, unused int64, start *ladder.Start) (after time.Duration) {
 	if s.opt.Spool == nil || s.opt.NoCMAF {
 		return 0
 	}

@@ -93,7 +93,7 @@ type rewinding struct {
 	s      *Server
 	store  *spool.Store
 	r      *fakeReader
-	studio *studio
+	studio *hlstest.Source
 	done   chan error
 	cancel context.CancelFunc
 }
@@ -114,7 +114,7 @@ func startRewindingWith(t *testing.T, o spool.Options) *rewinding {
 func (r *rewinding) publish() {
 	ctx, cancel := context.WithCancel(r.t.Context())
 	r.r, r.done, r.cancel = newFakeReader(), make(chan error, 1), cancel
-	r.studio = &studio{video: avcTrack(0), audio: aac(48000), rate: 25, gop: 50, audioEvery: 1024.0 / 48000, bytes: 1000}
+	r.studio = &hlstest.Source{Video: hlstest.AVCTrack(0), Audio: hlstest.AAC(48000), Rate: 25, Gop: 50, AudioEvery: 1024.0 / 48000, Bytes: 1000}
 	run := r.s.Begin("live/movie", "")
 	go func() { r.done <- run(ctx, r.r) }()
 }
@@ -123,7 +123,7 @@ func (r *rewinding) publish() {
 func (r *rewinding) play(from, to time.Duration, v *viewer, ids ...string) (segments []int64) {
 	r.t.Helper()
 	for at := from; at < to; at += 200 * time.Millisecond {
-		units := r.studio.until(at + 200*time.Millisecond)
+		units := r.studio.Until(at + 200*time.Millisecond)
 		for i := range units {
 			units[i].Arrived = time.Now().Add(units[i].DTS - at).UnixNano()
 		}
@@ -288,7 +288,7 @@ func TestRewindTargetDuration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startRewinding(t, t.TempDir())
 		r.publish()
-		r.studio.gop = 100
+		r.studio.Gop = 100
 		r.play(0, 21*time.Second, newViewer(t), "v0")
 		r.finish(io.EOF)
 		r.publish()
@@ -310,7 +310,7 @@ func TestRewindRenditionThatLeft(t *testing.T) {
 		r.play(0, 9*time.Second, newViewer(t), "v0", "a0")
 		r.finish(io.EOF)
 		r.publish()
-		r.studio.audio = nil
+		r.studio.Audio = nil
 		v := newViewer(t)
 		r.play(0, 9*time.Second, v, "v0")
 		if _, status := v.get(r.s, "/live/movie/index-a0.m3u8"); status != 404 {
@@ -337,7 +337,7 @@ func TestRewindAndLedger(t *testing.T) {
 				r.play(0, 11*time.Second, newViewer(t), "v0", "a0")
 				left := wreck(t, dir)
 				r.play(11*time.Second, 61*time.Second, newViewer(t), "v0", "a0")
-				last, _, _ := r.s.find("live/movie").cmaf.rendition("v0").View.Load().Last()
+				last, _, _ := r.s.find("live/movie").cmaf.Rendition("v0").View.Load().Last()
 				second := openLedger(t, filepath.Join(t.TempDir(), "ledger"))
 				if lost == "segments" {
 					copyFile(t, path, path+"-left")

@@ -150,12 +150,12 @@ func Canonical(path, query string) (string, error) {
 		return "", nil
 	}
 	d, err := playlist.ParseDirectives(query)
-	if err != nil || d.Msn < 0 && !d.Skip {
+	if err != nil || d.MSN < 0 && !d.Skip {
 		return "", err
 	}
 	var b []byte
-	if d.Msn >= 0 {
-		b = strconv.AppendInt(append(b, "_HLS_msn="...), d.Msn, 10)
+	if d.MSN >= 0 {
+		b = strconv.AppendInt(append(b, "_HLS_msn="...), d.MSN, 10)
 	}
 	if d.Part >= 0 {
 		b = strconv.AppendInt(append(b, "&_HLS_part="...), int64(d.Part), 10)

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"livego/internal/hls/ladder"
 	"livego/internal/hls/playlist"
 	"livego/internal/ledger"
 	"livego/internal/media"
@@ -79,7 +80,7 @@ type life struct {
 	refusal atomic.Pointer[string]
 	over    atomic.Bool
 	// cmaf is the CMAF side, noCMAF says that it gets nothing.
-	cmaf   *presentation
+	cmaf   *ladder.Presentation
 	noCMAF bool
 	log    *slog.Logger
 
@@ -92,7 +93,7 @@ type life struct {
 	mu       sync.Mutex
 	time     lifeTime
 	ts       *tsPackager
-	packager *packager
+	packager *ladder.Packager
 
 	// firstDiscontinuity is the discontinuity sequence number at the life's begin,
 	// lastDiscontinuity the highest one so far.
@@ -117,7 +118,7 @@ func (l *life) period(target time.Duration) time.Duration { return target * play
 
 // target is the longest target duration of the life's playlists, 0 without one.
 func (l *life) target() time.Duration {
-	target := l.cmaf.target()
+	target := l.cmaf.Target()
 	if v := l.view.Load(); v != nil {
 		target = max(target, v.Target)
 	}
@@ -126,7 +127,7 @@ func (l *life) target() time.Duration {
 
 // windowBytes is the size of what can be fetched.
 func (l *life) windowBytes() int {
-	bytes := int(l.counts.cmaf.window.Load())
+	bytes := int(l.counts.cmaf.Window.Load())
 	if v := l.view.Load(); v != nil {
 		bytes += v.Bytes
 	}
@@ -138,16 +139,16 @@ func (l *life) stats(now time.Time) StreamStats {
 	st := StreamStats{
 		Name:        l.name,
 		Ended:       l.over.Load(),
-		Segments:    c.ts.segments.Load(),
-		Bytes:       c.ts.bytes.Load(),
+		Segments:    c.ts.Segments.Load(),
+		Bytes:       c.ts.Bytes.Load(),
 		Dropped:     c.dropped(),
 		ForcedCuts:  c.forcedCuts(),
-		Parts:       c.cmaf.parts.Load(),
-		CMAFBytes:   c.cmaf.bytes.Load(),
-		WideParts:   c.cmaf.wide.Load(),
+		Parts:       c.cmaf.Parts.Load(),
+		CMAFBytes:   c.cmaf.Bytes.Load(),
+		WideParts:   c.cmaf.Wide.Load(),
 		WindowBytes: l.windowBytes(),
 	}
-	if v := l.cmaf.view.Load(); v != nil {
+	if v := l.cmaf.View.Load(); v != nil {
 		st.Renditions = len(v.Renditions)
 	}
 	if target := l.target(); target > 0 {
@@ -167,19 +168,19 @@ func (l *life) stats(now time.Time) StreamStats {
 // wraps ErrMisaligned if the publication cannot be part of the ladder; its text is for who runs the
 // encoder.
 func (s *Server) Begin(name, rendition string) func(ctx context.Context, r media.Reader) error {
-	pub := &publication{rendition: rendition}
+	pub := &ladder.Publication{Rendition: rendition}
 	l := s.begin(name, pub)
 	return func(ctx context.Context, r media.Reader) error { return s.run(ctx, l, pub, r) }
 }
 
 // run packages a publication of the life l.
-func (s *Server) run(ctx context.Context, l *life, pub *publication, r media.Reader) error {
+func (s *Server) run(ctx context.Context, l *life, pub *ladder.Publication, r media.Reader) error {
 	return s.finish(l, pub, l.read(ctx, pub, r, nil))
 }
 
 // finish takes a publication whose reader ended with err out of its life, and returns the error
 // that its caller should see.
-func (s *Server) finish(l *life, pub *publication, err error) error {
+func (s *Server) finish(l *life, pub *ladder.Publication, err error) error {
 	proper := errors.Is(err, io.EOF)
 	if proper {
 		err = nil
@@ -194,7 +195,7 @@ func (s *Server) finish(l *life, pub *publication, err error) error {
 }
 
 // leave takes a publication out of its life, and says whether that was the end of it.
-func (s *Server) leave(l *life, pub *publication, proper bool) bool {
+func (s *Server) leave(l *life, pub *ladder.Publication, proper bool) bool {
 	s.mu.Lock()
 	l.active--
 	last := l.active == 0
@@ -203,12 +204,12 @@ func (s *Server) leave(l *life, pub *publication, proper bool) bool {
 	l.mu.Lock()
 	l.ts.exit(pub, last)
 	if !last {
-		l.packager.exit(pub)
+		l.packager.Exit(pub)
 	} else {
 		if proper {
 			l.ts.end()
 		}
-		l.packager.end(proper)
+		l.packager.End(proper)
 		l.noteEnd(proper)
 	}
 	l.mu.Unlock()
@@ -220,7 +221,7 @@ func (s *Server) leave(l *life, pub *publication, proper bool) bool {
 
 // read packages the units of a publication until r ends, or, where that is given, idle says that
 // nobody watches.
-func (l *life) read(ctx context.Context, pub *publication, r media.Reader, idle func() bool) error {
+func (l *life) read(ctx context.Context, pub *ladder.Publication, r media.Reader, idle func() bool) error {
 	units := make([]media.AccessUnit, readBatch)
 	for {
 		n, err := r.Read(ctx, units)
@@ -244,31 +245,31 @@ func (l *life) read(ctx context.Context, pub *publication, r media.Reader, idle 
 }
 
 // write packages units of a publication. The error says why it cannot be part of the ladder.
-func (l *life) write(pub *publication, units []media.AccessUnit) error {
+func (l *life) write(pub *ladder.Publication, units []media.AccessUnit) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	caught := pub.behind && len(units) < readBatch
-	pub.behind = len(units) == readBatch
+	caught := pub.Behind && len(units) < readBatch
+	pub.Behind = len(units) == readBatch
 	for i := range units {
 		l.time.place(&units[i])
 		if !l.noCMAF { // first: where MPEG-TS refuses, CMAF must be ready to take over
-			l.packager.write(pub, &units[i])
+			l.packager.Write(pub, &units[i])
 		}
 		l.ts.write(pub, &units[i])
 	}
 	l.reach.Store(int64(l.time.reach))
 	if caught {
-		l.packager.present(false)
+		l.packager.Present(false)
 	}
-	return pub.err
+	return pub.Err
 }
 
 // flush publishes what there is of a publication whose publisher is gone.
-func (l *life) flush(pub *publication) {
+func (l *life) flush(pub *ladder.Publication) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ts.flush(pub)
-	l.packager.suspend(pub)
+	l.packager.Suspend(pub)
 }
 
 // show makes the window visible to requests.
@@ -286,11 +287,11 @@ func (l *life) show(log *slog.Logger, w *playlist.TSWindow, ended bool) {
 }
 
 // begin adds a publication to the life of its stream, which begins if need be.
-func (s *Server) begin(name string, pub *publication) *life {
+func (s *Server) begin(name string, pub *ladder.Publication) *life {
 	l := s.enter(name)
 	l.mu.Lock() // not with the server's: requests need that, and packaging takes its time
 	defer l.mu.Unlock()
-	l.packager.enter(pub)
+	l.packager.Enter(pub)
 	l.ts.enter(pub)
 	return l
 }
@@ -321,19 +322,19 @@ func (s *Server) newLife(name string) *life {
 	last.Discontinuity = max(last.Discontinuity, least.Discontinuity)
 	l := &life{
 		name: name, demand: newDemand(), log: s.opt.Log.With("stream", name), answerable: make(chan struct{}),
-		cmaf: newPresentation(), noCMAF: s.opt.NoCMAF,
+		cmaf: ladder.NewPresentation(), noCMAF: s.opt.NoCMAF,
 		firstDiscontinuity: last.Discontinuity, record: record, used: last,
 	}
 	l.used.Over = false
 	l.lastDiscontinuity.Store(l.firstDiscontinuity)
 	l.time = lifeTime{now: s.opt.Now, floor: endOfNoted(&last, s.opt.Now())}
 	l.ts = newTSPackager(s, l, first.ts)
-	start := cmafStart{
+	start := ladder.Start{
 		First: first.cmaf, Lost: first.lost, FirstDiscontinuity: l.firstDiscontinuity,
-		Announce: func(b *boundary) {
-			s.used(b.seq)
-			if b.discontinuity {
-				l.discontinued(b.before + 1)
+		Announce: func(b *ladder.Boundary) {
+			s.used(b.Seq)
+			if b.Discontinuity {
+				l.discontinued(b.Before + 1)
 			}
 			l.noteSegment(b)
 		},
@@ -343,10 +344,10 @@ func (s *Server) newLife(name string) *life {
 	if s.opt.Recorder != nil && !s.opt.NoCMAF {
 		start.Sink = s.opt.Recorder.Begin(name)
 	}
-	l.packager = newPackager(s.opt.cmaf(), start)
+	l.packager = ladder.New(s.opt.cmaf(), start)
 	l.demand.hold(s.held[name])
 	if s.opt.NoCMAF {
-		l.cmaf.refuse("this server packages no CMAF segments (hls_cmaf is false): " + path.Base(name) + playlist.PlaylistSuffix + " has MPEG-TS")
+		l.cmaf.Refuse("this server packages no CMAF segments (hls_cmaf is false): " + path.Base(name) + playlist.PlaylistSuffix + " has MPEG-TS")
 	}
 	return l
 }
@@ -372,7 +373,7 @@ func raise(v *atomic.Int64, n int64) {
 func (s *Server) end(l *life, proper bool) {
 	l.over.Store(true)
 	l.answer()
-	l.cmaf.finish(proper)
+	l.cmaf.Finish(proper)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lives[l.name] != l {

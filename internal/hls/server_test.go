@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"github.com/bluenviron/gohlslib/v2"
+
+	"livego/internal/hls/hlstest"
+
 	gohlscodecs "github.com/bluenviron/gohlslib/v2/pkg/codecs"
 	"github.com/bluenviron/gohlslib/v2/pkg/playlist"
 
@@ -24,7 +27,7 @@ type station struct {
 	t      *testing.T
 	s      *Server
 	r      *fakeReader
-	enc    *encoder
+	enc    *hlstest.Encoder
 	done   chan error
 	cancel context.CancelFunc
 }
@@ -33,7 +36,7 @@ type station struct {
 func goOnAir(t *testing.T, s *Server) *station {
 	ctx, cancel := context.WithCancel(t.Context())
 	st := &station{t: t, s: s, r: newFakeReader(), done: make(chan error, 1), cancel: cancel,
-		enc: &encoder{video: h264Track(), audio: aacTrack(), gop: 1000}}
+		enc: &hlstest.Encoder{Video: hlstest.H264Track(), Audio: hlstest.AACTrack(), Gop: 1000}}
 	go func() { st.done <- s.Begin("live/movie", "")(ctx, st.r) }()
 	synctest.Wait()
 	return st
@@ -41,13 +44,13 @@ func goOnAir(t *testing.T, s *Server) *station {
 
 // play feeds so many milliseconds.
 func (st *station) play(n int) {
-	st.r.feed <- st.enc.play(n)
+	st.r.feed <- st.enc.Play(n)
 	synctest.Wait()
 }
 
 // start feeds headers and so many milliseconds.
 func (st *station) start(n int) {
-	st.r.feed <- st.enc.headers()
+	st.r.feed <- st.enc.Headers()
 	st.play(n)
 }
 
@@ -129,11 +132,11 @@ func TestRepublish(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := NewServer(Options{KeepAfterEnd: keep})
 			st := goOnAir(t, s)
-			st.enc.gop = 20
+			st.enc.Gop = 20
 			st.start(0)
 			// A second of stream as 25 segments: numbers run ahead of the clock.
 			for range 25 {
-				st.enc.jump, st.enc.gop = true, 40
+				st.enc.Jump, st.enc.Gop = true, 40
 				st.play(40)
 			}
 			st.end(io.EOF)
@@ -180,7 +183,7 @@ func TestSuspended(t *testing.T) {
 			t.Errorf("%+v", p)
 		}
 		time.Sleep(8 * time.Second)
-		st.enc.epoch++
+		st.enc.Epoch++
 		st.start(3500)
 		q := st.playlist()
 		if len(q.Segments) != 3 || q.MediaSequence != p.MediaSequence || !q.Segments[2].Discontinuity || *q.DiscontinuitySequence != *p.DiscontinuitySequence {
@@ -251,7 +254,7 @@ func TestRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
 		st := goOnAir(t, s)
-		st.enc.video, st.enc.audio = av1Track(), opusTrack()
+		st.enc.Video, st.enc.Audio = hlstest.AV1Track(), hlstest.OpusTrack()
 		answer := make(chan *http.Response)
 		go func() { answer <- ask(s, "GET", "/live/movie.m3u8") }()
 		synctest.Wait()
@@ -261,8 +264,8 @@ func TestRefusal(t *testing.T) {
 		}
 		// The next session is H.264: the text is forgotten.
 		st.r.feed <- media.ErrSuspended
-		st.enc.epoch++
-		st.enc.video, st.enc.audio = h264Track(), aacTrack()
+		st.enc.Epoch++
+		st.enc.Video, st.enc.Audio = hlstest.H264Track(), hlstest.AACTrack()
 		st.start(4000)
 		if got := status(s); got != 200 {
 			t.Errorf("status %d", got)
@@ -310,8 +313,8 @@ func TestKeepBounds(t *testing.T) {
 					r := newFakeReader()
 					done := make(chan error)
 					go func() { done <- s.Begin(name, "")(t.Context(), r) }()
-					e := encoder{video: h264Track(), audio: aacTrack(), gop: 1000}
-					r.feed <- append(e.headers(), e.play(3500)...)
+					e := hlstest.Encoder{Video: hlstest.H264Track(), Audio: hlstest.AACTrack(), Gop: 1000}
+					r.feed <- append(e.Headers(), e.Play(3500)...)
 					r.feed <- io.EOF
 					<-done
 				}
@@ -336,8 +339,8 @@ func TestRequestsWhilePackaging(t *testing.T) {
 	r := newFakeReader()
 	done := make(chan error)
 	go func() { done <- s.Begin("live/movie", "")(t.Context(), r) }()
-	e := encoder{video: h264Track(), audio: aacTrack(), gop: 40}
-	r.feed <- append(e.headers(), e.play(1000)...)
+	e := hlstest.Encoder{Video: hlstest.H264Track(), Audio: hlstest.AACTrack(), Gop: 40}
+	r.feed <- append(e.Headers(), e.Play(1000)...)
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
 	for range 4 {
@@ -361,7 +364,7 @@ func TestRequestsWhilePackaging(t *testing.T) {
 		})
 	}
 	for range 50 {
-		r.feed <- e.play(40)
+		r.feed <- e.Play(40)
 	}
 	close(stop)
 	clients.Wait()
@@ -387,9 +390,9 @@ func TestClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
 		st := goOnAir(t, s)
-		st.r.feed <- st.enc.headers()
-		want := st.enc.play(30000)
-		var got demuxed
+		st.r.feed <- st.enc.Headers()
+		want := st.enc.Play(30000)
+		var got hlstest.Demuxed
 		c := &gohlslib.Client{
 			URI: "http://tv.example/live/movie.m3u8", StartDistance: 3,
 			HTTPClient:               &http.Client{Transport: transport{s}},
@@ -405,14 +408,14 @@ func TestClient(t *testing.T) {
 					c.OnDataH26x(track, func(_, _ int64, au [][]byte) {
 						mu.Lock()
 						defer mu.Unlock()
-						got.video = append(got.video, string(au[len(au)-1]))
+						got.Video = append(got.Video, string(au[len(au)-1]))
 					})
 				case *gohlscodecs.MPEG4Audio:
 					c.OnDataMPEG4Audio(track, func(_ int64, aus [][]byte) {
 						mu.Lock()
 						defer mu.Unlock()
 						for _, au := range aus {
-							got.audio = append(got.audio, string(au))
+							got.Audio = append(got.Audio, string(au))
 						}
 					})
 				}
@@ -435,15 +438,15 @@ func TestClient(t *testing.T) {
 		if err := c.Wait2(); !errors.Is(err, gohlslib.ErrClientEOS) {
 			t.Errorf("client: %v", err)
 		}
-		all := contents(want)
+		all := hlstest.Contents(want)
 		mu.Lock()
 		defer mu.Unlock()
 		// The client begins with the oldest listed segment.
-		if n := len(all.video) - len(got.video); n < 0 || len(got.video) < 500 || strings.Join(all.video[n:], "|") != strings.Join(got.video, "|") {
-			t.Errorf("%d pictures of %d differ", len(got.video), len(all.video))
+		if n := len(all.Video) - len(got.Video); n < 0 || len(got.Video) < 500 || strings.Join(all.Video[n:], "|") != strings.Join(got.Video, "|") {
+			t.Errorf("%d pictures of %d differ", len(got.Video), len(all.Video))
 		}
-		if n := len(all.audio) - len(got.audio); n < 0 || len(got.audio) < 700 || strings.Join(all.audio[n:], "|") != strings.Join(got.audio, "|") {
-			t.Errorf("%d audio frames of %d differ", len(got.audio), len(all.audio))
+		if n := len(all.Audio) - len(got.Audio); n < 0 || len(got.Audio) < 700 || strings.Join(all.Audio[n:], "|") != strings.Join(got.Audio, "|") {
+			t.Errorf("%d audio frames of %d differ", len(got.Audio), len(all.Audio))
 		}
 	})
 }

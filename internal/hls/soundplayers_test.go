@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"livego/internal/hls/hlstest"
 )
 
 // TestPlayersKeepTheSound: what players get while the publication with the sound goes, by the rules
@@ -15,9 +17,9 @@ func TestPlayersKeepTheSound(t *testing.T) {
 	for name, at := range map[string]time.Duration{"within a segment": within, "where one ends": 16 * time.Second, "just before": 15980 * time.Millisecond, "alone": within} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, all := NewServer(Options{SegmentDuration: 2 * time.Second}), encoders(25, 50)
+				s, all := NewServer(Options{SegmentDuration: 2 * time.Second}), hlstest.Encoders(25, 50)
 				if name == "alone" {
-					all[1].audio = nil
+					all[1].Audio = nil
 				}
 				feedA, endA := onAirAs(t, s, "", all[0])
 				feedB, endB := onAirAs(t, s, "720p", all[1])

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"livego/internal/hls/ladder"
+	"livego/internal/hls/segmenter"
 )
 
 // StreamStats is what HLS knows of one stream.
@@ -62,19 +65,19 @@ func (s *Server) Totals() Totals {
 
 // add adds the counts of a stream.
 func (t *Totals) add(c *counters) {
-	t.Segments += c.ts.segments.Load()
-	t.Bytes += c.ts.bytes.Load()
-	t.CMAFSegments += c.cmaf.segments.Load()
-	t.Parts += c.cmaf.parts.Load()
-	t.CMAFBytes += c.cmaf.bytes.Load()
-	t.WideParts += c.cmaf.wide.Load()
+	t.Segments += c.ts.Segments.Load()
+	t.Bytes += c.ts.Bytes.Load()
+	t.CMAFSegments += c.cmaf.Segments.Load()
+	t.Parts += c.cmaf.Parts.Load()
+	t.CMAFBytes += c.cmaf.Bytes.Load()
+	t.WideParts += c.cmaf.Wide.Load()
 	t.Dropped += c.dropped()
 	t.ForcedCuts += c.forcedCuts()
-	t.Silence += time.Duration(c.cmaf.silence.Load())
+	t.Silence += time.Duration(c.cmaf.Silence.Load())
 }
 
 // forcedCuts is the number of one form: both are cut at about the same places.
-func (c *counters) forcedCuts() uint64 { return max(c.ts.forced.Load(), c.cmaf.forced.Load()) }
+func (c *counters) forcedCuts() uint64 { return max(c.ts.Forced.Load(), c.cmaf.Forced.Load()) }
 
 // Stats returns the streams that have a playlist or will have one, by name.
 func (s *Server) Stats() []StreamStats {
@@ -90,8 +93,8 @@ func (s *Server) Stats() []StreamStats {
 
 // counters are written by a stream's packaging and read by anyone.
 type counters struct {
-	ts   tsCounts
-	cmaf cmafCounts
+	ts   segmenter.Counts
+	cmaf ladder.Counts
 }
 
-func (c *counters) dropped() uint64 { return c.ts.dropped.Load() + c.cmaf.dropped.Load() }
+func (c *counters) dropped() uint64 { return c.ts.Dropped.Load() + c.cmaf.Dropped.Load() }

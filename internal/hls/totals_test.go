@@ -51,8 +51,8 @@ func TestTotals(t *testing.T) {
 	}
 
 	l := s.lives["live/movie"]
-	l.counts.cmaf.parts.Store(3)
-	l.counts.ts.forced.Store(2)
+	l.counts.cmaf.Parts.Store(3)
+	l.counts.ts.Forced.Store(2)
 	s.mu.Lock()
 	s.forget(l)
 	s.forget(l)

@@ -5,7 +5,9 @@ import (
 	"slices"
 	"time"
 
+	"livego/internal/hls/ladder"
 	"livego/internal/hls/playlist"
+	"livego/internal/hls/segmenter"
 	"livego/internal/ledger"
 	"livego/internal/media"
 )
@@ -14,10 +16,10 @@ import (
 // and when that is over the next.
 type tsPackager struct {
 	life   *life
-	cut    *segmenter
+	cut    *segmenter.Segmenter
 	window *playlist.TSWindow
 	// pubs are those on air; the first is packaged.
-	pubs []*publication
+	pubs []*ladder.Publication
 }
 
 func newTSPackager(s *Server, l *life, first int64) *tsPackager {
@@ -28,7 +30,7 @@ func newTSPackager(s *Server, l *life, first int64) *tsPackager {
 		DiscontinuitySeq: l.firstDiscontinuity,
 	}
 	discontinuities := l.firstDiscontinuity
-	cut := newSegmenter(tsOptions{
+	cut := segmenter.New(segmenter.Options{
 		SegmentDuration: s.opt.SegmentDuration, MaxSegmentBytes: s.opt.MaxSegmentBytes, NoCMAF: s.opt.NoCMAF, First: first,
 		Publish: func(seg *playlist.TSSegment, target time.Duration) {
 			w.Target = target
@@ -52,37 +54,37 @@ func newTSPackager(s *Server, l *life, first int64) *tsPackager {
 }
 
 // enter adds a publication. The default one is the first, unless another one is packaged already.
-func (t *tsPackager) enter(pub *publication) {
+func (t *tsPackager) enter(pub *ladder.Publication) {
 	at := len(t.pubs)
-	if pub.rendition == "" && !t.cut.hasBegun() {
+	if pub.Rendition == "" && !t.cut.HasBegun() {
 		at = 0
 	}
 	t.pubs = slices.Insert(t.pubs, at, pub)
 }
 
-func (t *tsPackager) write(pub *publication, u *media.AccessUnit) {
+func (t *tsPackager) write(pub *ladder.Publication, u *media.AccessUnit) {
 	if t.pubs[0] == pub {
-		t.cut.write(u)
+		t.cut.Write(u)
 	}
 }
 
 // flush publishes the segment under way if it is the publication's.
-func (t *tsPackager) flush(pub *publication) {
+func (t *tsPackager) flush(pub *ladder.Publication) {
 	if t.pubs[0] == pub {
-		t.cut.flush()
+		t.cut.Flush()
 	}
 }
 
 // exit removes a publication. The next one goes on in its place.
-func (t *tsPackager) exit(pub *publication, last bool) {
+func (t *tsPackager) exit(pub *ladder.Publication, last bool) {
 	for i, o := range t.pubs {
 		if o != pub {
 			continue
 		}
 		t.pubs = append(t.pubs[:i:i], t.pubs[i+1:]...)
 		if i == 0 && !last {
-			t.cut.flush()
-			t.cut.restart()
+			t.cut.Flush()
+			t.cut.Restart()
 		}
 		return
 	}

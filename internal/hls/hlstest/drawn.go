@@ -124,6 +124,7 @@ func (d *Drawn) End() {
 	d.Show(1000)
 }
 
+// VideoInfo is what a multivariant playlist says of a drawn video.
 func VideoInfo(r *playlist.Rendition) playlist.Info {
 	return playlist.Info{
 		Rendition: r, Track: &media.Track{Kind: media.Video, Codec: media.H264}, Codecs: "avc1.64001f", VideoRange: "SDR",
@@ -131,6 +132,7 @@ func VideoInfo(r *playlist.Rendition) playlist.Info {
 	}
 }
 
+// AudioInfo is the same of an audio.
 func AudioInfo(r *playlist.Rendition) playlist.Info {
 	return playlist.Info{
 		Rendition: r, Track: &media.Track{Kind: media.Audio, Codec: media.AAC, Channels: 2}, Codecs: "mp4a.40.2", Peak: 130_000, Average: 128_000,
@@ -215,6 +217,7 @@ func OpenSpool(t testing.TB, o spool.Options) *spool.Store {
 	return s
 }
 
+// CloseSpool closes a store, for tests that open it again.
 func CloseSpool(t testing.TB, s *spool.Store) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()

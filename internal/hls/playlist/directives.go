@@ -29,7 +29,7 @@ var (
 // Directives are the delivery directives of a request (RFC 8216bis 6.2.5). Without msn or part
 // these are -1.
 type Directives struct {
-	Msn  int64
+	MSN  int64
 	Part int
 	Skip bool
 }
@@ -37,16 +37,16 @@ type Directives struct {
 // ParseDirectives reads a query string. Other parameters and unknown values of _HLS_skip are left
 // alone.
 func ParseDirectives(query string) (Directives, error) {
-	d := Directives{Msn: -1, Part: -1}
+	d := Directives{MSN: -1, Part: -1}
 	for pair := range strings.SplitSeq(query, "&") {
 		key, value, _ := strings.Cut(pair, "=")
 		switch key {
 		case "_HLS_msn":
 			n, err := strconv.ParseUint(value, 10, 63)
-			if err != nil || d.Msn >= 0 {
+			if err != nil || d.MSN >= 0 {
 				return d, ErrBadNumber
 			}
-			d.Msn = int64(n)
+			d.MSN = int64(n)
 		case "_HLS_part":
 			n, err := strconv.ParseUint(value, 10, 63)
 			if err != nil || d.Part >= 0 {
@@ -58,7 +58,7 @@ func ParseDirectives(query string) (Directives, error) {
 			d.Skip = d.Skip || value == "YES" || value == "v2"
 		}
 	}
-	if d.Part >= 0 && d.Msn < 0 {
+	if d.Part >= 0 && d.MSN < 0 {
 		return d, ErrPartOnly
 	}
 	return d, nil
@@ -68,10 +68,10 @@ func ParseDirectives(query string) (Directives, error) {
 // for (RFC 8216bis 6.2.5.2).
 func (d Directives) TooFar(v *View) bool {
 	last, ok := v.lastComplete()
-	if !ok || d.Msn < 0 {
+	if !ok || d.MSN < 0 {
 		return false
 	}
-	if d.Msn > last+maxAhead {
+	if d.MSN > last+maxAhead {
 		return true
 	}
 	seq, part, _ := v.Last()
@@ -80,9 +80,9 @@ func (d Directives) TooFar(v *View) bool {
 		limit = int((aheadTime + v.PartTarget - 1) / v.PartTarget)
 	}
 	switch {
-	case d.Msn < seq || d.Msn == last:
+	case d.MSN < seq || d.MSN == last:
 		return false // an index beyond the segment's last part stands for the next segment's first
-	case d.Msn == seq:
+	case d.MSN == seq:
 		return d.Part > part+limit
 	}
 	return d.Part > limit
@@ -91,24 +91,24 @@ func (d Directives) TooFar(v *View) bool {
 // Met says whether the view has what the request waits for (RFC 8216bis 6.2.5.2). An ended playlist
 // has it all.
 func (d Directives) Met(v *View) bool {
-	if d.Msn < 0 || v.Ended {
+	if d.MSN < 0 || v.Ended {
 		return true
 	}
 	if d.Part < 0 {
 		last, ok := v.lastComplete()
-		return ok && last >= d.Msn
+		return ok && last >= d.MSN
 	}
 	seq, part, ok := v.Last()
 	switch {
-	case !ok || seq < d.Msn:
+	case !ok || seq < d.MSN:
 		return false
-	case seq == d.Msn:
+	case seq == d.MSN:
 		s := v.Segment(seq)
 		return d.Part <= part || s.Complete && s.Gap
-	case seq == d.Msn+1:
+	case seq == d.MSN+1:
 		// The segment is complete. Beyond its last part the request means the first one of this
 		// one.
-		s := v.Segment(d.Msn)
+		s := v.Segment(d.MSN)
 		return s == nil || s.Gap || d.Part < len(s.Parts) || part >= 0 || v.Segment(seq).Complete
 	}
 	return true

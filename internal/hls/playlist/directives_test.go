@@ -6,7 +6,7 @@ import (
 )
 
 func TestDirectives(t *testing.T) {
-	none := Directives{Msn: -1, Part: -1}
+	none := Directives{MSN: -1, Part: -1}
 	cases := []struct {
 		query string
 		want  Directives
@@ -51,12 +51,12 @@ func FuzzDirectives(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if d.Part >= 0 && d.Msn < 0 || d.Part > MaxPartIndex+1 {
+		if d.Part >= 0 && d.MSN < 0 || d.Part > MaxPartIndex+1 {
 			t.Fatalf("%q: %+v", query, d)
 		}
 		text := ""
-		if d.Msn >= 0 {
-			text += fmt.Sprintf("_HLS_msn=%d", d.Msn)
+		if d.MSN >= 0 {
+			text += fmt.Sprintf("_HLS_msn=%d", d.MSN)
 		}
 		if d.Part >= 0 {
 			text += fmt.Sprintf("&_HLS_part=%d", d.Part)

@@ -1,13 +1,13 @@
 package playlist_test
 
-import "livego/internal/hls/playlist"
-
 import (
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"livego/internal/hls/playlist"
 )
 
 // golden compares a text with a file in testdata. With -update it writes the file.

@@ -1,12 +1,11 @@
 package playlist_test
 
-import "livego/internal/hls/hlstest"
-import "livego/internal/hls/playlist"
-
 import (
 	"testing"
 	"time"
 
+	"livego/internal/hls/hlstest"
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
 

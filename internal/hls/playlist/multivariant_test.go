@@ -1,11 +1,11 @@
 package playlist_test
 
-import "livego/internal/hls/playlist"
-import "livego/internal/hls/hlstest"
-
 import (
 	"strings"
 	"testing"
+
+	"livego/internal/hls/hlstest"
+	"livego/internal/hls/playlist"
 )
 
 // TestMultivariantOfDescriptions: what is kept of a playlist makes the same one, but for the names

@@ -1,8 +1,5 @@
 package playlist_test
 
-import "livego/internal/hls/playlist"
-import "livego/internal/hls/hlstest"
-
 import (
 	"compress/gzip"
 	"fmt"
@@ -14,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"livego/internal/hls/hlstest"
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 	"livego/internal/spool"
 )

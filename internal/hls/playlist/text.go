@@ -11,6 +11,7 @@ import (
 // Document is the bytes of a response in pieces, which others may share.
 type Document []Part
 
+// Size is that of all pieces.
 func (d Document) Size() (n int) {
 	for i := range d {
 		n += len(d[i].Data)

@@ -106,6 +106,7 @@ func (r *Rates) Note(s *Segment, target time.Duration) {
 // there is no such set.
 func (r *Rates) Highest() float64 { return max(r.Peak, r.Average()) }
 
+// Average is the mean bit rate of all segments.
 func (r *Rates) Average() float64 {
 	if r.shown <= 0 {
 		return 0

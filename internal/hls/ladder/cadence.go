@@ -1,0 +1,57 @@
+package ladder
+
+import (
+	"time"
+
+	"livego/internal/media"
+)
+
+// cadence is how long the parts of a track are.
+type cadence struct {
+	// usual is their length where the units come as they should, target the part target duration.
+	usual, target time.Duration
+	// counted: each has the same number of frames, and they are not on the grid of the other
+	// tracks.
+	counted bool
+}
+
+// minFrames is the least number of frames from which on one more or less is within 85 % of the part
+// target duration, which is what a part must have (RFC 8216bis 4.4.4.9).
+const minFrames = 6
+
+// pictureCadence leaves room for times that jitter, above as much as below.
+func pictureCadence(part time.Duration) cadence {
+	return cadence{usual: part, target: (part + part*3/40).Truncate(time.Millisecond) + time.Millisecond}
+}
+
+// soundCadence is that of frames of a length: on the grid of parts, or, where it takes too few of
+// them, the number of frames that is nearest to it.
+func soundCadence(frame, part time.Duration) cadence {
+	n := max(1, (part+frame-frame/20-1)/frame) // a frame that would fit but for rounding does
+	if n <= minFrames {
+		return countedCadence(frame, max(1, (part+frame/2)/frame))
+	}
+	return cadence{usual: part, target: countedCadence(frame, n).target}
+}
+
+// countedCadence is that of so many frames of a length.
+func countedCadence(frame, n time.Duration) cadence {
+	return cadence{n * frame, (n*frame + time.Millisecond - 1).Truncate(time.Millisecond) + time.Millisecond, true}
+}
+
+// slack is how much media of a part may be listed with the next one.
+func (c cadence) slack() time.Duration { return c.usual / 3 }
+
+// cadenceOf returns that of a track which joins the ladder. Sound that joins late takes shorter
+// parts rather than longer ones than all others, for which PART-HOLD-BACK would be too little.
+func (p *Packager) cadenceOf(t *cmafTrack) cadence {
+	if t.kind == media.Video {
+		return pictureCadence(p.line.part)
+	}
+	f := t.length()
+	c := soundCadence(f, p.line.part)
+	if 0 < p.longestPart && p.longestPart < c.target {
+		return countedCadence(f, max(1, (p.longestPart-2*time.Millisecond)/f))
+	}
+	return c
+}

@@ -1,0 +1,65 @@
+package ladder
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"livego/internal/hls/hlstest"
+)
+
+// TestFirstParts: who waits for a fresh stream gets its first parts within a second, however far
+// key frames are apart, and the segments that follow begin with them up to ten seconds.
+func TestFirstParts(t *testing.T) {
+	for _, gop := range []int{1, 2, 4, 9, 10, 20} {
+		t.Run(fmt.Sprint(gop), func(t *testing.T) {
+			s := hlstest.Source{Video: hlstest.AVCTrack(0), Audio: hlstest.AAC(48000), AudioEvery: 1024.0 / 48000, Rate: 25, Gop: 25 * gop}
+			r := newRig(t, Options{})
+			r.wanted = func() bool { return true }
+			listed := time.Duration(-1)
+			units := s.Until(45 * time.Second)
+			for _, u := range units {
+				r.feed("", u)
+				if v := r.show.View.Load(); v != nil && listed < 0 {
+					listed = u.DTS
+					if len(v.Renditions) != 2 || v.Renditions[0].Peak == 0 || v.Renditions[0].FrameRate != 25 {
+						t.Errorf("the first multivariant playlist says %+v", v.Renditions)
+					}
+				}
+			}
+			if listed < 0 || listed > 900*time.Millisecond {
+				t.Errorf("the first parts are listed after %v", listed)
+			}
+			forced := r.counts.Forced.Load()
+			if forced > 0 != (gop > 10) {
+				t.Errorf("%d segments were cut before a key frame\n%s", forced, r.of("v0"))
+			}
+			v := r.of("v0")
+			if first := v.segments[999]; first == nil || !first.Gap || !strings.HasPrefix(v.String(), "999 ") {
+				t.Errorf("no leading gap:\n%s", v)
+			}
+			r.finish()
+			hlstest.SameSamples(t, v.samples(t, 90000), hlstest.SamplesOf(units, s.Video), 0)
+			hlstest.SameSamples(t, r.of("a0").samples(t, 48000), hlstest.SamplesOf(units, s.Audio), 3*time.Millisecond)
+			if r.counts.Dropped.Load() > 0 || r.broken > 0 {
+				t.Errorf("%d dropped, %d hinted in vain", r.counts.Dropped.Load(), r.broken)
+			}
+		})
+	}
+}
+
+// TestFirstPartsInTime: nobody who asks later gets another target duration than the stream needs.
+func TestFirstPartsInTime(t *testing.T) {
+	s := hlstest.Source{Video: hlstest.AVCTrack(0), Audio: hlstest.AAC(48000), AudioEvery: 1024.0 / 48000, Rate: 25, Gop: 50}
+	r := newRig(t, Options{})
+	wanted := false
+	r.wanted = func() bool { return wanted }
+	for _, u := range s.Until(20 * time.Second) {
+		wanted = u.DTS > 5*time.Second
+		r.feed("", u)
+	}
+	if v := r.of("v0"); v.view.Target != 4*time.Second || v.segments[1000].Parts == nil {
+		t.Errorf("target duration %v\n%s", v.view.Target, v)
+	}
+}

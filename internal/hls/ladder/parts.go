@@ -1,0 +1,333 @@
+package ladder
+
+import (
+	"cmp"
+	"time"
+
+	"livego/internal/fmp4"
+	"livego/internal/hls/cut"
+	"livego/internal/hls/playlist"
+	"livego/internal/media"
+)
+
+// add puts u into the part to which it belongs.
+func (p *Packager) add(t *cmafTrack, u *media.AccessUnit, b *Boundary) {
+	s := t.segment
+	limit := p.line.limit()
+	if next := p.line.get(t.seq + 1); next != nil && next.turn && t.kind == media.Audio {
+		limit += cut.HeaderPatience // the old header may hold for longer
+	}
+	long := max(s.Duration, u.DTS-b.At) > limit
+	if long || s.Size+t.queue.bytes > 2*p.share() {
+		p.counts.Dropped.Add(1) // the leading track has gone far ahead, or this one does not keep to a sane rate
+		return
+	}
+	at := t.placeOf(u)
+	p.cut(t, at)
+	if len(t.part) == 0 {
+		t.cell = max(p.cellOf(t, at), t.cell+1)
+		if len(s.Parts) == 0 {
+			p.begin(t, u, b)
+		}
+	}
+	length := t.length()
+	if t.kind == media.Audio {
+		length = cmp.Or(fmp4.FrameLength(u), length)
+		t.held += length
+	}
+	t.next = at + length
+	t.part = append(t.part, *u)
+	p.dependent = p.dependent || u.Skipped
+	t.captions.scan(u)
+	t.rates.Units++
+	if t == p.lead && s.Size+bytesOf(t.part) > p.share() {
+		p.line.full = true
+	}
+	if t.kind == media.Audio && p.ends(t, t.next) && p.known(t, b, t.next+length) {
+		p.finishPart(t, t.next)
+	}
+}
+
+// begin notes where the segment under way begins, which is with u.
+func (p *Packager) begin(t *cmafTrack, u *media.AccessUnit, b *Boundary) {
+	t.segment.Start = u.DTS
+	if t.kind == media.Video && (u.DTS-b.At).Abs() <= alignment {
+		t.origin, t.cell = u.DTS, 0
+	}
+	if !t.segment.At.IsZero() {
+		t.segment.At = b.wall.Add(u.DTS - b.At)
+	}
+}
+
+// placeOf returns the time of u within its segment. Frames of sound follow each other without gaps,
+// whatever their times in milliseconds are, unless some are missing.
+func (t *cmafTrack) placeOf(u *media.AccessUnit) time.Duration {
+	first := len(t.segment.Parts)+len(t.part) == 0
+	if t.kind == media.Video || first || u.DTS-t.next > max(t.slack(), t.length()) {
+		return u.DTS
+	}
+	return t.next
+}
+
+// cut finishes the parts of t that end before its next unit, which is at a time.
+func (p *Packager) cut(t *cmafTrack, at time.Duration) {
+	for len(t.part) > 0 && p.ends(t, at) {
+		if last, held := t.overhang(at); held {
+			p.finishPart(t, last.DTS)
+			t.origin, t.cell, t.part = last.DTS, 0, append(t.part, last)
+			continue
+		}
+		p.finishPart(t, at)
+		if t.kind == media.Video && p.cellOf(t, at) <= t.cell {
+			t.origin, t.cell = at, -1 // pictures are not as far apart as they were
+		}
+	}
+}
+
+// ends says whether the part of t that is under way ends before its next unit, which is at a time.
+// Parts lie on a grid, the same in all renditions, unless frames of sound are too long for it.
+func (p *Packager) ends(t *cmafTrack, at time.Duration) bool {
+	due := !t.counted && p.cellOf(t, at) > t.cell
+	if t.kind == media.Audio {
+		return due || t.held+t.length() > t.target || at > t.next
+	}
+	return due || !t.fits(at+p.line.interval-t.part[0].DTS)
+}
+
+// fits says that a part which lasts so long can be listed, together with what is not listed of
+// those before.
+func (t *cmafTrack) fits(lasts time.Duration) bool {
+	return lasts+t.unlisted <= t.target+t.slack()
+}
+
+// overhang takes the last unit out of the part under way if there is a hole behind it, up to a
+// time, that would make the part too long, and that unit alone is not: it lasts through the hole,
+// in a part behind this one.
+func (t *cmafTrack) overhang(at time.Duration) (last media.AccessUnit, held bool) {
+	n := len(t.part)
+	if t.kind == media.Audio || n < 2 || t.fits(at-t.part[0].DTS) || !t.fits(at-t.part[n-1].DTS) {
+		return media.AccessUnit{}, false
+	}
+	last = t.part[n-1]
+	t.part = t.part[:n-1]
+	return last, true
+}
+
+// known says that audio until then, and one more frame, is in the segment of b: so a part may be
+// published before the next frame came, for there will be one more part. What is published makes
+// players ask for the part behind it.
+func (p *Packager) known(t *cmafTrack, b *Boundary, then time.Duration) bool {
+	return frame(t.track) > 0 && !p.line.owed && !p.line.turning && then < b.At+p.opt.SegmentDuration
+}
+
+// cellOf returns the place of a time on the grid of parts.
+func (p *Packager) cellOf(t *cmafTrack, at time.Duration) int64 {
+	tolerance := p.line.interval / 2
+	if t.kind == media.Audio {
+		tolerance = t.length()/2 - time.Millisecond
+	}
+	return int64((at - t.origin + tolerance) / p.line.part)
+}
+
+func bytesOf(units []media.AccessUnit) int {
+	n := 0
+	for i := range units {
+		n += len(units[i].Data)
+	}
+	return n
+}
+
+// finishPart writes the part under way, and publishes it.
+func (p *Packager) finishPart(t *cmafTrack, next time.Duration) {
+	if p.writePart(t, next, next) {
+		p.publish(t, false)
+	}
+}
+
+// writePart writes the part under way. next is when the track goes on, and until where its segment
+// ends if that is before: its last unit may last for longer, but players are not told.
+func (p *Packager) writePart(t *cmafTrack, next, until time.Duration) bool {
+	if len(t.part) == 0 {
+		return false
+	}
+	units := t.part
+	defer func() {
+		clear(units)
+		t.part, t.held = t.part[:0], 0
+	}()
+	s, first := t.segment, &units[0]
+	if next-s.Start > p.line.limit()+spill {
+		next = 0 // a hole
+		if until-s.Start <= p.line.limit()+spill {
+			next = until
+		}
+	}
+	f := fmp4.Fragment{Units: units, Next: next, Segment: len(s.Parts) == 0, Events: t.events}
+	t.events = nil
+	if first.Arrived != 0 {
+		f.Wall = time.Unix(0, first.Arrived)
+	}
+	data, w, err := t.fragments(&f)
+	if err != nil {
+		p.counts.Dropped.Add(uint64(len(units) - 1))
+		p.drop(t, first, err)
+		return false
+	}
+	if len(s.Parts) == 0 {
+		s.Independent = w.Independent
+		if t.kind == media.Video {
+			s.Key = w.FirstEnd
+		}
+	}
+	lasts := w.Duration
+	switch {
+	case next == 0:
+		lasts = min(lasts, t.target)
+	case until < next:
+		lasts = min(lasts, until-first.DTS)
+	}
+	p.list(t, playlist.Part{Independent: w.Independent, Data: data}, w.Start, lasts)
+	s.Size += len(data)
+	p.bytes += len(data)
+	p.counts.Parts.Add(1)
+	p.counts.Bytes.Add(uint64(len(data)))
+	t.arrived = units[len(units)-1].Arrived
+	return true
+}
+
+// fragments writes f. A segment of video begins with a fragment of one picture, which alone is what
+// I-frame playlists point to: FFmpeg reads no range that ends within a fragment.
+func (t *cmafTrack) fragments(f *fmp4.Fragment) (data []byte, w fmp4.Written, err error) {
+	if !f.Segment || t.kind != media.Video || len(f.Units) == 1 {
+		return t.writer.Append(nil, f)
+	}
+	first, rest := *f, fmp4.Fragment{Units: f.Units[1:], Next: f.Next}
+	first.Units, first.Next = f.Units[:1], f.Units[1].DTS
+	if data, w, err = t.writer.Append(make([]byte, 0, bytesOf(f.Units)+firstPartRoom), &first); err != nil {
+		return nil, w, err
+	}
+	data, more, err := t.writer.Append(data, &rest)
+	w.Duration += more.Duration
+	return data, w, err
+}
+
+// list adds a part that begins at a time and lasts so long, and is never listed as longer than the
+// part target duration (RFC 8216bis 4.4.4.9). What it would be too long by is listed with the next
+// one. Where that is much, its last unit lasts for longer than a part may, and only the segment is
+// as long as its media: a part with GAP=YES, which could stand for the rest, makes hls.js (1.7.4)
+// stand still for good.
+func (p *Packager) list(t *cmafTrack, next playlist.Part, start, lasts time.Duration) {
+	s := t.segment
+	if len(s.Parts) == 0 && (start-t.listed).Abs() > t.slack() {
+		t.listed = start
+	}
+	s.Duration += t.skip(start)
+	next.Duration = max(min(start+lasts-t.listed, t.target), cut.MinDuration)
+	s.Parts = append(s.Parts, next)
+	s.Duration += next.Duration
+	t.listed += next.Duration
+	if more := t.skip(start + lasts); more > 0 {
+		s.Duration += more
+		p.noteWide(t, start, lasts)
+	}
+	t.unlisted = start + lasts - t.listed
+}
+
+// skip leaves out what no part lists up to a time, unless it is so little that the next one makes
+// up for it.
+func (t *cmafTrack) skip(until time.Duration) time.Duration {
+	more := until - t.listed
+	if more <= t.slack() {
+		return 0
+	}
+	t.listed = until
+	return more
+}
+
+// noteWide counts parts that last for longer than they are listed, and logs the first.
+func (p *Packager) noteWide(t *cmafTrack, at, lasts time.Duration) {
+	if p.counts.Wide.Add(1) == 1 {
+		p.log.Warn("pictures are further apart than at the start: their parts last longer than the part target duration",
+			"rendition", t.id(), "at", at, "duration", lasts, "part_target", t.target)
+	}
+}
+
+// close ends the segment under way, which is a gap if there is nothing in it. end is where the next
+// segment begins, and follows says that the track has a unit for that one.
+func (p *Packager) close(t *cmafTrack, next time.Duration, end *Boundary, follows bool) {
+	if t.segment == nil {
+		return
+	}
+	if end != nil && end.Discontinuity && len(t.part) > 0 {
+		// What follows has times of its own: the last unit need not last until then, but the part
+		// must not get too long.
+		next = min(next, t.part[0].DTS+t.target)
+	}
+	until := next
+	if end != nil && t.kind == media.Video && end.At+alignment < next {
+		until = end.At // it goes on behind a hole
+	}
+	if last, held := t.overhang(until); held {
+		p.writePart(t, last.DTS, last.DTS)
+		t.part = append(t.part, last)
+	}
+	p.writePart(t, next, until)
+	s := t.segment
+	withheld := follows && p.withhold(t)
+	s.Complete = true
+	if len(s.Parts) > 0 {
+		t.gaps = 0
+		p.counts.Segments.Add(1)
+	} else {
+		b := p.line.get(s.Seq)
+		s.Gap, s.Duration = true, cut.MinDuration
+		if b != nil && end != nil {
+			s.Duration = max(end.At-b.At, cut.MinDuration)
+		}
+		t.gaps++
+	}
+	s.Duration = min(s.Duration, p.line.target+cut.Rounding)
+	t.segment = nil
+	if s.Gap && len(t.window.Segments) == 0 {
+		return // a playlist does not begin with a gap
+	}
+	p.dependent = p.dependent || !s.Independent
+	t.rates.Note(s, p.line.target)
+	if len(t.window.Segments) == 0 && s.Seq == p.line.first && len(p.line.lost) > 0 {
+		t.window.Segments = p.leadingGaps(t, s)
+	}
+	p.bytes -= t.window.Add(s, p.opt.ListSize, p.line.target, t.Settled)
+	p.store(t, s)
+	p.trim()
+	if !withheld && !(s.Gap && follows) {
+		p.publish(t, false)
+	}
+	p.describe(t)
+	p.record(t, s)
+}
+
+const (
+	// shortPart is a last part's length up to which a segment's end is withheld: the 200 ms of
+	// hls.js and the rounding of times.
+	shortPart = 250 * time.Millisecond
+	// maxWithheld bounds for how long: what comes next is a part.
+	maxWithheld = 500 * time.Millisecond
+)
+
+// withhold publishes all parts of the segment under way but not its end, which the next part
+// brings. It is false if the end is due at once.
+//
+// As soon as a playlist has a segment's end, hls.js (1.7.4, FragmentTracker.bufferPadding) takes
+// the segment for buffered when no more than 200 ms of it are missing. Were the end to come
+// together with a last part that is as short as that, and while hls.js parses the part before it,
+// then it would never ask for the last part, and stand in front of it until the segment's parts are
+// listed no more.
+func (p *Packager) withhold(t *cmafTrack) bool {
+	n := len(t.segment.Parts)
+	if n < 2 || len(t.window.Segments) == 0 || t.target > maxWithheld || t.segment.Parts[n-1].Duration > shortPart {
+		return false
+	}
+	t.segment.Full = true
+	p.publish(t, false)
+	return true
+}

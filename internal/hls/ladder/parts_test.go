@@ -1,0 +1,145 @@
+package ladder
+
+import (
+	"testing"
+	"time"
+
+	"livego/internal/hls/hlstest"
+	"livego/internal/media"
+)
+
+// oddities are what encoders do to the times of their units, or to which of them they send.
+var oddities = []struct {
+	name   string
+	Source hlstest.Source
+	// change returns whether a unit is sent, and may move it. n counts the units of its track.
+	change func(u *media.AccessUnit, n int) bool
+	// short: not all parts can be as long as they should.
+	short bool
+}{
+	{"times 3 ms late at most", hlstest.Source{}, func(u *media.AccessUnit, n int) bool { return delay(u, n*7919%4) }, false},
+	{"times 10 ms late at most", hlstest.Source{}, func(u *media.AccessUnit, n int) bool { return delay(u, n*7919%11) }, false},
+	{"sound 10 ms late at most", hlstest.Source{}, func(u *media.AccessUnit, n int) bool {
+		return u.Track.Kind == media.Video || delay(u, n*7919%11)
+	}, false},
+	{"each 17th picture missing", hlstest.Source{}, func(u *media.AccessUnit, n int) bool {
+		return u.Track.Kind == media.Audio || u.RandomAccess || n%17 != 3
+	}, false},
+	{"half a second without pictures, then a key frame", hlstest.Source{}, func(u *media.AccessUnit, n int) bool {
+		return u.Track.Kind == media.Audio || u.RandomAccess || u.DTS%(4*time.Second) < 3500*time.Millisecond
+	}, true},
+	{"half a second without pictures", hlstest.Source{}, func(u *media.AccessUnit, n int) bool {
+		at := u.DTS % (6 * time.Second)
+		return u.Track.Kind == media.Audio || u.RandomAccess || at < 4300*time.Millisecond || at > 4800*time.Millisecond
+	}, true},
+	{"key frames only", hlstest.Source{}, func(u *media.AccessUnit, n int) bool {
+		return u.Track.Kind == media.Audio || u.RandomAccess || u.DTS < 7*time.Second
+	}, true},
+	{"the camera is off for six seconds", hlstest.Source{}, func(u *media.AccessUnit, n int) bool {
+		return u.Track.Kind == media.Audio || u.DTS < 7*time.Second || u.DTS > 13*time.Second
+	}, true},
+	{"a third of the pictures from then on", hlstest.Source{}, func(u *media.AccessUnit, n int) bool {
+		return u.Track.Kind == media.Audio || u.RandomAccess || u.DTS < 7*time.Second || n%3 == 0
+	}, true},
+	{"pictures when something changes", hlstest.Source{}, func(u *media.AccessUnit, n int) bool {
+		return u.Track.Kind == media.Audio || u.RandomAccess || n%(7+n/90) == 0
+	}, true},
+	{"one picture a second", hlstest.Source{Rate: 1, Gop: 2}, nil, false},
+	{"a picture each five seconds", hlstest.Source{Rate: 0.2, Gop: 1}, nil, false},
+	{"seven pictures a second", hlstest.Source{Rate: 7, Gop: 14}, nil, false},
+	{"sound joins late", hlstest.Source{Audio: hlstest.AAC(44100), AudioEvery: 1024.0 / 44100}, func(u *media.AccessUnit, n int) bool {
+		return u.Track.Kind == media.Video || u.DTS > 5*time.Second
+	}, false},
+	{"frames of 46 ms", hlstest.Source{Audio: hlstest.AAC(22050), AudioEvery: 1024.0 / 22050}, nil, false},
+	{"frames of 46 ms join late", hlstest.Source{Audio: hlstest.AAC(22050), AudioEvery: 1024.0 / 22050}, func(u *media.AccessUnit, n int) bool {
+		return u.Track.Kind == media.Video || u.DTS > 5*time.Second
+	}, false},
+	{"frames of 128 ms", hlstest.Source{Audio: hlstest.AAC(8000), AudioEvery: 1024.0 / 8000}, nil, false},
+	{"frames of 60 ms", hlstest.Source{Audio: hlstest.SoundTrack(media.FLAC, flacHeader, 48000, 2880), AudioEvery: 0.06}, nil, false},
+	{"sound only, with holes that cannot be filled", hlstest.Source{Video: noTrack, Audio: hlstest.SoundTrack(media.FLAC, flacHeader, 48000, 1152), AudioEvery: 0.024},
+		func(u *media.AccessUnit, n int) bool { return n%200 < 180 }, true},
+}
+
+var noTrack = &media.Track{}
+
+const flacHeader = "664c6143" + "80000022" + "0b400b40000000000000" + "0bb800f000000000" + "00000000000000000000000000000000"
+
+func delay(u *media.AccessUnit, ms int) bool {
+	u.DTS += time.Duration(ms) * time.Millisecond
+	u.PTS += time.Duration(ms) * time.Millisecond
+	return true
+}
+
+// sent are the units of an encoder with an oddity.
+func sent(s hlstest.Source, change func(u *media.AccessUnit, n int) bool, d time.Duration) (units []media.AccessUnit) {
+	if s.Video == nil {
+		s.Video = hlstest.AVCTrack(0)
+	}
+	if s.Rate == 0 {
+		s.Rate, s.Gop = 25, 50
+	}
+	if s.Audio == nil {
+		s.Audio, s.AudioEvery = hlstest.AAC(48000), 1024.0/48000
+	}
+	if s.Video == noTrack {
+		s.Video = nil
+	}
+	var n [3]int
+	newest := map[*media.Track]time.Duration{}
+	for _, u := range s.Until(d) {
+		n[u.Track.Kind]++
+		if change == nil || change(&u, n[u.Track.Kind]) {
+			u.DTS = max(u.DTS, newest[u.Track])
+			newest[u.Track] = u.DTS
+			units = append(units, u)
+		}
+	}
+	return units
+}
+
+// TestPartsOfOddEncoders: whatever encoders send, no part is listed as longer than the part target
+// duration (which rig checks), none that need not be is shorter than 85 % of it, segments are as
+// long as their media, and nothing is lost.
+func TestPartsOfOddEncoders(t *testing.T) {
+	for _, odd := range oddities {
+		t.Run(odd.name, func(t *testing.T) {
+			r := newRig(t, Options{})
+			units := sent(odd.Source, odd.change, 40*time.Second)
+			r.feed("", units...)
+			abrupt := r.abrupt
+			r.finish()
+			for id, rec := range r.seen {
+				short, parts := rec.short()
+				if short > 0 && !odd.short || parts < 8 {
+					t.Errorf("%s: %d of %d parts are too short, target %v\n%s", id, short, parts, rec.view.PartTarget, rec)
+				}
+				for i, seq := range rec.order[1:] {
+					a, b := rec.segments[rec.order[i]], rec.segments[seq]
+					if off := b.Start - a.Start - a.Duration; off.Abs() > 100*time.Millisecond && seq == a.Seq+1 {
+						t.Errorf("%s: segment %d begins %v after the end of the one before\n%s%s", id, seq, off, rec, &r.log)
+					}
+				}
+				if 3*rec.view.PartTarget > rec.view.PartHoldBack {
+					t.Errorf("%s: PART-HOLD-BACK is %v, the part target duration %v", id, rec.view.PartHoldBack, rec.view.PartTarget)
+				}
+			}
+			if abrupt > 0 && !odd.short && r.longestPart < shortPart || r.counts.Dropped.Load() > 0 {
+				t.Errorf("%d segments ended with their last part, %d units dropped\n%s", abrupt, r.counts.Dropped.Load(), &r.log)
+			}
+		})
+	}
+}
+
+// short counts the parts that are shorter than 85 % of the part target duration and must not be
+// (RFC 8216bis 4.4.4.9), of how many.
+func (rec *record) short() (short, all int) {
+	for _, s := range rec.segments {
+		for i, p := range s.Parts {
+			all++
+			if i < len(s.Parts)-1 && !p.Independent && 100*p.Duration < 85*rec.view.PartTarget {
+				short++
+			}
+		}
+	}
+	return short, all
+}

@@ -1,0 +1,83 @@
+package ladder
+
+import (
+	"time"
+
+	"livego/internal/hls/playlist"
+	"livego/internal/spool"
+)
+
+// Sink takes the segments of one life. It is called by who packages, one call at a time, and must
+// not wait.
+type Sink interface {
+	// Segment takes a segment: those of a rendition in the order of their numbers, those of several
+	// as they become complete.
+	Segment(Segment)
+	// End says that no more come.
+	End()
+}
+
+// Segment is a complete CMAF segment. Nothing of it ever changes, also not its bytes.
+type Segment struct {
+	// Description is of its rendition, as the multivariant playlist had it then.
+	playlist.Description
+	// Seq is the segment's number: the same in all renditions for the same media time, rising over
+	// all lives of a stream.
+	Seq int64
+	// Start is its first decode time, on a timeline that all lives of a stream share, Duration how
+	// long it lasts in playlists.
+	Start, Duration time.Duration
+	// At is the clock of the day at Start, zero if that is not known.
+	At time.Time
+	// Target is the target duration of the life's playlists.
+	Target time.Duration
+	// Discontinuity, Independent and Gap are as in playlists. A gap has no Init and no Pieces.
+	Discontinuity, Independent, Gap bool
+	// Dates are attributes of EXT-X-DATERANGE that stand before the segment.
+	Dates []string
+	// Init is the media initialization section, Pieces are the segment's bytes in order.
+	Init   []byte
+	Pieces [][]byte
+}
+
+// disk returns where the segments of a rendition go, nil if they go nowhere.
+func (p *Packager) disk(id string) *spool.Rendition {
+	if p.stored == nil {
+		return nil
+	}
+	return p.stored.Rendition(id)
+}
+
+// store gives a complete segment to the disk. The playlist lists it from there when memory lets it
+// go.
+func (p *Packager) store(t *cmafTrack, s *playlist.Segment) {
+	if t.Disk == nil {
+		return
+	}
+	pieces := make([][]byte, len(s.Parts))
+	for i := range s.Parts {
+		pieces[i] = s.Parts[i].Data
+	}
+	if err := t.Disk.Append(s.ToStore(p.line.target), s.Init.Data, pieces...); err != nil && !p.unstored {
+		p.unstored = true
+		p.log.Warn("segment not stored for rewinding", "rendition", t.id(), "error", err)
+	}
+}
+
+// record gives a complete segment to the sink.
+func (p *Packager) record(t *cmafTrack, s *playlist.Segment) {
+	if p.sink == nil {
+		return
+	}
+	k := Segment{
+		Description: t.info.Description(), Seq: s.Seq, Start: s.Start, Duration: s.Duration, At: s.At, Target: p.line.target,
+		Discontinuity: s.Discontinuity, Independent: s.Independent, Gap: s.Gap, Dates: s.Dates,
+	}
+	if !s.Gap {
+		k.Init, k.Pieces = s.Init.Data, make([][]byte, len(s.Parts))
+		for i := range s.Parts {
+			k.Pieces[i] = s.Parts[i].Data
+		}
+	}
+	p.sink.Segment(k)
+}

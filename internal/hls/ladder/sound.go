@@ -1,0 +1,177 @@
+package ladder
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"livego/internal/fmp4"
+	"livego/internal/hls/cut"
+	"livego/internal/media"
+)
+
+// The sound of a ladder is one rendition for each track number, whichever publication it comes
+// from: players learn its URL from the first multivariant playlist and hls.js never asks for
+// another one. The same track of the other publications is spare. It stands by, and the rendition
+// goes on with it when its own publication is gone.
+
+// soundPatience is how long, in media time, the sound waits for its publication when another one
+// goes on: as long as the leading video.
+const soundPatience = videoPatience
+
+// spare says that the audio of t is not used, because another publication has it too.
+func (p *Packager) spare(t *cmafTrack) bool {
+	if t.kind != media.Audio {
+		return false
+	}
+	if t.pub == p.pubs[0] {
+		return p.sounding(t) != nil
+	}
+	silent := len(p.pubs[0].tracks) == 0 && p.line.next-p.line.first <= patienceSegments
+	return silent || !p.line.fixed() || slices.ContainsFunc(p.pubs, func(o *Publication) bool { return o != t.pub && o.has(media.Audio) })
+}
+
+// sounding returns what has the place of t, which is the same track of another publication, nil if
+// nothing has.
+func (p *Packager) sounding(t *cmafTrack) *cmafTrack {
+	i := slices.IndexFunc(p.tracks, func(o *cmafTrack) bool { return o.kind == t.kind && o.number == t.number && o.pub != t.pub })
+	if i < 0 {
+		return nil
+	}
+	return p.tracks[i]
+}
+
+// standBy keeps u, of the spare track s, for as long as the track in its place has nothing of that
+// time.
+func (p *Packager) standBy(s *cmafTrack, u *media.AccessUnit) {
+	t := p.sounding(s)
+	if t == nil {
+		s.queue = unitQueue{}
+		return
+	}
+	s.newest = u.DTS
+	s.queue.push(u)
+	for s.queue.len() > 0 && s.queue.waiting()[0].DTS < t.reached() {
+		s.queue.pop()
+	}
+	p.bound(s)
+	if s.queue.len() > 0 && (t.pub.idle || t.silent || p.hangs(t, u)) {
+		p.hand(t, s)
+	}
+}
+
+// hangs says that nothing comes for t any more, though the ladder goes on and has come to u.
+func (p *Packager) hangs(t *cmafTrack, u *media.AccessUnit) bool {
+	now := u.DTS
+	if p.lead != t {
+		now = min(now, p.line.now) // u may be of an encoder whose clock jumped
+	}
+	return t.standing == member && !t.pub.Behind && now-t.newest > soundPatience
+}
+
+// reached is the time from which on another publication's frames follow those that came for t.
+func (t *cmafTrack) reached() time.Duration { return t.newest + t.length()/2 }
+
+// standIn returns the spare track with which the rendition of t can go on, nil if there is none:
+// best one for which something comes, and of those one of the same codec.
+func (p *Packager) standIn(t *cmafTrack) (best *cmafTrack) {
+	if t.kind != media.Audio {
+		return nil
+	}
+	score := func(s *cmafTrack) (n int) {
+		if p.sounds(s) {
+			n += 2
+		}
+		if s.header.Codec == t.header.Codec {
+			n++
+		}
+		return n
+	}
+	for _, pub := range p.pubs {
+		for _, s := range pub.tracks {
+			if pub == t.pub || pub.idle || s.standing != spare || s.number != t.number {
+				continue
+			}
+			if best == nil || score(s) > score(best) {
+				best = s
+			}
+		}
+	}
+	return best
+}
+
+// sounds says that something comes for s, which is audio.
+func (p *Packager) sounds(s *cmafTrack) bool {
+	return s != nil && p.line.now-s.newest <= soundPatience+s.skew
+}
+
+// relieve lets the sound of a publication that is gone go on with others.
+func (p *Packager) relieve(pub *Publication) {
+	for _, t := range slices.Clone(p.tracks) {
+		if s := p.standIn(t); t.pub == pub && s != nil {
+			p.hand(t, s)
+		}
+	}
+}
+
+// hand lets the rendition of t go on with the track for which s stood by: they swap publications.
+// With the same initialization section the new sound just follows, for both are on one timeline.
+// With another one it begins a segment (turns).
+func (p *Packager) hand(t, s *cmafTrack) {
+	p.tellMoved(t, s)
+	mute, waiting := !p.sounds(s), s.queue.waiting()
+	if len(waiting) > 0 {
+		p.fill(t, min(waiting[0].DTS, p.line.now+cut.MaxLag))
+	}
+	s.queue, s.newest, t.newest = unitQueue{}, t.newest, t.reached()
+	t.pub.tracks[slices.Index(t.pub.tracks, t)], s.pub.tracks[slices.Index(s.pub.tracks, s)] = s, t
+	t.pub, s.pub = s.pub, t.pub
+	t.header, s.header = s.header, t.header
+	t.skew, s.skew, t.quiet, s.quiet, t.silent = s.skew, t.skew, s.quiet, t.quiet, false
+	p.sort()
+	for i := range waiting {
+		if u := &waiting[i]; u.DTS >= t.newest {
+			p.take(t, u)
+		}
+	}
+	if mute && len(waiting) == 0 {
+		t.newest = s.newest
+		p.silence(t, "nothing comes from the publication either")
+	}
+}
+
+// tellMoved logs that a rendition goes on with another publication, not without end.
+func (p *Packager) tellMoved(t, s *cmafTrack) {
+	if p.moved++; p.moved <= cut.MaxTrackLogs {
+		p.log.Info("sound of the ladder goes on from another publication", "rendition", t.id(), "from", t.pub.Rendition, "to", s.pub.Rendition,
+			"last_line", p.moved == cut.MaxTrackLogs)
+	}
+}
+
+// adopt makes u one of the track that is written, if nothing that a player sees is different.
+func (t *cmafTrack) adopt(u *media.AccessUnit) {
+	if t.kind == media.Audio && t.standing == member && t.sameSound(u.Track, u.Data) {
+		u.Track = t.track
+	}
+}
+
+// sameSound says whether a frame of a header has the initialization section of the track that is
+// written. That of a header is compared once.
+func (t *cmafTrack) sameSound(header *media.Track, frame []byte) bool {
+	switch header {
+	case t.track, t.twin:
+		return true
+	case t.stranger:
+		return false
+	}
+	data, err := fmp4.AppendInit(nil, header, frame)
+	if err != nil {
+		return false // it may be this frame
+	}
+	if !bytes.Equal(data, t.init.Data) {
+		t.stranger = header
+		return false
+	}
+	t.twin = header
+	return true
+}

@@ -1,0 +1,381 @@
+package ladder
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"livego/internal/hls/cut"
+	"livego/internal/media"
+)
+
+const (
+	// maxBoundaries is how many segment starts a timeline remembers: more than any rendition may
+	// lag.
+	maxBoundaries = 64
+	// spill is how much longer than the leading track's segment one of another rendition may get:
+	// an audio frame. The limit of the leading track is less by that, so that all stay within the
+	// target duration.
+	spill = 150 * time.Millisecond
+	// maxLookahead bounds three quarters of a picture interval, for streams of few pictures.
+	maxLookahead = 30 * time.Millisecond
+	// usualInterval is the picture interval where nothing says better.
+	usualInterval = 40 * time.Millisecond
+)
+
+// Boundary is where a segment begins, in all renditions.
+type Boundary struct {
+	// Seq is the media sequence number of the segment.
+	Seq int64
+	// At is the decode time of the leading track's first unit, wall the clock of the day then, zero
+	// if nobody stamped it.
+	At   time.Duration
+	wall time.Time
+	// Discontinuity: times or tracks are not those of the segment before. Before is the
+	// discontinuity sequence number without this one.
+	Discontinuity bool
+	Before        int64
+	// loose: it was not chosen for a random access point, so none is asked of anybody.
+	loose bool
+	// turn: it was chosen because of another header, of video or of sound.
+	turn bool
+}
+
+// timeline decides where the segments of one stream life begin. Its leading track does, unit by
+// unit; all other tracks follow. So where they are cut depends on the times of their units and not
+// on the order in which renditions arrive.
+type timeline struct {
+	opt Options
+	// announce takes each boundary.
+	announce func(*Boundary)
+	// bounds are the newest segment starts, rising.
+	bounds []Boundary
+	// first and next are the media sequence numbers of the first and of the next segment.
+	first, next int64
+	// lost are the last segments of the life before, if that broke off a moment ago: players have
+	// something of them.
+	lost []Boundary
+	// firstDiscontinuity is the discontinuity sequence number at the begin, and discontinuities how
+	// many there were.
+	firstDiscontinuity, discontinuities int64
+	// continues: the first segment follows those of an earlier life, whose target duration is the
+	// least. They end at the time until of the clock of the day.
+	continues bool
+	least     time.Duration
+	until     int64
+	// owed: the next segment begins with a discontinuity. full: it begins with the next unit, as
+	// one has too many bytes.
+	owed, full bool
+	// turning: the sound has another header from due on, and waits for a segment: until by for one
+	// that begins with a random access point. turn: so has the video, from the next segment on.
+	// early is by how much sound began the newest segment before it.
+	turning, turn  bool
+	due, by, early time.Duration
+	// now is the time up to which it is decided where segments begin. lastPicture is that of the
+	// leading video's last one.
+	now, lastPicture time.Duration
+	// previous is when the leading track's last unit came, 0 if it is another one now, most how
+	// long that may last in a part, and slack how much more makes no difference.
+	previous, most, slack time.Duration
+	// leapt is where the last hole ended that is a segment of its own. sparse: such holes follow
+	// each other closely, and are not made segments. holed: there is one in the segment under way.
+	// paused: that began where the leading track paused, which has not gone on.
+	leapt                 time.Duration
+	sparse, holed, paused bool
+	// lastKey is the leading video's last random access point, gop about how far they are apart.
+	lastKey, gop time.Duration
+	// interval is how far the units of the leading track are apart, part the length of parts by the
+	// grid, target the target duration: all are fixed when the first segment is complete, and 0
+	// before.
+	interval, part, target time.Duration
+	clock                  cut.Clock
+}
+
+func (l *timeline) last() *Boundary { return &l.bounds[len(l.bounds)-1] }
+
+func (l *timeline) fixed() bool { return l.target != 0 }
+
+// limit is how long a segment of the leading track may last.
+func (l *timeline) limit() time.Duration {
+	if l.target == 0 {
+		return max(cut.MaxFirstSegment, 2*l.opt.SegmentDuration)
+	}
+	return l.target + cut.Rounding - spill
+}
+
+// lead decides whether u, the next unit of the leading track, which lasts for about step, begins a
+// segment. joining says that the track has no place in the ladder yet, and unlisted how much of its
+// media waits to be listed. It returns whether the segment was cut by force.
+func (l *timeline) lead(u *media.AccessUnit, step, unlisted time.Duration, joining bool) (forced bool) {
+	hole, wide := false, l.wide(u, unlisted)
+	gap := wide && l.now == l.previous
+	if u.Track.Kind == media.Video {
+		hole = u.DTS-l.lastPicture > cut.MaxStep
+		l.lastPicture = max(l.lastPicture, u.DTS)
+	}
+	from := l.previous
+	l.previous, l.now, l.holed = u.DTS, max(l.now, u.DTS), l.holed || wide
+	if len(l.bounds) == 0 {
+		if u.RandomAccess {
+			l.begin(u, false)
+		}
+		return false
+	}
+	length := u.DTS - l.last().At
+	if length > 0 {
+		length += l.early
+	}
+	l.measure(u)
+	switch {
+	case l.turning && length > 0 && l.renews(u):
+		l.renewAt(u, !u.RandomAccess)
+	case gap && u.RandomAccess && !l.owed && !l.sparse:
+		l.leap(u, from+l.most-unlisted)
+	case l.paused && length > l.slack && (u.RandomAccess || !joining):
+		l.leap(u, l.last().At+l.target) // it may be too long for one segment
+	case u.RandomAccess && length >= 0 && (l.owed || joining || length >= l.opt.SegmentDuration || l.lastChance(u, length)):
+		l.begin(u, false)
+	case length+step > l.limit() || l.full:
+		l.owed = l.owed || hole && length > l.limit()
+		l.begin(u, true)
+		return true
+	}
+	l.paused = l.paused && length < 0
+	return false
+}
+
+// measure follows how far the random access points of the leading video are apart.
+func (l *timeline) measure(u *media.AccessUnit) {
+	if !u.RandomAccess || u.Track.Kind != media.Video {
+		return
+	}
+	if d := u.DTS - l.lastKey; l.lastKey > 0 && d > 0 && d <= l.limit() {
+		l.gop = max(d, (7*l.gop+d)/8)
+	}
+	l.lastKey = u.DTS
+}
+
+// lastChance says that the segment would get too long with what comes up to the next random access
+// point.
+func (l *timeline) lastChance(u *media.AccessUnit, length time.Duration) bool {
+	return u.Track.Kind == media.Video && length > 0 && length+l.gop > l.limit()
+}
+
+// wide says that the leading track's last unit would last for longer than a part may, until u.
+// unlisted is how much media before it must be made up for.
+func (l *timeline) wide(u *media.AccessUnit, unlisted time.Duration) bool {
+	return l.fixed() && l.previous > 0 && u.DTS-l.previous+unlisted > l.most+l.slack
+}
+
+// leap makes a segment, or several, of the hole from a time on up to u, of which the leading track
+// has nothing.
+func (l *timeline) leap(u *media.AccessUnit, from time.Duration) {
+	for ; l.fixed() && from < u.DTS; from += l.target {
+		l.push(Boundary{At: from, loose: true})
+	}
+	l.resume(u)
+}
+
+// resume begins a segment with u, which comes after a hole.
+func (l *timeline) resume(u *media.AccessUnit) {
+	l.begin(u, !u.RandomAccess)
+	l.sparse = l.leapt > 0 && u.DTS-l.leapt < l.opt.SegmentDuration
+	l.leapt, l.paused = u.DTS, false
+}
+
+// pause ends the segment under way where the leading track's last unit ends, because others go on
+// without it.
+func (l *timeline) pause(unlisted time.Duration) {
+	if l.fixed() && l.now == l.previous && !l.owed && !l.sparse && l.now >= l.last().At {
+		l.push(Boundary{At: l.now + l.most - unlisted, loose: true})
+		l.paused = true
+	}
+}
+
+// pace decides the same for audio that goes on alone, because the leading video pauses.
+func (l *timeline) pace(u *media.AccessUnit, step time.Duration) {
+	if u.DTS < l.now || len(l.bounds) == 0 {
+		return
+	}
+	l.now = u.DTS
+	length := u.DTS - l.last().At
+	quiet := u.DTS - l.lastPicture
+	if l.turning && u.DTS >= l.due {
+		l.renewAt(u, true)
+		l.paused = true
+		return
+	}
+	if length+step > l.limit() || length >= l.opt.SegmentDuration && quiet >= l.opt.SegmentDuration {
+		l.begin(u, true)
+		l.paused = true
+	}
+}
+
+// renew asks for a segment for sound that has another header from a time on. It begins with the
+// next random access point if that comes soon, for often both headers come together.
+func (l *timeline) renew(at time.Duration) {
+	if !l.turning && len(l.bounds) > 0 {
+		l.turning, l.due, l.by = true, at, max(at, l.now)+cut.HeaderPatience
+		if l.last().turn {
+			l.by = max(l.by, l.last().At+cut.HeaderInterval)
+		}
+	}
+}
+
+// renews says that it begins with u.
+func (l *timeline) renews(u *media.AccessUnit) bool {
+	switch {
+	case u.Track.Kind == media.Audio:
+		return u.DTS >= l.due
+	case u.RandomAccess:
+		return u.DTS >= l.due-cut.HeaderPatience
+	}
+	return u.DTS >= l.by
+}
+
+// renewAt begins it. That makes no discontinuity: players would leave out the pictures up to the
+// next random access point. One that is owed waits for it.
+func (l *timeline) renewAt(u *media.AccessUnit, loose bool) {
+	owed := l.owed && loose
+	l.turn, l.owed = true, l.owed && !loose
+	l.begin(u, loose)
+	l.owed = owed
+}
+
+// begin puts a boundary at u.
+func (l *timeline) begin(u *media.AccessUnit, loose bool) {
+	b := Boundary{At: u.DTS, loose: loose, Discontinuity: l.owed && len(l.bounds) > 0}
+	if len(l.bounds) == 0 || b.Discontinuity {
+		b.Discontinuity = b.Discontinuity || l.continues
+		l.anchor(u)
+	}
+	l.owed = false
+	l.push(b)
+}
+
+// push adds a boundary. Times rise.
+func (l *timeline) push(b Boundary) {
+	b.Seq, b.Before = l.next, l.firstDiscontinuity+l.discontinuities
+	if len(l.bounds) > 0 {
+		b.At = max(b.At, l.last().At)
+	}
+	if b.Discontinuity {
+		l.discontinuities++
+	}
+	b.wall, b.turn = l.clock.At(b.At), l.turn
+	l.turning, l.turn, l.early = false, false, 0
+	l.full, l.sparse, l.holed = false, l.sparse && l.holed, false
+	l.next++
+	if len(l.bounds) == maxBoundaries {
+		l.bounds = append(l.bounds[:0], l.bounds[1:]...)
+	}
+	l.bounds = append(l.bounds, b)
+	l.announce(&b)
+}
+
+// restart forgets all boundaries, of which nothing was published.
+func (l *timeline) restart() {
+	l.bounds, l.next, l.now, l.lastPicture, l.previous = nil, l.first, 0, 0, 0
+	l.discontinuities, l.owed, l.full = 0, false, false
+	l.turning, l.turn, l.early = false, false, 0
+	l.clock = cut.Clock{}
+}
+
+// anchor maps the timeline to the clock of the day by the arrival of u. The clock does not go back.
+func (l *timeline) anchor(u *media.AccessUnit) {
+	c := cut.Clock{Arrived: u.Arrived, DTS: u.DTS}
+	if c.Arrived != 0 {
+		c.Arrived = max(c.Arrived, l.until)
+	}
+	if l.clock == (cut.Clock{}) || c.Arrived != 0 && c.At(u.DTS).After(l.clock.At(u.DTS)) {
+		l.clock = c
+	}
+}
+
+// find returns the boundary of the segment to which a time belongs, nil if there is none.
+func (l *timeline) find(t time.Duration) *Boundary {
+	for i := len(l.bounds) - 1; i >= 0; i-- {
+		if l.bounds[i].At <= t {
+			return &l.bounds[i]
+		}
+	}
+	return nil
+}
+
+// get returns the boundary with a number, nil if it is forgotten or yet to come.
+func (l *timeline) get(seq int64) *Boundary {
+	if len(l.bounds) == 0 {
+		return nil
+	}
+	i := seq - l.bounds[0].Seq
+	if i < 0 || i >= int64(len(l.bounds)) {
+		return nil
+	}
+	return &l.bounds[i]
+}
+
+// seam returns the first boundary behind a segment that is a discontinuity, nil if none is known.
+func (l *timeline) seam(seq int64) *Boundary {
+	for i := range l.bounds {
+		if b := &l.bounds[i]; b.Seq > seq && b.Discontinuity {
+			return b
+		}
+	}
+	return nil
+}
+
+// fix settles what depends on the first segment, which ends at end: units are those of the leading
+// track, frame their length if that is constant.
+func (l *timeline) fix(units []media.AccessUnit, frame, end time.Duration) {
+	l.interval = frame
+	if frame == 0 {
+		l.interval = interval(units)
+	}
+	n := max(1, (l.opt.PartDuration+l.interval/2)/l.interval)
+	first := end - l.bounds[0].At
+	l.target = (max(first, l.opt.SegmentDuration, l.least) + time.Second - 1).Truncate(time.Second)
+	l.part = min(n*l.interval, l.target)
+}
+
+// firstTarget estimates the target duration while the first segment is under way, for about as long
+// as elapsed: what random access points need that are as far apart as encoders usually make them.
+func (l *timeline) firstTarget(kind media.Kind, elapsed, frame time.Duration) time.Duration {
+	switch {
+	case kind == media.Audio:
+		return l.opt.SegmentDuration + frame
+	case elapsed > cut.UsualGOP-time.Second:
+		return max(l.opt.SegmentDuration, cut.MaxFirstSegment)
+	}
+	return max(l.opt.SegmentDuration, cut.UsualGOP)
+}
+
+// tolerance is how far from a boundary a unit may lie that begins there.
+func (l *timeline) tolerance() time.Duration { return min(l.interval/2, cut.MaxTolerance) }
+
+// ahead is how far after the leading track's newest unit nothing more will be decided.
+func (l *timeline) ahead() time.Duration { return min(l.interval*3/4, maxLookahead) }
+
+// interval measures how far units are apart, exact to a fraction of the milliseconds in which their
+// times come: the mean of those distances that are about the median, because encoders leave
+// pictures out.
+func interval(units []media.AccessUnit) time.Duration {
+	steps := make([]time.Duration, 0, len(units))
+	for i := 1; i < len(units); i++ {
+		if d := units[i].DTS - units[i-1].DTS; d > 0 {
+			steps = append(steps, d)
+		}
+	}
+	if len(steps) == 0 {
+		return usualInterval
+	}
+	slices.SortFunc(steps, cmp.Compare[time.Duration])
+	median := steps[len(steps)/2]
+	sum, n := time.Duration(0), time.Duration(0)
+	for _, d := range steps {
+		if d >= median*2/3-time.Millisecond && d <= median*4/3+time.Millisecond {
+			sum += d
+			n++
+		}
+	}
+	return sum / n
+}

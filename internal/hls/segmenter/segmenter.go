@@ -1,0 +1,504 @@
+// Package segmenter cuts the units of one publication into MPEG-TS segments (RFC 8216).
+package segmenter
+
+import (
+	"bytes"
+	"cmp"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"livego/internal/fmp4"
+	"livego/internal/hls/cut"
+	"livego/internal/hls/playlist"
+	"livego/internal/media"
+	"livego/internal/mpegts"
+)
+
+const (
+	// minFirstSegment and maxFirstWait bound the segment that fixes the target duration where
+	// somebody waits: 6 s at most, with what it takes until it is seen.
+	minFirstSegment = 500 * time.Millisecond
+	maxFirstWait    = 5500 * time.Millisecond
+	// announcedFor is how long sound waits for the first picture of a video whose header came.
+	announcedFor = 2 * time.Second
+	// unitOverhead is room for what the transport stream adds to an access unit, beside 1/16 of its
+	// size.
+	unitOverhead = 16 << 10
+	// settleTime is for how long, in media time, the tracks of a publisher session may turn up one
+	// by one.
+	settleTime = 500 * time.Millisecond
+	// spareCapacity is how much longer than the last segment the buffer may stay.
+	spareCapacity = 1 << 20
+)
+
+// Options configures a segmenter. All fields must be set.
+type Options struct {
+	// SegmentDuration is the least length of a segment that is cut at a random access point,
+	// MaxSegmentBytes the size at which one is cut wherever it is.
+	SegmentDuration time.Duration
+	MaxSegmentBytes int
+	// NoCMAF: viewers cannot be sent to CMAF.
+	NoCMAF bool
+	// First is the number of the first segment.
+	First int64
+	// Publish takes each finished segment, and the target duration. Refuse is told why there are
+	// none.
+	Publish func(s *playlist.TSSegment, target time.Duration)
+	Refuse  func(reason string)
+	// Wanted says that somebody waits for the first segment.
+	Wanted func() bool
+	Log    *slog.Logger
+	Counts *Counts
+}
+
+// Segmenter cuts the units of one stream life into segments. It has one user.
+type Segmenter struct {
+	Options
+
+	// want is the tracks to package, tracks those of the segment under way and of mux.
+	want   selection
+	tracks pair
+	mux    *mpegts.Muxer
+	// buf holds the segment under way, beginning with room for the tables: they are written last,
+	// when all tracks are known.
+	buf []byte
+	// current is the segment under way, nil while waiting for a unit that one may start with.
+	current *draft
+
+	// video and audio estimate where the units of a track end.
+	video, audio cut.Pace
+	// sound counts what was taken of the audio. late is by how much it came behind the video
+	// lately, and quiet the time before which there is silence.
+	sound       cut.SoundCount
+	late, quiet time.Duration
+	// epoch is the publisher session, valid once started. Its media begin at since, valid once
+	// heard.
+	epoch          uint32
+	started, heard bool
+	since          time.Duration
+	// discontinuity is owed to the next segment.
+	discontinuity bool
+	// target is the target duration, 0 until the first segment is complete.
+	target  time.Duration
+	nextSeq int64
+	clock   cut.Clock
+	// refused is how many codecs the last refusal named; unfit counts units that could not be
+	// muxed.
+	refused int
+	unfit   uint64
+	// aside: viewers were sent to CMAF, and there was no segment since.
+	aside bool
+	// announced: there is a header of video, and no picture yet.
+	announced bool
+	// lastKey is the video's last random access point, negative before the first, gop about how far
+	// they are apart.
+	lastKey, gop time.Duration
+	// turning is what waits because of a new header.
+	turning turning
+}
+
+// draft is a segment under way.
+type draft struct {
+	start         time.Duration
+	units         int
+	discontinuity bool
+	// pictures: it has video. sound: it has audio. independent: all that it has can be decoded from
+	// its first picture on.
+	pictures, sound, independent bool
+	// turn: it began because of another header.
+	turn bool
+}
+
+// New makes a segmenter.
+func New(opt Options) *Segmenter {
+	return &Segmenter{
+		Options: opt,
+		want:    selection{log: opt.Log, noCMAF: opt.NoCMAF},
+		mux:     mpegts.NewMuxer(),
+		nextSeq: opt.First,
+		lastKey: -1,
+	}
+}
+
+// HasBegun says whether anything of a publication was packaged.
+func (g *Segmenter) HasBegun() bool { return g.started }
+
+// Write takes the stream's next unit. Units that cannot be packaged are counted and left out.
+func (g *Segmenter) Write(u *media.AccessUnit) {
+	g.follow(u)
+	switch {
+	case u.Epoch != g.epoch:
+		return // the last metadata or header of a session that is over
+	case u.Track == nil || u.Header != media.Sample && u.Header != media.SequenceHeader:
+		return
+	}
+	if !g.heard && u.Header == media.Sample {
+		g.heard, g.since = true, u.DTS
+	}
+	if g.announces(u) {
+		return
+	}
+	if g.turnsAgain(u) {
+		if g.current.turn && u.DTS-g.current.start < cut.HeaderInterval {
+			g.Counts.Dropped.Add(1)
+			return
+		}
+		g.finishTurn()
+	}
+	switch carried := g.want.note(u.Track); {
+	case g.want.away && g.settled(u):
+		g.stepAside()
+		return
+	case !carried:
+		g.refuseIfEmpty(u)
+		return
+	}
+	if before := *g.tracks.of(u.Track.Kind); before != u.Track && mpegts.SameStream(before, u.Track) {
+		tracks := g.tracks
+		*tracks.of(u.Track.Kind) = u.Track
+		g.setTracks(tracks)
+	}
+	if u.Header != media.Sample || len(u.Data) == 0 {
+		return // an empty audio message is silence (Enhanced RTMP v2)
+	}
+	if !g.turn(u) && g.hear(u) {
+		g.place(u)
+	}
+}
+
+// announces says whether u is the header of the first video: that is wanted from its first picture
+// on, for none may ever come. Sound does not wait for one longer than announcedFor.
+func (g *Segmenter) announces(u *media.AccessUnit) bool {
+	if u.Track.Kind != media.Video {
+		return false
+	}
+	g.announced = u.Header == media.SequenceHeader && g.want.video == nil && mpegts.Supports(u.Track)
+	return g.announced
+}
+
+// hear fills a hole in the sound before u with silence: hls.js (1.7.4) stands still in front of one
+// in MP3, and does the same itself in AAC. It is false if there is silence already where u belongs.
+func (g *Segmenter) hear(u *media.AccessUnit) bool {
+	if u.Track.Kind != media.Audio {
+		return true
+	}
+	g.late = max(g.late-g.late/cut.LatenessMemory, g.video.Last-u.DTS)
+	if u.DTS < g.quiet {
+		g.Counts.Dropped.Add(1)
+		return false
+	}
+	if u.Track == g.sound.Track && g.sound.Misses(u.DTS) && u.DTS-g.sound.End <= cut.MaxLag {
+		g.hush(u.DTS)
+	}
+	return true
+}
+
+// mute makes silence in a segment that ends and has no sound any more: to begin the next segment
+// with it is too late for hls.js. Sound that comes as late as it always does is not away.
+func (g *Segmenter) mute(end time.Duration) {
+	until := end - g.late
+	if a := g.tracks.audio; a != nil && a.Codec != media.AAC && until-g.sound.End > cut.Departure {
+		g.hush(until)
+		g.quiet = g.sound.End - g.sound.Length/2
+	}
+}
+
+// hush makes silence up to a time.
+func (g *Segmenter) hush(until time.Duration) {
+	for g.current != nil && g.tracks.audio != nil && g.tracks.audio == g.sound.Track {
+		u, ok := g.sound.Fill(until-cut.MaxLag, until)
+		if !ok {
+			return
+		}
+		g.place(&u)
+	}
+}
+
+// place puts a unit into the segment to which it belongs.
+func (g *Segmenter) place(u *media.AccessUnit) {
+	if g.current == nil {
+		if !g.mayStart(u) {
+			g.Counts.Dropped.Add(1)
+			return
+		}
+		g.begin(u, g.want.pair)
+	} else if g.mustCut(u) {
+		if u.Track.Kind == media.Video {
+			g.mute(u.DTS)
+		}
+		g.finish(u.DTS, false)
+		g.begin(u, g.want.pair)
+	}
+	g.put(u)
+}
+
+// put puts a unit into the segment under way.
+func (g *Segmenter) put(u *media.AccessUnit) {
+	if u.Track.Kind == media.Audio {
+		g.sound.Take(u, cmp.Or(fmp4.FrameLength(u), g.audio.Step))
+	}
+	g.append(u)
+}
+
+// follow notices new publisher sessions and jumps of time.
+func (g *Segmenter) follow(u *media.AccessUnit) {
+	if g.started && u.Epoch > g.epoch {
+		g.finishTurn()
+		g.discontinuity = true
+		g.forget()
+	}
+	g.epoch, g.started = max(g.epoch, u.Epoch), true
+	g.discontinuity = g.discontinuity || u.Discontinuity
+}
+
+// Restart lets the units of another publication follow, with sessions of its own.
+func (g *Segmenter) Restart() {
+	g.discontinuity, g.started, g.epoch = true, false, 0
+	g.forget()
+}
+
+// forget lets go of what is known of a publisher session.
+func (g *Segmenter) forget() {
+	g.want.reset()
+	g.refused, g.heard, g.announced = 0, false, false
+}
+
+// refuseIfEmpty tells viewers that nothing of the stream can be packaged, as soon as that is
+// certain.
+func (g *Segmenter) refuseIfEmpty(u *media.AccessUnit) {
+	if g.settled(u) && g.want.pair == (pair{}) && len(g.want.leftOut) > g.refused {
+		g.refused = len(g.want.leftOut)
+		g.Refuse(g.want.refusal())
+	}
+}
+
+// settled says whether the session's tracks are known. It decides who gets MPEG-TS and who CMAF:
+// nothing is published or refused before.
+func (g *Segmenter) settled(u *media.AccessUnit) bool { return g.heard && u.DTS-g.since >= settleTime }
+
+// stepAside leaves a stream of which CMAF carries more to CMAF. What is under way is never shown: a
+// segment without sound would be the wrong answer to those who wait for the first one.
+func (g *Segmenter) stepAside() {
+	if g.aside {
+		return
+	}
+	g.aside, g.discontinuity, g.current, g.turning = true, true, nil, turning{}
+	g.setTracks(pair{})
+	g.Refuse(g.want.refusal())
+}
+
+// mayStart says whether decoding of the wanted tracks may begin with u.
+func (g *Segmenter) mayStart(u *media.AccessUnit) bool {
+	if g.want.video == nil {
+		return u.RandomAccess && !(g.announced && u.DTS-g.since < announcedFor)
+	}
+	return u.RandomAccess && u.Track == g.want.video
+}
+
+// mustCut says whether u belongs into a new segment.
+func (g *Segmenter) mustCut(u *media.AccessUnit) bool {
+	stale := g.discontinuity || g.tracks != g.want.pair
+	long := u.DTS-g.current.start >= g.least() && g.settled(u)
+	if g.mayStart(u) {
+		if stale || long || g.lastChance(u) {
+			return true
+		}
+	} else if long && !stale && u.Track.Kind == media.Audio && u.DTS-g.video.Last >= g.SegmentDuration {
+		return true // video pauses: audio may be cut anywhere
+	}
+	return g.mustForce(u)
+}
+
+// lastChance says that the segment would get too long with what comes up to the next random access
+// point.
+func (g *Segmenter) lastChance(u *media.AccessUnit) bool {
+	length := u.DTS - g.current.start
+	return g.target != 0 && u.Track.Kind == media.Video && length > 0 && length+g.gop > g.limit()
+}
+
+// measure follows how far the random access points of the video are apart.
+func (g *Segmenter) measure(u *media.AccessUnit) {
+	if d := u.DTS - g.lastKey; g.lastKey >= 0 && d > 0 && d <= g.limit() {
+		g.gop = max(d, (7*g.gop+d)/8)
+	}
+	g.lastKey = u.DTS
+}
+
+// mustForce says whether the segment would get too long in time or bytes with u, and takes note.
+func (g *Segmenter) mustForce(u *media.AccessUnit) bool {
+	end := u.DTS + g.paceOf(u).Step
+	size := len(g.buf) + len(u.Data) + len(u.Data)/16 + unitOverhead
+	if end-g.current.start <= g.limit() && size <= g.MaxSegmentBytes {
+		return false
+	}
+	if g.Counts.Forced.Add(1) == 1 {
+		g.Log.Warn("segment cut before a random access point: key frames are too far apart, or the bit rate is too high",
+			"duration", u.DTS-g.current.start, "bytes", len(g.buf), "limit", g.limit())
+	}
+	return true
+}
+
+// least is how long a segment lasts at least. The first one is as short as may be if somebody waits
+// for it.
+func (g *Segmenter) least() time.Duration {
+	if g.target == 0 && g.Wanted() {
+		return minFirstSegment
+	}
+	return g.SegmentDuration
+}
+
+// limit is how long a segment may last.
+func (g *Segmenter) limit() time.Duration {
+	switch {
+	case g.target != 0:
+		return g.target + cut.Rounding
+	case g.Wanted():
+		return maxFirstWait
+	}
+	return max(cut.MaxFirstSegment, 2*g.SegmentDuration)
+}
+
+// firstTarget is the target duration after a first segment of a length. One that was cut early says
+// how far random access points are apart, or at least that they are further apart than that.
+func (g *Segmenter) firstTarget(first time.Duration, forced bool) time.Duration {
+	longest := max(first, g.SegmentDuration)
+	switch n := (g.SegmentDuration + first - 1) / first; {
+	case forced:
+		longest = max(longest, cut.UsualGOP)
+	case n > 1 && g.Wanted():
+		longest = n*first - cut.MaxTolerance // times are in milliseconds
+	}
+	return (longest + time.Second - 1).Truncate(time.Second)
+}
+
+func (g *Segmenter) paceOf(u *media.AccessUnit) *cut.Pace {
+	if u.Track.Kind == media.Video {
+		return &g.video
+	}
+	return &g.audio
+}
+
+// begin starts a segment with u.
+func (g *Segmenter) begin(u *media.AccessUnit, tracks pair) {
+	if g.tracks != tracks {
+		g.discontinuity = true
+		g.setTracks(tracks)
+	}
+	g.current = &draft{start: u.DTS, discontinuity: g.discontinuity, independent: true}
+	g.discontinuity = false
+	g.buf = append(g.buf[:0], make([]byte, mpegts.TablesSize)...)
+	if g.clock == (cut.Clock{}) {
+		g.clock = cut.Clock{Arrived: u.Arrived, DTS: u.DTS}
+	}
+}
+
+func (g *Segmenter) setTracks(p pair) {
+	g.tracks = p
+	g.mux.SetTracks(p.video, p.audio)
+}
+
+// append adds u to the segment under way.
+func (g *Segmenter) append(u *media.AccessUnit) {
+	if !g.admit(u.Track) {
+		g.Counts.Dropped.Add(1)
+		return
+	}
+	buf, err := g.mux.Append(g.buf, u)
+	if err != nil {
+		g.drop(u, err)
+		return
+	}
+	g.buf = buf
+	g.current.units++
+	g.paceOf(u).Mark(u.DTS)
+	if u.Track.Kind == media.Video {
+		if u.RandomAccess {
+			g.measure(u)
+		}
+		g.current.independent = g.current.independent && !u.Skipped && (g.current.pictures || u.RandomAccess && !u.Recovery)
+		g.current.pictures = true
+	} else {
+		g.current.sound = true
+	}
+}
+
+// admit says whether the segment under way has the track. Audio that it has no frame of yet is
+// added to it, also in the place of another track: its tables are not written yet. Any other new
+// track waits for the next segment.
+func (g *Segmenter) admit(t *media.Track) bool {
+	if *g.tracks.of(t.Kind) == t {
+		return true
+	}
+	if t.Kind != media.Audio || g.current.sound {
+		return false
+	}
+	g.setTracks(pair{g.tracks.video, t})
+	g.current.discontinuity = true
+	return true
+}
+
+// drop leaves out a unit that cannot be muxed. Without its first unit a segment does not begin.
+func (g *Segmenter) drop(u *media.AccessUnit, err error) {
+	g.Counts.Dropped.Add(1)
+	if g.unfit++; cut.Milestone(g.unfit) {
+		g.Log.Warn("access unit left out of HLS", "kind", u.Track.Kind, "codec", u.Track.Codec, "dts", u.DTS, "error", err, "times", g.unfit)
+	}
+	if g.current.units == 0 {
+		g.discontinuity = g.discontinuity || g.current.discontinuity
+		g.current = nil
+	}
+}
+
+// Flush publishes the segment under way, though it is short: there is nothing to follow soon.
+func (g *Segmenter) Flush() {
+	g.finishTurn()
+	if g.current != nil {
+		g.finish(g.lastEnd(), false)
+	}
+}
+
+// lastEnd estimates where the last unit ends.
+func (g *Segmenter) lastEnd() time.Duration {
+	return max(g.video.Last+g.video.Step, g.audio.Last+g.audio.Step)
+}
+
+// finish publishes the segment under way. end is where the next one begins, early that this is
+// before the next random access point, though the segment has no limit yet.
+func (g *Segmenter) finish(end time.Duration, early bool) {
+	d := g.current
+	g.current, g.aside = nil, false
+	g.buf = g.mux.Flush(g.buf)
+	g.mux.AppendTables(g.buf[:0])
+
+	duration := end - d.start
+	if limit := g.limit(); duration > limit {
+		// The stream paused for longer than a segment may last: the playlist leaves the hole out.
+		duration = min(limit, g.lastEnd()-d.start)
+		g.discontinuity = true
+	}
+	duration = max(duration, cut.MinDuration)
+	first, forced := g.target == 0, early || g.Wanted() && duration >= maxFirstWait-cut.MaxStep
+	if first {
+		g.target = g.firstTarget(duration, forced)
+	}
+	s := &playlist.TSSegment{
+		Seq: g.nextSeq, Start: d.start, Duration: duration, At: g.clock.At(d.start),
+		Discontinuity: d.discontinuity && !first, Independent: d.independent,
+		Data: bytes.Clone(g.buf),
+	}
+	g.nextSeq++
+	g.Counts.Segments.Add(1)
+	g.Counts.Bytes.Add(uint64(len(s.Data)))
+	if cap(g.buf) > 2*len(g.buf)+spareCapacity {
+		g.buf = nil
+	}
+	g.Publish(s, g.target)
+}
+
+// Counts are written by who packages and read by anyone.
+type Counts struct {
+	// segments and bytes count what was published, Dropped units that were left out, forced
+	// segments that begin without a random access point.
+	Segments, Bytes, Dropped, Forced atomic.Uint64
+}
