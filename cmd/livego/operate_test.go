@@ -126,4 +126,25 @@ live/movie?360p                  100 kbit/s  -                   -      -       
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
+
+	b.Reset()
+	began := time.Now().Add(-90 * time.Second)
+	writeStatus(&b, status{
+		Streams: []v1.Stream{{Name: "live/a", State: "live", Node: "n1", Publications: []v1.Publication{{}}}},
+		Nodes: []v1.Node{
+			{ID: "n1", State: "ready", Region: "eu", Load: 0.42, Viewers: 7, Streams: 1, Started: began, Version: "v1", Address: "10.0.0.1:7100", Self: true},
+			{ID: "n2", State: "gone", Started: began},
+		},
+	})
+	want = `
+NODE  STATE  REGION  LOAD  VIEWERS  STREAMS  UP     VERSION  ADDRESS
+n1 *  ready  eu      42 %  7        1        1m30s  v1       10.0.0.1:7100
+n2    gone           0 %   0        0        -               
+
+STREAM  STATE  VIEWERS  BIT RATE  VIDEO  AUDIO  KEY FRAMES  UP  ENCODER  NODE
+live/a  live   0        0 kbit/s  -      -      -           0s           n1
+`
+	if _, got, _ := strings.Cut(b.String(), "(without HLS)\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
 }

@@ -26,8 +26,9 @@ func newStatusCommand(p program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "show what is on air at the server that runs here",
-		Long: "Shows what is on air at the server on this machine: streams, viewers, bit rates, encoders. --watch shows it anew each second, until\n" +
-			"it is interrupted. --json writes one JSON document, with --watch one a line: version, and streams as in /api/v1/streams.",
+		Long: "Shows what is on air at the server on this machine: streams, viewers, bit rates, encoders; of a cluster, those of all nodes. --watch\n" +
+			"shows it anew each second, until it is interrupted. --json writes one JSON document, with --watch one a line: version, and streams\n" +
+			"and nodes as in /api/v1.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			show := writeStatus
@@ -74,6 +75,8 @@ type status struct {
 	Address string      `json:"address"`
 	Version v1.Version  `json:"version"`
 	Streams []v1.Stream `json:"streams"`
+	// Nodes are those of the cluster, if there is one.
+	Nodes []v1.Node `json:"nodes,omitempty"`
 }
 
 // statusOf asks a server for all of it.
@@ -82,17 +85,25 @@ func statusOf(ctx context.Context, r remote) (status, error) {
 	if err := r.resource(ctx, http.MethodGet, "/version", &s.Version); err != nil {
 		return s, err
 	}
-	for path := "/streams?limit=1000"; path != ""; {
-		var page v1.Page[v1.Stream]
+	if err := listOf(ctx, r, "/streams", &s.Streams); err != nil {
+		return s, err
+	}
+	return s, listOf(ctx, r, "/nodes", &s.Nodes)
+}
+
+// listOf adds all entries of a list to all.
+func listOf[T any](ctx context.Context, r remote, list string, all *[]T) error {
+	for path := list + "?limit=1000"; path != ""; {
+		var page v1.Page[T]
 		if err := r.resource(ctx, http.MethodGet, path, &page); err != nil {
-			return s, err
+			return err
 		}
-		s.Streams = append(s.Streams, page.Items...)
+		*all = append(*all, page.Items...)
 		if path = ""; page.Next != "" {
-			path = "/streams?limit=1000&cursor=" + page.Next
+			path = list + "?limit=1000&cursor=" + page.Next
 		}
 	}
-	return s, nil
+	return nil
 }
 
 func writeStatusJSON(w io.Writer, s status) { _ = json.NewEncoder(w).Encode(s) }
@@ -105,11 +116,16 @@ func writeStatus(w io.Writer, s status) {
 	}
 	fmt.Fprintf(w, "livego %s at %s, up %s\n%d streams, %d viewers, in %s, out %s (without HLS)\n", plainText(s.Version.Version), s.Address,
 		upTime(time.Since(s.Version.Started)), len(s.Streams), viewers, bitRate(in), bitRate(out))
+	writeNodes(w, s.Nodes)
 	if len(s.Streams) == 0 {
 		return
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "\nSTREAM\tSTATE\tVIEWERS\tBIT RATE\tVIDEO\tAUDIO\tKEY FRAMES\tUP\tENCODER")
+	fmt.Fprint(t, "\nSTREAM\tSTATE\tVIEWERS\tBIT RATE\tVIDEO\tAUDIO\tKEY FRAMES\tUP\tENCODER")
+	if s.Nodes != nil {
+		fmt.Fprint(t, "\tNODE")
+	}
+	fmt.Fprintln(t)
 	for _, st := range s.Streams {
 		for i, p := range st.Publications {
 			name, state, watching := st.Name, st.State, fmt.Sprint(st.Viewers.Total)
@@ -119,9 +135,34 @@ func writeStatus(w io.Writer, s status) {
 			if p.Rendition != "" {
 				name += "?" + p.Rendition
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", plainText(name), state, watching, bitRate(p.BitRate), videoOf(p), audioOf(p), keyFrames(p),
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s", plainText(name), state, watching, bitRate(p.BitRate), videoOf(p), audioOf(p), keyFrames(p),
 				upTime(time.Duration(p.Uptime*float64(time.Second))), plainText(p.Encoder))
+			if s.Nodes != nil {
+				fmt.Fprint(t, "\t", plainText(st.Node))
+			}
+			fmt.Fprintln(t)
 		}
+	}
+	_ = t.Flush()
+}
+
+// writeNodes writes a table of the nodes of a cluster.
+func writeNodes(w io.Writer, nodes []v1.Node) {
+	if len(nodes) == 0 {
+		return
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\nNODE\tSTATE\tREGION\tLOAD\tVIEWERS\tSTREAMS\tUP\tVERSION\tADDRESS")
+	for _, n := range nodes {
+		id, up := plainText(n.ID), upTime(time.Since(n.Started))
+		if n.Self {
+			id += " *"
+		}
+		if n.State == "gone" {
+			up = "-"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%.0f %%\t%d\t%d\t%s\t%s\t%s\n", id, plainText(n.State), plainText(n.Region), n.Load*100, n.Viewers, n.Streams, up,
+			plainText(n.Version), plainText(n.Address))
 	}
 	_ = t.Flush()
 }

@@ -142,6 +142,13 @@ func (m *Member) awaitName(ctx context.Context) error {
 	}
 }
 
+// Self is this node as the registry is told of it.
+func (m *Member) Self() Node {
+	n := m.self()
+	n.Alive = true
+	return n
+}
+
 // self is what the registry is told.
 func (m *Member) self() Node {
 	n := m.opt.Self

@@ -120,6 +120,19 @@ func (p *Peers) Get(ctx context.Context, to Node, path, query string, header htt
 	for name, values := range header {
 		r.Header[name] = values
 	}
+	return p.do(r, to)
+}
+
+// Post has a node do something, and returns its answer in any state that it has.
+func (p *Peers) Post(ctx context.Context, to Node, path, query string) (*http.Response, error) {
+	r, err := p.request(ctx, http.MethodPost, to, path, query, nil)
+	if err != nil {
+		return nil, err
+	}
+	return p.do(r, to)
+}
+
+func (p *Peers) do(r *http.Request, to Node) (*http.Response, error) {
 	answer, err := p.http.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrUnreachable, to.ID, unwrapURL(err))

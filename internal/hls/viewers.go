@@ -73,6 +73,63 @@ func (a *audience) advance(now time.Time, period time.Duration) {
 	a.fresh = 0
 }
 
+// maxAudiences bounds the streams whose viewers Audiences counts.
+const maxAudiences = 10_000
+
+// Audiences estimates the viewers of streams that are served by somebody else, as a Server does of
+// its own. Its methods may be called from any goroutine.
+type Audiences struct {
+	seed   maphash.Seed
+	period time.Duration
+
+	mu sync.Mutex
+	of map[string]*audience
+}
+
+// NewAudiences returns one for players that ask for a playlist once in a period.
+func NewAudiences(period time.Duration) *Audiences {
+	return &Audiences{seed: maphash.MakeSeed(), period: period, of: make(map[string]*audience)}
+}
+
+// Knows says whether who asks is counted as a viewer of a stream already.
+func (a *Audiences) Knows(stream string, r *http.Request) bool {
+	a.mu.Lock()
+	at := a.of[stream]
+	a.mu.Unlock()
+	return at != nil && at.knows(clientID(a.seed, r), time.Now(), a.period)
+}
+
+// See counts who asks as a viewer of a stream.
+func (a *Audiences) See(stream string, r *http.Request) {
+	a.mu.Lock()
+	at := a.of[stream]
+	if at == nil {
+		if len(a.of) >= maxAudiences {
+			a.mu.Unlock()
+			return
+		}
+		at = new(audience)
+		a.of[stream] = at
+	}
+	a.mu.Unlock()
+	at.see(clientID(a.seed, r), time.Now(), a.period)
+}
+
+// Counts returns the viewers by stream, and forgets streams without any.
+func (a *Audiences) Counts() map[string]int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := make(map[string]int, len(a.of))
+	for stream, at := range a.of {
+		if n := at.count(time.Now(), a.period); n > 0 {
+			all[stream] = n
+		} else {
+			delete(a.of, stream)
+		}
+	}
+	return all
+}
+
 // clientID tells clients apart by address and user agent. The seed keeps the result from being
 // forged from outside.
 func clientID(seed maphash.Seed, r *http.Request) uint64 {

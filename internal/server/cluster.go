@@ -68,6 +68,8 @@ type node struct {
 
 	homes homes
 	cache *edge.Cache
+	// audiences are the viewers of HLS here of streams of other nodes.
+	audiences *hls.Audiences
 
 	mu sync.Mutex
 	// copies are the streams that come from other nodes, by what viewers ask for.
@@ -87,7 +89,8 @@ func (s *Server) openNode() error {
 	}
 	n := &node{
 		Server: s, opt: o, limits: listen.NewLimits(maxNodeConns, 0, 0), tls: listen.Certificate{Option: "cluster_cert/cluster_key", Cert: o.Cert, Key: o.Key},
-		copies: make(map[live.Name]*copied), writing: make(map[*live.Stream]context.CancelFunc),
+		audiences: hls.NewAudiences(max(awayPeriod, s.opt.HLSSegmentDuration*3/2)),
+		copies:    make(map[live.Name]*copied), writing: make(map[*live.Stream]context.CancelFunc),
 	}
 	config, err := n.clientTLS()
 	if err != nil {
@@ -101,12 +104,16 @@ func (s *Server) openNode() error {
 	n.handler = cluster.NewHandler(o.ID, o.Secret, cluster.Services{
 		Feed: n.serveFeed, Publish: n.servePublish, HomeOf: n.homeOf,
 		HLS: http.HandlerFunc(n.serveNode),
-		API: http.HandlerFunc(n.serveStatus), Over: live.ErrUnpublished, Gone: live.ErrLost,
+		API: n.ownPart(), Over: live.ErrUnpublished, Gone: live.ErrLost,
 	}, s.log)
 	n.cache = edge.New(n.fetch, o.EdgeBytes)
 	s.node = n
 	return nil
 }
+
+// awayPeriod is within what time each player of a stream of another node is seen, if not for
+// longer.
+const awayPeriod = 9 * time.Second
 
 // maxNodeConns bounds the connections of other nodes, and of whoever finds the port.
 const maxNodeConns = 16 << 10

@@ -304,14 +304,14 @@ func (c *copied) watch(ctx context.Context, end context.CancelCauseFunc) {
 // copy takes a stream on air here that comes from another node.
 func (n *node) copy(name live.Name, from cluster.Node, end func(error)) (*publication, error) {
 	p := &publication{
-		server: n.Server, from: origin{protocol: "cluster", remote: from.Addr, url: "cluster://" + from.ID + "/" + name.Key(), client: "node " + from.ID, close: end},
+		server: n.Server, from: origin{protocol: protocolNode, remote: from.Addr, url: "cluster://" + from.ID + "/" + name.Key(), client: "node " + from.ID, close: end},
 	}
 	p.session = newSession(p.from.protocol, p.from.remote, name, p.from.url, true)
 	var err error
 	if p.pub, err = n.hub.Copy(name, end); err != nil {
 		return nil, err
 	}
-	p.begin(PublishLimits{}, n.log.With("protocol", "cluster", "node", from.ID))
+	p.begin(PublishLimits{}, n.log.With("protocol", protocolNode, "node", from.ID))
 	return p, nil
 }
 

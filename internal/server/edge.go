@@ -80,8 +80,20 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n.hls.ServeHTTP(w, r)
 		return
 	}
+	if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, playlistSuffix) {
+		if !n.audiences.Knows(stream, r) && !n.viewerFitsHLS(stream) {
+			w.Header().Set("Cache-Control", "no-store")
+			w.Header().Set("Retry-After", "5")
+			http.Error(w, "no room for more viewers", http.StatusServiceUnavailable)
+			return
+		}
+		n.audiences.See(stream, r)
+	}
 	n.serveFile(w, r, edge.File{Stream: stream, Straight: n.isStraight(r.Context(), stream)}, nil)
 }
+
+// playlistSuffix ends the names of playlists.
+const playlistSuffix = ".m3u8"
 
 // serveFile answers with a file that another node has, of which the stream is known, and the way.
 // via are the nodes that ask for it.
@@ -130,7 +142,7 @@ func (n *node) fetch(ctx context.Context, f edge.File, via []string) (*http.Resp
 	if f.Gzip {
 		header.Set("Accept-Encoding", "gzip")
 	}
-	folder, playlist := "/hls", strings.HasSuffix(f.Path, ".m3u8")
+	folder, playlist := "/hls", strings.HasSuffix(f.Path, playlistSuffix)
 	if f.Path == statusPath {
 		folder = "/api"
 	}
@@ -191,7 +203,7 @@ type nodeStatus struct {
 func (n *node) serveStatus(w http.ResponseWriter, r *http.Request) {
 	st := onAir{n.Server}.statusHere(nameOf(r.URL.Query().Get("stream")))
 	body, err := json.Marshal(nodeStatus{st, st.Settles})
-	if r.URL.Path != statusPath || err != nil {
+	if err != nil {
 		http.Error(w, "not found", http.StatusNotFound)
 		return
 	}
@@ -220,6 +232,6 @@ func (n *node) status(name live.Name) (watch.Status, bool) {
 		return watch.Status{Stream: key, State: watch.Interrupted}, true
 	}
 	st.Status.Settles = st.Settles
-	st.Viewers += n.sessions.playing(key)
+	st.Viewers += n.sessions.playing(key) + n.audiences.Counts()[key]
 	return st.Status, true
 }

@@ -27,7 +27,7 @@ func (s *Server) openAPI() {
 		show = func() v1.Config { return v1.Config{Options: []v1.Option{}, Apps: []v1.App{}} }
 	}
 	s.resources = v1.New(v1.Options{
-		Streams: resources{s}, Sessions: resources{s}, Relays: resources{s}, Tokens: tokens{s}, Recordings: resources{s}, Keys: s.opt.Keys, Config: show, Reload: s.reloadConfig,
+		Streams: resources{s}, Sessions: resources{s}, Nodes: resources{s}, Relays: resources{s}, Tokens: tokens{s}, Recordings: resources{s}, Keys: s.opt.Keys, Config: show, Reload: s.reloadConfig,
 		Listeners: s.mediaPorts,
 		Version:   v1.Version{Version: s.opt.Version, Go: runtime.Version(), Started: time.Now().UTC()},
 		Events:    s.events, Log: s.log,
@@ -40,11 +40,20 @@ type resources struct{ *Server }
 var (
 	_ v1.Streams  = resources{}
 	_ v1.Sessions = resources{}
+	_ v1.Nodes    = resources{}
 	_ v1.Relays   = resources{}
 )
 
 // Streams implements v1.Streams.
-func (s resources) Streams() (all []v1.Stream) {
+func (s resources) Streams() []v1.Stream {
+	if s.node != nil {
+		return s.node.allStreams()
+	}
+	return s.streamsHere()
+}
+
+// streamsHere are the streams that are at this node, also those of other ones.
+func (s resources) streamsHere() (all []v1.Stream) {
 	of := make(map[string][]*live.Stream)
 	for _, p := range s.hub.Streams() {
 		key := p.Name().Key()
@@ -59,6 +68,18 @@ func (s resources) Streams() (all []v1.Stream) {
 
 // Stream implements v1.Streams.
 func (s resources) Stream(name string) (v1.Stream, bool) {
+	if s.node == nil {
+		return s.streamHere(name)
+	}
+	all := s.node.allStreams()
+	i := slices.IndexFunc(all, func(st v1.Stream) bool { return st.Name == name })
+	if i < 0 {
+		return v1.Stream{}, false
+	}
+	return all[i], true
+}
+
+func (s resources) streamHere(name string) (v1.Stream, bool) {
 	app, room, _ := strings.Cut(name, "/")
 	publications := s.hub.Publications(live.Name{App: app, Stream: room})
 	if len(publications) == 0 {
@@ -173,6 +194,15 @@ func profileOf(t *media.Track) string {
 
 // EndStream implements v1.Streams.
 func (s resources) EndStream(name, why string) bool {
+	if s.node != nil {
+		if done, away := s.node.endAway(name, why); away {
+			return done
+		}
+	}
+	return s.endHere(name, why)
+}
+
+func (s resources) endHere(name, why string) bool {
 	app, room, _ := strings.Cut(name, "/")
 	publications := s.hub.Publications(live.Name{App: app, Stream: room})
 	for _, p := range publications {
@@ -190,7 +220,14 @@ func because(cause error, why string) error {
 }
 
 // Sessions implements v1.Sessions.
-func (s resources) Sessions() (all []v1.Session) {
+func (s resources) Sessions() []v1.Session {
+	if s.node != nil {
+		return s.node.allSessions()
+	}
+	return s.sessionsHere()
+}
+
+func (s resources) sessionsHere() (all []v1.Session) {
 	for _, ss := range s.sessions.all(nil) {
 		f := ss.figures()
 		video, audio := ss.kbps()
@@ -208,6 +245,10 @@ func (s resources) Sessions() (all []v1.Session) {
 
 // Kick implements v1.Sessions.
 func (s resources) Kick(id, why string) bool {
+	return s.kickHere(id, why) || s.node != nil && s.node.kickAway(id, why)
+}
+
+func (s resources) kickHere(id, why string) bool {
 	for _, ss := range s.sessions.all(nil) {
 		if ss.ID == id {
 			ss.close(because(errKicked, why))

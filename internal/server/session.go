@@ -405,6 +405,11 @@ func (s *Server) HLSViewers() map[string]int {
 			viewers[st.Name] = st.Viewers
 		}
 	}
+	if s.node != nil {
+		for name, n := range s.node.audiences.Counts() {
+			viewers[name] += n
+		}
+	}
 	return viewers
 }
 

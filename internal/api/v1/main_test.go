@@ -32,7 +32,10 @@ type world struct {
 	relayErr error
 	ended    []string // "name reason", "id reason"
 	recorded []Recording
+	nodes    []Node
 }
+
+func (w *world) Nodes() []Node { return slices.Clone(w.nodes) }
 
 func (w *world) Streams() []Stream { return slices.Clone(w.streams) }
 
@@ -113,7 +116,7 @@ func newBareAPI(t *testing.T, change ...func(*Options)) (*API, *world) {
 	t.Cleanup(func() { store.Close() })
 	w := newWorld()
 	o := Options{
-		Streams: w, Sessions: w, Relays: w, Tokens: w, Recordings: w, Keys: store, Events: event.NewBus(event.Options{Boot: "boot"}),
+		Streams: w, Sessions: w, Nodes: w, Relays: w, Tokens: w, Recordings: w, Keys: store, Events: event.NewBus(event.Options{Boot: "boot"}),
 		Reload:    func(context.Context) (taken, left []string, err error) { return []string{"level"}, nil, nil },
 		Config:    func() Config { return Config{Options: []Option{}, Apps: []App{}} },
 		Listeners: func() []Listener { return []Listener{{"rtmp", "rtmp", 1935}, {"hls", "https", 7002}} },

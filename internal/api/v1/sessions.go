@@ -14,7 +14,8 @@ import (
 
 // Sessions are who is connected.
 type Sessions interface {
-	// Sessions returns all of them, in any order; the caller owns the slice.
+	// Sessions returns all of them, in a cluster those of all nodes, in any order; the caller owns
+	// the slice.
 	Sessions() []Session
 	// Kick disconnects a session, and says whether there was one.
 	Kick(id, reason string) bool
@@ -34,6 +35,7 @@ type Session struct {
 	BitRate   uint64    `json:"bit_rate" doc:"bit/s, mean of 5 s."`
 	Lag       float64   `json:"lag" doc:"Seconds by which a viewer's connection is behind."`
 	Jumps     uint64    `json:"jumps" doc:"How often a viewer was moved forward because it had fallen behind."`
+	Node      string    `json:"node,omitempty" doc:"The node of the cluster to which the client is connected; not there if the server is alone."`
 }
 
 // key sorts sessions, the oldest first.

@@ -12,7 +12,8 @@ import (
 
 // Streams are what is on air, or waits for the return of its encoder.
 type Streams interface {
-	// Streams returns all of them, in any order; the caller owns the slice.
+	// Streams returns all of them, in a cluster those of all nodes, in any order; the caller owns
+	// the slice.
 	Streams() []Stream
 	Stream(name string) (Stream, bool)
 	// EndStream ends a stream at once, with all its renditions, and says whether there was one. The
@@ -28,6 +29,7 @@ type Stream struct {
 	// Publications are its renditions.
 	Publications []Publication `json:"publications" nullable:"false" doc:"One for each rendition."`
 	Viewers      Viewers       `json:"viewers"`
+	Node         string        `json:"node,omitempty" doc:"The node of the cluster that has it; not there if the server is alone."`
 	BitRate      uint64        `json:"bit_rate" doc:"Sum of what the encoders send now, in bit/s, mean of 5 s."`
 }
 
@@ -92,7 +94,7 @@ type StreamAnswer struct{ Body Stream }
 
 func (a *API) streams() {
 	const tag = "Streams"
-	huma.Register(a.api, operation("listStreams", http.MethodGet, "/streams", tag, "What is on air, by name"),
+	huma.Register(a.api, operation("listStreams", http.MethodGet, "/streams", tag, "What is on air, by name, at all nodes"),
 		func(_ context.Context, in *Paging) (*Listing[Stream], error) {
 			return page(*in, "streams", a.opt.Streams.Streams(), func(s Stream) string { return s.Name })
 		})

@@ -35,6 +35,7 @@ const (
 type Options struct {
 	Streams  Streams
 	Sessions Sessions
+	Nodes    Nodes
 	Keys     Keys
 	Relays   Relays
 	// Recordings keeps what was streamed.
@@ -84,6 +85,7 @@ func New(o Options) *API {
 	})
 	a.streams()
 	a.sessions()
+	a.nodes()
 	a.rooms()
 	a.relays()
 	a.recordings()
