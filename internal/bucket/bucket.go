@@ -33,8 +33,9 @@ type Bucket interface {
 	Stat(ctx context.Context, name string) (int64, error)
 	// List returns the files of a folder by their names in it, without those of folders below.
 	List(ctx context.Context, folder string) ([]string, error)
-	// Remove removes a file and folders that are empty then. That it is not there is no error.
-	Remove(ctx context.Context, name string) error
+	// Remove removes files and folders that are empty then. That one is not there is no error.
+	// After an error some of them may be there still.
+	Remove(ctx context.Context, names ...string) error
 }
 
 // Meta is what HTTP says of a file; a folder does not keep it.

@@ -2,7 +2,9 @@ package bucket
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -102,6 +104,27 @@ func TestContract(t *testing.T) {
 					t.Error(err)
 				}
 			}
+			var many []string
+			for i := range 1001 { // one more than a call of S3 may name
+				many = append(many, fmt.Sprintf("live/many/%d é.m4s", i))
+			}
+			for _, name := range []string{many[0], many[999], many[1000]} {
+				if err := b.Write(ctx, name, []byte("x"), Meta{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := b.Remove(ctx, many...); err != nil {
+				t.Error(err)
+			}
+			if names, err := b.List(ctx, "live/many"); err != nil || len(names) > 0 {
+				t.Errorf("%q are left, %v", names, err)
+			}
+			if err := b.Remove(ctx); err != nil {
+				t.Error(err)
+			}
+			if b.Remove(ctx, "live/fine", "../not") == nil {
+				t.Error("what is not a name is removed")
+			}
 			for _, name := range []string{"live/movie/v0/1.m4s", "live/none", "none/at/all"} {
 				if _, err := b.Open(ctx, name); !errors.Is(err, ErrNotFound) {
 					t.Errorf("opening %s: %v", name, err)
@@ -117,6 +140,52 @@ func TestContract(t *testing.T) {
 				if _, err := b.Open(ctx, name); err == nil {
 					t.Errorf("%.20q is taken for a name", name)
 				}
+			}
+		})
+	}
+}
+
+// TestRemoveCalls: many files go with few calls, and one by one where the server knows no other way.
+func TestRemoveCalls(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	for name, knows := range map[string]bool{"it knows": true, "it does not know": false} {
+		t.Run(name, func(t *testing.T) {
+			backend := s3mem.New()
+			if err := backend.CreateBucket("recordings"); err != nil {
+				t.Fatal(err)
+			}
+			fake := gofakes3.New(backend).Server()
+			var calls []string
+			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPost || r.Method == http.MethodDelete {
+					calls = append(calls, r.Method)
+				}
+				if r.Method == http.MethodPost && !knows {
+					w.WriteHeader(http.StatusNotImplemented)
+					return
+				}
+				fake.ServeHTTP(w, r)
+			}))
+			defer srv.Close()
+			b, err := Open("s3://recordings?endpoint=" + srv.URL + "&region=us-east-1&path_style=true")
+			if err != nil {
+				t.Fatal(err)
+			}
+			names := []string{"a/1", "a/2", "a/3"}
+			for _, name := range names {
+				if err := b.Write(t.Context(), name, []byte("x"), Meta{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := b.Remove(t.Context(), names...); err != nil {
+				t.Error(err)
+			}
+			if left, err := b.List(t.Context(), "a"); err != nil || len(left) > 0 {
+				t.Errorf("%q are left, %v", left, err)
+			}
+			if knows && len(calls) != 1 || !knows && calls[len(calls)-1] != http.MethodDelete {
+				t.Errorf("calls: %q", calls)
 			}
 		})
 	}

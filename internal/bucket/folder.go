@@ -128,7 +128,19 @@ func (f folder) List(_ context.Context, name string) (names []string, err error)
 }
 
 // Remove implements Bucket.
-func (f folder) Remove(_ context.Context, name string) error {
+func (f folder) Remove(ctx context.Context, names ...string) error {
+	for _, name := range names {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if err := f.remove(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f folder) remove(name string) error {
 	path, err := f.path(name)
 	if err != nil {
 		return err

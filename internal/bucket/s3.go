@@ -187,16 +187,64 @@ func (s *s3) List(ctx context.Context, folder string) (names []string, err error
 	return names, nil
 }
 
-// Remove implements Bucket.
-func (s *s3) Remove(ctx context.Context, name string) error {
-	if err := check(name); err != nil {
+// Remove implements Bucket: 1,000 files a call (DeleteObjects), or one by one where the server knows
+// no such call.
+func (s *s3) Remove(ctx context.Context, names ...string) error {
+	for _, name := range names {
+		if err := check(name); err != nil {
+			return err
+		}
+	}
+	if len(names) == 1 {
+		return s.remove(ctx, names[0])
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	results, err := s.client.RemoveObjectsWithIter(ctx, s.bucket, func(yield func(minio.ObjectInfo) bool) {
+		for _, name := range names {
+			if !yield(minio.ObjectInfo{Key: s.prefix + name}) {
+				return
+			}
+		}
+	}, minio.RemoveObjectsOptions{})
+	if err != nil {
 		return err
 	}
+	removed := 0
+	for r := range results {
+		switch err := said(r.Err); {
+		case err == nil, errors.Is(err, ErrNotFound):
+			removed++
+		case removed == 0 && unknown(err):
+			return s.removeEach(ctx, names)
+		default:
+			return fmt.Errorf("%.80q: %w", strings.TrimPrefix(r.ObjectName, s.prefix), err)
+		}
+	}
+	return context.Cause(ctx)
+}
+
+func (s *s3) removeEach(ctx context.Context, names []string) error {
+	for _, name := range names {
+		if err := s.remove(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *s3) remove(ctx context.Context, name string) error {
 	err := said(s.client.RemoveObject(ctx, s.bucket, s.prefix+name, minio.RemoveObjectOptions{}))
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	return err
+}
+
+// unknown says that a server does not know a call.
+func unknown(err error) bool {
+	status := minio.ToErrorResponse(err).StatusCode
+	return status == http.StatusNotImplemented || status == http.StatusMethodNotAllowed
 }
 
 // said makes ErrNotFound of what says so.

@@ -93,11 +93,16 @@ func (m *memory) List(_ context.Context, folder string) (names []string, err err
 	return names, m.err(folder)
 }
 
-func (m *memory) Remove(_ context.Context, name string) error {
+func (m *memory) Remove(_ context.Context, names ...string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.files, name)
-	return m.err(name)
+	for _, name := range names {
+		delete(m.files, name)
+		if err := m.err(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // text returns the file of the only recording, "" if there is none.

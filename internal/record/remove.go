@@ -93,27 +93,26 @@ func (r *Recorder) remove(ctx context.Context, e *entry) error {
 	if err != nil {
 		return err
 	}
+	last := []string{e.Name + "/" + indexName, e.Name + "/" + recordingName}
 	for _, rendition := range e.Renditions {
-		names, err := b.List(ctx, e.Name+"/"+rendition.ID)
+		folder := e.Name + "/" + rendition.ID
+		names, err := b.List(ctx, folder)
 		if err != nil {
 			return err
 		}
+		files := make([]string, 0, len(names))
 		for _, name := range names {
-			if ext := filepath.Ext(name); ext != segmentSuffix && ext != initSuffix {
-				continue
-			}
-			if err := b.Remove(ctx, e.Name+"/"+rendition.ID+"/"+name); err != nil {
-				return err
+			if ext := filepath.Ext(name); ext == segmentSuffix || ext == initSuffix {
+				files = append(files, folder+"/"+name)
 			}
 		}
-		if err := b.Remove(ctx, e.Name+"/"+rendition.ID+playlistSuffix); err != nil {
+		if err := b.Remove(ctx, files...); err != nil {
 			return err
 		}
+		last = append(last, folder+playlistSuffix)
 	}
-	for _, name := range []string{indexName, recordingName} {
-		if err := b.Remove(ctx, e.Name+"/"+name); err != nil {
-			return err
-		}
+	if err := b.Remove(ctx, last...); err != nil {
+		return err
 	}
 	return os.RemoveAll(r.folder(e.ID))
 }
