@@ -1,0 +1,237 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"livego/internal/event"
+	"livego/internal/live"
+	"livego/internal/media"
+)
+
+// Sink takes the messages of a publisher.
+type Sink interface {
+	// Message takes a message with its RTMP type and absolute time in milliseconds. Its body must
+	// not change any more. An error says that the publisher must end.
+	Message(messageType uint8, ms uint32, body []byte) error
+	// End takes the publisher off the air.
+	End(cause error)
+}
+
+// Options configures Relays.
+type Options struct {
+	Log    *slog.Logger
+	Events *event.Bus
+	// Hub has the streams that are pushed.
+	Hub *live.Hub
+	// Publish begins the publication of a stream that is pulled. end is called to end it from here,
+	// from any goroutine, and does not wait.
+	Publish func(ctx context.Context, r Relay, remote string, end func(cause error)) (Sink, error)
+	// Body makes the message of a unit that has none.
+	Body func(dst []byte, u *media.AccessUnit) ([]byte, error)
+	// Dial, if set, makes connections in place of the network (tests).
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// InsecureTLS does not check the certificates of servers.
+	InsecureTLS bool
+	// Save, if set, is told the relays that do not stand in the configuration, whenever they
+	// change.
+	Save func([]Relay)
+}
+
+// Relays are the relays of a server. Its methods may be called from any goroutine.
+type Relays struct {
+	opt Options
+	ctx context.Context
+	end context.CancelCauseFunc
+	all sync.WaitGroup
+
+	pushes, pulls counters
+
+	mu     sync.Mutex
+	relays map[Relay]*runner
+	closed bool
+}
+
+// New returns no relays yet.
+func New(opt Options) *Relays {
+	r := &Relays{opt: opt, relays: make(map[Relay]*runner)}
+	r.ctx, r.end = context.WithCancelCause(context.Background())
+	return r
+}
+
+// Start begins a relay. static says that it stands in the configuration.
+func (r *Relays) Start(relay Relay, static bool) error {
+	if err := Check(relay); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return ErrStopped
+	}
+	if r.relays[relay] != nil {
+		return ErrRunning
+	}
+	same := 0
+	for other := range r.relays {
+		if other.Direction == relay.Direction && other.name() == relay.name() {
+			same++
+		}
+	}
+	if len(r.relays) >= maxRelays || same >= maxPerStream || relay.Direction == Pull && same > 0 {
+		if relay.Direction == Pull && same > 0 {
+			return ErrRunning // a stream comes from one place
+		}
+		return ErrTooMany
+	}
+	ctx, cancel := context.WithCancelCause(r.ctx)
+	idle, finish := context.WithCancelCause(ctx)
+	run := &runner{
+		idle: idle, finish: finish,
+		relays: r, relay: relay, static: static, stop: cancel, done: make(chan struct{}), settled: make(chan struct{}),
+		status: Status{Relay: relay, State: Waiting, Since: time.Now(), Static: static},
+		log:    r.opt.Log.With("relay", relay.String(), "host", hostOf(relay.URL)),
+	}
+	r.relays[relay] = run
+	r.all.Go(func() { run.run(ctx) })
+	r.save()
+	return nil
+}
+
+// Try begins a relay as Start does, and waits until it runs, or waits for its stream. If its first
+// connection fails, it is not begun, and Try returns why.
+func (r *Relays) Try(ctx context.Context, relay Relay) error {
+	if err := r.Start(relay, false); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	run := r.relays[relay]
+	r.mu.Unlock()
+	if run == nil {
+		return nil // it was stopped meanwhile
+	}
+	select {
+	case <-run.settled:
+	case <-run.done:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if s := run.now(); s.State == Failed {
+		_, _ = r.Stop(relay)
+		return errors.New(s.Error)
+	}
+	return nil
+}
+
+// Finish lets a relay end by itself: its stream is over.
+func (r *Relays) Finish(relay Relay) {
+	r.mu.Lock()
+	run := r.relays[relay]
+	delete(r.relays, relay)
+	r.mu.Unlock()
+	if run == nil {
+		return
+	}
+	run.finish(ErrStopped)
+	timer := time.NewTimer(ioTimeout)
+	defer timer.Stop()
+	select {
+	case <-run.done: // it has told the other server
+	case <-timer.C:
+	}
+	run.stop(ErrStopped)
+	<-run.done
+}
+
+// Stop ends a relay and waits for that. Without URL it ends all of the direction and stream. It
+// returns what was ended, and ErrUnknown if that is none.
+func (r *Relays) Stop(relay Relay) ([]Relay, error) {
+	r.mu.Lock()
+	var ended []*runner
+	for other, run := range r.relays {
+		if other == relay || relay.URL == "" && other.Direction == relay.Direction && other.name() == relay.name() {
+			delete(r.relays, other)
+			ended = append(ended, run)
+		}
+	}
+	r.save()
+	r.mu.Unlock()
+	if len(ended) == 0 {
+		return nil, ErrUnknown
+	}
+	var names []Relay
+	for _, run := range ended {
+		run.stop(ErrStopped)
+		<-run.done
+		names = append(names, run.relay)
+	}
+	return names, nil
+}
+
+// Status returns how a relay is, false if there is none.
+func (r *Relays) Status(relay Relay) (Status, bool) {
+	r.mu.Lock()
+	run := r.relays[relay]
+	r.mu.Unlock()
+	if run == nil {
+		return Status{}, false
+	}
+	return run.now(), true
+}
+
+// List returns all relays, by direction, stream and URL.
+func (r *Relays) List() []Status {
+	r.mu.Lock()
+	runners := make([]*runner, 0, len(r.relays))
+	for _, run := range r.relays {
+		runners = append(runners, run)
+	}
+	r.mu.Unlock()
+	all := make([]Status, 0, len(runners))
+	for _, run := range runners {
+		all = append(all, run.now())
+	}
+	slices.SortFunc(all, func(a, b Status) int {
+		return strings.Compare(a.String()+" "+a.URL, b.String()+" "+b.URL)
+	})
+	return all
+}
+
+// save tells which relays there are that do not stand in the configuration. The caller holds mu.
+func (r *Relays) save() {
+	if r.opt.Save == nil {
+		return
+	}
+	var kept []Relay
+	for relay, run := range r.relays {
+		if !run.static {
+			kept = append(kept, relay)
+		}
+	}
+	slices.SortFunc(kept, func(a, b Relay) int { return strings.Compare(a.String()+a.URL, b.String()+b.URL) })
+	r.opt.Save(kept)
+}
+
+// Close lets pushes of streams that are over tell the other servers, for a moment, ends all relays,
+// without telling Save, and waits for that.
+func (r *Relays) Close() {
+	r.mu.Lock()
+	for _, run := range r.relays {
+		run.finish(ErrStopped)
+	}
+	r.closed = true
+	r.mu.Unlock()
+	late := time.AfterFunc(closeTime, func() { r.end(ErrStopped) })
+	r.all.Wait()
+	late.Stop()
+	r.end(ErrStopped)
+}
+
+// closeTime is how long pushes have to tell the other servers at the end.
+const closeTime = time.Second

@@ -1,0 +1,182 @@
+package relay
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"math/big"
+	"strings"
+	"sync"
+	"time"
+
+	"livego/internal/event"
+	"livego/internal/rtmp"
+)
+
+// runner is one relay.
+type runner struct {
+	relays *Relays
+	relay  Relay
+	static bool
+	log    *slog.Logger
+	stop   context.CancelCauseFunc
+	done   chan struct{}
+	// idle ends with finish: no connection is begun any more, and nothing is waited for.
+	idle   context.Context
+	finish context.CancelCauseFunc
+	// settled is closed when its first connection runs or failed, or its stream is waited for.
+	settled chan struct{}
+	once    sync.Once
+
+	mu     sync.Mutex
+	status Status
+	logged string // the last error that was logged
+}
+
+func (r *runner) now() Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status
+}
+
+// is notes a state.
+func (r *runner) is(s State) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.status.State != s {
+		r.status.State, r.status.Since = s, time.Now()
+	}
+	if s == Connecting {
+		r.status.Tries++
+		r.relays.counts(r.relay.Direction).tries.Add(1)
+	}
+	if s == Running {
+		r.logged = ""
+		r.settle()
+	}
+}
+
+func (r *runner) settle() { r.once.Do(func() { close(r.settled) }) }
+
+func (r *runner) count(bytes int, skipped uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status.Bytes += uint64(bytes)
+	r.status.Skipped += skipped
+	c := r.relays.counts(r.relay.Direction)
+	c.bytes.Add(uint64(bytes))
+	c.skipped.Add(skipped)
+}
+
+// run goes on until ctx ends.
+func (r *runner) run(ctx context.Context) {
+	defer close(r.done)
+	defer r.stop(ErrStopped)
+	var again backoff
+	for r.idle.Err() == nil {
+		began := time.Now()
+		var err error
+		if r.relay.Direction == Push {
+			err = r.push(ctx)
+		} else {
+			err = r.pull(ctx)
+		}
+		if r.idle.Err() != nil {
+			return
+		}
+		if err == nil { // the stream is over: wait for the next one
+			again = 0
+			continue
+		}
+		r.failed(err)
+		wait(r.idle, jittered(again.after(time.Since(began))))
+	}
+}
+
+// backoff is the wait before the last try, 0 before the first one.
+type backoff time.Duration
+
+// after returns the wait before the next try: twice the last one, unless the connection held for
+// good.
+func (b *backoff) after(held time.Duration) time.Duration {
+	next := min(2*time.Duration(*b), maxBackoff)
+	if *b == 0 || held > goodTime {
+		next = minBackoff
+	}
+	*b = backoff(next)
+	return next
+}
+
+// failed notes why a connection ended. The same reason is logged once until it works again.
+func (r *runner) failed(err error) {
+	text := cut(err.Error())
+	r.relays.counts(r.relay.Direction).failures.Add(1)
+	r.mu.Lock()
+	r.status.State, r.status.Since, r.status.Error = Failed, time.Now(), text
+	fresh := r.logged != text
+	r.logged = text
+	r.mu.Unlock()
+	r.settle()
+	if !fresh {
+		return
+	}
+	r.log.Warn("relay interrupted, it is tried again", "reason", text)
+	r.tell(event.RelayFailed, text)
+}
+
+// connected notes that media flow.
+func (r *runner) connected() {
+	r.is(Running)
+	r.log.Info("relay runs")
+	r.tell(event.RelayConnected, "")
+}
+
+// told is the data of events about relays.
+type told struct {
+	Direction Direction `json:"direction"`
+	Host      string    `json:"host"`
+	Reason    string    `json:"reason,omitempty"`
+}
+
+func (r *runner) tell(t event.Type, reason string) {
+	if r.relays.opt.Events != nil {
+		r.relays.opt.Events.Emit(event.Event{
+			Type: t, Stream: r.relay.name().Key(), Data: told{r.relay.Direction, hostOf(r.relay.URL), reason},
+		})
+	}
+}
+
+// maxError is how much of what another server says is kept.
+const maxError = 200
+
+func cut(text string) string {
+	if len(text) > maxError {
+		text = strings.ToValidUTF8(text[:maxError], "") + "…"
+	}
+	return text
+}
+
+// jittered is a time between half and all of d, so that relays that broke together do not come back
+// together.
+func jittered(d time.Duration) time.Duration {
+	n, err := rand.Int(rand.Reader, big.NewInt(int64(d/2)+1))
+	if err != nil {
+		return d
+	}
+	return d/2 + time.Duration(n.Int64())
+}
+
+// wait waits, or until ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// clientOptions are those of all connections.
+func (r *runner) clientOptions() rtmp.ClientOptions {
+	return rtmp.ClientOptions{ReadTimeout: connectTimeout, WriteTimeout: ioTimeout, TLSConfig: r.tlsConfig(), DialContext: r.relays.opt.Dial}
+}
