@@ -158,10 +158,9 @@ func (w *wreck) end(ctx context.Context, items []item) error {
 
 // measure reads where a segment begins, how long it is, and its size.
 func (w *wreck) measure(ctx context.Context, name, init string) (begin, length time.Duration, size int, err error) {
-	c := clip{at: w.at}
 	i, ok := w.inits[init]
 	if !ok {
-		data, err := c.file(ctx, init)
+		data, err := w.at.file(ctx, init)
 		if err == nil {
 			i, err = readInit(data)
 		}
@@ -170,7 +169,7 @@ func (w *wreck) measure(ctx context.Context, name, init string) (begin, length t
 		}
 		w.inits[init] = i
 	}
-	data, err := c.file(ctx, name)
+	data, err := w.at.file(ctx, name)
 	if err == nil {
 		begin, err = begins(data, i.timescale)
 	}

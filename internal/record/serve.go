@@ -212,6 +212,27 @@ func (at storedAt) read(ctx context.Context, name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxPlaylist))
 }
 
+// maxSegmentBytes bounds a segment: twice what the packager makes.
+const maxSegmentBytes = 128 << 20
+
+// file reads a segment, or an initialization section.
+func (at storedAt) file(ctx context.Context, name string) ([]byte, error) {
+	if !validFile(name) {
+		return nil, errPlaylist
+	}
+	f, err := at.Open(ctx, at.full(name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if f.Size > maxSegmentBytes {
+		return nil, fmt.Errorf("%w: it has %d bytes", errMP4, f.Size)
+	}
+	data := make([]byte, f.Size)
+	_, err = io.ReadFull(f, data)
+	return data, err
+}
+
 func (at storedAt) media(ctx context.Context, id string) (p mediaPlaylist, err error) {
 	text, err := at.read(ctx, id+playlistSuffix)
 	if err != nil {

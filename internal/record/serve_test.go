@@ -320,6 +320,49 @@ func TestClipFile(t *testing.T) {
 	})
 }
 
+// TestClipRanges: any range of a clip is what the whole file has there, also behind a discontinuity
+// where media go on elsewhere.
+func TestClipRanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(o *Options) { o.Join = time.Minute })
+		b.studio(t, "live/movie", 100, 1000*time.Second).play(t, 5).sink.End()
+		b.studio(t, "live/movie", 200, 400*time.Second).play(t, 5).sink.End()
+		time.Sleep(2 * time.Minute)
+		file := Path + "live/movie/" + b.List("")[0].ID + "/clip.mp4"
+		whole := b.ask("GET", file)
+		data, etag, size := whole.Body.Bytes(), whole.Header().Get("Etag"), whole.Body.Len()
+		if _, begin, end := readMP4(t, data); begin[1] != 0 || (end[1]-20*time.Second).Abs() > 30*time.Millisecond {
+			t.Errorf("the clip is from %v to %v", begin[1], end[1])
+		}
+		for from := 0; from < size; from += size/23 + 1 {
+			for _, length := range []int{1, 100, size / 3, size} {
+				to := min(from+length, size) - 1
+				w := b.ask("GET", file, fmt.Sprintf("Range: bytes=%d-%d", from, to), "If-Range: "+etag)
+				if w.Code != 206 || !bytes.Equal(w.Body.Bytes(), data[from:to+1]) || w.Header().Get("Content-Range") != fmt.Sprintf("bytes %d-%d/%d", from, to, size) {
+					t.Fatalf("bytes %d to %d: %d, %d bytes, %q", from, to, w.Code, w.Body.Len(), w.Header())
+				}
+			}
+		}
+		for header, want := range map[string]int{
+			"Range: bytes=-10": 206, fmt.Sprintf("Range: bytes=%d-", size): 416, "If-None-Match: " + etag: 304, "If-Match: \"other\"": 412,
+		} {
+			if w := b.ask("GET", file, header); w.Code != want {
+				t.Errorf("%s: %d", header, w.Code)
+			}
+		}
+		if w := b.ask("GET", file, "Range: bytes=0-9", `If-Range: "other"`); w.Code != 200 || w.Body.Len() != size {
+			t.Errorf("a range of another file: %d, %d bytes", w.Code, w.Body.Len())
+		}
+		if w := b.ask("GET", file+"?from=2"); w.Header().Get("Etag") == etag {
+			t.Error("two clips have one ETag")
+		}
+		if w := b.ask("HEAD", file, "Range: bytes=0-9"); w.Code != 206 || w.Body.Len() != 0 || w.Header().Get("Content-Length") != "10" {
+			t.Errorf("HEAD: %d %q", w.Code, w.Header())
+		}
+		b.stop(t)
+	})
+}
+
 // TestClipAcrossSettings: one file cannot have what is before and behind a change of the encoder's
 // settings, each of both can.
 func TestClipAcrossSettings(t *testing.T) {
