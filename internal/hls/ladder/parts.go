@@ -39,7 +39,7 @@ func (p *Packager) add(t *cmafTrack, u *media.AccessUnit, b *Boundary) {
 	t.part = append(t.part, *u)
 	p.dependent = p.dependent || u.Skipped
 	t.captions.scan(u)
-	t.rates.Units++
+	t.rates.Step(u.DTS)
 	if t == p.lead && s.Size+bytesOf(t.part) > p.share() {
 		p.line.full = true
 	}

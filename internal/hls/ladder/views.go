@@ -140,9 +140,6 @@ func (p *Packager) describe(t *cmafTrack) {
 // so that the playlist stays as it is.
 func frameRate(t *cmafTrack) float64 {
 	measured := t.rates.PerSecond()
-	if measured == 0 && t.segment != nil && t.segment.Duration > 0 {
-		measured = float64(t.rates.Units-len(t.part)) / t.segment.Duration.Seconds()
-	}
 	if header := fmp4.FrameRate(t.track); measured > 0 && math.Abs(header-measured) < measured/100 {
 		return header
 	}

@@ -51,12 +51,16 @@ func (w *Window) Drop() int {
 
 // Rates measures what the multivariant playlist says of a rendition.
 type Rates struct {
-	// Units are those of the segment under way, pictures those of complete ones, which last for
-	// shown.
-	Units, pictures int
-	shown           time.Duration
-	bits            float64
-	Peak            float64
+	// steps are those from one picture to the next, which are moving long together.
+	steps  int
+	moving time.Duration
+	// newest is the time of the newest picture, if there is one.
+	newest  time.Duration
+	started bool
+	// shown and bits are how long complete segments last, and what is in them.
+	shown time.Duration
+	bits  float64
+	Peak  float64
 	// recent are the segments that may be in a set with the next one.
 	recent []sized
 }
@@ -74,14 +78,11 @@ const maxRecent = 64
 // between half and one and a half target durations (RFC 8216bis 4.1): a shorter segment alone says
 // nothing.
 func (r *Rates) Note(s *Segment, target time.Duration) {
-	units := r.Units
-	r.Units = 0
 	if s.Gap || s.Duration <= 0 {
 		r.recent = r.recent[:0]
 		return
 	}
 	bits := float64(s.Size) * 8
-	r.pictures += units
 	r.shown += s.Duration
 	r.bits += bits
 	r.recent = append(r.recent, sized{bits, s.Duration})
@@ -114,10 +115,34 @@ func (r *Rates) Average() float64 {
 	return r.bits / r.shown.Seconds()
 }
 
-// PerSecond is the measured picture rate.
+const (
+	// pause is from where on a step may be a pause of the encoder, which says nothing of its rate,
+	// if it is pauseSteps times as long as the others are.
+	pause, pauseSteps = 250 * time.Millisecond, 4
+	// minSteps is from how many steps on there is a rate: FFmpeg behind a filter begins with one
+	// picture, and may send the next one after seconds.
+	minSteps = 3
+)
+
+// Step counts a picture.
+func (r *Rates) Step(dts time.Duration) {
+	d, mean := dts-r.newest, r.moving/time.Duration(max(r.steps, 1))
+	follows := r.started && d > 0
+	r.newest, r.started = dts, true
+	switch {
+	case !follows, r.steps > 0 && d > pause && d > pauseSteps*mean:
+	case mean > pause && mean > pauseSteps*d: // those before were pauses
+		r.steps, r.moving = 1, d
+	default:
+		r.steps++
+		r.moving += d
+	}
+}
+
+// PerSecond is the measured picture rate, 0 if it is not known yet.
 func (r *Rates) PerSecond() float64 {
-	if r.shown <= 0 {
+	if r.steps < minSteps {
 		return 0
 	}
-	return float64(r.pictures) / r.shown.Seconds()
+	return float64(r.steps) / r.moving.Seconds()
 }
