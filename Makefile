@@ -9,11 +9,15 @@ ROUNDS   ?= 7
 BENCHFLAGS ?=
 # TESTS picks end-to-end tests by name: make e2e TESTS=TestDefect
 TESTS    ?= .
-TRIXIE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/livego/trixie-ffmpeg
+CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/livego
+TRIXIE   := $(CACHE)/trixie-ffmpeg
+# How long make soak lasts.
+DURATION ?= 30m
+E2E      := LIVEGO_E2E=1 LIVEGO_BIN=$(CURDIR)/bin/livego LIVEGO_RACE_BIN=$(CURDIR)/bin/livego-race FFMPEG7=$(TRIXIE)/ffmpeg
 
-BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-hls bench-llhls bench-stopped bench-cluster bench-cluster-hls bench-cluster-registry
+BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-hls bench-llhls bench-stopped bench-relay bench-record bench-tokens bench-cluster bench-cluster-hls bench-cluster-registry
 
-.PHONY: help demo cluster-demo run build pages release test tools lint unit e2e latency cluster-halts attack cross fuzz $(BENCHES) simulate bench-all bench-tools clean
+.PHONY: help demo cluster-demo run build pages release test tools lint unit race e2e versitygw e2e-s3 soak latency cluster-halts attack cross fuzz $(BENCHES) simulate bench-all bench-tools clean
 
 help:   ; @sed -n 's|^\([a-z0-9-]*\):[^;]*## |\1\t|p' Makefile
 demo: build ## server plus a looping test stream, with links to watch it
@@ -34,10 +38,16 @@ lint: ## gofmt, vet, staticcheck, go.mod; types and style of web/
 	scripts/lint.sh
 unit: ## unit tests with the race detector
 	go test -race -timeout 20m ./...
-e2e: build ## the built program against real clients
+race: build
 	go build -race -o bin/livego-race ./cmd/livego
-	LIVEGO_E2E=1 LIVEGO_BIN=$(CURDIR)/bin/livego LIVEGO_RACE_BIN=$(CURDIR)/bin/livego-race FFMPEG7=$(TRIXIE)/ffmpeg \
-		go test -count=1 -timeout 30m -parallel 6 $(if $(LIVEGO_LATENCY)$(LIVEGO_HALTS),-v )-run '$(TESTS)' ./e2e
+e2e: race ## the built program against real clients
+	$(E2E) go test -count=1 -timeout 30m -parallel 6 $(if $(LIVEGO_LATENCY)$(LIVEGO_HALTS),-v )-run '$(TESTS)' ./e2e
+versitygw:
+	@scripts/install-versitygw.sh $(CACHE)/versitygw
+e2e-s3: race versitygw ## recordings in S3, that of versitygw, whose first build takes minutes: away, full, slow, refusing; 3 minutes
+	$(E2E) VERSITYGW=$(CACHE)/versitygw/versitygw go test -count=1 -timeout 10m -run '^TestS3' ./e2e
+soak: build versitygw ## livego to livego to nginx-rtmp, and a recording in S3, both killed again and again, for DURATION (30m)
+	$(E2E) VERSITYGW=$(CACHE)/versitygw/versitygw LIVEGO_SOAK=$(DURATION) go test -count=1 -v -timeout 0 -run '^TestSoak$$' ./e2e
 latency: export LIVEGO_LATENCY = 1
 latency: ## hls.js on an idle machine: how far it is behind live, how it changes levels; 4 minutes
 	@$(MAKE) e2e TESTS='TestLLHLSLatency|TestLLHLSPictures|TestLadderThrottled'
@@ -82,6 +92,13 @@ bench-cluster-registry: build bench-tools
 	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) cluster-registry
 simulate: ## many nodes, streams and joins of viewers on one registry, without media, 11 minutes
 	@go run ./scripts/simulate
+bench-relay: build bench-tools ## 100 pushes of a stream, against 100 players
+	@go run ./scripts/bench -rounds $(ROUNDS) -duration 10s $(BENCHFLAGS) relay
+bench-record: build bench-tools ## recordings of 40 streams, against packaging them, 10 minutes
+	@go run ./scripts/bench -rounds $(ROUNDS) -duration 15s $(BENCHFLAGS) record
+bench-tokens: build bench-tools ## viewers with tokens, against viewers without
+	@go test -run '^$$' -bench 'Known|New' ./internal/ticket
+	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) tokens
 bench-all: $(BENCHES) ## all of them, two hours on a quiet machine
 bench-tools: ## programs that the comparisons run
 	@scripts/install-test-tools.sh

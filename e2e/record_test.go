@@ -191,6 +191,10 @@ func TestRecordPlayback(t *testing.T) {
 		if err := os.WriteFile(file, body, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		half := http.Header{"Range": {"bytes=" + strconv.Itoa(len(body)/2) + "-"}, "If-Range": {h.Get("Etag")}}
+		if status, rest, _ := request(t, http.MethodGet, s.recordingURL(room, r.ID, "clip.mp4"+query), half); status != 206 || rest != string(body[len(body)/2:]) {
+			t.Errorf("%s: the second half alone: %d, %d bytes", name, status, len(rest))
+		}
 		d := ffmpegReads(t, file)
 		if least, most := map[string]int64{"all": 11_900}[name], map[string]int64{"all": 12_100}[name]; least > 0 && (d < least || d > most) || least == 0 && (d < 4_000 || d > 6_000) {
 			t.Errorf("%s: %d ms", name, d)
@@ -203,12 +207,7 @@ func TestRecordPlayback(t *testing.T) {
 		comparison{tolerance: 2, whole: name == "all"}.check(t, "clip.mp4, "+name, in, out)
 	}
 
-	segment := ""
-	for line := range strings.Lines(string(must(os.ReadFile(filepath.Join(folder, "v0.m3u8"))))) {
-		if strings.HasPrefix(line, "v0/") {
-			segment = strings.TrimSpace(line)
-		}
-	}
+	segment := lastSegment(t, folder)
 	whole := must(os.ReadFile(filepath.Join(folder, filepath.FromSlash(segment))))
 	request := must(http.NewRequest(http.MethodGet, s.recordingURL(room, r.ID, segment), nil))
 	request.Header.Set("Range", "bytes=100-199")
@@ -235,6 +234,17 @@ func TestRecordPlayback(t *testing.T) {
 			t.Errorf("%s: %d %s", address, status, body)
 		}
 	}
+}
+
+// lastSegment is the URI of the last video segment of a recording.
+func lastSegment(t testing.TB, folder string) (uri string) {
+	t.Helper()
+	for line := range strings.Lines(string(must(os.ReadFile(filepath.Join(folder, "v0.m3u8"))))) {
+		if strings.HasPrefix(line, "v0/") {
+			uri = strings.TrimSpace(line)
+		}
+	}
+	return uri
 }
 
 // must returns a value that can only be missing when something is wrong with the test.
@@ -331,4 +341,52 @@ func TestRecordKilled(t *testing.T) {
 func segmentsOf(text string) string {
 	_, body, _ := strings.Cut(text, "#EXT-X-MEDIA-SEQUENCE:0\n")
 	return strings.TrimSuffix(body, "#EXT-X-ENDLIST\n")
+}
+
+// TestRecordByAPI lets the API begin, show, end and delete a recording, which hls.js plays while it
+// grows and afterwards.
+func TestRecordByAPI(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "recordings")
+	s := start(t, "--record", "api", "--record_to", dir, "--hls_segment_duration", "1")
+	room := roomOf(t)
+	of := resourceOf(room) + "/recording"
+	want := func(method, path string, out any, status int) {
+		t.Helper()
+		if got := s.resource(t, method, path, out); got != status {
+			t.Errorf("%s %s: %d, want %d", method, path, got, status)
+		}
+	}
+	want("PUT", of, nil, http.StatusConflict) // nothing is on air
+	pub := publish(t, s, s.key(t, room), flvClip(t, "h264-aac-b", 5), pacing{loop: true})
+	s.waitOnAir(t, room)
+	var r struct{ ID, State, Path string }
+	eventually(t, 10*time.Second, "the stream is packaged", func() bool { return s.resource(t, "PUT", of, &r) == http.StatusOK })
+	again := r
+	want("PUT", of, &again, http.StatusOK)
+	if again.ID != r.ID || r.State != "live" {
+		t.Errorf("%+v, again %+v", r, again)
+	}
+	want("DELETE", "/recordings/"+r.ID, nil, http.StatusConflict)
+	index := "http://" + s.hls + r.Path
+	eventually(t, 40*time.Second, "it has a playlist", func() bool { status, _, _ := get(index); return status == http.StatusOK })
+	live := webPlay(t, hlsJS, index, nil)
+	live.waitPlaying(t)
+	want("DELETE", of, nil, http.StatusNoContent)
+	want("GET", of, nil, http.StatusNotFound)
+	eventually(t, 30*time.Second, "it is complete", func() bool {
+		return s.resource(t, "GET", "/recordings/"+r.ID, &r) == http.StatusOK && r.State == "complete"
+	})
+	pub.cancel()
+	pub.finish(t)
+	webPlay(t, hlsJS, index, nil).waitPlaying(t)
+	if all, _ := recordings(t, dir, room); len(all) != 1 {
+		t.Errorf("recordings: %+v", all)
+	}
+	want("DELETE", "/recordings/"+r.ID, nil, http.StatusNoContent)
+	want("GET", "/recordings/"+r.ID, nil, http.StatusNotFound)
+	eventually(t, 10*time.Second, "its files are gone", func() bool {
+		found, _ := filepath.Glob(filepath.Join(dir, "*", "*", "*"))
+		return len(found) == 0
+	})
 }

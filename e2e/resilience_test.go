@@ -38,23 +38,28 @@ func TestStandstill(t *testing.T) {
 	}
 }
 
-// fullDisk starts a server whose data_dir is a file system of its own, which is full when fill is
-// set.
-func fullDisk(t *testing.T, s *server, fill bool, args ...string) {
+// startInNamespace starts a server by a shell script in its folder, in a namespace of mounts of its
+// own; "$0" "$@" there is the server.
+func startInNamespace(t *testing.T, s *server, script string, args ...string) {
 	t.Helper()
 	dir, err := os.MkdirTemp(work, "disk-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := filepath.Join(dir, "start")
-	text := fmt.Sprintf(`#!/bin/sh
-exec unshare -r -m sh -c 'set -e; mkdir -p data; mount -t tmpfs -o size=16m,mode=700 none data; if [ -d kept ]; then cp -a kept/. data; fi
-if %v; then cat /dev/zero > data/filler || true; fi 2> filled; exec "$0" "$@"' %s "$@"
-`, fill, raceBinary(t))
-	if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
+	file := filepath.Join(dir, "start")
+	text := fmt.Sprintf("#!/bin/sh\nexec unshare -r -m sh -c 'set -e; %s' %s \"$@\"\n", script, raceBinary(t))
+	if err := os.WriteFile(file, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s.launch(t, script, nil, args...)
+	s.launch(t, file, nil, args...)
+}
+
+// fullDisk starts a server whose data_dir is a file system of its own, which is full when fill is
+// set.
+func fullDisk(t *testing.T, s *server, fill bool, args ...string) {
+	t.Helper()
+	startInNamespace(t, s, fmt.Sprintf(`mkdir -p data; mount -t tmpfs -o size=16m,mode=700 none data; if [ -d kept ]; then cp -a kept/. data; fi
+if %v; then cat /dev/zero > data/filler || true; fi 2> filled; exec "$0" "$@"`, fill), args...)
 	if filler, err := os.Stat(s.disk("filler")); fill && (err != nil || filler.Size() < 4096) {
 		t.Fatalf("this test mounts a small file system, for which it needs to be root or user namespaces: %v", err)
 	}
