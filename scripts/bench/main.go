@@ -206,6 +206,11 @@ func (m *measurement) measure(ctx context.Context, r *result) (*bench.Report, er
 	if err != nil {
 		return nil, err
 	}
+	if target.sound != nil {
+		if err := target.sound(ctx); err != nil {
+			return nil, fmt.Errorf("not what was to be measured: %w\n%s", err, server.said)
+		}
+	}
 	askedAfter, err := target.askedAtHome(ctx)
 	if err != nil {
 		return nil, err

@@ -184,6 +184,38 @@ var singleScenarios = []scenario{
 		},
 	},
 	{
+		name:    "relay",
+		title:   "One stream of 2.6 Mbit/s to 100 players, and to 100 other servers, without HLS",
+		load:    []string{"--warmup", "8s"},
+		columns: []column{coresColumn, coresRatioColumn, memoryColumn, servedColumn},
+		rows: []row{
+			{name: "livego, 100 RTMP players", kind: livego{}, args: []string{noHLS}, load: players(100)},
+			{name: "livego, 100 pushes by RTMP", kind: pusher{}, args: []string{noHLS}, load: players(0)},
+		},
+	},
+	{
+		name:    "record",
+		title:   "40 publishers of 2.6 Mbit/s, no players, recorded as CMAF in a folder",
+		load:    []string{"--streams", "40", "--players", "0", "--warmup", ringFilled},
+		columns: []column{coresColumn, perStreamColumn, {"of a CMAF packager", packagerShare}, memoryColumn},
+		rows: []row{
+			{name: "livego, HLS on (MPEG-TS only)", kind: livego{}, args: []string{"--hls_cmaf=false"}, base: true},
+			{name: "livego, HLS on (MPEG-TS and CMAF)", kind: livego{}, base: true},
+			{name: "livego, HLS on, recorded", kind: recorder{}, base: true},
+		},
+	},
+	{
+		name:    "tokens",
+		title:   "One stream of 2.6 Mbit/s to players that need a token, and to players that need none",
+		columns: []column{costColumn, ratioColumn, latency99Column, servedColumn},
+		rows: []row{
+			{name: "HTTP-FLV, 1,000 players", kind: livego{}, args: []string{noHLS}, load: append(play("http-flv"), players(1000)...)},
+			{name: "with tokens", kind: guarded{path: "/live/{stream}.flv", port: flvPort}, args: []string{noHLS}, load: players(1000)},
+			{name: "Low-Latency HLS, 200 players", kind: livego{}, load: append(play("ll-hls"), players(200, "--join-rate", "200", "--warmup", "4s")...), base: true},
+			{name: "with tokens", kind: guarded{path: "/live/{stream}/index.m3u8", port: hlsPort}, load: players(200, "--join-rate", "200", "--warmup", "4s")},
+		},
+	},
+	{
 		name:  "hls",
 		title: "HLS, MPEG-TS and CMAF (with the playlist of Low-Latency HLS): 64 connections that ask for one file again and again, livego for what it packages and nginx for a copy on disk",
 		run:   (*measurement).hls,
