@@ -30,7 +30,7 @@ func (p *Packager) Suspend(pub *Publication) {
 	}
 	p.flush(pub)
 	for _, t := range slices.Clone(p.tracks) {
-		if t.silent && !others {
+		if t.isSilent() && !others {
 			p.unhush(t)
 			p.empty(t)
 		}
@@ -52,9 +52,9 @@ func (p *Packager) videoBeside(pub *Publication) map[*cmafTrack]time.Duration {
 // it was not the encoder of all, or its network. Players must not stand still with t until the
 // publisher is back, or is waited for no more.
 func (p *Packager) deserted(t *cmafTrack) bool {
-	return t.pub.idle && t.kind == media.Video && t.standing == member && slices.ContainsFunc(p.tracks, func(o *cmafTrack) bool {
+	return t.pub.idle && t.kind == media.Video && t.member != nil && slices.ContainsFunc(p.tracks, func(o *cmafTrack) bool {
 		from, beside := t.pub.others[o]
-		return beside && o.standing == member && !o.pub.idle && o.newest-from > cut.Departure
+		return beside && o.member != nil && !o.pub.idle && o.newest-from > cut.Departure
 	})
 }
 
@@ -79,7 +79,7 @@ func (p *Packager) empty(t *cmafTrack) {
 		u := t.queue.pop()
 		p.place(t, &u)
 	}
-	if t.standing == member && !t.silent && t.segment != nil && len(t.segment.Parts)+len(t.part) > 0 {
+	if t.member != nil && !t.silent && t.segment != nil && len(t.segment.Parts)+len(t.part) > 0 {
 		p.close(t, 0, nil, false)
 	}
 }
@@ -109,7 +109,7 @@ func (p *Packager) heir() *cmafTrack {
 		if !t.pub.idle {
 			n += 2
 		}
-		if t.standing == member {
+		if t.member != nil {
 			n++
 		}
 		return n
@@ -127,7 +127,7 @@ func (p *Packager) heir() *cmafTrack {
 func (p *Packager) End(proper bool) {
 	if proper || (p.stored != nil || p.sink != nil) && p.line.fixed() { // what was seen can be seen again after a restart
 		for _, t := range slices.Clone(p.tracks) {
-			if t.silent {
+			if t.isSilent() {
 				p.unhush(t)
 			}
 		}
@@ -145,7 +145,7 @@ func (p *Packager) End(proper bool) {
 		p.sink.End()
 	}
 	for _, t := range p.tracks {
-		if t.standing != member {
+		if t.member == nil {
 			continue
 		}
 		if v := t.View.Load(); v != nil && proper {

@@ -15,7 +15,7 @@ import (
 // another header, and no segment begins yet; or a segment begins here because the pictures have
 // another header, and it may be that the sound soon has one too, which begins that segment then.
 func (p *Packager) turns(t *cmafTrack, u *media.AccessUnit) bool {
-	if t.kind != media.Audio || t.standing != member || t == p.lead {
+	if t.kind != media.Audio || t.member == nil || t == p.lead {
 		return false
 	}
 	b := p.line.get(t.seq + 1)

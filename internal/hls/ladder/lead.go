@@ -11,7 +11,7 @@ import (
 // elect lets t lead if nobody better does.
 func (p *Packager) elect(t *cmafTrack, u *media.AccessUnit) {
 	switch {
-	case t.kind == media.Video && (u.RandomAccess || t.standing == member):
+	case t.kind == media.Video && (u.RandomAccess || t.member != nil):
 		p.follow(t)
 	case t.kind == media.Audio && !slices.ContainsFunc(p.tracks, func(o *cmafTrack) bool { return o.kind == media.Video }):
 		p.promote(t)
@@ -27,7 +27,7 @@ func (p *Packager) before(a, b *cmafTrack) bool {
 // measure for all others. As long as nothing is published it may begin anew.
 func (p *Packager) reclaim(t *cmafTrack, u *media.AccessUnit) {
 	switch {
-	case t.standing == member && p.line.now-u.DTS <= patience:
+	case t.member != nil && p.line.now-u.DTS <= patience:
 		p.follow(t)
 	case !p.line.fixed() && u.RandomAccess && t.pub != p.lead.pub && t.queue.len() == 0:
 		if len(p.line.bounds) > 0 && (u.DTS-p.line.bounds[0].At).Abs() > cut.MaxTolerance {
@@ -45,7 +45,7 @@ func (p *Packager) follow(t *cmafTrack) {
 		p.measure()
 	}
 	t.lastHeader = nil
-	if t.standing == member {
+	if t.member != nil {
 		t.lastHeader, t.lastTurn = t.track, t.turn
 	}
 }
@@ -70,7 +70,7 @@ func (p *Packager) decide(t *cmafTrack, u *media.AccessUnit, length time.Duratio
 	if u.DTS < p.line.now && len(p.line.bounds) > 0 {
 		return // it was decided by another one
 	}
-	if !p.line.lead(u, length, t.unlisted, t.standing == joining && p.line.fixed()) {
+	if !p.line.lead(u, length, t.toList(), t.joining() && p.line.fixed()) {
 		return
 	}
 	if p.counts.Forced.Add(1) == 1 {
@@ -97,7 +97,7 @@ func (p *Packager) impatient(t *cmafTrack) {
 	if v := p.runnerUp(); v != nil {
 		p.promote(v)
 	} else if t.kind == media.Audio {
-		p.line.pause(p.lead.unlisted)
+		p.line.pause(p.lead.toList())
 		p.alone = true
 		for i := range t.queue.waiting() {
 			p.line.pace(&t.queue.waiting()[i], t.length())
@@ -112,13 +112,13 @@ func (p *Packager) runnerUp() *cmafTrack {
 	var best *cmafTrack
 	for _, t := range p.tracks {
 		wait := videoPatience
-		if t.standing != member {
+		if t.member == nil {
 			wait = cut.MaxLag
 		}
 		if t.kind != media.Video || t == p.lead || t.newest-p.line.now <= wait {
 			continue
 		}
-		if best == nil || t.standing == member && best.standing != member {
+		if best == nil || t.member != nil && best.member == nil {
 			best = t
 		}
 	}

@@ -16,7 +16,6 @@ import (
 
 	"livego/internal/fmp4"
 	"livego/internal/hls/cut"
-	"livego/internal/hls/playlist"
 	"livego/internal/media"
 	"livego/internal/spool"
 )
@@ -237,13 +236,13 @@ func (p *Packager) track(pub *Publication, header *media.Track) *cmafTrack {
 		pub.tracks = append(pub.tracks, t)
 	}
 	t.header, t.same, t.objection = header, nil, ""
-	if before := t.newest; t.kind == media.Audio && before > 0 && t != p.lead && (!p.line.fixed() || t.standing == member && p.line.get(t.seq+1) == nil) {
+	if before := t.newest; t.kind == media.Audio && before > 0 && t != p.lead && (!p.line.fixed() || t.member != nil && p.line.get(t.seq+1) == nil) {
 		p.line.renew(before + t.length())
 	}
 	switch reason := p.objection(t); {
 	case reason != "":
 		p.exclude(t, reason)
-	case t.standing > member:
+	case t.standing != active:
 		t.standing = spare
 		if !p.spare(t) {
 			p.welcome(t)
@@ -257,7 +256,7 @@ func (p *Packager) objection(t *cmafTrack) string {
 	switch {
 	case !fmp4.Supports(t.header):
 		return cut.CannotCarry("CMAF", t.header)
-	case t.standing > member && len(p.tracks) >= p.room(t.kind):
+	case t.standing != active && len(p.tracks) >= p.room(t.kind):
 		return "a stream has so many renditions at most"
 	}
 	return ""
@@ -273,12 +272,12 @@ func (p *Packager) room(kind media.Kind) int {
 }
 
 func (pub *Publication) has(kind media.Kind) bool {
-	return slices.ContainsFunc(pub.tracks, func(t *cmafTrack) bool { return t.kind == kind && t.standing <= member })
+	return slices.ContainsFunc(pub.tracks, func(t *cmafTrack) bool { return t.kind == kind && t.standing == active })
 }
 
 // welcome lets a track wait for its place.
 func (p *Packager) welcome(t *cmafTrack) {
-	t.standing, t.tried, t.tries = joining, 0, 0
+	t.standing, t.tried, t.tries = active, 0, 0
 	p.show.Carries.Store(true)
 	p.tracks = append(p.tracks, t)
 	p.sort()
@@ -307,7 +306,7 @@ func (p *Packager) exclude(t *cmafTrack, reason string) {
 	t.standing = out
 	t.queue = unitQueue{}
 	p.tracks = slices.DeleteFunc(p.tracks, func(o *cmafTrack) bool { return o == t })
-	if misaligned && len(p.pubs) > 1 && !slices.ContainsFunc(t.pub.tracks, func(o *cmafTrack) bool { return o.kind == media.Video && o.standing == member }) {
+	if misaligned && len(p.pubs) > 1 && !slices.ContainsFunc(t.pub.tracks, func(o *cmafTrack) bool { return o.kind == media.Video && o.member != nil }) {
 		t.pub.Err = fmt.Errorf("rendition %q: %s; let all encoders use the same fixed key frame interval and one clock: %w", t.pub.Rendition, reason, ErrMisaligned)
 	}
 	t.objection = reason
@@ -474,7 +473,7 @@ func (p *Packager) lag(t *cmafTrack) {
 		return
 	}
 	p.hush(t)
-	for t.standing == member && t.queue.len() == 0 && !t.pub.Behind {
+	for t.member != nil && t.queue.len() == 0 && !t.pub.Behind {
 		next := p.line.get(t.seq + 1)
 		if next == nil || p.line.now-next.At <= cut.MaxLag {
 			return
@@ -492,25 +491,21 @@ func (p *Packager) leave(t *cmafTrack, reason string) {
 	if p.lead == t {
 		p.lead, p.alone = nil, false
 	}
-	if t.standing != member {
+	if t.member == nil {
 		return
 	}
 	p.tellLeft(t, reason)
-	t.silent, t.skew = false, 0
-	t.listed, t.unlisted = 0, 0
-	t.standing, t.tried, t.tries = joining, 0, 0
 	p.used = max(p.used, t.seq)
-	p.show.Remove(t.Rendition)
 	p.bytes -= t.window.Bytes
 	if t.segment != nil {
 		p.bytes -= t.segment.Size
 	}
+	p.show.Remove(t.Rendition)
 	if v := t.View.Load(); v != nil && !v.Ended {
 		close(v.Replaced)
 	}
-	clear(t.part)
-	t.part = t.part[:0]
-	t.Rendition, t.segment, t.window, t.writer, t.init, t.track = nil, nil, playlist.Window{}, nil, nil, nil
+	t.member = nil
+	t.standing, t.tried, t.tries, t.skew = active, 0, 0, 0
 	p.Present(false)
 }
 

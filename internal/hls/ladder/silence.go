@@ -15,7 +15,7 @@ import (
 // hush makes silence in t if no sound comes: as far as the leading video has come, less what the
 // sound was always late, so that the first frame of sound is not late for it.
 func (p *Packager) hush(t *cmafTrack) {
-	if t.kind != media.Audio || t.standing != member || !p.judges(t) {
+	if t.kind != media.Audio || t.member == nil || !p.judges(t) {
 		return
 	}
 	if away := p.line.now - t.newest; !t.silent && away > cut.Departure && away > p.silencePatience(t) {
@@ -36,7 +36,7 @@ func (p *Packager) judges(t *cmafTrack) bool {
 
 // fill makes the silence of t up to a time.
 func (p *Packager) fill(t *cmafTrack, until time.Duration) {
-	if t.silent {
+	if t.isSilent() {
 		p.fillTo(t, until)
 	}
 }
@@ -44,7 +44,7 @@ func (p *Packager) fill(t *cmafTrack, until time.Duration) {
 // fillTo makes silence behind the last frame of t up to a time, to within half a frame. It is true
 // if any was made.
 func (p *Packager) fillTo(t *cmafTrack, until time.Duration) (made bool) {
-	for t.standing <= member {
+	for t.standing == active {
 		u, ok := t.sound.Fill(until-cut.MaxLag, until)
 		if !ok {
 			break
@@ -63,7 +63,7 @@ func (p *Packager) bridge(t *cmafTrack, u *media.AccessUnit) {
 		return
 	}
 	hole := u.DTS - t.sound.Due
-	goesOn := u.Track == t.sound.Track || t.standing == member && t.sameSound(u.Track, u.Data)
+	goesOn := u.Track == t.sound.Track || t.member != nil && t.sameSound(u.Track, u.Data)
 	if !goesOn || !p.fillTo(t, u.DTS) {
 		return
 	}
@@ -75,7 +75,7 @@ func (p *Packager) bridge(t *cmafTrack, u *media.AccessUnit) {
 // unhush ends the silence of a track for which neither sound nor pictures come any more.
 func (p *Packager) unhush(t *cmafTrack) {
 	p.fill(t, p.line.now)
-	t.silent = false
+	t.endSilence()
 }
 
 // silencePatience is how long, in media time, the sound of t may be away before there is silence:
@@ -96,8 +96,8 @@ func (p *Packager) silencePatience(t *cmafTrack) time.Duration {
 
 // silence lets t be silent from here on, until sound comes. It is false if that cannot be.
 func (p *Packager) silence(t *cmafTrack, reason string) bool {
-	if t.silent || t.standing != member {
-		return t.silent
+	if t.member == nil || t.silent {
+		return t.isSilent()
 	}
 	if t.sound.Silence == nil {
 		return false
@@ -125,14 +125,15 @@ func (p *Packager) heard(t *cmafTrack, u *media.AccessUnit) bool {
 	if p.judges(t) {
 		t.skew = min(max(t.skew-t.skew/cut.LatenessMemory, p.line.now-u.DTS), cut.MaxLag)
 	}
-	if !t.silent {
+	if !t.isSilent() {
 		return u.DTS >= t.resumes
 	}
 	if u.DTS < t.newest {
 		return false
 	}
 	p.fill(t, min(u.DTS, p.line.now+cut.MaxLag))
-	t.silent, t.resumes = false, t.reached()
+	t.resumes = t.reached()
+	t.endSilence()
 	if p.hushed <= cut.MaxTrackLogs {
 		p.log.Info("sound again", "rendition", t.id())
 	}
@@ -143,7 +144,7 @@ func (p *Packager) heard(t *cmafTrack, u *media.AccessUnit) bool {
 // place of t, nil if there is none.
 func (p *Packager) withoutSound(t *cmafTrack) *Publication {
 	for _, o := range p.tracks {
-		if t.kind == media.Audio && o.kind == media.Video && o.standing == member && o.pub != t.pub && !o.pub.idle && !o.pub.carries(t) {
+		if t.kind == media.Audio && o.kind == media.Video && o.member != nil && o.pub != t.pub && !o.pub.idle && !o.pub.carries(t) {
 			return o.pub
 		}
 	}

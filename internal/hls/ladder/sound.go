@@ -55,7 +55,7 @@ func (p *Packager) standBy(s *cmafTrack, u *media.AccessUnit) {
 		s.queue.pop()
 	}
 	p.bound(s)
-	if s.queue.len() > 0 && (t.pub.idle || t.silent || p.hangs(t, u)) {
+	if s.queue.len() > 0 && (t.pub.idle || t.isSilent() || p.hangs(t, u)) {
 		p.hand(t, s)
 	}
 }
@@ -66,7 +66,7 @@ func (p *Packager) hangs(t *cmafTrack, u *media.AccessUnit) bool {
 	if p.lead != t {
 		now = min(now, p.line.now) // u may be of an encoder whose clock jumped
 	}
-	return t.standing == member && !t.pub.Behind && now-t.newest > soundPatience
+	return t.member != nil && !t.pub.Behind && now-t.newest > soundPatience
 }
 
 // reached is the time from which on another publication's frames follow those that came for t.
@@ -127,7 +127,8 @@ func (p *Packager) hand(t, s *cmafTrack) {
 	t.pub.tracks[slices.Index(t.pub.tracks, t)], s.pub.tracks[slices.Index(s.pub.tracks, s)] = s, t
 	t.pub, s.pub = s.pub, t.pub
 	t.header, s.header = s.header, t.header
-	t.skew, s.skew, t.quiet, s.quiet, t.silent = s.skew, t.skew, s.quiet, t.quiet, false
+	t.skew, s.skew, t.quiet, s.quiet = s.skew, t.skew, s.quiet, t.quiet
+	t.endSilence()
 	p.sort()
 	for i := range waiting {
 		if u := &waiting[i]; u.DTS >= t.newest {
@@ -150,7 +151,7 @@ func (p *Packager) tellMoved(t, s *cmafTrack) {
 
 // adopt makes u one of the track that is written, if nothing that a player sees is different.
 func (t *cmafTrack) adopt(u *media.AccessUnit) {
-	if t.kind == media.Audio && t.standing == member && t.sameSound(u.Track, u.Data) {
+	if t.kind == media.Audio && t.member != nil && t.sameSound(u.Track, u.Data) {
 		u.Track = t.track
 	}
 }

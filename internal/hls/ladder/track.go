@@ -34,17 +34,15 @@ const (
 type standing uint8
 
 const (
-	// joining: it waits for a boundary where it may begin.
-	joining standing = iota
-	// member: it has a rendition.
-	member
+	// active: it is a member, or waits for a boundary where it may become one.
+	active standing = iota
 	// spare: it is audio that another publication has too, and stands by.
 	spare
 	// out: it cannot be packaged, until it gets another header.
 	out
 )
 
-// cmafTrack is one track of a publication, on its way to be a rendition.
+// cmafTrack is one track of a publication.
 type cmafTrack struct {
 	pub      *Publication
 	kind     media.Kind
@@ -74,9 +72,26 @@ type cmafTrack struct {
 	// leading video lately.
 	quiet bool
 	skew  time.Duration
+	// resumes is the time from which on sound is taken after silence.
+	resumes time.Duration
+	// dates are date ranges for the next segment, events what the next part tells the player.
+	dates  []string
+	events []fmp4.Event
 
-	// The rest is of a member.
+	// member is what the track has while it is in the ladder, nil while it is not.
+	*member
+}
+
+// member is what a track of the ladder writes, lists and shows.
+type member struct {
 	*playlist.Rendition
+	info playlist.Info
+	// version is that of the newest view.
+	version  uint64
+	window   playlist.Window
+	rates    playlist.Rates
+	captions captionReader
+
 	// track is what writer writes, and turn the publication's when it began. twin is another
 	// publication's track that differs in nothing that a player sees, stranger one that has another
 	// initialization section, nil if there is none.
@@ -84,40 +99,53 @@ type cmafTrack struct {
 	turn                  uint32
 	writer                *fmp4.Writer
 	init                  *playlist.Init
+
 	// seq is the number of the segment under way, segment what there is of it: nil if it was ended
-	// early.
+	// early. gaps counts the segments without media since the last one that has some.
 	seq     int64
 	segment *playlist.Segment
+	gaps    int
 	cadence
 	// part is the part under way, cell its place on the grid of parts, origin where the grid
 	// begins. next is where its last unit ends, if all is as it should be, and held how long it
 	// lasts if it is of audio.
-	part []media.AccessUnit
-	// arrived is when the last unit of the newest part came, in ns since 1970, 0 if it was told or
-	// is not known.
-	arrived            int64
+	part               []media.AccessUnit
 	cell               int64
 	origin, next, held time.Duration
+	// arrived is when the last unit of the newest part came, in ns since 1970, 0 if it was told or
+	// is not known.
+	arrived int64
 	// listed is up to when parts are listed, as they were written, and unlisted by how much they
 	// are longer.
 	listed, unlisted time.Duration
-	gaps             int
-	window           playlist.Window
-	rates            playlist.Rates
-	captions         captionReader
-	// dates are date ranges for the next segment, events what the next part tells the player.
-	dates  []string
-	events []fmp4.Event
-	info   playlist.Info
-	// silent: silence is made. resumes is the time from which on sound is taken after it.
-	silent  bool
-	resumes time.Duration
+
+	// silent: silence is made.
+	silent bool
 	// turned is the newest segment of another header for which sound of the old one waited, and
 	// turnedAt its time when that began.
 	turned   int64
 	turnedAt time.Duration
-	// version is that of the newest view.
-	version uint64
+}
+
+// joining says that the track waits for a boundary where it may begin.
+func (t *cmafTrack) joining() bool { return t.standing == active && t.member == nil }
+
+// isSilent says that silence is made in place of the track's sound.
+func (t *cmafTrack) isSilent() bool { return t.member != nil && t.silent }
+
+// endSilence lets sound come again.
+func (t *cmafTrack) endSilence() {
+	if t.member != nil {
+		t.silent = false
+	}
+}
+
+// toList is how much of the track's media waits to be listed.
+func (t *cmafTrack) toList() time.Duration {
+	if t.member == nil {
+		return 0
+	}
+	return t.unlisted
 }
 
 // unitQueue is a queue of units that reuses its room.
@@ -223,19 +251,19 @@ func (p *Packager) place(t *cmafTrack, u *media.AccessUnit) {
 	if t.kind == media.Video && u.RandomAccess {
 		defer func() { t.lastKey = u.DTS }()
 	}
-	switch begun := t.standing == member && t.segment != nil && len(t.segment.Parts)+len(t.part) > 0 && u.DTS >= t.segment.Start; {
+	switch begun := t.member != nil && t.segment != nil && len(t.segment.Parts)+len(t.part) > 0 && u.DTS >= t.segment.Start; {
 	case begun && (b == nil || b.Seq <= t.seq):
 		b = p.line.get(t.seq) // the segment began a little before its boundary
 	case b != nil && u.DTS < b.At && p.early(t, u, b):
 		b = p.line.find(u.DTS)
 	}
-	if b != nil && t.kind == media.Audio && t.standing == member {
+	if b != nil && t.kind == media.Audio && t.member != nil {
 		b = p.turnOf(t, u, b)
 	}
 	switch {
 	case b == nil:
 		p.counts.Dropped.Add(1)
-	case t.standing == joining:
+	case t.joining():
 		if p.mayJoin(t, u, b) && p.join(t, u, b) {
 			p.add(t, u, b)
 		}
@@ -258,7 +286,7 @@ func (p *Packager) early(t *cmafTrack, u *media.AccessUnit, b *Boundary) bool {
 	if t.kind == media.Video {
 		return !u.RandomAccess && !b.loose
 	}
-	return b.Discontinuity && u.Track == t.track && u.Epoch == t.turn
+	return t.member != nil && b.Discontinuity && u.Track == t.track && u.Epoch == t.turn
 }
 
 // change deals with a unit of another header or session within a segment. What concerns all waits
@@ -297,18 +325,16 @@ func (p *Packager) mayJoin(t *cmafTrack, u *media.AccessUnit, b *Boundary) bool 
 
 // join makes t a member of the ladder, from the segment on that begins at b.
 func (p *Packager) join(t *cmafTrack, u *media.AccessUnit, b *Boundary) bool {
-	t.Rendition = &playlist.Rendition{ID: t.id(), Kind: t.kind, Disk: p.disk(t.id())}
-	t.init, t.track = nil, nil
+	r := &playlist.Rendition{ID: t.id(), Kind: t.kind, Disk: p.disk(t.id())}
+	t.member = &member{Rendition: r}
 	if !p.retrack(t, u, b.Seq) {
-		t.Rendition = nil
+		t.member = nil
 		return false
 	}
-	t.standing, t.tries, t.gaps = member, 0, 0
-	t.window = playlist.Window{}
-	t.rates, t.captions = playlist.Rates{Peak: t.StoredPeak(b.Seq)}, captionReader{}
-	t.version = 0
+	t.tries = 0
+	t.rates = playlist.Rates{Peak: r.StoredPeak(b.Seq)}
 	t.cadence = p.cadenceOf(t)
-	p.show.Put(t.Rendition)
+	p.show.Put(r)
 	p.open(t, b)
 	return true
 }
@@ -353,7 +379,7 @@ func (p *Packager) cross(t *cmafTrack, u *media.AccessUnit, b *Boundary) bool {
 		p.leave(t, "it has no key frame where the first rendition has one")
 	case changed && !seam && t.kind == media.Video:
 		p.change(t)
-		if t.standing != member {
+		if t.member == nil {
 			break
 		}
 		return false

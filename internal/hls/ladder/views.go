@@ -104,7 +104,7 @@ func (p *Packager) trim() {
 	for p.bytes > p.opt.MaxStreamBytes {
 		var largest *cmafTrack
 		for _, t := range p.tracks {
-			if t.standing == member && len(t.window.Segments) > 1 && (largest == nil || t.window.Bytes > largest.window.Bytes) {
+			if t.member != nil && len(t.window.Segments) > 1 && (largest == nil || t.window.Bytes > largest.window.Bytes) {
 				largest = t
 			}
 		}
@@ -185,7 +185,7 @@ func (p *Packager) Present(now bool) {
 	infos := make([]playlist.Info, 0, len(p.tracks))
 	for _, t := range p.tracks {
 		switch {
-		case t.standing == member && t.View.Load() != nil && t.info.Rendition == t.Rendition:
+		case t.member != nil && t.View.Load() != nil && t.info.Rendition == t.Rendition:
 			infos = append(infos, t.info)
 		case t.standing != out && old == nil && !now && p.awaits():
 			return // players take what the first playlist names for all that there will be
