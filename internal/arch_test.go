@@ -30,7 +30,7 @@ var layers = [][]string{
 	{"internal/hls/ladder", "internal/hls/segmenter", "internal/hls/hlswatch"},
 	{"internal/hls/cut", "internal/hls/hlstest"},
 	{"internal/hls/playlist"},
-	{"internal/redisconn", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool", "internal/ledger", "internal/bucket", "internal/pages"},
+	{"internal/redisconn", "internal/hlsclient", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool", "internal/ledger", "internal/bucket", "internal/pages"},
 	{"internal/repair"},
 	{"internal/codec"},
 	{"internal/nal"},

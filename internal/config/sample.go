@@ -22,8 +22,8 @@ const sampleApps = `
 # static_push: RTMP URLs to which every stream of the app is pushed, beside the stream's own viewers.
 # viewer_auth: who may watch the app's streams, if it differs from the viewer_auth above.
 # run_on_stream: commands beside the app's streams, if they differ from those of run_on_stream above.
-# pull: URL from which a stream is pulled that somebody wants to watch and nobody publishes, such as rtmp://origin.example.org/live;
-# pull_idle: how long it stays when nobody watches (30s).
+# pull: URL from which a stream is pulled that somebody wants to watch and nobody publishes, such as rtmp://origin.example.org/live
+# or https://origin.example.org/live/{stream}/index.m3u8; pull_idle: how long it stays when nobody watches (30s).
 # publish_allow, publish_deny, play_allow, play_deny: addresses and networks that may publish and watch, or may not.
 # max_streams, max_viewers: bounds of the app.
 # publish_max_bit_rate, publish_max_picture and the other limits of publishers: if they differ from those above.

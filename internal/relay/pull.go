@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
 	"livego/internal/flv"
+	"livego/internal/hlsclient"
 	"livego/internal/live"
 	"livego/internal/rtmp"
 )
@@ -71,7 +73,10 @@ func (r *runner) feed(from source, sink Sink) error {
 
 // open connects to the other server, up to the first media.
 func (r *runner) open(ctx context.Context) (from source, remote string, err error) {
-	if strings.HasPrefix(r.relay.URL, "http") {
+	switch {
+	case isHLS(r.relay.URL):
+		return r.openHLS(ctx)
+	case strings.HasPrefix(r.relay.URL, "http"):
 		return r.openFLV(ctx)
 	}
 	client, err := r.dial(ctx)
@@ -97,6 +102,26 @@ func (s rtmpSource) read() (uint8, uint32, []byte, error) {
 	m, err := s.Read()
 	return m.Type, m.TimestampMS, m.Body, err
 }
+
+// isHLS says whether a URL is that of a playlist.
+func isHLS(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && strings.HasPrefix(u.Scheme, "http") && strings.HasSuffix(strings.ToLower(u.Path), ".m3u8")
+}
+
+// openHLS reads playlists up to the first segments.
+func (r *runner) openHLS(ctx context.Context) (source, string, error) {
+	c, err := hlsclient.Open(ctx, hlsclient.Options{URL: r.relay.URL, TLS: r.tlsConfig(), Body: r.relays.opt.Body})
+	if err != nil {
+		return nil, "", err
+	}
+	return hlsSource{c}, hostOf(r.relay.URL), nil
+}
+
+// hlsSource is a playback over HLS.
+type hlsSource struct{ *hlsclient.Client }
+
+func (s hlsSource) read() (uint8, uint32, []byte, error) { return s.Read() }
 
 // openFLV asks for an FLV file without end.
 func (r *runner) openFLV(ctx context.Context) (source, string, error) {

@@ -55,8 +55,8 @@ type Relay struct {
 	// App and Stream are the stream here, as everybody knows it.
 	App    string `json:"app"`
 	Stream string `json:"stream"`
-	// URL is where it goes or comes from: rtmp, rtmps, and http or https (FLV) for pulls. It may
-	// hold a password or a key.
+	// URL is where it goes or comes from: rtmp, rtmps, and http or https for pulls: a playlist of
+	// HLS if its path ends with .m3u8, else FLV. It may hold a password or a key.
 	URL string `json:"url"`
 }
 

@@ -74,8 +74,15 @@ func (p *pulls) bring(name live.Name) time.Duration {
 	return pullWait
 }
 
-// pullURL is where a stream comes from, below the URL of an app, whose query goes behind.
+// streamPlace stands in the URL of an app for the name of the stream.
+const streamPlace = "{stream}"
+
+// pullURL is where a stream comes from: what the URL of an app says with the stream's name in its
+// place, or below it; then its query goes behind.
 func pullURL(base, stream string) string {
+	if strings.Contains(base, streamPlace) {
+		return strings.ReplaceAll(base, streamPlace, stream)
+	}
 	base, query, asks := strings.Cut(base, "?")
 	address := strings.TrimRight(base, "/") + "/" + stream
 	if strings.HasPrefix(base, "http") {

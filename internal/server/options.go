@@ -29,9 +29,9 @@ type App struct {
 	// RunOnStream are commands that run beside each stream of the app, each a program and its
 	// arguments. {app}, {stream}, {rtmp_url}, {flv_url} and {publish_url} in them are filled in.
 	RunOnStream [][]string
-	// Pull is the URL, without the stream name, from which a stream is pulled that somebody wants
-	// to watch and nobody publishes: rtmp, rtmps, or http or https (FLV). PullIdle is for how long
-	// nobody watches until the pull ends.
+	// Pull is the URL from which a stream is pulled that somebody wants to watch and nobody
+	// publishes, with {stream} for its name, or without it: rtmp, rtmps, or http or https (HLS, if
+	// it ends with .m3u8, or FLV). PullIdle is for how long nobody watches until the pull ends.
 	Pull     string
 	PullIdle time.Duration
 	// ViewerAuth says who may watch.

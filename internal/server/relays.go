@@ -1,17 +1,22 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"livego/internal/api"
 	"livego/internal/flv"
+	"livego/internal/hls"
 	"livego/internal/keys"
 	"livego/internal/live"
 	"livego/internal/relay"
@@ -163,12 +168,15 @@ func (s *Server) roomOf(ctx context.Context, key string) (string, bool) {
 
 // leadsHere says whether a relay's URL is that of its own stream on this server.
 func (s *Server) leadsHere(ctx context.Context, r *relay.Relay) bool {
+	if strings.HasPrefix(r.URL, "http") {
+		return s.servesHere(r)
+	}
 	u, err := rtmp.ParseURL(r.URL)
 	if err != nil {
 		return false
 	}
 	_, port, _ := net.SplitHostPort(u.Addr)
-	if !s.listensOn(port) || !isLocal(u.Host) || u.App != r.App {
+	if !s.listensOn(port, "rtmp", "rtmps") || !isLocal(u.Host) || u.App != r.App {
 		return false
 	}
 	name, _, _ := strings.Cut(u.Name, "?")
@@ -176,10 +184,25 @@ func (s *Server) leadsHere(ctx context.Context, r *relay.Relay) bool {
 	return name == r.Stream || ok && room == r.Stream
 }
 
-// listensOn says whether RTMP is spoken on a port here.
-func (s *Server) listensOn(port string) bool {
+// servesHere says whether the HTTP URL of a pull is that of its own stream on this server.
+func (s *Server) servesHere(r *relay.Relay) bool {
+	u, err := url.Parse(r.URL)
+	if err != nil || !isLocal(u.Hostname()) {
+		return false
+	}
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	if !s.listensOn(port, "http-flv", "hls", "https") {
+		return false
+	}
+	rest, _ := withoutPrefix(&http.Request{URL: u})
+	name := cmp.Or(hls.StreamName(rest.URL.Path), strings.TrimSuffix(strings.Trim(rest.URL.Path, "/"), ".flv"))
+	return name == r.App+"/"+r.Stream
+}
+
+// listensOn says whether one of some protocols is spoken on a port here.
+func (s *Server) listensOn(port string, protocols ...string) bool {
 	for _, l := range s.listeners {
-		if _, ours, _ := net.SplitHostPort(l.Addr().String()); ours == port && strings.HasPrefix(l.Name, "rtmp") {
+		if _, ours, _ := net.SplitHostPort(l.Addr().String()); ours == port && slices.Contains(protocols, l.Name) {
 			return true
 		}
 	}
