@@ -183,7 +183,7 @@ func TestZombie(t *testing.T) {
 		old := claim(t, b, "live/movie", a)
 		b.expire("a")
 		claim(t, b, "live/movie", c)
-		got := beat(t, b, a, Held{"live/movie", old.Claim.Token})
+		got := beat(t, b, a, Held{Stream: "live/movie", Token: old.Claim.Token})
 		if diff := cmp.Diff([]string{"live/movie"}, got.Lost); diff != "" {
 			t.Error(diff)
 		}
@@ -214,7 +214,7 @@ func TestLostRegistry(t *testing.T) {
 		a, c := node("a"), node("c")
 		e := claim(t, b, "live/movie", a)
 		b.flush()
-		got := beat(t, b, a, Held{"live/movie", e.Claim.Token}, Held{"live/local", 0})
+		got := beat(t, b, a, Held{Stream: "live/movie", Token: e.Claim.Token}, Held{Stream: "live/local", Token: 0})
 		if len(got.Lost) != 0 || len(got.Tokens) != 1 || got.Tokens["live/local"] <= e.Claim.Token {
 			t.Errorf("%+v", got)
 		}
@@ -240,7 +240,7 @@ func TestTwoHomes(t *testing.T) {
 				tokens := []int64{early.Claim.Token, late.Claim.Token}
 				lost := map[string]bool{}
 				for _, i := range order {
-					for _, stream := range beat(t, b, nodes[i], Held{"live/movie", tokens[i]}).Lost {
+					for _, stream := range beat(t, b, nodes[i], Held{Stream: "live/movie", Token: tokens[i]}).Lost {
 						lost[nodes[i].ID+stream] = true
 					}
 				}
@@ -258,7 +258,7 @@ func TestLocalHome(t *testing.T) {
 	forEach(t, func(t *testing.T, b backend) {
 		a, c := node("a"), node("c")
 		claim(t, b, "live/movie", a)
-		got := beat(t, b, c, Held{"live/movie", 0})
+		got := beat(t, b, c, Held{Stream: "live/movie", Token: 0})
 		if len(got.Lost) != 1 || len(got.Tokens) != 0 {
 			t.Errorf("%+v", got)
 		}
@@ -270,7 +270,7 @@ func TestFreeHandsOver(t *testing.T) {
 	forEach(t, func(t *testing.T, b backend) {
 		a, c := node("a"), node("c")
 		e := claim(t, b, "live/movie", a)
-		hand := Hand{Sequence: 7, Discontinuity: 3, Time: 123456}
+		hand := Hand{Segment: 7, Discontinuity: 3, Begun: 123456, Over: true, Noted: time.Unix(1_790_000_000, 5).UTC()}
 		if err := b.Free(t.Context(), "live/movie", a, e.Claim.Token+1, hand); err != nil {
 			t.Error(err)
 		}
@@ -286,6 +286,24 @@ func TestFreeHandsOver(t *testing.T) {
 		b.expire("c")
 		if got := claim(t, b, "live/movie", a); got.Claim.Hand != hand {
 			t.Errorf("after a home that died: %+v", got.Claim)
+		}
+	})
+}
+
+// TestHomeDiesWithHand: what a home told in its beats is there for the next one, and a beat that
+// tells nothing forgets nothing.
+func TestHomeDiesWithHand(t *testing.T) {
+	forEach(t, func(t *testing.T, b backend) {
+		a, c := node("a"), node("c")
+		e := claim(t, b, "live/movie", a)
+		hand := Hand{Segment: 7, Begun: 123456, Noted: time.Unix(1_790_000_000, 5).UTC()}
+		beat(t, b, a, Held{Stream: "live/movie", Token: e.Claim.Token, Hand: hand}, Held{Stream: "live/local", Hand: hand})
+		beat(t, b, a, Held{Stream: "live/movie", Token: e.Claim.Token})
+		b.expire("a")
+		for _, stream := range []string{"live/movie", "live/local"} {
+			if got := claim(t, b, stream, c); got.Claim.Hand != hand {
+				t.Errorf("%s: the next home gets %+v", stream, got.Claim)
+			}
 		}
 	})
 }
@@ -324,7 +342,7 @@ func TestManyStreams(t *testing.T) {
 	forEach(t, func(t *testing.T, b backend) {
 		a, held := node("a"), []Held{}
 		for i := range 2*maxBatch + 7 {
-			held = append(held, Held{fmt.Sprintf("live/a b{%d}:é", i), 0})
+			held = append(held, Held{Stream: fmt.Sprintf("live/a b{%d}:é", i), Token: 0})
 		}
 		got := beat(t, b, a, held...)
 		if len(got.Tokens) != len(held) {

@@ -18,6 +18,8 @@ const (
 	maxAhead  = 5 * time.Second
 	// nodesInterval is how often it is asked which nodes there are.
 	nodesInterval = 2 * time.Second
+	// noteDelay is how long a beat waits for more of what Note is told.
+	noteDelay = 50 * time.Millisecond
 	// freeTimeout bounds the time in which a stream is given back.
 	freeTimeout = 5 * time.Second
 )
@@ -44,6 +46,9 @@ type Member struct {
 	opt       MemberOptions
 	directory *Directory
 
+	// noted wakes Run.
+	noted chan struct{}
+
 	// giving are streams that are being given back.
 	giving sync.WaitGroup
 
@@ -68,7 +73,7 @@ type Member struct {
 // holding is a stream that has its home here.
 type holding struct {
 	token   int64 // 0: the registry knows nothing of it yet
-	hand    Hand  // what the home before left
+	hand    Hand  // the newest: what the home before left, or Note said
 	begins  int   // publishers that are about to begin
 	onAir   bool
 	changed bool // since the last beat
@@ -85,7 +90,7 @@ func NewMember(opt MemberOptions) *Member {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Member{
-		opt: opt, directory: NewDirectory(opt.Registry), state: Ready, held: make(map[string]*holding), owed: make(map[string]debt),
+		opt: opt, directory: NewDirectory(opt.Registry), state: Ready, held: make(map[string]*holding), owed: make(map[string]debt), noted: make(chan struct{}, 1),
 	}
 }
 
@@ -115,6 +120,8 @@ func (m *Member) Run(ctx context.Context) error {
 		}
 		select {
 		case <-tick.C:
+		case <-m.noted:
+			wait(ctx, noteDelay)
 		case <-ctx.Done():
 		}
 	}
@@ -169,7 +176,7 @@ func (m *Member) beat(ctx context.Context, all bool) bool {
 	var held []Held
 	for name, h := range m.held {
 		if h.onAir && (all || h.changed) {
-			held = append(held, Held{name, h.token})
+			held = append(held, Held{name, h.token, h.hand})
 			h.changed = false
 		}
 	}
@@ -312,12 +319,28 @@ func (m *Member) Begun(stream string, onAir bool) {
 		h.onAir = h.onAir || onAir
 	}
 	m.mu.Unlock()
-	m.release(stream, Hand{})
+	m.release(stream)
 }
 
-// End says that a stream is over, and leaves numbers for its next home. It does not wait for the
-// registry.
-func (m *Member) End(stream string, hand Hand) {
+// Note is told what the HLS of a stream uses, for its next home: players go on there if it knows the
+// segment that was under way. It does not wait.
+func (m *Member) Note(stream string, h Hand) {
+	m.mu.Lock()
+	held := m.held[stream]
+	if held != nil {
+		held.hand, held.changed = h, true
+	}
+	m.mu.Unlock()
+	if held != nil {
+		select {
+		case m.noted <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// End says that a stream is over. It does not wait for the registry.
+func (m *Member) End(stream string) {
 	m.mu.Lock()
 	h := m.held[stream]
 	if h != nil {
@@ -325,12 +348,12 @@ func (m *Member) End(stream string, hand Hand) {
 	}
 	m.mu.Unlock()
 	if h != nil {
-		m.giving.Go(func() { m.release(stream, hand) })
+		m.giving.Go(func() { m.release(stream) })
 	}
 }
 
 // release gives a stream back that nobody publishes or is about to.
-func (m *Member) release(stream string, hand Hand) {
+func (m *Member) release(stream string) {
 	m.beating.Lock()
 	defer m.beating.Unlock()
 	m.mu.Lock()
@@ -344,7 +367,7 @@ func (m *Member) release(stream string, hand Hand) {
 	if h.token != 0 {
 		ctx, cancel := context.WithTimeout(context.Background(), freeTimeout)
 		defer cancel()
-		m.give(ctx, stream, debt{h.token, hand})
+		m.give(ctx, stream, debt{h.token, h.hand})
 	}
 }
 

@@ -101,11 +101,12 @@ func TestMemberHolds(t *testing.T) {
 		}
 		a.Begun("live/movie", false)
 		wantHome(t, r, "live/movie", "a")
-		a.End("live/movie", Hand{Sequence: 7})
+		a.Note("live/movie", Hand{Segment: 7})
+		a.End("live/movie")
 		synctest.Wait()
 		wantHome(t, r, "live/movie", "")
 		e, err := b.Claim(t.Context(), "live/movie")
-		if err != nil || e.Claim.Hand.Sequence != 7 {
+		if err != nil || e.Claim.Hand.Segment != 7 {
 			t.Errorf("the next home: %+v, %v", e, err)
 		}
 		b.Begun("live/movie", false)
@@ -135,7 +136,7 @@ func TestMemberAway(t *testing.T) {
 		}
 		a.Assume("live/begins")
 		a.Begun("live/begins", true)
-		a.End("live/ends", Hand{})
+		a.End("live/ends")
 		synctest.Wait()
 		if token, holds := a.Holds("live/begins"); !holds || token != 0 {
 			t.Errorf("token %d, %v", token, holds)
@@ -259,7 +260,7 @@ func TestDirectoryKeepsToTheHigherToken(t *testing.T) {
 		}
 		r.Flush()
 		time.Sleep(2 * lookupTime)
-		beat(t, r, node("a"), Held{"live/movie", old.Claim.Token})
+		beat(t, r, node("a"), Held{Stream: "live/movie", Token: old.Claim.Token})
 		if e, err := d.Fresh(t.Context(), "live/movie"); err != nil || e.Node.ID != "b" {
 			t.Errorf("%+v, %v", e, err)
 		}

@@ -70,6 +70,7 @@ func (m *Memory) Beat(_ context.Context, n Node, held []Held) (Beaten, error) {
 			if s.claim.Token != h.Token {
 				b.Tokens[h.Stream] = s.claim.Token
 			}
+			s.remember(h.Hand)
 		case s != nil && s.claim.Token > h.Token && m.lives(s.node, s.boot):
 			b.Lost = append(b.Lost, h.Stream)
 		default:
@@ -79,10 +80,17 @@ func (m *Memory) Beat(_ context.Context, n Node, held []Held) (Beaten, error) {
 				b.Tokens[h.Stream] = token
 			}
 			m.fence = max(m.fence, token)
-			m.put(h.Stream, n, token)
+			m.put(h.Stream, n, token).remember(h.Hand)
 		}
 	}
 	return b, nil
+}
+
+// remember keeps what a home told. The caller holds mu.
+func (s *memoryStream) remember(h Hand) {
+	if h != (Hand{}) {
+		s.claim.Hand = h
+	}
 }
 
 // put gives a stream to a node. The caller holds mu.
@@ -140,7 +148,8 @@ func (m *Memory) Free(_ context.Context, stream string, n Node, token int64, han
 	if s == nil || s.node != n.ID || s.boot != n.Boot || s.claim.Token != token {
 		return nil
 	}
-	s.node, s.boot, s.claim.Hand = "", "", hand
+	s.node, s.boot = "", ""
+	s.remember(hand)
 	m.tell(Change{Stream: stream, Node: n.ID})
 	return nil
 }

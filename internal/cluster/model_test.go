@@ -79,7 +79,7 @@ func (m *model) beat(rt *rapid.T) {
 	var held []Held
 	for _, stream := range modelStreams {
 		if token, ok := m.has[n.ID][stream]; ok {
-			held = append(held, Held{stream, token})
+			held = append(held, Held{Stream: stream, Token: token})
 		}
 	}
 	got, err := m.b.Beat(rt.Context(), n, held)

@@ -96,7 +96,11 @@ func (r *redisRegistry) Beat(ctx context.Context, n Node, held []Held) (Beaten, 
 			return b, err
 		}
 		for _, h := range batch {
-			args = append(args, h.Stream, h.Token)
+			hand, err := handText(h.Hand)
+			if err != nil {
+				return b, err
+			}
+			args = append(args, h.Stream, h.Token, hand)
 		}
 		sent := time.Now()
 		reply, err := r.run(ctx, r.beat, args...)
@@ -108,6 +112,18 @@ func (r *redisRegistry) Beat(ctx context.Context, n Node, held []Held) (Beaten, 
 		}
 	}
 	return b, nil
+}
+
+// handText is a hand as the registry has it, empty for the zero one.
+func handText(h Hand) (string, error) {
+	if h == (Hand{}) {
+		return "", nil
+	}
+	text, err := json.Marshal(h)
+	if err != nil {
+		return "", fmt.Errorf("numbers of a stream: %w", err)
+	}
+	return string(text), nil
 }
 
 // read adds the answer to one call, which the registry made about at that time of ours.
@@ -165,9 +181,9 @@ func (r *redisRegistry) Claim(ctx context.Context, stream string, n Node) (Entry
 
 // Free implements Registry.
 func (r *redisRegistry) Free(ctx context.Context, stream string, n Node, token int64, hand Hand) error {
-	text, err := json.Marshal(hand)
+	text, err := handText(hand)
 	if err != nil {
-		return fmt.Errorf("numbers of %q: %w", stream, err)
+		return err
 	}
 	_, err = r.run(ctx, r.free, n.ID, n.Boot, token, stream, text, keepHand.Milliseconds())
 	return err

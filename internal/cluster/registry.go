@@ -11,6 +11,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"livego/internal/ledger"
 )
 
 const (
@@ -69,14 +71,9 @@ type Node struct {
 	Alive bool `json:"-"`
 }
 
-// Hand is the numbers with which a stream's next home goes on.
-type Hand struct {
-	// Sequence and Discontinuity are the least media and discontinuity sequence numbers.
-	Sequence      int64 `json:"sequence,omitempty"`
-	Discontinuity int64 `json:"discontinuity,omitempty"`
-	// Time is the least HLS time, in milliseconds of its epoch.
-	Time int64 `json:"time,omitempty"`
-}
+// Hand is what the HLS of a stream used, with which its next home goes on as it does after a restart
+// of its own. The zero value says nothing.
+type Hand = ledger.Entry
 
 // Claim is a node's right to a stream.
 type Claim struct {
@@ -84,7 +81,7 @@ type Claim struct {
 	// yet.
 	Token int64
 	Since time.Time
-	// Hand is what the home before left.
+	// Hand is the newest that a home told.
 	Hand Hand
 }
 
@@ -99,6 +96,8 @@ type Entry struct {
 type Held struct {
 	Stream string
 	Token  int64
+	// Hand is remembered for the stream's next home, unless it is zero.
+	Hand Hand
 }
 
 // Change is one stream or node of which something changed. Stream is empty for a node.
@@ -120,8 +119,8 @@ type Registry interface {
 	// Claim gives a stream to a node, whose lease it renews, unless another node has it whose lease
 	// lives: then it returns ErrHeld, and the entry says who. A node that has it keeps its token.
 	Claim(ctx context.Context, stream string, n Node) (Entry, error)
-	// Free gives a stream back, if the node still has it by that token, and leaves numbers for the
-	// next.
+	// Free gives a stream back, if the node still has it by that token, with what is remembered for
+	// the next home, unless that is zero.
 	Free(ctx context.Context, stream string, n Node, token int64, hand Hand) error
 	// Lookup returns where a stream is, or ErrNotFound.
 	Lookup(ctx context.Context, stream string) (Entry, error)

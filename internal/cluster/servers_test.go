@@ -299,7 +299,7 @@ func TestMasterDies(t *testing.T) {
 	}
 	var got Beaten
 	if !until(30*time.Second, func(ctx context.Context) bool {
-		got, err = r.Beat(ctx, a, []Held{{"live/movie", movie.Claim.Token}})
+		got, err = r.Beat(ctx, a, []Held{{Stream: "live/movie", Token: movie.Claim.Token}})
 		return err == nil
 	}) {
 		t.Fatalf("there is no new master: %v", err)

@@ -81,6 +81,9 @@ type Options struct {
 	// Ledger keeps the numbers that streams used. Nil: one that forgets them with the Server. The
 	// Server does not close it.
 	Ledger *ledger.Ledger
+	// Noted, if set, is told what goes into the ledger, for servers that may have a stream next. It
+	// must not wait.
+	Noted func(stream string, e ledger.Entry)
 
 	// Log gets one line per event of a stream, never one per access unit. Nil: nothing is logged.
 	Log *slog.Logger

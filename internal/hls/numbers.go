@@ -81,6 +81,7 @@ func (l *life) note(change func(*ledger.Entry)) {
 	l.used.Discontinuity = l.lastDiscontinuity.Load()
 	l.used.Reach = max(l.used.Reach, time.Duration(l.reach.Load()))
 	l.record.Note(l.used)
+	l.noted(l.used)
 }
 
 // noteSegment notes the begin of a CMAF segment.
@@ -96,55 +97,52 @@ func (l *life) noteEnd(complete bool) {
 	l.note(func(e *ledger.Entry) { e.Over, e.Complete = true, e.Complete || complete && e.Segment > 0 })
 }
 
-// Floor is what the next life of a stream does not go below, where that is made by another server:
-// the sequence numbers that are free, and the time that is. The zero value is none.
-type Floor struct {
-	Sequence, Discontinuity int64
-	Time                    time.Duration
-}
+// maxInherited bounds the streams whose last life was elsewhere and whose next one has not begun.
+const maxInherited = 1 << 12
 
-// maxRaised bounds the streams that were raised and have not begun.
-const maxRaised = 1 << 12
-
-// Floor returns that of the life of a stream that is over or about to be, for the server that has
-// it next.
-func (s *Server) Floor(name string) Floor {
-	s.mu.RLock()
-	l := s.lives[name]
-	s.mu.RUnlock()
-	if l == nil {
-		return Floor{}
-	}
-	return Floor{s.lastSeq.Load() + 1, l.lastDiscontinuity.Load(), (time.Duration(l.reach.Load()) + lastUnit).Truncate(time.Millisecond)}
-}
-
-// maxLead and maxLeadNumbers are how far a floor may be ahead of the clock: no server that keeps to
-// the rules is.
+// maxLead and maxLeadNumbers are how far what another server used may be ahead of the clock: none
+// that keeps to the rules is.
 const (
 	maxLead        = time.Minute
 	maxLeadNumbers = 1 << 20
 )
 
-// Raise lets the next life of a stream begin at a floor, if it begins now. One that is far ahead of
-// the clock is left alone.
-func (s *Server) Raise(name string, f Floor) {
+// Inherit lets the next life of a stream follow one of another server, of which that noted last, as
+// it would follow one of its own. What is far ahead of the clock is left alone.
+func (s *Server) Inherit(name string, last ledger.Entry) {
 	now := s.opt.Now()
-	if f == (Floor{}) || f.Time > mediaTime(now)+maxLead || f.Sequence > firstNumber(now, s.opt.SegmentDuration)+maxLeadNumbers ||
-		f.Discontinuity > maxLeadNumbers || f.Discontinuity < 0 {
+	number, at := firstNumber(now, s.opt.SegmentDuration)+maxLeadNumbers, mediaTime(now)+maxLead
+	if last.Noted.IsZero() || min(last.Segment, last.Next, last.Discontinuity) < 0 || min(last.Begun, last.Before, last.Reach) < 0 ||
+		max(last.Segment, last.Next) > number || last.Discontinuity > maxLeadNumbers || max(last.Begun, last.Before, last.Reach) > at {
 		return
+	}
+	if last.Noted.After(now) { // its clock is a little ahead
+		last.Noted = now
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.raised) < maxRaised {
-		s.raised[name] = f
+	if len(s.inherited) < maxInherited {
+		s.inherited[name] = last
 	}
 }
 
-// above are numbers that do not go below a floor.
-func (n numbers) above(f Floor) numbers {
-	if f.Sequence >= n.cmaf {
-		n.lost = nil // players are past them
+// noted tells others of what a life used.
+func (s *Server) noted(name string) func(ledger.Entry) {
+	return func(e ledger.Entry) {
+		if s.opt.Noted != nil {
+			e.Noted = s.opt.Now()
+			s.opt.Noted(name, e)
+		}
 	}
-	n.ts, n.cmaf = max(n.ts, f.Sequence), max(n.cmaf, f.Sequence+1)
-	return n
+}
+
+// lastLife begins to note a life, and returns what is known of the one before, here or elsewhere.
+// The caller holds mu.
+func (s *Server) lastLife(name string) (record *ledger.Life, last ledger.Entry, known bool) {
+	record, last, known = s.opt.Ledger.Begin(name)
+	if other, ok := s.inherited[name]; ok && !(known && last.Noted.After(other.Noted)) {
+		last, known = other, true
+	}
+	delete(s.inherited, name)
+	return record, last, known
 }

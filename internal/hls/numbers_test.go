@@ -121,33 +121,46 @@ func TestAfterKill(t *testing.T) {
 	}
 }
 
-// TestFloors: a life goes on where another server left its stream, unless that is far ahead of the
-// clock.
-func TestFloors(t *testing.T) {
+// TestInherit: a life follows that of another server as it would follow one of its own, unless that
+// is far ahead of the clock, or older than what is known here.
+func TestInherit(t *testing.T) {
 	now := time.Unix(yearZero+1_000_000, 0)
 	clock := firstNumber(now, 3*time.Second)
-	for _, c := range []struct {
-		floor Floor
-		want  int64 // the first CMAF segment
-		time  time.Duration
+	used := func(change func(*ledger.Entry)) ledger.Entry {
+		e := ledger.Entry{
+			Segment: clock + 50, Next: clock + 49, Discontinuity: 3, Begun: mediaTime(now) - time.Second, Before: mediaTime(now) - 4*time.Second,
+			Reach: mediaTime(now) - time.Second, Noted: now.Add(-time.Second),
+		}
+		change(&e)
+		return e
+	}
+	fresh := numbers{ts: clock, cmaf: clock + 1}
+	for name, c := range map[string]struct {
+		last ledger.Entry
+		want numbers
 	}{
-		{Floor{}, clock + 1, 0},
-		{Floor{Sequence: clock + 50, Discontinuity: 3, Time: mediaTime(now) + time.Second}, clock + 51, mediaTime(now) + time.Second},
-		{Floor{Sequence: clock - 50, Time: time.Second}, clock + 1, time.Second},
-		{Floor{Sequence: clock + 2*maxLeadNumbers}, clock + 1, 0},
-		{Floor{Time: mediaTime(now) + time.Hour}, clock + 1, 0},
-		{Floor{Discontinuity: -1, Sequence: clock + 50}, clock + 1, 0},
+		"nothing":                       {ledger.Entry{}, fresh},
+		"broke off":                     {used(func(*ledger.Entry) {}), numbers{ts: clock + 49, cmaf: clock + 52}},
+		"over":                          {used(func(e *ledger.Entry) { e.Over, e.Complete = true, true }), numbers{ts: clock + 49, cmaf: clock + 52}},
+		"its clock is ahead":            {used(func(e *ledger.Entry) { e.Noted = now.Add(time.Second) }), numbers{ts: clock + 49, cmaf: clock + 52}},
+		"long ago":                      {used(func(e *ledger.Entry) { e.Noted = now.Add(-time.Hour) }), numbers{ts: clock + 49, cmaf: clock + 52}},
+		"numbers far ahead":             {used(func(e *ledger.Entry) { e.Segment = clock + 2*maxLeadNumbers }), fresh},
+		"time far ahead":                {used(func(e *ledger.Entry) { e.Reach = mediaTime(now) + time.Hour }), fresh},
+		"discontinuities far ahead":     {used(func(e *ledger.Entry) { e.Discontinuity = 2 * maxLeadNumbers }), fresh},
+		"a discontinuity less than 0":   {used(func(e *ledger.Entry) { e.Discontinuity = -1 }), fresh},
+		"a time less than 0":            {used(func(e *ledger.Entry) { e.Before = -1 }), fresh},
+		"numbers that nobody has noted": {used(func(e *ledger.Entry) { e.Noted = time.Time{} }), fresh},
 	} {
 		s := NewServer(Options{Now: func() time.Time { return now }})
-		s.Raise("live/a", c.floor)
+		s.Inherit("live/a", c.last)
 		s.mu.Lock()
 		l, other := s.newLife("live/a"), s.newLife("live/b")
 		s.mu.Unlock()
-		if l.packager.First() != c.want || l.time.floor != c.time || other.packager.First() != clock+1 {
-			t.Errorf("%+v: first %d, time %v; another stream %d", c.floor, l.packager.First()-clock, l.time.floor, other.packager.First()-clock)
+		if l.packager.First() != c.want.cmaf || other.packager.First() != clock+1 {
+			t.Errorf("%s: first %d; another stream %d", name, l.packager.First()-clock, other.packager.First()-clock)
 		}
-		if l.firstDiscontinuity != c.floor.Discontinuity && c.want == clock+51 {
-			t.Errorf("%+v: discontinuity %d", c.floor, l.firstDiscontinuity)
+		if c.want.cmaf != fresh.cmaf && (l.firstDiscontinuity != 3 || l.time.floor <= c.last.Reach) {
+			t.Errorf("%s: discontinuity %d, time %v", name, l.firstDiscontinuity, l.time.floor-c.last.Reach)
 		}
 	}
 }

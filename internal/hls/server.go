@@ -44,8 +44,8 @@ type Server struct {
 	past Totals
 	// awaited are the streams for which requests wait.
 	awaited map[string]*awaited
-	// raised are the floors of streams that begin in a moment.
-	raised map[string]Floor
+	// inherited is what other servers noted of streams that begin here in a moment.
+	inherited map[string]ledger.Entry
 	// held are the streams that are packaged although nobody watches.
 	held map[string]bool
 }
@@ -56,13 +56,13 @@ func NewServer(opt Options) *Server {
 		opt.Ledger = ledger.Open(ledger.Options{Now: opt.Now})
 	}
 	return &Server{
-		opt:      opt.withDefaults(),
-		seed:     maphash.MakeSeed(),
-		returnBy: time.Now().Add(opt.ReturnWait),
-		lives:    make(map[string]*life),
-		awaited:  make(map[string]*awaited),
-		raised:   make(map[string]Floor),
-		held:     make(map[string]bool),
+		opt:       opt.withDefaults(),
+		seed:      maphash.MakeSeed(),
+		returnBy:  time.Now().Add(opt.ReturnWait),
+		lives:     make(map[string]*life),
+		awaited:   make(map[string]*awaited),
+		inherited: make(map[string]ledger.Entry),
+		held:      make(map[string]bool),
 	}
 }
 
@@ -104,6 +104,7 @@ type life struct {
 
 	// record takes what the life used, for the next one. noting guards used.
 	record *ledger.Life
+	noted  func(ledger.Entry)
 	noting sync.Mutex
 	used   ledger.Entry
 
@@ -315,15 +316,12 @@ func (s *Server) enter(name string) *life {
 
 // newLife makes a life that follows the last one of the stream.
 func (s *Server) newLife(name string) *life {
-	record, last, known := s.opt.Ledger.Begin(name)
-	least := s.raised[name]
-	delete(s.raised, name)
-	first := s.numbersAfter(&last, known).above(least)
-	last.Discontinuity = max(last.Discontinuity, least.Discontinuity)
+	record, last, known := s.lastLife(name)
+	first := s.numbersAfter(&last, known)
 	l := &life{
 		name: name, demand: newDemand(), log: s.opt.Log.With("stream", name), answerable: make(chan struct{}),
 		cmaf: ladder.NewPresentation(), noCMAF: s.opt.NoCMAF,
-		firstDiscontinuity: last.Discontinuity, record: record, used: last,
+		firstDiscontinuity: last.Discontinuity, record: record, noted: s.noted(name), used: last,
 	}
 	l.used.Over = false
 	l.lastDiscontinuity.Store(l.firstDiscontinuity)
@@ -340,7 +338,7 @@ func (s *Server) newLife(name string) *life {
 		},
 		Show: l.cmaf, Wanted: l.demand.asked, Log: l.log, Counts: &l.counts.cmaf,
 	}
-	l.time.floor = max(l.time.floor, s.rewind(name, last.Segment+1, &start), least.Time)
+	l.time.floor = max(l.time.floor, s.rewind(name, last.Segment+1, &start))
 	if s.opt.Recorder != nil && !s.opt.NoCMAF {
 		start.Sink = s.opt.Recorder.Begin(name)
 	}

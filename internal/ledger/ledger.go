@@ -38,19 +38,21 @@ const (
 type Entry struct {
 	// Segment is the media sequence number of the newest CMAF segment, Next the one after the
 	// newest MPEG-TS segment.
-	Segment, Next int64
+	Segment int64 `json:"segment,omitempty"`
+	Next    int64 `json:"next,omitempty"`
 	// Discontinuity is the newest discontinuity sequence number.
-	Discontinuity int64
+	Discontinuity int64 `json:"discontinuity,omitempty"`
 	// Begun is the media time at which Segment begins, Before at which the segment before it does.
-	Begun, Before time.Duration
+	Begun  time.Duration `json:"begun,omitempty"`
+	Before time.Duration `json:"before,omitempty"`
 	// Reach is the latest media time that was noted. Over says that the life is over, so that none
 	// came after it.
-	Reach time.Duration
-	Over  bool
+	Reach time.Duration `json:"reach,omitempty"`
+	Over  bool          `json:"over,omitempty"`
 	// Complete: there is nothing to come of Segment.
-	Complete bool
+	Complete bool `json:"complete,omitempty"`
 	// Noted is when this was noted, by the clock of the day. Note sets it.
-	Noted time.Time
+	Noted time.Time `json:"noted,omitzero"`
 }
 
 // Options configures a Ledger. The zero value of a field means the default in parentheses.

@@ -18,6 +18,7 @@ import (
 	"livego/internal/cluster"
 	"livego/internal/edge"
 	"livego/internal/hls"
+	"livego/internal/ledger"
 	"livego/internal/listen"
 	"livego/internal/live"
 )
@@ -218,18 +219,18 @@ func (n *node) figures() (load float64, viewers, streams int) {
 	return 0, viewers, len(n.hub.Streams())
 }
 
-// end gives a stream back that is over here, with the numbers for its next home.
-func (n *node) end(stream string) {
-	f := n.hls.Floor(stream)
-	n.member.End(stream, cluster.Hand{Sequence: f.Sequence, Discontinuity: f.Discontinuity, Time: f.Time.Milliseconds()})
+// noted tells the stream's next home what its HLS uses here.
+func (s *Server) noted(stream string, used ledger.Entry) {
+	if s.node != nil {
+		s.node.member.Note(stream, used)
+	}
 }
 
 // claim makes this node the home of a stream, which goes on where its last home left it.
 func (n *node) claim(ctx context.Context, stream string) (cluster.Entry, error) {
 	e, err := n.member.Claim(ctx, stream)
 	if _, holds := n.member.Holds(stream); err == nil && !holds {
-		h := e.Claim.Hand
-		n.hls.Raise(stream, hls.Floor{Sequence: h.Sequence, Discontinuity: h.Discontinuity, Time: time.Duration(h.Time) * time.Millisecond})
+		n.hls.Inherit(stream, e.Claim.Hand)
 	}
 	return e, err
 }

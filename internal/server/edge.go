@@ -161,12 +161,16 @@ func (n *node) fetch(ctx context.Context, f edge.File, via []string) (*http.Resp
 			if err != nil {
 				continue
 			}
-			if resp.StatusCode != http.StatusLoopDetected {
+			switch {
+			case resp.StatusCode == http.StatusLoopDetected:
+				err = cluster.ErrLoop
+			case playlist && resp.StatusCode == http.StatusServiceUnavailable: // it ends, in order
+				err = cluster.ErrDraining
+			default:
 				n.homes.note(f.Stream, e.Node)
 				return resp, nil
 			}
 			resp.Body.Close()
-			err = cluster.ErrLoop
 		}
 		if last, known := n.homes.of(f.Stream); known && time.Since(last.seen) > mournTime {
 			n.homes.forget(f.Stream)

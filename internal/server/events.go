@@ -31,6 +31,6 @@ func (s *Server) tell(n live.Notice) {
 	}
 	s.events.Emit(e)
 	if s.node != nil && n.Change == live.Ended {
-		s.node.end(n.Name.Key())
+		s.node.member.End(n.Name.Key())
 	}
 }

@@ -151,7 +151,7 @@ func New(opt Options) (*Server, error) {
 	}
 	s.hls = hls.NewServer(hls.Options{
 		SegmentDuration: opt.HLSSegmentDuration, PartDuration: opt.HLSPartDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd,
-		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Bring: s.bringHLS, Admit: s.viewerFitsHLS, Spool: s.spool, Ledger: s.ledger, PartDelay: s.metrics.Published, Log: opt.Log,
+		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Bring: s.bringHLS, Admit: s.viewerFitsHLS, Spool: s.spool, Ledger: s.ledger, Noted: s.noted, PartDelay: s.metrics.Published, Log: opt.Log,
 		Recorder: s.tap(),
 	})
 	s.outputs = []output{s.outputHLS, s.outputPush, s.outputCommands}

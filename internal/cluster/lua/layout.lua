@@ -38,6 +38,9 @@ local function put(name, node, boot, token, keep)
   redis.call('SADD', P .. ':streams', name)
   redis.call('PUBLISH', P .. ':changed', name .. ' ' .. node)
 end
+local function remember(name, hand)
+  if hand ~= '' then redis.call('HSET', P .. ':stream:' .. name, 'hand', hand) end
+end
 local function described(name, e)
   local info = e.node ~= '' and redis.call('GET', P .. ':node:' .. e.node .. ':info') or ''
   return {e.node, e.boot, text(e.token), e.since, e.hand, info or ''}
