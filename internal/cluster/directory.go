@@ -40,6 +40,8 @@ type place struct {
 	at    time.Time
 	good  time.Time
 	floor int64
+	// changed is closed when something changes; nil if nobody waits for that.
+	changed chan struct{}
 }
 
 // NewDirectory returns a directory that knows nothing yet.
@@ -61,6 +63,17 @@ func (d *Directory) Lookup(ctx context.Context, stream string) (Entry, error) {
 // Fresh returns where a stream is now: for whom an answer of Lookup led nowhere.
 func (d *Directory) Fresh(ctx context.Context, stream string) (Entry, error) {
 	return d.ask(ctx, stream, 0)
+}
+
+// Changed returns what is closed when something changes about where a stream is, or may have.
+func (d *Directory) Changed(stream string) <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := d.place(stream)
+	if p.changed == nil {
+		p.changed = make(chan struct{})
+	}
+	return p.changed
 }
 
 // ask returns an answer that is younger than age.
@@ -100,7 +113,9 @@ func (d *Directory) place(stream string) *place {
 	d.places[stream] = d.recent.PushFront(p)
 	if d.recent.Len() > maxNames {
 		oldest := d.recent.Back()
-		delete(d.places, d.recent.Remove(oldest).(*place).stream)
+		forgotten := d.recent.Remove(oldest).(*place)
+		forgotten.old()
+		delete(d.places, forgotten.stream)
 	}
 	return p
 }
@@ -162,4 +177,8 @@ func (d *Directory) forget(c Change) {
 // is not waited for. The caller holds mu.
 func (p *place) old() {
 	p.at, p.asked = time.Time{}, nil
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
+	}
 }

@@ -71,6 +71,39 @@ func TestDirectoryAsksOnce(t *testing.T) {
 	})
 }
 
+// TestChanged: who waits for a stream hears of its next home, of what may have been missed, and that
+// it was forgotten among too many.
+func TestChanged(t *testing.T) {
+	d := NewDirectory(NewMemory(nil))
+	told := func(c <-chan struct{}) bool {
+		select {
+		case <-c:
+			return true
+		default:
+			return false
+		}
+	}
+	a, b := d.Changed("live/a"), d.Changed("live/b")
+	if again := d.Changed("live/a"); again != a {
+		t.Error("two who wait for one stream are told apart")
+	}
+	d.forget(Change{Stream: "live/a", Node: "x"})
+	if !told(a) || told(b) || told(d.Changed("live/a")) {
+		t.Error("a change of one stream")
+	}
+	d.forget(Change{})
+	if !told(b) {
+		t.Error("changes may have been missed")
+	}
+	b = d.Changed("live/b")
+	for i := range maxNames {
+		d.Changed(fmt.Sprint("live/", i))
+	}
+	if !told(b) {
+		t.Error("a stream that is forgotten")
+	}
+}
+
 // TestDirectoryHearsOfChanges: a new home is found at once, though the answer before is young.
 func TestDirectoryHearsOfChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

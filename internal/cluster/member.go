@@ -426,6 +426,9 @@ func (m *Member) Fresh(ctx context.Context, stream string) (Entry, error) {
 	return m.directory.Fresh(ctx, stream)
 }
 
+// Changed returns what is closed when something changes about where a stream is, or may have.
+func (m *Member) Changed(stream string) <-chan struct{} { return m.directory.Changed(stream) }
+
 // Nodes returns all nodes of the last day.
 func (m *Member) Nodes(ctx context.Context) ([]Node, error) { return m.opt.Registry.Nodes(ctx) }
 

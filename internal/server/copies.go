@@ -188,15 +188,20 @@ func (c *copied) run(ctx context.Context) {
 		if tries == 0 {
 			c.node.log.Warn("stream of another node interrupted", "stream", c.name.String(), "reason", err.Error())
 		}
-		if !c.pause(ctx, tries) {
+		changed, goOn := c.pause(ctx, tries)
+		if !goOn {
 			return
+		}
+		if changed { // somebody may be about to have it
+			tries = 0
 		}
 		find = c.node.lookAgain
 	}
 }
 
-// pause waits until the next try. It is false if the stream is over meanwhile.
-func (c *copied) pause(ctx context.Context, tries int) bool {
+// pause waits until the next try, or until it is known that something has changed. goOn is false if
+// the stream is over meanwhile.
+func (c *copied) pause(ctx context.Context, tries int) (changed, goOn bool) {
 	wait := min(copyRetryMin<<min(tries, 8), copyRetryMax)
 	timer := time.NewTimer(wait/2 + rand.N(wait/2))
 	defer timer.Stop()
@@ -205,12 +210,14 @@ func (c *copied) pause(ctx context.Context, tries int) bool {
 		done = c.stream.Done()
 	}
 	select {
+	case <-c.node.member.Changed(c.name.Key()):
+		return true, true
 	case <-timer.C:
-		return true
+		return false, true
 	case <-done:
 	case <-ctx.Done():
 	}
-	return false
+	return false, false
 }
 
 // connect finds the home, and takes what comes from there. io.EOF: the stream is over.
