@@ -280,6 +280,33 @@ func TestConsoleMany(t *testing.T) {
 	p.clean(t)
 }
 
+// TestConsoleNodes shows the nodes of a cluster, one of which ends, and a stream and its viewers at
+// others than the one that is asked.
+func TestConsoleNodes(t *testing.T) {
+	t.Parallel()
+	chromium.turn(t)
+	nodes := startCluster(t, startRedis(t), 3)
+	a, b, c := nodes[0], nodes[1], nodes[2]
+	publish(t, a.server, a.key(t, "m"), flvClip(t, "h264-aac", 5), pacing{loop: true})
+	a.waitOnAir(t, "m")
+	watchFLV(t, c.server, "m").waitFrames(t, 20)
+	p := openPage(t, b.consoleURL(""), desk, "")
+	p.says(t, ".card-name", "m")
+	p.click(t, `.nav a:text-is("Nodes")`)
+	p.says(t, ".node-name", "a", "b", "c")
+	p.says(t, "tbody .badge", "Ready", "Ready", "Ready")
+	p.says(t, ".homes .soft", "a · 1 viewer")
+	p.audit(t)
+	p.keep(t, "nodes")
+	p.click(t, ".homes a")
+	p.says(t, "tbody td:nth-child(4)", "a", "c")
+	p.click(t, `.nav a:text-is("Nodes")`)
+	c.expectCrash = true
+	c.kill()
+	p.says(t, "tbody .badge", "Ready", "Ready", "Gone")
+	p.clean(t)
+}
+
 // TestConsoleIsOpenAndShut: the page itself is for everybody, as it shows nothing; no page of
 // others may frame it or call the API through it.
 func TestConsoleIsOpenAndShut(t *testing.T) {

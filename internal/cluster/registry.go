@@ -54,11 +54,12 @@ type Node struct {
 	// ID names the node for good, Boot this life of it.
 	ID   string `json:"id"`
 	Boot string `json:"boot"`
-	// Addr is host:port of its cluster_addr as other nodes reach it. PublicURL and RTMPURL are what
+	// Addr is host:port of its cluster_addr as other nodes reach it. PublicURL (of HLS), RTMPURL and FLVURL are what
 	// viewers and encoders are sent to; empty: nobody is.
 	Addr      string    `json:"addr"`
 	PublicURL string    `json:"public_url,omitempty"`
 	RTMPURL   string    `json:"rtmp_url,omitempty"`
+	FLVURL    string    `json:"flv_url,omitempty"`
 	Region    string    `json:"region,omitempty"`
 	Version   string    `json:"version"`
 	State     NodeState `json:"state"`

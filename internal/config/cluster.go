@@ -53,6 +53,9 @@ func publicURL(p *string) value {
 	return value{kindText, parse, func() string { return *p }}
 }
 
+// maxEgress bounds egress_limit, in Mbit/s: no machine sends as much.
+const maxEgress = 10_000_000
+
 // checkCluster checks what a node needs.
 func (l *loader) checkCluster() {
 	c := &l.cfg
@@ -65,6 +68,9 @@ func (l *loader) checkCluster() {
 	}
 	if c.ClusterSecret == "" {
 		l.problem(place, "cluster_addr needs cluster_secret, the same one on all servers (openssl rand -hex 32)")
+	}
+	if c.RedirectAbove > 0 && c.PublicURL == "" {
+		l.problem(l.origin["redirect_above"], "redirect_above needs public_url on all servers: where viewers are sent")
 	}
 	if given := [...]bool{c.ClusterCert != "", c.ClusterKey != "", c.ClusterCA != ""}; given != [3]bool{} && given != [3]bool{true, true, true} {
 		l.problem(place, "cluster_cert, cluster_key and cluster_ca need each other")

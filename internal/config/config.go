@@ -83,6 +83,8 @@ type Config struct {
 	NodeID                string
 	PublicURL             string
 	Region                string
+	RedirectAbove         int
+	EgressLimit           int
 	ClusterIdle           time.Duration
 	EdgeCacheBytes        int
 	GOPNum                int

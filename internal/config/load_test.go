@@ -52,7 +52,7 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"api_addr": ":82", "metrics_addr": ":9100", "metrics_streams": "7", "pprof_addr": "127.0.0.1:83", "jwt.secret": strings.Repeat("s", 40), "jwt.algorithm": "HS512",
 		"api_allow": "10.0.0.0/8", "api_origins": "https://example.org", "redis_addr": "redis:6379", "redis_pwd": "p", "redis_prefix": "{tv}", "key_cache": "1h0m0s",
 		"cluster_addr": ":84", "cluster_advertise": "10.0.0.1:84", "cluster_secret": strings.Repeat("c", 40) + "," + strings.Repeat("d", 40), "cluster_cert": "c.crt",
-		"cluster_key": "c.key", "cluster_ca": "ca.crt", "node_id": "node-1", "region": "eu-1", "cluster_idle": "1m0s", "public_url": "https://node1.example.org:8443", "edge_cache_bytes": "1GiB",
+		"cluster_key": "c.key", "cluster_ca": "ca.crt", "node_id": "node-1", "region": "eu-1", "redirect_above": "80", "egress_limit": "10000", "cluster_idle": "1m0s", "public_url": "https://node1.example.org:8443", "edge_cache_bytes": "1GiB",
 		"gop_num": "0", "takeover": "false", "play_wait": "0s", "republish_grace": "1m0s", "stream_memory": "128MiB",
 		"player_lag": "250ms", "max_batch_delay": "0s", "min_batch_delay": "40ms", "io_uring": "false", "trusted_proxies": "10.0.0.0/8,::1/128", "proxy_protocol": "true", "max_connections": "10", "max_connections_per_addr": "2",
 		"viewer_auth": "token", "viewer_keys": "[{kid: a, algorithm: HS256, secret: " + strings.Repeat("v", 32) + "}]", "viewer_session_max": "1h0m0s", "viewer_shared_cache": "true", "run_on_stream": `[[ffmpeg, -i, "{rtmp_url}"]]`, "viewer_auth_url": "https://example.org/view", "max_streams": "7", "max_viewers": "8",

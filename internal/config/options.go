@@ -239,6 +239,13 @@ var options = []option{
 		bind: func(c *Config) value { return duration(&c.ClusterIdle, time.Second, time.Hour) }},
 	{key: "edge_cache_bytes", def: "512MiB", doc: "Most memory for HLS files of other servers, each of which is fetched once for all viewers here.",
 		bind: func(c *Config) value { return size(&c.EdgeCacheBytes, minEdgeBytes, math.MaxInt) }},
+	{key: "redirect_above", def: "0", doc: "Load of this server, in percent, above which new viewers are sent to another one of its region that has less to\n" +
+		"do, by its public_url: of HLS and HTTP-FLV by 302, of RTMP by Enhanced RTMP's reconnect request. RTMP players that do\n" +
+		"not know that are refused. 0: nobody is sent on.",
+		bind: func(c *Config) value { return number(&c.RedirectAbove, 0, 100) }},
+	{key: "egress_limit", def: "0", doc: "What the network of this server can send, in Mbit/s. Its load is the most of that, of processors and of max_viewers.\n" +
+		"0: not known.",
+		bind: func(c *Config) value { return number(&c.EgressLimit, 0, maxEgress) }},
 
 	{key: "gop_num", def: "1", doc: "Number of GOPs that a joining player gets at once. 0: it waits for the next key frame.",
 		bind: func(c *Config) value { return number(&c.GOPNum, 0, math.MaxInt) }},

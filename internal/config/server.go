@@ -109,7 +109,7 @@ func (c Config) cluster() server.ClusterOptions {
 	return server.ClusterOptions{
 		Addr: c.ClusterAddr, Advertise: c.ClusterAdvertise, ID: c.NodeID, Region: c.Region, Secret: secret,
 		PublicURL: c.PublicURL, Cert: c.ClusterCert, Key: c.ClusterKey, CA: c.ClusterCA, Idle: c.ClusterIdle,
-		EdgeBytes: int64(c.EdgeCacheBytes),
+		EdgeBytes: int64(c.EdgeCacheBytes), RedirectAbove: float64(c.RedirectAbove) / 100, EgressLimit: int64(c.EgressLimit) * 1_000_000,
 	}
 }
 

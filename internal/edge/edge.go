@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -62,6 +63,8 @@ type Cache struct {
 	stop context.CancelFunc
 	all  sync.WaitGroup
 
+	sent atomic.Uint64
+
 	mu      sync.Mutex
 	kept    map[File]*list.Element // of *answer
 	recent  *list.List             // latest use first
@@ -77,6 +80,8 @@ type Stats struct {
 	// Hits came from what is kept, Misses were fetched, Coalesced waited for what was being
 	// fetched. Failed could not be had.
 	Hits, Misses, Coalesced, Failed uint64
+	// Sent are the bytes of answers.
+	Sent uint64
 	// Files and Bytes are kept.
 	Files int
 	Bytes int64
@@ -105,6 +110,7 @@ func (c *Cache) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.stats
+	s.Sent = c.sent.Load()
 	s.Files, s.Bytes = c.recent.Len(), c.bytes
 	return s
 }
@@ -141,6 +147,9 @@ func (c *Cache) Serve(w http.ResponseWriter, r *http.Request, f File, via []stri
 		return err
 	case a.large:
 		return c.pass(w, r, f, via)
+	}
+	if r.Method != http.MethodHead {
+		c.sent.Add(uint64(len(a.body)))
 	}
 	a.write(w, r)
 	return nil
@@ -407,7 +416,8 @@ func (c *Cache) pass(w http.ResponseWriter, r *http.Request, f File, via []strin
 	}
 	w.WriteHeader(resp.StatusCode)
 	if r.Method != http.MethodHead {
-		_, _ = io.Copy(w, resp.Body) // the client is gone if this fails
+		n, _ := io.Copy(w, resp.Body) // the client is gone if this fails
+		c.sent.Add(uint64(n))
 	}
 	return nil
 }

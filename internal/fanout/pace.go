@@ -49,7 +49,7 @@ type pace struct {
 func newPace(least, most time.Duration) *pace {
 	p := &pace{
 		min: least, max: max(least, most),
-		cpu: cpuTime, procs: func() int { return runtime.GOMAXPROCS(0) },
+		cpu: CPUTime, procs: func() int { return runtime.GOMAXPROCS(0) },
 	}
 	p.delay.Store(int64(least))
 	return p

@@ -91,12 +91,30 @@ func NewAudiences(period time.Duration) *Audiences {
 	return &Audiences{seed: maphash.MakeSeed(), period: period, of: make(map[string]*audience)}
 }
 
+// IsWatched says whether who asks for a file, again and again, is a viewer: it is a playlist, and not
+// one of key frames only.
+func IsWatched(path string) bool {
+	switch route(path).kind {
+	case mediaPlaylist, multivariantPlaylist, renditionPlaylist:
+		return true
+	}
+	return false
+}
+
 // Knows says whether who asks is counted as a viewer of a stream already.
 func (a *Audiences) Knows(stream string, r *http.Request) bool {
 	a.mu.Lock()
 	at := a.of[stream]
 	a.mu.Unlock()
 	return at != nil && at.knows(clientID(a.seed, r), time.Now(), a.period)
+}
+
+// Knows is the same for a stream of the server's own.
+func (s *Server) Knows(stream string, r *http.Request) bool {
+	s.mu.RLock()
+	l := s.lives[stream]
+	s.mu.RUnlock()
+	return l != nil && l.audience.knows(clientID(s.seed, r), s.opt.Now(), l.period(l.target()))
 }
 
 // See counts who asks as a viewer of a stream.

@@ -78,12 +78,15 @@ const (
 // canForward is the bit of enum FourCcInfoMask that a server which passes everything on declares.
 const canForward = 0x04
 
+// CanReconnect says whether the client declared that it connects again when it is asked to.
+func (r *ConnectRequest) CanReconnect() bool { return r.CapsEx&CapReconnect != 0 }
+
 // RequestReconnect asks the client to connect again, to the same place if tcURL is empty (Enhanced
 // RTMP v2, "Reconnect Request"). It reports whether the client was asked: false if it did not
 // declare that it can. It may be called from any goroutine and waits no longer than the write
 // timeout.
 func (r *ConnectRequest) RequestReconnect(tcURL, description string) (bool, error) {
-	if r.CapsEx&CapReconnect == 0 {
+	if !r.CanReconnect() {
 		return false, nil
 	}
 	return true, r.conn.send(appendReconnect(nil, tcURL, description))

@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"livego/internal/cluster"
@@ -42,6 +43,11 @@ type ClusterOptions struct {
 	Idle time.Duration
 	// EdgeBytes (512 MiB) bounds the files of other nodes that are kept for HLS viewers.
 	EdgeBytes int64
+	// RedirectAbove is the load, from 0 to 1, above which new viewers are sent to other nodes; 0:
+	// nobody is. EgressLimit is what the network of this node can send, in bit/s; 0: that is not
+	// known.
+	RedirectAbove float64
+	EgressLimit   int64
 }
 
 const (
@@ -71,6 +77,9 @@ type node struct {
 	cache *edge.Cache
 	// audiences are the viewers of HLS here of streams of other nodes.
 	audiences *hls.Audiences
+	meter     loadMeter
+	// redirects counts viewers that were sent to other nodes.
+	redirects atomic.Uint64
 
 	mu sync.Mutex
 	// copies are the streams that come from other nodes, by what viewers ask for.
@@ -98,7 +107,7 @@ func (s *Server) openNode() error {
 		return err
 	}
 	n.self = cluster.Node{
-		ID: o.ID, Boot: newID(), Addr: o.Advertise, PublicURL: o.PublicURL, RTMPURL: s.publicRTMP(), Region: o.Region, Version: s.opt.Version,
+		ID: o.ID, Boot: newID(), Addr: o.Advertise, PublicURL: o.PublicURL, RTMPURL: s.publicRTMP(), FLVURL: s.publicFLV(), Region: o.Region, Version: s.opt.Version,
 		Started: time.Now().UTC(),
 	}
 	n.peers = cluster.NewPeers(o.ID, o.Secret, config)
@@ -147,11 +156,19 @@ func (n *node) clientTLS() (*tls.Config, error) {
 // publicRTMP is where encoders reach this node: beside its HLS port.
 func (s *Server) publicRTMP() string {
 	u, err := url.Parse(s.opt.Cluster.PublicURL)
-	_, port, bad := net.SplitHostPort(s.opt.RTMPAddr)
-	if err != nil || bad != nil || u.Hostname() == "" {
+	if err != nil || u.Hostname() == "" {
 		return ""
 	}
-	return secured("rtmp", s.opt.RTMPTLS) + "://" + net.JoinHostPort(u.Hostname(), port)
+	return s.beside(u, secured("rtmp", s.opt.RTMPTLS), s.opt.RTMPAddr)
+}
+
+// beside is the URL of the port that listens at addr on the host of another URL.
+func (s *Server) beside(u *url.URL, scheme, addr string) string {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return ""
+	}
+	return scheme + "://" + net.JoinHostPort(u.Hostname(), port)
 }
 
 // listenNode returns the listener for other nodes, one without address if this is none.
@@ -216,7 +233,7 @@ func (n *node) figures() (load float64, viewers, streams int) {
 		viewers += v
 	}
 	n.sessions.eachAudience(func(_ string, players int) { viewers += players })
-	return 0, viewers, len(n.hub.Streams())
+	return n.load(viewers), viewers, len(n.hub.Streams())
 }
 
 // noted tells the stream's next home what its HLS uses here.

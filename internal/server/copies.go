@@ -384,7 +384,14 @@ func (n *node) playFeed(nc net.Conn, first []byte, stream *live.Stream, r cluste
 		player.Close(fmt.Errorf("%w: %w", fanout.ErrGone, orEOF(err)))
 	}()
 	stop := context.AfterFunc(n.ctx, func() { player.Close(errShutdown) })
-	attend(player, held)
+	var sent uint64
+	count := func() {
+		before := sent
+		sent = player.Stats().Sent
+		n.meter.toNodes.Add(sent - before)
+	}
+	attend(player, func() bool { count(); return held() })
+	count()
 	stop()
 	err = player.Err()
 	if errors.Is(err, fanout.ErrStreamEnded) && !errors.Is(stream.Cause(), live.ErrClosed) {

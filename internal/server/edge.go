@@ -76,11 +76,14 @@ func (h *homes) forget(stream string) {
 // as their home makes them.
 func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	stream := hls.StreamName(r.URL.Path)
+	if stream != "" && n.redirectPlaylist(w, r, stream) {
+		return
+	}
 	if stream == "" || r.Method != http.MethodGet && r.Method != http.MethodHead || !n.isAway(r.Context(), stream) {
 		n.hls.ServeHTTP(w, r)
 		return
 	}
-	if r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, playlistSuffix) {
+	if r.Method == http.MethodGet && hls.IsWatched(r.URL.Path) {
 		if !n.audiences.Knows(stream, r) && !n.viewerFitsHLS(stream) {
 			w.Header().Set("Cache-Control", "no-store")
 			w.Header().Set("Retry-After", "5")

@@ -94,6 +94,9 @@ func (s *Server) findFLV(w http.ResponseWriter, r *http.Request, token string) (
 		return p, false
 	}
 	name.Rendition, p.view = pick.rendition, pick.view
+	if s.redirectFLV(w, r) {
+		return p, false
+	}
 	if p.may, err = s.mayWatch(r, flvProtocol(r), name, token); err != nil && !errors.Is(err, errNotServed) {
 		refuseViewer(w, err)
 		return p, false

@@ -30,7 +30,12 @@ func silentNode(t *testing.T, r cluster.Registry, id string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	n := cluster.Node{ID: id, Boot: "boot", Addr: l.Addr().String(), State: cluster.Ready, Started: time.Now()}
+	registerNode(t, r, cluster.Node{ID: id, Addr: l.Addr().String()})
+}
+
+// registerNode has a registry believe that there is a node.
+func registerNode(t *testing.T, r cluster.Registry, n cluster.Node) {
+	n.Boot, n.State, n.Started = "boot", cluster.Ready, time.Now()
 	beating := make(chan struct{})
 	t.Cleanup(func() { <-beating })
 	go func() {

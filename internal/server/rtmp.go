@@ -244,6 +244,9 @@ func reconnect(r *rtmp.ConnectRequest) func(to string) {
 	}
 }
 
+// errBusy: this node has so much to do that others are to take new viewers.
+var errBusy = errors.New("too much to do")
+
 // errFull: viewers have all connections that they may have.
 var errFull = errors.New("no room for more viewers")
 
@@ -273,6 +276,11 @@ func (c *rtmpConn) findAndPlay(ctx context.Context, r *rtmp.PlayRequest, ps *rtm
 		return cannotPlay(err)
 	}
 	name := live.Name{App: at.app, Stream: room, Rendition: pick.rendition}
+	to := s.redirectRTMP(at.query)
+	if to != "" && !r.CanReconnect() {
+		c.log.Info("player refused", "stream", said(name.String()), "reason", "too much to do")
+		return &rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "This server has too much to do: play from " + to + ".", Err: errBusy}
+	}
 	may, err := s.now().access.play(ctx, c.caller(at.query), name, queryToken(at.query))
 	if err != nil {
 		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
@@ -295,6 +303,9 @@ func (c *rtmpConn) findAndPlay(ctx context.Context, r *rtmp.PlayRequest, ps *rtm
 	// Who knows messages of several tracks gets them, unless it asks for one.
 	pick.view.Whole = !pick.asksTracks() && r.CapsEx&rtmp.CapMultitrack != 0
 	err = c.play(playable{stream, pick.view, may}, r, ps, shownURL(r.TCURL, at, room))
+	if err == nil && to != "" {
+		_, _ = r.RequestReconnect(to+"/"+r.App+"?"+redirected+"=1", "This server has too much to do.")
+	}
 	if errors.Is(err, fanout.ErrTooManyViews) {
 		c.log.Info("player refused", "stream", name.String(), "reason", err.Error())
 		return cannotPlay(err)

@@ -229,6 +229,28 @@ func (r *registry) eachAudience(f func(stream string, players int)) {
 	}
 }
 
+// sentToPlayers returns how many bytes players got, those that have left too, at the last second.
+func (r *registry) sentToPlayers() (bytes uint64) {
+	r.mu.Lock()
+	for of, t := range r.ended {
+		if !of.publisher {
+			bytes += t.video + t.audio
+		}
+	}
+	players := make([]*session, 0, len(r.sessions))
+	for s := range r.sessions {
+		if !s.Publisher {
+			players = append(players, s)
+		}
+	}
+	r.mu.Unlock()
+	for _, s := range players {
+		f := s.latest()
+		bytes += f.video + f.audio
+	}
+	return bytes
+}
+
 // all returns who is connected, in dst.
 func (r *registry) all(dst []*session) []*session {
 	r.mu.Lock()

@@ -6,6 +6,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks'
 import { Icon, type IconName } from '../ui/icons'
 import { isSignedIn, onRefusal, Refusal, signOut } from './api'
 import { StreamPage } from './lazy'
+import { Nodes } from './nodes'
 import { Overview } from './overview'
 import { Recordings } from './recordings'
 import { Reference } from './reference'
@@ -50,6 +51,8 @@ function Inside({ leave }: { leave(): void }): JSX.Element {
           <Rooms server={server} open={subject} />
         ) : page === 'recordings' ? (
           <Recordings server={server} open={subject} />
+        ) : page === 'nodes' ? (
+          <Nodes server={server} />
         ) : page === 'settings' ? (
           <Settings server={server} />
         ) : page === 'api' ? (
@@ -65,6 +68,7 @@ function Inside({ leave }: { leave(): void }): JSX.Element {
 const titles: Record<string, string> = {
   rooms: 'Rooms',
   recordings: 'Recordings',
+  nodes: 'Nodes',
   settings: 'Settings',
   api: 'API',
 }
@@ -73,6 +77,7 @@ const places: [string, string, IconName][] = [
   ['', 'Overview', 'grid'],
   ['rooms', 'Rooms', 'key'],
   ['recordings', 'Recordings', 'film'],
+  ['nodes', 'Nodes', 'server'],
   ['settings', 'Settings', 'gear'],
   ['api', 'API', 'book'],
 ]
@@ -88,12 +93,14 @@ function Navigation({
 }): JSX.Element {
   useServer(server)
   const here = page === 'stream' ? '' : page
+  const there = (id: string) =>
+    (id !== 'recordings' || server.records) && (id !== 'nodes' || server.clustered)
   return (
     <nav class="nav" aria-label="Console">
       <span class="brand">livego</span>
       {places.map(
         ([id, label, icon]) =>
-          (id !== 'recordings' || server.records || here === id) && (
+          (there(id) || here === id) && (
             <a key={id} href={linkTo(id)} aria-current={id === here ? 'page' : undefined}>
               <Icon name={icon} />
               {label}

@@ -129,6 +129,7 @@ function Card({ server, painter, stream }: CardProps): JSX.Element {
           <span class="card-codecs">
             {app}
             {codecs && ` · ${codecs}`}
+            {stream.node && ` · ${stream.node}`}
           </span>
           <span class="card-now">
             {rate(now?.bit_rate ?? stream.bit_rate)}

@@ -127,6 +127,11 @@ export class Server {
     return value !== '' && value !== 'off'
   }
 
+  /** Whether there are other nodes. */
+  get clustered(): boolean {
+    return this.option('cluster_addr') !== ''
+  }
+
   /** The address of a path of the HLS port that belongs to a stream, with a token where viewers need one. */
   async mediaOf(stream: string, path: string): Promise<string> {
     const app = stream.slice(0, stream.indexOf('/'))

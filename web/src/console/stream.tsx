@@ -285,6 +285,7 @@ interface ViewersProps {
 
 function Viewers({ stream, sessions, ask, look }: ViewersProps): JSX.Element {
   const hls = stream?.viewers.by_protocol.hls ?? 0
+  const withNodes = sessions.some(session => session.node)
   const kick = (session: Session) =>
     ask({
       title: session.role === 'publisher' ? 'Disconnect the encoder?' : 'Disconnect this viewer?',
@@ -317,6 +318,7 @@ function Viewers({ stream, sessions, ask, look }: ViewersProps): JSX.Element {
                 <th scope="col">Who</th>
                 <th scope="col">Over</th>
                 <th scope="col">Address</th>
+                {withNodes && <th scope="col">Node</th>}
                 <th scope="col">Program</th>
                 <th scope="col">For</th>
                 <th scope="col">Bit rate</th>
@@ -333,6 +335,7 @@ function Viewers({ stream, sessions, ask, look }: ViewersProps): JSX.Element {
                   <td>{session.role === 'publisher' ? 'Encoder' : 'Viewer'}</td>
                   <td>{protocolName(session.protocol)}</td>
                   <td>{session.address}</td>
+                  {withNodes && <td>{session.node ?? ''}</td>}
                   <td class="agent" title={session.agent}>
                     {session.agent ?? ''}
                   </td>

@@ -39,6 +39,21 @@ export interface Stream {
   publications: Publication[]
   viewers: { total: number; by_protocol: Record<string, number> }
   bit_rate: number
+  /** Where it is published, in a cluster. */
+  node?: string
+}
+
+export interface Node {
+  id: string
+  state: 'ready' | 'draining' | 'silent' | 'gone'
+  region?: string
+  address: string
+  version: string
+  started: string
+  load: number
+  viewers: number
+  streams: number
+  self: boolean
 }
 
 export interface Session {
@@ -54,6 +69,8 @@ export interface Session {
   bit_rate: number
   lag: number
   jumps: number
+  /** To which it is connected, in a cluster. */
+  node?: string
 }
 
 export interface Figures {
