@@ -27,7 +27,13 @@ function begin(player, url, config) {
   watchPictures()
 }
 
-function beginHLS(url, config) {
+const trace = [] // what hls.js says, if the configuration has trace
+
+function beginHLS(url, { trace: traced, ...config }) {
+  if (traced) {
+    const say = (...words) => trace.push(`${(performance.now() / 1000).toFixed(3)} @${video.currentTime.toFixed(3)} ${words.join(' ')}`)
+    config.debug = { trace: say, debug: say, log: say, warn: say, info: say, error: say }
+  }
   hls = new Hls(config)
   hls.on(Hls.Events.ERROR, (_, data) => {
     account.errors.push(`${data.details} ${data.error?.message ?? ''}`.trim())

@@ -154,8 +154,10 @@ func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *ladder.Pr
 // awaitEnd waits for the end of a stream of which a rendition has left, as long as it may be near,
 // and returns the rendition if it is in the ladder then.
 func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *ladder.Presentation, id string) *playlist.Rendition {
-	if wait := time.Until(ladder.Doubt()); wait > 0 && ladder.Left(id) {
-		s.hold(w, r, wait, once(ladder.Over))
+	for wait := time.Until(ladder.Doubt()); wait > 0 && ladder.Left(id); wait = time.Until(ladder.Doubt()) {
+		if s.hold(w, r, wait, once(ladder.Over)) != late {
+			break
+		}
 	}
 	return ladder.Rendition(id)
 }

@@ -436,7 +436,7 @@ func TestEndOfALadder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, l, video, audio := lowLatency(Options{})
 		held := later(t, s, v0+"?_HLS_msn=106&_HLS_part=2")
-		l.cmaf.Suspect()
+		l.cmaf.Suspect(cut.Departure)
 		video.Leave()
 		late := later(t, s, v0)
 		audio.End()
@@ -486,7 +486,7 @@ func TestRequestsForARenditionThatLeft(t *testing.T) {
 				}()
 				synctest.Wait()
 				if c.ended {
-					l.cmaf.Suspect()
+					l.cmaf.Suspect(cut.Departure)
 				}
 				video.Leave()
 				time.Sleep(cut.Departure / 5)

@@ -85,17 +85,17 @@ func (s *Server) Offer(name, rendition string) func(ctx context.Context, open fu
 			select {
 			case <-l.demand.wanted:
 			case <-over:
-				s.leave(l, pub, true)
+				s.leave(ctx, l, pub, true)
 				return nil
 			case <-ctx.Done():
-				s.leave(l, pub, false)
+				s.leave(ctx, l, pub, false)
 				return context.Cause(ctx)
 			}
 			err := s.packageOnce(ctx, l, pub, open)
 			if !errors.Is(err, errIdle) {
-				return s.finish(l, pub, err)
+				return s.finish(ctx, l, pub, err)
 			}
-			l, pub = s.renew(l, pub)
+			l, pub = s.renew(ctx, l, pub)
 		}
 	}
 }
@@ -111,12 +111,12 @@ func (s *Server) packageOnce(ctx context.Context, l *life, pub *ladder.Publicati
 }
 
 // renew moves a publication from a life for which nobody asks to the next one of the stream.
-func (s *Server) renew(l *life, pub *ladder.Publication) (*life, *ladder.Publication) {
+func (s *Server) renew(ctx context.Context, l *life, pub *ladder.Publication) (*life, *ladder.Publication) {
 	s.mu.Lock()
 	l.closed = true
 	s.mu.Unlock()
 	next := &ladder.Publication{Rendition: pub.Rendition, Behind: true}
 	fresh := s.begin(l.name, next)
-	s.finish(l, pub, errIdle)
+	s.finish(ctx, l, pub, errIdle)
 	return fresh, next
 }

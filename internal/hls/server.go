@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"livego/internal/hls/cut"
 	"livego/internal/hls/ladder"
 	"livego/internal/hls/playlist"
 	"livego/internal/ledger"
@@ -176,17 +177,17 @@ func (s *Server) Begin(name, rendition string) func(ctx context.Context, r media
 
 // run packages a publication of the life l.
 func (s *Server) run(ctx context.Context, l *life, pub *ladder.Publication, r media.Reader) error {
-	return s.finish(l, pub, l.read(ctx, pub, r, nil))
+	return s.finish(ctx, l, pub, l.read(ctx, pub, r, nil))
 }
 
 // finish takes a publication whose reader ended with err out of its life, and returns the error
 // that its caller should see.
-func (s *Server) finish(l *life, pub *ladder.Publication, err error) error {
+func (s *Server) finish(ctx context.Context, l *life, pub *ladder.Publication, err error) error {
 	proper := errors.Is(err, io.EOF)
 	if proper {
 		err = nil
 	}
-	if !s.leave(l, pub, proper) {
+	if !s.leave(ctx, l, pub, proper) {
 		return err
 	}
 	st := l.stats(s.opt.Now())
@@ -195,29 +196,58 @@ func (s *Server) finish(l *life, pub *ladder.Publication, err error) error {
 	return err
 }
 
-// leave takes a publication out of its life, and says whether that was the end of it.
-func (s *Server) leave(l *life, pub *ladder.Publication, proper bool) bool {
+// lastCall is for how long the playlists of a stream that is over list all there is without an end:
+// players ask for the last parts meanwhile. It is less than the least time after which hls.js
+// (1.7.4) gives up a request that is held, 0.8 s.
+const lastCall = 700 * time.Millisecond
+
+// leave takes a publication out of its life, and says whether that was the end of it. Then it gives
+// players the time to load what came last.
+//
+// hls.js (1.7.4, getFragmentAtPosition) loads no further parts of a segment once the playlist has
+// ended, and waits for them for good.
+func (s *Server) leave(ctx context.Context, l *life, pub *ladder.Publication, proper bool) bool {
 	s.mu.Lock()
 	l.active--
 	last := l.active == 0
 	l.closed = l.closed || last
 	s.mu.Unlock()
+	listed := false
 	l.mu.Lock()
+	if proper {
+		l.ts.flush(pub)
+	}
 	l.ts.exit(pub, last)
 	if !last {
+		if proper {
+			l.packager.Suspend(pub)
+		}
 		l.packager.Exit(pub)
 	} else {
 		if proper {
 			l.ts.end()
 		}
-		l.packager.End(proper)
+		listed = l.packager.End(proper)
 		l.noteEnd(proper)
 	}
 	l.mu.Unlock()
-	if last {
-		s.end(l, proper)
+	if !last {
+		return false
 	}
-	return last
+	if listed && l.demand.asked() {
+		l.cmaf.Suspect(lastCall + cut.Departure)
+		select {
+		case <-time.After(lastCall):
+		case <-ctx.Done():
+		}
+	}
+	if proper {
+		l.mu.Lock()
+		l.packager.Seal()
+		l.mu.Unlock()
+	}
+	s.end(l, proper)
+	return true
 }
 
 // read packages the units of a publication until r ends, or, where that is given, idle says that
@@ -237,7 +267,6 @@ func (l *life) read(ctx context.Context, pub *ladder.Publication, r media.Reader
 		case errors.Is(err, media.ErrSuspended):
 			l.flush(pub)
 		case errors.Is(err, io.EOF):
-			l.flush(pub)
 			return err
 		default:
 			return fmt.Errorf("reading units: %w", err)
@@ -271,6 +300,11 @@ func (l *life) flush(pub *ladder.Publication) {
 	defer l.mu.Unlock()
 	l.ts.flush(pub)
 	l.packager.Suspend(pub)
+	time.AfterFunc(lastCall, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.packager.EndSegments()
+	})
 }
 
 // show makes the window visible to requests.

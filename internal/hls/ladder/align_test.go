@@ -174,7 +174,7 @@ func TestRestartTogether(t *testing.T) {
 		r.interleave(after, 300*time.Millisecond, pick)
 		r.finish()
 		for _, id := range []string{"v0", "720p.v0", "360p.v0"} {
-			if got, want := r.of(id).String(), "1000 0s+4s parts 20\n1001 4s+3s parts 15\n1002 7s+4s parts 20 discontinuity\n1003 11s+4s parts 20\n1004 15s+1s parts 5\n"; got != want {
+			if got, want := r.of(id).String(), "1000 0s+4s parts 20\n1001 4s+3s parts 15\n1002 7s+4s parts 20 discontinuity\n1003 11s+4s parts 20\n1004 15s+1.016s parts 5\n"; got != want {
 				t.Errorf("first %d: %s\n%s%s", first, id, got, &r.log)
 			}
 		}

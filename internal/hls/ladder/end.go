@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"livego/internal/hls/cut"
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
 
@@ -28,12 +29,10 @@ func (p *Packager) Suspend(pub *Publication) {
 			p.silence(t, "its publisher was lost, and nobody else has sound")
 		}
 	}
-	p.flush(pub)
-	for _, t := range slices.Clone(p.tracks) {
-		if t.isSilent() && !others {
-			p.unhush(t)
-			p.empty(t)
-		}
+	if others {
+		p.flush(pub)
+	} else {
+		p.level((*cmafTrack).nextSession)
 	}
 }
 
@@ -60,34 +59,50 @@ func (p *Packager) deserted(t *cmafTrack) bool {
 
 // flush publishes what there is of a publication as it is.
 func (p *Packager) flush(pub *Publication) {
-	if !p.line.fixed() {
-		if p.lead == nil || len(p.line.bounds) == 0 {
-			return
-		}
-		p.fix(p.lead.newest + p.lead.length())
+	if !p.fixNow() {
+		return
 	}
+	p.closing = true
 	for _, t := range slices.Clone(p.tracks) {
 		if t.pub == pub {
-			p.empty(t)
+			p.empty(t, 0)
+		}
+	}
+	p.closing = false
+}
+
+// fixNow settles what depends on the first segment, which ends here. It is false if none has begun.
+func (p *Packager) fixNow() bool {
+	if !p.line.fixed() && p.lead != nil && len(p.line.bounds) > 0 {
+		p.fix(p.lead.newest + p.lead.length())
+	}
+	return p.line.fixed()
+}
+
+// EndSegments lists the ends of segments that were not listed with their last parts.
+func (p *Packager) EndSegments() {
+	for _, t := range p.tracks {
+		if t.member != nil && t.endless {
+			p.publish(t, false)
 		}
 	}
 }
 
-// empty places all units of t and ends its segment.
-func (p *Packager) empty(t *cmafTrack) {
+// empty places all units of t and ends its segment, at a time if that is not 0.
+func (p *Packager) empty(t *cmafTrack, end time.Duration) {
 	for t.queue.len() > 0 {
 		u := t.queue.pop()
 		p.place(t, &u)
 	}
 	if t.member != nil && !t.silent && t.segment != nil && len(t.segment.Parts)+len(t.part) > 0 {
-		p.close(t, 0, nil, false)
+		p.close(t, end, nil, false)
 	}
 }
 
 // Exit removes a publication while others go on: its renditions leave the ladder unless others have
 // the same sound, and the others are not held up by it.
 func (p *Packager) Exit(pub *Publication) {
-	p.show.Suspect()
+	p.show.Suspect(cut.Departure)
 	p.relieve(pub)
 	for _, t := range slices.Clone(p.tracks) {
 		if t.pub == pub && !p.inherit(t) {
@@ -123,17 +138,11 @@ func (p *Packager) heir() *cmafTrack {
 	return best
 }
 
-// End ends the life. proper says that the playlists get their ENDLIST.
-func (p *Packager) End(proper bool) {
+// End ends the life. proper says that the playlists will get their ENDLIST: all there is is listed
+// now, and Seal must be called. It is false if there is nothing to be sealed.
+func (p *Packager) End(proper bool) (listed bool) {
 	if proper || (p.stored != nil || p.sink != nil) && p.line.fixed() { // what was seen can be seen again after a restart
-		for _, t := range slices.Clone(p.tracks) {
-			if t.isSilent() {
-				p.unhush(t)
-			}
-		}
-		for _, pub := range p.pubs {
-			p.flush(pub)
-		}
+		p.level((*cmafTrack).shownUntil)
 	}
 	if proper {
 		p.Present(true)
@@ -145,16 +154,95 @@ func (p *Packager) End(proper bool) {
 		p.sink.End()
 	}
 	for _, t := range p.tracks {
-		if t.member == nil {
-			continue
-		}
-		if v := t.View.Load(); v != nil && proper {
-			p.publish(t, true)
-		} else if v != nil {
+		if v := t.last(); v != nil && !proper {
 			close(v.Replaced)
+		} else if v != nil {
+			listed = true
+		}
+	}
+	if !proper {
+		p.pubs, p.tracks, p.lead = nil, nil, nil
+	}
+	return listed && proper
+}
+
+// last returns the newest view of a rendition of the ladder, nil if there is none.
+func (t *cmafTrack) last() *playlist.View {
+	if t.member == nil {
+		return nil
+	}
+	return t.View.Load()
+}
+
+// Seal puts the ENDLIST into the playlists.
+func (p *Packager) Seal() {
+	for _, t := range p.tracks {
+		if t.last() != nil {
+			p.publish(t, true)
 		}
 	}
 	p.pubs, p.tracks, p.lead = nil, nil, nil
+}
+
+// level publishes what there is of all publications, and lets all tracks end together where players
+// need it: hls.js (1.7.4, _streamEnded) asks for the middle of each track's last part to be there
+// in all tracks. So the last picture lasts as long as the sound, and silence follows sound that ends
+// before the middle of the last part of video. until says how far a track has come.
+func (p *Packager) level(until func(*cmafTrack) time.Duration) {
+	end := time.Duration(0)
+	for _, t := range slices.Clone(p.tracks) {
+		if t.isSilent() {
+			p.unhush(t)
+		}
+		end = max(end, until(t))
+	}
+	if !p.fixNow() {
+		return
+	}
+	p.closing = true
+	middle := time.Duration(0)
+	for _, t := range slices.Clone(p.tracks) { // video first
+		short := end - until(t)
+		if t.member != nil && t.segment == nil || short > cut.MaxLag {
+			short = 0
+		}
+		if t.kind == media.Video {
+			p.empty(t, t.newest+t.length()+short)
+			middle = max(middle, t.lastMiddle())
+		} else if short > 0 && until(t) <= middle {
+			p.fillTo(t, end)
+		}
+		p.empty(t, 0)
+	}
+	p.closing = false
+}
+
+// lastMiddle is the middle of the last part of t, 0 if there is none.
+func (t *cmafTrack) lastMiddle() time.Duration {
+	if t.member == nil || len(t.window.Segments) == 0 {
+		return 0
+	}
+	s := t.window.Segments[len(t.window.Segments)-1]
+	if s.Gap || len(s.Parts) == 0 {
+		return 0
+	}
+	return s.Start + t.reorder + s.Duration - s.Parts[len(s.Parts)-1].Duration/2
+}
+
+// shownUntil is when the last unit of t has been shown or heard.
+func (t *cmafTrack) shownUntil() time.Duration {
+	if t.kind == media.Audio && t.sound.Track != nil {
+		return t.sound.End
+	}
+	return t.shown + t.length()
+}
+
+// nextSession is the earliest time of the first unit of t when its publisher is back.
+func (t *cmafTrack) nextSession() time.Duration {
+	if t.kind == media.Audio {
+		return t.shownUntil()
+	}
+	return t.newest + t.length()
 }
 
 // refuse tells viewers why nothing of the stream is packaged, once its media flow.

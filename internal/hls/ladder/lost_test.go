@@ -34,8 +34,8 @@ func TestDeserted(t *testing.T) {
 		default:
 			t.Errorf("who waits for %s is not told", id)
 		}
-		if last := view.Segments[len(view.Segments)-1]; !last.Complete || last.Start+last.Duration != 9*time.Second {
-			t.Errorf("what came of %s is not all published: %v", id, last)
+		if last := view.Segments[len(view.Segments)-1]; !last.Full || last.Start+last.Duration != 9*time.Second {
+			t.Errorf("what came of %s is not all published: %v + %v, full %v", id, last.Start, last.Duration, last.Full)
 		}
 		d.feed(hlstest.NameOf(other), d.make(other, 12*time.Second)...)
 		for len(d.studios[lost].Until(12*time.Second)) > 0 { // what was never sent

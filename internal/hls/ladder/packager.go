@@ -114,6 +114,8 @@ type Packager struct {
 	bridged int
 	// begun is when the first unit came.
 	begun time.Time
+	// closing: the last parts are listed, but not that they are the last ones.
+	closing bool
 	// cues counts the events of the life.
 	cues int
 	// unfit counts units that could not be written.
@@ -347,7 +349,10 @@ func (p *Packager) enqueue(t *cmafTrack, u *media.AccessUnit) {
 		t.sound.Take(u, cmp.Or(fmp4.FrameLength(u), t.length()))
 	}
 	length := t.length()
-	t.newest = u.DTS
+	t.newest, t.shown = u.DTS, max(t.shown, u.PTS)
+	if u.RandomAccess {
+		t.reorder = u.PTS - u.DTS
+	}
 	t.step.Mark(u.DTS)
 	if t == p.lead {
 		p.decide(t, u, length)

@@ -142,7 +142,7 @@ func TestSession(t *testing.T) {
 	r.feed("", units...)
 	r.Suspend(r.publication(""))
 	r.look()
-	if got, want := r.of("v0").String(), "1000 0s+3s parts 15\n1001 3s+3s parts 15\n1002 6s+1.52s parts 8\n"; got != want {
+	if got, want := r.of("v0").String(), "1000 0s+3s parts 15\n1001 3s+3s parts 15\n1002 6s+1.52s parts 8 open\n"; got != want {
 		t.Errorf("suspended: got\n%swant\n%s", got, want)
 	}
 	next := hlstest.Source{Video: hlstest.AVCTrack(0), Audio: hlstest.AAC(48000), AudioEvery: s.AudioEvery, Rate: 25, Gop: 25, Epoch: 1, Begin: 7520 * time.Millisecond}
@@ -150,7 +150,7 @@ func TestSession(t *testing.T) {
 	r.feed("", more...)
 	r.finish()
 	if got, want := r.of("v0").String(), "1000 0s+3s parts 15\n1001 3s+3s parts 15\n1002 6s+1.52s parts 8\n"+
-		"1003 7.52s+3s parts 15 discontinuity\n1004 10.52s+2s parts 10\n"; got != want {
+		"1003 7.52s+3s parts 15 discontinuity\n1004 10.52s+2.013s parts 10\n"; got != want {
 		t.Errorf("got\n%swant\n%s%s", got, want, &r.log)
 	}
 	hlstest.SameSamples(t, r.of("a0").samples(t, 48000), append(hlstest.SamplesOf(units, s.Audio), hlstest.SamplesOf(more, next.Audio)...), 3*time.Millisecond)

@@ -54,8 +54,8 @@ func (p *Packager) begin(t *cmafTrack, u *media.AccessUnit, b *Boundary) {
 	if t.kind == media.Video && (u.DTS-b.At).Abs() <= alignment {
 		t.origin, t.cell = u.DTS, 0
 	}
-	if !t.segment.At.IsZero() {
-		t.segment.At = b.wall.Add(u.DTS - b.At)
+	if !t.segment.At.IsZero() { // the date of the first picture's presentation, as that of the sound is
+		t.segment.At = b.wall.Add(u.DTS - b.At + t.reorder)
 	}
 }
 

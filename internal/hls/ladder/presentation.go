@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"livego/internal/hls/cut"
 	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
@@ -109,11 +108,11 @@ func (p *Presentation) Finish(proper bool) {
 	close(p.Over)
 }
 
-// Suspect says that the stream may end soon, because one of its publishers just did.
-func (p *Presentation) Suspect() {
+// Suspect says that the stream may end within a time, because one of its publishers just did.
+func (p *Presentation) Suspect(within time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.doubtful = time.Now().Add(cut.Departure)
+	p.doubtful = time.Now().Add(within)
 }
 
 // Doubt is until when the stream may end because one of its publishers did.

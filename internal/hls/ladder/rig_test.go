@@ -98,6 +98,8 @@ func (r *rig) feed(name string, units ...media.AccessUnit) {
 func (r *rig) finish() {
 	r.End(true)
 	r.look()
+	r.Seal()
+	r.look()
 }
 
 // look notes new views, and checks them.

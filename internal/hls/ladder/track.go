@@ -56,7 +56,10 @@ type cmafTrack struct {
 	// queue holds units that wait: for the leading track, or for the first segment's end.
 	queue  unitQueue
 	newest time.Duration
-	step   cut.Pace
+	// shown is when the last unit in the order of presentation begins, and reorder by how much
+	// later than it is decoded the last random access point is shown.
+	shown, reorder time.Duration
+	step           cut.Pace
 	// sound counts what was taken, if it is audio.
 	sound cut.SoundCount
 	// lastHeader and lastTurn are of the last unit about which the track decided as leader.
@@ -118,6 +121,8 @@ type member struct {
 	// listed is up to when parts are listed, as they were written, and unlisted by how much they
 	// are longer.
 	listed, unlisted time.Duration
+	// endless: the end of the last segment is not listed yet.
+	endless bool
 
 	// silent: silence is made.
 	silent bool

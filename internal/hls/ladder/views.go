@@ -24,7 +24,14 @@ func (p *Packager) publish(t *cmafTrack, ended bool) {
 	} else if p.show.View.Load() == nil {
 		defer p.Present(false)
 	}
-	segments := append(make([]*playlist.Segment, 0, len(w.Segments)+1), w.Segments...)
+	segments, listed := append(make([]*playlist.Segment, 0, len(w.Segments)+1), w.Segments...), w.Listed
+	n := len(segments) - 1
+	if t.endless = p.closing && n > 0 && !segments[n].Gap; t.endless {
+		last := *segments[n]
+		last.Full, last.Complete = true, false
+		segments[n] = &last
+		listed = t.listedStill()
+	}
 	if s := t.segment; s != nil && len(s.Parts) > 0 {
 		open := *s
 		segments = append(segments, &open)
@@ -34,9 +41,9 @@ func (p *Packager) publish(t *cmafTrack, ended bool) {
 	t.version++
 	v := &playlist.View{
 		Version:  t.version,
-		Segments: segments, Listed: w.Listed,
-		DiscontinuitySeq: w.Segments[w.Listed].Before,
-		Stored:           t.StoredBefore(w.Segments[w.Listed].Seq),
+		Segments: segments, Listed: listed,
+		DiscontinuitySeq: segments[listed].Before,
+		Stored:           t.StoredBefore(segments[listed].Seq),
 		Target:           p.line.target, PartTarget: t.target, PartHoldBack: p.partHoldBack(),
 		Ended:    ended,
 		Replaced: make(chan struct{}),
@@ -48,6 +55,15 @@ func (p *Packager) publish(t *cmafTrack, ended bool) {
 		close(old.Replaced)
 		p.noteDelay(t)
 	}
+}
+
+// listedStill is from where on the window is listed as long as the end of its last segment is not:
+// as before.
+func (t *cmafTrack) listedStill() int {
+	if v := t.View.Load(); v != nil {
+		return min(int(max(0, v.Segments[v.Listed].Seq-t.window.Segments[0].Seq)), t.window.Listed)
+	}
+	return t.window.Listed
 }
 
 // noteDelay tells how long after its last unit the newest part was published. What was kept for who

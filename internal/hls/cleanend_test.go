@@ -1,0 +1,81 @@
+package hls
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"livego/internal/hls/hlstest"
+	"livego/internal/media"
+)
+
+// TestLastCall: at the end all parts are listed at once, without the end of the segment and of the
+// playlist, which come together when players had the time to load the parts.
+func TestLastCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		feed, end := onAirAs(t, s, "", hlstest.Encoders(25, 50)[0])
+		feed(9300 * time.Millisecond)
+		view := s.find("live/movie").cmaf.Rendition("v0").View.Load()
+		last, part, _ := view.Last()
+		done := make(chan error, 1)
+		go func() { done <- end(io.EOF) }()
+		synctest.Wait()
+		text := body(t, ask(s, "GET", "/live/movie/index-v0.m3u8"))
+		if !strings.Contains(text, fmt.Sprintf(`URI="v0/%d.%d.m4s"`, last, part+1)) || strings.Contains(text, fmt.Sprintf("\nv0/%d.m4s", last)) || strings.Contains(text, "ENDLIST") {
+			t.Errorf("the last parts:\n%s", text)
+		}
+		held := later(t, s, fmt.Sprintf("/live/movie/index-v0.m3u8?_HLS_msn=%d&_HLS_part=0", last+1))
+		began := time.Now()
+		text = body(t, <-held)
+		if !strings.HasSuffix(text, fmt.Sprintf("\nv0/%d.m4s\n#EXT-X-ENDLIST\n", last)) || time.Since(began) != lastCall {
+			t.Errorf("after %v:\n%s", time.Since(began), text)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// TestNoLastCall: nobody is waited for where nobody asked.
+func TestNoLastCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		feed, end := onAirAs(t, s, "", hlstest.Encoders(25, 50)[0])
+		feed(9300 * time.Millisecond)
+		began := time.Now()
+		if err := end(io.EOF); err != nil || time.Since(began) > 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// TestEndsOfSegmentsOfTheLost: the end of the last segment of a lost publisher comes after its
+// parts.
+func TestEndsOfSegmentsOfTheLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		st := goOnAir(t, s)
+		st.r.feed <- hlstest.Encoders(25, 50)[0].Until(9300 * time.Millisecond)
+		st.r.feed <- media.ErrSuspended
+		synctest.Wait()
+		rendition := s.find("live/movie").cmaf.Rendition("v0")
+		for _, whole := range []bool{false, true} {
+			v := rendition.View.Load()
+			if n := len(v.Segments) - 1; v.Segments[n].Complete != whole || len(v.Segments[n].Parts) < 2 {
+				t.Errorf("complete %v, %d parts", v.Segments[n].Complete, len(v.Segments[n].Parts))
+			}
+			time.Sleep(lastCall)
+			synctest.Wait()
+		}
+		if err := st.end(io.EOF); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+	})
+}
