@@ -90,6 +90,7 @@ type pusher struct {
 	began   bool
 	zero    time.Duration // stream time of time 0
 	skipped uint64
+	sent    int // bytes of media that are not counted yet
 	scratch []byte
 }
 
@@ -124,6 +125,7 @@ func (p *pusher) run(ctx context.Context) error {
 		if err := p.client.Flush(); err != nil {
 			return fmt.Errorf("sending: %w", err)
 		}
+		p.tally()
 	}
 }
 
@@ -173,10 +175,15 @@ func (p *pusher) send(u *media.AccessUnit) error {
 	if err := p.client.Write(m); err != nil {
 		return fmt.Errorf("sending: %w", err)
 	}
-	skipped := p.reader.Skipped()
-	p.count(len(body), skipped-p.skipped)
-	p.skipped = skipped
+	p.sent += len(body)
 	return nil
+}
+
+// tally counts what was sent since the last time.
+func (p *pusher) tally() {
+	skipped := p.reader.Skipped()
+	p.count(p.sent, skipped-p.skipped)
+	p.sent, p.skipped = 0, skipped
 }
 
 func typeOf(k media.Kind) uint8 {

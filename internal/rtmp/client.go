@@ -88,6 +88,8 @@ type Client struct {
 	outMu  sync.Mutex
 	out    []byte
 	format Format
+	// written is when the write deadline was last moved.
+	written time.Time
 }
 
 // Dial connects to the server of an RTMP URL, up to the answer to connect. With user and password
@@ -291,7 +293,10 @@ func (c *Client) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
-	_, err := deadlineWriter{c.nc, c.opt.WriteTimeout}.Write(c.out)
+	if err := c.extendWrite(); err != nil {
+		return err
+	}
+	_, err := c.nc.Write(c.out)
 	c.out = c.out[:0]
 	return err
 }
@@ -442,6 +447,17 @@ func statusOf(cmd command) *StatusError {
 		}
 	}
 	return &StatusError{Level: info.String("level"), Code: info.String("code"), Description: info.String("description")}
+}
+
+// extendWrite moves the write deadline, in steps, and by a step more: each time costs as much as
+// framing a message.
+func (c *Client) extendWrite() error {
+	now, step := time.Now(), c.opt.WriteTimeout/deadlineSteps
+	if now.Sub(c.written) < step {
+		return nil
+	}
+	c.written = now
+	return c.nc.SetWriteDeadline(now.Add(c.opt.WriteTimeout + step))
 }
 
 func (c *Client) extendRead() {
