@@ -122,7 +122,7 @@ func (r *Recorder) begin(l *life, manual bool, from int64, now time.Time) *recor
 	}
 	rec := r.newRecording(&e, r.buckets[e.To])
 	rec.life, rec.timeline.from = l, from
-	r.active[l.stream], r.open[id] = rec, rec
+	r.active[l.stream], r.open[id], r.order = rec, rec, nil
 	rec.log.Info("recording", "to", rec.Name)
 	r.tell(event.RecordingStarted, rec)
 	return rec

@@ -47,6 +47,7 @@ type Recorder struct {
 	active  map[string]*recording    // those that take segments, by stream
 	open    map[string]*recording    // those that are not complete, by ID
 	done    map[string]*entry        // complete ones, by ID
+	order   []*recording             // of open, by ID, nil if that has changed; the slice never does
 	removed []*entry                 // to be removed
 
 	queue  []job
@@ -57,6 +58,7 @@ type Recorder struct {
 	// turn is the recording that a worker looks at next.
 	turn    int
 	changed chan struct{} // closed when there may be something to do
+	taken   chan struct{} // has a value when there may be a job for the scribe alone
 	closed  bool
 
 	disk, far trouble
@@ -84,6 +86,7 @@ func Open(o Options) (*Recorder, error) {
 		open:    make(map[string]*recording),
 		done:    make(map[string]*entry),
 		changed: make(chan struct{}),
+		taken:   make(chan struct{}, 1),
 		lifted:  make(chan struct{}),
 		clips:   make(chan struct{}, maxClips),
 	}
@@ -151,9 +154,13 @@ func (r *Recorder) bucketAt(location string) (bucket.Bucket, error) {
 	return b, err
 }
 
-// opened returns the recordings that are not complete, in an order that stays.
+// opened returns the recordings that are not complete, in an order that stays. The caller holds mu
+// and does not change the slice.
 func (r *Recorder) opened() []*recording {
-	return slices.SortedFunc(maps.Values(r.open), func(a, b *recording) int { return strings.Compare(a.ID, b.ID) })
+	if r.order == nil {
+		r.order = slices.SortedFunc(maps.Values(r.open), func(a, b *recording) int { return strings.Compare(a.ID, b.ID) })
+	}
+	return r.order
 }
 
 // folder is where the Recorder keeps what it knows of a recording.

@@ -445,6 +445,48 @@ func TestBucketAway(t *testing.T) {
 	})
 }
 
+// TestDamagedFile: what the local disk does not give back as it was written is missing, whether the
+// bucket was away for long or not at all.
+func TestDamagedFile(t *testing.T) {
+	for name, away := range map[string]int{"long": 20, "short": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, func(o *Options) {
+					o.Join = 0
+					o.disk = func(name string, pieces ...[]byte) error {
+						err := writeFile(name, pieces...)
+						switch filepath.Base(name) {
+						case "106.m4s":
+							if away > 0 { // it is noticed after a while only
+								err = os.WriteFile(name, []byte("v0 666"), 0o600)
+							}
+						case "107.m4s":
+							err = os.Remove(name)
+						}
+						return err
+					}
+				})
+				s := b.source("live/movie", 100).play(5)
+				if away > 0 {
+					b.bucket.setFail(func(string) error { return errAway })
+				}
+				s.play(5 + away)
+				b.bucket.setFail(nil)
+				s.play(5).sink.End()
+				time.Sleep(time.Minute)
+				want, lost := "105 - - 108", 4 // of picture and sound
+				if away == 0 {
+					want, lost = "105 106 - 108", 2
+				}
+				if got := listed(b.bucket.text("v0.m3u8")); !strings.Contains(got, want) || b.Stats().Lost != uint64(lost) || b.Stats().Spooled != 0 {
+					t.Errorf("%s, %+v", got, b.Stats())
+				}
+				b.stop(t)
+			})
+		})
+	}
+}
+
 // TestFullDisk: a local disk that is full costs segments, with one line in the log; the recording
 // goes on.
 func TestFullLocalDisk(t *testing.T) {

@@ -228,7 +228,7 @@ func (r *Recorder) resume(e *entry, dir string, now time.Time) error {
 		}
 	}
 	rec.find(r)
-	r.open[e.ID], r.active[e.Stream] = rec, rec
+	r.open[e.ID], r.active[e.Stream], r.order = rec, rec, nil
 	rec.flush, rec.deadline = true, last.Add(r.opt.Join)
 	mode := r.opt.Mode(appOf(e.Stream))
 	rec.log.Info("recording that was under way", "waiting", len(rec.pending))

@@ -32,12 +32,15 @@ type job struct {
 
 // sumOf is the checksum of files.
 func sumOf(pieces ...[]byte) (sum uint32) {
-	table := crc32.MakeTable(crc32.Castagnoli)
+	table := castagnoli()
 	for _, p := range pieces {
 		sum = crc32.Update(sum, table, p)
 	}
 	return sum
 }
+
+// castagnoli is the table of CRC-32C, for which processors have an instruction.
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // take puts a segment in line for the local disk. The caller holds mu.
 func (r *Recorder) take(rec *recording, s *hls.Segment, now time.Time) {
@@ -90,7 +93,10 @@ func (r *Recorder) take(rec *recording, s *hls.Segment, now time.Time) {
 	r.queue = append(r.queue, j)
 	r.queued += j.bytes
 	rec.jobs++
-	r.wake()
+	select {
+	case r.taken <- struct{}{}:
+	default:
+	}
 }
 
 // has says that a rendition's newest initialization section has that content.
@@ -129,6 +135,7 @@ func (r *Recorder) scribe() {
 		}
 		select {
 		case <-changed:
+		case <-r.taken:
 		case now := <-ticker.C:
 			r.look(now)
 			if now.Sub(swept) >= sweepEvery {
@@ -216,7 +223,7 @@ func (r *Recorder) write(j *job) {
 
 // spool puts a file in line for the bucket. The caller holds mu.
 func (r *Recorder) spool(rec *recording, f *object) {
-	f.state = spooled
+	f.state, f.written = spooled, time.Now()
 	rec.pending = append(rec.pending, f)
 	rec.spooled += int64(f.size)
 	r.spooled += int64(f.size)
@@ -330,6 +337,7 @@ func (r *Recorder) complete(rec *recording) {
 	defer r.mu.Unlock()
 	r.spooled -= rec.spooled
 	delete(r.open, rec.ID)
+	r.order = nil
 	r.done[rec.ID] = &e
 	if rec.State == Broken {
 		rec.log.Error("recording failed", "reason", rec.Reason)

@@ -45,6 +45,8 @@ type object struct {
 	size  int
 	sum   uint32 // CRC-32C
 	state state
+	// written is when it was written to the local disk, zero if an earlier process did that.
+	written time.Time
 	// unsure: it is not on the local disk, and may be in the bucket.
 	unsure bool
 	// piece is what it has, nil if it is an initialization section.
