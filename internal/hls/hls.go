@@ -6,8 +6,8 @@
 // each is made once and shared by all requests. What requests see is immutable and replaced as a
 // whole: they take no lock that packaging takes, and no number of viewers slows it down.
 //
-//	media.Reader → segmenter → window → snapshot                            ← ServeHTTP
-//	            └→ packager  → cmafTrack, by one timeline → renditionView   ←
+//	media.Reader → segmenter.Segmenter → playlist.TSWindow → playlist.TSView  ← ServeHTTP
+//	            └→ ladder.Packager, by one timeline      → playlist.View    ←
 package hls
 
 import (

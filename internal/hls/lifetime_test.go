@@ -15,7 +15,7 @@ import (
 	"livego/internal/spool"
 )
 
-// noon is when the units of studio and encoder arrive if their stream time is 0.
+// noon is when the units of tests arrive if their stream time is 0.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // sinceYear is the media time of a moment.

@@ -87,13 +87,13 @@ func (v *viewer) look(s *Server, ids ...string) (segments []int64) {
 	return segments
 }
 
-// rewinding is a server with a store, and a studio that is on air on it.
+// rewinding is a server with a store, and an encoder that is on air on it.
 type rewinding struct {
 	t      *testing.T
 	s      *Server
 	store  *spool.Store
 	r      *fakeReader
-	studio *hlstest.Source
+	source *hlstest.Source
 	done   chan error
 	cancel context.CancelFunc
 }
@@ -114,7 +114,7 @@ func startRewindingWith(t *testing.T, o spool.Options) *rewinding {
 func (r *rewinding) publish() {
 	ctx, cancel := context.WithCancel(r.t.Context())
 	r.r, r.done, r.cancel = newFakeReader(), make(chan error, 1), cancel
-	r.studio = &hlstest.Source{Video: hlstest.AVCTrack(0), Audio: hlstest.AAC(48000), Rate: 25, Gop: 50, AudioEvery: 1024.0 / 48000, Bytes: 1000}
+	r.source = &hlstest.Source{Video: hlstest.AVCTrack(0), Audio: hlstest.AAC(48000), Rate: 25, Gop: 50, AudioEvery: 1024.0 / 48000, Bytes: 1000}
 	run := r.s.Begin("live/movie", "")
 	go func() { r.done <- run(ctx, r.r) }()
 }
@@ -123,7 +123,7 @@ func (r *rewinding) publish() {
 func (r *rewinding) play(from, to time.Duration, v *viewer, ids ...string) (segments []int64) {
 	r.t.Helper()
 	for at := from; at < to; at += 200 * time.Millisecond {
-		units := r.studio.Until(at + 200*time.Millisecond)
+		units := r.source.Until(at + 200*time.Millisecond)
 		for i := range units {
 			units[i].Arrived = time.Now().Add(units[i].DTS - at).UnixNano()
 		}
@@ -288,7 +288,7 @@ func TestRewindTargetDuration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := startRewinding(t, t.TempDir())
 		r.publish()
-		r.studio.Gop = 100
+		r.source.Gop = 100
 		r.play(0, 21*time.Second, newViewer(t), "v0")
 		r.finish(io.EOF)
 		r.publish()
@@ -310,7 +310,7 @@ func TestRewindRenditionThatLeft(t *testing.T) {
 		r.play(0, 9*time.Second, newViewer(t), "v0", "a0")
 		r.finish(io.EOF)
 		r.publish()
-		r.studio.Audio = nil
+		r.source.Audio = nil
 		v := newViewer(t)
 		r.play(0, 9*time.Second, v, "v0")
 		if _, status := v.get(r.s, "/live/movie/index-a0.m3u8"); status != 404 {

@@ -17,8 +17,8 @@ const maxViewers = 100_000
 // each of them.
 type audience struct {
 	mu sync.Mutex
-	// turn is when the present period began.
-	turn            time.Time
+	// since is when the present period began.
+	since           time.Time
 	present, before map[uint64]struct{}
 	// fresh counts those of present that are not in before.
 	fresh int
@@ -60,14 +60,14 @@ func (a *audience) count(now time.Time, period time.Duration) int {
 }
 
 func (a *audience) advance(now time.Time, period time.Duration) {
-	switch age := now.Sub(a.turn); {
+	switch age := now.Sub(a.since); {
 	case age < period:
 		return
 	case age < 2*period:
-		a.turn = a.turn.Add(period)
+		a.since = a.since.Add(period)
 		a.before, a.present = a.present, nil
 	default:
-		a.turn = now
+		a.since = now
 		a.before, a.present = nil, nil
 	}
 	a.fresh = 0

@@ -23,10 +23,10 @@ const (
 type SoundCount struct {
 	// Due is where the count puts the next frame, and end where the last one ends as it is written.
 	Due, End time.Duration
-	// Length, track and turn are of the last frame, track nil if there was none.
-	Length time.Duration
-	Track  *media.Track
-	turn   uint32
+	// Length, Track and session are of the last frame, track nil if there was none.
+	Length  time.Duration
+	Track   *media.Track
+	session uint32
 	// Silence is a frame like those of track in which nothing is heard, nil if there is none, and
 	// quiet its length.
 	Silence []byte
@@ -47,7 +47,7 @@ func (c *SoundCount) Fill(from, until time.Duration) (u media.AccessUnit, ok boo
 	if c.Silence == nil || at+c.quiet/2 > until {
 		return media.AccessUnit{}, false
 	}
-	return media.AccessUnit{Track: c.Track, DTS: at, PTS: at, RandomAccess: true, Epoch: c.turn, Data: c.Silence}, true
+	return media.AccessUnit{Track: c.Track, DTS: at, PTS: at, RandomAccess: true, Epoch: c.session, Data: c.Silence}, true
 }
 
 // Take counts a frame of a length.
@@ -56,7 +56,7 @@ func (c *SoundCount) Take(u *media.AccessUnit, length time.Duration) {
 		c.Silence, c.quiet = fmp4.Silence(u.Track, u.Data)
 	}
 	begun := c.Track != nil
-	c.Length, c.Track, c.turn = length, u.Track, u.Epoch
+	c.Length, c.Track, c.session = length, u.Track, u.Epoch
 	c.End = fmp4.SoundEnd(u.DTS, c.End, length, begun)
 	ahead := c.Due - u.DTS
 	if !begun || -ahead > length/2 {

@@ -79,14 +79,14 @@ func (c *change) Units(end time.Duration) []media.AccessUnit {
 	for _, u := range pictures.Until(end) {
 		all = append(all, delivered{u, u.DTS})
 	}
-	turn := c.At
+	from := c.At
 	if c.together {
-		turn += c.ahead
+		from += c.ahead
 	}
 	begin, every := time.Duration(0), 1024.0/48000
 	sound := Source{Audio: audio, AudioEvery: every}
 	for _, u := range sound.Until(end + c.ahead) {
-		if c.Audio != nil && u.DTS >= turn {
+		if c.Audio != nil && u.DTS >= from {
 			begin = u.DTS
 			break
 		}
@@ -104,7 +104,7 @@ func (c *change) Units(end time.Duration) []media.AccessUnit {
 		return media.AccessUnit{Track: t, Header: media.SequenceHeader, DTS: at, PTS: at}
 	}
 	units := []media.AccessUnit{header(video, 0), header(audio, 0)}
-	announced, turned := false, c.Video == nil
+	announced, changed := false, c.Video == nil
 	for _, d := range all {
 		u := d.AccessUnit
 		var headers []*media.Track
@@ -112,8 +112,8 @@ func (c *change) Units(end time.Duration) []media.AccessUnit {
 			announced = true
 			headers = []*media.Track{c.Video, c.Audio}
 		}
-		if !turned && u.Track == video && u.DTS >= c.At {
-			turned = true
+		if !changed && u.Track == video && u.DTS >= c.At {
+			changed = true
 			if !c.together {
 				headers = []*media.Track{c.Video}
 			}
@@ -126,7 +126,7 @@ func (c *change) Units(end time.Duration) []media.AccessUnit {
 				units = append(units, header(t, u.DTS))
 			}
 		}
-		if turned && c.Video != nil && u.Track == video {
+		if changed && c.Video != nil && u.Track == video {
 			u.Track = c.Video
 		}
 		units = append(units, u)

@@ -173,7 +173,7 @@ func Without(units []media.AccessUnit, from, to time.Duration) []media.AccessUni
 	})
 }
 
-// SoundOf makes a studio whose sound is of a codec.
+// SoundOf makes a source whose sound is of a codec.
 func SoundOf(codec media.Codec) *Source {
 	s := &Source{Video: AVCTrack(0), Rate: 25, Gop: 50, Audio: AAC(48000), AudioEvery: 1024.0 / 48000}
 	switch codec {

@@ -12,8 +12,8 @@ import (
 	"livego/internal/media"
 )
 
-// twin adds a second video track to units, with the same times.
-func twin(units []media.AccessUnit) []media.AccessUnit {
+// doubled adds a second video track to units, with the same times.
+func doubled(units []media.AccessUnit) []media.AccessUnit {
 	second := hlstest.AVCTrack(1)
 	var out []media.AccessUnit
 	for _, u := range units {
@@ -37,7 +37,7 @@ func TestAnyOrder(t *testing.T) {
 			for i, s := range hlstest.Encoders(rate, gop) {
 				units := s.Until(9 * time.Second)
 				if i == 1 {
-					units = twin(units)
+					units = doubled(units)
 				}
 				all = append(all, units)
 			}

@@ -44,7 +44,7 @@ func (c cadence) slack() time.Duration { return c.usual / 3 }
 
 // cadenceOf returns that of a track which joins the ladder. Sound that joins late takes shorter
 // parts rather than longer ones than all others, for which PART-HOLD-BACK would be too little.
-func (p *Packager) cadenceOf(t *cmafTrack) cadence {
+func (p *Packager) cadenceOf(t *track) cadence {
 	if t.kind == media.Video {
 		return pictureCadence(p.line.part)
 	}

@@ -253,7 +253,7 @@ func (p *Packager) script(pub *Publication, u *media.AccessUnit) {
 }
 
 // announce puts a date range before the segment under way, or else before the next one.
-func (t *cmafTrack) announce(date string) {
+func (t *track) announce(date string) {
 	dates := &t.dates
 	if t.member != nil && t.segment != nil {
 		dates = &t.segment.Dates

@@ -15,15 +15,16 @@ func (p *Packager) Suspend(pub *Publication) {
 	pub.idle, pub.others = true, p.videoBeside(pub)
 	others := slices.ContainsFunc(p.pubs, func(o *Publication) bool { return !o.idle })
 	if others && p.lead != nil && p.lead.pub == pub {
-		if t := p.heir(); t != nil && t.kind == media.Video && !t.pub.idle {
+		if t := p.successor(); t != nil && t.kind == media.Video && !t.pub.idle {
 			p.promote(t)
-			p.settle()
+			p.proceed()
+			p.moveSound()
 		}
 	}
 	if !p.line.fixed() && others {
 		return
 	}
-	p.relieve(pub)
+	p.releaseSound(pub)
 	for _, t := range p.tracks {
 		if t.pub == pub && p.withoutSound(t) != nil {
 			p.silence(t, "its publisher was lost, and nobody else has sound")
@@ -32,13 +33,13 @@ func (p *Packager) Suspend(pub *Publication) {
 	if others {
 		p.flush(pub)
 	} else {
-		p.level((*cmafTrack).nextSession)
+		p.level((*track).nextSession)
 	}
 }
 
 // videoBeside returns how far the video of other publications has come.
-func (p *Packager) videoBeside(pub *Publication) map[*cmafTrack]time.Duration {
-	reached := make(map[*cmafTrack]time.Duration)
+func (p *Packager) videoBeside(pub *Publication) map[*track]time.Duration {
+	reached := make(map[*track]time.Duration)
 	for _, t := range p.tracks {
 		if t.kind == media.Video && t.pub != pub {
 			reached[t] = t.newest
@@ -47,11 +48,11 @@ func (p *Packager) videoBeside(pub *Publication) map[*cmafTrack]time.Duration {
 	return reached
 }
 
-// deserted says that the publisher of t was lost while other video of the ladder goes on, so that
+// isLost says that the publisher of t was lost while other video of the ladder goes on, so that
 // it was not the encoder of all, or its network. Players must not stand still with t until the
 // publisher is back, or is waited for no more.
-func (p *Packager) deserted(t *cmafTrack) bool {
-	return t.pub.idle && t.kind == media.Video && t.member != nil && slices.ContainsFunc(p.tracks, func(o *cmafTrack) bool {
+func (p *Packager) isLost(t *track) bool {
+	return t.pub.idle && t.kind == media.Video && t.member != nil && slices.ContainsFunc(p.tracks, func(o *track) bool {
 		from, beside := t.pub.others[o]
 		return beside && o.member != nil && !o.pub.idle && o.newest-from > cut.Departure
 	})
@@ -89,7 +90,7 @@ func (p *Packager) EndSegments() {
 }
 
 // empty places all units of t and ends its segment, at a time if that is not 0.
-func (p *Packager) empty(t *cmafTrack, end time.Duration) {
+func (p *Packager) empty(t *track, end time.Duration) {
 	for t.queue.len() > 0 {
 		u := t.queue.pop()
 		p.place(t, &u)
@@ -103,24 +104,25 @@ func (p *Packager) empty(t *cmafTrack, end time.Duration) {
 // the same sound, and the others are not held up by it.
 func (p *Packager) Exit(pub *Publication) {
 	p.show.Suspect(cut.Departure)
-	p.relieve(pub)
+	p.releaseSound(pub)
 	for _, t := range slices.Clone(p.tracks) {
-		if t.pub == pub && !p.inherit(t) {
+		if t.pub == pub && !p.keepSound(t) {
 			p.leave(t, "its publisher ended")
 		}
 	}
-	p.tracks = slices.DeleteFunc(p.tracks, func(t *cmafTrack) bool { return t.pub == pub })
+	p.tracks = slices.DeleteFunc(p.tracks, func(t *track) bool { return t.pub == pub })
 	p.pubs = slices.DeleteFunc(p.pubs, func(o *Publication) bool { return o == pub })
 	if p.lead == nil && len(p.tracks) > 0 {
-		p.promote(p.heir())
-		p.settle()
+		p.promote(p.successor())
+		p.proceed()
+		p.moveSound()
 	}
 }
 
-// heir is the best of the tracks to lead instead of the one that does: one whose publisher is
+// successor is the best of the tracks to lead instead of the one that does: one whose publisher is
 // there, one that is in the ladder, and of those the first.
-func (p *Packager) heir() *cmafTrack {
-	score := func(t *cmafTrack) (n int) {
+func (p *Packager) successor() *track {
+	score := func(t *track) (n int) {
 		if !t.pub.idle {
 			n += 2
 		}
@@ -129,7 +131,7 @@ func (p *Packager) heir() *cmafTrack {
 		}
 		return n
 	}
-	var best *cmafTrack
+	var best *track
 	for _, t := range p.tracks {
 		if t != p.lead && (best == nil || score(t) > score(best)) {
 			best = t
@@ -142,7 +144,7 @@ func (p *Packager) heir() *cmafTrack {
 // now, and Seal must be called. It is false if there is nothing to be sealed.
 func (p *Packager) End(proper bool) (listed bool) {
 	if proper || (p.stored != nil || p.sink != nil) && p.line.fixed() { // what was seen can be seen again after a restart
-		p.level((*cmafTrack).shownUntil)
+		p.level((*track).shownUntil)
 	}
 	if proper {
 		p.Present(true)
@@ -167,7 +169,7 @@ func (p *Packager) End(proper bool) (listed bool) {
 }
 
 // last returns the newest view of a rendition of the ladder, nil if there is none.
-func (t *cmafTrack) last() *playlist.View {
+func (t *track) last() *playlist.View {
 	if t.member == nil {
 		return nil
 	}
@@ -188,11 +190,11 @@ func (p *Packager) Seal() {
 // need it: hls.js (1.7.4, _streamEnded) asks for the middle of each track's last part to be there
 // in all tracks. So the last picture lasts as long as the sound, and silence follows sound that ends
 // before the middle of the last part of video. until says how far a track has come.
-func (p *Packager) level(until func(*cmafTrack) time.Duration) {
+func (p *Packager) level(until func(*track) time.Duration) {
 	end := time.Duration(0)
 	for _, t := range slices.Clone(p.tracks) {
 		if t.isSilent() {
-			p.unhush(t)
+			p.stopSilence(t)
 		}
 		end = max(end, until(t))
 	}
@@ -210,7 +212,7 @@ func (p *Packager) level(until func(*cmafTrack) time.Duration) {
 			p.empty(t, t.newest+t.length()+short)
 			middle = max(middle, t.lastMiddle())
 		} else if short > 0 && until(t) <= middle {
-			p.fillTo(t, end)
+			p.makeSilence(t, end)
 		}
 		p.empty(t, 0)
 	}
@@ -218,7 +220,7 @@ func (p *Packager) level(until func(*cmafTrack) time.Duration) {
 }
 
 // lastMiddle is the middle of the last part of t, 0 if there is none.
-func (t *cmafTrack) lastMiddle() time.Duration {
+func (t *track) lastMiddle() time.Duration {
 	if t.member == nil || len(t.window.Segments) == 0 {
 		return 0
 	}
@@ -230,7 +232,7 @@ func (t *cmafTrack) lastMiddle() time.Duration {
 }
 
 // shownUntil is when the last unit of t has been shown or heard.
-func (t *cmafTrack) shownUntil() time.Duration {
+func (t *track) shownUntil() time.Duration {
 	if t.kind == media.Audio && t.sound.Track != nil {
 		return t.sound.End
 	}
@@ -238,7 +240,7 @@ func (t *cmafTrack) shownUntil() time.Duration {
 }
 
 // nextSession is the earliest time of the first unit of t when its publisher is back.
-func (t *cmafTrack) nextSession() time.Duration {
+func (t *track) nextSession() time.Duration {
 	if t.kind == media.Audio {
 		return t.shownUntil()
 	}

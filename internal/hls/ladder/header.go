@@ -11,10 +11,11 @@ import (
 // segment has one (RFC 8216bis 4.4.4.5). The leading track makes one soon after. What has come by
 // then begins it, earlier than the pictures do.
 
-// turns says that a unit of sound, the first that waits, must wait for longer: it is the first of
-// another header, and no segment begins yet; or a segment begins here because the pictures have
-// another header, and it may be that the sound soon has one too, which begins that segment then.
-func (p *Packager) turns(t *cmafTrack, u *media.AccessUnit) bool {
+// waitsForHeader says that a unit of sound, the first that waits, must wait for longer: it is the
+// first of another header, and no segment begins yet; or a segment begins here because the pictures
+// have another header, and it may be that the sound soon has one too, which begins that segment
+// then.
+func (p *Packager) waitsForHeader(t *track, u *media.AccessUnit) bool {
 	if t.kind != media.Audio || t.member == nil || t == p.lead {
 		return false
 	}
@@ -22,33 +23,33 @@ func (p *Packager) turns(t *cmafTrack, u *media.AccessUnit) bool {
 	switch {
 	case !t.sameSound(u.Track, u.Data):
 		if b == nil {
-			p.line.renew(u.DTS)
+			p.line.askForHeader(u.DTS)
 		}
 		return b == nil
-	case b == nil || !b.turn || u.DTS+p.reach(t, u) < b.At || p.line.now-b.At > cut.HeaderPatience || t.changesBy(b):
+	case b == nil || !b.newHeader || u.DTS+p.reach(t, u) < b.At || p.line.now-b.At > cut.HeaderPatience || t.hasOtherHeader(b):
 		return false
-	case t.turned < b.Seq:
-		t.turned, t.turnedAt = b.Seq, t.newest
+	case t.waitedFor < b.Seq:
+		t.waitedFor, t.waitedAt = b.Seq, t.newest
 		return true
 	}
-	return t.newest == t.turnedAt
+	return t.newest == t.waitedAt
 }
 
-// turnOf returns the boundary of the segment to which a unit of sound belongs, which is b by its
+// byHeader returns the boundary of the segment to which a unit of sound belongs, which is b by its
 // time: the frames of one header are in one segment and those of the next one in another.
-func (p *Packager) turnOf(t *cmafTrack, u *media.AccessUnit, b *Boundary) *Boundary {
+func (p *Packager) byHeader(t *track, u *media.AccessUnit, b *Boundary) *Boundary {
 	switch next := p.line.get(t.seq + 1); {
 	case next == nil:
 	case u.Track != t.track && b.Seq <= t.seq:
 		return next
-	case u.Track == t.track && b == next && b.turn && t.changesBy(b):
+	case u.Track == t.track && b == next && b.newHeader && t.hasOtherHeader(b):
 		return p.line.get(t.seq)
 	}
 	return b
 }
 
-// changesBy says that sound of another header waits, which begins the segment of b.
-func (t *cmafTrack) changesBy(b *Boundary) bool {
+// hasOtherHeader says that sound of another header waits, which begins the segment of b.
+func (t *track) hasOtherHeader(b *Boundary) bool {
 	waiting := t.queue.waiting()
 	i := slices.IndexFunc(waiting, func(u media.AccessUnit) bool { return !t.sameSound(u.Track, u.Data) })
 	return i >= 0 && waiting[i].DTS-b.At <= cut.HeaderPatience

@@ -38,9 +38,9 @@ func TestDeserted(t *testing.T) {
 			t.Errorf("what came of %s is not all published: %v + %v, full %v", id, last.Start, last.Duration, last.Full)
 		}
 		d.feed(hlstest.NameOf(other), d.make(other, 12*time.Second)...)
-		for len(d.studios[lost].Until(12*time.Second)) > 0 { // what was never sent
+		for len(d.sources[lost].Until(12*time.Second)) > 0 { // what was never sent
 		}
-		d.studios[lost].Epoch = 1
+		d.sources[lost].Epoch = 1
 		d.play(21*time.Second, 21*time.Second, 0)
 		if d.show.Rendition(id) == nil || len(d.show.View.Load().Renditions) != 3 {
 			t.Errorf("%s has not come back\n%s%s", id, d.histories(), &d.log)

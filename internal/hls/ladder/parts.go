@@ -11,10 +11,10 @@ import (
 )
 
 // add puts u into the part to which it belongs.
-func (p *Packager) add(t *cmafTrack, u *media.AccessUnit, b *Boundary) {
+func (p *Packager) add(t *track, u *media.AccessUnit, b *Boundary) {
 	s := t.segment
 	limit := p.line.limit()
-	if next := p.line.get(t.seq + 1); next != nil && next.turn && t.kind == media.Audio {
+	if next := p.line.get(t.seq + 1); next != nil && next.newHeader && t.kind == media.Audio {
 		limit += cut.HeaderPatience // the old header may hold for longer
 	}
 	long := max(s.Duration, u.DTS-b.At) > limit
@@ -49,7 +49,7 @@ func (p *Packager) add(t *cmafTrack, u *media.AccessUnit, b *Boundary) {
 }
 
 // begin notes where the segment under way begins, which is with u.
-func (p *Packager) begin(t *cmafTrack, u *media.AccessUnit, b *Boundary) {
+func (p *Packager) begin(t *track, u *media.AccessUnit, b *Boundary) {
 	t.segment.Start = u.DTS
 	if t.kind == media.Video && (u.DTS-b.At).Abs() <= alignment {
 		t.origin, t.cell = u.DTS, 0
@@ -61,7 +61,7 @@ func (p *Packager) begin(t *cmafTrack, u *media.AccessUnit, b *Boundary) {
 
 // placeOf returns the time of u within its segment. Frames of sound follow each other without gaps,
 // whatever their times in milliseconds are, unless some are missing.
-func (t *cmafTrack) placeOf(u *media.AccessUnit) time.Duration {
+func (t *track) placeOf(u *media.AccessUnit) time.Duration {
 	first := len(t.segment.Parts)+len(t.part) == 0
 	if t.kind == media.Video || first || u.DTS-t.next > max(t.slack(), t.length()) {
 		return u.DTS
@@ -70,7 +70,7 @@ func (t *cmafTrack) placeOf(u *media.AccessUnit) time.Duration {
 }
 
 // cut finishes the parts of t that end before its next unit, which is at a time.
-func (p *Packager) cut(t *cmafTrack, at time.Duration) {
+func (p *Packager) cut(t *track, at time.Duration) {
 	for len(t.part) > 0 && p.ends(t, at) {
 		if last, held := t.overhang(at); held {
 			p.finishPart(t, last.DTS)
@@ -86,7 +86,7 @@ func (p *Packager) cut(t *cmafTrack, at time.Duration) {
 
 // ends says whether the part of t that is under way ends before its next unit, which is at a time.
 // Parts lie on a grid, the same in all renditions, unless frames of sound are too long for it.
-func (p *Packager) ends(t *cmafTrack, at time.Duration) bool {
+func (p *Packager) ends(t *track, at time.Duration) bool {
 	due := !t.counted && p.cellOf(t, at) > t.cell
 	if t.kind == media.Audio {
 		return due || t.held+t.length() > t.target || at > t.next
@@ -96,14 +96,14 @@ func (p *Packager) ends(t *cmafTrack, at time.Duration) bool {
 
 // fits says that a part which lasts so long can be listed, together with what is not listed of
 // those before.
-func (t *cmafTrack) fits(lasts time.Duration) bool {
+func (t *track) fits(lasts time.Duration) bool {
 	return lasts+t.unlisted <= t.target+t.slack()
 }
 
 // overhang takes the last unit out of the part under way if there is a hole behind it, up to a
 // time, that would make the part too long, and that unit alone is not: it lasts through the hole,
 // in a part behind this one.
-func (t *cmafTrack) overhang(at time.Duration) (last media.AccessUnit, held bool) {
+func (t *track) overhang(at time.Duration) (last media.AccessUnit, held bool) {
 	n := len(t.part)
 	if t.kind == media.Audio || n < 2 || t.fits(at-t.part[0].DTS) || !t.fits(at-t.part[n-1].DTS) {
 		return media.AccessUnit{}, false
@@ -116,12 +116,12 @@ func (t *cmafTrack) overhang(at time.Duration) (last media.AccessUnit, held bool
 // known says that audio until then, and one more frame, is in the segment of b: so a part may be
 // published before the next frame came, for there will be one more part. What is published makes
 // players ask for the part behind it.
-func (p *Packager) known(t *cmafTrack, b *Boundary, then time.Duration) bool {
-	return frame(t.track) > 0 && !p.line.owed && !p.line.turning && then < b.At+p.opt.SegmentDuration
+func (p *Packager) known(t *track, b *Boundary, then time.Duration) bool {
+	return frame(t.track) > 0 && !p.line.discontinuityDue && !p.line.headerDue && then < b.At+p.opt.SegmentDuration
 }
 
 // cellOf returns the place of a time on the grid of parts.
-func (p *Packager) cellOf(t *cmafTrack, at time.Duration) int64 {
+func (p *Packager) cellOf(t *track, at time.Duration) int64 {
 	tolerance := p.line.interval / 2
 	if t.kind == media.Audio {
 		tolerance = t.length()/2 - time.Millisecond
@@ -138,7 +138,7 @@ func bytesOf(units []media.AccessUnit) int {
 }
 
 // finishPart writes the part under way, and publishes it.
-func (p *Packager) finishPart(t *cmafTrack, next time.Duration) {
+func (p *Packager) finishPart(t *track, next time.Duration) {
 	if p.writePart(t, next, next) {
 		p.publish(t, false)
 	}
@@ -146,7 +146,7 @@ func (p *Packager) finishPart(t *cmafTrack, next time.Duration) {
 
 // writePart writes the part under way. next is when the track goes on, and until where its segment
 // ends if that is before: its last unit may last for longer, but players are not told.
-func (p *Packager) writePart(t *cmafTrack, next, until time.Duration) bool {
+func (p *Packager) writePart(t *track, next, until time.Duration) bool {
 	if len(t.part) == 0 {
 		return false
 	}
@@ -197,7 +197,7 @@ func (p *Packager) writePart(t *cmafTrack, next, until time.Duration) bool {
 
 // fragments writes f. A segment of video begins with a fragment of one picture, which alone is what
 // I-frame playlists point to: FFmpeg reads no range that ends within a fragment.
-func (t *cmafTrack) fragments(f *fmp4.Fragment) (data []byte, w fmp4.Written, err error) {
+func (t *track) fragments(f *fmp4.Fragment) (data []byte, w fmp4.Written, err error) {
 	if !f.Segment || t.kind != media.Video || len(f.Units) == 1 {
 		return t.writer.Append(nil, f)
 	}
@@ -216,7 +216,7 @@ func (t *cmafTrack) fragments(f *fmp4.Fragment) (data []byte, w fmp4.Written, er
 // one. Where that is much, its last unit lasts for longer than a part may, and only the segment is
 // as long as its media: a part with GAP=YES, which could stand for the rest, makes hls.js (1.7.4)
 // stand still for good.
-func (p *Packager) list(t *cmafTrack, next playlist.Part, start, lasts time.Duration) {
+func (p *Packager) list(t *track, next playlist.Part, start, lasts time.Duration) {
 	s := t.segment
 	if len(s.Parts) == 0 && (start-t.listed).Abs() > t.slack() {
 		t.listed = start
@@ -235,7 +235,7 @@ func (p *Packager) list(t *cmafTrack, next playlist.Part, start, lasts time.Dura
 
 // skip leaves out what no part lists up to a time, unless it is so little that the next one makes
 // up for it.
-func (t *cmafTrack) skip(until time.Duration) time.Duration {
+func (t *track) skip(until time.Duration) time.Duration {
 	more := until - t.listed
 	if more <= t.slack() {
 		return 0
@@ -245,7 +245,7 @@ func (t *cmafTrack) skip(until time.Duration) time.Duration {
 }
 
 // noteWide counts parts that last for longer than they are listed, and logs the first.
-func (p *Packager) noteWide(t *cmafTrack, at, lasts time.Duration) {
+func (p *Packager) noteWide(t *track, at, lasts time.Duration) {
 	if p.counts.Wide.Add(1) == 1 {
 		p.log.Warn("pictures are further apart than at the start: their parts last longer than the part target duration",
 			"rendition", t.id(), "at", at, "duration", lasts, "part_target", t.target)
@@ -254,7 +254,7 @@ func (p *Packager) noteWide(t *cmafTrack, at, lasts time.Duration) {
 
 // close ends the segment under way, which is a gap if there is nothing in it. end is where the next
 // segment begins, and follows says that the track has a unit for that one.
-func (p *Packager) close(t *cmafTrack, next time.Duration, end *Boundary, follows bool) {
+func (p *Packager) close(t *track, next time.Duration, end *Boundary, follows bool) {
 	if t.segment == nil {
 		return
 	}
@@ -322,7 +322,7 @@ const (
 // together with a last part that is as short as that, and while hls.js parses the part before it,
 // then it would never ask for the last part, and stand in front of it until the segment's parts are
 // listed no more.
-func (p *Packager) withhold(t *cmafTrack) bool {
+func (p *Packager) withhold(t *track) bool {
 	n := len(t.segment.Parts)
 	if n < 2 || len(t.window.Segments) == 0 || t.target > maxWithheld || t.segment.Parts[n-1].Duration > shortPart {
 		return false

@@ -50,7 +50,7 @@ func (p *Packager) disk(id string) *spool.Rendition {
 
 // store gives a complete segment to the disk. The playlist lists it from there when memory lets it
 // go.
-func (p *Packager) store(t *cmafTrack, s *playlist.Segment) {
+func (p *Packager) store(t *track, s *playlist.Segment) {
 	if t.Disk == nil {
 		return
 	}
@@ -65,7 +65,7 @@ func (p *Packager) store(t *cmafTrack, s *playlist.Segment) {
 }
 
 // record gives a complete segment to the sink.
-func (p *Packager) record(t *cmafTrack, s *playlist.Segment) {
+func (p *Packager) record(t *track, s *playlist.Segment) {
 	if p.sink == nil {
 		return
 	}

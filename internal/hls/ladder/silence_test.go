@@ -98,14 +98,14 @@ func TestSilenceInherited(t *testing.T) {
 		for _, back := range []string{"it comes back", "the other one gets sound"} {
 			t.Run(how+", "+back, func(t *testing.T) {
 				d := newDuet(t, Options{}, 25, 50)
-				sound := d.studios[1].Audio
-				d.studios[1].Audio = nil
+				sound := d.sources[1].Audio
+				d.sources[1].Audio = nil
 				if strings.Contains(how, "header") {
 					d.publication("")
 					d.feed("720p", media.AccessUnit{Track: sound, Header: media.SequenceHeader})
 				}
 				d.play(9300*time.Millisecond, 9300*time.Millisecond, 0)
-				own := hlstest.SamplesOf(d.sent[0], d.studios[0].Audio)
+				own := hlstest.SamplesOf(d.sent[0], d.sources[0].Audio)
 				switch pub := d.publication(""); how {
 				case "is lost":
 					d.Suspend(pub)
@@ -121,15 +121,15 @@ func TestSilenceInherited(t *testing.T) {
 				if worst := d.lag("720p", d.make(1, 15*time.Second)); worst > time.Second {
 					t.Errorf("the sound was %v behind\n%s", worst, &d.log)
 				}
-				for len(d.studios[0].Until(15*time.Second)) > 0 { // what was never sent
+				for len(d.sources[0].Until(15*time.Second)) > 0 { // what was never sent
 				}
 				d.sent[0] = nil
-				want, from := "A", d.studios[0]
+				want, from := "A", d.sources[0]
 				if back == "it comes back" {
-					d.studios[0].Epoch = 1
+					d.sources[0].Epoch = 1
 					d.play(27*time.Second, 27*time.Second, 0)
 				} else {
-					want, from = "B", d.studios[1]
+					want, from = "B", d.sources[1]
 					from.Audio, from.Samples = sound, int(15/from.AudioEvery)
 					d.feed("720p", d.make(1, 27*time.Second)...)
 				}
@@ -174,7 +174,7 @@ func gapless(t testing.TB, samples []hlstest.Sample) {
 func TestSilenceToTheEnd(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		d := newDuet(t, Options{}, 25, 50)
-		d.studios[1].Audio = nil
+		d.sources[1].Audio = nil
 		d.play(9300*time.Millisecond, 9300*time.Millisecond, 0)
 		d.Suspend(d.publication(""))
 		d.look()

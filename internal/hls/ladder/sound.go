@@ -20,21 +20,21 @@ import (
 const soundPatience = videoPatience
 
 // spare says that the audio of t is not used, because another publication has it too.
-func (p *Packager) spare(t *cmafTrack) bool {
+func (p *Packager) spare(t *track) bool {
 	if t.kind != media.Audio {
 		return false
 	}
 	if t.pub == p.pubs[0] {
-		return p.sounding(t) != nil
+		return p.holder(t) != nil
 	}
 	silent := len(p.pubs[0].tracks) == 0 && p.line.next-p.line.first <= patienceSegments
 	return silent || !p.line.fixed() || slices.ContainsFunc(p.pubs, func(o *Publication) bool { return o != t.pub && o.has(media.Audio) })
 }
 
-// sounding returns what has the place of t, which is the same track of another publication, nil if
+// holder returns what has the place of t, which is the same track of another publication, nil if
 // nothing has.
-func (p *Packager) sounding(t *cmafTrack) *cmafTrack {
-	i := slices.IndexFunc(p.tracks, func(o *cmafTrack) bool { return o.kind == t.kind && o.number == t.number && o.pub != t.pub })
+func (p *Packager) holder(t *track) *track {
+	i := slices.IndexFunc(p.tracks, func(o *track) bool { return o.kind == t.kind && o.number == t.number && o.pub != t.pub })
 	if i < 0 {
 		return nil
 	}
@@ -43,8 +43,8 @@ func (p *Packager) sounding(t *cmafTrack) *cmafTrack {
 
 // standBy keeps u, of the spare track s, for as long as the track in its place has nothing of that
 // time.
-func (p *Packager) standBy(s *cmafTrack, u *media.AccessUnit) {
-	t := p.sounding(s)
+func (p *Packager) standBy(s *track, u *media.AccessUnit) {
+	t := p.holder(s)
 	if t == nil {
 		s.queue = unitQueue{}
 		return
@@ -55,13 +55,13 @@ func (p *Packager) standBy(s *cmafTrack, u *media.AccessUnit) {
 		s.queue.pop()
 	}
 	p.bound(s)
-	if s.queue.len() > 0 && (t.pub.idle || t.isSilent() || p.hangs(t, u)) {
-		p.hand(t, s)
+	if s.queue.len() > 0 && (t.pub.idle || t.isSilent() || p.isStalled(t, u)) {
+		p.moveTo(t, s)
 	}
 }
 
-// hangs says that nothing comes for t any more, though the ladder goes on and has come to u.
-func (p *Packager) hangs(t *cmafTrack, u *media.AccessUnit) bool {
+// isStalled says that nothing comes for t any more, though the ladder goes on and has come to u.
+func (p *Packager) isStalled(t *track, u *media.AccessUnit) bool {
 	now := u.DTS
 	if p.lead != t {
 		now = min(now, p.line.now) // u may be of an encoder whose clock jumped
@@ -70,16 +70,16 @@ func (p *Packager) hangs(t *cmafTrack, u *media.AccessUnit) bool {
 }
 
 // reached is the time from which on another publication's frames follow those that came for t.
-func (t *cmafTrack) reached() time.Duration { return t.newest + t.length()/2 }
+func (t *track) reached() time.Duration { return t.newest + t.length()/2 }
 
 // standIn returns the spare track with which the rendition of t can go on, nil if there is none:
 // best one for which something comes, and of those one of the same codec.
-func (p *Packager) standIn(t *cmafTrack) (best *cmafTrack) {
+func (p *Packager) standIn(t *track) (best *track) {
 	if t.kind != media.Audio {
 		return nil
 	}
-	score := func(s *cmafTrack) (n int) {
-		if p.sounds(s) {
+	score := func(s *track) (n int) {
+		if p.hasSound(s) {
 			n += 2
 		}
 		if s.header.Codec == t.header.Codec {
@@ -100,34 +100,49 @@ func (p *Packager) standIn(t *cmafTrack) (best *cmafTrack) {
 	return best
 }
 
-// sounds says that something comes for s, which is audio.
-func (p *Packager) sounds(s *cmafTrack) bool {
-	return s != nil && p.line.now-s.newest <= soundPatience+s.skew
+// hasSound says that something comes for s, which is audio.
+func (p *Packager) hasSound(s *track) bool {
+	return s != nil && p.line.now-s.newest <= soundPatience+s.lateness
 }
 
-// relieve lets the sound of a publication that is gone go on with others.
-func (p *Packager) relieve(pub *Publication) {
+// releaseSound lets the sound of a publication that is gone go on with others.
+func (p *Packager) releaseSound(pub *Publication) {
 	for _, t := range slices.Clone(p.tracks) {
 		if s := p.standIn(t); t.pub == pub && s != nil {
-			p.hand(t, s)
+			p.moveTo(t, s)
 		}
 	}
 }
 
-// hand lets the rendition of t go on with the track for which s stood by: they swap publications.
+// move is a rendition of sound, and the spare track with which it is to go on.
+type move struct{ t, s *track }
+
+// moveSound lets sound go on from other publications where that is due.
+func (p *Packager) moveSound() {
+	for len(p.moves) > 0 {
+		m := p.moves[0]
+		p.moves = p.moves[1:]
+		if m.t.member != nil && m.s.standing == spare && p.standIn(m.t) == m.s {
+			p.moveTo(m.t, m.s)
+		}
+	}
+	p.moves = nil
+}
+
+// moveTo lets the rendition of t go on with the track for which s stood by: they swap publications.
 // With the same initialization section the new sound just follows, for both are on one timeline.
-// With another one it begins a segment (turns).
-func (p *Packager) hand(t, s *cmafTrack) {
+// With another one it begins a segment (waitsForHeader).
+func (p *Packager) moveTo(t, s *track) {
 	p.tellMoved(t, s)
-	mute, waiting := !p.sounds(s), s.queue.waiting()
+	silent, waiting := !p.hasSound(s), s.queue.waiting()
 	if len(waiting) > 0 {
-		p.fill(t, min(waiting[0].DTS, p.line.now+cut.MaxLag))
+		p.fillSilence(t, min(waiting[0].DTS, p.line.now+cut.MaxLag))
 	}
 	s.queue, s.newest, t.newest = unitQueue{}, t.newest, t.reached()
 	t.pub.tracks[slices.Index(t.pub.tracks, t)], s.pub.tracks[slices.Index(s.pub.tracks, s)] = s, t
 	t.pub, s.pub = s.pub, t.pub
 	t.header, s.header = s.header, t.header
-	t.skew, s.skew, t.quiet, s.quiet = s.skew, t.skew, s.quiet, t.quiet
+	t.lateness, s.lateness, t.quiet, s.quiet = s.lateness, t.lateness, s.quiet, t.quiet
 	t.endSilence()
 	p.sort()
 	for i := range waiting {
@@ -135,14 +150,14 @@ func (p *Packager) hand(t, s *cmafTrack) {
 			p.take(t, u)
 		}
 	}
-	if mute && len(waiting) == 0 {
+	if silent && len(waiting) == 0 {
 		t.newest = s.newest
 		p.silence(t, "nothing comes from the publication either")
 	}
 }
 
 // tellMoved logs that a rendition goes on with another publication, not without end.
-func (p *Packager) tellMoved(t, s *cmafTrack) {
+func (p *Packager) tellMoved(t, s *track) {
 	if p.moved++; p.moved <= cut.MaxTrackLogs {
 		p.log.Info("sound of the ladder goes on from another publication", "rendition", t.id(), "from", t.pub.Rendition, "to", s.pub.Rendition,
 			"last_line", p.moved == cut.MaxTrackLogs)
@@ -150,7 +165,7 @@ func (p *Packager) tellMoved(t, s *cmafTrack) {
 }
 
 // adopt makes u one of the track that is written, if nothing that a player sees is different.
-func (t *cmafTrack) adopt(u *media.AccessUnit) {
+func (t *track) adopt(u *media.AccessUnit) {
 	if t.kind == media.Audio && t.member != nil && t.sameSound(u.Track, u.Data) {
 		u.Track = t.track
 	}
@@ -158,11 +173,11 @@ func (t *cmafTrack) adopt(u *media.AccessUnit) {
 
 // sameSound says whether a frame of a header has the initialization section of the track that is
 // written. That of a header is compared once.
-func (t *cmafTrack) sameSound(header *media.Track, frame []byte) bool {
+func (t *track) sameSound(header *media.Track, frame []byte) bool {
 	switch header {
-	case t.track, t.twin:
+	case t.track, t.alike:
 		return true
-	case t.stranger:
+	case t.unlike:
 		return false
 	}
 	data, err := fmp4.AppendInit(nil, header, frame)
@@ -170,9 +185,9 @@ func (t *cmafTrack) sameSound(header *media.Track, frame []byte) bool {
 		return false // it may be this frame
 	}
 	if !bytes.Equal(data, t.init.Data) {
-		t.stranger = header
+		t.unlike = header
 		return false
 	}
-	t.twin = header
+	t.alike = header
 	return true
 }

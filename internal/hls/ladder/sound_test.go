@@ -24,17 +24,17 @@ func signed(units []media.AccessUnit, name string) []media.AccessUnit {
 // duet is a ladder of two publications with the same sound, each signed.
 type duet struct {
 	*rig
-	studios []*hlstest.Source
+	sources []*hlstest.Source
 	sent    [2][]media.AccessUnit
 }
 
 func newDuet(t testing.TB, opt Options, rate float64, gop int) *duet {
-	return &duet{rig: newRig(t, opt), studios: hlstest.Encoders(rate, gop)[:2]}
+	return &duet{rig: newRig(t, opt), sources: hlstest.Encoders(rate, gop)[:2]}
 }
 
 // make returns the units of a publication up to a time, and notes them.
 func (d *duet) make(i int, until time.Duration) []media.AccessUnit {
-	units := signed(d.studios[i].Until(until-d.studios[i].Begin), string(rune('A'+i)))
+	units := signed(d.sources[i].Until(until-d.sources[i].Begin), string(rune('A'+i)))
 	d.sent[i] = append(d.sent[i], units...)
 	return units
 }
@@ -46,9 +46,9 @@ func (d *duet) play(first, second, skew time.Duration) {
 
 // moved is what a0 should hold: all sound of one publication, and then that of the other.
 func (d *duet) moved(from, to int) []hlstest.Sample {
-	want := hlstest.SamplesOf(d.sent[from], d.studios[from].Audio)
-	reached := want[len(want)-1].DTS + frame(d.studios[from].Audio)/2
-	for _, s := range hlstest.SamplesOf(d.sent[to], d.studios[to].Audio) {
+	want := hlstest.SamplesOf(d.sent[from], d.sources[from].Audio)
+	reached := want[len(want)-1].DTS + frame(d.sources[from].Audio)/2
+	for _, s := range hlstest.SamplesOf(d.sent[to], d.sources[to].Audio) {
 		if s.DTS >= reached {
 			want = append(want, s)
 		}
@@ -131,11 +131,11 @@ func TestSoundStays(t *testing.T) {
 	d.play(9*time.Second, 9*time.Second, 0)
 	d.Suspend(d.publication(""))
 	d.feed("720p", d.make(1, 13*time.Second)...)
-	for len(d.studios[0].Until(13*time.Second)) > 0 { // what was never sent
+	for len(d.sources[0].Until(13*time.Second)) > 0 { // what was never sent
 	}
-	d.studios[0].Epoch = 1
+	d.sources[0].Epoch = 1
 	d.play(21*time.Second, 21*time.Second, 0)
-	own := hlstest.SamplesOf(d.sent[0], d.studios[0].Audio)
+	own := hlstest.SamplesOf(d.sent[0], d.sources[0].Audio)
 	d.Exit(d.publication("720p"))
 	d.look()
 	d.feed("", d.make(0, 33*time.Second)...)
@@ -238,7 +238,7 @@ func TestSoundOfAJump(t *testing.T) {
 	}
 	d.feed("", d.make(0, 20*time.Second)...)
 	d.finish()
-	hlstest.SameSamples(t, d.of("a0").samples(t, 48000), hlstest.SamplesOf(d.sent[0], d.studios[0].Audio), 2*time.Millisecond)
+	hlstest.SameSamples(t, d.of("a0").samples(t, 48000), hlstest.SamplesOf(d.sent[0], d.sources[0].Audio), 2*time.Millisecond)
 }
 
 // TestAdopt: sound that waits for its boundary is held against the initialization section once, and

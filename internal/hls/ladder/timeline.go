@@ -35,10 +35,10 @@ type Boundary struct {
 	// discontinuity sequence number without this one.
 	Discontinuity bool
 	Before        int64
-	// loose: it was not chosen for a random access point, so none is asked of anybody.
-	loose bool
-	// turn: it was chosen because of another header, of video or of sound.
-	turn bool
+	// unaligned: it was not chosen for a random access point, so none is asked of anybody.
+	unaligned bool
+	// newHeader: it was chosen because of another header, of video or of sound.
+	newHeader bool
 }
 
 // timeline decides where the segments of one stream life begin. Its leading track does, unit by
@@ -63,24 +63,24 @@ type timeline struct {
 	continues bool
 	least     time.Duration
 	until     int64
-	// owed: the next segment begins with a discontinuity. full: it begins with the next unit, as
-	// one has too many bytes.
-	owed, full bool
-	// turning: the sound has another header from due on, and waits for a segment: until by for one
-	// that begins with a random access point. turn: so has the video, from the next segment on.
-	// early is by how much sound began the newest segment before it.
-	turning, turn  bool
-	due, by, early time.Duration
+	// discontinuityDue: the next segment begins with a discontinuity. full: it begins with the next
+	// unit, as one has too many bytes.
+	discontinuityDue, full bool
+	// headerDue: the sound has another header from due on, and waits for a segment: until by for
+	// one that begins with a random access point. newHeader: so has the video, from the next
+	// segment on. early is by how much sound began the newest segment before it.
+	headerDue, newHeader      bool
+	headerAt, headerBy, early time.Duration
 	// now is the time up to which it is decided where segments begin. lastPicture is that of the
 	// leading video's last one.
 	now, lastPicture time.Duration
 	// previous is when the leading track's last unit came, 0 if it is another one now, most how
 	// long that may last in a part, and slack how much more makes no difference.
 	previous, most, slack time.Duration
-	// leapt is where the last hole ended that is a segment of its own. sparse: such holes follow
+	// holeEnd is where the last hole ended that is a segment of its own. sparse: such holes follow
 	// each other closely, and are not made segments. holed: there is one in the segment under way.
 	// paused: that began where the leading track paused, which has not gone on.
-	leapt                 time.Duration
+	holeEnd               time.Duration
 	sparse, holed, paused bool
 	// lastKey is the leading video's last random access point, gop about how far they are apart.
 	lastKey, gop time.Duration
@@ -127,16 +127,16 @@ func (l *timeline) lead(u *media.AccessUnit, step, unlisted time.Duration, joini
 	}
 	l.measure(u)
 	switch {
-	case l.turning && length > 0 && l.renews(u):
-		l.renewAt(u, !u.RandomAccess)
-	case gap && u.RandomAccess && !l.owed && !l.sparse:
-		l.leap(u, from+l.most-unlisted)
+	case l.headerDue && length > 0 && l.headerBegins(u):
+		l.beginHeader(u, !u.RandomAccess)
+	case gap && u.RandomAccess && !l.discontinuityDue && !l.sparse:
+		l.skipHole(u, from+l.most-unlisted)
 	case l.paused && length > l.slack && (u.RandomAccess || !joining):
-		l.leap(u, l.last().At+l.target) // it may be too long for one segment
-	case u.RandomAccess && length >= 0 && (l.owed || joining || length >= l.opt.SegmentDuration || l.lastChance(u, length)):
+		l.skipHole(u, l.last().At+l.target) // it may be too long for one segment
+	case u.RandomAccess && length >= 0 && (l.discontinuityDue || joining || length >= l.opt.SegmentDuration || l.lastChance(u, length)):
 		l.begin(u, false)
 	case length+step > l.limit() || l.full:
-		l.owed = l.owed || hole && length > l.limit()
+		l.discontinuityDue = l.discontinuityDue || hole && length > l.limit()
 		l.begin(u, true)
 		return true
 	}
@@ -167,11 +167,11 @@ func (l *timeline) wide(u *media.AccessUnit, unlisted time.Duration) bool {
 	return l.fixed() && l.previous > 0 && u.DTS-l.previous+unlisted > l.most+l.slack
 }
 
-// leap makes a segment, or several, of the hole from a time on up to u, of which the leading track
-// has nothing.
-func (l *timeline) leap(u *media.AccessUnit, from time.Duration) {
+// skipHole makes a segment, or several, of the hole from a time on up to u, of which the leading
+// track has nothing.
+func (l *timeline) skipHole(u *media.AccessUnit, from time.Duration) {
 	for ; l.fixed() && from < u.DTS; from += l.target {
-		l.push(Boundary{At: from, loose: true})
+		l.push(Boundary{At: from, unaligned: true})
 	}
 	l.resume(u)
 }
@@ -179,15 +179,15 @@ func (l *timeline) leap(u *media.AccessUnit, from time.Duration) {
 // resume begins a segment with u, which comes after a hole.
 func (l *timeline) resume(u *media.AccessUnit) {
 	l.begin(u, !u.RandomAccess)
-	l.sparse = l.leapt > 0 && u.DTS-l.leapt < l.opt.SegmentDuration
-	l.leapt, l.paused = u.DTS, false
+	l.sparse = l.holeEnd > 0 && u.DTS-l.holeEnd < l.opt.SegmentDuration
+	l.holeEnd, l.paused = u.DTS, false
 }
 
 // pause ends the segment under way where the leading track's last unit ends, because others go on
 // without it.
 func (l *timeline) pause(unlisted time.Duration) {
-	if l.fixed() && l.now == l.previous && !l.owed && !l.sparse && l.now >= l.last().At {
-		l.push(Boundary{At: l.now + l.most - unlisted, loose: true})
+	if l.fixed() && l.now == l.previous && !l.discontinuityDue && !l.sparse && l.now >= l.last().At {
+		l.push(Boundary{At: l.now + l.most - unlisted, unaligned: true})
 		l.paused = true
 	}
 }
@@ -200,8 +200,8 @@ func (l *timeline) pace(u *media.AccessUnit, step time.Duration) {
 	l.now = u.DTS
 	length := u.DTS - l.last().At
 	quiet := u.DTS - l.lastPicture
-	if l.turning && u.DTS >= l.due {
-		l.renewAt(u, true)
+	if l.headerDue && u.DTS >= l.headerAt {
+		l.beginHeader(u, true)
 		l.paused = true
 		return
 	}
@@ -211,45 +211,45 @@ func (l *timeline) pace(u *media.AccessUnit, step time.Duration) {
 	}
 }
 
-// renew asks for a segment for sound that has another header from a time on. It begins with the
-// next random access point if that comes soon, for often both headers come together.
-func (l *timeline) renew(at time.Duration) {
-	if !l.turning && len(l.bounds) > 0 {
-		l.turning, l.due, l.by = true, at, max(at, l.now)+cut.HeaderPatience
-		if l.last().turn {
-			l.by = max(l.by, l.last().At+cut.HeaderInterval)
+// askForHeader asks for a segment for sound that has another header from a time on. It begins with
+// the next random access point if that comes soon, for often both headers come together.
+func (l *timeline) askForHeader(at time.Duration) {
+	if !l.headerDue && len(l.bounds) > 0 {
+		l.headerDue, l.headerAt, l.headerBy = true, at, max(at, l.now)+cut.HeaderPatience
+		if l.last().newHeader {
+			l.headerBy = max(l.headerBy, l.last().At+cut.HeaderInterval)
 		}
 	}
 }
 
-// renews says that it begins with u.
-func (l *timeline) renews(u *media.AccessUnit) bool {
+// headerBegins says that it begins with u.
+func (l *timeline) headerBegins(u *media.AccessUnit) bool {
 	switch {
 	case u.Track.Kind == media.Audio:
-		return u.DTS >= l.due
+		return u.DTS >= l.headerAt
 	case u.RandomAccess:
-		return u.DTS >= l.due-cut.HeaderPatience
+		return u.DTS >= l.headerAt-cut.HeaderPatience
 	}
-	return u.DTS >= l.by
+	return u.DTS >= l.headerBy
 }
 
-// renewAt begins it. That makes no discontinuity: players would leave out the pictures up to the
-// next random access point. One that is owed waits for it.
-func (l *timeline) renewAt(u *media.AccessUnit, loose bool) {
-	owed := l.owed && loose
-	l.turn, l.owed = true, l.owed && !loose
-	l.begin(u, loose)
-	l.owed = owed
+// beginHeader begins it. That makes no discontinuity: players would leave out the pictures up to
+// the next random access point. A discontinuity that is due waits for it.
+func (l *timeline) beginHeader(u *media.AccessUnit, unaligned bool) {
+	due := l.discontinuityDue && unaligned
+	l.newHeader, l.discontinuityDue = true, l.discontinuityDue && !unaligned
+	l.begin(u, unaligned)
+	l.discontinuityDue = due
 }
 
 // begin puts a boundary at u.
-func (l *timeline) begin(u *media.AccessUnit, loose bool) {
-	b := Boundary{At: u.DTS, loose: loose, Discontinuity: l.owed && len(l.bounds) > 0}
+func (l *timeline) begin(u *media.AccessUnit, unaligned bool) {
+	b := Boundary{At: u.DTS, unaligned: unaligned, Discontinuity: l.discontinuityDue && len(l.bounds) > 0}
 	if len(l.bounds) == 0 || b.Discontinuity {
 		b.Discontinuity = b.Discontinuity || l.continues
 		l.anchor(u)
 	}
-	l.owed = false
+	l.discontinuityDue = false
 	l.push(b)
 }
 
@@ -262,8 +262,8 @@ func (l *timeline) push(b Boundary) {
 	if b.Discontinuity {
 		l.discontinuities++
 	}
-	b.wall, b.turn = l.clock.At(b.At), l.turn
-	l.turning, l.turn, l.early = false, false, 0
+	b.wall, b.newHeader = l.clock.At(b.At), l.newHeader
+	l.headerDue, l.newHeader, l.early = false, false, 0
 	l.full, l.sparse, l.holed = false, l.sparse && l.holed, false
 	l.next++
 	if len(l.bounds) == maxBoundaries {
@@ -276,8 +276,8 @@ func (l *timeline) push(b Boundary) {
 // restart forgets all boundaries, of which nothing was published.
 func (l *timeline) restart() {
 	l.bounds, l.next, l.now, l.lastPicture, l.previous = nil, l.first, 0, 0, 0
-	l.discontinuities, l.owed, l.full = 0, false, false
-	l.turning, l.turn, l.early = false, false, 0
+	l.discontinuities, l.discontinuityDue, l.full = 0, false, false
+	l.headerDue, l.newHeader, l.early = false, false, 0
 	l.clock = cut.Clock{}
 }
 
@@ -314,8 +314,9 @@ func (l *timeline) get(seq int64) *Boundary {
 	return &l.bounds[i]
 }
 
-// seam returns the first boundary behind a segment that is a discontinuity, nil if none is known.
-func (l *timeline) seam(seq int64) *Boundary {
+// nextDiscontinuity returns the first boundary behind a segment that is a discontinuity, nil if
+// none is known.
+func (l *timeline) nextDiscontinuity(seq int64) *Boundary {
 	for i := range l.bounds {
 		if b := &l.bounds[i]; b.Seq > seq && b.Discontinuity {
 			return b

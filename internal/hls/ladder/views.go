@@ -13,7 +13,7 @@ import (
 
 // publish gives requests a new view of a rendition, once its first segment is complete, or long
 // enough.
-func (p *Packager) publish(t *cmafTrack, ended bool) {
+func (p *Packager) publish(t *track, ended bool) {
 	w := &t.window
 	if len(w.Segments) == 0 {
 		if !p.growing || t.segment == nil || t.segment.Duration < p.partHoldBack() {
@@ -59,7 +59,7 @@ func (p *Packager) publish(t *cmafTrack, ended bool) {
 
 // listedStill is from where on the window is listed as long as the end of its last segment is not:
 // as before.
-func (t *cmafTrack) listedStill() int {
+func (t *track) listedStill() int {
 	if v := t.View.Load(); v != nil {
 		return min(int(max(0, v.Segments[v.Listed].Seq-t.window.Segments[0].Seq)), t.window.Listed)
 	}
@@ -68,7 +68,7 @@ func (t *cmafTrack) listedStill() int {
 
 // noteDelay tells how long after its last unit the newest part was published. What was kept for who
 // comes late says nothing.
-func (p *Packager) noteDelay(t *cmafTrack) {
+func (p *Packager) noteDelay(t *track) {
 	if t.arrived != 0 && p.opt.PartDelay != nil && !t.pub.Behind {
 		p.opt.PartDelay(p.opt.Now().Sub(time.Unix(0, t.arrived)))
 	}
@@ -87,7 +87,7 @@ func (p *Packager) partHoldBack() time.Duration { return playlist.PartHoldBacks 
 // After a life that broke off they are its last segments, and the last one lasts until this life:
 // hls.js (adjustSliding) goes on as many target durations further as there are numbers that it does
 // not know.
-func (p *Packager) leadingGaps(t *cmafTrack, s *playlist.Segment) []*playlist.Segment {
+func (p *Packager) leadingGaps(t *track, s *playlist.Segment) []*playlist.Segment {
 	before := p.line.lost
 	if s.Seq != p.line.first || len(before) == 0 {
 		b := Boundary{Seq: s.Seq - 1, At: s.Start - 2*p.longestPart, Before: s.Before}
@@ -118,7 +118,7 @@ func (p *Packager) leadingGaps(t *cmafTrack, s *playlist.Segment) []*playlist.Se
 // trim keeps all renditions together within their bound, but for the newest segment of each.
 func (p *Packager) trim() {
 	for p.bytes > p.opt.MaxStreamBytes {
-		var largest *cmafTrack
+		var largest *track
 		for _, t := range p.tracks {
 			if t.member != nil && len(t.window.Segments) > 1 && (largest == nil || t.window.Bytes > largest.window.Bytes) {
 				largest = t
@@ -132,7 +132,7 @@ func (p *Packager) trim() {
 }
 
 // describe measures anew what the multivariant playlist says of t.
-func (p *Packager) describe(t *cmafTrack) {
+func (p *Packager) describe(t *track) {
 	if t.info.Track != t.track || t.info.Rendition != t.Rendition {
 		width, height := fmp4.Resolution(t.track)
 		t.info = playlist.Info{
@@ -154,7 +154,7 @@ func (p *Packager) describe(t *cmafTrack) {
 
 // frameRate is the measured one; what the header says counts if it is within a hundredth of that,
 // so that the playlist stays as it is.
-func frameRate(t *cmafTrack) float64 {
+func frameRate(t *track) float64 {
 	measured := t.rates.PerSecond()
 	if header := fmp4.FrameRate(t.track); measured > 0 && math.Abs(header-measured) < measured/100 {
 		return header

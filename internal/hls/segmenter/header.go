@@ -19,8 +19,8 @@ const (
 // pictures of the old headers in front, those of the new ones behind. Nothing is shown of a segment
 // before it is whole, so that the wait costs viewers nothing.
 
-// turning holds the units that wait, in the order in which they came.
-type turning struct {
+// pendingHeader holds the units that wait, in the order in which they came.
+type pendingHeader struct {
 	units []media.AccessUnit
 	bytes int
 	// video and audio are where the first unit of another header is, negative if there is none. key
@@ -28,51 +28,52 @@ type turning struct {
 	video, audio, key int
 }
 
-func (t *turning) add(u *media.AccessUnit) {
+func (t *pendingHeader) add(u *media.AccessUnit) {
 	t.units = append(t.units, *u)
 	t.bytes += len(u.Data)
 }
 
-// renews says that u is of another header than the track of its kind in the segment under way, and
-// that it can begin one. Pictures that cannot are of no use to anybody.
-func (g *Segmenter) renews(u *media.AccessUnit) bool {
+// isNewHeader says that u is of another header than the track of its kind in the segment under way,
+// and that it can begin one. Pictures that cannot are of no use to anybody.
+func (g *Segmenter) isNewHeader(u *media.AccessUnit) bool {
 	track := *g.tracks.of(u.Track.Kind)
-	if u.Track.Kind == media.Audio && !g.current.sound && len(g.turning.units) == 0 {
+	if u.Track.Kind == media.Audio && !g.current.sound && len(g.pending.units) == 0 {
 		return false // it is admitted
 	}
 	return track != nil && track != u.Track && u.RandomAccess && !mpegts.SameStream(track, u.Track)
 }
 
-// turn takes a unit that has to wait because of a new header. It is false if u has not.
-func (g *Segmenter) turn(u *media.AccessUnit) bool {
-	t := &g.turning
+// waits takes a unit that has to wait because of a new header. It is false if u has not.
+func (g *Segmenter) waits(u *media.AccessUnit) bool {
+	t := &g.pending
 	switch {
-	case g.current == nil, len(t.units) == 0 && !g.renews(u):
+	case g.current == nil, len(t.units) == 0 && !g.isNewHeader(u):
 		return false
 	case len(t.units) == 0:
 		t.video, t.audio, t.key = -1, -1, -1
 	}
 	at := len(t.units)
 	if u.Track.Kind == media.Video {
-		if t.video < 0 && g.renews(u) {
+		if t.video < 0 && g.isNewHeader(u) {
 			t.video = at
 		}
 		if t.key < 0 && u.RandomAccess {
 			t.key = at
 		}
-	} else if t.audio < 0 && g.renews(u) {
+	} else if t.audio < 0 && g.isNewHeader(u) {
 		t.audio = at
 	}
 	t.add(u)
-	if g.turned(u) {
-		g.finishTurn()
+	if g.isComplete(u) {
+		g.beginPending()
 	}
 	return true
 }
 
-// turnsAgain says that u, whose track is not known yet, is of another header than those which wait.
-func (g *Segmenter) turnsAgain(u *media.AccessUnit) bool {
-	t := &g.turning
+// headerAgain says that u, whose track is not known yet, is of another header than those which
+// wait.
+func (g *Segmenter) headerAgain(u *media.AccessUnit) bool {
+	t := &g.pending
 	if u.Header != media.Sample || u.Track.Kind == media.Data {
 		return false
 	}
@@ -83,9 +84,9 @@ func (g *Segmenter) turnsAgain(u *media.AccessUnit) bool {
 	return len(t.units) > 0 && first >= 0 && t.units[first].Track != u.Track && !mpegts.SameStream(t.units[first].Track, u.Track)
 }
 
-// turned says that there is no more to wait for when u has come.
-func (g *Segmenter) turned(u *media.AccessUnit) bool {
-	t := &g.turning
+// isComplete says that there is no more to wait for when u has come.
+func (g *Segmenter) isComplete(u *media.AccessUnit) bool {
+	t := &g.pending
 	first := slices.IndexFunc(t.units, func(o media.AccessUnit) bool { return o.Track.Kind == u.Track.Kind })
 	return g.tracks.video == nil || g.tracks.audio == nil ||
 		t.audio >= 0 && t.key >= 0 ||
@@ -94,13 +95,14 @@ func (g *Segmenter) turned(u *media.AccessUnit) bool {
 		len(t.units) >= maxTurning || len(g.buf)+t.bytes+len(t.units)*unitOverhead/16 > g.MaxSegmentBytes
 }
 
-// finishTurn begins the segment of the new header, and puts everything that waits where it belongs.
-func (g *Segmenter) finishTurn() {
-	t := g.turning
+// beginPending begins the segment of the new header, and puts everything that waits where it
+// belongs.
+func (g *Segmenter) beginPending() {
+	t := g.pending
 	if len(t.units) == 0 {
 		return
 	}
-	g.turning = turning{}
+	g.pending = pendingHeader{}
 	video, audio := t.begins()
 	for i := range t.units {
 		if u := &t.units[i]; t.before(i, video, audio) {
@@ -118,13 +120,13 @@ func (g *Segmenter) finishTurn() {
 		tracks.audio = t.units[t.audio].Track
 	} else {
 		tracks.audio = g.want.audio
-		g.mute(first.DTS)
+		g.endWithSilence(first.DTS)
 	}
 	g.finish(first.DTS, !first.RandomAccess)
 	g.begin(first, tracks)
-	g.current.turn = true
+	g.current.newHeader = true
 	for i := range t.units {
-		if u := &t.units[i]; !t.before(i, video, audio) && g.hear(u) {
+		if u := &t.units[i]; !t.before(i, video, audio) && g.fillHole(u) {
 			g.place(u)
 		}
 	}
@@ -132,7 +134,7 @@ func (g *Segmenter) finishTurn() {
 
 // begins returns where the pictures and the sound of the new segment begin, as far as there are
 // any: pictures at a random access point, or without one where the sound changes.
-func (t *turning) begins() (video, audio int) {
+func (t *pendingHeader) begins() (video, audio int) {
 	switch {
 	case t.video >= 0:
 		video = t.video
@@ -151,7 +153,7 @@ func (t *turning) begins() (video, audio int) {
 }
 
 // before says that unit i belongs to the segment under way.
-func (t *turning) before(i, video, audio int) bool {
+func (t *pendingHeader) before(i, video, audio int) bool {
 	if t.units[i].Track.Kind == media.Video {
 		return i < video
 	}

@@ -77,7 +77,7 @@ type Segmenter struct {
 	epoch          uint32
 	started, heard bool
 	since          time.Duration
-	// discontinuity is owed to the next segment.
+	// discontinuity: the next segment begins with one.
 	discontinuity bool
 	// target is the target duration, 0 until the first segment is complete.
 	target  time.Duration
@@ -94,8 +94,8 @@ type Segmenter struct {
 	// lastKey is the video's last random access point, negative before the first, gop about how far
 	// they are apart.
 	lastKey, gop time.Duration
-	// turning is what waits because of a new header.
-	turning turning
+	// pending is what waits because of a new header.
+	pending pendingHeader
 }
 
 // draft is a segment under way.
@@ -106,8 +106,8 @@ type draft struct {
 	// pictures: it has video. sound: it has audio. independent: all that it has can be decoded from
 	// its first picture on.
 	pictures, sound, independent bool
-	// turn: it began because of another header.
-	turn bool
+	// newHeader: it began because of another header.
+	newHeader bool
 }
 
 // New makes a segmenter.
@@ -139,12 +139,12 @@ func (g *Segmenter) Write(u *media.AccessUnit) {
 	if g.announces(u) {
 		return
 	}
-	if g.turnsAgain(u) {
-		if g.current.turn && u.DTS-g.current.start < cut.HeaderInterval {
+	if g.headerAgain(u) {
+		if g.current.newHeader && u.DTS-g.current.start < cut.HeaderInterval {
 			g.Counts.Dropped.Add(1)
 			return
 		}
-		g.finishTurn()
+		g.beginPending()
 	}
 	switch carried := g.want.note(u.Track); {
 	case g.want.away && g.settled(u):
@@ -162,7 +162,7 @@ func (g *Segmenter) Write(u *media.AccessUnit) {
 	if u.Header != media.Sample || len(u.Data) == 0 {
 		return // an empty audio message is silence (Enhanced RTMP v2)
 	}
-	if !g.turn(u) && g.hear(u) {
+	if !g.waits(u) && g.fillHole(u) {
 		g.place(u)
 	}
 }
@@ -177,9 +177,10 @@ func (g *Segmenter) announces(u *media.AccessUnit) bool {
 	return g.announced
 }
 
-// hear fills a hole in the sound before u with silence: hls.js (1.7.4) stands still in front of one
-// in MP3, and does the same itself in AAC. It is false if there is silence already where u belongs.
-func (g *Segmenter) hear(u *media.AccessUnit) bool {
+// fillHole fills a hole in the sound before u with silence: hls.js (1.7.4) stands still in front of
+// one in MP3, and does the same itself in AAC. It is false if there is silence already where u
+// belongs.
+func (g *Segmenter) fillHole(u *media.AccessUnit) bool {
 	if u.Track.Kind != media.Audio {
 		return true
 	}
@@ -189,23 +190,23 @@ func (g *Segmenter) hear(u *media.AccessUnit) bool {
 		return false
 	}
 	if u.Track == g.sound.Track && g.sound.Misses(u.DTS) && u.DTS-g.sound.End <= cut.MaxLag {
-		g.hush(u.DTS)
+		g.makeSilence(u.DTS)
 	}
 	return true
 }
 
-// mute makes silence in a segment that ends and has no sound any more: to begin the next segment
-// with it is too late for hls.js. Sound that comes as late as it always does is not away.
-func (g *Segmenter) mute(end time.Duration) {
+// endWithSilence makes silence in a segment that ends and has no sound any more: to begin the next
+// segment with it is too late for hls.js. Sound that comes as late as it always does is not away.
+func (g *Segmenter) endWithSilence(end time.Duration) {
 	until := end - g.late
 	if a := g.tracks.audio; a != nil && a.Codec != media.AAC && until-g.sound.End > cut.Departure {
-		g.hush(until)
+		g.makeSilence(until)
 		g.quiet = g.sound.End - g.sound.Length/2
 	}
 }
 
-// hush makes silence up to a time.
-func (g *Segmenter) hush(until time.Duration) {
+// makeSilence makes silence up to a time.
+func (g *Segmenter) makeSilence(until time.Duration) {
 	for g.current != nil && g.tracks.audio != nil && g.tracks.audio == g.sound.Track {
 		u, ok := g.sound.Fill(until-cut.MaxLag, until)
 		if !ok {
@@ -225,7 +226,7 @@ func (g *Segmenter) place(u *media.AccessUnit) {
 		g.begin(u, g.want.pair)
 	} else if g.mustCut(u) {
 		if u.Track.Kind == media.Video {
-			g.mute(u.DTS)
+			g.endWithSilence(u.DTS)
 		}
 		g.finish(u.DTS, false)
 		g.begin(u, g.want.pair)
@@ -244,7 +245,7 @@ func (g *Segmenter) put(u *media.AccessUnit) {
 // follow notices new publisher sessions and jumps of time.
 func (g *Segmenter) follow(u *media.AccessUnit) {
 	if g.started && u.Epoch > g.epoch {
-		g.finishTurn()
+		g.beginPending()
 		g.discontinuity = true
 		g.forget()
 	}
@@ -283,7 +284,7 @@ func (g *Segmenter) stepAside() {
 	if g.aside {
 		return
 	}
-	g.aside, g.discontinuity, g.current, g.turning = true, true, nil, turning{}
+	g.aside, g.discontinuity, g.current, g.pending = true, true, nil, pendingHeader{}
 	g.setTracks(pair{})
 	g.Refuse(g.want.refusal())
 }
@@ -452,7 +453,7 @@ func (g *Segmenter) drop(u *media.AccessUnit, err error) {
 
 // Flush publishes the segment under way, though it is short: there is nothing to follow soon.
 func (g *Segmenter) Flush() {
-	g.finishTurn()
+	g.beginPending()
 	if g.current != nil {
 		g.finish(g.lastEnd(), false)
 	}
