@@ -86,3 +86,10 @@ func (r *Reader) Skip(n int) {
 
 // Align passes over the rest of a byte that was begun.
 func (r *Reader) Align() { r.pos = (r.pos + 7) &^ 7 }
+
+// SkipIf passes over n bits if a flag before them says that they are there.
+func (r *Reader) SkipIf(n int) {
+	if r.Flag() {
+		r.Skip(n)
+	}
+}

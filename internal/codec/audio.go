@@ -14,10 +14,8 @@ import (
 const (
 	objectMain     = 1
 	objectLC       = 2
-	objectSBR      = 5
 	objectScalable = 6
 	objectERBSAC   = 22
-	objectPS       = 29
 	objectEscape   = 31
 )
 
@@ -38,18 +36,11 @@ type audioConfig struct {
 // them implicit are taken at the core's rate.
 func parseAAC(t *media.Track) error {
 	r := bits.NewReader(t.Config)
-	var c audioConfig
-	c.object = readObject(&r)
-	c.rate = readRate(&r)
-	channelConfig := r.Bits(4)
-	c.channels = channelsOf(channelConfig)
-	if c.object == objectSBR || c.object == objectPS {
-		c.parametricStereo = c.object == objectPS
-		c.extensionRate = readRate(&r)
-		c.object = readObject(&r)
-		if c.object == objectERBSAC {
-			r.Skip(4)
-		}
+	begin := ReadAACConfig(&r)
+	channelConfig := begin.Layout
+	c := audioConfig{
+		object: begin.Object, rate: begin.Rate, channels: channelsOf(channelConfig),
+		extensionRate: begin.ExtensionRate, parametricStereo: begin.Signalled == ObjectPS,
 	}
 	if c.isGeneralAudio() {
 		c.readGeneralAudio(&r, channelConfig == 0)
@@ -62,25 +53,6 @@ func parseAAC(t *media.Track) error {
 	}
 	return c.fill(t)
 }
-
-func readObject(r *bits.Reader) uint32 {
-	object := r.Bits(5)
-	if object == objectEscape {
-		object = 32 + r.Bits(6)
-	}
-	return object
-}
-
-// readRate returns a sampling frequency (table 1.18), 0 for one that is reserved.
-func readRate(r *bits.Reader) int {
-	index := r.Bits(4)
-	if index == 15 {
-		return int(r.Bits(24))
-	}
-	return sampleRates[index]
-}
-
-var sampleRates = [15]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
 
 // channelsOf returns the number of channels of a channelConfiguration (table 1.19), 0 where it does
 // not say.
@@ -156,10 +128,10 @@ func readProgramConfig(r *bits.Reader) int {
 // end, if there is one (§1.6.5).
 func (c *audioConfig) readSyncExtension(r *bits.Reader) {
 	const syncSBR, syncPS = 0x2b7, 0x548
-	if r.Bits(11) != syncSBR || readObject(r) != objectSBR || !r.Flag() {
+	if r.Bits(11) != syncSBR || readObject(r) != ObjectSBR || !r.Flag() {
 		return
 	}
-	rate := readRate(r)
+	rate, _ := readRate(r)
 	if r.Bad {
 		return
 	}

@@ -4,9 +4,10 @@ import (
 	"encoding/base32"
 	"fmt"
 	"math"
-	"math/bits"
+	mathbits "math/bits"
 	"strings"
 
+	"livego/internal/bits"
 	"livego/internal/media"
 )
 
@@ -155,7 +156,7 @@ func (d *description) hevc(t *media.Track) bool {
 	space := [...]string{"", "A", "B", "C"}[c[1]>>6]
 	tier := [...]string{"L", "H"}[c[1]>>5&1]
 	compatibility := uint32(c[2])<<24 | uint32(c[3])<<16 | uint32(c[4])<<8 | uint32(c[5])
-	d.codecs = fmt.Sprintf("hvc1.%s%d.%X.%s%d", space, c[1]&0x1F, bits.Reverse32(compatibility), tier, c[12])
+	d.codecs = fmt.Sprintf("hvc1.%s%d.%X.%s%d", space, c[1]&0x1F, mathbits.Reverse32(compatibility), tier, c[12])
 	for _, v := range trimZeros(c[6:12]) {
 		d.codecs += fmt.Sprintf(".%X", v)
 	}
@@ -168,24 +169,24 @@ func (d *description) hevc(t *media.Track) bool {
 //
 //	vvc1 . profile . tier and level . C and the constraint bytes in base32
 func (d *description) vvc(t *media.Track) bool {
-	r := bitReader{b: t.Config}
-	r.skip(5 + 2) // reserved, length size
-	if !r.flag() || !validLengthSize(t.NALLengthSize) {
+	r := bits.NewReader(t.Config)
+	r.Skip(5 + 2) // reserved, length size
+	if !r.Flag() || !validLengthSize(t.NALLengthSize) {
 		return false
 	}
-	r.skip(9 + 3 + 2 + 2 + 3 + 5 + 2) // ols_idx, sublayers, constant frame rate, chroma, depth, reserved
-	constraints := make([]byte, r.bits(6))
-	profile := r.bits(7)
-	tier := [...]string{"L", "H"}[r.bits(1)]
-	level := r.bits(8)
+	r.Skip(9 + 3 + 2 + 2 + 3 + 5 + 2) // ols_idx, sublayers, constant frame rate, chroma, depth, reserved
+	constraints := make([]byte, r.Bits(6))
+	profile := r.Bits(7)
+	tier := [...]string{"L", "H"}[r.Bits(1)]
+	level := r.Bits(8)
 	for i := range constraints {
-		constraints[i] = byte(r.bits(8))
+		constraints[i] = byte(r.Bits(8))
 	}
 	d.codecs = fmt.Sprintf("vvc1.%d.%s%d", profile, tier, level)
 	if constraints = trimZeros(constraints); len(constraints) > 0 {
 		d.codecs += ".C" + strings.TrimRight(base32.StdEncoding.EncodeToString(constraints), "=")
 	}
-	return !r.bad
+	return !r.Bad
 }
 
 func trimZeros(b []byte) []byte {

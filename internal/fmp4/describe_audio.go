@@ -6,6 +6,8 @@ import (
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/opus"
 
+	"livego/internal/bits"
+	"livego/internal/codec"
 	"livego/internal/media"
 )
 
@@ -31,42 +33,23 @@ func describeAudio(t *media.Track) (description, bool) {
 	return description{}, false
 }
 
-// Audio object types (ISO/IEC 14496-3 table 1.17).
-const (
-	objectSBR    = 5
-	objectPS     = 29
-	objectEscape = 31
-)
-
-// aacRates are the sampling frequencies of an AudioSpecificConfig (ISO/IEC 14496-3 table 1.18).
-var aacRates = [...]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
-
 // aacObject returns the audio object type for the codecs string: what decoder the stream is made
 // for. Where SBR is signalled in the backward compatible way (ISO/IEC 14496-3 §1.6.5), the
 // configuration begins with the core's type, but the track has the extended rate, and two channels
 // out of one with parametric stereo.
 func aacObject(t *media.Track) (object int, ok bool) {
-	r := bitReader{b: t.Config}
-	object = int(r.bits(5))
-	if object == objectEscape {
-		object = 32 + int(r.bits(6))
-	}
-	index, rate := int(r.bits(4)), 0
-	if index < len(aacRates) {
-		rate = aacRates[index]
-	} else if index == 15 {
-		rate = int(r.bits(24))
-	}
-	channels := int(r.bits(4))
+	r := bits.NewReader(t.Config)
+	c := codec.ReadAACConfig(&r)
+	object = int(c.Signalled)
 	switch {
-	case r.bad || object == 0:
+	case r.Bad || object == 0:
 		return 0, false
-	case object == objectSBR || object == objectPS || t.SampleRate != 2*rate:
+	case object == codec.ObjectSBR || object == codec.ObjectPS || t.SampleRate != 2*c.Rate:
 		return object, true
-	case channels == 1 && t.Channels == 2:
-		return objectPS, true
+	case c.Layout == 1 && t.Channels == 2:
+		return codec.ObjectPS, true
 	}
-	return objectSBR, true
+	return codec.ObjectSBR, true
 }
 
 // opusHead is the length of an OpusHead without channel mapping table (RFC 7845 §5.1), its numbers

@@ -3,6 +3,7 @@ package fmp4
 import (
 	"fmt"
 
+	"livego/internal/bits"
 	"livego/internal/media"
 )
 
@@ -16,26 +17,26 @@ const dolbySync = 0x0B77
 //
 //	fscod 2 | bsid 5 | bsmod 3 | acmod 3 | lfeon 1 | bit_rate_code 5 | reserved 5
 func dac3(frame []byte) ([]byte, error) {
-	r := bitReader{b: frame}
-	if r.bits(16) != dolbySync {
+	r := bits.NewReader(frame)
+	if r.Bits(16) != dolbySync {
 		return nil, errNoFrame(media.AC3)
 	}
-	r.skip(16) // crc1
-	rate, size := r.bits(2), r.bits(6)
-	id, mode := r.bits(5), r.bits(3)
-	channels := r.bits(3)
+	r.Skip(16) // crc1
+	rate, size := r.Bits(2), r.Bits(6)
+	id, mode := r.Bits(5), r.Bits(3)
+	channels := r.Bits(3)
 	if channels&1 != 0 && channels != 1 {
-		r.skip(2) // cmixlev
+		r.Skip(2) // cmixlev
 	}
 	if channels&4 != 0 {
-		r.skip(2) // surmixlev
+		r.Skip(2) // surmixlev
 	}
 	if channels == 2 {
-		r.skip(2) // dsurmod
+		r.Skip(2) // dsurmod
 	}
-	lfe := r.bits(1)
+	lfe := r.Bits(1)
 	const maxID = 8 // above is another syntax
-	if r.bad || id > maxID {
+	if r.Bad || id > maxID {
 		return nil, errNoFrame(media.AC3)
 	}
 	v := rate<<22 | id<<17 | mode<<14 | channels<<11 | lfe<<10 | size>>1<<5
@@ -131,92 +132,92 @@ type eac3Frame struct {
 
 // readEAC3 reads a frame up to its service type (ETSI TS 102 366 §E.1.2.2).
 func readEAC3(frame []byte) (eac3Frame, error) {
-	r := bitReader{b: frame}
-	if r.bits(16) != dolbySync {
+	r := bits.NewReader(frame)
+	if r.Bits(16) != dolbySync {
 		return eac3Frame{}, errNoFrame(media.EAC3)
 	}
 	const dependentType, reducedRate = 1, 3
-	kind := r.bits(2)
-	f := eac3Frame{dependent: kind == dependentType, number: r.bits(3)}
-	f.size = 2 * (int(r.bits(11)) + 1)
-	f.rate = r.bits(2)
+	kind := r.Bits(2)
+	f := eac3Frame{dependent: kind == dependentType, number: r.Bits(3)}
+	f.size = 2 * (int(r.Bits(11)) + 1)
+	f.rate = r.Bits(2)
 	f.blocks = 6
-	if code := r.bits(2); f.rate != reducedRate { // else it is fscod2, and there are six blocks
+	if code := r.Bits(2); f.rate != reducedRate { // else it is fscod2, and there are six blocks
 		f.blocks = [...]int{1, 2, 3, 6}[code]
 	}
-	f.channels, f.lfe, f.id = r.bits(3), r.bits(1), r.bits(5)
+	f.channels, f.lfe, f.id = r.Bits(3), r.Bits(1), r.Bits(5)
 	programs := 1
 	if f.channels == 0 { // 1+1: two of what follows
 		programs = 2
 	}
 	for range programs {
-		r.skip(5)   // dialnorm
-		r.skipIf(8) // compr
+		r.Skip(5)   // dialnorm
+		r.SkipIf(8) // compr
 	}
-	if f.dependent && r.flag() {
-		f.locations = chanLoc(r.bits(16))
+	if f.dependent && r.Flag() {
+		f.locations = chanLoc(r.Bits(16))
 	}
 	const minID, maxID = 11, 16 // others have another syntax
-	if r.bad || f.id < minID || f.id > maxID {
+	if r.Bad || f.id < minID || f.id > maxID {
 		return eac3Frame{}, errNoFrame(media.EAC3)
 	}
-	if r.flag() {
+	if r.Flag() {
 		f.skipMixing(&r, kind)
 	}
-	if r.flag() {
-		f.mode = r.bits(3)
+	if r.Flag() {
+		f.mode = r.Bits(3)
 	}
 	return f, nil
 }
 
 // skipMixing passes over the mixing metadata.
-func (f *eac3Frame) skipMixing(r *bitReader, kind uint32) {
+func (f *eac3Frame) skipMixing(r *bits.Reader, kind uint32) {
 	const independentType = 0
 	if f.channels > 2 {
-		r.skip(2) // dmixmod
+		r.Skip(2) // dmixmod
 	}
 	if f.channels > 2 && f.channels&1 != 0 {
-		r.skip(3 + 3) // ltrtcmixlev, lorocmixlev
+		r.Skip(3 + 3) // ltrtcmixlev, lorocmixlev
 	}
 	if f.channels&4 != 0 {
-		r.skip(3 + 3) // ltrtsurmixlev, lorosurmixlev
+		r.Skip(3 + 3) // ltrtsurmixlev, lorosurmixlev
 	}
 	if f.lfe != 0 {
-		r.skipIf(5) // lfemixlevcod
+		r.SkipIf(5) // lfemixlevcod
 	}
 	if kind != independentType {
 		return
 	}
-	r.skipIf(6) // pgmscl
+	r.SkipIf(6) // pgmscl
 	if f.channels == 0 {
-		r.skipIf(6) // pgmscl2
+		r.SkipIf(6) // pgmscl2
 	}
-	r.skipIf(6) // extpgmscl
-	switch r.bits(2) {
+	r.SkipIf(6) // extpgmscl
+	switch r.Bits(2) {
 	case 1:
-		r.skip(1 + 1 + 3) // premixcmpsel, drcsrc, premixcmpscl
+		r.Skip(1 + 1 + 3) // premixcmpsel, drcsrc, premixcmpscl
 	case 2:
-		r.skip(12)
+		r.Skip(12)
 	case 3:
-		for range r.bits(5) + 2 { // mixdeflen
-			r.skip(8)
+		for range r.Bits(5) + 2 { // mixdeflen
+			r.Skip(8)
 		}
 	}
 	if f.channels < 2 {
-		r.skipIf(8 + 6) // panmean, paninfo
+		r.SkipIf(8 + 6) // panmean, paninfo
 		if f.channels == 0 {
-			r.skipIf(8 + 6)
+			r.SkipIf(8 + 6)
 		}
 	}
-	if !r.flag() { // frmmixcfginfoe
+	if !r.Flag() { // frmmixcfginfoe
 		return
 	}
 	if f.blocks == 1 {
-		r.skip(5)
+		r.Skip(5)
 		return
 	}
 	for range f.blocks {
-		r.skipIf(5)
+		r.SkipIf(5)
 	}
 }
 

@@ -3,6 +3,8 @@ package fmp4
 import (
 	"time"
 
+	"livego/internal/bits"
+	"livego/internal/codec"
 	"livego/internal/media"
 )
 
@@ -76,78 +78,58 @@ func silentAAC(t *media.Track) []byte {
 		return nil
 	}
 	const info, channel = 11, 8 + 3
-	var w bitWriter
+	var w bits.Writer
 	for _, e := range elements {
-		w.put(3, e.kind)
-		w.put(4, e.tag)
+		w.Bits(3, e.kind)
+		w.Bits(4, e.tag)
 		if e.kind == elementCPE {
-			w.put(1, 1)
-			w.put(info+2+2*channel, 0)
+			w.Bits(1, 1)
+			w.Bits(info+2+2*channel, 0)
 		} else {
-			w.put(channel+info, 0)
+			w.Bits(channel+info, 0)
 		}
 	}
-	w.put(3, elementEnd)
-	return w.b
+	w.Bits(3, elementEnd)
+	return w.Bytes()
 }
 
 // aacElements returns the elements of a frame, nil if it has none that are known.
 func aacElements(config []byte) (elements []element) {
-	r := bitReader{b: config}
-	object, layout := r.object(), uint32(0)
-	r.rate()
-	layout = r.bits(4)
-	if object == objectSBR || object == objectPS {
-		r.rate()
-		object = r.object()
-	}
+	r := bits.NewReader(config)
+	c := codec.ReadAACConfig(&r)
 	switch {
-	case r.bad || object == 0 || object > maxObject || int(layout) >= len(aacLayouts):
+	case r.Bad || c.Object == 0 || c.Object > maxObject || int(c.Layout) >= len(aacLayouts):
 		return nil
-	case layout == 0:
-		return r.programConfig()
+	case c.Layout == 0:
+		return programConfig(&r)
 	}
 	tags := [4]uint32{}
-	for _, kind := range aacLayouts[layout] {
+	for _, kind := range aacLayouts[c.Layout] {
 		elements = append(elements, element{kind, tags[kind]})
 		tags[kind]++
 	}
 	return elements
 }
 
-// object reads an audio object type, and rate a sampling frequency (ISO/IEC 14496-3 §1.6.2.1).
-func (r *bitReader) object() uint32 {
-	if object := r.bits(5); object != objectEscape {
-		return object
-	}
-	return 32 + r.bits(6)
-}
-
-func (r *bitReader) rate() {
-	if r.bits(4) == 15 {
-		r.skip(24)
-	}
-}
-
 // programConfig reads the elements of a GASpecificConfig's program config element (ISO/IEC 14496-3
 // §4.4.1), as far as they are channels: coupling channels have nothing to couple.
-func (r *bitReader) programConfig() (elements []element) {
-	r.skip(1)         // frameLengthFlag
-	r.skipIf(14)      // coreCoderDelay
-	r.skip(1)         // extensionFlag
-	r.skip(4 + 2 + 4) // element_instance_tag, object_type, sampling_frequency_index
-	front, side, back, lfe := r.bits(4), r.bits(4), r.bits(4), r.bits(2)
-	r.skip(3 + 4) // data and coupling elements
-	r.skipIf(4)
-	r.skipIf(4)
-	r.skipIf(3) // mixdown
+func programConfig(r *bits.Reader) (elements []element) {
+	r.Skip(1)         // frameLengthFlag
+	r.SkipIf(14)      // coreCoderDelay
+	r.Skip(1)         // extensionFlag
+	r.Skip(4 + 2 + 4) // element_instance_tag, object_type, sampling_frequency_index
+	front, side, back, lfe := r.Bits(4), r.Bits(4), r.Bits(4), r.Bits(2)
+	r.Skip(3 + 4) // data and coupling elements
+	r.SkipIf(4)
+	r.SkipIf(4)
+	r.SkipIf(3) // mixdown
 	for range front + side + back {
-		elements = append(elements, element{r.bits(1), r.bits(4)}) // is_cpe is the element's kind
+		elements = append(elements, element{r.Bits(1), r.Bits(4)}) // is_cpe is the element's kind
 	}
 	for range lfe {
-		elements = append(elements, element{elementLFE, r.bits(4)})
+		elements = append(elements, element{elementLFE, r.Bits(4)})
 	}
-	if r.bad {
+	if r.Bad {
 		return nil
 	}
 	return elements
@@ -190,10 +172,10 @@ func silentFLAC(t *media.Track) []byte {
 	if !validFLAC(t.Config) {
 		return nil
 	}
-	r := bitReader{b: t.Config[flacStreamInfo:flacStreamInfoEnd]}
-	least, most := r.bits(16), r.bits(16)
-	r.skip(24 + 24 + 20)
-	channels, depth := r.bits(3)+1, r.bits(5)+1
+	r := bits.NewReader(t.Config[flacStreamInfo:flacStreamInfoEnd])
+	least, most := r.Bits(16), r.Bits(16)
+	r.Skip(24 + 24 + 20)
+	channels, depth := r.Bits(3)+1, r.Bits(5)+1
 	variable, size := uint32(0), most
 	if least != most {
 		variable, size = 1, min(most, usualBlock)
@@ -201,23 +183,23 @@ func silentFLAC(t *media.Track) []byte {
 	if size < minBlock {
 		return nil
 	}
-	var w bitWriter
-	w.put(15, 0x7FFC)
-	w.put(1, variable)
-	w.put(4, sixteenBits)
-	w.put(4, byStreamInfo)
-	w.put(4, channels-1)
-	w.put(3+1, byStreamInfo)
-	w.put(8, 0)
-	w.put(16, size-1)
-	w.put(8, uint32(crc(0x07, 8, w.b)))
+	var w bits.Writer
+	w.Bits(15, 0x7FFC)
+	w.Bits(1, variable)
+	w.Bits(4, sixteenBits)
+	w.Bits(4, byStreamInfo)
+	w.Bits(4, channels-1)
+	w.Bits(3+1, byStreamInfo)
+	w.Bits(8, 0)
+	w.Bits(16, size-1)
+	w.Bits(8, uint32(crc(0x07, 8, w.Bytes())))
 	for range channels {
-		w.put(8, 0)
-		w.put(int(depth), 0)
+		w.Bits(8, 0)
+		w.Bits(int(depth), 0)
 	}
-	w.put((8-w.pos&7)&7, 0)
-	w.put(16, uint32(crc(0x8005, 16, w.b)))
-	return w.b
+	w.Bits((8-w.Pos()&7)&7, 0)
+	w.Bits(16, uint32(crc(0x8005, 16, w.Bytes())))
+	return w.Bytes()
 }
 
 // crc is the remainder of b by a polynomial of a degree, the highest bits first.

@@ -3,6 +3,8 @@ package fmp4
 import (
 	"encoding/binary"
 
+	"livego/internal/bits"
+
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/ac3"
 )
 
@@ -15,8 +17,8 @@ var ac3Channels = [...]int{2, 1, 2, 3, 3, 4, 4, 5}
 
 // ac3Writer writes one frame, its header out of another one.
 type ac3Writer struct {
-	bitWriter
-	r bitReader
+	bits.Writer
+	r bits.Reader
 	// mode is acmod, channels those of full bandwidth.
 	mode     uint32
 	channels int
@@ -25,22 +27,22 @@ type ac3Writer struct {
 
 // copy takes over n bits.
 func (w *ac3Writer) copy(n int) uint32 {
-	v := w.r.bits(n)
-	w.put(n, v)
+	v := w.r.Bits(n)
+	w.Bits(n, v)
 	return v
 }
 
 // each puts v in n bits for each channel of full bandwidth.
 func (w *ac3Writer) each(n int, v uint32) {
 	for range w.channels {
-		w.put(n, v)
+		w.Bits(n, v)
 	}
 }
 
 // dualMono puts n zeros if there is a second program.
 func (w *ac3Writer) dualMono(n int) {
 	if w.mode == 0 {
-		w.put(n, 0)
+		w.Bits(n, 0)
 	}
 }
 
@@ -63,26 +65,26 @@ const (
 func (w *ac3Writer) exponents() {
 	w.each(6, 0) // chbwcod
 	for range w.channels {
-		w.put(4, 15)
+		w.Bits(4, 15)
 		for range exponentGroups {
-			w.put(7, noDifference)
+			w.Bits(7, noDifference)
 		}
-		w.put(2, 0) // gainrng
+		w.Bits(2, 0) // gainrng
 	}
 	if w.lfe {
-		w.put(4, 15)
-		w.put(7, noDifference)
-		w.put(7, noDifference)
+		w.Bits(4, 15)
+		w.Bits(7, noDifference)
+		w.Bits(7, noDifference)
 	}
 }
 
 // finish returns a frame of a size with its checksum at the end, nil if it does not fit.
 func (w *ac3Writer) finish(size int) []byte {
 	const auxdataAndCRC = 18
-	if w.r.bad || w.pos+auxdataAndCRC > 8*size {
+	if w.r.Bad || w.Pos()+auxdataAndCRC > 8*size {
 		return nil
 	}
-	b := append(w.b, make([]byte, size-len(w.b))...)
+	b := append(w.Bytes(), make([]byte, size-len(w.Bytes()))...)
 	binary.BigEndian.PutUint16(b[size-2:], crc(ac3Polynomial, 16, b[2:size-2]))
 	return b
 }
@@ -95,10 +97,10 @@ func silentAC3(like []byte) []byte {
 	if _, err := dac3(like); err != nil || sync.Unmarshal(like) != nil {
 		return nil
 	}
-	w := ac3Writer{r: bitReader{b: like}}
+	w := ac3Writer{r: bits.NewReader(like)}
 	w.copy(16)
-	w.r.skip(16)
-	w.put(16, 0)          // crc1
+	w.r.Skip(16)
+	w.Bits(16, 0)         // crc1
 	w.copy(2 + 6 + 5 + 3) // fscod, frmsizecod, bsid, bsmod
 	w.layout()
 	if w.mode&1 != 0 && w.mode != 1 {
@@ -111,10 +113,10 @@ func silentAC3(like []byte) []byte {
 		w.copy(2) // dsurmod
 	}
 	w.lfe = w.copy(1) == 1
-	w.copy(5)         // dialnorm
-	w.put(1+1+1, 0)   // compre, langcode, audprodie
-	w.dualMono(5 + 3) // dialnorm2: reserved, means -31 dB
-	w.put(2+1+1+1, 0) // copyrightb, origbs, timecod1e, timecod2e, addbsie
+	w.copy(5)          // dialnorm
+	w.Bits(1+1+1, 0)   // compre, langcode, audprodie
+	w.dualMono(5 + 3)  // dialnorm2: reserved, means -31 dB
+	w.Bits(2+1+1+1, 0) // copyrightb, origbs, timecod1e, timecod2e, addbsie
 	for block := range 6 {
 		w.blockAC3(block == 0)
 	}
@@ -133,38 +135,38 @@ func silentAC3(like []byte) []byte {
 // blockAC3 puts an audio block (§4.3.3).
 func (w *ac3Writer) blockAC3(first bool) {
 	w.each(1+1, 0) // blksw, dithflag
-	w.put(1, 0)    // dynrnge
+	w.Bits(1, 0)   // dynrnge
 	w.dualMono(1)
 	if !first {
-		w.put(1, 0) // cplstre
+		w.Bits(1, 0) // cplstre
 		if w.mode == 2 {
-			w.put(1, 0) // rematstr
+			w.Bits(1, 0) // rematstr
 		}
 		w.each(2, 0) // chexpstr
 		if w.lfe {
-			w.put(1, 0)
+			w.Bits(1, 0)
 		}
-		w.put(1+1+1+1, 0) // baie, snroffste, deltbaie, skiple
+		w.Bits(1+1+1+1, 0) // baie, snroffste, deltbaie, skiple
 		return
 	}
-	w.put(2, 0b10) // cplstre, cplinu
+	w.Bits(2, 0b10) // cplstre, cplinu
 	if w.mode == 2 {
-		w.put(1+4, 1<<4) // rematstr, rematflg
+		w.Bits(1+4, 1<<4) // rematstr, rematflg
 	}
 	w.each(2, strategyD45)
 	if w.lfe {
-		w.put(1, 1)
+		w.Bits(1, 1)
 	}
 	w.exponents()
-	w.put(1, 1)         // baie
-	w.put(2+2+2+2+3, 0) // sdcycod, fdcycod, sgaincod, dbpbcod, floorcod
-	w.put(1, 1)         // snroffste
-	w.put(6, 0)         // csnroffst
-	w.each(4+3, 0)      // fsnroffst, fgaincod
+	w.Bits(1, 1)         // baie
+	w.Bits(2+2+2+2+3, 0) // sdcycod, fdcycod, sgaincod, dbpbcod, floorcod
+	w.Bits(1, 1)         // snroffste
+	w.Bits(6, 0)         // csnroffst
+	w.each(4+3, 0)       // fsnroffst, fgaincod
 	if w.lfe {
-		w.put(4+3, 0)
+		w.Bits(4+3, 0)
 	}
-	w.put(1+1, 0) // deltbaie, skiple
+	w.Bits(1+1, 0) // deltbaie, skiple
 }
 
 // crcBefore is the 16 bits before b with which the checksum of all is zero: the division run
@@ -206,19 +208,19 @@ func silentEAC3(like []byte) (unit []byte) {
 
 func silentSubstream(like []byte, f *eac3Frame) []byte {
 	const independent, dependent = 0, 1
-	w := ac3Writer{r: bitReader{b: like}}
+	w := ac3Writer{r: bits.NewReader(like)}
 	w.copy(16)
 	kind := w.copy(2)
 	w.copy(3 + 11 + 2 + 2) // substreamid, frmsiz, fscod, numblkscod
 	w.layout()
 	w.lfe = w.copy(1) == 1
 	w.copy(5 + 5) // bsid, dialnorm
-	w.put(1, 0)   // compre
-	w.r.skipIf(8)
+	w.Bits(1, 0)  // compre
+	w.r.SkipIf(8)
 	if w.mode == 0 {
 		w.copy(5)
-		w.put(1, 0)
-		w.r.skipIf(8)
+		w.Bits(1, 0)
+		w.r.SkipIf(8)
 	}
 	if kind > dependent {
 		return nil // it is for conversion, and tells how
@@ -226,11 +228,11 @@ func silentSubstream(like []byte, f *eac3Frame) []byte {
 	if kind == dependent && w.copy(1) == 1 {
 		w.copy(16) // chanmap
 	}
-	w.put(1+1, 0) // mixmdate, infomdate
+	w.Bits(1+1, 0) // mixmdate, infomdate
 	if kind == independent && f.blocks < 6 {
-		w.put(1, 0) // convsync
+		w.Bits(1, 0) // convsync
 	}
-	w.put(1, 0) // addbsie
+	w.Bits(1, 0) // addbsie
 	w.frameEAC3(kind == independent, f.blocks)
 	for block := range f.blocks {
 		w.blockEAC3(block == 0, kind == independent)
@@ -241,13 +243,13 @@ func silentSubstream(like []byte, f *eac3Frame) []byte {
 // frameEAC3 puts what is said for all blocks (§E.1.2.3).
 func (w *ac3Writer) frameEAC3(independent bool, blocks int) {
 	if blocks == 6 {
-		w.put(1+1, 0b10) // expstre, ahte
+		w.Bits(1+1, 0b10) // expstre, ahte
 	}
-	w.put(2, 0)         // snroffststr
-	w.put(1+1+1, 0b1)   // transproce, blkswe, dithflage
-	w.put(1+1+1+1+1, 0) // bamode, frmfgaincode, dbaflde, skipflde, spxattene
+	w.Bits(2, 0)         // snroffststr
+	w.Bits(1+1+1, 0b1)   // transproce, blkswe, dithflage
+	w.Bits(1+1+1+1+1, 0) // bamode, frmfgaincode, dbaflde, skipflde, spxattene
 	if w.mode > 1 {
-		w.put(blocks, 0) // cplinu of the first, cplstre of the others
+		w.Bits(blocks, 0) // cplinu of the first, cplstre of the others
 	}
 	for block := range blocks {
 		if block == 0 {
@@ -257,37 +259,37 @@ func (w *ac3Writer) frameEAC3(independent bool, blocks int) {
 		}
 	}
 	if w.lfe {
-		w.put(blocks, 1<<(blocks-1)) // lfeexpstr
+		w.Bits(blocks, 1<<(blocks-1)) // lfeexpstr
 	}
 	switch {
 	case independent && blocks == 6:
 		w.each(5, 0) // convexpstr
 	case independent:
-		w.put(1, 0) // convexpstre
+		w.Bits(1, 0) // convexpstre
 	}
-	w.put(6+4, 0) // frmcsnroffst, frmfsnroffst
+	w.Bits(6+4, 0) // frmcsnroffst, frmfsnroffst
 	if blocks > 1 {
-		w.put(1, 0) // blkstrtinfoe
+		w.Bits(1, 0) // blkstrtinfoe
 	}
 }
 
 // blockEAC3 puts an audio block (§E.1.2.4).
 func (w *ac3Writer) blockEAC3(first, independent bool) {
 	w.each(1, 0) // dithflag
-	w.put(1, 0)  // dynrnge
+	w.Bits(1, 0) // dynrnge
 	w.dualMono(1)
-	w.put(1, 0) // spxinu of the first, spxstre of the others
+	w.Bits(1, 0) // spxinu of the first, spxstre of the others
 	if w.mode == 2 {
 		if first {
-			w.put(4, 0) // rematflg
+			w.Bits(4, 0) // rematflg
 		} else {
-			w.put(1, 0) // rematstr
+			w.Bits(1, 0) // rematstr
 		}
 	}
 	if first {
 		w.exponents()
 	}
 	if independent {
-		w.put(1, 0) // convsnroffste
+		w.Bits(1, 0) // convsnroffste
 	}
 }

@@ -5,6 +5,8 @@ import (
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 
+	"livego/internal/bits"
+	"livego/internal/codec"
 	"livego/internal/media"
 )
 
@@ -58,28 +60,16 @@ func (p *aacFrames) record(t *media.Track) ([]byte, bool) {
 	return core.config(), true
 }
 
-// coreOf reads the beginning of an AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). Nothing is the
-// answer where ADTS could not say it.
-//
-//	object type 5 | sampling frequency index 4 | channel configuration 4, and with SBR a second index 4 | object type 5
+// coreOf reads the beginning of an AudioSpecificConfig. Nothing is the answer where ADTS could not
+// say it.
 func coreOf(config []byte) (c adtsCore) {
-	const sbr, ps, escape, written = 5, 29, 31, 15
-	var b [4]byte
-	if copy(b[:], config) < 2 {
+	r := bits.NewReader(config)
+	a := codec.ReadAACConfig(&r)
+	rate, ok := codec.AACRateIndex(a.Rate)
+	if r.Bad || !ok || a.Written || a.Object >= 31 {
 		return adtsCore{}
 	}
-	v := uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-	c = adtsCore{byte(v >> 27), byte(v >> 23 & 15), byte(v >> 19 & 15)}
-	if c.object == sbr || c.object == ps {
-		if v>>15&15 == written {
-			return adtsCore{}
-		}
-		c.object = byte(v >> 10 & 31)
-	}
-	if c.object == escape || c.rate == written {
-		return adtsCore{}
-	}
-	return c
+	return adtsCore{byte(a.Object), byte(rate), byte(a.Layout)}
 }
 
 // config returns an AudioSpecificConfig.
