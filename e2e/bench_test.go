@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -16,23 +17,32 @@ import (
 // loadTool runs `livego bench` on a server and returns its report.
 func loadTool(t testing.TB, s *server, args ...string) *bench.Report {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	report, err := runLoad(t.Context(), setting(t, "LIVEGO_BIN"), s, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// runLoad is loadTool for other goroutines than the test's.
+func runLoad(ctx context.Context, program string, s *server, args ...string) (*bench.Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	addresses := []string{"--rtmp_addr", s.rtmp, "--httpflv_addr", s.flv, "--hls_addr", s.hls, "--api_addr", s.api}
 	all := slices.Concat([]string{"bench", "--json", "--pid", strconv.Itoa(s.command.Process.Pid)}, addresses, args)
-	command := exec.CommandContext(ctx, setting(t, "LIVEGO_BIN"), all...)
+	command := exec.CommandContext(ctx, program, all...)
 	command.Dir = s.dir
 	var said bytes.Buffer
 	command.Stderr = &said
 	out, err := command.Output()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, said.String())
+		return nil, fmt.Errorf("livego bench: %w\n%s", err, said.String())
 	}
 	var r bench.Report
 	if err := json.Unmarshal(out, &r); err != nil {
-		t.Fatalf("%v: %s", err, out)
+		return nil, fmt.Errorf("livego bench says %s: %w", out, err)
 	}
-	return &r
+	return &r, nil
 }
 
 // TestBench puts a small load on a server by each protocol, with a certificate of its own where
