@@ -13,6 +13,8 @@ const (
 	lookupTime = time.Second
 	// staleTime is for how long an old answer is better than none while the registry is away.
 	staleTime = 10 * time.Minute
+	// confirmTime is for how long the home's own word does instead of the registry's.
+	confirmTime = 30 * time.Second
 	// maxNames bounds the names that a directory remembers.
 	maxNames = 10_000
 )
@@ -33,11 +35,13 @@ type place struct {
 	stream string
 	// asked is closed when the question under way is answered; nil if none is.
 	asked chan struct{}
-	// entry and err are the newest answer, at the time at. good is the newest of an entry, floor
+	// entry and err are the newest answer, of the registry at the time read, and confirmed since at
+	// the time at. good is the newest of an entry, floor
 	// its token.
 	entry Entry
 	err   error
 	at    time.Time
+	read  time.Time
 	good  time.Time
 	floor int64
 	// changed is closed when something changes; nil if nobody waits for that.
@@ -63,6 +67,22 @@ func (d *Directory) Lookup(ctx context.Context, stream string) (Entry, error) {
 // Fresh returns where a stream is now: for whom an answer of Lookup led nowhere.
 func (d *Directory) Fresh(ctx context.Context, stream string) (Entry, error) {
 	return d.ask(ctx, stream, 0)
+}
+
+// Confirm is told that a node which has a stream by that token has just answered for it. That is as
+// good as an answer of the registry that says so: who watches without a break costs the registry
+// next to nothing.
+func (d *Directory) Confirm(stream, node string, token int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.places[stream]
+	if e == nil {
+		return
+	}
+	p, now := e.Value.(*place), time.Now()
+	if p.err == nil && !p.at.IsZero() && p.entry.Node.ID == node && p.entry.Claim.Token == token && now.Sub(p.read) < confirmTime {
+		p.at, p.good = now, now
+	}
 }
 
 // Changed returns what is closed when something changes about where a stream is, or may have.
@@ -130,7 +150,7 @@ func (d *Directory) fetch(ctx context.Context, p *place, asked chan struct{}) {
 	if p.asked != asked {
 		return // something changed meanwhile: who waits asks again
 	}
-	p.asked, p.at, p.err = nil, at, err
+	p.asked, p.at, p.read, p.err = nil, at, at, err
 	switch {
 	case err == nil && e.Claim.Token < p.floor && at.Sub(p.good) < staleTime:
 		// A home that was before, says a registry that has lost something: nobody goes back to it.

@@ -71,6 +71,40 @@ func TestDirectoryAsksOnce(t *testing.T) {
 	})
 }
 
+// TestConfirm: what the home says of itself does instead of asking, for a while, and not if
+// something has changed, or somebody else says it.
+func TestConfirm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &counted{Memory: NewMemory(nil)}
+		keepAlive(t, r, node("a"))
+		token := claim(t, r.Memory, "live/movie", node("a")).Claim.Token
+		d := NewDirectory(r)
+		asked := func(wait time.Duration, node string, token int64) int64 {
+			before := r.lookups.Load()
+			for end := time.Now().Add(wait); time.Now().Before(end); time.Sleep(lookupTime / 2) {
+				if _, err := d.Lookup(t.Context(), "live/movie"); err != nil {
+					t.Error(err)
+				}
+				d.Confirm("live/movie", node, token)
+			}
+			return r.lookups.Load() - before
+		}
+		if n := asked(2*confirmTime, "a", token); n < 2 || n > 3 {
+			t.Errorf("asked %d times while the home says that it is", n)
+		}
+		for who, n := range map[string]int64{"another node": asked(confirmTime, "b", token), "another claim": asked(confirmTime, "a", token-1)} {
+			if n < int64(confirmTime/lookupTime)-1 {
+				t.Errorf("asked %d times while %s says so", n, who)
+			}
+		}
+		d.forget(Change{Stream: "live/movie"})
+		d.Confirm("live/movie", "a", token)
+		if n := asked(time.Millisecond, "a", token); n != 1 {
+			t.Errorf("asked %d times after a change", n)
+		}
+	})
+}
+
 // TestChanged: who waits for a stream hears of its next home, of what may have been missed, and that
 // it was forgotten among too many.
 func TestChanged(t *testing.T) {

@@ -426,6 +426,9 @@ func (m *Member) Fresh(ctx context.Context, stream string) (Entry, error) {
 	return m.directory.Fresh(ctx, stream)
 }
 
+// Confirm is told that a node which has a stream by that token has just answered for it.
+func (m *Member) Confirm(stream, node string, token int64) { m.directory.Confirm(stream, node, token) }
+
 // Changed returns what is closed when something changes about where a stream is, or may have.
 func (m *Member) Changed(stream string) <-chan struct{} { return m.directory.Changed(stream) }
 

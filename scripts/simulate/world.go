@@ -250,8 +250,8 @@ func (n *node) redirect() *node {
 	if a.Load >= 1 {
 		return nil
 	}
-	var index int
-	if _, err := fmt.Sscanf(a.ID, "node%d", &index); err != nil || index == n.index {
+	index, ok := indexOf(a.ID)
+	if !ok || index == n.index {
 		return nil
 	}
 	return n.world.nodes[index]
@@ -269,8 +269,36 @@ func (n *node) look(ctx context.Context, stream string) bool {
 	if _, holds := member.Holds(stream); holds {
 		return true
 	}
-	_, err := member.Lookup(ctx, stream)
-	return err == nil
+	e, err := member.Lookup(ctx, stream)
+	if err != nil {
+		return false
+	}
+	n.world.ask(member, e)
+	return true
+}
+
+// ask lets a node get a file from a stream's home, which says that it is.
+func (w *world) ask(member *cluster.Member, e cluster.Entry) {
+	index, ok := indexOf(e.Node.ID)
+	if !ok {
+		return
+	}
+	home := w.nodes[index]
+	home.mu.Lock()
+	there := home.member
+	home.mu.Unlock()
+	if there == nil {
+		return
+	}
+	if token, holds := there.Holds(e.Stream); holds {
+		member.Confirm(e.Stream, e.Node.ID, token)
+	}
+}
+
+// indexOf reads the name of a node.
+func indexOf(id string) (index int, ok bool) {
+	_, err := fmt.Sscanf(id, "node%d", &index)
+	return index, err == nil
 }
 
 // askAgain lets those who watch HLS ask for more.
