@@ -24,7 +24,10 @@ func roam(t testing.TB, file, key string, nodes ...*clusterNode) {
 	running.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
 			to := nodes[i%len(nodes)].publishURL(key)
-			_ = exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", file, "-c", "copy", "-f", "flv", to).Run()
+			began := time.Now()
+			out, _ := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-re", "-stream_loop", "-1", "-i", file, "-c", "copy", "-f", "flv", to).CombinedOutput()
+			first, _, _ := strings.Cut(string(out), "\n")
+			t.Logf("FFmpeg was at node %d from %s to %s: %s", i%len(nodes), began.Format("05.000"), time.Now().Format("05.000"), first)
 		}
 	})
 	t.Cleanup(func() { cancel(); running.Wait() })
