@@ -206,7 +206,7 @@ func (h *Handler) feed(w http.ResponseWriter, r *http.Request, req Request) {
 	}
 	defer nc.Close()
 	head := fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\nCache-Control: no-store\r\n%s: %d\r\n%s: %s\r\n%s: %s\r\nConnection: close\r\n\r\n",
-		headerToken, out.Token, headerRendition, out.Rendition, headerPath, strings.Join(append(out.Path[:len(out.Path):len(out.Path)], h.id), ", "))
+		HeaderToken, out.Token, headerRendition, out.Rendition, headerPath, strings.Join(append(out.Path[:len(out.Path):len(out.Path)], h.id), ", "))
 	out.Play(nc, flv.AppendFileHeader(head, true, true))
 }
 

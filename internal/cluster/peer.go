@@ -42,11 +42,13 @@ const (
 	tagEnd  = 31 // the stream is over
 )
 
+// HeaderToken is in answers of a node that has the stream, with the token of its claim.
+const HeaderToken = "Livego-Token"
+
 // Headers of requests between nodes and of their answers.
 const (
 	headerVia       = "Via"
 	headerHome      = "Livego-Home"
-	headerToken     = "Livego-Token"
 	headerRendition = "Livego-Rendition"
 	headerPath      = "Livego-Path"
 	headerOrigin    = "Livego-Origin"
@@ -219,7 +221,7 @@ func (p *Peers) Feed(ctx context.Context, from Node, stream, rendition string, v
 		_ = nc.Close()
 		return nil, ErrLoop
 	}
-	f.Token, _ = strconv.ParseInt(answer.Header.Get(headerToken), 10, 64)
+	f.Token, _ = strconv.ParseInt(answer.Header.Get(HeaderToken), 10, 64)
 	f.flv = flv.NewReader(patient{in, nc})
 	return f, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -171,6 +172,7 @@ func (n *node) fetch(ctx context.Context, f edge.File, via []string) (*http.Resp
 				err = cluster.ErrDraining
 			default:
 				n.homes.note(f.Stream, e.Node)
+				n.confirm(e, resp.Header)
 				return resp, nil
 			}
 			resp.Body.Close()
@@ -182,6 +184,15 @@ func (n *node) fetch(ctx context.Context, f edge.File, via []string) (*http.Resp
 		if !playlist || time.Since(began) > holdTime || !pauseFor(ctx, claimRetry) {
 			return nil, err
 		}
+	}
+}
+
+// confirm notes that a stream's home says that it is. That is not for viewers.
+func (n *node) confirm(e cluster.Entry, h http.Header) {
+	token, err := strconv.ParseInt(h.Get(cluster.HeaderToken), 10, 64)
+	h.Del(cluster.HeaderToken)
+	if err == nil {
+		n.member.Confirm(e.Stream, e.Node.ID, token)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"livego/internal/cluster"
 	"livego/internal/hls/hlswatch"
 )
 
@@ -176,6 +177,7 @@ func TestFilesAtOtherNodes(t *testing.T) {
 			if got.status != want.status || got.body != want.body {
 				t.Errorf("%s: %d with %d bytes, want %d with %d", what, got.status, len(got.body), want.status, len(want.body))
 			}
+			wantEqual(t, "what nodes tell each other", got.header.Get(cluster.HeaderToken), "")
 			for _, name := range []string{"Cache-Control", "Content-Type", "Etag", "Content-Encoding", "Vary", "Content-Range", "Access-Control-Allow-Origin", "Content-Length"} {
 				if got.header.Get(name) != want.header.Get(name) {
 					t.Errorf("%s: %s is %q, want %q", what, name, got.header.Get(name), want.header.Get(name))

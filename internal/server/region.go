@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net/http"
+	"strconv"
 
 	"livego/internal/cluster"
 	"livego/internal/edge"
@@ -50,6 +51,9 @@ func (n *node) serveNode(w http.ResponseWriter, r *http.Request) {
 	r = hls.Uncounted(normal(r))
 	stream := hls.StreamName(r.URL.Path)
 	if stream == "" || !n.passesFiles(r.Context(), stream) {
+		if token, holds := n.member.Holds(stream); holds {
+			w.Header().Set(cluster.HeaderToken, strconv.FormatInt(token, 10))
+		}
 		n.hls.ServeHTTP(w, r)
 		return
 	}
