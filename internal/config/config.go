@@ -62,6 +62,7 @@ type Config struct {
 	HLSDVRMaxBytes        int
 	PublicStatus          bool
 	FrameOrigins          []string
+	MediaOrigins          []string
 	APIAddr               string
 	MetricsAddr           string
 	MetricsStreams        int

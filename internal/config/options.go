@@ -159,6 +159,10 @@ var options = []option{
 		"https://*.example.org. *: all of them. Empty: none.",
 		bind: func(c *Config) value { return frameOrigins(&c.FrameOrigins) }},
 
+	{key: "media_origins", reload: true, def: "*", doc: "Web origins whose pages may play streams and ask for status.json, over HLS, HTTP-FLV and WebSocket-FLV, written as for\n" +
+		"frame_origins; those of this server's own name always may. Players that are no pages are not asked.",
+		bind: func(c *Config) value { return frameOrigins(&c.MediaOrigins) }},
+
 	{key: "https_addr", def: "", doc: "Listen address with TLS, such as :443, that has HLS, the watch page, HTTP-FLV and WebSocket-FLV on one port, beside the\n" +
 		"ports of their own. Empty: off.",
 		bind: func(c *Config) value { return address(&c.HTTPSAddr) }},

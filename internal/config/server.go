@@ -77,6 +77,7 @@ func (c Config) ServerOptions() server.Options {
 		NoStreamList:       !c.FLVStreams,
 		PublicStatus:       c.PublicStatus,
 		FrameOrigins:       c.FrameOrigins,
+		MediaOrigins:       append([]string{}, c.MediaOrigins...),
 
 		RelaysFile:    filepath.Join(c.DataDir, "relays.json"),
 		InsecureTLS:   !c.EnableTLSVerify,

@@ -172,7 +172,7 @@ func (s *Server) playFLV(w http.ResponseWriter, r *http.Request, p playable) {
 		return
 	}
 	v := s.newViewer(nc, r, p, protocolFLV, flv.TagFormat{})
-	v.head = flvHead
+	v.head = s.flvHeadFor(r)
 	v.start(v.readNothing)
 }
 

@@ -12,10 +12,10 @@ import (
 // openHTTP3 serves HTTP/3 at the UDP port with the number of HTTPSAddr, or else of the HLS port, if it is
 // asked to and that one speaks TLS.
 func (s *Server) openHTTP3() error {
-	handle := s.serveHTTPS
+	handle := s.forOrigins(s.serveHTTPS)
 	i := slices.IndexFunc(s.listeners, func(l *listener) bool { return l.Name == "https" })
 	if i < 0 {
-		handle = s.serveHLS
+		handle = s.forOrigins(s.serveHLS)
 		i = slices.IndexFunc(s.listeners, func(l *listener) bool { return l.Name == "hls" && l.Secure })
 	}
 	if !s.opt.HLSHTTP3 || i < 0 {

@@ -164,6 +164,8 @@ type Options struct {
 	// pages may show the pages there in a frame, "*" for all.
 	PublicStatus bool
 	FrameOrigins []string
+	// MediaOrigins are the web origins whose pages may play, "*" for all, which nil stands for too.
+	MediaOrigins []string
 	// HLSDVRWindow is for how long segments stay in playlists, from disk; 0: as long as HLSListSize
 	// says, from memory. They are below HLSDVRDir and take at most HLSDVRMaxBytes (10 GiB).
 	HLSDVRWindow   time.Duration

@@ -212,9 +212,9 @@ func (s *Server) listen() error {
 	for _, l := range []*listener{
 		{listen.Listener{Name: "rtmp", Option: "rtmp_addr", At: o.RTMPAddr, Secure: o.RTMPTLS, Certificate: rtmps}, s.serveRTMP},
 		{listen.Listener{Name: "rtmps", Option: "rtmps_addr", At: o.RTMPSAddr, Secure: true, Certificate: rtmps}, s.serveRTMP},
-		{listen.Listener{Name: "http-flv", Option: "httpflv_addr", At: o.FLVAddr, Secure: o.FLVTLS, Certificate: https}, s.httpServer(listen.Watching, http.HandlerFunc(s.serveFLV))},
-		{listen.Listener{Name: "hls", Option: "hls_addr", At: o.HLSAddr, Secure: o.HLSTLS, Multiplexed: true, Certificate: https}, s.serveBrowsers(s.serveHLS)},
-		{listen.Listener{Name: "https", Option: "https_addr", At: o.HTTPSAddr, Secure: true, Multiplexed: true, Certificate: https}, s.serveBrowsers(s.serveHTTPS)},
+		{listen.Listener{Name: "http-flv", Option: "httpflv_addr", At: o.FLVAddr, Secure: o.FLVTLS, Certificate: https}, s.httpServer(listen.Watching, s.forOrigins(s.serveFLV))},
+		{listen.Listener{Name: "hls", Option: "hls_addr", At: o.HLSAddr, Secure: o.HLSTLS, Multiplexed: true, Certificate: https}, s.serveBrowsers(s.forOrigins(s.serveHLS))},
+		{listen.Listener{Name: "https", Option: "https_addr", At: o.HTTPSAddr, Secure: true, Multiplexed: true, Certificate: https}, s.serveBrowsers(s.forOrigins(s.serveHTTPS))},
 		{listen.Listener{Name: "redirect", Option: "http_redirect_addr", At: o.HTTPRedirectAddr}, s.httpServer(listen.Watching, s.redirect())},
 		{listen.Listener{Name: "api", Option: "api_addr", At: o.APIAddr}, s.httpServer(listen.Working, http.HandlerFunc(s.serveAPI))},
 		{listen.Listener{Name: "metrics", Option: "metrics_addr", At: o.MetricsAddr}, s.httpServer(listen.Working, scrapes(s.metrics.Handler()))},

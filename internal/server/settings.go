@@ -19,7 +19,9 @@ type settings struct {
 	opt    Options
 	access *access
 	hooks  hooks
-	api    http.Handler // of the API port
+	// origins are whose pages may play.
+	origins origins
+	api     http.Handler // of the API port
 }
 
 // now returns the settings in force.
@@ -32,7 +34,7 @@ func (s *Server) newSettings(opt Options) (*settings, error) {
 		return nil, err
 	}
 	access.ask = s.askView
-	n := &settings{opt: opt, access: access}
+	n := &settings{opt: opt, access: access, origins: newOrigins(opt.MediaOrigins)}
 	s.boundCrowds(n)
 	policy, err := auth.NewAPIPolicy(auth.APIOptions{
 		Secret: opt.JWTSecret, Short: auth.OnlyLocal(s.opt.APIAddr), Algorithm: opt.JWTAlgorithm, Allow: opt.APIAllow, Origins: opt.APIOrigins,
