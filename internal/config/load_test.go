@@ -20,7 +20,7 @@ func TestDefaults(t *testing.T) {
 		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, MaxMessageSize: 8 << 20, EnableTLSVerify: true,
 		FLVAddr: ":7001", FLVStreams: true, HLSAddr: ":7002", HLSSegmentDuration: 3 * time.Second, HLSPartDuration: 200 * time.Millisecond, HLSListSize: 3, HLSCMAF: true, HLSDVRMaxBytes: 10 << 30, MetricsStreams: 200,
 		FrameOrigins: []string{"*"}, MediaOrigins: []string{"*"},
-		HTTPSCert:    "server.crt", HTTPSKey: "server.key", APIAddr: ":8090", JWTAlgorithm: "HS256", RedisPrefix: "{livego}", KeyCache: 10 * time.Minute, ClusterIdle: 30 * time.Second, EdgeCacheBytes: 512 << 20,
+		HTTPSCert: "server.crt", HTTPSKey: "server.key", APIAddr: ":8090", JWTAlgorithm: "HS256", RedisPrefix: "{livego}", KeyCache: 10 * time.Minute, ClusterIdle: 30 * time.Second, EdgeCacheBytes: 512 << 20,
 		GOPNum: 1, Takeover: true, PlayWait: 10 * time.Second, RepublishGrace: 10 * time.Second,
 		StreamMemory: 64 << 20, PlayerLag: 5 * time.Second, MaxBatchDelay: 100 * time.Millisecond, IOURing: true, FLVDir: "tmp",
 		HookTimeout: 2 * time.Second, HookFormat: "livego", HookFail: "deny", ViewerAuth: "off", ViewerSessionMax: 12 * time.Hour,

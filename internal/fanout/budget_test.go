@@ -177,7 +177,7 @@ func TestTricklingReaderIsClosed(t *testing.T) {
 			t.Fatalf("its time is over at once: %v", err)
 		}
 	}
-	p.lostSince = p.lostSince.Add(-f.opt.WriteTimeout)
+	p.lostSince = p.lostSince.Add(-f.writeTimeout())
 	if err := trickle(); !errors.Is(err, ErrStalled) {
 		t.Errorf("%v after the write timeout", err)
 	}

@@ -6,6 +6,7 @@ package fanout
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"livego/internal/live"
@@ -86,8 +87,10 @@ type Options struct {
 
 // Fanout owns the feeds of all streams. Its methods may be called from any goroutine.
 type Fanout struct {
-	opt  Options
-	pace *pace
+	opt Options
+	// stall is the write timeout.
+	stall atomic.Int64
+	pace  *pace
 	// rings send to many players at once, where the system can do that.
 	rings rings
 	wg    sync.WaitGroup
@@ -115,17 +118,26 @@ func New(opt Options) *Fanout {
 	if opt.Memory <= 0 {
 		opt.Memory = defaultMemory
 	}
-	if opt.WriteTimeout <= 0 {
-		opt.WriteTimeout = defaultWriteTimeout
-	}
 	if opt.MaxShards <= 0 {
 		opt.MaxShards = defaultShards()
 	}
-	return &Fanout{
+	f := &Fanout{
 		opt: opt, pace: newPace(opt.MinBatch, opt.MaxBatch), rings: rings{off: opt.NoRings},
 		feeds: make(map[feedKey]*feed), budgets: make(map[*live.Stream]*budget),
 	}
+	f.SetWriteTimeout(opt.WriteTimeout)
+	return f
 }
+
+// SetWriteTimeout changes Options.WriteTimeout, for whatever begins to wait from now on.
+func (f *Fanout) SetWriteTimeout(d time.Duration) {
+	if d <= 0 {
+		d = defaultWriteTimeout
+	}
+	f.stall.Store(int64(d))
+}
+
+func (f *Fanout) writeTimeout() time.Duration { return time.Duration(f.stall.Load()) }
 
 // Play adds a player to the stream's feed. It gets nothing before its Start, which must be called
 // once in any case. From then on it writes to o.Conn until it ends, and never closes it. It fails

@@ -162,7 +162,7 @@ func (p *Player) overdue() error {
 		p.lostSince = time.Time{}
 	case p.lostSince.IsZero():
 		p.lostSince = now
-	case now.Sub(p.lostSince) > p.feed.owner.opt.WriteTimeout:
+	case now.Sub(p.lostSince) > p.feed.owner.writeTimeout():
 		return ErrStalled
 	}
 	return nil

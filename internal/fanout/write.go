@@ -118,7 +118,7 @@ func (p *Player) failure(err error) error {
 }
 
 // extend gives the peer another write timeout.
-func (p *Player) extend() { p.deadline(time.Now().Add(p.feed.owner.opt.WriteTimeout)) }
+func (p *Player) extend() { p.deadline(time.Now().Add(p.feed.owner.writeTimeout())) }
 
 // deadline sets the write deadline, unless Close has set its own.
 func (p *Player) deadline(t time.Time) {

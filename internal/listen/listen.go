@@ -201,6 +201,19 @@ func (c *Certificate) load() (*tls.Certificate, error) {
 	return st.current, nil
 }
 
+// Use takes other files from now on, unless none are used. What cannot be read leaves the
+// certificate before in use.
+func (c *Certificate) Use(cert, key string) {
+	if c.state == nil {
+		return
+	}
+	c.state.mu.Lock()
+	defer c.state.mu.Unlock()
+	if c.Cert != cert || c.Key != key {
+		c.Cert, c.Key, c.state.stamp, c.state.checked = cert, key, [2]time.Time{}, time.Time{}
+	}
+}
+
 // Recheck has the files looked at again by the next client, whenever that was done last.
 func (c *Certificate) Recheck() {
 	if c.state == nil {

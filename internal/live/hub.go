@@ -110,6 +110,16 @@ func NewHub(opt Options) *Hub {
 	}
 }
 
+// Change sets Grace and NoTakeover, for sessions that begin from now on.
+func (h *Hub) Change(grace time.Duration, noTakeover bool) {
+	if grace == 0 {
+		grace = defaultGrace
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.opt.Grace, h.opt.NoTakeover = grace, noTakeover
+}
+
 // Publish is PublishBy nobody that Notify should know.
 func (h *Hub) Publish(name Name, evict func(cause error)) (*Publisher, error) {
 	return h.PublishBy(nil, name, evict)

@@ -70,7 +70,7 @@ func (s *Server) awaitChoice(ctx context.Context, stream *live.Stream, c choice)
 	if !c.asksTracks() {
 		return nil
 	}
-	if err := await(ctx, s.opt.ReadTimeout, stream.Done(), stream.Settled()); err != nil {
+	if err := await(ctx, s.now().opt.ReadTimeout, stream.Done(), stream.Settled()); err != nil {
 		return err
 	}
 	if checkTracks(c.view, stream.Tracks()) == nil {

@@ -179,7 +179,7 @@ func (s *Server) playFLV(w http.ResponseWriter, r *http.Request, p playable) {
 // playWebSocket upgrades the connection and plays.
 func (s *Server) playWebSocket(w http.ResponseWriter, r *http.Request, p playable) {
 	w.Header().Del("Access-Control-Allow-Origin")
-	nc, _, _, err := ws.HTTPUpgrader{Timeout: s.opt.WriteTimeout}.Upgrade(r, w)
+	nc, _, _, err := ws.HTTPUpgrader{Timeout: s.now().opt.WriteTimeout}.Upgrade(r, w)
 	if err != nil {
 		s.handshakes.add(handshake{"ws-flv", "protocol"})
 		s.log.Debug("websocket upgrade refused", "remote", r.RemoteAddr, "err", said(err.Error()))
@@ -230,7 +230,7 @@ func (v *viewer) start(read func() error) {
 // run plays until the stream or the connection ends. read consumes what the peer sends, and returns
 // when it is gone.
 func (v *viewer) run(read func() error) {
-	_ = v.nc.SetWriteDeadline(time.Now().Add(v.server.opt.WriteTimeout))
+	_ = v.nc.SetWriteDeadline(time.Now().Add(v.server.now().opt.WriteTimeout))
 	if _, err := io.WriteString(v.nc, v.head); err != nil {
 		return
 	}
@@ -293,7 +293,7 @@ func (v *viewer) awaitTracks() bool {
 		return true
 	default:
 	}
-	timer := time.NewTimer(v.server.opt.ReadTimeout)
+	timer := time.NewTimer(v.server.now().opt.ReadTimeout)
 	defer timer.Stop()
 	select {
 	case <-v.stream.Named():

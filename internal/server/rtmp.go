@@ -26,7 +26,6 @@ const keyTimeout = 5 * time.Second
 // serveRTMP accepts RTMP connections.
 func (s *Server) serveRTMP(l *listener) error {
 	opt := rtmp.ServerOptions{
-		ReadTimeout: s.opt.ReadTimeout, WriteTimeout: s.opt.WriteTimeout,
 		Version: s.opt.Version, HTTPHint: s.httpHint(), Reconnect: true,
 	}
 	protocol := protocolRTMP
@@ -40,7 +39,8 @@ func (s *Server) serveRTMP(l *listener) error {
 		}
 		started := s.conns.Go(func() {
 			c, opt := s.newRTMPConn(nc, protocol), opt
-			opt.MaxMessageSize = s.now().opt.MaxMessageSize
+			now := &s.now().opt
+			opt.MaxMessageSize, opt.ReadTimeout, opt.WriteTimeout = now.MaxMessageSize, now.ReadTimeout, now.WriteTimeout
 			c.logEnd(rtmp.Serve(s.ctx, nc, opt, c))
 		})
 		if !started {

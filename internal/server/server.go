@@ -207,8 +207,8 @@ type listener struct {
 func (s *Server) listen() error {
 	o := &s.opt
 	s.issuer = listen.NewIssuer(o.ACME, s.log)
-	rtmps := listen.Certificate{Issuer: s.issuer, Option: "rtmps_cert/rtmps_key", Cert: o.RTMPSCert, Key: o.RTMPSKey, Given: o.TLSConfig}
-	https := listen.Certificate{Issuer: s.issuer, Option: "https_cert/https_key", Cert: o.HTTPSCert, Key: o.HTTPSKey, Given: o.TLSConfig}
+	rtmps := listen.Certificate{Issuer: s.issuer, Option: rtmpsFiles, Cert: o.RTMPSCert, Key: o.RTMPSKey, Given: o.TLSConfig}
+	https := listen.Certificate{Issuer: s.issuer, Option: httpsFiles, Cert: o.HTTPSCert, Key: o.HTTPSKey, Given: o.TLSConfig}
 	for _, l := range []*listener{
 		{listen.Listener{Name: "rtmp", Option: "rtmp_addr", At: o.RTMPAddr, Secure: o.RTMPTLS, Certificate: rtmps}, s.serveRTMP},
 		{listen.Listener{Name: "rtmps", Option: "rtmps_addr", At: o.RTMPSAddr, Secure: true, Certificate: rtmps}, s.serveRTMP},

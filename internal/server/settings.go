@@ -55,7 +55,9 @@ var errEnding = errors.New("the server ends")
 
 // Reload takes over what can change while the server runs: Apps, NoAuth, Tickets,
 // ViewerSharedCache, MaxStreams, MaxViewers, who may call the API, PlayWait, DrainTimeout,
-// MaxMessageSize, TrustedProxies, the limits of connections, NoStreamList, and Hooks. All other
+// MaxMessageSize, TrustedProxies, the limits of connections, NoStreamList, PublicStatus,
+// FrameOrigins, MediaOrigins, RepublishGrace, NoTakeover, ReadTimeout and WriteTimeout but for the
+// HTTP servers, the files of certificates, and Hooks. All other
 // options stay as they were at the start. Those who are connected stay so. If it fails, nothing has
 // changed.
 func (s *Server) Reload(opt Options) error {
@@ -86,9 +88,30 @@ func (s *Server) Reload(opt Options) error {
 	for _, l := range s.listeners {
 		l.Certificate.Recheck()
 	}
+	s.hub.Change(opt.RepublishGrace, opt.NoTakeover)
+	s.fanout.SetWriteTimeout(opt.WriteTimeout)
+	s.useCertificates(&opt)
 	s.settings.Store(n)
 	return nil
 }
+
+// useCertificates has listeners take their certificates from the files that options name.
+func (s *Server) useCertificates(opt *Options) {
+	for _, l := range s.listeners {
+		switch l.Certificate.Option {
+		case rtmpsFiles:
+			l.Certificate.Use(opt.RTMPSCert, opt.RTMPSKey)
+		case httpsFiles:
+			l.Certificate.Use(opt.HTTPSCert, opt.HTTPSKey)
+		}
+	}
+}
+
+// The options that name certificates, for errors.
+const (
+	rtmpsFiles = "rtmps_cert/rtmps_key"
+	httpsFiles = "https_cert/https_key"
+)
 
 // endReloads lets no further reload begin.
 func (s *Server) endReloads() {

@@ -147,3 +147,29 @@ func TestReloadHooks(t *testing.T) {
 		t.Error("reloaded after the end")
 	}
 }
+
+// TestReloadOfPages: the list of streams, frames and who takes a stream over follow a reload.
+func TestReloadOfPages(t *testing.T) {
+	s := start(t)
+	opt := s.opt
+	if got := call(t, "GET", s.url("http", "hls", "/status.json")); got.status != 404 {
+		t.Errorf("the list without public_status: %d", got.status)
+	}
+	publish(t, s, "movie")
+	opt.PublicStatus, opt.FrameOrigins, opt.NoTakeover = true, []string{"https://example.org"}, true
+	if err := s.Reload(opt); err != nil {
+		t.Fatal(err)
+	}
+	got := call(t, "GET", s.url("http", "hls", "/status.json"))
+	wantEqual(t, "the list", got.status, 200)
+	got = call(t, "GET", s.url("http", "hls", "/live/movie/"))
+	wantContains(t, "who may frame the page", got.header.Get("Content-Security-Policy"), "frame-ancestors https://example.org")
+	if _, err := tryPublish(t, s.url("rtmp", "rtmp", "/live/"+s.key("movie"))); err == nil {
+		t.Error("a second publisher takes over after takeover was switched off")
+	}
+	opt.NoTakeover = false
+	if err := s.Reload(opt); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, s, "movie")
+}

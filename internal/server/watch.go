@@ -19,7 +19,8 @@ import (
 // newWatch makes the handler of the HLS port.
 func (s *Server) newWatch(built *pages.Set) *watch.Handler {
 	return watch.New(watch.Options{
-		Media: s.media(), Streams: onAir{s}, Pages: built, List: s.opt.PublicStatus, Frames: s.opt.FrameOrigins, Log: s.log,
+		Media: s.media(), Streams: onAir{s}, Pages: built, Log: s.log,
+		List: func() bool { return s.now().opt.PublicStatus }, Frames: func() []string { return s.now().opt.FrameOrigins },
 	})
 }
 

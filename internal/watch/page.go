@@ -129,8 +129,8 @@ func (h *Handler) policy(r *http.Request, stream string) string {
 		}
 	}
 	frames := "'none'"
-	if len(h.opt.Frames) > 0 {
-		frames = strings.Join(h.opt.Frames, " ")
+	if list := h.opt.Frames(); len(list) > 0 {
+		frames = strings.Join(list, " ")
 	}
 	return "default-src 'none'; script-src 'self'; style-src 'self' " + h.style +
 		"; img-src 'self' data: blob:; media-src 'self' blob:; connect-src " + connect +

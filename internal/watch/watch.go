@@ -50,9 +50,10 @@ type Options struct {
 	// Pages is what web/ was built into.
 	Pages *pages.Set
 	// List shows at / what is on air.
-	List bool
-	// Frames are the web origins whose pages may show these pages in a frame; "*" stands for all.
-	Frames []string
+	List func() bool
+	// Frames returns the web origins whose pages may show these pages in a frame; "*" stands for
+	// all.
+	Frames func() []string
 	// Log takes what goes wrong in making a page; nil: nothing is logged.
 	Log *slog.Logger
 }
@@ -144,7 +145,7 @@ func (h *Handler) resource(dir, file string) http.HandlerFunc {
 		}
 		return func(w http.ResponseWriter, r *http.Request) { h.opt.Pages.Serve(w, r, file) }
 	}
-	root := dir == "" && h.opt.List
+	root := dir == "" && h.opt.List()
 	switch {
 	case !root && !isStream(dir):
 		return nil

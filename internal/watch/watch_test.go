@@ -60,7 +60,7 @@ const other = http.StatusTeapot
 func handler(t *testing.T, s Status, change func(*Options)) *Handler {
 	o := Options{
 		Media:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(other) }),
-		Streams: streams{s}, Pages: set(t, true), Frames: []string{"*"},
+		Streams: streams{s}, Pages: set(t, true), Frames: func() []string { return []string{"*"} }, List: func() bool { return false },
 	}
 	if change != nil {
 		change(&o)
@@ -97,7 +97,7 @@ func lacks(t *testing.T, what, body string, parts ...string) {
 // Which paths are pages, and what is left to the server of media.
 func TestPaths(t *testing.T) {
 	plain := handler(t, live, nil)
-	listing := handler(t, live, func(o *Options) { o.List = true })
+	listing := handler(t, live, func(o *Options) { o.List = func() bool { return true } })
 	for path, want := range map[string][2]int{
 		"/live/movie/": {200, 200}, "/live/a/b/": {200, 200}, "/other/movie/": {404, 404}, "/live/movie/status.json": {200, 200},
 		"/other/movie/status.json": {200, 200}, "/live/movie/assets/watch-1.js": {200, 200}, "/assets/watch-1.js": {200, 200},
@@ -180,7 +180,7 @@ func TestFrames(t *testing.T) {
 	for want, frames := range map[string][]string{
 		"frame-ancestors 'none'": nil, "frame-ancestors https://a.example https://*.b.example": {"https://a.example", "https://*.b.example"},
 	} {
-		r, _ := ask(handler(t, live, func(o *Options) { o.Frames = frames }), "GET", "/live/movie/")
+		r, _ := ask(handler(t, live, func(o *Options) { o.Frames = func() []string { return frames } }), "GET", "/live/movie/")
 		contains(t, "policy", r.Header.Get("Content-Security-Policy"), want)
 	}
 }
@@ -204,7 +204,7 @@ func TestStaticPage(t *testing.T) {
 	_, page = ask(handler(t, Status{State: Live}, static), "GET", "http://tv.example/live/movie/")
 	contains(t, "page of codecs that HLS does not carry", page, "does not carry", "vlc http://tv.example:7001/live/movie.flv")
 	lacks(t, "page of codecs that HLS does not carry", page, "<video")
-	_, page = ask(handler(t, live, func(o *Options) { static(o); o.List = true }), "GET", "/")
+	_, page = ask(handler(t, live, func(o *Options) { static(o); o.List = func() bool { return true } }), "GET", "/")
 	contains(t, "list", page, `<a href="./live/movie/">live/movie</a>`)
 }
 
@@ -222,7 +222,7 @@ func TestMarkupInNames(t *testing.T) {
 	s := live
 	s.Stream = `live/"><script>alert(1)</script>`
 	for _, built := range []bool{false, true} {
-		h := handler(t, s, func(o *Options) { o.Pages = set(t, built); o.List = true })
+		h := handler(t, s, func(o *Options) { o.Pages = set(t, built); o.List = func() bool { return true } })
 		for _, path := range []string{"/live/%22%3E%3Cscript%3Ealert(1)%3C/script%3E/", "/"} {
 			_, page := ask(h, "GET", path)
 			contains(t, path, page, "&lt;script&gt;alert(1)")
@@ -243,7 +243,7 @@ func TestStatus(t *testing.T) {
 	if r.Header.Get("Cache-Control") != "public, max-age=1" || r.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("%v", r.Header)
 	}
-	_, body = ask(handler(t, live, func(o *Options) { o.List = true }), "GET", "http://tv.example/status.json")
+	_, body = ask(handler(t, live, func(o *Options) { o.List = func() bool { return true } }), "GET", "http://tv.example/status.json")
 	contains(t, "list", body, `{"streams":[{"stream":"live/movie","state":"live"`)
 }
 
@@ -251,7 +251,7 @@ func TestStatus(t *testing.T) {
 func TestListIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &counting{}
-		h := handler(t, live, func(o *Options) { o.List = true; o.Streams = c })
+		h := handler(t, live, func(o *Options) { o.List = func() bool { return true }; o.Streams = c })
 		for range 10 {
 			ask(h, "GET", "/status.json")
 			ask(h, "GET", "/")
