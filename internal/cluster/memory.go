@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"context"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,6 +20,8 @@ type Memory struct {
 	fence    int64
 	watchers map[int]func(Change)
 	next     int
+	revoked  map[string]time.Time
+	revokes  int // the version of revoked
 }
 
 type memoryNode struct {
@@ -37,7 +41,7 @@ func NewMemory(now func() time.Time) *Memory {
 	if now == nil {
 		now = time.Now
 	}
-	return &Memory{now: now, nodes: make(map[string]*memoryNode), streams: make(map[string]*memoryStream), watchers: make(map[int]func(Change))}
+	return &Memory{now: now, nodes: make(map[string]*memoryNode), streams: make(map[string]*memoryStream), watchers: make(map[int]func(Change)), revoked: make(map[string]time.Time)}
 }
 
 // lives says whether that life of a node has its lease. The caller holds mu.
@@ -209,6 +213,31 @@ func (m *Memory) Watch(ctx context.Context, f func(Change)) error {
 	delete(m.watchers, id)
 	m.mu.Unlock()
 	return context.Cause(ctx)
+}
+
+// Revoke implements Registry.
+func (m *Memory) Revoke(_ context.Context, id string, until time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.revoked) >= maxRevoked {
+		return ErrManyRevoked
+	}
+	m.revoked[id] = until
+	m.revokes++
+	return nil
+}
+
+// Revoked implements Registry.
+func (m *Memory) Revoked(_ context.Context, known string) (map[string]time.Time, string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	version := strconv.Itoa(m.revokes)
+	if version == known {
+		return nil, version, nil
+	}
+	all := maps.Clone(m.revoked)
+	maps.DeleteFunc(all, func(_ string, until time.Time) bool { return !until.IsZero() && m.now().After(until) })
+	return all, version, nil
 }
 
 // tell tells all watchers. The caller holds mu: watchers must not call back.

@@ -10,6 +10,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"livego/internal/ledger"
@@ -132,9 +133,21 @@ type Registry interface {
 	// Watch calls f for what changes, from a goroutine of its own, until ctx ends; changes may be
 	// missed, and after each time that they may have been it calls f with the zero Change.
 	Watch(ctx context.Context, f func(Change)) error
+	// Revoke notes that a viewer's token of that name (jti) opens nothing any more, until a time;
+	// zero: for good. It fails with ErrManyRevoked beyond the bound.
+	Revoke(ctx context.Context, id string, until time.Time) error
+	// Revoked returns what is revoked and not over, and a version of that; nil, if the version is
+	// the known one.
+	Revoked(ctx context.Context, known string) (all map[string]time.Time, version string, err error)
 	// Close releases what the registry holds.
 	Close() error
 }
+
+// maxRevoked bounds the tokens that are revoked: as many as a server remembers.
+const maxRevoked = 64 << 10
+
+// ErrManyRevoked: no more tokens can be revoked.
+var ErrManyRevoked = fmt.Errorf("%d tokens are revoked, no more can be: change the key that signs them", maxRevoked)
 
 // Beaten is the answer to a beat.
 type Beaten struct {

@@ -198,9 +198,15 @@ func (s *Server) joinCluster(broken chan<- error) (leave func()) {
 			broken <- err
 		}
 	}()
+	followed := make(chan struct{})
+	go func() {
+		defer close(followed)
+		n.followRevoked(ctx)
+	}()
 	return func() {
 		cancel()
 		<-done
+		<-followed
 		n.leave()
 	}
 }

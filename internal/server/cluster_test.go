@@ -12,6 +12,7 @@ import (
 	"livego/internal/cluster"
 	"livego/internal/keys"
 	"livego/internal/rtmp"
+	"livego/internal/ticket"
 )
 
 // flaky is a registry that can be away.
@@ -344,4 +345,30 @@ func TestNodeDrains(t *testing.T) {
 	}
 	f.unpublish()
 	w.awaitEnd(t)
+}
+
+// TestRevokedAtOtherNodes: a token that is revoked at one node opens nothing at another, and who
+// watches there with it is disconnected.
+func TestRevokedAtOtherNodes(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t, 2, func(o *Options) {
+		o.Apps[0].ViewerAuth = ViewersWithToken
+		o.Tickets.Keys = []ticket.KeyOptions{{ID: "a", Algorithm: "HS256", Secret: strings.Repeat("k", 32)}}
+	})
+	a, b := g.nodes[0], g.nodes[1]
+	token, id, err := tokens{a.Server}.Sign(ticket.Wanted{Paths: []string{"live/movie"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := publish(t, a, "movie")
+	e.send(clip(t)[:4]...)
+	w := watchFLVAt(t, b.url("http", "http-flv", "/live/movie.flv?token="+token))
+	awaitPlayers(t, b, "movie", 1)
+	if err := (tokens{a.Server}).Revoke(id, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitEnd(t)
+	got := call(t, http.MethodGet, b.url("http", "http-flv", "/live/movie.flv?token="+token))
+	wantEqual(t, "status", got.status, http.StatusForbidden)
+	wantContains(t, "reason", got.body, "revoked")
 }

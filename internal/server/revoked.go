@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,8 +30,50 @@ func (s tokens) Sign(w ticket.Wanted) (token, id string, err error) {
 	return s.now().access.tickets.Sign(w)
 }
 
-// Revoke implements v1.Tokens.
+// Revoke implements v1.Tokens. The other nodes of a cluster hear of it within revokedInterval.
 func (s tokens) Revoke(id string, until time.Time) error {
+	if err := s.revoke(id, until); err != nil || s.node == nil {
+		return err
+	}
+	if err := s.node.opt.Registry.Revoke(s.ctx, id, until); err != nil {
+		return fmt.Errorf("the token is revoked here, and not on the other servers, try again: %w", err)
+	}
+	return nil
+}
+
+// revokedInterval is how often a node asks what was revoked on others.
+const revokedInterval = 2 * time.Second
+
+// followRevoked revokes here what is revoked on other nodes, until ctx ends.
+func (n *node) followRevoked(ctx context.Context) {
+	version := ""
+	for {
+		all, latest, err := n.opt.Registry.Revoked(ctx, version)
+		if err == nil && n.takeRevoked(all) {
+			version = latest
+		}
+		if !pauseFor(ctx, revokedInterval) {
+			return
+		}
+	}
+}
+
+// takeRevoked revokes what is not revoked here, and says whether that worked.
+func (n *node) takeRevoked(all map[string]time.Time) bool {
+	for id, until := range all {
+		if n.now().access.tickets.IsRevoked(id) {
+			continue
+		}
+		if err := (tokens{n.Server}).revoke(id, until); err != nil {
+			n.log.Error("a token that was revoked on another server is not revoked here", "token", said(id), "err", err)
+			return false
+		}
+	}
+	return true
+}
+
+// revoke is Revoke for this server alone.
+func (s tokens) revoke(id string, until time.Time) error {
 	s.reloading.Lock() // a reload takes over what is revoked
 	err := s.now().access.tickets.Revoke(id, until)
 	s.reloading.Unlock()
