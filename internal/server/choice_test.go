@@ -67,7 +67,8 @@ func TestAwaitChoice(t *testing.T) {
 		ok    bool
 	}{{lateTrack / 2, true}, {2 * lateTrack, false}} {
 		synctest.Test(t, func(t *testing.T) {
-			s := &Server{opt: Options{ReadTimeout: time.Minute}}
+			s := new(Server)
+			s.settings.Store(&settings{opt: Options{ReadTimeout: time.Minute}})
 			pub, err := live.NewHub(live.Options{}).Publish(live.Name{App: "live", Stream: "movie"}, func(error) {})
 			if err != nil {
 				t.Fatal(err)
