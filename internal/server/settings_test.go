@@ -87,6 +87,7 @@ func TestReloadLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantEqual(t, "no list", call(t, "GET", s.url("http", "http-flv", "/streams")).status, 400)
+	eventually(t, "the connections so far are gone", func() bool { return s.limits.Figures().Open == 0 })
 	if err := s.reload(func(o *Options) { o.MaxConnections = 1 }); err != nil {
 		t.Fatal(err)
 	}
