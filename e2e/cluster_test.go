@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"fmt"
 	"net/http"
@@ -265,8 +266,9 @@ func TestClusterStrangers(t *testing.T) {
 	}
 	signed := func(secret, path string, at int64, more ...string) http.Header {
 		code := hmac.New(sha256.New, []byte(secret))
-		fmt.Fprintf(code, "GET\n%s\n%d\nx", path, at)
-		h := http.Header{"Authorization": {fmt.Sprintf("Livego v1 node=x,ts=%d,mac=%x", at, code.Sum(nil))}}
+		nonce := rand.Text()
+		fmt.Fprintf(code, "GET\n%s\n%d\nx\na\n%s", path, at, nonce)
+		h := http.Header{"Authorization": {fmt.Sprintf("Livego v1 node=x,ts=%d,nonce=%s,mac=%x", at, nonce, code.Sum(nil))}}
 		for i := 0; i+1 < len(more); i += 2 {
 			h.Set(more[i], more[i+1])
 		}

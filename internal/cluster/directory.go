@@ -6,6 +6,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -17,6 +19,12 @@ const (
 	confirmTime = 30 * time.Second
 	// maxNames bounds the names that a directory remembers.
 	maxNames = 10_000
+	// newNames is how many names that nobody had lately may be asked for in a second, and at once,
+	// newWait for how long one waits for its turn; maxAsking how many are asked for at a time. Anybody
+	// can ask for names that there are not.
+	newNames  = 1000
+	newWait   = time.Second
+	maxAsking = 64
 )
 
 // Directory answers where streams are, for many who ask: the registry is asked once a second and
@@ -24,6 +32,9 @@ const (
 // goroutine.
 type Directory struct {
 	registry Registry
+	// fresh bounds questions for names that nobody had lately, asking those under way.
+	fresh  *rate.Limiter
+	asking chan struct{}
 
 	mu     sync.Mutex
 	places map[string]*list.Element // of *place
@@ -50,7 +61,10 @@ type place struct {
 
 // NewDirectory returns a directory that knows nothing yet.
 func NewDirectory(r Registry) *Directory {
-	return &Directory{registry: r, places: make(map[string]*list.Element), recent: list.New()}
+	return &Directory{
+		registry: r, fresh: rate.NewLimiter(newNames, newNames), asking: make(chan struct{}, maxAsking),
+		places: make(map[string]*list.Element), recent: list.New(),
+	}
 }
 
 // Run forgets what changes, until ctx ends. Without it answers are up to a second old.
@@ -112,7 +126,7 @@ func (d *Directory) ask(ctx context.Context, stream string, age time.Duration) (
 		if asked == nil {
 			asked = make(chan struct{})
 			p.asked = asked
-			go d.fetch(context.WithoutCancel(ctx), p, asked)
+			go d.fetch(context.WithoutCancel(ctx), p, asked, p.good.IsZero())
 		}
 		d.mu.Unlock()
 		select {
@@ -141,9 +155,8 @@ func (d *Directory) place(stream string) *place {
 }
 
 // fetch asks the registry. Its calls end in time by themselves.
-func (d *Directory) fetch(ctx context.Context, p *place, asked chan struct{}) {
-	at := time.Now()
-	e, err := d.registry.Lookup(ctx, p.stream)
+func (d *Directory) fetch(ctx context.Context, p *place, asked chan struct{}, isNew bool) {
+	e, at, err := d.lookup(ctx, p.stream, isNew)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	defer close(asked)
@@ -159,9 +172,28 @@ func (d *Directory) fetch(ctx context.Context, p *place, asked chan struct{}) {
 		}
 	case err == nil:
 		p.entry, p.good, p.floor = e, at, e.Claim.Token
-	case !errors.Is(err, ErrUnavailable):
+	case !errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrFlood):
 		p.entry = Entry{}
 	}
+}
+
+// lookup asks the registry when it is its turn, and says when that was.
+func (d *Directory) lookup(ctx context.Context, stream string, isNew bool) (e Entry, at time.Time, err error) {
+	at = time.Now()
+	if isNew {
+		turn := d.fresh.ReserveN(at, 1)
+		delay := turn.DelayFrom(at)
+		if delay > newWait {
+			turn.CancelAt(at)
+			return e, at, ErrFlood
+		}
+		wait(ctx, delay)
+		d.asking <- struct{}{}
+		defer func() { <-d.asking }()
+	}
+	at = time.Now()
+	e, err = d.registry.Lookup(ctx, stream)
+	return e, at, err
 }
 
 // answer is what is known. The caller holds mu.

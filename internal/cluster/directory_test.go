@@ -231,3 +231,44 @@ func TestImpatient(t *testing.T) {
 		asking.Wait()
 	})
 }
+
+// TestFlood: names that nobody has, as fast as anybody can ask for them, cost the registry a
+// thousand questions a second and 64 at a time; streams that were there lately are found meanwhile.
+func TestFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &counted{Memory: NewMemory(nil), delay: 50 * time.Millisecond}
+		keepAlive(t, r, node("a"))
+		claim(t, r.Memory, "live/movie", node("a"))
+		d := NewDirectory(r)
+		if _, err := d.Lookup(t.Context(), "live/movie"); err != nil {
+			t.Fatal(err)
+		}
+		const seconds, each = 5, 5000
+		var asking sync.WaitGroup
+		var refused, unknown atomic.Int64
+		before := r.lookups.Load()
+		for second := range seconds {
+			for i := range each {
+				asking.Go(func() {
+					switch _, err := d.Lookup(t.Context(), fmt.Sprint("live/none", second, "-", i)); {
+					case errors.Is(err, ErrFlood):
+						refused.Add(1)
+					case errors.Is(err, ErrNotFound):
+						unknown.Add(1)
+					default:
+						t.Error(err)
+					}
+				})
+			}
+			time.Sleep(time.Second)
+			if e, err := d.Fresh(t.Context(), "live/movie"); err != nil || e.Node.ID != "a" {
+				t.Errorf("in second %d: %+v, %v", second, e, err)
+			}
+		}
+		asking.Wait()
+		asked := r.lookups.Load() - before - seconds
+		if asked > (seconds+2)*newNames || unknown.Load() < seconds*newNames || unknown.Load()+refused.Load() != seconds*each {
+			t.Errorf("%d questions, %d were answered, %d were refused", asked, unknown.Load(), refused.Load())
+		}
+	})
+}

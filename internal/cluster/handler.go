@@ -86,6 +86,7 @@ type Handler struct {
 	log      *slog.Logger
 	services Services
 	failures *auth.FailureLimiter
+	codes    codes
 
 	feeds, publishers atomic.Int64
 }
@@ -105,8 +106,13 @@ func NewHandler(id string, secret Secret, services Services, log *slog.Logger) *
 //	GET  /hls/…, /api/…
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
-	node, err := h.secret.Check(r, time.Now())
-	if err != nil {
+	now := time.Now()
+	node, code, err := h.secret.Check(r, h.id, now)
+	folder, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	// Who repeats a request for files or lists learns what it could read on its way. All others do
+	// something, or last.
+	reads := r.Method == http.MethodGet && folder != "feed"
+	if err != nil || !reads && !h.codes.accept(code, now) {
 		h.refuse(w, r)
 		return
 	}
@@ -115,7 +121,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, ErrLoop.Error(), http.StatusLoopDetected)
 		return
 	}
-	folder, path, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	req := Request{Stream: path, Rendition: r.URL.Query().Get("rendition"), From: node, Via: via, Remote: r.RemoteAddr}
 	switch {
 	case folder == "feed" && r.Method == http.MethodGet:

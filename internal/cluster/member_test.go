@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -223,19 +224,44 @@ func TestSecret(t *testing.T) {
 		"other version": {parse(first), parse(first), replaced("v1", "v2"), 0, false},
 	} {
 		r := request()
-		c.signs.Sign(r, "n", now)
+		c.signs.Sign(r, "n", "me", now)
 		if c.change != nil {
 			c.change(r)
 		}
-		node, err := c.checks.Check(r, now.Add(c.at))
+		node, _, err := c.checks.Check(r, "me", now.Add(c.at))
 		if (err == nil) != c.ok || c.ok && node != "n" || !c.ok && !errors.Is(err, ErrUnauthorized) {
 			t.Errorf("%s: %q, %v", what, node, err)
 		}
+	}
+	r := request()
+	parse(first).Sign(r, "n", "another", now)
+	if _, _, err := parse(first).Check(r, "me", now); !errors.Is(err, ErrUnauthorized) {
+		t.Errorf("for another node: %v", err)
 	}
 	for _, bad := range []string{"", "short", first + ",", first + ",short"} {
 		if _, err := ParseSecret(bad); err == nil || strings.Contains(err.Error(), first) {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+}
+
+// TestCodes: no request is accepted twice while it could be, and a flood is no end of memory.
+func TestCodes(t *testing.T) {
+	var c codes
+	now := time.Unix(1_800_000_000, 0)
+	if !c.accept("a", now) || c.accept("a", now) || c.accept("a", now.Add(codeLife)) || !c.accept("a", now.Add(codeLife+1)) {
+		t.Error("it is not that of once")
+	}
+	for i := range maxCodes - 1 {
+		if !c.accept(strconv.Itoa(i), now.Add(codeLife+1)) {
+			t.Fatalf("request %d is refused", i)
+		}
+	}
+	if c.accept("b", now.Add(codeLife+2)) {
+		t.Error("there is no end")
+	}
+	if !c.accept("b", now.Add(2*codeLife+2)) || len(c.order) != 1 || len(c.seen) != 1 {
+		t.Errorf("%d and %d are left", len(c.order), len(c.seen))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -31,6 +32,8 @@ const (
 	writeTimeout = 5 * time.Second
 	// maxHops bounds the nodes that a stream passes between its home and a viewer.
 	maxHops = 4
+	// maxHead bounds the head of an answer, with what came behind it, in bytes.
+	maxHead = 128 << 10
 	// maxLine bounds what the home of a publisher says at once, in bytes, and what is kept of an
 	// answer.
 	maxLine = 1 << 10
@@ -108,7 +111,7 @@ func (p *Peers) request(ctx context.Context, method string, to Node, path, query
 		return nil, fmt.Errorf("%w: %s: %w", ErrUnreachable, to.ID, err)
 	}
 	r.Header.Set(headerVia, strings.Join(append(via[:len(via):len(via)], p.id), ", "))
-	p.secret.Sign(r, p.id, time.Now())
+	p.secret.Sign(r, p.id, to.ID, time.Now())
 	return r, nil
 }
 
@@ -160,14 +163,17 @@ func (p *Peers) talk(r *http.Request) (nc net.Conn, in *bufio.Reader, answer *ht
 	stop := context.AfterFunc(r.Context(), func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	_ = nc.SetDeadline(time.Now().Add(answerTimeout))
+	head := &io.LimitedReader{N: maxHead}
 	if p.tls != nil {
 		config := p.tls.Clone()
 		config.ServerName, _, _ = net.SplitHostPort(r.URL.Host)
 		nc = tls.Client(nc, config)
 	}
 	if err = r.Write(nc); err == nil {
-		in = bufio.NewReaderSize(nc, 64<<10)
+		head.R = nc
+		in = bufio.NewReaderSize(head, 64<<10)
 		answer, err = http.ReadResponse(in, r)
+		head.N = math.MaxInt64
 	}
 	if err != nil {
 		_ = nc.Close()

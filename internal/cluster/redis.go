@@ -237,7 +237,7 @@ func (r *redisRegistry) Nodes(ctx context.Context) ([]Node, error) {
 		parts, _ := row.([]any)
 		var n Node
 		if len(parts) != 3 || json.Unmarshal([]byte(word(parts[2])), &n) != nil {
-			return nil, errReply(reply)
+			continue // that is none of ours
 		}
 		n.ID, n.Alive = word(parts[0]), n.Boot != "" && word(parts[1]) == n.Boot
 		all = append(all, n)
@@ -390,10 +390,8 @@ func readEntry(stream string, reply any) (Entry, error) {
 		return Entry{}, errReply(reply)
 	}
 	e := Entry{Stream: stream}
-	if info := word(parts[5]); info != "" {
-		if err := json.Unmarshal([]byte(info), &e.Node); err != nil {
-			return Entry{}, errReply(reply)
-		}
+	if json.Unmarshal([]byte(word(parts[5])), &e.Node) != nil {
+		e.Node = Node{} // it says nothing of itself, and cannot be reached
 	}
 	e.Node.ID, e.Node.Boot = word(parts[0]), word(parts[1])
 	var err error
@@ -405,10 +403,8 @@ func readEntry(stream string, reply any) (Entry, error) {
 		return Entry{}, err
 	}
 	e.Claim.Since = time.UnixMilli(since)
-	if hand := word(parts[4]); hand != "" {
-		if err := json.Unmarshal([]byte(hand), &e.Claim.Hand); err != nil {
-			return Entry{}, errReply(reply)
-		}
+	if json.Unmarshal([]byte(word(parts[4])), &e.Claim.Hand) != nil {
+		e.Claim.Hand = Hand{}
 	}
 	return e, nil
 }

@@ -37,6 +37,8 @@ var (
 	ErrHeld = errors.New("stream has its home on another node")
 	// ErrNotFound: no node that lives has the stream.
 	ErrNotFound = errors.New("no node has the stream")
+	// ErrFlood: too many streams are asked for that nobody had lately.
+	ErrFlood = errors.New("too many streams are asked for that are not there")
 	// ErrSkew: this node's clock and the registry's are too far apart for claims.
 	ErrSkew = errors.New("the clocks of this node and of the registry are too far apart")
 )

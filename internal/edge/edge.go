@@ -7,8 +7,10 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
@@ -290,6 +292,9 @@ func (c *Cache) ask(ctx context.Context, file File, via []string) (*answer, erro
 		return nil, err
 	}
 	defer resp.Body.Close()
+	if err := check(resp); err != nil {
+		return nil, err
+	}
 	a := &answer{file: file, status: resp.StatusCode, header: kept(resp.Header), came: time.Now()}
 	a.age, a.good = lifetime(resp.Header)
 	if a.large = resp.ContentLength > maxBody; a.large {
@@ -307,18 +312,37 @@ func (c *Cache) ask(ctx context.Context, file File, via []string) (*answer, erro
 	return a, nil
 }
 
-// hop are headers of a connection, and what is made anew for each answer.
-var hop = []string{
-	"Connection", "Keep-Alive", "Proxy-Authenticate", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Via", "Date", "Content-Length", "Age",
+// own are the headers that belong to a file.
+var own = []string{
+	"Content-Type", "Content-Encoding", "Cache-Control", "Etag", "Last-Modified", "Accept-Ranges", "Vary", "Retry-After", "Location",
+	"Access-Control-Expose-Headers",
 }
 
-// kept are the headers that belong to a file.
+// kept returns them.
 func kept(h http.Header) http.Header {
-	h = h.Clone()
-	for _, name := range hop {
-		delete(h, name)
+	of := make(http.Header)
+	for _, name := range own {
+		if values := h[name]; values != nil {
+			of[name] = values
+		}
 	}
-	return h
+	return of
+}
+
+// errAnswer: no file is answered with that.
+var errAnswer = errors.New("the node does not answer as one")
+
+// check says whether an answer is one to a whole file. It may lead elsewhere, but not to another
+// server.
+func check(resp *http.Response) error {
+	to, err := url.Parse(resp.Header.Get("Location"))
+	switch status := resp.StatusCode; {
+	case status == http.StatusOK, status >= http.StatusBadRequest && status <= 599:
+		return nil
+	case status == http.StatusFound && err == nil && to.Host == "" && to.Scheme == "" && to.Path != "":
+		return nil
+	}
+	return fmt.Errorf("%w: %.64q", errAnswer, resp.Status)
 }
 
 // lifetime reads how old an answer is, and for how long it may be kept by all (RFC 9111 5.2.2).
@@ -407,6 +431,9 @@ func (c *Cache) pass(w http.ResponseWriter, r *http.Request, f File, via []strin
 		return err
 	}
 	defer resp.Body.Close()
+	if err := check(resp); err != nil {
+		return err
+	}
 	h := w.Header()
 	for name, values := range kept(resp.Header) {
 		h[name] = values

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -212,7 +213,7 @@ func TestNodesNeedTheSecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		if secret != nil {
-			secret.Sign(r, "b", at)
+			secret.Sign(r, "b", "a", at)
 		}
 		if asked != signed {
 			r.URL.Path = asked
@@ -247,6 +248,19 @@ func TestNodesNeedTheSecret(t *testing.T) {
 		if c.got != c.want {
 			t.Errorf("%s: %d, want %d", what, c.got, c.want)
 		}
+	}
+	replay, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.url("http", "cluster", feed), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testSecret.Sign(replay, "b", "a", time.Now())
+	for i, want := range []int{http.StatusOK, http.StatusUnauthorized} {
+		resp, err := httpClient().Do(replay)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		wantEqual(t, "status of request "+strconv.Itoa(i+1), resp.StatusCode, want)
 	}
 	tries := 0
 	for status(nil, now, feed, feed) != http.StatusTooManyRequests {

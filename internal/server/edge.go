@@ -80,15 +80,21 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if stream != "" && n.redirectPlaylist(w, r, stream) {
 		return
 	}
-	if stream == "" || r.Method != http.MethodGet && r.Method != http.MethodHead || !n.isAway(r.Context(), stream) {
+	if stream == "" || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		n.hls.ServeHTTP(w, r)
+		return
+	}
+	switch away, err := n.isAway(r.Context(), stream); {
+	case errors.Is(err, cluster.ErrFlood):
+		refuseFile(w, err, time.Second)
+		return
+	case !away:
 		n.hls.ServeHTTP(w, r)
 		return
 	}
 	if r.Method == http.MethodGet && hls.IsWatched(r.URL.Path) {
 		if !n.audiences.Knows(stream, r) && !n.viewerFitsHLS(stream) {
-			w.Header().Set("Cache-Control", "no-store")
-			w.Header().Set("Retry-After", "5")
-			http.Error(w, "no room for more viewers", http.StatusServiceUnavailable)
+			refuseFile(w, errFull, 5*time.Second)
 			return
 		}
 		n.audiences.See(stream, r)
@@ -122,22 +128,34 @@ func (n *node) serveFile(w http.ResponseWriter, r *http.Request, f edge.File, vi
 			n.log.Debug("files of another node cannot be had", "stream", f.Stream, "err", err)
 			err = errAway // addresses of nodes are not for viewers
 		}
-		h.Set("Cache-Control", "no-store")
-		h.Set("Retry-After", "1")
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		refuseFile(w, err, time.Second)
 	}
 }
 
-// isAway says whether the files of a stream are to be asked for at another node.
-func (n *node) isAway(ctx context.Context, stream string) bool {
+// refuseFile says that there is something in the way of a file, and when to ask again.
+func refuseFile(w http.ResponseWriter, why error, again time.Duration) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Retry-After", strconv.Itoa(int(again/time.Second)))
+	http.Error(w, why.Error(), http.StatusServiceUnavailable)
+}
+
+// isAway says whether the files of a stream are to be asked for at another node. The error is that
+// nobody could tell.
+func (n *node) isAway(ctx context.Context, stream string) (bool, error) {
 	if _, holds := n.member.Holds(stream); holds {
-		return false
+		return false, nil
 	}
-	if _, err := n.lookup(ctx, stream); err == nil {
-		return true
+	_, err := n.lookup(ctx, stream)
+	if err == nil {
+		return true, nil
 	}
 	_, known := n.homes.of(stream)
-	return known
+	if known {
+		err = nil
+	}
+	return known, err
 }
 
 // fetch asks for a file where its stream is, or was last.
@@ -238,7 +256,7 @@ func (n *node) status(name live.Name) (watch.Status, bool) {
 	ctx, cancel := context.WithTimeout(n.ctx, statusTimeout)
 	defer cancel()
 	key := name.Key()
-	if !n.isAway(ctx, key) {
+	if away, _ := n.isAway(ctx, key); !away {
 		return watch.Status{}, false
 	}
 	body, found, err := n.cache.Get(ctx, edge.File{Stream: key, Path: statusPath, Query: url.Values{"stream": {key}}.Encode(), Straight: true})

@@ -148,7 +148,7 @@ func signedStatus(t *testing.T, config *tls.Config, url string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	testSecret.Sign(r, "c", time.Now())
+	testSecret.Sign(r, "c", "b", time.Now())
 	transport := &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}
 	resp, err := transport.RoundTrip(r)
 	if err != nil {

@@ -16,7 +16,7 @@ for i = 7, #ARGV, 3 do
     if token == 0 or e and e.token > token then
       token = fence()
       tokens[#tokens + 1] = name; tokens[#tokens + 1] = text(token)
-    elseif token > tonumber(redis.call('GET', P .. ':fence') or '0') then
+    elseif token > lastToken() then
       redis.call('SET', P .. ':fence', text(token))
     end
     put(name, node, boot, token, keep)

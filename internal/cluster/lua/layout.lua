@@ -15,35 +15,54 @@ local function clock() -- in microseconds
   return tonumber(t[1]) * 1000000 + tonumber(t[2])
 end
 local function text(n) return string.format('%.0f', n) end
+-- Keys of somebody else in place of ours are taken away when they are in the way, and are nothing before.
+local function own(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if type(reply) == 'table' and reply.err then
+    redis.call('DEL', key)
+    reply = redis.call(command, key, ...)
+  end
+  return reply
+end
+local function got(key)
+  local value = redis.pcall('GET', key)
+  return type(value) == 'string' and value or nil
+end
 local function lives(node, boot)
-  return node and node ~= '' and redis.call('GET', P .. ':node:' .. node) == boot
+  return node and node ~= '' and got(P .. ':node:' .. node) == boot
 end
 local function renew(node, boot, lease, info, stale)
   redis.call('SET', P .. ':node:' .. node, boot, 'PX', lease)
   redis.call('SET', P .. ':node:' .. node .. ':info', info, 'PX', stale)
-  redis.call('ZADD', P .. ':nodes', text(math.floor(clock() / 1000000)), node)
+  own('ZADD', P .. ':nodes', text(math.floor(clock() / 1000000)), node)
 end
 local function entry(name)
-  local e = redis.call('HMGET', P .. ':stream:' .. name, 'node', 'boot', 'token', 'since', 'hand')
-  if not e[3] then return nil end
-  return {node = e[1] or '', boot = e[2] or '', token = tonumber(e[3]), since = e[4] or '0', hand = e[5] or ''}
+  local e = redis.pcall('HMGET', P .. ':stream:' .. name, 'node', 'boot', 'token', 'since', 'hand')
+  local token = not e.err and e[3] and tonumber(e[3])
+  if not token or token < 0 or token >= 9007199254740992 then return nil end
+  return {node = e[1] or '', boot = e[2] or '', token = token, since = text(tonumber(e[4] or '') or 0), hand = e[5] or ''}
+end
+-- A last token of more than a day ahead is not one of ours: with such ones they would not rise any more.
+local function lastToken()
+  local last = tonumber(got(P .. ':fence') or '') or 0
+  return last < clock() + 86400000000 and last or 0
 end
 local function fence()
-  local token = math.max(clock(), tonumber(redis.call('GET', P .. ':fence') or '0') + 1)
+  local token = math.max(clock(), lastToken() + 1)
   redis.call('SET', P .. ':fence', text(token))
   return token
 end
 local function put(name, node, boot, token, keep)
   local key = P .. ':stream:' .. name
-  redis.call('HSET', key, 'node', node, 'boot', boot, 'token', text(token), 'since', text(math.floor(clock() / 1000)))
+  own('HSET', key, 'node', node, 'boot', boot, 'token', text(token), 'since', text(math.floor(clock() / 1000)))
   redis.call('PEXPIRE', key, keep)
-  redis.call('SADD', P .. ':streams', name)
+  own('SADD', P .. ':streams', name)
   redis.call('PUBLISH', P .. ':changed', name .. ' ' .. node)
 end
 local function remember(name, hand)
   if hand ~= '' then redis.call('HSET', P .. ':stream:' .. name, 'hand', hand) end
 end
 local function described(name, e)
-  local info = e.node ~= '' and redis.call('GET', P .. ':node:' .. e.node .. ':info') or ''
+  local info = e.node ~= '' and got(P .. ':node:' .. e.node .. ':info') or ''
   return {e.node, e.boot, text(e.token), e.since, e.hand, info or ''}
 end

@@ -1,5 +1,5 @@
 -- ARGV: node, boot.
-if redis.call('GET', P .. ':node:' .. ARGV[1]) == ARGV[2] then
+if got(P .. ':node:' .. ARGV[1]) == ARGV[2] then
   redis.call('DEL', P .. ':node:' .. ARGV[1])
   redis.call('PUBLISH', P .. ':changed', ' ' .. ARGV[1])
 end

@@ -3,7 +3,7 @@ local found = {}
 for i = 1, #ARGV do
   local e = entry(ARGV[i])
   if not e then
-    redis.call('SREM', P .. ':streams', ARGV[i])
+    redis.pcall('SREM', P .. ':streams', ARGV[i])
   elseif lives(e.node, e.boot) then
     found[#found + 1] = {ARGV[i], described(ARGV[i], e)}
   end
