@@ -220,6 +220,10 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, t target) {
 			serveBytes(w, r, kind, t, pieces)
 			return
 		}
+		if misses(last, t) {
+			writeNothing(w, kind)
+			return
+		}
 	}
 	rendition := l.cmaf.Rendition(t.id)
 	if rendition == nil {
@@ -237,11 +241,37 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, t target) {
 	if view != nil {
 		pieces = piecesOf(view, t)
 	}
-	if pieces == nil {
+	switch {
+	case pieces != nil:
+		serveBytes(w, r, rendition.Kind, t, pieces)
+	case view != nil && misses(view, t):
+		writeNothing(w, rendition.Kind)
+	default:
 		s.serveStored(w, r, rendition, t)
-		return
 	}
-	serveBytes(w, r, rendition.Kind, t, pieces)
+}
+
+// misses says whether the file is a segment that the playlist lists as missing (EXT-X-GAP).
+func misses(v *playlist.View, t target) bool {
+	if t.kind == cmafInitFile {
+		return false
+	}
+	if s := v.Segment(t.seq); s != nil {
+		return s.Gap
+	}
+	e := v.Stored.At(t.seq)
+	return e != nil && e.Gap
+}
+
+// writeNothing serves a segment that is missing, for players that do not know EXT-X-GAP and ask for
+// it (RFC 8216bis 4.4.4.7 says SHOULD NOT): an error makes them give up the playlist. Its number may
+// have been that of media before a restart.
+func writeNothing(w http.ResponseWriter, kind media.Kind) {
+	h := w.Header()
+	h.Set("Cache-Control", cacheNothing)
+	h["Content-Type"] = mediaType(kind)
+	h.Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
 }
 
 // awaitPart holds the request for the part that comes next until it is there, or will not be. It

@@ -3,6 +3,7 @@ package hls
 import (
 	"time"
 
+	"livego/internal/hls/cut"
 	"livego/internal/hls/ladder"
 	"livego/internal/ledger"
 )
@@ -29,6 +30,8 @@ type numbers struct {
 	// lost are the segments before cmaf, if players have something of them and the last one broke
 	// off.
 	lost []ladder.Boundary
+	// longest is how long a segment may be that the life before had, if that ended a moment ago.
+	longest time.Duration
 }
 
 // trusted is for how long it is believed that a life which broke off used no more than was noted.
@@ -48,6 +51,9 @@ func (s *Server) numbersAfter(last *ledger.Entry, known bool) numbers {
 	age := now.Sub(last.Noted)
 	near := known && age >= 0 && age <= trusted
 	n := numbers{ts: max(last.Next, clock), cmaf: max(last.Segment+1, clock) + 1}
+	if near {
+		n.longest = min(last.Longest.Round(time.Second), cut.MaxFirstSegment)
+	}
 	if near && last.Next > 0 {
 		n.ts = last.Next
 	}
@@ -87,6 +93,11 @@ func (l *life) note(change func(*ledger.Entry)) {
 // noteSegment notes the begin of a CMAF segment.
 func (l *life) noteSegment(b *ladder.Boundary) {
 	l.note(func(e *ledger.Entry) {
+		if l.listed {
+			l.longest = max(l.longest, b.At-e.Begun)
+			e.Longest = l.longest
+		}
+		l.listed = true
 		e.Segment, e.Begun, e.Before, e.Reach = b.Seq, b.At, e.Begun, max(e.Reach, b.At)
 		e.Over, e.Complete = false, false
 	})

@@ -1,6 +1,8 @@
 package hls
 
 import (
+	"fmt"
+	"net/http"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
@@ -108,6 +110,15 @@ func TestAfterKill(t *testing.T) {
 				for i := range 2 { // the last one but two, and all the others, are where they were
 					if end := v.Segments[i].Start + v.Segments[i].Duration; (end - v.Segments[i+1].Start).Abs() > time.Millisecond {
 						t.Errorf("%s: segment %d ends at %v, the next one begins at %v", id, i, end, v.Segments[i+1].Start)
+					}
+				}
+				if v.Target != before.Target { // players look for news as seldom as it says
+					t.Errorf("%s: target duration %v after %v", id, v.Target, before.Target)
+				}
+				for _, name := range []string{fmt.Sprintf("%d.m4s", last+1), fmt.Sprintf("%d.0.m4s", last+1)} { // what players knew of, or ask for in vain
+					a := ask(r.s, "GET", "/live/movie/"+id+"/"+name)
+					if a.StatusCode != http.StatusOK || a.Header.Get("Cache-Control") != "no-store" || len(body(t, a)) != 0 {
+						t.Errorf("%s: %s, which is missing: %d %v", id, name, a.StatusCode, a.Header)
 					}
 				}
 				was := before.Segment(last - 1)

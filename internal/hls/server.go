@@ -108,6 +108,9 @@ type life struct {
 	noted  func(ledger.Entry)
 	noting sync.Mutex
 	used   ledger.Entry
+	// longest is how long the longest segment was so far, listed says that one began.
+	longest time.Duration
+	listed  bool
 
 	counts   counters
 	audience audience
@@ -362,7 +365,7 @@ func (s *Server) newLife(name string) *life {
 	l.time = lifeTime{now: s.opt.Now, floor: endOfNoted(&last, s.opt.Now())}
 	l.ts = newTSPackager(s, l, first.ts)
 	start := ladder.Start{
-		First: first.cmaf, Lost: first.lost, FirstDiscontinuity: l.firstDiscontinuity,
+		First: first.cmaf, Lost: first.lost, Longest: first.longest, FirstDiscontinuity: l.firstDiscontinuity,
 		Announce: func(b *ladder.Boundary) {
 			s.used(b.Seq)
 			if b.Discontinuity {

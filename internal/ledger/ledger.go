@@ -49,6 +49,8 @@ type Entry struct {
 	// came after it.
 	Reach time.Duration `json:"reach,omitempty"`
 	Over  bool          `json:"over,omitempty"`
+	// Longest is how long the longest CMAF segment of the life was.
+	Longest time.Duration `json:"longest,omitempty"`
 	// Complete: there is nothing to come of Segment.
 	Complete bool `json:"complete,omitempty"`
 	// Noted is when this was noted, by the clock of the day. Note sets it.

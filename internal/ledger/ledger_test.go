@@ -26,7 +26,8 @@ func entries() *rapid.Generator[Entry] {
 		return Entry{
 			Segment: number.Draw(t, "segment"), Next: number.Draw(t, "next"), Discontinuity: number.Draw(t, "discontinuity"),
 			Begun: time.Duration(number.Draw(t, "begun")), Before: time.Duration(number.Draw(t, "before")), Reach: time.Duration(number.Draw(t, "reach")),
-			Over: rapid.Bool().Draw(t, "over"), Complete: rapid.Bool().Draw(t, "complete"),
+			Longest: time.Duration(number.Draw(t, "longest")),
+			Over:    rapid.Bool().Draw(t, "over"), Complete: rapid.Bool().Draw(t, "complete"),
 			Noted: time.Unix(0, rapid.Int64Min(0).Draw(t, "noted")),
 		}
 	})

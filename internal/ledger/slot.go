@@ -14,7 +14,8 @@ import (
 //	flags     1
 //	key      16
 //	noted     8  nanoseconds since 1970
-//	segment 8, next 8, discontinuity 8, begun 8, before 8, reach 8: times in nanoseconds
+//	segment 8, next 8, discontinuity 8, begun 8, before 8, reach 8, longest 8: times in
+//	nanoseconds
 const (
 	slotSize = 128
 	slotKind = "LL1"
@@ -33,7 +34,7 @@ func appendSlot(b []byte, k key, e *Entry) []byte {
 	b = append(b, make([]byte, slotBody)...)
 	b = append(append(b, slotKind...), flagsOf(e))
 	b = append(b, k[:]...)
-	for _, v := range []int64{e.Noted.UnixNano(), e.Segment, e.Next, e.Discontinuity, int64(e.Begun), int64(e.Before), int64(e.Reach)} {
+	for _, v := range []int64{e.Noted.UnixNano(), e.Segment, e.Next, e.Discontinuity, int64(e.Begun), int64(e.Before), int64(e.Reach), int64(e.Longest)} {
 		b = le.AppendUint64(b, uint64(v))
 	}
 	b = append(b, make([]byte, at+slotSize-len(b))...)
@@ -59,7 +60,7 @@ func parseSlot(b []byte) (k key, e Entry, err error) {
 	}
 	flags, rest := b[slotBody+len(slotKind)], b[slotBody+len(slotKind)+1:]
 	rest = rest[copy(k[:], rest):]
-	var v [7]int64
+	var v [8]int64
 	for i := range v {
 		v[i] = int64(le.Uint64(rest[8*i:]))
 		if v[i] < 0 || i > 0 && v[i] > most { // with which arithmetic would overflow, for a checksum is no proof
@@ -69,7 +70,7 @@ func parseSlot(b []byte) (k key, e Entry, err error) {
 	e = Entry{
 		Noted:   time.Unix(0, v[0]),
 		Segment: v[1], Next: v[2], Discontinuity: v[3],
-		Begun: time.Duration(v[4]), Before: time.Duration(v[5]), Reach: time.Duration(v[6]),
+		Begun: time.Duration(v[4]), Before: time.Duration(v[5]), Reach: time.Duration(v[6]), Longest: time.Duration(v[7]),
 		Over: flags&flagOver != 0, Complete: flags&flagComplete != 0,
 	}
 	return k, e, nil

@@ -56,6 +56,8 @@ type Start struct {
 	// broke off a moment ago: players have something of them.
 	First int64
 	Lost  []Boundary
+	// Longest is how long the segments of that life were, 0 if it is not known.
+	Longest time.Duration
 	// FirstDiscontinuity is the discontinuity sequence number at the begin.
 	FirstDiscontinuity int64
 	// Continues: the first segment follows those of an earlier life, whose target duration is
@@ -134,7 +136,7 @@ func New(opt Options, start Start) *Packager {
 	return &Packager{
 		opt: opt, log: start.Log, counts: start.Counts, show: start.Show, stored: start.Stored, sink: start.Sink, wanted: start.Wanted,
 		line: timeline{
-			opt: opt, announce: start.Announce, first: start.First, next: start.First, lost: start.Lost,
+			opt: opt, announce: start.Announce, first: start.First, next: start.First, lost: start.Lost, longest: start.Longest,
 			firstDiscontinuity: start.FirstDiscontinuity, continues: start.Continues, least: start.LeastTarget, until: start.Until,
 		},
 		leftOut: make(map[string]bool),

@@ -55,6 +55,8 @@ type timeline struct {
 	// lost are the last segments of the life before, if that broke off a moment ago: players have
 	// something of them.
 	lost []Boundary
+	// longest is how long the segments of that life were, 0 if it is not known.
+	longest time.Duration
 	// firstDiscontinuity is the discontinuity sequence number at the begin, and discontinuities how
 	// many there were.
 	firstDiscontinuity, discontinuities int64
@@ -339,9 +341,12 @@ func (l *timeline) fix(units []media.AccessUnit, frame, end time.Duration) {
 }
 
 // firstTarget estimates the target duration while the first segment is under way, for about as long
-// as elapsed: what random access points need that are as far apart as encoders usually make them.
+// as elapsed: what the life before needed, for players look for news as seldom as that says, or what
+// random access points need that are as far apart as encoders usually make them.
 func (l *timeline) firstTarget(kind media.Kind, elapsed, frame time.Duration) time.Duration {
 	switch {
+	case l.longest > elapsed:
+		return max(l.opt.SegmentDuration, l.longest)
 	case kind == media.Audio:
 		return l.opt.SegmentDuration + frame
 	case elapsed > cut.UsualGOP-time.Second:
