@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -63,6 +64,22 @@ func TestMpegtsJSKinds(t *testing.T) {
 				t.Errorf("the picture is %d wide, want %d", r.Width, kind.width)
 			}
 		})
+	}
+}
+
+// TestMpegtsJSNamedSound: the metadata names sound that never comes. A page that begins anew when its
+// connection ends has the picture within seconds.
+func TestMpegtsJSNamedSound(t *testing.T) {
+	t.Parallel()
+	chromium.turn(t)
+	s, room := shared(t), roomOf(t)
+	tags := slices.DeleteFunc(flvClip(t, "h264-aac", 5), func(one tag) bool { return one.kind == typeAudio })
+	publish(t, s, s.key(t, room), tags, pacing{loop: true})
+	s.waitOnAir(t, room)
+	p := webPlay(t, mpegtsAgain, s.flvURL(room), nil)
+	p.waitPlaying(t)
+	if r := p.waitProgress(t, 4, 20*time.Second); r.Begun > 1 || r.Width != 320 {
+		t.Errorf("%v", r)
 	}
 }
 

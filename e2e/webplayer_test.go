@@ -81,8 +81,10 @@ func (d *webDriver) launch() error {
 func webSite() http.Handler {
 	routes := http.NewServeMux()
 	for name, path := range map[string]string{
-		"/player.html": "web/player.html", "/player.js": "web/player.js",
-		"/hls.min.js": "web/node_modules/hls.js/dist/hls.min.js", "/mpegts.js": "web/node_modules/mpegts.js/dist/mpegts.js",
+		"/player.html": "web/player.html", "/player.js": "web/player.js", "/others.js": "web/others.js",
+		"/shaka-player.compiled.js": "web/node_modules/shaka-player/dist/shaka-player.compiled.js",
+		"/video.min.js":             "web/node_modules/video.js/dist/video.min.js",
+		"/hls.min.js":               "web/node_modules/hls.js/dist/hls.min.js", "/mpegts.js": "web/node_modules/mpegts.js/dist/mpegts.js",
 	} {
 		routes.HandleFunc(name, func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, filepath.FromSlash(path)) })
 	}
@@ -182,6 +184,8 @@ type webPlayer struct{ page int }
 const (
 	hlsJS    = "hls"
 	mpegtsJS = "mpegts"
+	// Those that begin anew after a fault, as docs/players.md says.
+	shakaPlayer, videoJS, nativePlayer, mpegtsAgain = "shaka", "videojs", "native", "mpegtsAgain"
 )
 
 // webReport is the account of web/player.js.
@@ -197,7 +201,8 @@ type webReport struct {
 		At    float64
 	}
 	Complete, Paused bool
-	Level            int
+	Level, Begun     int
+	Played           float64
 	MediaError       string
 }
 

@@ -11,6 +11,8 @@ const account = {
   behind: [], // samples of the distance to live
   stamp: null, // {value, at}: the bar code seen last and when, in ms since 1970
   complete: false, // the player says that the stream is over
+  begun: 0, // how often the page began anew after the player gave up
+  played: 0, // seconds that were played, without jumps
 }
 // Longer than one picture at 10 pictures a second and what a busy machine's timers add.
 const haltLimit = 0.3
@@ -21,10 +23,11 @@ let flv = null
 /** Begins to play; config goes to the player. */
 function begin(player, url, config) {
   video.addEventListener('ended', () => (account.complete = true))
-  if (player === 'hls') beginHLS(url, config)
-  else beginFLV(url, config)
   watchPosition()
   watchPictures()
+  if (player === 'hls') return beginHLS(url, config)
+  if (player === 'mpegts') return beginFLV(url, config)
+  return others[player](url, config)
 }
 
 const trace = [] // what hls.js says, if the configuration has trace
@@ -62,19 +65,23 @@ function beginFLV(url, config) {
 function watchPosition() {
   let last = -1
   let since = performance.now()
+  let seen = since
   let halted = null
   setInterval(() => {
     const now = performance.now()
     const position = video.currentTime
     if (position !== last) {
+      // Longer steps are jumps, but for a page whose timers were late.
+      if (position > last && last >= 0) account.played += Math.min(position - last, 0.1 + (2 * (now - seen)) / 1000)
       if (halted) halted.seconds = (now - since) / 1000
       halted = null
       last = position
       since = now
-    } else if (position > 0 && !halted && now - since > haltLimit * 1000) {
+    } else if (account.played > 0 && !halted && now - since > haltLimit * 1000) {
       halted = { at: position, seconds: 0 }
       account.halts.push(halted)
     }
+    seen = now
     if (halted) halted.seconds = (now - since) / 1000
     const behind = distance()
     if (behind !== null && position > 0) account.behind.push(behind)

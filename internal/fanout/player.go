@@ -268,13 +268,13 @@ func (p *Player) poke() {
 
 func (p *Player) checkKinds(kinds uint32) {
 	if p.kinds != 0 && kinds&^(p.kinds|1<<media.Data) != 0 {
-		p.end(ErrTracksChanged)
+		p.End(ErrTracksChanged)
 	}
 }
 
-// end ends the player between two messages, with its trailer. Its Err is cause, unless it has ended
+// End ends the player between two messages, with its trailer. Its Err is cause, unless it has ended
 // before.
-func (p *Player) end(cause error) {
+func (p *Player) End(cause error) {
 	p.mu.Lock()
 	if p.cause == nil {
 		p.cause = cause

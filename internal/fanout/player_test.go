@@ -145,7 +145,7 @@ func TestNothingFollowsTheTrailer(t *testing.T) {
 	f := New(Options{GOPs: 1})
 	server, client := pair(t)
 	p := joining(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, Trailer: []byte("bye")})
-	p.end(ErrTracksChanged)
+	p.End(ErrTracksChanged)
 	if err := p.Post([]byte("answer")); err != nil {
 		t.Error(err)
 	}

@@ -14,7 +14,7 @@ const (
 	settleTime = 500 * time.Millisecond
 	// nameTime is for how long after its first media a session's metadata is believed that names a
 	// kind of media which does not come.
-	nameTime = 10 * time.Second
+	nameTime = 6 * time.Second
 	// maxPictureWait bounds the time for which other units wait for the next picture, audioWait the
 	// time without video.
 	maxPictureWait = 50 * time.Millisecond
@@ -105,18 +105,42 @@ func (s *Stream) Settled() <-chan struct{} { return s.settled }
 func (s *Stream) Named() <-chan struct{} { return s.named }
 
 // Kinds says which kinds of media the stream has, or will have: also those which the present
-// session's metadata names, unless they have not come for 10 s.
+// session's metadata names, unless they have not come for 6 s.
 func (s *Stream) Kinds() (video, audio bool) {
+	video, audio = s.present()
+	if s.Awaits() > 0 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if p := s.publisher; p != nil {
+			video, audio = video || p.video > 0, audio || p.audio > 0
+		}
+	}
+	return video, audio
+}
+
+// present says which kinds of media the stream has.
+func (s *Stream) present() (video, audio bool) {
 	for _, t := range s.Tracks() {
 		video = video || t.Kind == media.Video
 		audio = audio || t.Kind == media.Audio
 	}
+	return video, audio
+}
+
+// Awaits returns for how long it is still believed that kinds of media will come which the
+// metadata names and the stream does not have, 0 if there are none.
+func (s *Stream) Awaits() time.Duration {
+	video, audio := s.present()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.publisher; p != nil && (p.began.IsZero() || time.Since(p.began) < nameTime) {
-		video, audio = video || p.video > 0, audio || p.audio > 0
+	p := s.publisher
+	switch {
+	case p == nil || (video || p.video == 0) && (audio || p.audio == 0):
+		return 0
+	case p.began.IsZero():
+		return nameTime
 	}
-	return video, audio
+	return max(0, nameTime-time.Since(p.began))
 }
 
 // Readers returns how many readers the stream has.

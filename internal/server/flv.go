@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -253,6 +254,7 @@ func (v *viewer) run(read func() error) {
 	stop := context.AfterFunc(v.server.ctx, func() { v.player.Close(errShutdown) })
 	defer stop()
 	v.player.Start(header)
+	v.awaitKinds(kinds)
 	err = read()
 	v.player.Close(fmt.Errorf("%w: %w", fanout.ErrGone, orEOF(err)))
 	<-v.player.Done()
@@ -316,6 +318,22 @@ func (v *viewer) header() (kinds []media.Kind, header []byte) {
 		kinds = append(kinds, media.Audio)
 	}
 	return kinds, v.format.AppendFileHeader(nil, video, audio)
+}
+
+var errNeverCame = errors.New("metadata names media that do not come")
+
+// awaitKinds ends the player if it was told of media that do not come in time: mpegts.js shows
+// nothing until it has all that it was told of. When it comes back, the header is right. A player
+// that ended meanwhile stays as it is.
+func (v *viewer) awaitKinds(kinds []media.Kind) {
+	if wait := v.stream.Awaits(); wait > 0 {
+		time.AfterFunc(wait, func() { v.awaitKinds(kinds) })
+		return
+	}
+	video, audio := v.stream.Kinds()
+	if !video && slices.Contains(kinds, media.Video) || !audio && slices.Contains(kinds, media.Audio) {
+		v.player.End(errNeverCame)
+	}
 }
 
 // maxViewerBytes bounds what an HTTP-FLV viewer may send after its request, in bytes. There is

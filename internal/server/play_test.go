@@ -230,6 +230,28 @@ func TestTrackThatAppearsLater(t *testing.T) {
 	wantEqual(t, "audio of the RTMP player", len(only(watchers[2].got(), flv.TypeAudio)), 1+len(only(between(tags, 100, 3000), flv.TypeAudio)))
 }
 
+// TestTrackThatNeverComes: FLV players that were told of it are ended, and told better when they come
+// back, also those that come before anything else does.
+func TestTrackThatNeverComes(t *testing.T) {
+	t.Parallel()
+	s, tags := start(t), clip(t)
+	pictures := without(tags, flv.TypeAudio)
+	e := publish(t, s, "movie")
+	e.send(pictures[0]) // the metadata
+	early := watchFLV(t, s, "movie")
+	wantEqual(t, "header before anything came", early.flags(t), 5)
+	e.send(pictures[1:3]...)
+	watchers := []*watcher{early, watchFLV(t, s, "movie"), watchWS(t, s, "movie"), watchRTMP(t, s, "movie")}
+	for _, w := range watchers[1:3] {
+		wantEqual(t, w.name+": header", w.flags(t), 5)
+	}
+	for _, w := range watchers[:3] {
+		w.awaitEnd(t)
+	}
+	awaitPlayers(t, s, "movie", 1) // RTMP has no such header
+	wantEqual(t, "header afterwards", watchFLV(t, s, "movie").flags(t), 1)
+}
+
 // TestTrackThatTheMetadataNames may come at any time: FLV players are told of it at once, and stay.
 func TestTrackThatTheMetadataNames(t *testing.T) {
 	t.Parallel()
