@@ -17,7 +17,7 @@ E2E      := LIVEGO_E2E=1 LIVEGO_BIN=$(CURDIR)/bin/livego LIVEGO_RACE_BIN=$(CURDI
 
 BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-hls bench-llhls bench-stopped bench-relay bench-record bench-tokens bench-cluster bench-cluster-hls bench-cluster-registry
 
-.PHONY: help demo cluster-demo run build pages release test tools lint unit race e2e versitygw e2e-s3 soak latency cluster-halts attack cross fuzz $(BENCHES) simulate bench-all bench-tools clean
+.PHONY: help demo cluster-demo run build pages release test tools lint unit race e2e versitygw e2e-s3 soak latency players players cluster-halts attack cross fuzz $(BENCHES) simulate bench-all bench-tools clean
 
 help:   ; @sed -n 's|^\([a-z0-9-]*\):[^;]*## |\1\t|p' Makefile
 demo: build ## server plus a looping test stream, with links to watch it
@@ -41,7 +41,7 @@ unit: ## unit tests with the race detector
 race: build
 	go build -race -o bin/livego-race ./cmd/livego
 e2e: race ## the built program against real clients
-	$(E2E) go test -count=1 -timeout 30m -parallel 6 $(if $(LIVEGO_LATENCY)$(LIVEGO_HALTS),-v )-run '$(TESTS)' ./e2e
+	$(E2E) go test -count=1 -timeout $(if $(LIVEGO_PLAYERS),120m,30m) -parallel 6 $(if $(LIVEGO_LATENCY)$(LIVEGO_HALTS)$(LIVEGO_PLAYERS),-v )-run '$(TESTS)' ./e2e
 versitygw:
 	@scripts/install-versitygw.sh $(CACHE)/versitygw
 e2e-s3: race versitygw ## recordings in S3, that of versitygw, whose first build takes minutes: away, full, slow, refusing; 3 minutes
@@ -54,6 +54,9 @@ latency: ## hls.js on an idle machine: how far it is behind live, how it changes
 cluster-halts: export LIVEGO_HALTS = $(ROUNDS)
 cluster-halts: ## for how long players stand still when a stream's home is killed, or ended; ROUNDS=10
 	@$(MAKE) e2e TESTS=TestClusterHalts
+players: export LIVEGO_PLAYERS ?= all
+players: ## players of all kinds over restarts and wraps, half an hour; LIVEGO_PLAYERS=Shaka,CMAF picks some
+	@$(MAKE) e2e TESTS='TestPlayers(Restart|Wrap)'
 attack: build ## what strangers do to servers, done to one on this machine; ATTACKS=ranges picks some
 	@LIVEGO_BIN=$(CURDIR)/bin/livego go run ./scripts/attack $(ATTACKS)
 release: ## archives for all systems, packages for Debian and checksums, in dist/; TARGETS='linux/amd64' makes some

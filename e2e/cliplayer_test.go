@@ -40,7 +40,6 @@ func (p *webPlayer) account(t testing.TB) account {
 type playhead struct {
 	mu      sync.Mutex
 	tracks  map[string]*track
-	began   time.Time
 	restart int
 	words   []string
 }

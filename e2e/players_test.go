@@ -151,11 +151,11 @@ func cells(end string, rewind bool, pass func(*cell) bool) (list []*cell) {
 	return list
 }
 
-// short is a part of the matrix in which each player, container and stream is there once at least.
+// short is a part of the matrix in which each container and stream is there once at least, and what
+// no other test has.
 func short(c *cell) bool {
 	switch c.player.name + " " + c.over + " " + c.kind.name {
-	case "hls.js CMAF plain", "hls.js MPEG-TS B frames", "Shaka CMAF ladder", "video.js MPEG-TS plain", "Chromium CMAF plain",
-		"mpegts.js FLV plain", "FFmpeg CMAF Opus", "FFmpeg MPEG-TS plain", "GStreamer MPEG-TS sound only":
+	case "hls.js MPEG-TS B frames", "Shaka CMAF plain", "video.js CMAF plain", "Chromium CMAF ladder", "FFmpeg CMAF Opus", "FFmpeg MPEG-TS sound only":
 		return true
 	}
 	return false
@@ -163,8 +163,8 @@ func short(c *cell) bool {
 
 // pagesAtOnce and programsAtOnce are how many players decode at a time.
 const (
-	pagesAtOnce    = 3
-	programsAtOnce = 2
+	pagesAtOnce    = 2
+	programsAtOnce = 1
 )
 
 // batches cuts the list so that not too many play at a time.
@@ -242,7 +242,11 @@ func TestPlayersWrap(t *testing.T) {
 		rooms[k.name] = roomOf(t) + "-" + strings.ReplaceAll(strings.ToLower(k.name), " ", "-")
 	}
 	list := cells("wrap", false, func(c *cell) bool {
-		return c.over == overTS && slices.ContainsFunc(wrapping33, func(k streamKind) bool { return k.name == c.kind.name }) && (wholeMatrix() && wanted(c) || !wholeMatrix() && c.kind.name == "plain")
+		wraps := c.over == overTS && slices.ContainsFunc(wrapping33, func(k streamKind) bool { return k.name == c.kind.name })
+		if wholeMatrix() {
+			return wraps && wanted(c)
+		}
+		return wraps && c.kind.name == "plain" && slices.Contains([]string{"hls.js", "video.js", "FFmpeg"}, c.player.name)
 	})
 	for i, batch := range batches(list) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
@@ -338,7 +342,7 @@ func wanted(c *cell) bool {
 }
 
 // patience is how long after a restart a player may take to go on.
-const patience = 45 * time.Second
+const patience = 60 * time.Second
 
 // restartBeneath lets the players of a batch play, restarts the server, and fills in what they did.
 func restartBeneath(t *testing.T, s *server, rooms map[string]string, batch []*cell, args []string) {
@@ -398,4 +402,7 @@ func (c *cell) judge(t *testing.T, began time.Time, away float64) {
 	}
 }
 
-func (c *cell) mayStand() bool { return false }
+// mayStand says that it is known that the player stands, and not for want of something here.
+// GStreamer (1.22): when the playlist that comes after an outage has no segment that it knows, it
+// seeks to live, and hangs.
+func (c *cell) mayStand() bool { return c.player.name == "GStreamer" && c.end != "wrap" }
