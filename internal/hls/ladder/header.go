@@ -26,7 +26,7 @@ func (p *Packager) waitsForHeader(t *track, u *media.AccessUnit) bool {
 			p.line.askForHeader(u.DTS)
 		}
 		return b == nil
-	case b == nil || !b.newHeader || u.DTS+p.reach(t, u) < b.At || p.line.now-b.At > cut.HeaderPatience || t.hasOtherHeader(b):
+	case b == nil || !b.newHeader || u.DTS+t.reach(&p.line, u) < b.At || p.line.now-b.At > cut.HeaderPatience || t.hasOtherHeader(b):
 		return false
 	case t.waitedFor < b.Seq:
 		t.waitedFor, t.waitedAt = b.Seq, t.newest
@@ -37,13 +37,13 @@ func (p *Packager) waitsForHeader(t *track, u *media.AccessUnit) bool {
 
 // byHeader returns the boundary of the segment to which a unit of sound belongs, which is b by its
 // time: the frames of one header are in one segment and those of the next one in another.
-func (p *Packager) byHeader(t *track, u *media.AccessUnit, b *Boundary) *Boundary {
-	switch next := p.line.get(t.seq + 1); {
+func (t *track) byHeader(l *timeline, u *media.AccessUnit, b *Boundary) *Boundary {
+	switch next := l.get(t.seq + 1); {
 	case next == nil:
 	case u.Track != t.track && b.Seq <= t.seq:
 		return next
 	case u.Track == t.track && b == next && b.newHeader && t.hasOtherHeader(b):
-		return p.line.get(t.seq)
+		return l.get(t.seq)
 	}
 	return b
 }

@@ -13,13 +13,13 @@ import (
 
 // mayJoin says whether t, which waits for it, can begin with u.
 func (p *Packager) mayJoin(t *track, u *media.AccessUnit, b *Boundary) bool {
-	if t.tries == 0 && t.tried == 0 && !(b.Seq == p.line.first && t.kind == media.Audio) && !p.near(t, u, b) {
+	if t.tries == 0 && t.tried == 0 && !(b.Seq == p.line.first && t.kind == media.Audio) && !t.near(&p.line, u, b) {
 		t.tried = b.Seq // it came in the middle
 		return false
 	}
 	switch {
 	case b.Seq <= p.used:
-	case t.kind == media.Audio && b.Seq > t.tried || p.near(t, u, b):
+	case t.kind == media.Audio && b.Seq > t.tried || t.near(&p.line, u, b):
 		return true
 	case b.Seq > t.tried:
 		t.tried = b.Seq
@@ -45,7 +45,7 @@ func (p *Packager) join(t *track, u *media.AccessUnit, b *Boundary) bool {
 	t.rates = playlist.Rates{Peak: r.StoredPeak(b.Seq)}
 	t.cadence = p.cadenceOf(t)
 	p.show.Put(r)
-	p.open(t, b)
+	t.open(b)
 	return true
 }
 

@@ -322,3 +322,17 @@ func TestPackagingAllocations(t *testing.T) {
 		t.Errorf("%v allocations per unit", allocs)
 	}
 }
+
+// BenchmarkWrite is what a unit costs: 50 pictures and 47 frames of sound a second.
+func BenchmarkWrite(b *testing.B) {
+	s := hlstest.Source{Video: hlstest.AVCTrack(0), Audio: hlstest.AAC(48000), AudioEvery: 1024.0 / 48000, Rate: 50, Gop: 50, Bytes: 5000}
+	p, pub := New(full(Options{}), startOf(NewPresentation())), &Publication{}
+	p.Enter(pub)
+	b.ReportAllocs()
+	for until := time.Minute; b.Loop(); until += 10 * time.Millisecond {
+		units := s.Until(until)
+		for i := range units {
+			p.Write(pub, &units[i])
+		}
+	}
+}

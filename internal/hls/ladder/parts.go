@@ -25,9 +25,9 @@ func (p *Packager) add(t *track, u *media.AccessUnit, b *Boundary) {
 	at := t.placeOf(u)
 	p.cut(t, at)
 	if len(t.part) == 0 {
-		t.cell = max(p.cellOf(t, at), t.cell+1)
+		t.cell = max(t.cellOf(&p.line, at), t.cell+1)
 		if len(s.Parts) == 0 {
-			p.begin(t, u, b)
+			t.begin(u, b)
 		}
 	}
 	length := t.length()
@@ -43,13 +43,13 @@ func (p *Packager) add(t *track, u *media.AccessUnit, b *Boundary) {
 	if t == p.lead && s.Size+bytesOf(t.part) > p.share() {
 		p.line.full = true
 	}
-	if t.kind == media.Audio && p.ends(t, t.next) && p.known(t, b, t.next+length) {
+	if t.kind == media.Audio && t.ends(&p.line, t.next) && p.known(t, b, t.next+length) {
 		p.finishPart(t, t.next)
 	}
 }
 
 // begin notes where the segment under way begins, which is with u.
-func (p *Packager) begin(t *track, u *media.AccessUnit, b *Boundary) {
+func (t *track) begin(u *media.AccessUnit, b *Boundary) {
 	t.segment.Start = u.DTS
 	if t.kind == media.Video && (u.DTS-b.At).Abs() <= alignment {
 		t.origin, t.cell = u.DTS, 0
@@ -71,14 +71,14 @@ func (t *track) placeOf(u *media.AccessUnit) time.Duration {
 
 // cut finishes the parts of t that end before its next unit, which is at a time.
 func (p *Packager) cut(t *track, at time.Duration) {
-	for len(t.part) > 0 && p.ends(t, at) {
+	for len(t.part) > 0 && t.ends(&p.line, at) {
 		if last, held := t.overhang(at); held {
 			p.finishPart(t, last.DTS)
 			t.origin, t.cell, t.part = last.DTS, 0, append(t.part, last)
 			continue
 		}
 		p.finishPart(t, at)
-		if t.kind == media.Video && p.cellOf(t, at) <= t.cell {
+		if t.kind == media.Video && t.cellOf(&p.line, at) <= t.cell {
 			t.origin, t.cell = at, -1 // pictures are not as far apart as they were
 		}
 	}
@@ -86,12 +86,12 @@ func (p *Packager) cut(t *track, at time.Duration) {
 
 // ends says whether the part of t that is under way ends before its next unit, which is at a time.
 // Parts lie on a grid, the same in all renditions, unless frames of sound are too long for it.
-func (p *Packager) ends(t *track, at time.Duration) bool {
-	due := !t.counted && p.cellOf(t, at) > t.cell
+func (t *track) ends(l *timeline, at time.Duration) bool {
+	due := !t.counted && t.cellOf(l, at) > t.cell
 	if t.kind == media.Audio {
 		return due || t.held+t.length() > t.target || at > t.next
 	}
-	return due || !t.fits(at+p.line.interval-t.part[0].DTS)
+	return due || !t.fits(at+l.interval-t.part[0].DTS)
 }
 
 // fits says that a part which lasts so long can be listed, together with what is not listed of
@@ -121,12 +121,12 @@ func (p *Packager) known(t *track, b *Boundary, then time.Duration) bool {
 }
 
 // cellOf returns the place of a time on the grid of parts.
-func (p *Packager) cellOf(t *track, at time.Duration) int64 {
-	tolerance := p.line.interval / 2
+func (t *track) cellOf(l *timeline, at time.Duration) int64 {
+	tolerance := l.interval / 2
 	if t.kind == media.Audio {
 		tolerance = t.length()/2 - time.Millisecond
 	}
-	return int64((at - t.origin + tolerance) / p.line.part)
+	return int64((at - t.origin + tolerance) / l.part)
 }
 
 func bytesOf(units []media.AccessUnit) int {

@@ -11,7 +11,7 @@ import (
 // place puts a unit of t where it belongs. Where segments begin at and before it is decided.
 func (p *Packager) place(t *track, u *media.AccessUnit) {
 	t.adopt(u)
-	if b, ok := p.stay(t, u, p.segmentOf(t, u)); ok {
+	if b, ok := p.stay(t, u, t.segmentOf(&p.line, u)); ok {
 		p.put(t, u, b)
 	}
 	if t.kind == media.Video && u.RandomAccess {
@@ -25,7 +25,7 @@ func (p *Packager) stay(t *track, u *media.AccessUnit, b *Boundary) (*Boundary, 
 	if b == nil || t.member == nil || b.Seq <= t.seq {
 		return b, true
 	}
-	reason, same := p.mayCross(t, u, b)
+	reason, same := t.mayCross(&p.line, u, b)
 	switch {
 	case reason != "":
 		p.leave(t, reason)
@@ -37,7 +37,7 @@ func (p *Packager) stay(t *track, u *media.AccessUnit, b *Boundary) (*Boundary, 
 	if t.member != nil {
 		return nil, false
 	}
-	return p.segmentOf(t, u), true
+	return t.segmentOf(&p.line, u), true
 }
 
 // put puts a unit of t into the segment of b.
@@ -63,16 +63,16 @@ func (p *Packager) put(t *track, u *media.AccessUnit, b *Boundary) {
 }
 
 // segmentOf returns the boundary of the segment to which a unit of t belongs, nil if there is none.
-func (p *Packager) segmentOf(t *track, u *media.AccessUnit) *Boundary {
-	b := p.line.find(u.DTS + p.reach(t, u))
+func (t *track) segmentOf(l *timeline, u *media.AccessUnit) *Boundary {
+	b := l.find(u.DTS + t.reach(l, u))
 	switch {
 	case t.begun(u) && (b == nil || b.Seq <= t.seq):
-		b = p.line.get(t.seq) // the segment began a little before its boundary
-	case b != nil && u.DTS < b.At && p.early(t, u, b):
-		b = p.line.find(u.DTS)
+		b = l.get(t.seq) // the segment began a little before its boundary
+	case b != nil && u.DTS < b.At && t.early(u, b):
+		b = l.find(u.DTS)
 	}
 	if b != nil && t.kind == media.Audio && t.member != nil {
-		b = p.byHeader(t, u, b)
+		b = t.byHeader(l, u, b)
 	}
 	return b
 }
@@ -84,7 +84,7 @@ func (t *track) begun(u *media.AccessUnit) bool {
 
 // early says that a unit just before b does not belong behind it: a picture with which nobody can
 // begin, the last frame of a session.
-func (p *Packager) early(t *track, u *media.AccessUnit, b *Boundary) bool {
+func (t *track) early(u *media.AccessUnit, b *Boundary) bool {
 	if t.kind == media.Video {
 		return !u.RandomAccess && !b.unaligned
 	}
@@ -92,48 +92,48 @@ func (p *Packager) early(t *track, u *media.AccessUnit, b *Boundary) bool {
 }
 
 // near says whether the track may begin at b with u.
-func (p *Packager) near(t *track, u *media.AccessUnit, b *Boundary) bool {
-	return u.RandomAccess && (u.DTS-b.At).Abs() <= p.reach(t, u)
+func (t *track) near(l *timeline, u *media.AccessUnit, b *Boundary) bool {
+	return u.RandomAccess && (u.DTS-b.At).Abs() <= t.reach(l, u)
 }
 
 // reach is how far from a boundary u may lie that belongs behind it. Where random access points are
 // rare there is no doubt about which one is meant.
-func (p *Packager) reach(t *track, u *media.AccessUnit) time.Duration {
+func (t *track) reach(l *timeline, u *media.AccessUnit) time.Duration {
 	if t.kind == media.Video && u.RandomAccess && (t.lastKey < 0 || u.DTS-t.lastKey > 4*alignment) {
 		return alignment
 	}
-	return p.tolerance(t)
+	return t.tolerance(l)
 }
 
 // tolerance is how far from a boundary a unit of t may lie that belongs behind it.
-func (p *Packager) tolerance(t *track) time.Duration {
+func (t *track) tolerance(l *timeline) time.Duration {
 	if t.kind == media.Audio {
 		return min(t.length()/2, cut.MaxTolerance)
 	}
-	return p.line.tolerance()
+	return l.tolerance()
 }
 
 // mayCross says for which reason t cannot go on in the segment of b, which begins with u, and if
 // there is none whether the encoder goes on as it was, or changes where all do.
-func (p *Packager) mayCross(t *track, u *media.AccessUnit, b *Boundary) (reason string, same bool) {
+func (t *track) mayCross(l *timeline, u *media.AccessUnit, b *Boundary) (reason string, same bool) {
 	switch {
-	case b.Seq > t.seq+1+maxGaps || p.line.get(t.seq+1) == nil:
+	case b.Seq > t.seq+1+maxGaps || l.get(t.seq+1) == nil:
 		return "nothing came for it", false
-	case t.kind == media.Video && !b.unaligned && !p.near(t, u, b):
+	case t.kind == media.Video && !b.unaligned && !t.near(l, u, b):
 		return "it has no key frame where the first rendition has one", false
 	}
-	return "", t.kind != media.Video || p.crossesDiscontinuity(t, b) || u.Track == t.track && u.Epoch == t.session
+	return "", t.kind != media.Video || t.crossesDiscontinuity(l, b) || u.Track == t.track && u.Epoch == t.session
 }
 
 // crossesDiscontinuity says that there is a discontinuity from the segment under way up to b.
-func (p *Packager) crossesDiscontinuity(t *track, b *Boundary) bool {
-	next := p.line.nextDiscontinuity(t.seq)
+func (t *track) crossesDiscontinuity(l *timeline, b *Boundary) bool {
+	next := l.nextDiscontinuity(t.seq)
 	return next != nil && next.Seq <= b.Seq
 }
 
 // cross ends the segment under way and begins that of b with u. It is false if u does not fit.
 func (p *Packager) cross(t *track, u *media.AccessUnit, b *Boundary) bool {
-	seam := p.crossesDiscontinuity(t, b)
+	seam := t.crossesDiscontinuity(&p.line, b)
 	p.advance(t, u.DTS, b.Seq)
 	if (seam || u.Track != t.track) && !p.setTrack(t, u, b.Seq) {
 		p.leave(t, "its header does not fit its media")
@@ -152,12 +152,12 @@ func (p *Packager) advance(t *track, next time.Duration, seq int64) {
 	for t.seq < seq {
 		b := p.line.get(t.seq + 1)
 		p.close(t, next, b, true)
-		p.open(t, b)
+		t.open(b)
 	}
 }
 
 // open begins a segment.
-func (p *Packager) open(t *track, b *Boundary) {
+func (t *track) open(b *Boundary) {
 	t.seq, t.cell, t.origin = b.Seq, -1, b.At
 	t.segment = &playlist.Segment{
 		Seq: b.Seq, Start: b.At, At: b.wall, Init: t.init,

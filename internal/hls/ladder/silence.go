@@ -20,7 +20,7 @@ func (p *Packager) watchSound(t *track) (moves bool) {
 		return false
 	}
 	if away := p.line.now - t.newest; !t.silent && away > cut.Departure && away > p.silencePatience(t) {
-		if s := p.standIn(t); p.hasSound(s) && s.queue.len() > 0 {
+		if s := p.standIn(t); s.hasSound(&p.line) && s.queue.len() > 0 {
 			p.moves = append(p.moves, move{t, s})
 			return true
 		}
@@ -103,7 +103,7 @@ func (p *Packager) silencePatience(t *track) time.Duration {
 		return cut.Departure
 	case t.quiet:
 		wait = patience
-	case p.hasSound(p.standIn(t)):
+	case p.standIn(t).hasSound(&p.line):
 		wait += patience
 	}
 	return max(wait, t.lateness+cut.Departure)

@@ -79,7 +79,7 @@ func (p *Packager) standIn(t *track) (best *track) {
 		return nil
 	}
 	score := func(s *track) (n int) {
-		if p.hasSound(s) {
+		if s.hasSound(&p.line) {
 			n += 2
 		}
 		if s.header.Codec == t.header.Codec {
@@ -101,8 +101,8 @@ func (p *Packager) standIn(t *track) (best *track) {
 }
 
 // hasSound says that something comes for s, which is audio.
-func (p *Packager) hasSound(s *track) bool {
-	return s != nil && p.line.now-s.newest <= soundPatience+s.lateness
+func (s *track) hasSound(l *timeline) bool {
+	return s != nil && l.now-s.newest <= soundPatience+s.lateness
 }
 
 // releaseSound lets the sound of a publication that is gone go on with others.
@@ -134,7 +134,7 @@ func (p *Packager) moveSound() {
 // With another one it begins a segment (waitsForHeader).
 func (p *Packager) moveTo(t, s *track) {
 	p.tellMoved(t, s)
-	silent, waiting := !p.hasSound(s), s.queue.waiting()
+	silent, waiting := !s.hasSound(&p.line), s.queue.waiting()
 	if len(waiting) > 0 {
 		p.fillSilence(t, min(waiting[0].DTS, p.line.now+cut.MaxLag))
 	}

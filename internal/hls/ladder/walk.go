@@ -170,7 +170,7 @@ func (p *Packager) placeDecided(t *track) {
 	}
 	for t.queue.len() > 0 {
 		next := &t.queue.waiting()[0]
-		if t != p.lead && !p.near(t, next, p.line.last()) && next.DTS+p.reach(t, next) > p.line.now+p.line.ahead() || p.waitsForHeader(t, next) {
+		if t != p.lead && !t.near(&p.line, next, p.line.last()) && next.DTS+t.reach(&p.line, next) > p.line.now+p.line.ahead() || p.waitsForHeader(t, next) {
 			return
 		}
 		u := t.queue.pop()
@@ -194,7 +194,7 @@ func (p *Packager) watch(t *track) {
 			return
 		}
 		p.close(t, next.At, next, false)
-		p.open(t, next)
+		t.open(next)
 		if t.gaps >= maxGaps {
 			p.leave(t, "nothing came for it")
 		}

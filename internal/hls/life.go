@@ -1,0 +1,186 @@
+package hls
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"livego/internal/hls/ladder"
+	"livego/internal/hls/playlist"
+	"livego/internal/ledger"
+	"livego/internal/media"
+)
+
+// life is one stream from its first publisher to its end.
+type life struct {
+	name string
+	// answerable is closed when a request need not wait: there is a segment, a refusal, or the
+	// stream is over.
+	answerable chan struct{}
+	open       sync.Once
+	// view is nil until the first segment.
+	view atomic.Pointer[playlist.TSView]
+	// refusal says why the stream is not packaged with MPEG-TS: nothing of it can be, or CMAF
+	// carries more of it.
+	refusal atomic.Pointer[string]
+	over    atomic.Bool
+	// cmaf is the CMAF side, noCMAF says that it gets nothing.
+	cmaf   *ladder.Presentation
+	noCMAF bool
+	log    *slog.Logger
+
+	demand *demand
+
+	// active counts the publications; closed: no further one joins. The server's mu guards them.
+	active int
+	closed bool
+	// mu guards the packagers and the time.
+	mu       sync.Mutex
+	time     lifeTime
+	ts       *tsPackager
+	packager *ladder.Packager
+
+	// firstDiscontinuity is the discontinuity sequence number at the life's begin,
+	// lastDiscontinuity the highest one so far.
+	firstDiscontinuity int64
+	lastDiscontinuity  atomic.Int64
+	// reach is the latest media time so far.
+	reach atomic.Int64
+
+	// record takes what the life used, for the next one. noting guards used.
+	record *ledger.Life
+	noted  func(ledger.Entry)
+	noting sync.Mutex
+	used   ledger.Entry
+	// longest is how long the longest segment was so far, listed says that one began.
+	longest time.Duration
+	listed  bool
+
+	counts   counters
+	audience audience
+}
+
+func (l *life) answer() { l.open.Do(func() { close(l.answerable) }) }
+
+// period is half of what the estimate of viewers looks back.
+func (l *life) period(target time.Duration) time.Duration { return target * playlist.MinListed / 2 }
+
+// target is the longest target duration of the life's playlists, 0 without one.
+func (l *life) target() time.Duration {
+	target := l.cmaf.Target()
+	if v := l.view.Load(); v != nil {
+		target = max(target, v.Target)
+	}
+	return target
+}
+
+// windowBytes is the size of what can be fetched.
+func (l *life) windowBytes() int {
+	bytes := int(l.counts.cmaf.Window.Load())
+	if v := l.view.Load(); v != nil {
+		bytes += v.Bytes
+	}
+	return bytes
+}
+
+func (l *life) stats(now time.Time) StreamStats {
+	c := &l.counts
+	st := StreamStats{
+		Name:        l.name,
+		Ended:       l.over.Load(),
+		Segments:    c.ts.Segments.Load(),
+		Bytes:       c.ts.Bytes.Load(),
+		Dropped:     c.dropped(),
+		ForcedCuts:  c.forcedCuts(),
+		Parts:       c.cmaf.Parts.Load(),
+		CMAFBytes:   c.cmaf.Bytes.Load(),
+		WideParts:   c.cmaf.Wide.Load(),
+		WindowBytes: l.windowBytes(),
+	}
+	if v := l.cmaf.View.Load(); v != nil {
+		st.Renditions = len(v.Renditions)
+	}
+	if target := l.target(); target > 0 {
+		st.Viewers = l.audience.count(now, l.period(target))
+	}
+	return st
+}
+
+// read packages the units of a publication until r ends, or, where that is given, idle says that
+// nobody watches.
+func (l *life) read(ctx context.Context, pub *ladder.Publication, r media.Reader, idle func() bool) error {
+	units := make([]media.AccessUnit, readBatch)
+	for {
+		n, err := r.Read(ctx, units)
+		refused := l.write(pub, units[:n])
+		clear(units[:n]) // lets the bodies go
+		switch {
+		case refused != nil:
+			return refused
+		case idle != nil && idle():
+			return errIdle
+		case err == nil:
+		case errors.Is(err, media.ErrSuspended):
+			l.flush(pub)
+		case errors.Is(err, io.EOF):
+			return err
+		default:
+			return fmt.Errorf("reading units: %w", err)
+		}
+	}
+}
+
+// write packages units of a publication. The error says why it cannot be part of the ladder.
+func (l *life) write(pub *ladder.Publication, units []media.AccessUnit) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	caught := pub.Behind && len(units) < readBatch
+	pub.Behind = len(units) == readBatch
+	for i := range units {
+		l.time.place(&units[i])
+		if !l.noCMAF { // first: where MPEG-TS refuses, CMAF must be ready to take over
+			l.packager.Write(pub, &units[i])
+		}
+		l.ts.write(pub, &units[i])
+	}
+	l.reach.Store(int64(l.time.reach))
+	if caught {
+		l.packager.Present(false)
+	}
+	return pub.Err
+}
+
+// flush publishes what there is of a publication whose publisher is gone.
+func (l *life) flush(pub *ladder.Publication) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ts.flush(pub)
+	l.packager.Suspend(pub)
+	time.AfterFunc(lastCall, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.packager.EndSegments()
+	})
+}
+
+// show makes the window visible to requests.
+func (l *life) show(log *slog.Logger, w *playlist.TSWindow, ended bool) {
+	v, err := w.View(ended)
+	if err != nil {
+		log.Error("playlist not updated", "error", err)
+		return
+	}
+	l.view.Store(v)
+	if !ended {
+		l.refusal.Store(nil)
+	}
+	l.answer()
+}
+
+// discontinued notes a discontinuity sequence number.
+func (l *life) discontinued(n int64) { raise(&l.lastDiscontinuity, n) }
