@@ -30,11 +30,11 @@ var layers = [][]string{
 	{"internal/hls/ladder", "internal/hls/segmenter", "internal/hls/hlswatch"},
 	{"internal/hls/cut", "internal/hls/hlstest"},
 	{"internal/hls/playlist"},
-	{"internal/redisconn", "internal/hlsclient", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool", "internal/ledger", "internal/bucket", "internal/pages"},
+	{"internal/redisconn", "internal/hlsclient", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool", "internal/ledger", "internal/bucket", "internal/pages", "internal/http1"},
 	{"internal/repair"},
 	{"internal/codec"},
 	{"internal/nal"},
-	{"internal/media", "internal/amf", "internal/obu", "internal/bits", "internal/event", "internal/hls/hlscheck"},
+	{"internal/media", "internal/amf", "internal/obu", "internal/bits", "internal/event", "internal/hls/hlscheck", "internal/iouring"},
 }
 
 // exceptions are the imports allowed between neighbours.

@@ -46,6 +46,7 @@ type Config struct {
 	HLSAddr               string
 	UseHLSHTTPS           bool
 	HLSHTTP3              bool
+	HLSFastHTTP           bool
 	HTTPSAddr             string
 	HTTPRedirectAddr      string
 	ACMEDomains           []string

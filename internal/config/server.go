@@ -66,6 +66,7 @@ func (c Config) ServerOptions() server.Options {
 		HLSSegmentDuration: c.HLSSegmentDuration,
 		HLSPartDuration:    c.HLSPartDuration,
 		HLSHTTP3:           c.HLSHTTP3,
+		HLSNoLoop:          !c.HLSFastHTTP,
 		HLSListSize:        c.HLSListSize,
 		HLSNoCMAF:          !c.HLSCMAF,
 		HLSOnDemand:        c.HLSOnDemand,

@@ -1,6 +1,10 @@
 package fanout
 
-import "sync"
+import (
+	"sync"
+
+	"livego/internal/iouring"
+)
 
 const (
 	// maxRings bounds the rings of a Fanout: passes that find none free write in the ordinary way.
@@ -8,6 +12,9 @@ const (
 	// ringPlayers is from how many players on a ring is worth its setting up.
 	ringPlayers = 4
 )
+
+// ring sends to many players at once.
+type ring = iouring.Ring[*Player]
 
 // rings lends rings to passes.
 type rings struct {
@@ -33,7 +40,7 @@ func (r *rings) take(players int) *ring {
 	if r.made >= maxRings {
 		return nil
 	}
-	ring, err := newRing()
+	ring, err := iouring.New[*Player]()
 	if err != nil {
 		r.made = maxRings // nor later
 		return nil
@@ -53,7 +60,7 @@ func (r *rings) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, ring := range r.free {
-		ring.close()
+		ring.Close()
 	}
 	r.free, r.made = nil, 0
 }

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"livego/internal/iouring"
 )
 
 // shard is the part of a feed's players that one goroutine delivers to.
@@ -135,23 +137,23 @@ func (sh *shard) passBy(ring *ring) {
 	tail := sh.feed.log.tail.Load()
 	for _, p := range sh.players {
 		fd, b := p.ordinary()
-		if len(b) > 0 && ring.add(p, fd, b) {
-			settle(ring.flush(), tail)
+		if len(b) > 0 && ring.Add(p, fd, b) {
+			settle(ring.Flush(), tail)
 		}
 	}
-	settle(ring.flush(), tail)
+	settle(ring.Flush(), tail)
 }
 
 // settle moves players on by what was sent. What did not work will not work in attend either, which
 // knows what to do.
-func settle(sends []send, tail int64) {
+func settle(sends []iouring.Send[*Player], tail int64) {
 	for i := range sends {
 		s := &sends[i]
-		if s.n > 0 {
-			s.p.wrote(s.b, s.n)
+		if s.N > 0 {
+			s.User.wrote(s.Bytes, s.N)
 		}
-		s.p.upToNow = s.p.at() >= tail
-		*s = send{}
+		s.User.upToNow = s.User.at() >= tail
+		*s = iouring.Send[*Player]{}
 	}
 }
 

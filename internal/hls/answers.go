@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"livego/internal/http1"
 )
 
 // kinds names the kinds of resource in figures, in the order of their constants.
@@ -32,12 +34,22 @@ type answers struct {
 
 // add counts an answer, which is over.
 func (a *answers) add(kind resource, o *observed) {
-	i := slices.Index(codes[:], o.status)
+	a.count(kind, o.status, o.bytes)
+	a.drop(o)
+}
+
+// count counts an answer with so many bytes.
+func (a *answers) count(kind resource, status int, bytes int64) {
+	i := slices.Index(codes[:], status)
 	if i < 0 {
 		i = len(codes) - 1
 	}
 	a.counts[kind][i].Add(1)
-	a.bytes.Add(uint64(o.bytes))
+	a.bytes.Add(uint64(bytes))
+}
+
+// drop forgets an answer that was not given.
+func (a *answers) drop(o *observed) {
 	*o = observed{}
 	a.idle.Put(o)
 }
@@ -83,6 +95,13 @@ func (o *observed) WriteHeader(status int) {
 
 func (o *observed) Write(b []byte) (int, error) {
 	n, err := o.ResponseWriter.Write(b)
+	o.bytes += int64(n)
+	return n, err
+}
+
+// WriteShared implements http1.Sharer.
+func (o *observed) WriteShared(b []byte) (int, error) {
+	n, err := http1.WriteShared(o.ResponseWriter, b)
 	o.bytes += int64(n)
 	return n, err
 }

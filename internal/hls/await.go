@@ -24,6 +24,9 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, name string) *lif
 	if s.opt.Bring != nil {
 		wait = max(wait, s.opt.Bring(name))
 	}
+	if wait > 0 && elsewhere(w) {
+		return nil
+	}
 	if wait > 0 {
 		came, leave := s.expect(name)
 		v := s.hold(w, r, wait, once(came))

@@ -86,7 +86,10 @@ func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target
 	}
 	rendition := l.cmaf.Rendition(t.id)
 	if rendition == nil && l.cmaf.Left(t.id) {
-		rendition = s.awaitEnd(w, r, l.cmaf, t.id)
+		var again bool
+		if rendition, again = s.awaitEnd(w, r, l.cmaf, t.id); again {
+			return
+		}
 	}
 	if rendition == nil || t.kind == framesPlaylist && rendition.Kind != media.Video {
 		refuse(w, http.StatusNotFound, noRendition)
@@ -141,7 +144,10 @@ func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *ladder.Pr
 	if !left {
 		return v
 	}
-	ended := s.awaitEnd(w, r, ladder, rendition.ID)
+	ended, again := s.awaitEnd(w, r, ladder, rendition.ID)
+	if again {
+		return nil
+	}
 	if ended != nil {
 		if v = ended.View.Load(); v != nil && v.Ended {
 			return v
@@ -152,14 +158,18 @@ func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *ladder.Pr
 }
 
 // awaitEnd waits for the end of a stream of which a rendition has left, as long as it may be near,
-// and returns the rendition if it is in the ladder then.
-func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *ladder.Presentation, id string) *playlist.Rendition {
+// and returns the rendition if it is in the ladder then. With again the request will be served anew.
+func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *ladder.Presentation, id string) (in *playlist.Rendition, again bool) {
 	for wait := time.Until(ladder.Doubt()); wait > 0 && ladder.Left(id); wait = time.Until(ladder.Doubt()) {
-		if s.hold(w, r, wait, once(ladder.Over)) != late {
-			break
+		switch s.hold(w, r, wait, once(ladder.Over)) {
+		case late:
+			continue
+		case put:
+			return nil, true
 		}
+		return ladder.Rendition(id), false
 	}
-	return ladder.Rendition(id)
+	return ladder.Rendition(id), false
 }
 
 // refuseLeft answers a request for a playlist that goes no further: its rendition left the ladder,

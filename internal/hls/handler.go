@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"livego/internal/hls/playlist"
+	"livego/internal/http1"
 )
 
 const (
@@ -42,6 +43,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	t := route(r.URL.Path)
 	w, seen := s.answers.observe(w)
 	s.answer(w, r, t)
+	if waiter := http1.WaiterOf(w); waiter != nil && waiter.Waits() {
+		s.answers.drop(seen)
+		return
+	} else if waiter != nil && seen.status == http.StatusOK {
+		bytes := seen.bytes
+		waiter.Share(func() { s.answers.count(t.kind, http.StatusOK, bytes) })
+	}
 	s.answers.add(t.kind, seen)
 }
 
@@ -211,7 +219,7 @@ func writePieces(w io.Writer, d playlist.Document) {
 	}
 	for i := range d {
 		for rest := d[i].Data; len(rest) > 0; {
-			n, err := w.Write(rest[:min(len(rest), maxWrite)])
+			n, err := http1.WriteShared(w, rest[:min(len(rest), maxWrite)])
 			if err != nil {
 				return
 			}

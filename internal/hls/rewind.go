@@ -44,6 +44,9 @@ func endOf(r spool.Reach, now time.Time) time.Duration {
 
 // serveStored serves a segment or an initialization section from disk.
 func (s *Server) serveStored(w http.ResponseWriter, r *http.Request, rendition *playlist.Rendition, t target) {
+	if rendition.Disk != nil && elsewhere(w) {
+		return
+	}
 	f, err := openStored(rendition.Disk, t)
 	switch {
 	case errors.Is(err, spool.ErrNotStored):

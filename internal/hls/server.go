@@ -288,6 +288,14 @@ func (s *Server) forget(l *life) {
 	}
 }
 
+// Has says whether a stream is packaged, or was a short while ago. Requests for it wait for nothing
+// but its own media.
+func (s *Server) Has(name string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.lives[name] != nil
+}
+
 // find returns the life of a stream that somebody asks for, nil if there is none.
 func (s *Server) find(name string) *life {
 	s.mu.RLock()

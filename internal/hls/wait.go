@@ -3,6 +3,8 @@ package hls
 import (
 	"net/http"
 	"time"
+
+	"livego/internal/http1"
 )
 
 // verdict is how a wait ended.
@@ -17,6 +19,8 @@ const (
 	crowded
 	// gone: the client went away.
 	gone
+	// put: the request is put aside, without an answer: it will be served again from its beginning.
+	put
 )
 
 // hold keeps a request until next returns nil, at most for limit. next returns what to wait for
@@ -26,6 +30,9 @@ func (s *Server) hold(w http.ResponseWriter, r *http.Request, limit time.Duratio
 	change := next()
 	if change == nil {
 		return ready
+	}
+	if waiter := http1.WaiterOf(w); waiter != nil {
+		return s.putAside(waiter, r, limit, change)
 	}
 	address := addressOf(s.seed, r)
 	if !s.waiting.enter(address, int64(s.opt.MaxWaiting)) {
@@ -51,6 +58,34 @@ func (s *Server) hold(w http.ResponseWriter, r *http.Request, limit time.Duratio
 	return ready
 }
 
+// putAside is hold for a request that must not block.
+func (s *Server) putAside(w http1.Waiter, r *http.Request, limit time.Duration, change <-chan struct{}) verdict {
+	address := addressOf(s.seed, r)
+	if !s.waiting.enter(address, int64(s.opt.MaxWaiting)) {
+		return crowded
+	}
+	leave := func() { s.waiting.leave(address) }
+	switch w.Wait(change, limit, leave) {
+	case http1.Late:
+		leave()
+		return late
+	case http1.Gone:
+		leave()
+		return gone
+	}
+	return put
+}
+
+// elsewhere has a request served where it may block, if it must not here.
+func elsewhere(w http.ResponseWriter) bool {
+	waiter := http1.WaiterOf(w)
+	if waiter == nil {
+		return false
+	}
+	waiter.Elsewhere()
+	return true
+}
+
 // allow moves the connection's deadlines, which begin with the request, to where a response that is
 // made in d can still be sent.
 func (s *Server) allow(w http.ResponseWriter, d time.Duration) {
@@ -61,12 +96,14 @@ func (s *Server) allow(w http.ResponseWriter, d time.Duration) {
 	_ = c.SetReadDeadline(until)
 }
 
-// refuseWait answers a request that could not be held to its end. It is false if the wait ended
-// well.
+// refuseWait answers a request that could not be held to its end, but for one that is put aside. It
+// is false if the wait ended well.
 func (s *Server) refuseWait(w http.ResponseWriter, v verdict, retry time.Duration, text string) bool {
 	switch v {
 	case ready:
 		return false
+	case put:
+		return true
 	case crowded:
 		text = "too many requests wait"
 	case gone: // maybe not the client itself: nobody on the way is to take nothing for a playlist

@@ -2,6 +2,7 @@ package listen
 
 import (
 	"bufio"
+	"bytes"
 	"net"
 	"net/netip"
 	"sync"
@@ -129,4 +130,12 @@ type frontedConn struct {
 }
 
 func (c *frontedConn) Read(p []byte) (int, error) { return c.in.Read(p) }
-func (c *frontedConn) RemoteAddr() net.Addr       { return c.remote }
+
+// unread takes what was read together with the header.
+func (c *frontedConn) unread() []byte {
+	b, _ := c.in.Peek(c.in.Buffered())
+	_, _ = c.in.Discard(len(b))
+	return bytes.Clone(b)
+}
+
+func (c *frontedConn) RemoteAddr() net.Addr { return c.remote }

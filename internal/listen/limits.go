@@ -246,7 +246,7 @@ func ConnOf(c net.Conn) *Conn {
 		return c
 	case *tlsConn:
 		return c.under
-	case *tls.Conn:
+	case interface{ NetConn() net.Conn }: // over TLS, or lent to net/http
 		return ConnOf(c.NetConn())
 	}
 	return nil
@@ -307,6 +307,15 @@ func (c *Conn) NetConn() net.Conn {
 		return f.TCPConn
 	}
 	return c.Conn
+}
+
+// Unread returns what was read from the connection beyond the header of a proxy, and is nobody's
+// yet.
+func (c *Conn) Unread() []byte {
+	if f, ok := c.Conn.(*frontedConn); ok {
+		return f.unread()
+	}
+	return nil
 }
 
 func (c *Conn) Hold() bool {

@@ -12,8 +12,11 @@ import (
 	"time"
 
 	"livego/internal/auth"
+	"livego/internal/hls"
+	"livego/internal/http1"
 	"livego/internal/keys"
 	"livego/internal/listen"
+	"livego/internal/record"
 )
 
 const (
@@ -32,7 +35,7 @@ const (
 // taken over from it.
 func (s *Server) httpServer(r listen.Role, h http.Handler) func(*listener) error {
 	return func(l *listener) error {
-		srv := s.newHTTPServer(r, h)
+		srv := s.newHTTPServer(l, r, h)
 		srv.Protocols.SetHTTP1(true)
 		return s.serveHTTP(l, srv)
 	}
@@ -42,20 +45,54 @@ func (s *Server) httpServer(r listen.Role, h http.Handler) func(*listener) error
 // proxies may also speak without TLS (RFC 9113 3.3).
 func (s *Server) serveBrowsers(handle http.HandlerFunc) func(*listener) error {
 	return func(l *listener) error {
-		var h http.Handler = handle
-		if s.http3 != nil && s.http3.Beside(&l.Listener) {
-			h = s.http3.Advertise(h)
+		if l.Secure || s.opt.HLSNoLoop {
+			return s.serveHTTP(l, s.browserServer(l, handle))
 		}
-		srv := s.newHTTPServer(listen.Watching, h)
-		srv.Protocols.SetHTTP1(true)
-		srv.Protocols.SetHTTP2(true)
-		srv.Protocols.SetUnencryptedHTTP2(!l.Secure)
-		srv.HTTP2 = &http.HTTP2Config{
-			MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: receiveBuffer, MaxReceiveBufferPerStream: receiveBuffer,
-			SendPingTimeout: pingAfter, PingTimeout: s.opt.ReadTimeout, WriteByteTimeout: httpWriteTimeout,
-		}
-		return s.serveHTTP(l, srv)
+		return s.serveHTTP(l, s.playerServer(s.browserServer(l, handle), handle))
 	}
+}
+
+// browserServer makes a server that speaks HTTP/1.1 and HTTP/2.
+func (s *Server) browserServer(l *listener, h http.Handler) *http.Server {
+	if s.http3 != nil && s.http3.Beside(&l.Listener) {
+		h = s.http3.Advertise(h)
+	}
+	srv := s.newHTTPServer(l, listen.Watching, h)
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetHTTP2(true)
+	srv.Protocols.SetUnencryptedHTTP2(!l.Secure)
+	srv.HTTP2 = &http.HTTP2Config{
+		MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: receiveBuffer, MaxReceiveBufferPerStream: receiveBuffer,
+		SendPingTimeout: pingAfter, PingTimeout: s.opt.ReadTimeout, WriteByteTimeout: httpWriteTimeout,
+	}
+	return srv
+}
+
+// playerServer serves the requests that players make again and again, over connections without TLS.
+func (s *Server) playerServer(srv *http.Server, h http.Handler) *http1.Server {
+	return http1.New(srv, http1.Options{
+		Handler: s.throughProxies(h), Hot: s.mayBeHot,
+		Begin:    func(c net.Conn) bool { return listen.ConnOf(c).Use(listen.Watching) },
+		End:      func(c net.Conn) { listen.ConnOf(c).Done(listen.Watching) },
+		Panicked: s.logPanic,
+		NoRing:   s.opt.NoIOURing,
+	})
+}
+
+// mayBeHot says whether a request is for media that are made here, and need nobody else to be asked.
+func (s *Server) mayBeHot(r *http.Request) bool {
+	r, _ = withoutPrefix(normal(r))
+	name := hls.StreamName(r.URL.Path)
+	if name == "" || !s.hls.Has(name) || strings.HasPrefix(r.URL.Path, record.Path) {
+		return false
+	}
+	if s.node != nil {
+		if _, holds := s.node.member.Holds(name); !holds {
+			return false
+		}
+	}
+	app, ok := s.app(nameOf(name).App)
+	return ok && app.ViewerAuth != ViewersByHook
 }
 
 // serveHTTPS serves HLS, its pages, HTTP-FLV and WebSocket-FLV on one port: a page that came by TLS
@@ -86,8 +123,8 @@ func withPath(r *http.Request, path string) *http.Request {
 }
 
 // newHTTPServer makes an HTTP server within bounds for slow clients, without protocols.
-func (s *Server) newHTTPServer(r listen.Role, h http.Handler) *http.Server {
-	return &http.Server{
+func (s *Server) newHTTPServer(l *listener, r listen.Role, h http.Handler) *http.Server {
+	srv := &http.Server{
 		Handler:        s.guarded(r, h),
 		ReadTimeout:    s.opt.ReadTimeout,
 		IdleTimeout:    httpIdleTimeout,
@@ -98,13 +135,21 @@ func (s *Server) newHTTPServer(r listen.Role, h http.Handler) *http.Server {
 		ConnContext:    listen.WithConn,
 		Protocols:      new(http.Protocols),
 	}
-}
-
-// serveHTTP serves until the listener is closed. Requests on their way may still end well.
-func (s *Server) serveHTTP(l *listener, srv *http.Server) error {
 	if l.Secure {
 		srv.ConnState = func(c net.Conn, state http.ConnState) { s.noteState(l.Name, c, state) }
 	}
+	return srv
+}
+
+// httpEnd is a server of HTTP, which serves the connections of one listener.
+type httpEnd interface {
+	Serve(l net.Listener) error
+	Shutdown(ctx context.Context) error
+	Close() error
+}
+
+// serveHTTP serves until the listener is closed. Requests on their way may still end well.
+func (s *Server) serveHTTP(l *listener, srv httpEnd) error {
 	stop := context.AfterFunc(s.ctx, func() { _ = srv.Close() })
 	defer stop()
 	err := srv.Serve(l)
@@ -132,6 +177,7 @@ func withoutHandshake(c net.Conn) bool {
 // and logs a panic of it as what it is, our error, and ends its connection or stream. The HTTP
 // servers' own log is for debugging, as it is full of what clients do.
 func (s *Server) guarded(use listen.Role, h http.Handler) http.Handler {
+	h = s.throughProxies(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		place := listen.ConnIn(r.Context())
 		if !place.Use(use) {
@@ -142,16 +188,26 @@ func (s *Server) guarded(use listen.Role, h http.Handler) http.Handler {
 		}
 		defer place.Done(use)
 		defer func() {
-			v := recover()
-			if v == nil {
-				return
+			if v := recover(); v != nil {
+				s.logPanic(r, v)
+				panic(http.ErrAbortHandler)
 			}
-			if v != http.ErrAbortHandler {
-				s.log.Error("HTTP handler panicked", "method", r.Method, "path", shownPath(r), "panic", v, "stack", string(debug.Stack()))
-			}
-			panic(http.ErrAbortHandler)
 		}()
-		h.ServeHTTP(w, auth.Proxies(s.now().opt.TrustedProxies).Client(withoutFlood(r)))
+		h.ServeHTTP(w, withoutFlood(r))
+	})
+}
+
+// logPanic logs what a handler panicked with, v.
+func (s *Server) logPanic(r *http.Request, v any) {
+	if v != http.ErrAbortHandler {
+		s.log.Error("HTTP handler panicked", "method", r.Method, "path", shownPath(r), "panic", v, "stack", string(debug.Stack()))
+	}
+}
+
+// throughProxies tells a handler who the client behind a proxy is.
+func (s *Server) throughProxies(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.ServeHTTP(w, auth.Proxies(s.now().opt.TrustedProxies).Client(r))
 	})
 }
 

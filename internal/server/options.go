@@ -152,6 +152,9 @@ type Options struct {
 	// HLSHTTP3 serves HLS over HTTP/3 too, on the UDP port with the number of HTTPSAddr's, or of
 	// HLSAddr's with HLSTLS.
 	HLSHTTP3 bool
+	// HLSNoLoop leaves all requests for HLS to net/http, also those that players make again and
+	// again.
+	HLSNoLoop bool
 	// HLSNoCMAF packages MPEG-TS only.
 	HLSNoCMAF bool
 	// HLSOnDemand packages a stream only while somebody watches it over HLS.

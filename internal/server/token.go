@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"livego/internal/hls"
+	"livego/internal/http1"
 	"livego/internal/listen"
 	"livego/internal/live"
 	"livego/internal/watch"
@@ -183,6 +184,11 @@ func (w privateWriter) WriteHeader(status int) {
 		h.Set("Cache-Control", "private, "+strings.TrimPrefix(h.Get("Cache-Control"), "public, "))
 	}
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// WriteShared implements http1.Sharer.
+func (w privateWriter) WriteShared(b []byte) (int, error) {
+	return http1.WriteShared(w.ResponseWriter, b)
 }
 
 // Unwrap lets deadlines be moved.

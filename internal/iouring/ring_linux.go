@@ -1,4 +1,4 @@
-package fanout
+package iouring
 
 import (
 	"runtime"
@@ -7,10 +7,10 @@ import (
 	"unsafe"
 )
 
-// ring is an io_uring that sends many players' bytes with one system call. One goroutine at a time
+// Ring is an io_uring that sends bytes to many sockets with one system call. One goroutine at a time
 // may use it. All its sends are of the kind that does not wait, so that the call returns when each
-// of them is done: nothing is ever under way afterwards.
-type ring struct {
+// of them is done: nothing is ever under way afterwards. U is what the user knows sends by.
+type Ring[U any] struct {
 	fd      int
 	sq, cq  []byte
 	entries []submission
@@ -22,18 +22,7 @@ type ring struct {
 	cqMask  uint32
 	results []completion
 	queued  int
-	sends   [ringSize]send // what is queued, kept from the collector
-}
-
-// ringSize is how many sends go with one system call. The scheduler does not hear of the call, so
-// it must not take long: a few hundred microseconds.
-const ringSize = 64
-
-// send is one send and how many bytes of it were taken: none also if it failed.
-type send struct {
-	p *Player
-	b []byte
-	n int
+	sends   [Size]Send[U] // what is queued, kept from the collector
 }
 
 // Of io_uring's interface (linux/io_uring.h), version of Linux 5.6 (send).
@@ -78,15 +67,15 @@ type completion struct {
 	flags uint32
 }
 
-// newRing fails where io_uring is not allowed, as in many containers, or not known.
-func newRing() (*ring, error) {
+// New fails where io_uring is not allowed, as in many containers, or not known.
+func New[U any]() (*Ring[U], error) {
 	var p ringParams
-	fd, _, errno := syscall.Syscall(sysSetup, ringSize, uintptr(unsafe.Pointer(&p)), 0)
+	fd, _, errno := syscall.Syscall(sysSetup, Size, uintptr(unsafe.Pointer(&p)), 0)
 	if errno != 0 {
 		return nil, errno
 	}
 	syscall.CloseOnExec(int(fd))
-	r := &ring{fd: int(fd)}
+	r := &Ring[U]{fd: int(fd)}
 	err := r.mapMemory(&p)
 	if p.features&featSkip == 0 {
 		err = syscall.ENOSYS
@@ -95,13 +84,13 @@ func newRing() (*ring, error) {
 		_, err = r.enter(0, 0) // may be forbidden though setting up is not
 	}
 	if err != nil {
-		r.close()
+		r.Close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *ring) mapMemory(p *ringParams) (err error) {
+func (r *Ring[U]) mapMemory(p *ringParams) (err error) {
 	const access, kind = syscall.PROT_READ | syscall.PROT_WRITE, syscall.MAP_SHARED | syscall.MAP_POPULATE
 	r.sq, err = syscall.Mmap(r.fd, offSubmissions, int(p.sqOff.array+p.sqEntries*4), access, kind)
 	if err != nil {
@@ -124,7 +113,8 @@ func (r *ring) mapMemory(p *ringParams) (err error) {
 	return nil
 }
 
-func (r *ring) close() {
+// Close gives its memory back.
+func (r *Ring[U]) Close() {
 	for _, m := range [][]byte{r.sq, r.cq} {
 		if m != nil {
 			_ = syscall.Munmap(m)
@@ -137,10 +127,11 @@ func (r *ring) close() {
 	_ = syscall.Close(r.fd)
 }
 
-// add queues the send of b to p. The ring is full afterwards if it returns true.
-func (r *ring) add(p *Player, fd int, b []byte) (full bool) {
+// Add queues the send of b to a descriptor, which must not be closed before Flush. The ring is full
+// afterwards if it returns true.
+func (r *Ring[U]) Add(user U, fd int, b []byte) (full bool) {
 	i := r.queued
-	r.sends[i] = send{p: p, b: b}
+	r.sends[i] = Send[U]{User: user, Bytes: b}
 	tail := *r.sqTail + uint32(i)
 	r.entries[tail&r.mask] = submission{
 		op: opSend, fd: int32(fd), addr: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))), length: uint32(len(b)),
@@ -148,12 +139,12 @@ func (r *ring) add(p *Player, fd int, b []byte) (full bool) {
 	}
 	r.array[tail&r.mask] = tail & r.mask
 	r.queued++
-	return r.queued == ringSize
+	return r.queued == Size
 }
 
-// flush sends what is queued and returns it with the results, which hold until the next add. If the
+// Flush sends what is queued and returns it with the results, which hold until the next Add. If the
 // system takes no more, what is left counts as not sent.
-func (r *ring) flush() []send {
+func (r *Ring[U]) Flush() []Send[U] {
 	n := r.queued
 	r.queued = 0
 	atomic.StoreUint32(r.sqTail, *r.sqTail+uint32(n))
@@ -172,7 +163,7 @@ func (r *ring) flush() []send {
 }
 
 // enter hands over so many sends and waits for so many results.
-func (r *ring) enter(submit, results int) (taken int, err error) {
+func (r *Ring[U]) enter(submit, results int) (taken int, err error) {
 	for {
 		n, _, errno := syscall.RawSyscall6(sysEnter, uintptr(r.fd), uintptr(submit), uintptr(results), enterGetEvents, 0, 0)
 		switch errno {
@@ -186,11 +177,11 @@ func (r *ring) enter(submit, results int) (taken int, err error) {
 }
 
 // reap takes the results that are there.
-func (r *ring) reap() (n int) {
+func (r *Ring[U]) reap() (n int) {
 	head, tail := *r.cqHead, atomic.LoadUint32(r.cqTail)
 	for ; head != tail; head++ {
 		c := &r.results[head&r.cqMask]
-		r.sends[c.user].n = int(max(c.res, 0))
+		r.sends[c.user].N = int(max(c.res, 0))
 		n++
 	}
 	atomic.StoreUint32(r.cqHead, head)

@@ -1,0 +1,592 @@
+package http1
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+const (
+	// joined bounds the content that is copied behind its head, in bytes, to be sent with it. Longer
+	// content is sent from where it is.
+	joined = 16 << 10
+	// maxSend bounds, in bytes, what is handed to the system at once: others wait meanwhile.
+	maxSend = 256 << 10
+	// maxPieces bounds the pieces of that.
+	maxPieces = 64
+	// lingers is for how long a connection that ends with its answer is read from, so that its
+	// client gets that.
+	lingers = 500 * time.Millisecond
+)
+
+// holder is a connection whose descriptor stays open until Release, whoever closes it.
+type holder interface {
+	net.Conn
+	NetConn() net.Conn
+	Hold() bool
+	Release()
+}
+
+// state is what a connection does.
+type state uint8
+
+const (
+	// reading: it waits for a request, or the rest of one. waiting: its request waits. writing: its
+	// answer has not gone out. ending: its output has ended. away: it is net/http's, or closed.
+	reading state = iota
+	waiting
+	writing
+	ending
+	away
+)
+
+// conn is a connection in a loop.
+type conn struct {
+	loop *loop
+	net  holder
+	fd   int32
+	// slot is its place in loop.conns.
+	slot  int
+	state state
+	// readable: there may be something to read. hup: the client has ended its side, or is gone.
+	readable, hup bool
+	queued        bool
+	// fresh: there was no request yet. partial: a part of one has come.
+	fresh, partial bool
+	deadline       time.Duration
+
+	// buf is what was read and belongs to no request that is under way.
+	buf []byte
+
+	ctx     context.Context
+	remote  string
+	target  string
+	fields  *fields
+	request *http.Request
+	url     url.URL
+	begun   bool // Begin was told
+
+	// list is where the request waits, place where in it.
+	list  *waitList
+	place int
+	// limit is that of its wait, which ends at until.
+	limit, until time.Duration
+	left         func()
+
+	// out is what is still to be sent, last says that the connection ends with it.
+	out  [][]byte
+	last bool
+}
+
+// newConn fails for connections that are closed, or not plain TCP.
+func newConn(l *loop, held holder) (*conn, bool) {
+	tcp, ok := held.NetConn().(*net.TCPConn)
+	if !ok {
+		return nil, false
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil || !held.Hold() {
+		return nil, false
+	}
+	c := &conn{loop: l, net: held, state: away, fresh: true, remote: held.RemoteAddr().String(), ctx: context.Background()}
+	if raw.Control(func(fd uintptr) { c.fd = int32(fd) }) != nil {
+		held.Release()
+		return nil, false
+	}
+	if unread, ok := held.(interface{ Unread() []byte }); ok {
+		c.buf = unread.Unread()
+	}
+	if base := l.server.std.BaseContext; base != nil {
+		c.ctx = base(nil)
+	}
+	if with := l.server.std.ConnContext; with != nil {
+		c.ctx = with(c.ctx, held)
+	}
+	return c, true
+}
+
+// add lets a connection whose descriptor is held begin, or go on after it was lent.
+func (l *loop) add(c *conn, timeout time.Duration) {
+	err := syscall.EpollCtl(l.fd, syscall.EPOLL_CTL_ADD, int(c.fd), &syscall.EpollEvent{Events: readiness, Fd: c.fd})
+	if err != nil || l.draining || l.over {
+		c.net.Release()
+		_ = c.net.Close()
+		return
+	}
+	c.state, c.readable, c.hup = reading, false, false
+	c.slot = len(l.conns)
+	l.conns = append(l.conns, c)
+	l.byFD[c.fd] = c
+	c.allow(timeout)
+	if len(c.buf) > 0 {
+		c.later()
+	}
+}
+
+// forget takes the connection out of its loop.
+func (c *conn) forget() {
+	l := c.loop
+	if c.list != nil {
+		c.list.remove(c)
+	}
+	c.requestOver()
+	c.state, c.out = away, nil
+	delete(l.byFD, c.fd)
+	last := len(l.conns) - 1
+	l.conns[c.slot] = l.conns[last]
+	l.conns[c.slot].slot = c.slot
+	l.conns[last] = nil
+	l.conns = l.conns[:last]
+	_ = syscall.EpollCtl(l.fd, syscall.EPOLL_CTL_DEL, int(c.fd), nil)
+	c.net.Release()
+	l.checkEmpty()
+}
+
+func (c *conn) close() {
+	if c.state != away {
+		c.forget()
+		_ = c.net.Close()
+	}
+}
+
+// allow gives the client time for what it does next; 0: as long as it likes.
+func (c *conn) allow(d time.Duration) {
+	c.deadline = never
+	if d > 0 {
+		c.deadline = c.loop.now + d
+		c.loop.due(c.deadline)
+	}
+}
+
+// later has the loop go on with the connection.
+func (c *conn) later() {
+	if !c.queued {
+		c.queued = true
+		c.loop.ready = append(c.loop.ready, c)
+	}
+}
+
+// event is told what the system says of the connection.
+func (c *conn) event(e uint32) {
+	const over = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR
+	c.hup = c.hup || e&over != 0
+	c.readable = c.readable || e&(syscall.EPOLLIN|over) != 0
+	switch c.state {
+	case reading, ending:
+		if c.readable {
+			c.read()
+		}
+	case waiting:
+		c.checkGone()
+	case writing:
+		c.send()
+	}
+}
+
+// goOn takes the next step without an event.
+func (c *conn) goOn() {
+	switch {
+	case c.state == writing:
+		c.send()
+	case c.state == reading && len(c.buf) > 0:
+		c.consume(c.buf)
+	case c.state == reading && c.readable, c.state == ending && c.readable:
+		c.read()
+	}
+}
+
+func (c *conn) expire() {
+	switch c.state {
+	case waiting:
+		c.list.remove(c)
+		c.until = 0
+		c.serve(Late)
+	case reading, writing, ending:
+		c.close()
+	}
+}
+
+// read reads once.
+func (c *conn) read() {
+	buf := c.loop.scratch[:]
+	n, err := receive(c.fd, buf, 0)
+	switch {
+	case err == syscall.EAGAIN:
+		c.readable = false
+		return
+	case err == nil && n == 0 && len(c.buf) > 0 && c.state == reading:
+		c.hand(c.buf) // it has a word for requests that break off
+		return
+	case err != nil || n == 0:
+		c.close()
+		return
+	}
+	c.readable = c.hup || n == len(buf)
+	switch {
+	case c.state == ending:
+		if c.readable {
+			c.later()
+		}
+	case len(c.buf) > 0:
+		c.buf = append(c.buf, buf[:n]...)
+		c.consume(c.buf)
+	default:
+		c.consume(buf[:n])
+	}
+}
+
+// consume takes a request from the beginning of what was read, b.
+func (c *conn) consume(b []byte) {
+	h, fate := c.loop.heads.parse(b)
+	switch fate {
+	case incomplete:
+		if len(c.buf) == 0 {
+			c.buf = bytes.Clone(b)
+		}
+		if !c.partial && !c.fresh { // the time for its head begins
+			c.allow(c.loop.server.std.ReadTimeout)
+		}
+		c.partial = true
+		if c.readable {
+			c.later()
+		}
+	case foreign:
+		c.hand(b)
+	case alone:
+		rest := bytes.Clone(b[h.size:])
+		one := bytes.Clone(b[:h.size])
+		c.buf = rest
+		c.lend(one)
+	case plain:
+		c.fresh, c.partial = false, false
+		c.target, c.fields = h.target, h.fields
+		if len(b) == h.size {
+			c.buf = nil
+		} else {
+			c.buf = bytes.Clone(b[h.size:])
+		}
+		c.begin()
+	}
+}
+
+// begin begins the request that was read.
+func (c *conn) begin() {
+	s := c.loop.server
+	if c.request == nil {
+		c.request = new(http.Request).WithContext(c.ctx)
+	}
+	path, query, _ := strings.Cut(c.target, "?")
+	c.url = url.URL{Path: path, RawQuery: query}
+	r := c.request
+	r.Method, r.URL, r.RequestURI, r.Host = http.MethodGet, &c.url, c.target, c.fields.host
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
+	r.Header, r.Body, r.RemoteAddr = c.fields.header, http.NoBody, c.remote
+	if !s.opt.Hot(r) || s.opt.Begin != nil && !s.opt.Begin(c.net) {
+		c.lend(c.head())
+		return
+	}
+	c.begun = true
+	c.serve(Waiting)
+}
+
+// head is that of the request under way, as it was read.
+func (c *conn) head() []byte {
+	return append(append(append(append([]byte(nil), "GET "...), c.target...), version...), c.fields.block...)
+}
+
+// requestOver notes that the request under way, if there is one, is over.
+func (c *conn) requestOver() {
+	if c.left != nil {
+		c.left()
+		c.left = nil
+	}
+	c.until = 0
+	if c.begun {
+		c.begun = false
+		if end := c.loop.server.opt.End; end != nil {
+			end(c.net)
+		}
+	}
+}
+
+// serve has the handler answer the request, for the first time or after a wait.
+func (c *conn) serve(outcome Outcome) {
+	l := c.loop
+	if c.left != nil {
+		c.left()
+		c.left = nil
+	}
+	w := &l.response
+	w.reset(outcome)
+	switch {
+	case !l.call(c.request):
+		if w.left != nil {
+			w.left()
+		}
+		c.close()
+	case w.elsewhere:
+		c.requestOver()
+		c.lend(c.head())
+	case w.change != nil:
+		c.wait(w)
+	default:
+		c.answer(w)
+	}
+}
+
+// wait lets the request wait.
+func (c *conn) wait(w *response) {
+	l := c.loop
+	if c.until == 0 || c.limit != w.limit {
+		c.limit, c.until = w.limit, l.now+w.limit
+	}
+	c.state, c.left, c.deadline = waiting, w.left, c.until
+	l.due(c.until)
+	l.enlist(c, w.change)
+	if c.hup {
+		c.checkGone()
+	}
+}
+
+// checkGone ends the wait of a client that has gone. One that has sent its next request has not.
+func (c *conn) checkGone() {
+	if !c.hup || len(c.buf) > 0 {
+		return
+	}
+	var b [1]byte
+	if n, err := receive(c.fd, b[:], syscall.MSG_PEEK); n > 0 || err == syscall.EAGAIN {
+		return
+	}
+	c.list.remove(c)
+	c.serve(Gone)
+}
+
+// question is what the answer to a request that waited depends on. Loops know targets and fields by
+// heart, so that it is compared quickly.
+type question struct {
+	target string
+	fields *fields
+}
+
+func (c *conn) asks() question { return question{c.target, c.fields} }
+
+// takeShared answers as others with the same question were answered.
+func (c *conn) takeShared(s *shared) {
+	s.each()
+	c.requestOver()
+	c.state, c.last = writing, false
+	c.allow(c.loop.server.std.WriteTimeout)
+	c.loop.enqueue(c, s.bytes)
+}
+
+// settle goes on after n bytes of the answer b were sent, none also if that failed.
+func (c *conn) settle(b []byte, n int) {
+	if n == len(b) {
+		c.sent()
+		return
+	}
+	c.out = [][]byte{b[n:]}
+	c.send()
+}
+
+// answer sends what the handler has answered.
+func (c *conn) answer(w *response) {
+	l := c.loop
+	c.requestOver()
+	if !w.whole() {
+		c.close()
+		return
+	}
+	c.state, c.last = writing, w.closes()
+	c.allow(l.server.std.WriteTimeout)
+	if l.resuming && w.each != nil && !c.last {
+		s := &shared{w.join(l.wall()), w.each}
+		l.shared[c.asks()] = s
+		l.enqueue(c, s.bytes)
+		return
+	}
+	l.out = w.appendHead(l.out[:0], l.wall())
+	if w.size > joined {
+		c.out = append(append(make([][]byte, 0, len(w.pieces)+1), bytes.Clone(l.out)), w.pieces...)
+		c.send()
+		return
+	}
+	for _, b := range w.pieces {
+		l.out = append(l.out, b...)
+	}
+	n, err := send(c.fd, l.out)
+	switch {
+	case err != nil && err != syscall.EAGAIN:
+		c.close()
+	case n < len(l.out):
+		c.out = [][]byte{bytes.Clone(l.out[n:])}
+	default:
+		c.sent()
+	}
+}
+
+// send sends what is left of the answer, a bounded part of it at a time.
+func (c *conn) send() {
+	l := c.loop
+	l.vector = l.vector[:0]
+	size := 0
+	for _, b := range c.out {
+		if size == maxSend || len(l.vector) == maxPieces {
+			break
+		}
+		b = b[:min(len(b), maxSend-size)]
+		size += len(b)
+		piece := syscall.Iovec{Base: unsafe.SliceData(b)}
+		piece.SetLen(len(b))
+		l.vector = append(l.vector, piece)
+	}
+	n, err := sendPieces(c.fd, l.vector)
+	clear(l.vector)
+	switch {
+	case err == syscall.EAGAIN:
+		return
+	case err != nil:
+		c.close()
+		return
+	}
+	full := n < size
+	for n > 0 {
+		k := min(n, len(c.out[0]))
+		n -= k
+		if c.out[0] = c.out[0][k:]; len(c.out[0]) == 0 {
+			c.out[0] = nil
+			c.out = c.out[1:]
+		}
+	}
+	switch {
+	case len(c.out) == 0:
+		c.sent()
+	case !full:
+		c.later()
+	}
+}
+
+// sent is called when the answer has gone out.
+func (c *conn) sent() {
+	l := c.loop
+	c.out = nil
+	switch {
+	case c.last:
+		_ = syscall.Shutdown(int(c.fd), syscall.SHUT_WR)
+		c.state = ending
+		c.allow(lingers)
+	case l.draining && len(c.buf) == 0:
+		c.close()
+		return
+	default:
+		c.state = reading
+		c.allow(l.server.std.IdleTimeout)
+	}
+	if c.readable || len(c.buf) > 0 {
+		c.later()
+	}
+}
+
+// hand gives the connection to net/http for good, with what was read, b.
+func (c *conn) hand(b []byte) {
+	unread := bytes.Clone(b)
+	c.forget()
+	c.loop.server.rest.give(&lent{Conn: c.net, unread: unread})
+}
+
+// lend gives the connection to net/http for one request, whose head is b.
+func (c *conn) lend(b []byte) {
+	if len(c.buf) > 0 { // it has more to say than one request
+		c.hand(append(b, c.buf...))
+		return
+	}
+	c.forget()
+	c.loop.server.rest.give(&lent{Conn: c.net, unread: b, back: c.comeBack, watch: c.watch})
+}
+
+// watch waits until the client has ended its side, or the read deadline, with an error for each.
+func (c *conn) watch() error {
+	raw, err := c.net.NetConn().(*net.TCPConn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var over error
+	err = raw.Read(func(fd uintptr) bool {
+		var b [1]byte
+		n, err := receive(int32(fd), b[:], syscall.MSG_PEEK)
+		switch {
+		case n > 0 || err == syscall.EAGAIN:
+			return false
+		case err == nil:
+			err = io.EOF
+		}
+		over = err
+		return true
+	})
+	return cmp.Or(err, over)
+}
+
+// comeBack lets a connection that was lent go on. From any goroutine.
+func (c *conn) comeBack() {
+	c.fresh, c.partial = false, false
+	_ = c.net.SetDeadline(time.Time{})
+	l := c.loop
+	if !c.net.Hold() {
+		_ = c.net.Close()
+		return
+	}
+	if !l.post(func() { l.add(c, l.server.std.IdleTimeout) }) {
+		c.net.Release()
+		_ = c.net.Close()
+	}
+}
+
+// receive is recv(2) without waiting. The scheduler is not told: it takes a microsecond.
+func receive(fd int32, b []byte, flags uintptr) (int, error) {
+	for {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), syscall.MSG_DONTWAIT|flags, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case syscall.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
+
+// send is send(2) without waiting.
+func send(fd int32, b []byte) (int, error) {
+	for {
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case syscall.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
+
+// sendPieces is writev(2) on a socket that does not block.
+func sendPieces(fd int32, pieces []syscall.Iovec) (int, error) {
+	for {
+		n, _, errno := syscall.RawSyscall(syscall.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(pieces))), uintptr(len(pieces)))
+		switch errno {
+		case 0:
+			return int(n), nil
+		case syscall.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}

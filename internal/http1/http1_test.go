@@ -1,0 +1,383 @@
+package http1
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience only passes when something is broken.
+const patience = 15 * time.Second
+
+// heldConn is a connection as the server's listeners give them out.
+type heldConn struct {
+	*net.TCPConn
+	mu     sync.Mutex
+	holds  int
+	closed bool
+}
+
+func (c *heldConn) NetConn() net.Conn { return c.TCPConn }
+
+func (c *heldConn) Hold() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.holds++
+	}
+	return !c.closed
+}
+
+func (c *heldConn) Release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.holds--; c.holds == 0 && c.closed {
+		c.TCPConn.Close()
+	}
+}
+
+func (c *heldConn) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed = true; c.holds > 0 {
+		return c.TCPConn.CloseRead()
+	}
+	return c.TCPConn.Close()
+}
+
+type heldListener struct{ net.Listener }
+
+func (l heldListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &heldConn{TCPConn: c.(*net.TCPConn)}, nil
+}
+
+// site answers
+//
+//	/now        at once
+//	/wait       when open is closed, or that it was late, or that the client is gone
+//	/blocking   with Elsewhere from the loop
+//	/cold       never from the loop
+//	/big        with 4 MiB in pieces
+//	/panic      not at all
+type site struct {
+	t     *testing.T
+	open  chan struct{}
+	limit time.Duration
+	// waiting counts requests that wait, inLoop those that the loop answered, each shared ones.
+	waiting, begun, inLoop, each atomic.Int64
+	calls                        atomic.Int64
+	gone                         atomic.Int64
+	srv                          *Server
+	std                          *http.Server
+	addr                         string
+}
+
+func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	waiter := WaiterOf(w)
+	if waiter != nil {
+		s.inLoop.Add(1)
+	}
+	switch r.URL.Path {
+	case "/wait":
+		s.wait(w, r, waiter)
+	case "/blocking":
+		if waiter != nil {
+			waiter.Elsewhere()
+			return
+		}
+		fmt.Fprint(w, "from net/http")
+	case "/big":
+		pieces := net.Buffers{}
+		for i := range 64 {
+			pieces = append(pieces, []byte(strings.Repeat(string(rune('a'+i%26)), 64<<10)))
+		}
+		w.Header().Set("Content-Length", "4194304")
+		_, _ = w.(io.ReaderFrom).ReadFrom(&pieces)
+	case "/panic":
+		panic("on purpose")
+	default:
+		fmt.Fprint(w, r.URL.Path, " ", r.RemoteAddr != "")
+	}
+}
+
+func (s *site) wait(w http.ResponseWriter, r *http.Request, waiter Waiter) {
+	s.calls.Add(1)
+	select {
+	case <-s.open:
+	default:
+		if waiter == nil {
+			s.t.Error("the request does not wait in the loop")
+			return
+		}
+		s.waiting.Add(1)
+		outcome := waiter.Wait(s.open, s.limit, func() { s.waiting.Add(-1) })
+		if outcome == Waiting {
+			return
+		}
+		s.waiting.Add(-1)
+		if outcome == Gone {
+			s.gone.Add(1)
+		}
+		http.Error(w, fmt.Sprint("outcome ", outcome), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprint(w, "open")
+	if waiter != nil {
+		waiter.Share(func() { s.each.Add(1) })
+	}
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	s := &site{t: t, open: make(chan struct{}), limit: time.Hour}
+	s.std = &http.Server{Handler: s, ReadTimeout: patience, IdleTimeout: patience, WriteTimeout: patience}
+	return s
+}
+
+func (s *site) start() *site {
+	s.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.addr = l.Addr().String()
+	s.srv = New(s.std, Options{
+		Handler: s, Hot: func(r *http.Request) bool { return r.URL.Path != "/cold" },
+		Begin: func(net.Conn) bool { s.begun.Add(1); return true }, End: func(net.Conn) { s.begun.Add(-1) },
+		Panicked: func(_ *http.Request, v any) {
+			if v != "on purpose" {
+				s.t.Error(v)
+			}
+		},
+	})
+	served := make(chan error, 1)
+	go func() { served <- s.srv.Serve(heldListener{l}) }()
+	s.t.Cleanup(func() {
+		l.Close()
+		<-served
+		s.srv.Close()
+		if s.begun.Load() != 0 || s.waiting.Load() != 0 {
+			s.t.Errorf("%d requests are not over, %d wait", s.begun.Load(), s.waiting.Load())
+		}
+	})
+	return s
+}
+
+// client is one connection.
+type client struct {
+	t *testing.T
+	*net.TCPConn
+	in *bufio.Reader
+}
+
+func (s *site) dial() *client {
+	s.t.Helper()
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = c.SetDeadline(time.Now().Add(patience))
+	s.t.Cleanup(func() { c.Close() })
+	return &client{s.t, c.(*net.TCPConn), bufio.NewReader(c)}
+}
+
+func (c *client) ask(paths ...string) {
+	c.t.Helper()
+	text := ""
+	for _, path := range paths {
+		text += "GET " + path + " HTTP/1.1\r\nHost: h\r\n\r\n"
+	}
+	if _, err := io.WriteString(c, text); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// want reads an answer.
+func (c *client) want(status int, body string) {
+	c.t.Helper()
+	r, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	got, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != status || string(got) != body {
+		c.t.Fatalf("%d %.60q %v, want %d %.60q", r.StatusCode, got, err, status, body)
+	}
+}
+
+func (c *client) wantEnd() {
+	c.t.Helper()
+	if b, err := c.in.ReadByte(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		c.t.Fatalf("%q %v, want the end of the connection", b, err)
+	}
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); {
+		if time.Now().After(end) {
+			t.Fatal(what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestConnectionsComeBack: between requests for net/http a connection is in the loop.
+func TestConnectionsComeBack(t *testing.T) {
+	s := newSite(t).start()
+	c := s.dial()
+	for range 3 {
+		for path, body := range map[string]string{"/now": "/now true", "/cold": "/cold true", "/blocking": "from net/http"} {
+			c.ask(path)
+			c.want(200, body)
+		}
+	}
+	if n := s.inLoop.Load(); n != 6 {
+		t.Errorf("%d calls from the loop, want 6", n)
+	}
+}
+
+// TestPipelining: answers come in the order of requests, whoever gives them, also when what comes
+// first waits.
+func TestPipelining(t *testing.T) {
+	s := newSite(t).start()
+	c := s.dial()
+	c.ask("/now", "/wait", "/now?2", "/big", "/cold", "/wait", "/now")
+	c.want(200, "/now true")
+	eventually(t, "nothing waits", func() bool { return s.waiting.Load() == 1 })
+	close(s.open)
+	c.want(200, "open")
+	c.want(200, "/now true")
+	r, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, r.Body); n != 4<<20 || err != nil {
+		t.Fatal(n, err)
+	}
+	c.want(200, "/cold true")
+	c.want(200, "open")
+	c.want(200, "/now true")
+}
+
+// TestOneAnswerForAll: those who wait for the same cause one call of the handler when it comes.
+func TestOneAnswerForAll(t *testing.T) {
+	s := newSite(t).start()
+	const viewers = 200
+	var all []*client
+	for range viewers {
+		c := s.dial()
+		c.ask("/wait")
+		all = append(all, c)
+	}
+	eventually(t, "not all wait", func() bool { return s.waiting.Load() == viewers })
+	close(s.open)
+	for _, c := range all {
+		c.want(200, "open")
+	}
+	again := s.calls.Load() - viewers
+	if again+s.each.Load() != viewers || again > 64 {
+		t.Errorf("%d calls and %d shared answers for %d requests", again, s.each.Load(), viewers)
+	}
+}
+
+func TestWaitsEnd(t *testing.T) {
+	s := newSite(t)
+	s.limit = 10 * time.Millisecond
+	s.start()
+	c := s.dial()
+	c.ask("/wait")
+	c.want(503, "outcome 1\n")
+	c.ask("/now")
+	c.want(200, "/now true")
+}
+
+// TestClientsThatLeave: who ends his side while he waits is gone, unless he has asked for more.
+func TestClientsThatLeave(t *testing.T) {
+	s := newSite(t).start()
+	c := s.dial()
+	c.ask("/wait")
+	eventually(t, "nothing waits", func() bool { return s.waiting.Load() == 1 })
+	_ = c.CloseWrite()
+	c.want(503, "outcome 2\n")
+	c.wantEnd()
+	more := s.dial()
+	more.ask("/wait", "/now")
+	eventually(t, "nothing waits", func() bool { return s.waiting.Load() == 1 })
+	_ = more.CloseWrite()
+	lost := s.dial()
+	lost.ask("/wait")
+	eventually(t, "not both wait", func() bool { return s.waiting.Load() == 2 })
+	_ = lost.SetLinger(0)
+	lost.Close()
+	eventually(t, "a lost client is waited for", func() bool { return s.waiting.Load() == 1 })
+	close(s.open)
+	more.want(200, "open")
+	more.want(200, "/now true")
+	more.wantEnd()
+}
+
+// TestSlowClients: who takes too long for a head, who is idle, and who does not read his answer loses
+// his connection.
+func TestSlowClients(t *testing.T) {
+	s := newSite(t)
+	s.std.ReadTimeout, s.std.IdleTimeout, s.std.WriteTimeout = 100*time.Millisecond, 200*time.Millisecond, 100*time.Millisecond
+	s.start()
+	silent, slow, idle, stopped := s.dial(), s.dial(), s.dial(), s.dial()
+	stopped.ask("/big", "/big", "/big", "/big", "/big", "/big", "/big", "/big")
+	idle.ask("/now")
+	idle.want(200, "/now true")
+	_, _ = io.WriteString(slow, "GET /now HTT")
+	silent.wantEnd()
+	slow.wantEnd()
+	idle.wantEnd()
+	time.Sleep(300 * time.Millisecond)
+	if n, err := io.Copy(io.Discard, stopped.in); n >= 8*4<<20 {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
+func TestPanicsEndTheConnection(t *testing.T) {
+	s := newSite(t).start()
+	c := s.dial()
+	c.ask("/panic")
+	c.wantEnd()
+}
+
+// TestShutdown lets requests under way end, and nothing else begin.
+func TestShutdown(t *testing.T) {
+	s := newSite(t).start()
+	idle, waits := s.dial(), s.dial()
+	idle.ask("/now")
+	idle.want(200, "/now true")
+	waits.ask("/wait")
+	eventually(t, "nothing waits", func() bool { return s.waiting.Load() == 1 })
+	down := make(chan error, 1)
+	go func() { down <- s.srv.Shutdown(context.Background()) }()
+	idle.wantEnd()
+	close(s.open)
+	waits.want(200, "open")
+	waits.wantEnd()
+	if err := <-down; err != nil {
+		t.Error(err)
+	}
+}

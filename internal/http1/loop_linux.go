@@ -1,0 +1,447 @@
+package http1
+
+import (
+	"context"
+	"math"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"livego/internal/iouring"
+)
+
+const (
+	// maxEvents is how many connections a loop looks at before it looks at its clock again.
+	maxEvents = 256
+	// leastExpiry is the least time between two looks at all deadlines.
+	leastExpiry = 50 * time.Millisecond
+	// never is a deadline that does not come.
+	never = time.Duration(math.MaxInt64)
+
+	readiness = syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | 1<<31 // edges only (EPOLLET)
+)
+
+// loops share the connections of a Server out.
+type loops struct {
+	mu     sync.Mutex
+	all    []*loop
+	closed bool
+	next   atomic.Uint32
+}
+
+// start makes a loop for each processor. Without any, where the system gives none, net/http has all
+// connections.
+func (ls *loops) start(s *Server) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for range runtime.GOMAXPROCS(0) {
+		l, err := newLoop(s)
+		if err != nil || ls.closed {
+			return
+		}
+		ls.all = append(ls.all, l)
+		go l.run()
+	}
+}
+
+// take gives a connection to a loop, if it is one over TCP that nobody else reads from.
+func (ls *loops) take(nc net.Conn) bool {
+	if len(ls.all) == 0 {
+		return false
+	}
+	held, ok := nc.(holder)
+	if !ok {
+		return false
+	}
+	l := ls.all[int(ls.next.Add(1))%len(ls.all)]
+	c, ok := newConn(l, held)
+	return ok && l.post(func() { l.add(c, l.server.std.ReadTimeout) })
+}
+
+func (ls *loops) list() []*loop {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return slices.Clone(ls.all)
+}
+
+// drain lets what is under way end, and then all loops.
+func (ls *loops) drain(ctx context.Context) {
+	all := ls.list()
+	for _, l := range all {
+		l.post(l.drain)
+	}
+	for _, l := range all {
+		select {
+		case <-l.empty:
+		case <-ctx.Done():
+		}
+	}
+	ls.close()
+}
+
+// close ends all loops and waits for them.
+func (ls *loops) close() {
+	ls.mu.Lock()
+	ls.closed = true
+	ls.mu.Unlock()
+	for _, l := range ls.list() {
+		l.end()
+	}
+}
+
+// loop serves connections in one goroutine, the only one that touches what is not guarded.
+type loop struct {
+	server *Server
+	// poll is the epoll instance, which the runtime's own poller waits for; fd its descriptor, wake
+	// that of an eventfd in it.
+	poll     *os.File
+	raw      syscall.RawConn
+	fd, wake int
+	events   [maxEvents]syscall.EpollEvent
+	// begun is when the loop began: its times count from there. now is the present one.
+	begun time.Time
+	now   time.Duration
+	// next is when a deadline passes, timer for when the poll has its deadline.
+	next, timer time.Duration
+
+	conns []*conn
+	byFD  map[int32]*conn
+	// ready are the connections with something to do that no event will tell of.
+	ready, spare []*conn
+	waits        map[<-chan struct{}]*waitList
+
+	heads    heads
+	response response
+	scratch  [maxHead]byte
+	out      []byte
+	vector   []syscall.Iovec
+	// ring sends to many at once what they waited for, queued bytes so far; nil: one after the
+	// other. shared are the answers to those who waited for the same.
+	ring   *iouring.Ring[*conn]
+	queued int
+	shared map[question]*shared
+	// resuming: those who waited are being answered.
+	resuming bool
+
+	draining, over bool
+	empty          chan struct{} // closed when a loop that drains has no connection any more
+	stop           chan struct{}
+	done           chan struct{}
+	watchers       sync.WaitGroup
+
+	mu     sync.Mutex
+	inbox  []func()
+	woken  bool
+	closed bool
+}
+
+func newLoop(s *Server) (*loop, error) {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	l := &loop{
+		server: s, fd: fd, begun: time.Now(), next: never, timer: never, byFD: make(map[int32]*conn), waits: make(map[<-chan struct{}]*waitList),
+		shared: make(map[question]*shared),
+		empty:  make(chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
+	}
+	_ = syscall.SetNonblock(fd, true) // tells os.NewFile to let the runtime wait for it
+	l.poll = os.NewFile(uintptr(fd), "epoll")
+	l.raw, err = l.poll.SyscallConn()
+	if err == nil {
+		err = l.poll.SetReadDeadline(time.Time{}) // fails where the runtime does not wait for it
+	}
+	if err == nil {
+		l.wake, err = eventFD()
+	}
+	if err != nil {
+		_ = l.poll.Close()
+		return nil, err
+	}
+	if err := syscall.EpollCtl(fd, syscall.EPOLL_CTL_ADD, l.wake, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(l.wake)}); err != nil {
+		l.release()
+		return nil, err
+	}
+	if !s.opt.NoRing {
+		l.ring, _ = iouring.New[*conn]() // nil where that is not to be had
+	}
+	return l, nil
+}
+
+func eventFD() (int, error) {
+	fd, _, errno := syscall.RawSyscall(syscall.SYS_EVENTFD2, 0, syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(fd), nil
+}
+
+func (l *loop) release() {
+	if l.ring != nil {
+		l.ring.Close()
+	}
+	_ = syscall.Close(l.wake)
+	_ = l.poll.Close()
+}
+
+// post has f run in the loop. It is false if the loop has ended. From any goroutine.
+func (l *loop) post(f func()) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return false
+	}
+	l.inbox = append(l.inbox, f)
+	if !l.woken {
+		l.woken = true
+		one := [8]byte{1}
+		_, _, _ = syscall.RawSyscall(syscall.SYS_WRITE, uintptr(l.wake), uintptr(unsafe.Pointer(&one)), 8)
+	}
+	return true
+}
+
+// end ends the loop and waits for it.
+func (l *loop) end() {
+	l.post(func() { l.over = true })
+	<-l.done
+}
+
+// drain lets no connection begin anything more.
+func (l *loop) drain() {
+	l.draining = true
+	for _, c := range slices.Clone(l.conns) {
+		if c.state == reading && len(c.buf) == 0 && !c.readable {
+			c.close()
+		}
+	}
+	l.checkEmpty()
+}
+
+func (l *loop) checkEmpty() {
+	if l.draining && len(l.conns) == 0 {
+		select {
+		case <-l.empty:
+		default:
+			close(l.empty)
+		}
+	}
+}
+
+func (l *loop) run() {
+	defer close(l.done)
+	for !l.over {
+		n := l.await()
+		l.now = time.Since(l.begun)
+		for i := range l.events[:n] {
+			e := &l.events[i]
+			if int(e.Fd) == l.wake {
+				l.tasks()
+			} else if c := l.byFD[e.Fd]; c != nil {
+				c.event(e.Events)
+			}
+		}
+		l.attend()
+		if l.now >= l.next {
+			l.expire()
+		}
+	}
+	l.shut()
+}
+
+// shut closes everything.
+func (l *loop) shut() {
+	l.mu.Lock()
+	l.closed = true
+	rest := l.inbox
+	l.inbox = nil
+	l.mu.Unlock()
+	for _, f := range rest { // connections that are to be closed too
+		f()
+	}
+	for _, c := range slices.Clone(l.conns) {
+		c.close()
+	}
+	l.draining = true
+	l.checkEmpty()
+	close(l.stop)
+	l.watchers.Wait()
+	l.release()
+}
+
+// await waits for events and returns how many there are.
+func (l *loop) await() (n int) {
+	if len(l.ready) > 0 {
+		return l.look()
+	}
+	if l.timer != l.next {
+		l.timer = l.next
+		at := time.Time{}
+		if l.next != never {
+			at = l.begun.Add(l.next)
+		}
+		_ = l.poll.SetReadDeadline(at)
+	}
+	_ = l.raw.Read(func(uintptr) bool { // its error is the deadline
+		n = l.look()
+		return n > 0
+	})
+	if n == 0 {
+		l.timer = never - 1 // has passed: it is to be set anew
+	}
+	return n
+}
+
+// look asks for events without waiting.
+func (l *loop) look() int {
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(l.fd), uintptr(unsafe.Pointer(&l.events)), maxEvents, 0, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
+}
+
+// tasks runs what was posted.
+func (l *loop) tasks() {
+	var b [8]byte
+	l.mu.Lock()
+	_, _, _ = syscall.RawSyscall(syscall.SYS_READ, uintptr(l.wake), uintptr(unsafe.Pointer(&b)), 8)
+	tasks := l.inbox
+	l.inbox, l.woken = nil, false
+	l.mu.Unlock()
+	for _, f := range tasks {
+		f()
+	}
+}
+
+// attend goes on with connections of which no event will tell, one step each.
+func (l *loop) attend() {
+	ready := l.ready
+	l.ready = l.spare[:0]
+	for i, c := range ready {
+		ready[i] = nil
+		c.queued = false
+		c.goOn()
+	}
+	l.spare = ready[:0]
+}
+
+// expire looks at all deadlines.
+func (l *loop) expire() {
+	l.next = never
+	for _, c := range slices.Clone(l.conns) {
+		if c.deadline <= l.now {
+			c.expire()
+		}
+		if c.state != away {
+			l.next = min(l.next, c.deadline)
+		}
+	}
+	l.next = max(l.next, l.now+leastExpiry)
+}
+
+// due notes a deadline.
+func (l *loop) due(at time.Duration) { l.next = min(l.next, at) }
+
+// waitList are the requests that wait for the same.
+type waitList struct{ conns []*conn }
+
+// enlist lets a request wait for change.
+func (l *loop) enlist(c *conn, change <-chan struct{}) {
+	list := l.waits[change]
+	if list == nil {
+		list = new(waitList)
+		l.waits[change] = list
+		l.watchers.Go(func() {
+			select {
+			case <-change:
+				l.post(func() { l.resume(change) })
+			case <-l.stop:
+			}
+		})
+	}
+	c.list, c.place = list, len(list.conns)
+	list.conns = append(list.conns, c)
+}
+
+// remove takes a request out.
+func (w *waitList) remove(c *conn) {
+	last := len(w.conns) - 1
+	w.conns[c.place] = w.conns[last]
+	w.conns[c.place].place = c.place
+	w.conns[last] = nil
+	w.conns = w.conns[:last]
+	c.list = nil
+}
+
+// resume goes on with the requests that waited for change.
+func (l *loop) resume(change <-chan struct{}) {
+	list := l.waits[change]
+	delete(l.waits, change)
+	conns := list.conns
+	for _, c := range conns {
+		c.list = nil
+	}
+	l.resuming = true
+	for _, c := range conns {
+		if s := l.shared[c.asks()]; s != nil {
+			c.takeShared(s)
+			continue
+		}
+		c.serve(Waiting)
+	}
+	l.resuming = false
+	l.flush()
+	clear(l.shared)
+}
+
+// wall is the time of day.
+func (l *loop) wall() time.Time { return l.begun.Add(l.now) }
+
+// maxQueued bounds what is sent at once, in bytes: the processor has no time for others meanwhile.
+const maxQueued = 512 << 10
+
+// enqueue has b sent to a connection, together with others.
+func (l *loop) enqueue(c *conn, b []byte) {
+	if l.ring == nil {
+		c.settle(b, 0)
+		return
+	}
+	if l.queued += len(b); l.ring.Add(c, int(c.fd), b) || l.queued > maxQueued {
+		l.flush()
+	}
+}
+
+// flush sends what is queued.
+func (l *loop) flush() {
+	if l.ring == nil || l.queued == 0 {
+		return
+	}
+	l.queued = 0
+	sends := l.ring.Flush()
+	for i := range sends {
+		s := &sends[i]
+		s.User.settle(s.Bytes, s.N)
+		*s = iouring.Send[*conn]{}
+	}
+}
+
+// call has the handler answer, and says whether it came back.
+func (l *loop) call(r *http.Request) (ok bool) {
+	defer func() {
+		if v := recover(); v != nil {
+			ok = false
+			if v != http.ErrAbortHandler && l.server.opt.Panicked != nil {
+				l.server.opt.Panicked(r, v)
+			}
+		}
+	}()
+	l.server.opt.Handler.ServeHTTP(&l.response, r)
+	return true
+}
