@@ -38,7 +38,7 @@ func TestLoopAnswersAsNetHTTP(t *testing.T) {
 	t.Cleanup(func() { l.Close(); <-served })
 
 	r := &requests{rand: rand.New(rand.NewPCG(1, 2)), paths: playedPaths(t, s)}
-	const workers, each = 16, 150
+	const workers, each = 24, 60
 	var wg sync.WaitGroup
 	for range workers {
 		all := make([]string, 0, each)
