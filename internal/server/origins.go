@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"livego/internal/http1"
 )
 
 // origins are the web origins whose pages may play what the server has; nil: all.
@@ -102,6 +104,12 @@ func (w *originWriter) begin() {
 	if !w.begun {
 		w.WriteHeader(http.StatusOK)
 	}
+}
+
+// WriteShared implements http1.Sharer.
+func (w *originWriter) WriteShared(b []byte) (int, error) {
+	w.begin()
+	return http1.WriteShared(w.ResponseWriter, b)
 }
 
 // Unwrap lets a connection be taken over, and deadlines be moved.
