@@ -99,6 +99,9 @@ func NewHandler(id string, secret Secret, services Services, log *slog.Logger) *
 	return &Handler{id: id, secret: secret, log: log, services: services, failures: auth.NewFailureLimiter()}
 }
 
+// Feeds returns how many streams go to other nodes.
+func (h *Handler) Feeds() int { return int(h.feeds.Load()) }
+
 // ServeHTTP serves
 //
 //	GET  /feed/{app}/{stream}?rendition=     FLV tags without end

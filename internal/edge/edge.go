@@ -72,7 +72,8 @@ type Cache struct {
 	recent  *list.List             // latest use first
 	bytes   int64
 	flights map[File]*flight
-	streams map[string]int // flights by stream
+	streams map[string]int // what is asked for, by stream
+	asking  int            // of all streams
 	waiting int
 	stats   Stats
 }
@@ -240,13 +241,12 @@ func (c *Cache) drop(e *list.Element) {
 
 // begin fetches a file, nil if there is too much under way. The caller holds mu.
 func (c *Cache) begin(file File, via []string) *flight {
-	if c.streams[file.Stream] >= maxPerStream || len(c.flights) >= maxFetches || c.ctx.Err() != nil {
+	if c.ctx.Err() != nil || !c.enter(file.Stream) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, fetchTimeout)
 	f := &flight{file: file, done: make(chan struct{}), cancel: cancel}
 	c.flights[file] = f
-	c.streams[file.Stream]++
 	c.all.Go(func() {
 		defer cancel()
 		a, err := c.ask(ctx, file, via)
@@ -256,9 +256,7 @@ func (c *Cache) begin(file File, via []string) *flight {
 		if c.flights[file] == f {
 			delete(c.flights, file)
 		}
-		if c.streams[file.Stream]--; c.streams[file.Stream] == 0 {
-			delete(c.streams, file.Stream)
-		}
+		c.done(file.Stream)
 		if err != nil {
 			c.stats.Failed++
 		} else if a.good > 0 && !a.large {
@@ -267,6 +265,24 @@ func (c *Cache) begin(file File, via []string) *flight {
 		close(f.done)
 	})
 	return f
+}
+
+// enter counts a request for a file of a stream, unless there are too many. The caller holds mu.
+func (c *Cache) enter(stream string) bool {
+	if c.streams[stream] >= maxPerStream || c.asking >= maxFetches {
+		return false
+	}
+	c.streams[stream]++
+	c.asking++
+	return true
+}
+
+// done ends what enter began. The caller holds mu.
+func (c *Cache) done(stream string) {
+	c.asking--
+	if c.streams[stream]--; c.streams[stream] == 0 {
+		delete(c.streams, stream)
+	}
 }
 
 // keep makes room for a file. The caller holds mu.
@@ -411,20 +427,15 @@ func (w refusals) WriteHeader(status int) {
 // pass hands a large file on as it comes.
 func (c *Cache) pass(w http.ResponseWriter, r *http.Request, f File, via []string) error {
 	c.mu.Lock()
-	full := c.streams[f.Stream] >= maxPerStream
-	if !full {
-		c.streams[f.Stream]++
-	}
+	room := c.enter(f.Stream)
 	c.mu.Unlock()
-	if full {
+	if !room {
 		return ErrBusy
 	}
 	defer func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.streams[f.Stream]--; c.streams[f.Stream] == 0 {
-			delete(c.streams, f.Stream)
-		}
+		c.done(f.Stream)
 	}()
 	resp, err := c.fetch(r.Context(), f, via)
 	if err != nil {

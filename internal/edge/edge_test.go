@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,7 +42,7 @@ func (o *origin) fetch(ctx context.Context, f File, _ []string) (*http.Response,
 	}
 	body := fmt.Sprintf("%s %v %d", f.Path, f.Gzip, n) + strings.Repeat(".", o.size)
 	return &http.Response{
-		StatusCode: max(o.status, 200), Header: o.header.Clone(), Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
+		StatusCode: cmp.Or(o.status, 200), Header: o.header.Clone(), Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
 	}, nil
 }
 
@@ -217,5 +218,90 @@ func TestParts(t *testing.T) {
 	defer cache.Close()
 	if w, err := get(t, cache, File{Path: "f"}); !errors.Is(err, io.ErrUnexpectedEOF) || w.Body.Len() > 0 {
 		t.Errorf("%v, %q", err, w.Body)
+	}
+}
+
+// TestHead: HEAD is answered with what is kept of a file, and with nothing of its body.
+func TestHead(t *testing.T) {
+	o := &origin{header: http.Header{"Cache-Control": {"max-age=100"}, "Content-Type": {"video/mp4"}}}
+	cache := New(o.fetch, 0)
+	defer cache.Close()
+	whole, err := get(t, cache, File{Path: "f"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, header := range [][2]string{{"", ""}, {"Range", "bytes=0-3"}} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodHead, "/", nil)
+		length := whole.Body.Len()
+		if header[0] != "" {
+			r.Header.Set(header[0], header[1])
+			length = 4
+		}
+		w := httptest.NewRecorder()
+		if err := cache.Serve(w, r, File{Path: "f"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if w.Body.Len() > 0 || w.Header().Get("Content-Length") != fmt.Sprint(length) || w.Header().Get("Content-Type") != "video/mp4" || o.asked.Load() != 1 {
+			t.Errorf("%v: %d bytes, %v, asked %d times", header, w.Body.Len(), w.Header(), o.asked.Load())
+		}
+	}
+}
+
+// TestBoundOfAll: no more is asked for at a time than may be, of however many streams, also when
+// those who wanted it are gone; what is asked for already serves more.
+func TestBoundOfAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &origin{delay: time.Second, header: control("no-store")}
+		cache := New(o.fetch, 0)
+		defer cache.Close()
+		var asking sync.WaitGroup
+		for i := range maxFetches {
+			asking.Go(func() {
+				if _, err := get(t, cache, File{Stream: fmt.Sprint(i / maxPerStream), Path: fmt.Sprint(i)}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		if _, err := get(t, cache, File{Stream: "one more", Path: "one more"}); !errors.Is(err, ErrBusy) {
+			t.Errorf("one more: %v", err)
+		}
+		if _, err := get(t, cache, File{Stream: "0", Path: "0"}); err != nil || o.asked.Load() != maxFetches {
+			t.Errorf("the same again: %v, asked %d times", err, o.asked.Load())
+		}
+		asking.Wait()
+		if _, err := get(t, cache, File{Stream: "one more", Path: "one more"}); err != nil {
+			t.Errorf("one more, later: %v", err)
+		}
+		if cache.asking != 0 || len(cache.streams) != 0 {
+			t.Errorf("%d are under way, of %d streams", cache.asking, len(cache.streams))
+		}
+	})
+}
+
+// TestWrongAnswers: what is no answer to a whole file is none, and headers that belong to a
+// connection or to nobody knows what do not pass.
+func TestWrongAnswers(t *testing.T) {
+	for _, c := range []struct {
+		status   int
+		location string
+		ok       bool
+	}{
+		{200, "", true}, {404, "", true}, {503, "", true}, {302, "movie/index.m3u8", true}, {302, "http://h/", false}, {302, "//h/", false}, {302, "", false},
+		{206, "", false}, {304, "", false}, {301, "a", false}, {101, "", false}, {600, "", false},
+	} {
+		o := &origin{status: c.status, header: http.Header{"Set-Cookie": {"a=b"}, "Content-Type": {"video/mp4"}, "X-Powered-By": {"x"}}}
+		if c.location != "" {
+			o.header.Set("Location", c.location)
+		}
+		cache := New(o.fetch, 0)
+		w, err := get(t, cache, File{Path: "f"})
+		cache.Close()
+		if (err == nil) != c.ok {
+			t.Errorf("%d to %q: %v", c.status, c.location, err)
+		}
+		if c.ok && (w.Code != c.status || w.Header().Get("Set-Cookie")+w.Header().Get("X-Powered-By") != "" || w.Header().Get("Content-Type") != "video/mp4") {
+			t.Errorf("%d: %d %v", c.status, w.Code, w.Header())
+		}
 	}
 }

@@ -82,7 +82,7 @@ type families struct {
 
 	recordings, recordQueue, recordSpool, recordStored, recordBytes, recordFailed, recordLost, recordTook family
 
-	registryUp, clockAhead, claimsLost, copies, edgeRequests, edgeFiles, edgeBytes family
+	registryUp, clockAhead, claimsLost, claims, nodes, load, copies, feedsOut, moves, redirects, edgeRequests, edgeFiles, edgeBytes family
 
 	relays, relayTries, relayFailures, relayBytes, relaySkipped family
 
@@ -146,7 +146,13 @@ func (c *collector) declare() families {
 		registryUp:   c.gauge("cluster_registry_up", "1 while what the nodes share can be reached."),
 		clockAhead:   c.gauge("cluster_clock_offset_seconds", "How much the clock of what the nodes share is ahead of this server."),
 		claimsLost:   c.counter("cluster_claims_lost_total", "Streams of this node that another one took."),
+		claims:       c.counter("cluster_claims_total", "Tries to become the home of a stream: got, held by another node, or failed.", "result"),
+		nodes:        c.gauge("cluster_nodes", "Nodes of the last day, as this one knows them: ready, draining, or gone.", "state"),
+		load:         c.gauge("cluster_load_ratio", "How full this node is: the most of processors, network and viewers."),
 		copies:       c.gauge("cluster_copies", "Streams of other nodes that are here."),
+		feedsOut:     c.gauge("cluster_feeds", "Streams that go from here to other nodes."),
+		moves:        c.counter("cluster_failovers_total", "Streams of other nodes that went on here from another home than before."),
+		redirects:    c.counter("cluster_redirects_total", "Viewers that were sent to other nodes."),
 		edgeRequests: c.counter("edge_requests_total", "Requests of HLS for streams of other nodes.", "result"),
 		edgeFiles:    c.gauge("edge_files", "Files of other nodes that are kept."),
 		edgeBytes:    c.gauge("edge_bytes", "Memory of the files of other nodes that are kept."),
@@ -310,7 +316,17 @@ func (c *collector) collectCluster(to sender, n *Cluster) {
 	to.send(c.registryUp, float64(number(!n.Away)))
 	to.send(c.clockAhead, n.Ahead.Seconds())
 	to.count(c.claimsLost, n.LostClaims)
+	for result, times := range n.Claims {
+		to.count(c.claims, times, result)
+	}
+	for state, nodes := range n.Nodes {
+		to.send(c.nodes, float64(nodes), state)
+	}
+	to.send(c.load, n.Load)
 	to.send(c.copies, float64(n.Copies))
+	to.send(c.feedsOut, float64(n.Feeds))
+	to.count(c.moves, n.Moves)
+	to.count(c.redirects, n.Redirects)
 	to.count(c.edgeRequests, n.Hits, "hit")
 	to.count(c.edgeRequests, n.Misses, "miss")
 	to.count(c.edgeRequests, n.Coalesced, "coalesced")

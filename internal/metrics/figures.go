@@ -141,8 +141,17 @@ type Cluster struct {
 	Ahead time.Duration
 	// LostClaims counts streams that this node had and another one has now.
 	LostClaims uint64
-	// Copies are streams of other nodes that are here.
-	Copies int
+	// Claims counts tries to become the home of a stream, by result: got, held, failed.
+	Claims map[string]uint64
+	// Nodes are all nodes by state: ready, draining, gone. Load is that of this one, from 0 to 1.
+	Nodes map[string]int
+	Load  float64
+	// Copies are streams of other nodes that are here, Moves counts those that went on from another
+	// home than before. Feeds are streams that go from here to other nodes.
+	Copies, Feeds int
+	Moves         uint64
+	// Redirects counts viewers that were sent to other nodes.
+	Redirects uint64
 	// Hits, Misses, Coalesced and Failed count requests of HLS for streams of other nodes. Files
 	// and Bytes are kept of them.
 	Hits, Misses, Coalesced, Failed uint64

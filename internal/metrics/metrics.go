@@ -39,6 +39,8 @@ type Metrics struct {
 	delay    prometheus.Histogram
 	keys     prometheus.Histogram
 	failures prometheus.Counter
+	cluster  prometheus.Histogram
+	away     prometheus.Counter
 }
 
 // latencies are the bounds of the histograms, in seconds.
@@ -67,13 +69,20 @@ func New(o Options) *Metrics {
 			Name: "livego_key_store_failures_total", Help: "Calls of the storage of channel keys that failed: the disk or Redis is at fault.",
 		}),
 	}
+	m.cluster = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "livego_cluster_registry_duration_seconds", Buckets: latencies,
+		Help: "Time that calls of what the nodes share (Redis) took.",
+	})
+	m.away = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "livego_cluster_registry_failures_total", Help: "Calls of what the nodes share that failed: Redis or the network to it is at fault.",
+	})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "livego_build_info", Help: "Always 1; the version of the program and of Go stand in the labels.",
 		ConstLabels: prometheus.Labels{"version": o.Version, "goversion": runtime.Version()},
 	})
 	build.Set(1)
 	m.registry.MustRegister(
-		newCollector(o.Streams, o.Read), m.latency, m.delay, m.keys, m.failures, build,
+		newCollector(o.Streams, o.Read), m.latency, m.delay, m.keys, m.failures, m.cluster, m.away, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -97,5 +106,13 @@ func (m *Metrics) KeysAsked(took time.Duration, failed bool) {
 	m.keys.Observe(took.Seconds())
 	if failed {
 		m.failures.Inc()
+	}
+}
+
+// RegistryAsked notes a call of what the nodes of a cluster share.
+func (m *Metrics) RegistryAsked(took time.Duration, failed bool) {
+	m.cluster.Observe(took.Seconds())
+	if failed {
+		m.away.Inc()
 	}
 }

@@ -38,7 +38,7 @@ func full() *Figures {
 		},
 		Rewind:      &spool.Stats{Segments: 1, Bytes: 2, Queued: 3, Lost: 4},
 		Recordings:  &Recordings{Active: 1, Complete: 2, Queued: 3, Spooled: 4, Stored: 5, Bytes: 6, Failed: 7, Lost: 8, Took: time.Second},
-		Cluster:     &Cluster{Ahead: time.Millisecond, LostClaims: 1, Copies: 2, Hits: 3, Misses: 4, Coalesced: 5, Failed: 6, Files: 7, Bytes: 8},
+		Cluster:     &Cluster{Ahead: time.Millisecond, LostClaims: 1, Claims: map[string]uint64{"got": 2}, Nodes: map[string]int{"gone": 3}, Load: 0.5, Feeds: 1, Moves: 2, Redirects: 3, Copies: 2, Hits: 3, Misses: 4, Coalesced: 5, Failed: 6, Files: 7, Bytes: 8},
 		Relays:      []Relays{{Direction: "push", States: map[string]int{"running": 1}, Tries: 2, Failures: 1, Bytes: 3, Skipped: 4}},
 		Hooks:       &Hooks{Delivered: 1, Failed: 2, Dropped: 3, Missed: 4, Tries: 5, Waiting: 6},
 		Questions:   &Questions{Allowed: 1, Refused: 2, Unanswered: 3},
@@ -57,6 +57,7 @@ func TestNames(t *testing.T) {
 	m.Delivered(3 * time.Millisecond)
 	m.Published(40 * time.Millisecond)
 	m.KeysAsked(time.Millisecond, true)
+	m.RegistryAsked(time.Millisecond, true)
 	problems, err := testutil.GatherAndLint(m.registry)
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +101,7 @@ func TestScrape(t *testing.T) {
 		`livego_stream_viewers{app="live",stream="quote\" and \\ and\nline ` + "\uFFFD" + `"} 1`,
 		`livego_delivery_latency_seconds_bucket{le="0.005"} 1`, `livego_delivery_wait_seconds 0.01`,
 		`livego_hls_requests_total{code="200",kind="part"} 11`, `livego_hls_requests_total{code="other",kind="other"} 1`, `livego_hls_silence_seconds_total 1.5`,
-		`livego_cluster_registry_up 1`, `livego_edge_requests_total{result="coalesced"} 5`, `livego_recordings{state="active"} 1`,
+		`livego_cluster_registry_up 1`, `livego_cluster_nodes{state="gone"} 3`, `livego_cluster_claims_total{result="got"} 2`, `livego_cluster_load_ratio 0.5`, `livego_edge_requests_total{result="coalesced"} 5`, `livego_recordings{state="active"} 1`,
 		`livego_events_total{type="stream.started"} 2`, `livego_events_total{type="stream.ended"} 0`,
 		`livego_certificate_expiry_timestamp_seconds{option="https_cert"} 1.8e+09`,
 	} {

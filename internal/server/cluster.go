@@ -80,6 +80,9 @@ type node struct {
 	meter     loadMeter
 	// redirects counts viewers that were sent to other nodes.
 	redirects atomic.Uint64
+	// claims counts claims by result, moves copies that went on from another home than before.
+	claims tally[string]
+	moves  atomic.Uint64
 
 	mu sync.Mutex
 	// copies are the streams that come from other nodes, by what viewers ask for.
@@ -252,6 +255,7 @@ func (s *Server) noted(stream string, used ledger.Entry) {
 // claim makes this node the home of a stream, which goes on where its last home left it.
 func (n *node) claim(ctx context.Context, stream string) (cluster.Entry, error) {
 	e, err := n.member.Claim(ctx, stream)
+	n.claims.add(resultOfClaim(err))
 	if _, holds := n.member.Holds(stream); err == nil && !holds {
 		n.hls.Inherit(stream, e.Claim.Hand)
 	}

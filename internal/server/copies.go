@@ -235,7 +235,9 @@ func (c *copied) connect(ctx context.Context, find func(context.Context, string)
 		return fmt.Errorf("%w: its claim is older than another one", cluster.ErrElsewhere)
 	}
 	c.token.Store(max(feed.Token, c.token.Load()))
-	c.path.Store(&feed.Path)
+	if before := c.path.Swap(&feed.Path); before != nil && len(feed.Path) > 0 && len(*before) > 0 && (*before)[0] != feed.Path[0] {
+		c.node.moves.Add(1)
+	}
 	watched, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	p, err := c.node.copy(c.name, e.Node, end)

@@ -175,8 +175,16 @@ func (n *node) clusterFigures() *metrics.Cluster {
 	n.mu.Lock()
 	copies := len(n.copies)
 	n.mu.Unlock()
-	st := n.cache.Stats()
+	st, nodes := n.cache.Stats(), map[string]int{string(cluster.Ready): 0, string(cluster.Draining): 0, "gone": 0}
+	for _, o := range n.member.Known() {
+		if !o.Alive {
+			nodes["gone"]++
+		} else if _, known := nodes[string(o.State)]; known {
+			nodes[string(o.State)]++
+		}
+	}
 	return &metrics.Cluster{
+		Claims: n.claims.all(), Nodes: nodes, Load: n.member.Self().Load, Feeds: n.handler.Feeds(), Moves: n.moves.Load(), Redirects: n.redirects.Load(),
 		Away: n.member.Away(), Ahead: n.member.Ahead(), LostClaims: n.member.LostClaims(), Copies: copies,
 		Hits: st.Hits, Misses: st.Misses, Coalesced: st.Coalesced, Failed: st.Failed, Files: st.Files, Bytes: st.Bytes,
 	}

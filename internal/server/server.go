@@ -113,6 +113,9 @@ func New(opt Options) (*Server, error) {
 	var s *Server
 	figures := metrics.New(metrics.Options{Version: opt.Version, Streams: opt.MetricsStreams, Read: func() *metrics.Figures { return s.figures() }})
 	opt.Keys = measuredKeys{opt.Keys, figures.KeysAsked}
+	if opt.Cluster.Registry != nil {
+		opt.Cluster.Registry = measuredRegistry{opt.Cluster.Registry, figures.RegistryAsked}
+	}
 	s = &Server{
 		opt: opt, log: opt.Log, metrics: figures, lines: lines,
 		events: event.NewBus(event.Options{Boot: newID()}),
