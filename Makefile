@@ -15,7 +15,7 @@ TRIXIE   := $(CACHE)/trixie-ffmpeg
 DURATION ?= 30m
 E2E      := LIVEGO_E2E=1 LIVEGO_BIN=$(CURDIR)/bin/livego LIVEGO_RACE_BIN=$(CURDIR)/bin/livego-race FFMPEG7=$(TRIXIE)/ffmpeg
 
-BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-hls bench-llhls bench-stopped bench-relay bench-record bench-tokens bench-cluster bench-cluster-hls bench-cluster-registry
+BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-streams bench-hls bench-llhls bench-stopped bench-relay bench-record bench-tokens bench-cluster bench-cluster-hls bench-cluster-registry
 
 .PHONY: help demo cluster-demo run build pages release test tools lint unit race e2e versitygw e2e-s3 soak latency players players cluster-halts attack cross fuzz $(BENCHES) simulate bench-all bench-tools clean
 
@@ -81,6 +81,8 @@ bench-audio: build bench-tools ## 10,000 players of an audio stream
 	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) audio
 bench-ingest: build bench-tools ## 40 publishers, HLS on and off, against nginx-rtmp, 25 minutes
 	@go run ./scripts/bench -rounds $(ROUNDS) -duration 15s $(BENCHFLAGS) ingest
+bench-streams: build bench-tools ## streams that nobody watches, or few, against nginx-rtmp
+	@go run ./scripts/bench -rounds $(ROUNDS) -duration 15s $(BENCHFLAGS) streams
 bench-hls: build bench-tools ## requests for HLS files, against nginx
 	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) hls
 bench-llhls: build bench-tools ## players of Low-Latency HLS

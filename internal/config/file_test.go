@@ -225,7 +225,7 @@ func TestBatchDelays(t *testing.T) {
 		{[]string{"--min_batch_delay=100ms"}, ""},
 		{[]string{"--min_batch_delay=50ms", "--max_batch_delay=50ms"}, ""},
 		{[]string{"--min_batch_delay=101ms"}, "flag --min_batch_delay: min_batch_delay 101ms is more than max_batch_delay 100ms"},
-		{[]string{"--hls_on_demand", "--hls_dvr_window=2h"}, "flag --hls_on_demand: hls_on_demand and hls_dvr_window exclude each other"},
+		{[]string{"--hls_on_demand", "--hls_dvr_window=2h"}, ""},
 		{[]string{"--hls_cmaf=false", "--hls_dvr_window=2h"}, "flag --hls_cmaf: hls_dvr_window needs hls_cmaf"},
 		{[]string{"--hls_cmaf=false"}, ""},
 		{[]string{"--min_batch_delay=10ms", "--max_batch_delay=0"}, "is more than max_batch_delay 0s"},

@@ -145,13 +145,14 @@ var options = []option{
 	{key: "hls_cmaf", def: "true", doc: "Package CMAF segments too: Low-Latency HLS, adaptive ladders, all codecs. false: MPEG-TS only, which takes\n" +
 		"less CPU time and memory per stream. hls_dvr_window needs CMAF.",
 		bind: func(c *Config) value { return boolean(&c.HLSCMAF) }},
-	{key: "hls_on_demand", def: "false", doc: "Package a stream only while somebody watches it over HLS. An idle stream costs nothing then; the first\n" +
-		"viewer begins with what gop_num and stream_memory keep of it.",
+	{key: "hls_on_demand", def: "true", doc: "Package a stream only while somebody watches it over HLS, and two minutes longer: MPEG-TS and CMAF each from its\n" +
+		"first request on, which begins with the last 10 s. An idle stream costs next to nothing. With hls_dvr_window and\n" +
+		"for recordings there is CMAF always, with hls_keep_after_end there is all always.",
 		bind: func(c *Config) value { return boolean(&c.HLSOnDemand) }},
 	{key: "hls_keep_after_end", def: "false", doc: "Keep an ended playlist until the stream's next session.",
 		bind: func(c *Config) value { return boolean(&c.HLSKeepAfterEnd) }},
 	{key: "hls_dvr_window", def: "0s", doc: "How far viewers of Low-Latency HLS can rewind, also after a restart. Segments are kept on disk,\n" +
-		"below data_dir. 0: not further than hls_list_size. Not together with hls_on_demand.",
+		"below data_dir. 0: not further than hls_list_size.",
 		bind: func(c *Config) value { return duration(&c.HLSDVRWindow, 0, unbounded) }},
 	{key: "hls_dvr_max_bytes", def: "10GiB", doc: "Most disk space for hls_dvr_window; beyond it the oldest segments of the stream that takes most go.",
 		bind: func(c *Config) value { return size(&c.HLSDVRMaxBytes, minDVRBytes, math.MaxInt) }},

@@ -27,9 +27,6 @@ func (l *loader) validate() {
 	if l.cfg.MinBatchDelay > l.cfg.MaxBatchDelay {
 		l.problem(l.origin["min_batch_delay"], "min_batch_delay %v is more than max_batch_delay %v", l.cfg.MinBatchDelay, l.cfg.MaxBatchDelay)
 	}
-	if l.cfg.HLSOnDemand && l.cfg.HLSDVRWindow > 0 {
-		l.problem(l.origin["hls_on_demand"], "hls_on_demand and hls_dvr_window exclude each other: nobody could rewind to what was not packaged")
-	}
 	if !l.cfg.HLSCMAF && l.cfg.HLSDVRWindow > 0 {
 		l.problem(l.origin["hls_cmaf"], "hls_dvr_window needs hls_cmaf: only CMAF segments are kept for rewinding")
 	}

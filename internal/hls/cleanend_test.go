@@ -19,7 +19,7 @@ func TestLastCall(t *testing.T) {
 		s := NewServer(Options{})
 		feed, end := onAirAs(t, s, "", hlstest.Encoders(25, 50)[0])
 		feed(9300 * time.Millisecond)
-		view := s.find("live/movie").cmaf.Rendition("v0").View.Load()
+		view := s.wanted("live/movie", inCMAF).cmaf.Rendition("v0").View.Load()
 		last, part, _ := view.Last()
 		done := make(chan error, 1)
 		go func() { done <- end(io.EOF) }()

@@ -25,7 +25,7 @@ const (
 
 // serveMultivariant serves the multivariant playlist.
 func (s *Server) serveMultivariant(w http.ResponseWriter, r *http.Request, t target) {
-	l := s.await(w, r, t.name)
+	l := s.await(w, r, t.name, inCMAF)
 	if l == nil {
 		return
 	}
@@ -77,7 +77,7 @@ func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target
 	if t.kind == framesPlaylist {
 		d.Part = -1 // it has no parts
 	}
-	l := s.await(w, r, t.name)
+	l := s.await(w, r, t.name, inCMAF)
 	if l == nil {
 		return
 	}
@@ -220,7 +220,7 @@ func (s *Server) writeMedia(w http.ResponseWriter, r *http.Request, text *playli
 
 // serveFile serves a segment, a part or an initialization section.
 func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, t target) {
-	l := s.find(t.name)
+	l := s.wanted(t.name, inCMAF)
 	if l == nil {
 		refuse(w, http.StatusNotFound, "no publisher")
 		return

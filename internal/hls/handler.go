@@ -93,7 +93,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 }
 
 func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name string) {
-	l := s.await(w, r, name)
+	l := s.await(w, r, name, inTS)
 	if l == nil {
 		return
 	}
@@ -251,7 +251,7 @@ func gather(conn io.ReaderFrom, d playlist.Document) {
 
 func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request, name string, seq int64) {
 	var seg *playlist.TSSegment
-	if l := s.find(name); l != nil {
+	if l := s.wanted(name, inTS); l != nil {
 		if view := l.view.Load(); view != nil {
 			seg = view.Segment(seq)
 		}

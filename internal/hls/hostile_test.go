@@ -26,12 +26,12 @@ func TestRequestsDoNotWaitForAJoiningPublication(t *testing.T) {
 	go func() {
 		defer close(found)
 		for active := 0; active < 2; {
-			s.find("live/movie")
+			s.wanted("live/movie", inCMAF)
 			s.mu.RLock()
 			active = l.active
 			s.mu.RUnlock()
 		}
-		s.find("live/movie")
+		s.wanted("live/movie", inCMAF)
 	}()
 	select {
 	case <-found:

@@ -11,8 +11,8 @@ type Recorder interface {
 	Begin(stream string) Sink
 }
 
-// Hold keeps a stream packaged although nobody watches it, until it is told otherwise, over all its
-// lives.
+// Hold keeps a stream packaged as CMAF although nobody watches it, until it is told otherwise, over
+// all its lives.
 func (s *Server) Hold(name string, on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -29,10 +29,9 @@ func TestRecorder(t *testing.T) {
 		n := &notes{}
 		s := NewServer(Options{Recorder: n, KeepAfterEnd: true})
 		st := hlstest.Encoders(25, 25)[0]
-		p, _, done, _ := offer(t, s, st.Until(20*time.Second))
+		p, over, done, _ := offer(t, s, "", st.Until(20*time.Second))
 		index := body(t, ask(s, "GET", "/live/movie/index.m3u8"))
-		p.feed <- st.Until(21 * time.Second)
-		synctest.Wait()
+		p.send(st.Until(21 * time.Second))
 		seen := 0
 		for _, k := range n.segments {
 			r := ask(s, "GET", "/live/movie/"+k.ID+"/"+itoa(k.Seq)+".m4s")
@@ -48,7 +47,8 @@ func TestRecorder(t *testing.T) {
 			t.Errorf("%d segments of %d are those of viewers", seen, len(n.segments))
 		}
 		before := len(n.segments)
-		p.feed <- io.EOF
+		p.send(io.EOF)
+		close(over)
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
@@ -70,33 +70,25 @@ func TestHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
 		st := hlstest.Encoders(25, 25)[0]
-		p, over, done, _ := offer(t, s, st.Until(8*time.Second))
+		p, over, done, _ := offer(t, s, "", st.Until(8*time.Second))
 		s.Hold("live/movie", true)
 		synctest.Wait()
 		for at := 8 * time.Second; at < 2*time.Minute; at += time.Second {
 			time.Sleep(time.Second)
-			p.feed <- st.Until(at + time.Second)
-			synctest.Wait()
+			p.send(st.Until(at + time.Second))
 		}
-		if p.open != 1 || p.opened != 1 {
-			t.Errorf("opened %d times, %d are open", p.opened, p.open)
-		}
+		wantOpen(t, "held", p, 1, 1)
 		s.Hold("live/movie", false)
-		p.feed <- st.Until(2*time.Minute + time.Second)
-		synctest.Wait()
-		if p.open != 0 {
-			t.Error("packaged though nobody asks")
-		}
+		p.send(st.Until(2*time.Minute + time.Second))
+		wantOpen(t, "held no more", p, 1, 0)
 		close(over)
 		<-done
 		s.Hold("live/movie", true)
-		p, over, done, _ = offer(t, s, st.Until(130 * time.Second)[:600])
-		if p.open != 1 {
-			t.Error("the next life is not packaged")
-		}
-		p.feed <- io.EOF
-		<-done
+		p, over, done, _ = offer(t, s, "", st.Until(130 * time.Second)[:600])
+		wantOpen(t, "the next life", p, 1, 1)
+		p.send(io.EOF)
 		close(over)
+		<-done
 		time.Sleep(time.Minute)
 	})
 }

@@ -29,10 +29,9 @@ type life struct {
 	// carries more of it.
 	refusal atomic.Pointer[string]
 	over    atomic.Bool
-	// cmaf is the CMAF side, noCMAF says that it gets nothing.
-	cmaf   *ladder.Presentation
-	noCMAF bool
-	log    *slog.Logger
+	// cmaf is the CMAF side.
+	cmaf *ladder.Presentation
+	log  *slog.Logger
 
 	demand *demand
 
@@ -44,6 +43,8 @@ type life struct {
 	time     lifeTime
 	ts       *tsPackager
 	packager *ladder.Packager
+	// fed: the packager of CMAF got its first units.
+	fed bool
 
 	// firstDiscontinuity is the discontinuity sequence number at the life's begin,
 	// lastDiscontinuity the highest one so far.
@@ -111,22 +112,22 @@ func (l *life) stats(now time.Time) StreamStats {
 	return st
 }
 
-// read packages the units of a publication until r ends, or, where that is given, idle says that
-// nobody watches.
-func (l *life) read(ctx context.Context, pub *ladder.Publication, r media.Reader, idle func() bool) error {
+// read packages the units of a publication, in some forms, until r ends or idle says that nobody
+// watches.
+func (l *life) read(ctx context.Context, pub *ladder.Publication, r media.Reader, in formSet, idle func() bool) error {
 	units := make([]media.AccessUnit, readBatch)
 	for {
 		n, err := r.Read(ctx, units)
-		refused := l.write(pub, units[:n])
+		refused := l.write(pub, in, units[:n])
 		clear(units[:n]) // lets the bodies go
 		switch {
 		case refused != nil:
 			return refused
-		case idle != nil && idle():
+		case idle():
 			return errIdle
 		case err == nil:
 		case errors.Is(err, media.ErrSuspended):
-			l.flush(pub)
+			l.flush(pub, in)
 		case errors.Is(err, io.EOF):
 			return err
 		default:
@@ -136,30 +137,50 @@ func (l *life) read(ctx context.Context, pub *ladder.Publication, r media.Reader
 }
 
 // write packages units of a publication. The error says why it cannot be part of the ladder.
-func (l *life) write(pub *ladder.Publication, units []media.AccessUnit) error {
+func (l *life) write(pub *ladder.Publication, in formSet, units []media.AccessUnit) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	caught := pub.Behind && len(units) < readBatch
-	pub.Behind = len(units) == readBatch
 	for i := range units {
 		l.time.place(&units[i])
-		if !l.noCMAF { // first: where MPEG-TS refuses, CMAF must be ready to take over
-			l.packager.Write(pub, &units[i])
-		}
-		l.ts.write(pub, &units[i])
 	}
 	l.reach.Store(int64(l.time.reach))
-	if caught {
-		l.packager.Present(false)
+	if in[inCMAF] { // first: where MPEG-TS refuses, CMAF must be ready to take over
+		l.writeCMAF(pub, units)
+	}
+	if in[inTS] {
+		for i := range units {
+			l.ts.write(pub, &units[i])
+		}
 	}
 	return pub.Err
 }
 
+// writeCMAF packages units as CMAF. The caller holds mu.
+func (l *life) writeCMAF(pub *ladder.Publication, units []media.AccessUnit) {
+	caught := pub.Behind && len(units) < readBatch
+	pub.Behind = len(units) == readBatch
+	for i := range units {
+		l.packager.Write(pub, &units[i])
+	}
+	if caught {
+		l.packager.Present(false)
+	}
+	l.fed = l.fed || len(units) > 0
+	if l.fed && l.refusal.Load() != nil {
+		l.answer()
+	}
+}
+
 // flush publishes what there is of a publication whose publisher is gone.
-func (l *life) flush(pub *ladder.Publication) {
+func (l *life) flush(pub *ladder.Publication, in formSet) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ts.flush(pub)
+	if in[inTS] {
+		l.ts.flush(pub)
+	}
+	if !in[inCMAF] {
+		return
+	}
 	l.packager.Suspend(pub)
 	time.AfterFunc(lastCall, func() {
 		l.mu.Lock()

@@ -86,7 +86,7 @@ func TestAfterKill(t *testing.T) {
 			r = open(left)
 			r.publish()
 			if waits {
-				r.s.find("live/movie")
+				r.s.wanted("live/movie", inCMAF)
 			}
 			r.play(0, 4*time.Second, newViewer(t))
 			if !waits {

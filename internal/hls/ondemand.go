@@ -3,6 +3,7 @@ package hls
 import (
 	"context"
 	"errors"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,9 +12,12 @@ import (
 	"livego/internal/media"
 )
 
-// idleTargets is for how many target durations without a request a stream is packaged: players ask
-// once in each, and a paused one may come back.
-const idleTargets = 6
+const (
+	// idleTime is for how long a stream is packaged after its last request, and idleTargets for how
+	// many target durations at least: players ask once in each, and a paused one may come back.
+	idleTime    = 2 * time.Minute
+	idleTargets = 6
+)
 
 // errIdle: nobody asks for the stream any more.
 var errIdle = errors.New("nobody watches")
@@ -25,34 +29,65 @@ type Source interface {
 	Close()
 }
 
+// form is how a stream is packaged.
+type form uint8
+
+const (
+	inTS form = iota
+	inCMAF
+	forms
+)
+
+// formSet is some of the forms.
+type formSet [forms]bool
+
 // demand knows whether anybody asks for a life. Its methods may be called at the same time.
 type demand struct {
-	once   sync.Once
-	wanted chan struct{}
+	wanted [forms]want
 	// held: the stream is packaged whether somebody asks or not.
 	held atomic.Bool
 	// last is when somebody asked, in Unix nanoseconds.
 	last atomic.Int64
 }
 
-func newDemand() *demand { return &demand{wanted: make(chan struct{})} }
-
-// ask notes a request.
-func (d *demand) ask(now time.Time) {
-	d.last.Store(now.UnixNano())
-	d.once.Do(func() { close(d.wanted) })
+// want is whether a form is wanted.
+type want struct {
+	once sync.Once
+	come chan struct{} // closed: it is
 }
 
-// hold says whether the stream is packaged whether somebody asks or not.
+func newDemand() *demand {
+	d := &demand{}
+	for f := range d.wanted {
+		d.wanted[f].come = make(chan struct{})
+	}
+	return d
+}
+
+// ask notes a request for a form.
+func (d *demand) ask(f form, now time.Time) {
+	d.last.Store(now.UnixNano())
+	d.wake(f)
+}
+
+// wake has a form packaged.
+func (d *demand) wake(f form) { d.wanted[f].once.Do(func() { close(d.wanted[f].come) }) }
+
+// hold says whether the stream is packaged whether somebody asks or not, as CMAF.
 func (d *demand) hold(on bool) {
 	d.held.Store(on)
 	if on {
-		d.once.Do(func() { close(d.wanted) })
+		d.wake(inCMAF)
 	}
 }
 
 // asked says whether anybody ever asked.
 func (d *demand) asked() bool { return d.last.Load() != 0 }
+
+// idle says that nobody has asked for a while.
+func (d *demand) idle(now time.Time, target time.Duration) bool {
+	return !d.held.Load() && time.Duration(now.UnixNano()-d.last.Load()) > max(idleTime, idleTargets*target)
+}
 
 // Asked is when somebody asked for a playlist or a file of a stream last; the zero time for one
 // that is not there.
@@ -66,32 +101,18 @@ func (s *Server) Asked(name string) time.Time {
 	return time.Unix(0, l.demand.last.Load())
 }
 
-// since is how long ago somebody asked.
-func (d *demand) since(now time.Time) time.Duration {
-	return time.Duration(now.UnixNano() - d.last.Load())
-}
-
 // Offer is Begin for a publication that is packaged only while somebody watches: an idle one costs
-// nothing. The function that it returns must be called, once. At the first request for the stream
-// it calls open, whose reader begins with what is kept of the publication, so that the first viewer
-// need not wait for a segment. It closes the reader when there was no request for six target
-// durations, and waits for the next one. It returns when that reader ends, as Begin's function
-// does, when over is closed, and when ctx ends.
+// nothing. The function that it returns must be called, once. At the first request for MPEG-TS, and
+// at that for CMAF, it calls open for that form. The reader begins with what is kept of the
+// publication, so that the first viewer need not wait for a segment. Readers are closed when there
+// was no request for two minutes, and for six target durations; then it waits for the next one. It
+// returns when a reader ends, as Begin's function does, when over is closed, and when ctx ends.
 func (s *Server) Offer(name, rendition string) func(ctx context.Context, open func() Source, over <-chan struct{}) error {
 	pub := &ladder.Publication{Rendition: rendition, Behind: true}
 	l := s.begin(name, pub)
 	return func(ctx context.Context, open func() Source, over <-chan struct{}) error {
 		for {
-			select {
-			case <-l.demand.wanted:
-			case <-over:
-				s.leave(ctx, l, pub, true)
-				return nil
-			case <-ctx.Done():
-				s.leave(ctx, l, pub, false)
-				return context.Cause(ctx)
-			}
-			err := s.packageOnce(ctx, l, pub, open)
+			err := s.packageForms(ctx, l, pub, open, over)
 			if !errors.Is(err, errIdle) {
 				return s.finish(ctx, l, pub, err)
 			}
@@ -100,13 +121,44 @@ func (s *Server) Offer(name, rendition string) func(ctx context.Context, open fu
 	}
 }
 
-// packageOnce packages a publication until its reader ends, or nobody watches.
-func (s *Server) packageOnce(ctx context.Context, l *life, pub *ladder.Publication, open func() Source) error {
+// packageForms packages a publication, in each form from its first request on, until the publication
+// ends, as io.EOF says, or nobody watches.
+func (s *Server) packageForms(ctx context.Context, l *life, pub *ladder.Publication, open func() Source, over <-chan struct{}) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var running sync.WaitGroup
+	for f := range forms {
+		if f == inCMAF && s.opt.NoCMAF {
+			continue
+		}
+		running.Go(func() {
+			if err := s.packageForm(ctx, l, pub, f, open, over); !errors.Is(err, io.EOF) {
+				stop(err)
+			}
+		})
+	}
+	running.Wait()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return io.EOF
+}
+
+// packageForm packages a publication in one form.
+func (s *Server) packageForm(ctx context.Context, l *life, pub *ladder.Publication, f form, open func() Source, over <-chan struct{}) error {
+	select {
+	case <-l.demand.wanted[f].come:
+	case <-over:
+		return io.EOF
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	r := open()
 	defer r.Close()
-	return l.read(ctx, pub, r, func() bool {
-		target := max(l.target(), s.opt.SegmentDuration)
-		return !l.demand.held.Load() && l.demand.since(s.opt.Now()) > idleTargets*target
+	var in formSet
+	in[f] = true
+	return l.read(ctx, pub, r, in, func() bool {
+		return l.demand.idle(s.opt.Now(), max(l.target(), s.opt.SegmentDuration))
 	})
 }
 

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,72 +16,180 @@ import (
 	"livego/internal/media"
 )
 
-// tap is a source over units that are kept, and what comes later. It counts how often it is open.
+// tap makes sources over units that are kept, and what comes later.
 type tap struct {
-	fakeReader
+	mu     sync.Mutex
 	kept   []media.AccessUnit
-	opened int
-	open   int
+	opened int // how often
+	open   map[*tapReader]bool
+}
+
+type tapReader struct {
+	fakeReader
+	of *tap
 }
 
 func (p *tap) make() Source {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := &tapReader{fakeReader: fakeReader{feed: make(chan any), pending: slices.Clone(p.kept)}, of: p}
 	p.opened++
-	p.open++
-	p.pending = p.kept
-	return p
+	p.open[r] = true
+	return r
 }
 
-func (p *tap) Close() { p.open-- }
+func (r *tapReader) Close() {
+	r.of.mu.Lock()
+	defer r.of.mu.Unlock()
+	delete(r.of.open, r)
+}
 
-// offer puts live/movie on offer.
-func offer(t *testing.T, s *Server, kept []media.AccessUnit) (p *tap, over chan struct{}, done chan error, cancel func()) {
+// counts says how often sources were made, and how many are open.
+func (p *tap) counts() (opened, open int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.opened, len(p.open)
+}
+
+// send hands out units, or an error, to whoever reads.
+func (p *tap) send(what any) {
+	p.mu.Lock()
+	readers := slices.Collect(maps.Keys(p.open))
+	p.mu.Unlock()
+	for _, r := range readers {
+		r.feed <- what
+	}
+	synctest.Wait()
+}
+
+// offer puts live/movie on offer, as a rendition.
+func offer(t *testing.T, s *Server, rendition string, kept []media.AccessUnit) (p *tap, over chan struct{}, done chan error, cancel func()) {
 	ctx, cancel := context.WithCancel(t.Context())
-	p = &tap{fakeReader: fakeReader{feed: make(chan any)}, kept: kept}
+	p = &tap{kept: kept, open: make(map[*tapReader]bool)}
 	over, done = make(chan struct{}), make(chan error, 1)
-	run := s.Offer("live/movie", "")
+	run := s.Offer("live/movie", rendition)
 	go func() { done <- run(ctx, p.make, over) }()
 	synctest.Wait()
 	return p, over, done, cancel
 }
 
-// TestOnDemand: packaging begins with the first request, which is answered at once from what is
-// kept; it ends when nobody asks any more, and begins anew, with new numbers, for the next one.
+// wantOpen checks how often sources were made, and how many are open.
+func wantOpen(t *testing.T, what string, p *tap, opened, open int) {
+	t.Helper()
+	if a, b := p.counts(); a != opened || b != open {
+		t.Errorf("%s: opened %d times, %d open, want %d and %d", what, a, b, opened, open)
+	}
+}
+
+// TestOnDemand: each form is packaged from its first request on, which is answered at once from
+// what is kept; packaging ends when nobody asks any more, and begins anew, with new numbers, for
+// the next one.
 func TestOnDemand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
 		st := hlstest.Encoders(25, 25)[0]
-		p, _, done, _ := offer(t, s, st.Until(8*time.Second))
+		p, _, done, _ := offer(t, s, "", st.Until(8*time.Second))
 		time.Sleep(time.Hour)
-		if p.opened != 0 {
-			t.Fatal("packaged without a request")
-		}
+		wantOpen(t, "without a request", p, 0, 0)
 		first := (&station{t: t, s: s}).playlist()
-		if len(first.Segments) == 0 || p.open != 1 {
-			t.Errorf("%+v, %d open", first, p.open)
+		if len(first.Segments) == 0 {
+			t.Errorf("%+v", first)
 		}
+		wantOpen(t, "MPEG-TS is asked for", p, 1, 1)
 		if r := ask(s, "GET", "/live/movie/index.m3u8"); r.StatusCode != 200 {
 			t.Errorf("index: %d", r.StatusCode)
 		}
-		for at := 8 * time.Second; p.open == 1; at += time.Second {
+		wantOpen(t, "CMAF is asked for too", p, 2, 2)
+		at := 8 * time.Second
+		next := func() {
 			time.Sleep(time.Second)
-			p.feed <- st.Until(at + time.Second)
-			synctest.Wait()
-			if at > time.Minute {
-				t.Fatal("packaged though nobody asks")
-			}
+			at += time.Second
+			p.send(st.Until(at))
 		}
-		p.kept = st.Until(80 * time.Second)[:600]
+		for range idleTime/time.Second - 1 {
+			next()
+		}
+		wantOpen(t, "for a while nobody asks", p, 2, 2)
+		for range 3 {
+			next()
+		}
+		wantOpen(t, "nobody asks", p, 2, 0)
+		p.kept = st.Until(at + 20*time.Second)[:600]
 		again := (&station{t: t, s: s}).playlist()
-		if p.opened != 2 || again.MediaSequence <= first.MediaSequence+len(first.Segments) || *again.DiscontinuitySequence < *first.DiscontinuitySequence {
-			t.Errorf("opened %d times, %+v", p.opened, again)
+		wantOpen(t, "MPEG-TS is asked for again", p, 3, 1)
+		if again.MediaSequence <= first.MediaSequence+len(first.Segments) || *again.DiscontinuitySequence < *first.DiscontinuitySequence {
+			t.Errorf("%+v", again)
 		}
-		p.feed <- io.EOF
+		p.send(io.EOF)
+		select {
+		case err := <-done:
+			t.Errorf("ended with one form, though the stream goes on: %v", err)
+		default:
+		}
+	})
+}
+
+// TestOnDemandEnd: a form ends with what its own reader has, whatever the other one has read.
+func TestOnDemandEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		st := hlstest.Encoders(25, 25)[0]
+		p, over, done, _ := offer(t, s, "", st.Until(8*time.Second))
+		(&station{t: t, s: s}).playlist()
+		ask(s, "GET", "/live/movie/index.m3u8")
+		p.send(st.Until(12 * time.Second))
+		readers := slices.Collect(maps.Keys(p.open))
+		readers[0].feed <- io.EOF
+		synctest.Wait()
+		readers[1].feed <- st.Until(12 * time.Second) // nothing more
+		readers[1].feed <- io.EOF
+		close(over)
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 		if last := (&station{t: t, s: s}).playlist(); !last.Endlist {
 			t.Errorf("%+v", last)
 		}
+		if text := body(t, ask(s, "GET", "/live/movie/index-v0.m3u8")); !strings.Contains(text, "#EXT-X-ENDLIST") {
+			t.Errorf("CMAF: %s", text)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// TestOnDemandOtherForm: where MPEG-TS cannot carry the stream, its request has CMAF packaged, and
+// leads there.
+func TestOnDemandOtherForm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		p, over, done, _ := offer(t, s, "", hlstest.SoundOf(media.Opus).Until(8*time.Second))
+		r := ask(s, "GET", "/live/movie.m3u8")
+		if r.StatusCode != 302 {
+			t.Errorf("MPEG-TS: %d %s", r.StatusCode, body(t, r))
+		}
+		wantOpen(t, "both", p, 2, 2)
+		p.send(io.EOF)
+		close(over)
+		<-done
+		time.Sleep(time.Minute)
+	})
+}
+
+// TestHeldIsCMAF: what is held, for a recording, is packaged as CMAF only.
+func TestHeldIsCMAF(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{})
+		s.Hold("live/movie", true)
+		st := hlstest.Encoders(25, 25)[0]
+		p, _, _, cancel := offer(t, s, "", st.Until(8*time.Second))
+		wantOpen(t, "held", p, 1, 1)
+		time.Sleep(time.Hour)
+		p.send(st.Until(12 * time.Second))
+		wantOpen(t, "for an hour", p, 1, 1)
+		if l := s.find("live/movie"); l.view.Load() != nil || l.cmaf.View.Load() == nil {
+			t.Error("not CMAF alone")
+		}
+		cancel()
 		time.Sleep(time.Minute)
 	})
 }
@@ -87,12 +198,12 @@ func TestOnDemand(t *testing.T) {
 func TestOfferEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewServer(Options{})
-		p, over, done, _ := offer(t, s, nil)
+		p, over, done, _ := offer(t, s, "", nil)
 		close(over)
 		if err := <-done; err != nil || p.opened > 0 || status(s) != 404 || len(s.Stats()) != 0 {
 			t.Errorf("%v, opened %d times", err, p.opened)
 		}
-		_, _, done, cancel := offer(t, s, nil)
+		_, _, done, cancel := offer(t, s, "", nil)
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) || len(s.Stats()) != 0 {
 			t.Error(err)
@@ -107,29 +218,22 @@ func TestOnDemandLadder(t *testing.T) {
 		all := hlstest.Encoders(25, 25)
 		taps, overs, dones := make([]*tap, 2), make([]chan struct{}, 2), make([]chan error, 2)
 		for i := range 2 {
-			p := &tap{fakeReader: fakeReader{feed: make(chan any)}, kept: all[i].Until(8 * time.Second)}
-			taps[i], overs[i], dones[i] = p, make(chan struct{}), make(chan error, 1)
-			run := s.Offer("live/movie", hlstest.NameOf(i))
-			go func() { dones[i] <- run(t.Context(), p.make, overs[i]) }()
+			taps[i], overs[i], dones[i], _ = offer(t, s, hlstest.NameOf(i), all[i].Until(8*time.Second))
 		}
 		for round := range 2 {
 			if text := body(t, ask(s, "GET", "/live/movie/index.m3u8")); strings.Count(text, "#EXT-X-STREAM-INF") != 2 {
 				t.Errorf("round %d: the first playlist lacks a rendition:\n%s", round, text)
 			}
 			synctest.Wait()
-			if taps[0].open != 1 || taps[1].open != 1 {
-				t.Fatalf("round %d: not all are awake", round)
-			}
+			wantOpen(t, "awake", taps[0], round+1, 1)
+			wantOpen(t, "awake", taps[1], round+1, 1)
 			if v := s.find("live/movie").cmaf.View.Load(); v == nil || len(v.Renditions) != 3 {
 				t.Errorf("round %d: %+v", round, v)
 			}
-			time.Sleep(time.Minute)
+			time.Sleep(2 * idleTime)
 			for i := range 2 {
-				taps[i].feed <- all[i].Until(8*time.Second + time.Duration(round+1)*time.Second)
-				synctest.Wait()
-			}
-			if taps[0].open != 0 || taps[1].open != 0 {
-				t.Fatalf("round %d: not all are asleep", round)
+				taps[i].send(all[i].Until(8*time.Second + time.Duration(round+1)*time.Second))
+				wantOpen(t, "asleep", taps[i], round+1, 0)
 			}
 		}
 		for i := range 2 {

@@ -83,7 +83,7 @@ func (s *Server) Begin(name, rendition string) func(ctx context.Context, r media
 
 // run packages a publication of the life l.
 func (s *Server) run(ctx context.Context, l *life, pub *ladder.Publication, r media.Reader) error {
-	return s.finish(ctx, l, pub, l.read(ctx, pub, r, nil))
+	return s.finish(ctx, l, pub, l.read(ctx, pub, r, formSet{inTS: true, inCMAF: !s.opt.NoCMAF}, func() bool { return false }))
 }
 
 // finish takes a publication whose reader ended with err out of its life, and returns the error
@@ -189,7 +189,7 @@ func (s *Server) newLife(name string) *life {
 	first := s.numbersAfter(&last, known)
 	l := &life{
 		name: name, demand: newDemand(), log: s.opt.Log.With("stream", name), answerable: make(chan struct{}),
-		cmaf: ladder.NewPresentation(), noCMAF: s.opt.NoCMAF,
+		cmaf:               ladder.NewPresentation(),
 		firstDiscontinuity: last.Discontinuity, record: record, noted: s.noted(name), used: last,
 	}
 	l.used.Over = false
@@ -212,7 +212,7 @@ func (s *Server) newLife(name string) *life {
 		start.Sink = s.opt.Recorder.Begin(name)
 	}
 	l.packager = ladder.New(s.opt.cmaf(), start)
-	l.demand.hold(s.held[name])
+	l.demand.hold(s.held[name] || start.Stored != nil)
 	if s.opt.NoCMAF {
 		l.cmaf.Refuse("this server packages no CMAF segments (hls_cmaf is false): " + path.Base(name) + playlist.PlaylistSuffix + " has MPEG-TS")
 	}
@@ -296,13 +296,18 @@ func (s *Server) Has(name string) bool {
 	return s.lives[name] != nil
 }
 
-// find returns the life of a stream that somebody asks for, nil if there is none.
+// find returns the life of a stream, nil if there is none.
 func (s *Server) find(name string) *life {
 	s.mu.RLock()
-	l := s.lives[name]
-	s.mu.RUnlock()
+	defer s.mu.RUnlock()
+	return s.lives[name]
+}
+
+// wanted is find for who asks for something of a form.
+func (s *Server) wanted(name string, f form) *life {
+	l := s.find(name)
 	if l != nil {
-		l.demand.ask(s.opt.Now())
+		l.demand.ask(f, s.opt.Now())
 	}
 	return l
 }

@@ -45,7 +45,10 @@ func newTSPackager(s *Server, l *life, first int64) *tsPackager {
 		},
 		Refuse: func(reason string) {
 			l.refusal.Store(&reason)
-			l.answer()
+			l.demand.wake(inCMAF) // which may carry more
+			if l.fed || s.opt.NoCMAF {
+				l.answer()
+			}
 		},
 		Wanted: l.demand.asked,
 		Log:    l.log, Counts: &l.counts.ts,

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"time"
+
 	"livego/internal/event"
 	"livego/internal/live"
 )
@@ -30,6 +32,9 @@ func (s *Server) tell(n live.Notice) {
 		e.Data = event.Reason{Reason: reasonOf(n.Cause)}
 	}
 	s.events.Emit(e)
+	if n.Change == live.Ended {
+		s.endings.add(n.Name.Key(), time.Now())
+	}
 	if s.node != nil && n.Change == live.Ended {
 		s.node.member.End(n.Name.Key())
 	}

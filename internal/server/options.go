@@ -157,7 +157,9 @@ type Options struct {
 	HLSNoLoop bool
 	// HLSNoCMAF packages MPEG-TS only.
 	HLSNoCMAF bool
-	// HLSOnDemand packages a stream only while somebody watches it over HLS.
+	// HLSOnDemand packages a stream only while somebody watches it over HLS, with each of MPEG-TS and
+	// CMAF for itself. Streams with rewinding or recordings have CMAF always, and with HLSKeepAfterEnd
+	// all have both.
 	HLSOnDemand bool
 	// HLSKeepAfterEnd keeps an ended playlist until the next session of the stream.
 	HLSKeepAfterEnd bool

@@ -43,7 +43,7 @@ func (s *Server) endOutput(ctx context.Context, stream *live.Stream, err error) 
 	}
 }
 
-// outputHLS packages a publication for HLS: always, or while somebody watches.
+// outputHLS packages a publication for HLS: while somebody watches, or always.
 func (s *Server) outputHLS(stream *live.Stream) func(context.Context) error {
 	name, reader := stream.Name(), live.ReaderOptions{GOPs: -1, Settled: true, Lazy: true}
 	if app, ok := s.app(name.App); !ok || !app.HLS || !s.opt.servesHLS() {
@@ -51,7 +51,7 @@ func (s *Server) outputHLS(stream *live.Stream) func(context.Context) error {
 	}
 	s.hold(name.Key())
 	// At once: whoever hears of the stream may ask for its playlist.
-	if s.opt.HLSOnDemand {
+	if s.opt.HLSOnDemand && !s.opt.HLSKeepAfterEnd {
 		run := s.hls.Offer(name.Key(), name.Rendition)
 		return func(ctx context.Context) error {
 			return run(ctx, func() hls.Source { return stream.NewReader(reader) }, stream.Done())

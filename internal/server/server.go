@@ -71,6 +71,7 @@ type Server struct {
 	streams  http.Handler // the list of the HTTP-FLV port
 	sessions *registry
 	events   *event.Bus
+	endings  *endings
 	limits   *listen.Limits
 	metrics  *metrics.Metrics
 	issuer   *listen.Issuer // nil: certificates come from files
@@ -118,7 +119,7 @@ func New(opt Options) (*Server, error) {
 	}
 	s = &Server{
 		opt: opt, log: opt.Log, metrics: figures, lines: lines,
-		events: event.NewBus(event.Options{Boot: newID()}),
+		events: event.NewBus(event.Options{Boot: newID()}), endings: newEndings(),
 		limits: listen.NewLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, listen.MaxFiles()),
 	}
 	s.sessions = newRegistry(s.events)

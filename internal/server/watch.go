@@ -99,7 +99,7 @@ func (s onAir) statusHere(name live.Name) watch.Status {
 		st.State = watch.Starting
 	case len(publications) > 0:
 		st.State = watch.Live
-	case packaged:
+	case packaged || s.endings.has(st.Stream, time.Now()):
 		st.State = watch.Ended
 	}
 	return st

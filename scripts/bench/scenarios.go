@@ -53,6 +53,19 @@ func players(n int, more ...string) []string {
 	return append([]string{"--players", strconv.Itoa(n)}, more...)
 }
 
+// idle returns flags for so many publishers whom nobody watches, and others.
+func idle(n int, more ...string) []string {
+	return append([]string{"--streams", strconv.Itoa(n), "--players", "0"}, more...)
+}
+
+// few returns flags for many small streams with few players each.
+func few() []string {
+	return players(3000, "--streams", "300", "--video-rate", "452", "--audio-rate", "64", "--warmup", ringFilled)
+}
+
+// packaged has streams packaged for HLS that nobody watches.
+const packaged = "--hls_on_demand=false"
+
 func nginxHLS() []string {
 	return []string{"hls on;", "hls_path hls;", "hls_fragment 3s;", "hls_playlist_length 9s;"}
 }
@@ -149,7 +162,7 @@ var singleScenarios = []scenario{
 	{
 		name:    "many",
 		title:   "300 streams of 0.5 Mbit/s to 10 players each",
-		load:    players(3000, "--streams", "300", "--video-rate", "452", "--audio-rate", "64", "--warmup", ringFilled),
+		load:    few(),
 		columns: fanoutColumns,
 		rows: []row{
 			{name: "floor: C loop, one write per picture", kind: floor{}},
@@ -177,8 +190,8 @@ var singleScenarios = []scenario{
 		columns: []column{coresColumn, coresRatioColumn, memoryColumn, heapColumn, heldColumn, heapShareColumn, memoryShareColumn},
 		rows: []row{
 			{name: "nginx-rtmp, HLS on (on disk)", kind: nginx{}, args: nginxHLS(), load: []string{"--warmup", ringFilled}},
-			{name: "livego, HLS on (MPEG-TS and CMAF)", kind: livego{}, load: []string{"--warmup", windowFilled}, held: ringHeld + 2*segmentsHeld},
-			{name: "livego, HLS on (MPEG-TS only)", kind: livego{}, args: []string{"--hls_cmaf=false"}, load: []string{"--warmup", windowFilled}, held: ringHeld + segmentsHeld},
+			{name: "livego, HLS packaged always (MPEG-TS and CMAF)", kind: livego{}, args: []string{packaged}, load: []string{"--warmup", windowFilled}, held: ringHeld + 2*segmentsHeld},
+			{name: "livego, HLS packaged always (MPEG-TS only)", kind: livego{}, args: []string{packaged, "--hls_cmaf=false"}, load: []string{"--warmup", windowFilled}, held: ringHeld + segmentsHeld},
 			{name: "nginx-rtmp, HLS off", kind: nginx{}, load: []string{"--warmup", ringFilled}, base: true},
 			{name: "livego, HLS off", kind: livego{}, args: []string{noHLS}, load: []string{"--warmup", ringFilled}, held: ringHeld},
 		},
@@ -213,6 +226,20 @@ var singleScenarios = []scenario{
 			{name: "with tokens", kind: guarded{path: "/live/{stream}.flv", port: flvPort}, args: []string{noHLS}, load: players(1000)},
 			{name: "Low-Latency HLS, 200 players", kind: livego{}, load: append(play("ll-hls"), players(200, "--join-rate", "200", "--warmup", "4s")...), base: true},
 			{name: "with tokens", kind: guarded{path: "/live/{stream}/index.m3u8", port: hlsPort}, load: players(200, "--join-rate", "200", "--warmup", "4s")},
+		},
+	},
+	{
+		name:    "streams",
+		title:   "Streams that nobody watches, or few",
+		columns: []column{coresColumn, coresRatioColumn, memoryColumn, heapColumn, heldColumn, servedColumn},
+		rows: []row{
+			{name: "nginx-rtmp, HLS on disk, 40 publishers of 2.6 Mbit/s from their begin on", kind: nginx{}, args: nginxHLS(), load: idle(40, "--warmup", "2s")},
+			{name: "livego, defaults, the same", kind: livego{}, load: idle(40, "--warmup", "2s")},
+			{name: "nginx-rtmp, HLS on disk, the same once windows are full", kind: nginx{}, args: nginxHLS(), load: idle(40, "--warmup", windowFilled), base: true},
+			{name: "livego, defaults, the same", kind: livego{}, load: idle(40, "--warmup", windowFilled), held: ringHeld},
+			{name: "livego, defaults, 1,000 publishers of 1 Mbit/s", kind: livego{}, load: idle(1000, "--video-rate", "904", "--warmup", windowFilled), base: true},
+			{name: "nginx-rtmp, 300 streams of 0.5 Mbit/s to 10 players each", kind: nginx{}, load: few(), base: true},
+			{name: "livego, defaults, the same", kind: livego{}, load: few()},
 		},
 	},
 	{
