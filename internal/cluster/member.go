@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -19,7 +21,7 @@ const (
 	// nodesInterval is how often it is asked which nodes there are.
 	nodesInterval = 2 * time.Second
 	// noteDelay is how long a beat waits for more of what Note is told.
-	noteDelay = 50 * time.Millisecond
+	noteDelay = 100 * time.Millisecond
 	// freeTimeout bounds the time in which a stream is given back.
 	freeTimeout = 5 * time.Second
 )
@@ -59,6 +61,8 @@ type Member struct {
 	mu    sync.Mutex
 	state NodeState
 	held  map[string]*holding
+	// changed are the names of those that changed since the last beat; some may be gone.
+	changed []string
 	// owed are streams that are to be given back when the registry is there again.
 	owed  map[string]debt
 	ahead time.Duration
@@ -168,18 +172,37 @@ func (m *Member) self() Node {
 	return n
 }
 
+// due returns what a beat tells: all streams that are on air, or those that changed. The caller
+// holds mu.
+func (m *Member) due(all bool) (held []Held) {
+	names := m.changed
+	m.changed = nil
+	if all {
+		names = slices.Collect(maps.Keys(m.held))
+	}
+	for _, name := range names {
+		if h := m.held[name]; h != nil && h.onAir && (all || h.changed) {
+			held = append(held, Held{name, h.token, h.hand})
+			h.changed = false
+		}
+	}
+	return held
+}
+
+// mark lets the next beat have a stream. The caller holds mu.
+func (m *Member) mark(name string, h *holding) {
+	if !h.changed {
+		h.changed = true
+		m.changed = append(m.changed, name)
+	}
+}
+
 // beat renews the lease, and says whether the registry was there.
 func (m *Member) beat(ctx context.Context, all bool) bool {
 	m.beating.Lock()
 	defer m.beating.Unlock()
 	m.mu.Lock()
-	var held []Held
-	for name, h := range m.held {
-		if h.onAir && (all || h.changed) {
-			held = append(held, Held{name, h.token, h.hand})
-			h.changed = false
-		}
-	}
+	held := m.due(all)
 	m.mu.Unlock()
 	got, err := m.opt.Registry.Beat(ctx, m.self(), held)
 	if ctx.Err() != nil {
@@ -307,7 +330,6 @@ func (m *Member) hold(stream string, c Claim) {
 		h.token, h.hand = c.Token, c.Hand
 	}
 	h.begins++
-	h.changed = true
 	delete(m.owed, stream)
 }
 
@@ -316,7 +338,9 @@ func (m *Member) Begun(stream string, onAir bool) {
 	m.mu.Lock()
 	if h := m.held[stream]; h != nil {
 		h.begins--
-		h.onAir = h.onAir || onAir
+		if h.onAir = h.onAir || onAir; h.onAir {
+			m.mark(stream, h)
+		}
 	}
 	m.mu.Unlock()
 	m.release(stream)
@@ -328,7 +352,10 @@ func (m *Member) Note(stream string, h Hand) {
 	m.mu.Lock()
 	held := m.held[stream]
 	if held != nil {
-		held.hand, held.changed = h, true
+		held.hand = h
+		if held.onAir { // else it is told when it is
+			m.mark(stream, held)
+		}
 	}
 	m.mu.Unlock()
 	if held != nil {

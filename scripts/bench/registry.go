@@ -24,6 +24,8 @@ import (
 const (
 	// registryTime is a multiple of the time in which a node tells of all its streams again.
 	registryTime = 10 * time.Second
+	// segmentTime is how long the streams' segments are.
+	segmentTime = 3 * time.Second
 	// lookups are measured one after the other.
 	lookups = 1000
 )
@@ -42,7 +44,21 @@ func holdStreams(ctx context.Context, redisAddr string, streams int) error {
 		member.Assume(registeredName(i))
 		member.Begun(registeredName(i), true)
 	}
+	go noteSegments(ctx, member, streams)
 	return member.Run(ctx)
+}
+
+// noteSegments tells of each stream that a segment begins, as often as one does.
+func noteSegments(ctx context.Context, member *cluster.Member, streams int) {
+	const step = 20 * time.Millisecond
+	begins := time.Now()
+	for next := 0; pause(ctx, step) == nil; {
+		for due := int(time.Since(begins).Seconds() * float64(streams) / segmentTime.Seconds()); next < due; next++ {
+			number := int64(next/streams) + 1
+			begun := time.Duration(number) * segmentTime
+			member.Note(registeredName(next%streams), cluster.Hand{Segment: number, Next: number, Begun: begun, Before: begun, Reach: begun, Noted: time.Now()})
+		}
+	}
 }
 
 func registeredName(i int) string { return fmt.Sprintf("live/stream%d", i) }

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"livego/internal/redisconn"
 )
 
 // row is one simulation.
@@ -58,7 +60,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.redis, "redis", "", "address of an empty Redis; empty: miniredis, in this process")
+	flag.StringVar(&o.redis, "redis", "", "address of a Redis, all of whose data is thrown away; empty: miniredis, in this process")
 	flag.StringVar(&o.rows, "rows", "", "names of rows with commas between them; empty: all")
 	flag.DurationVar(&o.duration, "duration", time.Minute, "time that a row takes, at real rates")
 	flag.IntVar(&o.capacity, "capacity", 3000, "viewers that a node takes before it sends more to others")
@@ -103,6 +105,9 @@ func simulate(ctx context.Context, o options, r row) (*sums, error) {
 		address = m.Addr()
 		defer expire(m)()
 	}
+	if err := empty(ctx, address); err != nil {
+		return nil, err
+	}
 	w := newWorld(r, address, o.capacity)
 	if err := w.begin(ctx); err != nil {
 		return nil, err
@@ -114,6 +119,16 @@ func simulate(ctx context.Context, o options, r row) (*sums, error) {
 	began := time.Now()
 	w.play(ctx, o.duration)
 	return w.sums.since(before, time.Since(began)), ctx.Err()
+}
+
+// empty throws all away that is in a Redis.
+func empty(ctx context.Context, address string) error {
+	client, err := redisconn.Open(address, "")
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return client.FlushAll(ctx).Err()
 }
 
 // expire lets time pass in miniredis, which has none of its own, until it is called off.
