@@ -15,8 +15,10 @@ const (
 	lookupTime = time.Second
 	// staleTime is for how long an old answer is better than none while the registry is away.
 	staleTime = 10 * time.Minute
-	// confirmTime is for how long the home's own word does instead of the registry's.
-	confirmTime = 30 * time.Second
+	// confirmTime is for how long the home's own word does instead of the registry's: since it was
+	// said, and confirmMost since the registry said so.
+	confirmTime = 10 * time.Second
+	confirmMost = 30 * time.Second
 	// maxNames bounds the names that a directory remembers.
 	maxNames = 10_000
 	// newNames is how many names that nobody had lately may be asked for in a second, and at once,
@@ -46,13 +48,13 @@ type place struct {
 	stream string
 	// asked is closed when the question under way is answered; nil if none is.
 	asked chan struct{}
-	// entry and err are the newest answer, of the registry at the time read, and confirmed since at
-	// the time at. good is the newest of an entry, floor
+	// entry and err are the newest answer, at the time at, which the home has confirmed until then.
+	// good is the newest of an entry, floor
 	// its token.
 	entry Entry
 	err   error
 	at    time.Time
-	read  time.Time
+	until time.Time
 	good  time.Time
 	floor int64
 	// changed is closed when something changes; nil if nobody waits for that.
@@ -94,8 +96,8 @@ func (d *Directory) Confirm(stream, node string, token int64) {
 		return
 	}
 	p, now := e.Value.(*place), time.Now()
-	if p.err == nil && !p.at.IsZero() && p.entry.Node.ID == node && p.entry.Claim.Token == token && now.Sub(p.read) < confirmTime {
-		p.at, p.good = now, now
+	if p.err == nil && !p.at.IsZero() && p.entry.Node.ID == node && p.entry.Claim.Token == token {
+		p.until, p.good = now.Add(min(confirmTime, confirmMost-now.Sub(p.at))), now
 	}
 }
 
@@ -117,7 +119,7 @@ func (d *Directory) ask(ctx context.Context, stream string, age time.Duration) (
 		d.mu.Lock()
 		p := d.place(stream)
 		// An answer to a question that was asked after this one came is fresh, whatever its age.
-		if !p.at.IsZero() && (time.Since(p.at) < age || !p.at.Before(began)) {
+		if !p.at.IsZero() && (time.Since(p.at) < age || !p.at.Before(began) || age > 0 && began.Before(p.until)) {
 			e, err := p.answer()
 			d.mu.Unlock()
 			return e, err
@@ -163,7 +165,7 @@ func (d *Directory) fetch(ctx context.Context, p *place, asked chan struct{}, is
 	if p.asked != asked {
 		return // something changed meanwhile: who waits asks again
 	}
-	p.asked, p.at, p.read, p.err = nil, at, at, err
+	p.asked, p.at, p.until, p.err = nil, at, time.Time{}, err
 	switch {
 	case err == nil && e.Claim.Token < p.floor && at.Sub(p.good) < staleTime:
 		// A home that was before, says a registry that has lost something: nobody goes back to it.

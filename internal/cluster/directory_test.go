@@ -89,11 +89,11 @@ func TestConfirm(t *testing.T) {
 			}
 			return r.lookups.Load() - before
 		}
-		if n := asked(2*confirmTime, "a", token); n < 2 || n > 3 {
+		if n := asked(2*confirmMost, "a", token); n < 2 || n > 3 {
 			t.Errorf("asked %d times while the home says that it is", n)
 		}
-		for who, n := range map[string]int64{"another node": asked(confirmTime, "b", token), "another claim": asked(confirmTime, "a", token-1)} {
-			if n < int64(confirmTime/lookupTime)-1 {
+		for who, n := range map[string]int64{"another node": asked(confirmMost, "b", token), "another claim": asked(confirmMost, "a", token-1)} {
+			if n < int64(confirmMost/lookupTime)/2 { // what it was told before counts for a while
 				t.Errorf("asked %d times while %s says so", n, who)
 			}
 		}

@@ -30,7 +30,7 @@ type row struct {
 	nodes, streams int
 	// joins come in a second, and stay for about a minute.
 	joins int
-	// uneven of the joins come to one node in ten: what a load balancer that knows nothing does.
+	// uneven: half of the joins come to one node in ten, as by a load balancer that knows nothing.
 	uneven bool
 	// deaths is how often a node dies, 0: never.
 	deaths time.Duration
@@ -42,8 +42,9 @@ func rows() []row {
 	return []row{
 		{name: "small", nodes: 3, streams: 100, joins: 10_000 / 60},
 		{name: "nodes", nodes: 30, streams: 1000, joins: 1_000_000 / hour},
+		{name: "streams", nodes: 30, streams: 10_000, joins: 1_000_000 / hour},
+		{name: "losses", nodes: 10, streams: 300, joins: 10_000 / 60, deaths: 4 * time.Second},
 		{name: "joins", nodes: 30, streams: 1000, joins: 10_000_000 / hour},
-		{name: "streams", nodes: 30, streams: 10_000, joins: 10_000_000 / hour},
 		{name: "large", nodes: 100, streams: 100_000, joins: 10_000_000 / hour},
 		{name: "uneven", nodes: 100, streams: 100_000, joins: 10_000_000 / hour, uneven: true},
 		{name: "deaths", nodes: 100, streams: 100_000, joins: 10_000_000 / hour, deaths: 10 * time.Second},

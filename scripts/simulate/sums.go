@@ -85,8 +85,12 @@ func (s *sums) line(r row) string {
 	if len(s.homes)+s.lost > 0 {
 		homes = fmt.Sprintf("%.1f, %.1f (%d streams, %d lost)", quantile(s.homes, 0.5).Seconds(), quantile(s.homes, 1).Seconds(), len(s.homes), s.lost)
 	}
+	name := r.name
+	if float64(s.joins) < 0.9*float64(r.joins)*s.passed.Seconds() {
+		name += " (**invalid**: this machine is too busy)"
+	}
 	return fmt.Sprintf("| %s | %d | %d | %s | %d | %s | %s/s, %.1f %% | %s | %s | %s | %s | %.1f, %.1f | %s |",
-		r.name, r.nodes, r.streams, rate(s.joins), s.now, rate(s.lookups), rate(s.asked), share, rate(s.claims), rate(s.redirects), rate(s.told), rate(s.calls),
+		name, r.nodes, r.streams, rate(s.joins), s.now, rate(s.lookups), rate(s.asked), share, rate(s.claims), rate(s.redirects), rate(s.told), rate(s.calls),
 		milliseconds(quantile(s.waits, 0.5)), milliseconds(quantile(s.waits, 0.99)), homes)
 }
 
