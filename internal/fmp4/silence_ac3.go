@@ -3,9 +3,9 @@ package fmp4
 import (
 	"encoding/binary"
 
-	"livego/internal/bits"
-
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/ac3"
+
+	"livego/internal/bits"
 )
 
 // Frames of AC-3 and E-AC-3 in which nothing is heard have exponents and no mantissas: with signal
