@@ -85,11 +85,16 @@ func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target
 		return
 	}
 	rendition := l.cmaf.Rendition(t.id)
-	if rendition == nil && l.cmaf.Left(t.id) {
-		var again bool
-		if rendition, again = s.awaitEnd(w, r, l.cmaf, t.id); again {
-			return
-		}
+	again := false
+	switch {
+	case rendition != nil && rendition.View.Load() != nil:
+	case rendition == nil && l.cmaf.Left(t.id):
+		rendition, again = s.awaitEnd(w, r, l.cmaf, t.id)
+	default:
+		rendition, again = s.awaitReturn(w, r, l.cmaf, t.id)
+	}
+	if again {
+		return
 	}
 	if rendition == nil || t.kind == framesPlaylist && rendition.Kind != media.Video {
 		refuse(w, http.StatusNotFound, noRendition)
@@ -168,6 +173,26 @@ func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *ladder
 			return nil, true
 		}
 		return ladder.Rendition(id), false
+	}
+	return ladder.Rendition(id), false
+}
+
+// awaitReturn waits shortly after the server's start for a rendition that a former process had: its
+// publisher may come a little after those of others. hls.js (1.7.4) never plays one again whose
+// playlist was 404, and Shaka Player stands still. It returns what awaitEnd does.
+func (s *Server) awaitReturn(w http.ResponseWriter, r *http.Request, ladder *ladder.Presentation, id string) (in *playlist.Rendition, again bool) {
+	wait := time.Until(s.returnBy)
+	if wait > 0 && elsewhere(w) {
+		return nil, true
+	}
+	if wait > 0 {
+		s.hold(w, r, wait, func() <-chan struct{} {
+			came := ladder.Came() // before it is looked for
+			if r := ladder.Rendition(id); r != nil && r.View.Load() != nil {
+				return nil
+			}
+			return came
+		})
 	}
 	return ladder.Rendition(id), false
 }

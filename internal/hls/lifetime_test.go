@@ -211,3 +211,37 @@ func TestAwaitReturn(t *testing.T) {
 		})
 	}
 }
+
+// TestAwaitRendition: shortly after the start of a server the playlist of a rendition that is not
+// there waits for its publisher, which comes later than that of another.
+func TestAwaitRendition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(Options{ReturnWait: 10 * time.Second})
+		all := hlstest.Encoders(25, 50)
+		feedA, endA := onAirAs(t, s, "", all[0])
+		feedA(time.Second)
+		late, never := make(chan *http.Response, 1), make(chan *http.Response, 1)
+		go func() { late <- ask(s, "GET", "/live/movie/index-720p.v0.m3u8") }()
+		go func() { never <- ask(s, "GET", "/live/movie/index-1080p.v0.m3u8") }()
+		synctest.Wait()
+		if s.Waiting() != 2 {
+			t.Fatalf("%d wait", s.Waiting())
+		}
+		feedB, endB := onAirAs(t, s, "720p", all[1])
+		for at := 2 * time.Second; at <= 8*time.Second; at += time.Second {
+			time.Sleep(time.Second)
+			feedA(at)
+			feedB(at)
+		}
+		if r := <-late; r.StatusCode != 200 {
+			t.Errorf("%d %s", r.StatusCode, body(t, r))
+		}
+		if r := <-never; r.StatusCode != 404 {
+			t.Errorf("one that does not come: %d", r.StatusCode)
+		}
+		if r := ask(s, "GET", "/live/movie/index-1080p.v0.m3u8"); r.StatusCode != 404 || s.Waiting() != 0 {
+			t.Errorf("afterwards: %d, %d wait", r.StatusCode, s.Waiting())
+		}
+		_, _ = endA(io.EOF), endB(io.EOF)
+	})
+}

@@ -27,7 +27,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must happen. It only passes when something is broken.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // testServer is a server on free ports of this machine.
 type testServer struct {

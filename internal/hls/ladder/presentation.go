@@ -38,6 +38,8 @@ type Presentation struct {
 	// departed holds those that have left, for as long as players may ask for what their playlists
 	// named.
 	departed map[string]*playlist.Rendition
+	// came is closed, and made anew, when a rendition has its first view.
+	came chan struct{}
 	// doubtful is until when the stream may end too, because one of its publishers did.
 	doubtful time.Time
 }
@@ -50,6 +52,7 @@ func NewPresentation() *Presentation {
 	return &Presentation{
 		Answerable: make(chan struct{}), Over: make(chan struct{}),
 		renditions: make(map[string]*playlist.Rendition), departed: make(map[string]*playlist.Rendition),
+		came: make(chan struct{}),
 	}
 }
 
@@ -183,6 +186,21 @@ func (p *Presentation) Put(r *playlist.Rendition) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.renditions[r.ID] = r
+}
+
+// Came returns what is closed when there is something to play of one more rendition.
+func (p *Presentation) Came() <-chan struct{} {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.came
+}
+
+// tell says that there is something to play of one more rendition.
+func (p *Presentation) tell() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.came)
+	p.came = make(chan struct{})
 }
 
 // SetTarget says what the target duration of all renditions is.

@@ -54,6 +54,8 @@ func (p *Packager) publish(t *track, ended bool) {
 	if old := t.View.Swap(v); old != nil {
 		close(old.Replaced)
 		p.noteDelay(t)
+	} else {
+		p.show.tell()
 	}
 }
 
