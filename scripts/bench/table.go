@@ -106,6 +106,9 @@ func (m *measurement) repeat() string {
 	if m.scenario.name != "fanout" {
 		target += "-" + m.scenario.name
 	}
+	if m.realtime {
+		return fmt.Sprintf("%s ROUNDS=%d BENCHFLAGS=-realtime", target, m.rounds)
+	}
 	return fmt.Sprintf("%s ROUNDS=%d", target, m.rounds)
 }
 
@@ -133,8 +136,12 @@ func brief(r *bench.Report) string {
 
 // machine describes where the figures come from.
 func (m *measurement) machine() string {
-	return fmt.Sprintf("Machine: %d CPUs, %s; %s; %s. Server on CPU %s, load on CPU %s, loopback, TCP %s.",
+	text := fmt.Sprintf("Machine: %d CPUs, %s; %s; %s. Server on CPU %s, load on CPU %s, loopback, TCP %s.",
 		runtime.NumCPU(), processor(), kernel(), runtime.Version(), m.serverCPU, m.loadCPU, congestion())
+	if m.realtime {
+		text += fmt.Sprintf(" Both had real-time priority; other programs needed up to %.1f cores beside them.", m.others)
+	}
+	return text
 }
 
 func processor() string {
