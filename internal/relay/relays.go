@@ -52,6 +52,8 @@ type Relays struct {
 	all sync.WaitGroup
 
 	pushes, pulls counters
+	// buffers are those of messages on their way.
+	buffers sync.Pool
 
 	mu     sync.Mutex
 	relays map[Relay]*runner
@@ -61,6 +63,7 @@ type Relays struct {
 // New returns no relays yet.
 func New(opt Options) *Relays {
 	r := &Relays{opt: opt, relays: make(map[Relay]*runner)}
+	r.buffers.New = func() any { return new([]byte) }
 	r.ctx, r.end = context.WithCancelCause(context.Background())
 	return r
 }

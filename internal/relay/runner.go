@@ -178,5 +178,5 @@ func wait(ctx context.Context, d time.Duration) {
 
 // clientOptions are those of all connections.
 func (r *runner) clientOptions() rtmp.ClientOptions {
-	return rtmp.ClientOptions{ReadTimeout: connectTimeout, WriteTimeout: ioTimeout, TLSConfig: r.tlsConfig(), DialContext: r.relays.opt.Dial}
+	return rtmp.ClientOptions{ReadTimeout: connectTimeout, WriteTimeout: ioTimeout, TLSConfig: r.tlsConfig(), DialContext: r.relays.opt.Dial, Buffers: &r.relays.buffers}
 }

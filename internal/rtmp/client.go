@@ -48,6 +48,9 @@ type ClientOptions struct {
 	Digest bool
 	// DialContext, if not nil, makes connections in place of a net.Dialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Buffers, if not nil, has buffers (*[]byte) that clients share which write one after the other:
+	// one that was just used is in the processor's cache.
+	Buffers *sync.Pool
 }
 
 func (o ClientOptions) withDefaults() ClientOptions {
@@ -85,8 +88,10 @@ type Client struct {
 	started     bool      // play was answered
 
 	// outMu keeps the writer and the reader's acknowledgements apart.
-	outMu  sync.Mutex
-	out    []byte
+	outMu sync.Mutex
+	out   []byte
+	// lent is the buffer of out, if it is to go back to Buffers.
+	lent   *[]byte
 	format Format
 	// written is when the write deadline was last moved.
 	written time.Time
@@ -258,6 +263,7 @@ func (c *Client) Read() (Message, error) {
 func (c *Client) Write(m Message) error {
 	c.outMu.Lock()
 	defer c.outMu.Unlock()
+	c.borrow()
 	c.out = c.format.AppendMessage(c.out, m.Type, m.TimestampMS, m.Body)
 	if len(c.out) < clientFlushSize {
 		return nil
@@ -298,7 +304,22 @@ func (c *Client) flush() error {
 	}
 	_, err := c.nc.Write(c.out)
 	c.out = c.out[:0]
+	if c.lent != nil {
+		*c.lent = c.out
+		c.opt.Buffers.Put(c.lent)
+		c.out, c.lent = nil, nil
+	}
 	return err
+}
+
+// borrow takes a buffer for out, if there is none and others have some. It needs outMu.
+func (c *Client) borrow() {
+	if c.opt.Buffers == nil || c.lent != nil || len(c.out) > 0 {
+		return
+	}
+	if b, ok := c.opt.Buffers.Get().(*[]byte); ok {
+		c.lent, c.out = b, *b
+	}
 }
 
 // send sends whole messages behind what is queued.
