@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +28,7 @@ func TestRunOnStream(t *testing.T) {
 		"-c:v libx264 -preset ultrafast -tune zerolatency -g 50 -b:v 2000k -c:a aac -f flv")
 	encoder := launch(t, "ffmpeg", append(arguments, s.publishURL(key))...)
 	s.waitOnAir(t, room)
+	rates := frameRates(t, s.indexURL(room))
 	waitLadder(t, s, room, 3)
 	p := webPlay(t, hlsJS, s.indexURL(room), lowLatency)
 	p.waitPlaying(t)
@@ -35,6 +39,34 @@ func TestRunOnStream(t *testing.T) {
 			return r.Height > 0 && slices.Contains(r.Switches, height)
 		})
 	}
+	for _, rate := range rates() {
+		if f, err := strconv.ParseFloat(rate, 64); err != nil || f < 24 || f > 26 {
+			t.Errorf("FRAME-RATE was %s, in some playlist", rate)
+		}
+	}
 	encoder.kill()
 	eventually(t, 30*time.Second, "the renditions end with the stream", func() bool { return len(s.streams(t).Publishers) == 0 })
+}
+
+// frameRates loads a multivariant playlist again and again, until what it returns is called, which
+// returns all values of FRAME-RATE that were there.
+func frameRates(t *testing.T, index string) (stop func() []string) {
+	ctx, cancel := context.WithCancel(t.Context())
+	found := make(chan []string, 1)
+	go func() {
+		var all []string
+		for tick := time.Tick(30 * time.Millisecond); ctx.Err() == nil; <-tick {
+			_, text, _ := get(index)
+			for _, m := range regexp.MustCompile(`FRAME-RATE=([^,\s]+)`).FindAllStringSubmatch(string(text), -1) {
+				if !slices.Contains(all, m[1]) {
+					all = append(all, m[1])
+				}
+			}
+		}
+		found <- all
+	}()
+	return func() []string {
+		cancel()
+		return <-found
+	}
 }
