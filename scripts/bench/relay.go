@@ -125,6 +125,9 @@ const rowTS, rowCMAF = 0, 1
 // packagerShare is what a row needs more than that with CMAF, as a share of what CMAF needs more
 // than MPEG-TS alone.
 func packagerShare(m *measurement, r *result) string {
+	if r == &m.results[rowTS] || r == &m.results[rowCMAF] {
+		return "–"
+	}
 	var shares []float64
 	ts, cmaf := m.results[rowTS].of(cores), m.results[rowCMAF].of(cores)
 	for i, c := range r.of(cores) {
