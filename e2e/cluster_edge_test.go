@@ -17,7 +17,8 @@ import (
 	"livego/internal/bench"
 )
 
-// asked counts requests by what they asked for, on their way to a server.
+// asked counts files that a server gives, by what they were asked for by. What it does not have,
+// as at the end of a stream, nobody may keep.
 type asked struct {
 	mu    sync.Mutex
 	times map[string]int
@@ -27,13 +28,17 @@ type asked struct {
 func countAsked(t testing.TB, to string) (a *asked, address string) {
 	t.Helper()
 	a = &asked{times: map[string]int{}}
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: to}) }}
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.mu.Lock()
-		a.times[r.URL.RequestURI()+" "+r.Header.Get("Accept-Encoding")]++
-		a.mu.Unlock()
-		proxy.ServeHTTP(w, r)
-	}))
+	s := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: to}) },
+		ModifyResponse: func(answer *http.Response) error {
+			if r := answer.Request; answer.StatusCode == http.StatusOK && answer.Header.Get("Cache-Control") != "no-store" {
+				a.mu.Lock()
+				defer a.mu.Unlock()
+				a.times[r.URL.RequestURI()+" "+r.Header.Get("Accept-Encoding")]++
+			}
+			return nil
+		},
+	})
 	t.Cleanup(s.Close)
 	return a, s.Listener.Addr().String()
 }
