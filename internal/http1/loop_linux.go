@@ -248,7 +248,7 @@ func (l *loop) run() {
 			}
 		}
 		l.attend()
-		if l.now >= l.next {
+		if l.now >= l.next && n < maxEvents { // nobody is late whose bytes are there
 			l.expire()
 		}
 	}
@@ -294,6 +294,7 @@ func (l *loop) await() (n int) {
 	})
 	if n == 0 {
 		l.timer = never - 1 // has passed: it is to be set anew
+		n = l.look()        // this process may have stood still meanwhile
 	}
 	return n
 }
