@@ -22,6 +22,11 @@ const (
 	maxEvents = 256
 	// leastExpiry is the least time between two looks at all deadlines.
 	leastExpiry = 50 * time.Millisecond
+	// breath is the time between two turns of connections that have more to do at once, as with
+	// requests that come without end, and maxTurns how many have one: live delivery beside the loop
+	// needs the processor too.
+	breath   = time.Millisecond
+	maxTurns = 16
 	// never is a deadline that does not come.
 	never = time.Duration(math.MaxInt64)
 
@@ -115,7 +120,9 @@ type loop struct {
 	byFD  map[int32]*conn
 	// ready are the connections with something to do that no event will tell of.
 	ready, spare []*conn
-	waits        map[<-chan struct{}]*waitList
+	// attended is when they had their turn last.
+	attended time.Duration
+	waits    map[<-chan struct{}]*waitList
 
 	heads    heads
 	response response
@@ -277,14 +284,18 @@ func (l *loop) shut() {
 
 // await waits for events and returns how many there are.
 func (l *loop) await() (n int) {
+	until := l.next
 	if len(l.ready) > 0 {
-		return l.look()
+		if l.now >= l.attended+breath {
+			return l.look()
+		}
+		until = min(until, l.attended+breath)
 	}
-	if l.timer != l.next {
-		l.timer = l.next
+	if l.timer != until {
+		l.timer = until
 		at := time.Time{}
-		if l.next != never {
-			at = l.begun.Add(l.next)
+		if until != never {
+			at = l.begun.Add(until)
 		}
 		_ = l.poll.SetReadDeadline(at)
 	}
@@ -323,13 +334,17 @@ func (l *loop) tasks() {
 
 // attend goes on with connections of which no event will tell, one step each.
 func (l *loop) attend() {
-	ready := l.ready
-	l.ready = l.spare[:0]
-	for i, c := range ready {
-		ready[i] = nil
+	if len(l.ready) == 0 || l.now < l.attended+breath {
+		return
+	}
+	l.attended = l.now
+	ready, turns := l.ready, min(len(l.ready), maxTurns)
+	l.ready = append(l.spare[:0], ready[turns:]...)
+	for _, c := range ready[:turns] {
 		c.queued = false
 		c.goOn()
 	}
+	clear(ready)
 	l.spare = ready[:0]
 }
 

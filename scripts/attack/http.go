@@ -26,6 +26,7 @@ func httpAttacks() []attack {
 		{name: "slow-https", flags: slices.Concat(slowFlags, secured), run: slowSegments(dialHTTPS)},
 		{name: "slow-http2", flags: slowFlags, run: slowSegments(dialHTTP2)},
 		{name: "slow-http3", flags: slices.Concat(slowFlags, secured, []string{"--hls_http3"}), run: slowSegments(dialHTTP3)},
+		{name: "pipelined", run: pipelined},
 		{name: "idle", files: floodFiles, run: idleConnections},
 		{name: "memory", flags: secured, run: memoryReturns},
 		{name: "quic", flags: slices.Concat(secured, []string{"--hls_http3"}), run: quicHandshakes},
