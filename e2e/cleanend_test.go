@@ -65,14 +65,15 @@ func TestCleanEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			chromium.turn(t)
-			s, room := start(t, "--hls_segment_duration", "1", "--republish_grace", "2"), roomOf(t)
-			tags := cutTo(wrap(t, clip(t, c.clip, 8, "mp4"), wrapping{}), 7300, 7300+c.sound)
+			s, room := start(t, "--hls_segment_duration", "1", "--hls_list_size", "20", "--republish_grace", "2"), roomOf(t)
+			// Long enough that hls.js plays by the end, also on a busy machine.
+			tags := cutTo(wrap(t, clip(t, c.clip, 14, "mp4"), wrapping{}), 12300, 12300+c.sound)
 			encoder := publish(t, s, s.key(t, room), tags, pacing{})
 			s.waitOnAir(t, room)
 			waitIndex(t, s, room)
 			p := webPlay(t, hlsJS, c.url(s, room), c.config)
 			c.end(t, s, room, encoder)
-			p.waitFor(t, 20*time.Second, "it is complete", func(r webReport) bool { return r.Complete })
+			p.waitFor(t, 30*time.Second, "it is complete", func(r webReport) bool { return r.Complete })
 		})
 	}
 }
