@@ -336,7 +336,8 @@ var options = []option{
 		bind: func(c *Config) value { return choice(&c.HookFail, "deny", "allow") }},
 
 	{key: "run_on_stream", def: "", doc: "Commands that run beside each stream, each a list of a program and its arguments, without a shell; an app may have its\n" +
-		"own. {app}, {stream}, {rtmp_url}, {flv_url} and {publish_url}, for renditions of the stream, are filled in.",
+		"own. {app}, {stream}, {rtmp_url}, {flv_url}, {publish_url}, for renditions of the stream, and {poster_url}, for a\n" +
+		"picture of it, are filled in.",
 		bind: func(c *Config) value { return commands(&c.RunOnStream) }},
 	{key: "flv_archive", def: "false", doc: "Record every published stream as FLV_DIR/APP/ROOM_TIME.flv. A file that is not complete ends in .part.",
 		bind: func(c *Config) value { return boolean(&c.FLVArchive) }},

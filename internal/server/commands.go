@@ -39,6 +39,7 @@ func (s *Server) outputCommands(stream *live.Stream) func(context.Context) error
 		}
 		cancel()
 		all.Wait()
+		s.posters.drop(name.Key())
 		return nil
 	}
 }
@@ -65,6 +66,7 @@ func (s *Server) filled(args []string, name live.Name, key string) []string {
 		"{app}", name.App, "{stream}", name.Stream,
 		"{rtmp_url}", rtmp+"/"+name.Key()+"?"+tokenName+"="+key,
 		"{flv_url}", flv+"/"+name.Key()+".flv?"+tokenName+"="+key,
+		"{poster_url}", s.innerHLS()+"/"+name.Key()+"/"+posterJPEG+"?"+tokenName+"="+key,
 		"{publish_url}", rtmp+"/"+name.App+"/"+key,
 	)
 	out := make([]string, len(args))
@@ -75,6 +77,14 @@ func (s *Server) filled(args []string, name live.Name, key string) []string {
 		}
 	}
 	return out
+}
+
+// innerHLS is where they reach HLS.
+func (s *Server) innerHLS() string {
+	if inner := s.innerURL("hls", "http", s.opt.HLSTLS); inner != "" {
+		return inner
+	}
+	return s.innerURL("https", "http", true)
 }
 
 // innerURL is where programs on this machine reach a listener.

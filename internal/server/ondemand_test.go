@@ -14,7 +14,7 @@ func pulling(t testing.TB, origin *testServer, scheme, protocol string, idle tim
 }
 
 // TestPullOnDemand: the first viewer, by whatever protocol, starts one pull, which all share, and
-// it ends when nobody watches.
+// it ends when nobody watches, and starts again with the next viewer.
 func TestPullOnDemand(t *testing.T) {
 	t.Parallel()
 	for _, from := range []struct{ scheme, protocol string }{{"rtmp", "rtmp"}, {"http", "http-flv"}} {
@@ -36,6 +36,11 @@ func TestPullOnDemand(t *testing.T) {
 			second.leave()
 			awaitPlayers(t, origin, "far", 0)
 			eventually(t, "the stream is gone", func() bool { return len(edge.hub.Streams()) == 0 })
+			again := watchRTMP(t, edge, "far") // the pull starts again
+			awaitPlayers(t, edge, "far", 1)
+			again.leave()
+			awaitPlayers(t, origin, "far", 0)
+			wantEqual(t, "pulls", edge.logs.count("stream is pulled, as"), 2)
 		})
 	}
 }

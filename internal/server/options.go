@@ -27,7 +27,7 @@ type App struct {
 	// pushed.
 	StaticPush []string
 	// RunOnStream are commands that run beside each stream of the app, each a program and its
-	// arguments. {app}, {stream}, {rtmp_url}, {flv_url} and {publish_url} in them are filled in.
+	// arguments. {app}, {stream}, {rtmp_url}, {flv_url} and {publish_url} in them are filled in, and {poster_url}, to which a JPEG of the stream is sent.
 	RunOnStream [][]string
 	// Pull is the URL from which a stream is pulled that somebody wants to watch and nobody
 	// publishes, with {stream} for its name, or without it: rtmp, rtmps, or http or https (HLS, if

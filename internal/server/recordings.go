@@ -156,6 +156,12 @@ func (s *Server) onHLS(w http.ResponseWriter, r *http.Request) {
 		s.recorder.ServeHTTP(w, r)
 		return
 	}
+	if stream := posterStream(r.URL.Path); stream != "" {
+		if app, ok := s.app(nameOf(stream).App); ok && app.HLS {
+			s.servePoster(w, r, stream)
+			return
+		}
+	}
 	s.watch.ServeHTTP(w, r)
 }
 

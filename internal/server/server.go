@@ -69,6 +69,7 @@ type Server struct {
 	ledger   *ledger.Ledger
 	ready    atomic.Bool  // the listeners are served
 	streams  http.Handler // the list of the HTTP-FLV port
+	posters  posters
 	sessions *registry
 	events   *event.Bus
 	endings  *endings

@@ -89,6 +89,9 @@ func (s onAir) statusHere(name live.Name) watch.Status {
 	if packaged && !s.opt.HLSNoCMAF {
 		st.Rewind = int(s.opt.HLSDVRWindow / time.Second)
 	}
+	if _, there := s.posters.get(st.Stream); there {
+		st.Poster = posterJPEG
+	}
 	for _, p := range publications {
 		st.Tracks = append(st.Tracks, tracksOf(p)...)
 	}

@@ -37,6 +37,7 @@ type pageData struct {
 
 	Stream string
 	OnAir  bool
+	Poster string
 	// Playlists are for the browser, the one to try first first; Simplest is the address of the
 	// last of them, the form that most players know. Without playlists it is that of another
 	// protocol.
@@ -49,14 +50,14 @@ type pageData struct {
 type playlist struct{ URI, Address string }
 
 // entry is a stream in the list.
-type entry struct{ URI, Name string }
+type entry struct{ URI, Name, Poster string }
 
 // serveWatch shows the watch page of a stream.
 func (h *Handler) serveWatch(w http.ResponseWriter, r *http.Request, name string) {
 	s, known := h.status(r, name)
 	data := pageData{Title: name + " – livego", Stream: name, Refresh: offAirRefresh}
 	if s.State != Offline && s.State != Ended {
-		data.OnAir, data.Refresh = true, s.Settles
+		data.OnAir, data.Refresh, data.Poster = true, s.Settles, s.Poster
 		data.offer(r, s)
 	}
 	data.Page, data.Built = h.opt.Pages.Page(watchEntry, playerEntry)
@@ -90,7 +91,11 @@ func (h *Handler) serveList(w http.ResponseWriter, r *http.Request) {
 	data := pageData{Title: "On air – livego", Refresh: offAirRefresh}
 	for _, s := range l.Streams {
 		uri := url.URL{Path: "./" + s.Stream + "/"}
-		data.Streams = append(data.Streams, entry{uri.String(), s.Stream})
+		e := entry{URI: uri.String(), Name: s.Stream}
+		if s.Poster != "" {
+			e.Poster = e.URI + s.Poster
+		}
+		data.Streams = append(data.Streams, e)
 	}
 	data.Page, data.Built = h.opt.Pages.Page(listEntry)
 	h.servePage(w, r, http.StatusOK, "streams", &data, l, "")

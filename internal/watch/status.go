@@ -40,6 +40,8 @@ type Status struct {
 	Packaged bool `json:"packaged,omitempty"`
 	// Rewind is how many seconds viewers may go back, 0 if that is not kept.
 	Rewind int `json:"rewind,omitempty"`
+	// Poster is a picture of the stream, relative to the page; empty: there is none.
+	Poster string `json:"poster,omitempty"`
 	// URLs are those of the other protocols by their names, as this client may reach them. They are
 	// made of the name by which the client calls the server.
 	URLs map[string]string `json:"urls,omitempty"`

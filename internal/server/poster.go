@@ -1,0 +1,181 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"livego/internal/fmp4"
+	"livego/internal/live"
+	"livego/internal/media"
+)
+
+const (
+	// posterJPEG is the picture of a stream that a command makes, posterMP4 its last key frame.
+	posterJPEG = "poster.jpg"
+	posterMP4  = "poster.mp4"
+	// maxPoster bounds a picture, in bytes: 4K at a good quality.
+	maxPoster = 2 << 20
+	// stillWait bounds the time until a key frame is there.
+	stillWait = 2 * time.Second
+)
+
+// posters are the pictures that commands beside streams made, by the streams' keys. There are no
+// more than such streams.
+type posters struct {
+	mu sync.Mutex
+	of map[string]poster
+}
+
+type poster struct {
+	jpeg []byte
+	made time.Time
+}
+
+func (p *posters) put(stream string, jpeg []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.of == nil {
+		p.of = make(map[string]poster)
+	}
+	p.of[stream] = poster{jpeg, time.Now()}
+}
+
+func (p *posters) get(stream string) (poster, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one, ok := p.of[stream]
+	return one, ok
+}
+
+func (p *posters) drop(stream string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.of, stream)
+}
+
+// posterStream returns the stream of which a path is a picture, "" if it is none.
+func posterStream(urlPath string) string {
+	dir, file := path.Split(urlPath)
+	if file != posterJPEG && file != posterMP4 {
+		return ""
+	}
+	name := strings.Trim(dir, "/")
+	if app, stream, ok := strings.Cut(name, "/"); !ok || app == "" || stream == "" {
+		return ""
+	}
+	return name
+}
+
+// servePoster serves the pictures of a stream, and takes them from its commands.
+func (s *Server) servePoster(w http.ResponseWriter, r *http.Request, stream string) {
+	h := w.Header()
+	h.Set(allowOrigin, "*")
+	h.Set("X-Content-Type-Options", "nosniff")
+	isJPEG := path.Base(r.URL.Path) == posterJPEG
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+	case http.MethodPut, http.MethodPost:
+		s.takePoster(w, r, stream, isJPEG)
+		return
+	default:
+		h.Set("Allow", "GET, HEAD")
+		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
+		return
+	}
+	var one poster
+	var err error
+	if isJPEG {
+		one, err = s.posterOf(stream)
+	} else if one.jpeg, err = s.still(r.Context(), nameOf(stream)); err == nil {
+		h.Set("Content-Type", "video/mp4")
+	}
+	if err != nil {
+		h.Set("Cache-Control", "no-store")
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	h.Set("Cache-Control", "public, max-age=5")
+	http.ServeContent(w, r, path.Base(r.URL.Path), one.made, bytes.NewReader(one.jpeg))
+}
+
+// errNoPoster says what to do for a picture.
+var errNoPoster = errors.New("there is no picture of this stream: let a command of run_on_stream make one, as examples/poster shows; " +
+	"poster.mp4 beside it has the last key frame, for a video element")
+
+func (s *Server) posterOf(stream string) (poster, error) {
+	one, ok := s.posters.get(stream)
+	if !ok {
+		return one, errNoPoster
+	}
+	return one, nil
+}
+
+// takePoster takes a picture from a command of the stream, which has a key for that.
+func (s *Server) takePoster(w http.ResponseWriter, r *http.Request, stream string, isJPEG bool) {
+	of, ok := s.now().access.lent.of(queryToken(r.URL.RawQuery))
+	if !ok || of.Key() != stream || !isJPEG {
+		http.Error(w, "only commands of run_on_stream may send the picture of their stream, to {poster_url}", http.StatusForbidden)
+		return
+	}
+	jpeg, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPoster))
+	switch {
+	case err != nil:
+		http.Error(w, "the picture is not whole, or too large", http.StatusRequestEntityTooLarge)
+	case !bytes.HasPrefix(jpeg, []byte{0xFF, 0xD8, 0xFF}):
+		http.Error(w, "this is no JPEG", http.StatusUnsupportedMediaType)
+	default:
+		s.posters.put(stream, jpeg)
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// errNoStill: there is no picture that could stand alone.
+var errNoStill = errors.New("this stream has no key frame now, or one of a codec that MP4 does not carry")
+
+// still returns the last key frame of a stream as MP4 with one picture.
+func (s *Server) still(ctx context.Context, name live.Name) ([]byte, error) {
+	stream, ok := s.hub.Lookup(name)
+	if !ok {
+		return nil, errNoStill
+	}
+	ctx, cancel := context.WithTimeout(ctx, stillWait)
+	defer cancel()
+	reader := stream.NewReader(live.ReaderOptions{GOPs: 1})
+	defer reader.Close()
+	var units [16]media.AccessUnit
+	for {
+		n, err := reader.Read(ctx, units[:])
+		if err != nil {
+			return nil, errNoStill
+		}
+		for _, u := range units[:n] {
+			if u.Header == media.Sample && u.Track.Kind == media.Video && u.RandomAccess {
+				return onePicture(u)
+			}
+		}
+	}
+}
+
+// onePicture returns a picture as MP4.
+func onePicture(u media.AccessUnit) ([]byte, error) {
+	w, err := fmp4.NewWriter(u.Track)
+	if err != nil {
+		return nil, errNoStill
+	}
+	text, err := fmp4.AppendInit(nil, u.Track, u.Data)
+	if err != nil {
+		return nil, errNoStill
+	}
+	u.DTS, u.PTS = 0, 0
+	if text, _, err = w.Append(text, &fmp4.Fragment{Units: []media.AccessUnit{u}, Next: time.Second}); err != nil {
+		return nil, errNoStill
+	}
+	return text, nil
+}

@@ -1,0 +1,46 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"livego/internal/live"
+)
+
+// TestTakePoster: only a command of the stream may send its picture, which is a JPEG of bounded
+// size.
+func TestTakePoster(t *testing.T) {
+	s := start(t)
+	key := s.now().access.lent.lend(live.Name{App: "live", Stream: "movie"})
+	const jpeg = "\xff\xd8\xffpicture"
+	for what, tc := range map[string]struct {
+		path, body string
+		want       int
+	}{
+		"no key":         {"/live/movie/poster.jpg", jpeg, 403},
+		"a wrong key":    {"/live/movie/poster.jpg?token=x", jpeg, 403},
+		"another stream": {"/live/other/poster.jpg?token=" + key, jpeg, 403},
+		"another file":   {"/live/movie/poster.mp4?token=" + key, jpeg, 403},
+		"a page":         {"/live/movie/poster.jpg?token=" + key, "<html><script>", 415},
+		"too much":       {"/live/movie/poster.jpg?token=" + key, jpeg + strings.Repeat(" ", maxPoster), 413},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.url("http", "hls", tc.path), strings.NewReader(tc.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := httpClient().Do(r)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if answer.Body.Close(); answer.StatusCode != tc.want {
+			t.Errorf("%s: %d, want %d", what, answer.StatusCode, tc.want)
+		}
+	}
+	got := call(t, http.MethodGet, s.url("http", "hls", "/live/movie/poster.jpg"))
+	wantEqual(t, "a picture that nobody could send", got.status, 404)
+	s.posters.put("live/movie", []byte(jpeg))
+	got = call(t, http.MethodGet, s.url("http", "hls", "/live/movie/poster.jpg"))
+	wantEqual(t, "the picture", got.body, jpeg)
+	wantEqual(t, "its type", got.header.Get("Content-Type"), "image/jpeg")
+}
