@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"livego/internal/amf"
 	"livego/internal/cluster"
+	"livego/internal/flv"
 	"livego/internal/rtmp"
 )
 
@@ -116,6 +118,21 @@ func TestRedirects(t *testing.T) {
 	err = client.Play(t.Context(), "")
 	refusedWith(t, "RTMP", err, rtmp.CodePlayFailed)
 	wantContains(t, "the reason", err.Error(), b.addr("rtmp"))
+
+	player := newPeer(t, a) // who can be asked to connect again plays, and is asked
+	player.command(0, "connect", 1.0, amf.Object{{Name: "app", Value: "live"}, {Name: "capsEx", Value: 1.0}})
+	player.expect("_result")
+	player.command(1, "play", 0.0, nil, "movie")
+	for _, status := range []string{
+		"NetStream.Play.Reset", "NetStream.Play.Start", "NetStream.Data.Start", "NetStream.Play.PublishNotify", "NetConnection.Connect.ReconnectRequest",
+	} {
+		player.expectStatus(status)
+	}
+	sent := newPeer(t, a) // who was sent here is not
+	sent.command(0, "connect", 1.0, amf.Object{{Name: "app", Value: "live?redirected=1"}})
+	sent.expect("_result")
+	sent.command(1, "play", 0.0, nil, "movie")
+	sent.expectMedia(flv.TypeVideo)
 
 	for what, c := range map[string]struct{ protocol, path, agent string }{
 		"who was sent here":        {"hls", "/live/movie.m3u8?redirected=1", "second"},
