@@ -49,9 +49,9 @@ func TestReload(t *testing.T) {
 		return r.StatusCode
 	}
 
-	write(t, file, "level: debug\nread_timeout: 3s\n")
+	write(t, file, "level: debug\nhls_list_size: 4\n")
 	p.awaitLog(t, `the configuration was read again" "asked by"="change of the file" changed=level`)
-	p.awaitLog(t, "these options take effect only with a new start\" options=read_timeout")
+	p.awaitLog(t, "these options take effect only with a new start\" options=hls_list_size")
 
 	write(t, file, "level: debug\nreed_timeout: 3s\n")
 	p.awaitLog(t, "the configuration is wrong, the one before stays in force")

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"livego/internal/ledger"
 )
 
 // numbersOf returns the first and the last number of a playlist's segments that are not gaps.
@@ -21,6 +23,26 @@ func numbersOf(t *testing.T, text string) (first, last int) {
 		}
 	}
 	return first, last
+}
+
+// noted returns what is in the ledger as soon as it has a number after one of MPEG-TS: it is written
+// beside the playlists.
+func noted(t *testing.T, file string, number int64) (data []byte) {
+	copied := filepath.Join(t.TempDir(), "copy")
+	eventually(t, "the ledger has the last number", func() bool {
+		var err error
+		if data, err = os.ReadFile(file); err == nil {
+			err = os.WriteFile(copied, data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := ledger.Open(ledger.Options{Path: copied})
+		defer l.Close(t.Context())
+		_, last, _ := l.Begin("live/movie")
+		return last.Next > number
+	})
+	return data
 }
 
 // TestNumbersGoOn: the segments of a stream have the next numbers after the server ended, or was
@@ -46,10 +68,8 @@ func TestNumbersGoOn(t *testing.T) {
 			}
 			last[name] = end
 		}
-		left, err := os.ReadFile(file)
-		if err == nil {
-			err = s.stop()
-		}
+		left := noted(t, file, int64(last["/live/movie.m3u8"]))
+		err := s.stop()
 		if err == nil && killed {
 			err = os.WriteFile(file, left, 0o600) // as a killed process leaves it
 		}
