@@ -59,7 +59,6 @@ func TestCleanEnd(t *testing.T) {
 		"by order":               {"h264-aac", 0, ordered, low, (*server).indexURL},
 		"lost":                   {"h264-aac", 0, lost, low, (*server).indexURL},
 		"lost, shorter sound":    {"h264-aac", -100, lost, low, (*server).indexURL},
-		"not in low latency":     {"h264-aac", 0, unpublished, usual, (*server).indexURL},
 		"MPEG-TS":                {"h264-aac", 0, unpublished, usual, (*server).hlsURL},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -73,6 +73,7 @@ func (s onAir) watchable(name string) (live.Name, bool) {
 func (s onAir) status(name live.Name) watch.Status {
 	if s.node != nil {
 		if st, away := s.node.status(name); away {
+			st.Still = false // only its home has that
 			return st
 		}
 	}
@@ -102,11 +103,17 @@ func (s onAir) statusHere(name live.Name) watch.Status {
 		st.State = watch.Starting
 	case len(publications) > 0:
 		st.State = watch.Live
+		st.Still = slices.ContainsFunc(st.Tracks, func(t watch.Track) bool { return t.Kind == media.Video.String() })
+		// On demand, a request is answered from the ring.
+		st.Packaged = st.Packaged || len(st.Playlists) > 0 && s.opt.HLSOnDemand && time.Since(publications[0].Begun()) > ringWait
 	case packaged || s.endings.has(st.Stream, time.Now()):
 		st.State = watch.Ended
 	}
 	return st
 }
+
+// ringWait is how old a stream is of which the ring has enough for HLS to begin at once.
+const ringWait = 2 * time.Second
 
 // settled says whether it is known which tracks a publication has.
 func settled(p *live.Stream) bool {

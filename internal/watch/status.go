@@ -38,6 +38,8 @@ type Status struct {
 	Playlists []string `json:"playlists,omitempty"`
 	// Packaged: they are there. Until then a request for one waits.
 	Packaged bool `json:"packaged,omitempty"`
+	// Still: the last key frame is at poster.mp4, relative to the page.
+	Still bool `json:"still,omitempty"`
 	// Rewind is how many seconds viewers may go back, 0 if that is not kept.
 	Rewind int `json:"rewind,omitempty"`
 	// Poster is a picture of the stream, relative to the page; empty: there is none.

@@ -28,10 +28,6 @@ func (p *Packager) add(t *track, u *media.AccessUnit, b *Boundary) {
 		t.cell = max(t.cellOf(&p.line, at), t.cell+1)
 		if len(s.Parts) == 0 {
 			t.begin(u, b)
-			if p.growing && t.seq == p.line.first && len(p.line.lost) == 0 {
-				first := *u
-				t.opening = &first
-			}
 		}
 	}
 	length := t.length()

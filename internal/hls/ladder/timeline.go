@@ -275,14 +275,6 @@ func (l *timeline) push(b Boundary) {
 	l.announce(&b)
 }
 
-// makeRoom leaves a number free before the first segment, of which nothing was published.
-func (l *timeline) makeRoom() {
-	b := &l.bounds[0]
-	b.Seq++
-	l.first, l.next = b.Seq, l.next+1
-	l.announce(b)
-}
-
 // restart forgets all boundaries, of which nothing was published.
 func (l *timeline) restart() {
 	l.bounds, l.next, l.now, l.lastPicture, l.previous = nil, l.first, 0, 0, 0

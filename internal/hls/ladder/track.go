@@ -120,8 +120,6 @@ type member struct {
 	// listed is up to when parts are listed, as they were written, and unlisted by how much they
 	// are longer.
 	listed, unlisted time.Duration
-	// opening is the first unit of the first segment, as long as nothing is listed.
-	opening *media.AccessUnit
 	// endless: the end of the last segment is not listed yet.
 	endless bool
 

@@ -19,7 +19,7 @@ func (p *Packager) publish(t *track, ended bool) {
 		if !p.growing || t.segment == nil || t.segment.Duration < p.partHoldBack() {
 			return
 		}
-		p.precede(t, t.segment)
+		w.Segments = p.leadingGaps(t, t.segment)
 		defer p.describe(t)
 	} else if p.show.View.Load() == nil {
 		defer p.Present(false)
@@ -81,71 +81,10 @@ func (p *Packager) noteDelay(t *track) {
 // renditions.
 func (p *Packager) partHoldBack() time.Duration { return playlist.PartHoldBacks * p.longestPart }
 
-// precede puts what stands before the first segment of a rendition, which is open, into its window.
-//
-// Players want one that is whole: hls.js (1.7.4) gives up a playlist without, and loads no parts
-// unless there are some of an earlier segment. With a gap there it did not begin for half a minute
-// outside of Low-Latency mode: it begins with the first segment as long as three target durations
-// are not there, and tries a gap again and again (getInitialLiveFragment).
-func (p *Packager) precede(t *track, s *playlist.Segment) {
-	o := p.prelude(t, s)
-	if t.opening = nil; o == nil {
-		t.window.Segments = p.leadingGaps(t, s)
-		return
-	}
-	t.window.Segments = []*playlist.Segment{o}
-	t.window.Bytes += o.Size
-	p.bytes += o.Size
-}
-
-// preludeParts is how many parts stand before the first segment.
-const preludeParts = 2
-
-// prelude is a segment before s, the first one of a stream, that shows its first picture, and in
-// which nothing is heard. It is nil if that cannot be.
-func (p *Packager) prelude(t *track, s *playlist.Segment) *playlist.Segment {
-	if t.opening == nil {
-		return nil
-	}
-	unit, each, n := *t.opening, p.line.part, 1
-	if t.kind == media.Audio {
-		if unit.Data, each = fmp4.Silence(unit.Track, unit.Data); unit.Data == nil {
-			return nil
-		}
-		n = int(max(1, t.target/each)) // it begins no later than the pictures
-	}
-	w, err := fmp4.NewWriter(unit.Track)
-	if err != nil {
-		return nil
-	}
-	shown := unit.PTS - unit.DTS
-	o := &playlist.Segment{Seq: s.Seq - 1, Init: t.init, Before: s.Before, Start: s.Start - time.Duration(preludeParts*n)*each, Independent: true, Complete: true}
-	for i := range preludeParts {
-		f := fmp4.Fragment{Segment: i == 0}
-		for range n {
-			unit.DTS = o.Start + o.Duration + time.Duration(len(f.Units))*each
-			unit.PTS = unit.DTS + shown
-			f.Units = append(f.Units, unit)
-		}
-		f.Next = unit.DTS + each
-		data, written, err := w.Append(nil, &f)
-		if err != nil || !written.Independent {
-			return nil
-		}
-		if i == 0 && t.kind == media.Video {
-			o.Key = written.FirstEnd
-		}
-		length := min(written.Duration, t.target)
-		o.Parts = append(o.Parts, playlist.Part{Duration: length, Independent: true, Data: data})
-		o.Duration, o.Size = o.Duration+length, o.Size+len(data)
-	}
-	if !s.At.IsZero() {
-		o.At = s.At.Add(o.Start - s.Start)
-	}
-	return o
-}
-
 // leadingGaps are what stands before the first segment of a rendition: segments that are missing.
+//
+// As long as that is open, players want one that is whole: hls.js (1.7.4) gives up a playlist
+// without, and loads no parts unless there are some of an earlier segment.
 //
 // After a life that broke off they are its last segments, and the last one lasts until this life:
 // hls.js (adjustSliding) goes on as many target durations further as there are numbers that it does

@@ -140,9 +140,6 @@ func (p *Packager) mayFix() bool {
 func (p *Packager) fixEarly() {
 	first := p.line.bounds[0].At
 	p.growing = true
-	if len(p.line.lost) == 0 {
-		p.line.makeRoom()
-	}
 	p.fix(first + p.line.firstTarget(p.lead.kind, p.line.now-first, p.lead.length()))
 }
 

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
-import { canDecode, playlistOf } from '../watch/codecs'
+import { canDecode } from '../watch/codecs'
 import { fetchStatus, type Status } from '../watch/status'
 import type { Server } from './server'
 import type { Stream } from './types'
@@ -20,8 +20,6 @@ interface Wanted {
   canvas: HTMLCanvasElement
   shown(): void
   due: number
-  /** There is a playlist: a browser counts an answer of 404 as a fault of the page that asks. */
-  packaged: boolean
   /** What is on the canvas. */
   last: string
 }
@@ -36,7 +34,7 @@ export class Painter {
   }
 
   add(stream: Stream, canvas: HTMLCanvasElement, shown: () => void): () => void {
-    const wanted = { stream, canvas, shown, due: 0, packaged: false, last: '' }
+    const wanted = { stream, canvas, shown, due: 0, last: '' }
     this.wanted.add(wanted)
     void this.work()
     return () => this.wanted.delete(wanted)
@@ -77,68 +75,33 @@ export class Painter {
   /** Draws one, and is false if there is nothing to draw yet. */
   private async draw(wanted: Wanted): Promise<boolean> {
     const { stream, canvas } = wanted
-    const playlist = keyFramesOf(stream)
-    if (!playlist || this.server.option('hls_on_demand') === 'true') throw new Error('none')
+    const type = typeOf(stream)
+    if (!type) throw new Error('none')
     const base = await this.server.openPageOf(stream.name)
     if (!base) throw new Error('no HLS')
-    wanted.packaged ||= !!(await fetchStatus<Status>(base)).packaged
-    if (!wanted.packaged) return false
+    // A browser counts an answer of 404 as a fault of the page that asks.
+    if (!(await fetchStatus<Status>(base)).still) return false
     const signal = timeout(patience)
-    const address = new URL(playlist.uri, base)
-    const frame = latest(await (await get(address, signal)).text(), address)
-    if (!frame) return false
-    if (frame.name === wanted.last) return true
-    const range = frame.range ? { Range: `bytes=${frame.range}` } : undefined
-    const [header, picture] = await Promise.all([
-      get(frame.map, signal).then(answer => answer.arrayBuffer()),
-      get(frame.uri, signal, range).then(answer => answer.arrayBuffer()),
-    ])
-    await show(playlist.type, [header, picture], canvas, signal)
-    wanted.last = frame.name
+    const answer = await get(new URL('poster.mp4', base), signal)
+    const picture = await answer.arrayBuffer()
+    await show(type, picture, canvas, signal)
+    wanted.last = 'drawn'
     wanted.shown()
     return true
   }
 }
 
-/** The smallest picture of a stream that this browser can decode. */
-function keyFramesOf(stream: Stream): { uri: string; type: string } | null {
-  const tracks = stream.publications.flatMap(p =>
-    p.tracks.filter(t => t.kind === 'video').map(t => ({ ...t, rendition: p.rendition })),
-  )
-  const [track] = tracks.filter(canDecode).sort((a, b) => (a.height ?? 0) - (b.height ?? 0))
-  if (!track) return null
-  const uri = playlistOf(track).replace('.m3u8', '.iframes.m3u8')
-  return { uri, type: `video/mp4; codecs="${track.codecs}"` }
-}
-
-interface Frame {
-  name: string
-  map: URL
-  uri: URL
-  range: string
-}
-
-/** The last key frame of a playlist (RFC 8216 4.3.3.6). */
-export function latest(playlist: string, base: URL): Frame | null {
-  let map = ''
-  let range = ''
-  let last: Frame | null = null
-  for (const line of playlist.split('\n')) {
-    map = /^#EXT-X-MAP:.*URI="([^"]+)"/.exec(line)?.[1] ?? map
-    const bytes = /^#EXT-X-BYTERANGE:(\d+)@(\d+)/.exec(line)
-    if (bytes) range = `${bytes[2]}-${Number(bytes[1]) + Number(bytes[2]) - 1}`
-    if (line === '#EXT-X-GAP') map = ''
-    if (!line || line.startsWith('#')) continue
-    if (map) last = { name: line + range, map: new URL(map, base), uri: new URL(line, base), range }
-    range = ''
-  }
-  return last
+/** The type of a stream's poster.mp4, its last key frame, if this browser can decode that. */
+function typeOf(stream: Stream): string {
+  const main = stream.publications.find(p => !p.rendition) ?? stream.publications[0]
+  const track = main?.tracks.find(t => t.kind === 'video')
+  return track && canDecode(track) ? `video/mp4; codecs="${track.codecs}"` : ''
 }
 
 /** Decodes one picture with a video element of its own, and draws it. */
 async function show(
   type: string,
-  data: ArrayBuffer[],
+  data: ArrayBuffer,
   canvas: HTMLCanvasElement,
   signal: AbortSignal,
 ) {
@@ -152,10 +115,8 @@ async function show(
     await happens(source, 'sourceopen', signal)
     const buffer = source.addSourceBuffer(type)
     buffer.mode = 'sequence' // the picture stands at 0 whenever it was
-    for (const part of data) {
-      buffer.appendBuffer(part)
-      await happens(buffer, 'updateend', signal)
-    }
+    buffer.appendBuffer(data)
+    await happens(buffer, 'updateend', signal)
     const ready = video.readyState >= 2 ? null : happens(video, 'loadeddata', signal)
     source.endOfStream()
     await ready
@@ -177,8 +138,8 @@ function happens(target: EventTarget, event: string, signal: AbortSignal): Promi
   })
 }
 
-async function get(url: URL, signal: AbortSignal, headers?: HeadersInit): Promise<Response> {
-  const answer = await fetch(url, { signal, headers })
+async function get(url: URL, signal: AbortSignal): Promise<Response> {
+  const answer = await fetch(url, { signal })
   if (!answer.ok) throw new Error(`status ${answer.status}`)
   return answer
 }

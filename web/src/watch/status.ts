@@ -24,6 +24,8 @@ export interface Status {
   playlists?: string[]
   /** The playlists are there. Until then a request for one waits. */
   packaged?: boolean
+  /** The last key frame is at poster.mp4. */
+  still?: boolean
   rewind?: number
   urls?: Record<string, string>
 }
