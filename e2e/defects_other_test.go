@@ -172,7 +172,7 @@ func TestDefect41PublishersAreForgotten(t *testing.T) {
 		encoder := publish(t, s, key, tags, pacing{})
 		s.waitOnAir(t, "m")
 		encoder.lose()
-		eventually(t, time.Second, "the list forgets the stream", func() bool { return !s.onAir(t, "m") })
+		eventually(t, 5*time.Second, "the list, which is made once a second, forgets the stream", func() bool { return !s.onAir(t, "m") })
 		if status, body, _ := s.fetch(t, s.flvURL("m")); status != http.StatusNotFound {
 			t.Errorf("HTTP-FLV answers %d %q", status, body)
 		}
