@@ -235,7 +235,8 @@ func (u upstream) perPart(before upstream) float64 {
 	return (u.requests - before.requests) / (u.parts - before.parts)
 }
 
-// behind is by how much a quantile is above that of the row's base, round by round, in milliseconds.
+// behind is by how much a quantile is above that of the row's base, round by round, in
+// milliseconds.
 func behind(title string, times func(*bench.Report) bench.Quantiles, of func(bench.Quantiles) float64) column {
 	return column{title, func(m *measurement, r *result) string {
 		value := func(b *bench.Report) float64 { return of(times(b)) }

@@ -101,7 +101,7 @@ var singleScenarios = []scenario{
 			{name: "livego HTTP-FLV, per picture", kind: livego{}, args: perPicture(), load: play("http-flv")},
 			{name: "livego WebSocket-FLV, per picture", kind: livego{}, args: perPicture(), load: play("ws-flv")},
 			{name: "nginx-rtmp", kind: nginx{}},
-			{name: "livego RTMP, defaults, HLS too", kind: livego{}, load: play("rtmp")},
+			{name: "livego RTMP, defaults, HLS too", kind: livego{}, args: []string{packaged}, load: play("rtmp")},
 			{name: "floor: C loop, one write per 100 ms", kind: floor{}, args: []string{"100"}, base: true},
 			{name: "livego RTMP, every 100 ms", kind: livego{}, args: forced(), load: play("rtmp")},
 			{name: "livego HTTP-FLV, every 100 ms", kind: livego{}, args: forced(), load: play("http-flv")},
@@ -169,7 +169,7 @@ var singleScenarios = []scenario{
 			{name: "livego RTMP, per picture", kind: livego{}, args: perPicture(), load: play("rtmp")},
 			{name: "livego HTTP-FLV, per picture", kind: livego{}, args: perPicture(), load: play("http-flv")},
 			{name: "nginx-rtmp", kind: nginx{}},
-			{name: "livego RTMP, defaults, HLS too", kind: livego{}, load: play("rtmp")},
+			{name: "livego RTMP, defaults, HLS too", kind: livego{}, args: []string{packaged}, load: play("rtmp")},
 		},
 	},
 	{
@@ -212,9 +212,9 @@ var singleScenarios = []scenario{
 		load:    []string{"--streams", "40", "--players", "0", "--warmup", ringFilled},
 		columns: []column{coresColumn, perStreamColumn, {"of a CMAF packager", packagerShare}, memoryColumn},
 		rows: []row{
-			{name: "livego, HLS on (MPEG-TS only)", kind: livego{}, args: []string{"--hls_cmaf=false"}, base: true},
-			{name: "livego, HLS on (MPEG-TS and CMAF)", kind: livego{}, base: true},
-			{name: "livego, HLS on, recorded", kind: recorder{}, base: true},
+			{name: "livego, HLS on (MPEG-TS only)", kind: livego{}, args: []string{packaged, "--hls_cmaf=false"}, base: true},
+			{name: "livego, HLS on (MPEG-TS and CMAF)", kind: livego{}, args: []string{packaged}, base: true},
+			{name: "livego, HLS on, recorded", kind: recorder{}, args: []string{packaged}, base: true},
 		},
 	},
 	{
