@@ -36,7 +36,8 @@ type Status struct {
 	Tracks  []Track `json:"tracks,omitempty"`
 	// Playlists are those of HLS, the best one first, relative to the page.
 	Playlists []string `json:"playlists,omitempty"`
-	// Packaged: they are there. Until then a request for one waits.
+	// Packaged: they are there, or will be as soon as somebody asks. Until then a request for one
+	// waits.
 	Packaged bool `json:"packaged,omitempty"`
 	// Still: the last key frame is at poster.mp4, relative to the page.
 	Still bool `json:"still,omitempty"`

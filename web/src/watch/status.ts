@@ -22,7 +22,7 @@ export interface Status {
   viewers: number
   tracks?: Track[]
   playlists?: string[]
-  /** The playlists are there. Until then a request for one waits. */
+  /** The playlists are there, or will be as soon as somebody asks. Until then a request for one waits. */
   packaged?: boolean
   /** The last key frame is at poster.mp4. */
   still?: boolean
