@@ -17,7 +17,7 @@ E2E      := LIVEGO_E2E=1 LIVEGO_BIN=$(CURDIR)/bin/livego LIVEGO_RACE_BIN=$(CURDI
 
 BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-streams bench-hls bench-llhls bench-stopped bench-relay bench-record bench-tokens bench-cluster bench-cluster-hls bench-cluster-registry
 
-.PHONY: help demo cluster-demo run build pages release test tools lint unit race e2e versitygw e2e-s3 soak latency players players cluster-halts attack cross fuzz $(BENCHES) simulate bench-all bench-tools clean
+.PHONY: help demo cluster-demo run build pages release test tools lint unit race e2e versitygw e2e-s3 soak latency players cluster-halts attack cross fuzz $(BENCHES) simulate bench-all bench-tools clean
 
 help:   ; @sed -n 's|^\([a-z0-9-]*\):[^;]*## |\1\t|p' Makefile
 demo: build ## server plus a looping test stream, with links to watch it

@@ -97,8 +97,8 @@ func slim(more ...string) []string {
 	return append([]string{"--stream", "m", "--video-rate", "150", "--audio-rate", "64", "--sample", "5", "--join-rate", "200"}, more...)
 }
 
-// TestClusterAsksOnce: however many players of Low-Latency HLS a node has, it asks the stream's home
-// once for each file.
+// TestClusterAsksOnce: however many players of Low-Latency HLS a node has, it asks the stream's
+// home once for each file.
 func TestClusterAsksOnce(t *testing.T) {
 	t.Parallel()
 	var times *asked
@@ -135,7 +135,8 @@ func TestClusterBehindVarnish(t *testing.T) {
 }
 
 // TestClusterLoadWithoutRedis kills Redis while many watch at the home and at another node, by
-// connections and by files: nobody notices. It comes back empty, and everything is registered again.
+// connections and by files: nobody notices. It comes back empty, and everything is registered
+// again.
 func TestClusterLoadWithoutRedis(t *testing.T) {
 	t.Parallel()
 	away := 6 * time.Second

@@ -22,8 +22,8 @@ import (
 // The defects of LiveGo in what records and relays. 32 is in relay_test.go, with all that cannot be
 // reached.
 
-// TestDefect04ArchiveStaysInside asks for a room whose name leads out of flv_dir: it is refused, and
-// publishing to it or its name writes nothing anywhere.
+// TestDefect04ArchiveStaysInside asks for a room whose name leads out of flv_dir: it is refused,
+// and publishing to it or its name writes nothing anywhere.
 func TestDefect04ArchiveStaysInside(t *testing.T) {
 	t.Parallel()
 	top := t.TempDir()

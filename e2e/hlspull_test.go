@@ -52,8 +52,8 @@ func TestPullHLS(t *testing.T) {
 	}
 }
 
-// TestPullHLSOfFFmpeg pulls what FFmpeg writes and nginx serves: MPEG-TS with H.264, HEVC, and sound
-// of MP3, CMAF with sound in a playlist of its own.
+// TestPullHLSOfFFmpeg pulls what FFmpeg writes and nginx serves: MPEG-TS with H.264, HEVC, and
+// sound of MP3, CMAF with sound in a playlist of its own.
 func TestPullHLSOfFFmpeg(t *testing.T) {
 	t.Parallel()
 	picture := []string{"-re", "-f", "lavfi", "-i", "testsrc2=rate=25:size=320x180", "-f", "lavfi", "-i", "sine=r=48000", "-preset", "ultrafast", "-g", "25", "-bf", "0"}

@@ -67,8 +67,8 @@ func TestMpegtsJSKinds(t *testing.T) {
 	}
 }
 
-// TestMpegtsJSNamedSound: the metadata names sound that never comes. A page that begins anew when its
-// connection ends has the picture within seconds.
+// TestMpegtsJSNamedSound: the metadata names sound that never comes. A page that begins anew when
+// its connection ends has the picture within seconds.
 func TestMpegtsJSNamedSound(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)

@@ -229,8 +229,8 @@ func TestPlayersRestart(t *testing.T) {
 	}
 }
 
-// TestPlayersWrap lets the times of MPEG-TS wrap at 2^33 while players of all kinds play: the ledger
-// says that the lives before ended a little before that.
+// TestPlayersWrap lets the times of MPEG-TS wrap at 2^33 while players of all kinds play: the
+// ledger says that the lives before ended a little before that.
 func TestPlayersWrap(t *testing.T) {
 	t.Parallel()
 	s := startShipped(t)

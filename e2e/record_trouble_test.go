@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// troubled publishes a stream for 12 s that is recorded below a folder while something is wrong with
-// that, and puts it right; then all of it must be recorded, and no viewer has noticed.
+// troubled publishes a stream for 12 s that is recorded below a folder while something is wrong
+// with that, and puts it right; then all of it must be recorded, and no viewer has noticed.
 func troubled(t *testing.T, dir string, s *server, wrong, right func()) {
 	t.Helper()
 	room := roomOf(t)

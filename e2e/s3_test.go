@@ -90,8 +90,8 @@ func TestS3Refuses(t *testing.T) {
 	})
 }
 
-// TestS3Slow records over a link that is slower than the stream: no viewer notices, segments wait on
-// the local disk, and all of them come in the end.
+// TestS3Slow records over a link that is slower than the stream: no viewer notices, segments wait
+// on the local disk, and all of them come in the end.
 func TestS3Slow(t *testing.T) {
 	t.Parallel()
 	g := startGateway(t)

@@ -113,8 +113,8 @@ func startSoak(t *testing.T, duration time.Duration) *soak {
 	return k
 }
 
-// period is as long as 256 pictures, 25 of them a second, and 441 frames of 1,024 samples, 44,100 of
-// them a second: a clip that is cut there can be repeated without a hole in picture or sound.
+// period is as long as 256 pictures, 25 of them a second, and 441 frames of 1,024 samples, 44,100
+// of them a second: a clip that is cut there can be repeated without a hole in picture or sound.
 const period = 10_240
 
 // seamless repeats a clip that is longer than the period for a while.

@@ -71,8 +71,8 @@ func TestStorm(t *testing.T) {
 	if r.Connected != 6 || r.StormConnected != 30 || r.StormFirstKeyMS.Count != 30 || r.FirstKeyMS.Count != 3 || r.Faults != (Faults{}) {
 		t.Errorf("%v", r)
 	}
-	// Three players that check saw pictures for two seconds, however many of them a busy machine let
-	// through: half of the time between them is not more than there was.
+	// Three players that check saw pictures for two seconds, however many of them a busy machine
+	// let through: half of the time between them is not more than there was.
 	if r.GapMS.Count < 3 || r.GapMS.P50 <= 0 || float64(r.GapMS.Count)*r.GapMS.P50/2 > 3*10*2000 {
 		t.Errorf("%v", r)
 	}

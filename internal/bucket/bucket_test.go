@@ -145,7 +145,8 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// TestRemoveCalls: many files go with few calls, and one by one where the server knows no other way.
+// TestRemoveCalls: many files go with few calls, and one by one where the server knows no other
+// way.
 func TestRemoveCalls(t *testing.T) {
 	t.Setenv("AWS_ACCESS_KEY_ID", "key")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")

@@ -187,8 +187,8 @@ func (s *s3) List(ctx context.Context, folder string) (names []string, err error
 	return names, nil
 }
 
-// Remove implements Bucket: 1,000 files a call (DeleteObjects), or one by one where the server knows
-// no such call.
+// Remove implements Bucket: 1,000 files a call (DeleteObjects), or one by one where the server
+// knows no such call.
 func (s *s3) Remove(ctx context.Context, names ...string) error {
 	for _, name := range names {
 		if err := check(name); err != nil {

@@ -22,8 +22,8 @@ const (
 	// maxNames bounds the names that a directory remembers.
 	maxNames = 10_000
 	// newNames is how many names that nobody had lately may be asked for in a second, and at once,
-	// newWait for how long one waits for its turn; maxAsking how many are asked for at a time. Anybody
-	// can ask for names that there are not.
+	// newWait for how long one waits for its turn; maxAsking how many are asked for at a time.
+	// Anybody can ask for names that there are not.
 	newNames  = 1000
 	newWait   = time.Second
 	maxAsking = 64

@@ -105,8 +105,8 @@ func TestConfirm(t *testing.T) {
 	})
 }
 
-// TestChanged: who waits for a stream hears of its next home, of what may have been missed, and that
-// it was forgotten among too many.
+// TestChanged: who waits for a stream hears of its next home, of what may have been missed, and
+// that it was forgotten among too many.
 func TestChanged(t *testing.T) {
 	d := NewDirectory(NewMemory(nil))
 	told := func(c <-chan struct{}) bool {

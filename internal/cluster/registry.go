@@ -57,8 +57,8 @@ type Node struct {
 	// ID names the node for good, Boot this life of it.
 	ID   string `json:"id"`
 	Boot string `json:"boot"`
-	// Addr is host:port of its cluster_addr as other nodes reach it. PublicURL (of HLS), RTMPURL and FLVURL are what
-	// viewers and encoders are sent to; empty: nobody is.
+	// Addr is host:port of its cluster_addr as other nodes reach it. PublicURL (of HLS), RTMPURL
+	// and FLVURL are what viewers and encoders are sent to; empty: nobody is.
 	Addr      string    `json:"addr"`
 	PublicURL string    `json:"public_url,omitempty"`
 	RTMPURL   string    `json:"rtmp_url,omitempty"`
@@ -75,8 +75,8 @@ type Node struct {
 	Alive bool `json:"-"`
 }
 
-// Hand is what the HLS of a stream used, with which its next home goes on as it does after a restart
-// of its own. The zero value says nothing.
+// Hand is what the HLS of a stream used, with which its next home goes on as it does after a
+// restart of its own. The zero value says nothing.
 type Hand = ledger.Entry
 
 // Claim is a node's right to a stream.

@@ -73,9 +73,9 @@ func (s *shared) get(t *testing.T, start func() (string, error)) string {
 	return s.address
 }
 
-// freePorts returns ports below those that connections are given, which are free at 10,000 more too:
-// there the servers of a Redis Cluster speak with each other. None is given twice: sentinels go on
-// looking for a master that died.
+// freePorts returns ports below those that connections are given, which are free at 10,000 more
+// too: there the servers of a Redis Cluster speak with each other. None is given twice: sentinels
+// go on looking for a master that died.
 func freePorts(n int) (ports []int, err error) {
 	programs.mu.Lock()
 	defer programs.mu.Unlock()

@@ -109,5 +109,6 @@ func ExampleAppendTag() {
 	stream := AppendFileHeader(nil, true, false)
 	stream = AppendTag(stream, TypeVideo, 40, []byte{0x57, 0})
 	fmt.Printf("% x\n", stream)
-	// Output: 46 4c 56 01 01 00 00 00 09 00 00 00 00 09 00 00 02 00 00 28 00 00 00 00 57 00 00 00 00 0d
+	// Output: 46 4c 56 01 01 00 00 00 09 00 00 00 00 09 00 00 02 00 00 28 00 00 00 00 57 00 00 00
+	// 00 0d
 }

@@ -11,11 +11,11 @@ type awaited struct {
 	count int
 }
 
-// await returns the life of the stream for whose playlist of a form a request asks, nil if it answered the
-// request. Shortly after the server's start it waits for a stream that is not there: its viewers
-// are those of a former process, and its publisher comes back in a moment. hls.js (1.7.4) asks once
-// more a second after it lost the server, and gives up for good if it gets no playlist then. It
-// waits too where Bring says that the stream comes.
+// await returns the life of the stream for whose playlist of a form a request asks, nil if it
+// answered the request. Shortly after the server's start it waits for a stream that is not there:
+// its viewers are those of a former process, and its publisher comes back in a moment. hls.js
+// (1.7.4) asks once more a second after it lost the server, and gives up for good if it gets no
+// playlist then. It waits too where Bring says that the stream comes.
 func (s *Server) await(w http.ResponseWriter, r *http.Request, name string, f form) *life {
 	if l := s.wanted(name, f); l != nil {
 		return l

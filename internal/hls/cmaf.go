@@ -163,7 +163,8 @@ func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *ladder.Pr
 }
 
 // awaitEnd waits for the end of a stream of which a rendition has left, as long as it may be near,
-// and returns the rendition if it is in the ladder then. With again the request will be served anew.
+// and returns the rendition if it is in the ladder then. With again the request will be served
+// anew.
 func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *ladder.Presentation, id string) (in *playlist.Rendition, again bool) {
 	for wait := time.Until(ladder.Doubt()); wait > 0 && ladder.Left(id); wait = time.Until(ladder.Doubt()) {
 		switch s.hold(w, r, wait, once(ladder.Over)) {
@@ -299,8 +300,8 @@ func misses(v *playlist.View, t target) bool {
 }
 
 // writeNothing serves a segment that is missing, for players that do not know EXT-X-GAP and ask for
-// it (RFC 8216bis 4.4.4.7 says SHOULD NOT): an error makes them give up the playlist. Its number may
-// have been that of media before a restart.
+// it (RFC 8216bis 4.4.4.7 says SHOULD NOT): an error makes them give up the playlist. Its number
+// may have been that of media before a restart.
 func writeNothing(w http.ResponseWriter, kind media.Kind) {
 	h := w.Header()
 	h.Set("Cache-Control", cacheNothing)

@@ -92,9 +92,7 @@ func (d *demand) idle(now time.Time, target time.Duration) bool {
 // Asked is when somebody asked for a playlist or a file of a stream last; the zero time for one
 // that is not there.
 func (s *Server) Asked(name string) time.Time {
-	s.mu.RLock()
-	l := s.lives[name]
-	s.mu.RUnlock()
+	l := s.find(name)
 	if l == nil || !l.demand.asked() {
 		return time.Time{}
 	}
@@ -121,8 +119,8 @@ func (s *Server) Offer(name, rendition string) func(ctx context.Context, open fu
 	}
 }
 
-// packageForms packages a publication, in each form from its first request on, until the publication
-// ends, as io.EOF says, or nobody watches.
+// packageForms packages a publication, in each form from its first request on, until the
+// publication ends, as io.EOF says, or nobody watches.
 func (s *Server) packageForms(ctx context.Context, l *life, pub *ladder.Publication, open func() Source, over <-chan struct{}) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

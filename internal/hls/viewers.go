@@ -91,8 +91,8 @@ func NewAudiences(period time.Duration) *Audiences {
 	return &Audiences{seed: maphash.MakeSeed(), period: period, of: make(map[string]*audience)}
 }
 
-// IsWatched says whether who asks for a file, again and again, is a viewer: it is a playlist, and not
-// one of key frames only.
+// IsWatched says whether who asks for a file, again and again, is a viewer: it is a playlist, and
+// not one of key frames only.
 func IsWatched(path string) bool {
 	switch route(path).kind {
 	case mediaPlaylist, multivariantPlaylist, renditionPlaylist:

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// joined bounds the content that is copied behind its head, in bytes, to be sent with it. Longer
-	// content is sent from where it is.
+	// joined bounds the content that is copied behind its head, in bytes, to be sent with it.
+	// Longer content is sent from where it is.
 	joined = 16 << 10
 	// maxSend bounds, in bytes, what is handed to the system at once: others wait meanwhile.
 	maxSend = 256 << 10

@@ -2,11 +2,11 @@
 // the next part of a live stream, and for the playlist that names it.
 //
 // On Linux a loop for each processor has the connections. Requests in the form that players send
-// (GET, no content, nothing conditional) are answered there by the ordinary http.Handler, to which a
-// request that waits is no goroutine and no timer: it says what it waits for (Wait), and is called
-// again. Whatever is unusual is net/http's: a request that can stand alone is lent to it, and its
-// connection comes back; with bytes that are not understood here the connection goes to it for good,
-// untouched. So this package decides nothing about odd requests.
+// (GET, no content, nothing conditional) are answered there by the ordinary http.Handler, to which
+// a request that waits is no goroutine and no timer: it says what it waits for (Wait), and is
+// called again. Whatever is unusual is net/http's: a request that can stand alone is lent to it,
+// and its connection comes back; with bytes that are not understood here the connection goes to it
+// for good, untouched. So this package decides nothing about odd requests.
 //
 // On other systems net/http has all connections.
 package http1

@@ -336,8 +336,8 @@ func TestClientsThatLeave(t *testing.T) {
 	more.wantEnd()
 }
 
-// TestSlowClients: who takes too long for a head, who is idle, and who does not read his answer loses
-// his connection.
+// TestSlowClients: who takes too long for a head, who is idle, and who does not read his answer
+// loses his connection.
 func TestSlowClients(t *testing.T) {
 	s := newSite(t)
 	s.std.ReadTimeout, s.std.IdleTimeout, s.std.WriteTimeout = 100*time.Millisecond, 200*time.Millisecond, 100*time.Millisecond

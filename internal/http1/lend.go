@@ -13,7 +13,8 @@ import (
 // nothing more comes, and its Close gives the connection back.
 type lent struct {
 	net.Conn
-	// back gives it back, watch waits until the client is gone and leaves what it sends where it is.
+	// back gives it back, watch waits until the client is gone and leaves what it sends where it
+	// is.
 	back  func()
 	watch func() error
 

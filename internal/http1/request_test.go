@@ -53,8 +53,8 @@ func TestFates(t *testing.T) {
 	}
 }
 
-// FuzzHeads: whatever the loop understands, net/http understands in the same way, and it ends at the
-// same byte.
+// FuzzHeads: whatever the loop understands, net/http understands in the same way, and it ends at
+// the same byte.
 func FuzzHeads(f *testing.F) {
 	f.Add([]byte("GET /live/room/v0/1.2.m4s HTTP/1.1\r\nHost: h:1\r\nUser-Agent:  x \r\naccept: a\r\nAccept: b\r\n\r\nGET"))
 	f.Add([]byte("OPTIONS /a?b=c HTTP/1.1\r\nHost: [::1]\r\nOrigin: https://page.example\r\n\r\n"))

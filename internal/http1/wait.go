@@ -23,7 +23,8 @@ type Waiter interface {
 	http.ResponseWriter
 	// Wait lets the request wait until change is closed, at most for limit, which counts from the
 	// first wait of the request with that limit. If that is over, or the client is gone, the
-	// handler, which was called again, is told so. When the request waits no longer, left is called.
+	// handler, which was called again, is told so. When the request waits no longer, left is
+	// called.
 	Wait(change <-chan struct{}, limit time.Duration, left func()) Outcome
 	// Waits says that the handler is going to be called again.
 	Waits() bool
@@ -35,8 +36,8 @@ type Waiter interface {
 	Elsewhere()
 }
 
-// WaiterOf returns the Waiter that w is, or that it wraps (Unwrap); nil for a request that may block
-// as it likes.
+// WaiterOf returns the Waiter that w is, or that it wraps (Unwrap); nil for a request that may
+// block as it likes.
 func WaiterOf(w http.ResponseWriter) Waiter {
 	for {
 		switch o := w.(type) {

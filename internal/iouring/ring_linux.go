@@ -7,9 +7,9 @@ import (
 	"unsafe"
 )
 
-// Ring is an io_uring that sends bytes to many sockets with one system call. One goroutine at a time
-// may use it. All its sends are of the kind that does not wait, so that the call returns when each
-// of them is done: nothing is ever under way afterwards. U is what the user knows sends by.
+// Ring is an io_uring that sends bytes to many sockets with one system call. One goroutine at a
+// time may use it. All its sends are of the kind that does not wait, so that the call returns when
+// each of them is done: nothing is ever under way afterwards. U is what the user knows sends by.
 type Ring[U any] struct {
 	fd      int
 	sq, cq  []byte

@@ -134,5 +134,6 @@ func (i *Issuer) Prepare(ctx context.Context) {
 	}
 }
 
-// Challenges answers the authority's HTTP-01 challenges (RFC 8555 §8.3), and has next answer all else.
+// Challenges answers the authority's HTTP-01 challenges (RFC 8555 §8.3), and has next answer all
+// else.
 func (i *Issuer) Challenges(next http.Handler) http.Handler { return i.manager.HTTPHandler(next) }

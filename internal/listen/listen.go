@@ -86,7 +86,8 @@ func (l *Listener) Open() error {
 	return nil
 }
 
-// Accept returns a connection that has a place. It waits shortages out, so that its errors are final.
+// Accept returns a connection that has a place. It waits shortages out, so that its errors are
+// final.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()

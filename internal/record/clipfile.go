@@ -175,8 +175,8 @@ func (c *clip) Read(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// fragmentBits are for the fragments of a segment in the sequence numbers of a clip. With them, those
-// of all segments of the longest recording fit into 32 bits.
+// fragmentBits are for the fragments of a segment in the sequence numbers of a clip. With them,
+// those of all segments of the longest recording fit into 32 bits.
 const fragmentBits = 12
 
 // load reads a segment, and makes it one of the file.

@@ -25,8 +25,8 @@ func (lineFormat) AppendMessage(dst []byte, messageType uint8, ms uint32, body [
 }
 
 // serveLines is a protocol for viewers: a client says "APP/STREAM TOKEN", and gets lines. It is all
-// that a protocol has to have: who may watch, how a stream is found, brought or waited for, how it is
-// delivered, and who is listed, is there.
+// that a protocol has to have: who may watch, how a stream is found, brought or waited for, how it
+// is delivered, and who is listed, is there.
 func (s *Server) serveLines(l *listener) error {
 	for {
 		nc, err := l.Accept()

@@ -9,8 +9,8 @@ import (
 	"livego/internal/listen"
 )
 
-// openHTTP3 serves HTTP/3 at the UDP port with the number of HTTPSAddr, or else of the HLS port, if it is
-// asked to and that one speaks TLS.
+// openHTTP3 serves HTTP/3 at the UDP port with the number of HTTPSAddr, or else of the HLS port, if
+// it is asked to and that one speaks TLS.
 func (s *Server) openHTTP3() error {
 	handle := s.forOrigins(s.serveHTTPS)
 	i := slices.IndexFunc(s.listeners, func(l *listener) bool { return l.Name == "https" })

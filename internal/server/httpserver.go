@@ -79,7 +79,8 @@ func (s *Server) playerServer(srv *http.Server, h http.Handler) *http1.Server {
 	})
 }
 
-// mayBeHot says whether a request is for media that are made here, and need nobody else to be asked.
+// mayBeHot says whether a request is for media that are made here, and need nobody else to be
+// asked.
 func (s *Server) mayBeHot(r *http.Request) bool {
 	r, _ = withoutPrefix(normal(r))
 	name := hls.StreamName(r.URL.Path)

@@ -25,8 +25,8 @@ func numbersOf(t *testing.T, text string) (first, last int) {
 	return first, last
 }
 
-// noted returns what is in the ledger as soon as it has a number after one of MPEG-TS: it is written
-// beside the playlists.
+// noted returns what is in the ledger as soon as it has a number after one of MPEG-TS: it is
+// written beside the playlists.
 func noted(t *testing.T, file string, number int64) (data []byte) {
 	copied := filepath.Join(t.TempDir(), "copy")
 	eventually(t, "the ledger has the last number", func() bool {

@@ -27,7 +27,8 @@ type App struct {
 	// pushed.
 	StaticPush []string
 	// RunOnStream are commands that run beside each stream of the app, each a program and its
-	// arguments. {app}, {stream}, {rtmp_url}, {flv_url} and {publish_url} in them are filled in, and {poster_url}, to which a JPEG of the stream is sent.
+	// arguments. {app}, {stream}, {rtmp_url}, {flv_url} and {publish_url} in them are filled in,
+	// and {poster_url}, to which a JPEG of the stream is sent.
 	RunOnStream [][]string
 	// Pull is the URL from which a stream is pulled that somebody wants to watch and nobody
 	// publishes, with {stream} for its name, or without it: rtmp, rtmps, or http or https (HLS, if
@@ -157,9 +158,9 @@ type Options struct {
 	HLSNoLoop bool
 	// HLSNoCMAF packages MPEG-TS only.
 	HLSNoCMAF bool
-	// HLSOnDemand packages a stream only while somebody watches it over HLS, with each of MPEG-TS and
-	// CMAF for itself. Streams with rewinding or recordings have CMAF always, and with HLSKeepAfterEnd
-	// all have both.
+	// HLSOnDemand packages a stream only while somebody watches it over HLS, with each of MPEG-TS
+	// and CMAF for itself. Streams with rewinding or recordings have CMAF always, and with
+	// HLSKeepAfterEnd all have both.
 	HLSOnDemand bool
 	// HLSKeepAfterEnd keeps an ended playlist until the next session of the stream.
 	HLSKeepAfterEnd bool

@@ -230,8 +230,8 @@ func TestTrackThatAppearsLater(t *testing.T) {
 	wantEqual(t, "audio of the RTMP player", len(only(watchers[2].got(), flv.TypeAudio)), 1+len(only(between(tags, 100, 3000), flv.TypeAudio)))
 }
 
-// TestTrackThatNeverComes: FLV players that were told of it are ended, and told better when they come
-// back, also those that come before anything else does.
+// TestTrackThatNeverComes: FLV players that were told of it are ended, and told better when they
+// come back, also those that come before anything else does.
 func TestTrackThatNeverComes(t *testing.T) {
 	t.Parallel()
 	s, tags := start(t), clip(t)

@@ -17,9 +17,9 @@ import (
 	"livego/internal/listen"
 )
 
-// TestLoopAnswersAsNetHTTP replays thousands of requests, ordinary and odd ones, at the HLS port and
-// at a port that net/http has alone, and compares all that comes back, byte by byte, up to the end
-// of the connection.
+// TestLoopAnswersAsNetHTTP replays thousands of requests, ordinary and odd ones, at the HLS port
+// and at a port that net/http has alone, and compares all that comes back, byte by byte, up to the
+// end of the connection.
 func TestLoopAnswersAsNetHTTP(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *Options) {

@@ -18,8 +18,8 @@ const (
 	floodTime         = 6 * time.Second
 )
 
-// pipelined has connections send request after request without reading, and others a head that never
-// ends, beside viewers.
+// pipelined has connections send request after request without reading, and others a head that
+// never ends, beside viewers.
 func pipelined(ctx context.Context, s *server, r *report) error {
 	w, err := s.watch(ctx, 2_600_000, floodTime)
 	if err != nil {
@@ -52,8 +52,8 @@ func pipelined(ctx context.Context, s *server, r *report) error {
 	return nil
 }
 
-// send writes text again and again, at once or a byte after each pause, until ctx ends or the server
-// has had enough.
+// send writes text again and again, at once or a byte after each pause, until ctx ends or the
+// server has had enough.
 func send(ctx context.Context, addr, text string, pause time.Duration) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {

@@ -19,7 +19,8 @@ const (
 	askAgain = time.Second
 	// comeBack is the longest time until an encoder whose node died is at another one.
 	comeBack = time.Second
-	// claimFor and claimRetry are for how long a node tries to be the home, and how often (server.home).
+	// claimFor and claimRetry are for how long a node tries to be the home, and how often
+	// (server.home).
 	claimFor   = 6 * time.Second
 	claimRetry = 200 * time.Millisecond
 	// step is how often viewers come, some at a time.

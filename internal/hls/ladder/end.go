@@ -188,8 +188,8 @@ func (p *Packager) Seal() {
 
 // level publishes what there is of all publications, and lets all tracks end together where players
 // need it: hls.js (1.7.4, _streamEnded) asks for the middle of each track's last part to be there
-// in all tracks. So the last picture lasts as long as the sound, and silence follows sound that ends
-// before the middle of the last part of video. until says how far a track has come.
+// in all tracks. So the last picture lasts as long as the sound, and silence follows sound that
+// ends before the middle of the last part of video. until says how far a track has come.
 func (p *Packager) level(until func(*track) time.Duration) {
 	end := time.Duration(0)
 	for _, t := range slices.Clone(p.tracks) {

@@ -10,7 +10,7 @@ import (
 	"livego/internal/media"
 )
 
-// TestRecoveryPoints: segments begin at recovery points, and say the truth of them: they are no
+// TestRecoveryPointsTS: segments begin at recovery points, and say the truth of them: they are no
 // sync samples, no parts with such begin there, not all can be decoded from there on. The same
 // holds where a segment has pictures that are skipped, but for its first picture.
 func TestRecoveryPointsTS(t *testing.T) {
