@@ -106,9 +106,9 @@ func TestFormatsAllocateNothing(t *testing.T) {
 }
 
 func ExampleAppendTag() {
-	stream := AppendFileHeader(nil, true, false)
-	stream = AppendTag(stream, TypeVideo, 40, []byte{0x57, 0})
-	fmt.Printf("% x\n", stream)
-	// Output: 46 4c 56 01 01 00 00 00 09 00 00 00 00 09 00 00 02 00 00 28 00 00 00 00 57 00 00 00
-	// 00 0d
+	fmt.Printf("% x\n", AppendFileHeader(nil, true, false))
+	fmt.Printf("% x\n", AppendTag(nil, TypeVideo, 40, []byte{0x57, 0}))
+	// Output:
+	// 46 4c 56 01 01 00 00 00 09 00 00 00 00
+	// 09 00 00 02 00 00 28 00 00 00 00 57 00 00 00 00 0d
 }
