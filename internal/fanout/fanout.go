@@ -97,11 +97,11 @@ type Fanout struct {
 
 	mu      sync.Mutex
 	feeds   map[feedKey]*feed
-	budgets map[*live.Stream]*budget
+	budgets map[*live.Publication]*budget
 }
 
 type feedKey struct {
-	stream *live.Stream
+	pub    *live.Publication
 	format Format
 	limit  time.Duration
 	view   View
@@ -123,7 +123,7 @@ func New(opt Options) *Fanout {
 	}
 	f := &Fanout{
 		opt: opt, pace: newPace(opt.MinBatch, opt.MaxBatch), rings: rings{off: opt.NoRings},
-		feeds: make(map[feedKey]*feed), budgets: make(map[*live.Stream]*budget),
+		feeds: make(map[feedKey]*feed), budgets: make(map[*live.Publication]*budget),
 	}
 	f.SetWriteTimeout(opt.WriteTimeout)
 	return f
@@ -142,8 +142,8 @@ func (f *Fanout) writeTimeout() time.Duration { return time.Duration(f.stall.Loa
 // Play adds a player to the stream's feed. It gets nothing before its Start, which must be called
 // once in any case. From then on it writes to o.Conn until it ends, and never closes it. It fails
 // with ErrTooManyViews.
-func (f *Fanout) Play(s *live.Stream, o PlayerOptions) (*Player, error) {
-	key := feedKey{stream: s, format: o.Format, limit: o.TimeLimit, view: o.View.shared(s)}
+func (f *Fanout) Play(pub *live.Publication, o PlayerOptions) (*Player, error) {
+	key := feedKey{pub: pub, format: o.Format, limit: o.TimeLimit, view: o.View.shared(pub)}
 	f.mu.Lock()
 	fd := f.feeds[key]
 	if fd == nil {
@@ -161,7 +161,7 @@ func (f *Fanout) Play(s *live.Stream, o PlayerOptions) (*Player, error) {
 
 // open makes a feed, nil if there may be no more of its kind. The caller holds mu.
 func (f *Fanout) open(key feedKey) *feed {
-	b := f.budgets[key.stream]
+	b := f.budgets[key.pub]
 	if b == nil {
 		b = &budget{memory: int64(f.opt.Memory)}
 	}
@@ -170,7 +170,7 @@ func (f *Fanout) open(key feedKey) *feed {
 	}
 	fd := newFeed(f, key, b)
 	b.feeds[fd.class].Add(1)
-	f.budgets[key.stream] = b
+	f.budgets[key.pub] = b
 	f.feeds[key] = fd
 	f.wg.Go(func() {
 		fd.run()
@@ -185,7 +185,7 @@ func (f *Fanout) forget(fd *feed) {
 	defer f.mu.Unlock()
 	fd.budget.bytes[fd.class].Add(-fd.counted)
 	if fd.budget.feeds[fd.class].Add(-1); fd.budget.over() {
-		delete(f.budgets, fd.key.stream)
+		delete(f.budgets, fd.key.pub)
 	}
 }
 

@@ -113,7 +113,7 @@ type source struct {
 	t            testing.TB
 	hub          *live.Hub
 	pub          *live.Publisher
-	stream       *live.Stream
+	stream       *live.Publication
 	video, audio *media.Track
 	n            uint32
 	at           time.Duration
@@ -230,14 +230,14 @@ func tlsPair(t testing.TB) (server, client net.Conn) {
 }
 
 // play adds a player and starts it with an empty preamble.
-func play(f *Fanout, s *live.Stream, o PlayerOptions) *Player {
+func play(f *Fanout, s *live.Publication, o PlayerOptions) *Player {
 	p := joining(f, s, o)
 	p.Start(nil)
 	return p
 }
 
 // joining adds a player that is yet to start.
-func joining(f *Fanout, s *live.Stream, o PlayerOptions) *Player {
+func joining(f *Fanout, s *live.Publication, o PlayerOptions) *Player {
 	p, err := f.Play(s, o)
 	if err != nil {
 		panic(err)
@@ -791,7 +791,7 @@ func TestChurn(t *testing.T) {
 	f.Wait()
 }
 
-func churnOnce(t *testing.T, f *Fanout, s *live.Stream, rnd *rand.Rand) {
+func churnOnce(t *testing.T, f *Fanout, s *live.Publication, rnd *rand.Rand) {
 	server, client := pair(t)
 	p := play(f, s, PlayerOptions{Conn: server, Format: plainFormat{rnd.IntN(2)}})
 	r := bufio.NewReaderSize(client, 1<<16)
@@ -1012,7 +1012,7 @@ func TestDeliveryDoesNotAllocate(t *testing.T) {
 	src.headers()
 	src.steps(10)
 	f := New(Options{GOPs: 1})
-	fd := newFeed(f, feedKey{stream: src.stream, format: plainFormat{}}, &budget{memory: int64(f.opt.Memory)})
+	fd := newFeed(f, feedKey{pub: src.stream, format: plainFormat{}}, &budget{memory: int64(f.opt.Memory)})
 	defer fd.reader.Close()
 	fd.players = 1 << 20
 	fd.collect()

@@ -58,7 +58,7 @@ type feed struct {
 func newFeed(f *Fanout, key feedKey, b *budget) *feed {
 	fd := &feed{
 		owner: f, key: key, budget: b, class: key.view.class(), log: newFeedLog(), stop: make(chan struct{}),
-		reader: key.stream.NewReader(live.ReaderOptions{GOPs: key.view.gops(f.opt.GOPs), Lazy: true}),
+		reader: key.pub.NewReader(live.ReaderOptions{GOPs: key.view.gops(f.opt.GOPs), Lazy: true}),
 		cutter: cutter{view: key.view, body: f.opt.Body},
 		units:  make([]media.AccessUnit, pollBatch),
 	}

@@ -16,7 +16,7 @@ import (
 func TestEverythingIsPublishedBeforeTheEnd(t *testing.T) {
 	src := newSource(t, live.Options{})
 	f := New(Options{GOPs: 1})
-	fd := newFeed(f, feedKey{stream: src.stream, format: plainFormat{}}, &budget{memory: int64(f.opt.Memory)})
+	fd := newFeed(f, feedKey{pub: src.stream, format: plainFormat{}}, &budget{memory: int64(f.opt.Memory)})
 	defer fd.reader.Close()
 	src.headers()
 	src.steps(5)

@@ -41,13 +41,13 @@ func (v View) of(kind media.Kind) Choice {
 // shared returns the view that others have of a stream with the same result, so that they share a
 // feed: without messages of several tracks there is no other view of a kind than all or nothing. A
 // stream whose tracks are not known yet may become anything.
-func (v View) shared(s *live.Stream) View {
+func (v View) shared(pub *live.Publication) View {
 	select {
-	case <-s.Settled():
+	case <-pub.Settled():
 	default:
 		return v
 	}
-	if s.Multitrack() {
+	if pub.Multitrack() {
 		return v
 	}
 	v.Whole = false

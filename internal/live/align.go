@@ -57,7 +57,7 @@ func (p *Publisher) align() {
 		now = now.Add(snapWindow) // what has come must do
 	}
 	e := entry{from: first.unit.DTS, arrived: first.at, video: first.unit.Track.Kind == media.Video}
-	to, v := p.stream.timeline.place(p.stream, e, now)
+	to, v := p.pub.timeline.place(p.pub, e, now)
 	if v == undecided {
 		return
 	}
@@ -89,5 +89,5 @@ func (p *Publisher) enqueue(a *arrival) {
 
 // queueFull bounds what is kept as hold does.
 func (p *Publisher) queueFull() bool {
-	return len(p.queued) >= maxHeld || p.queue > p.stream.ring.maxBytes
+	return len(p.queued) >= maxHeld || p.queue > p.pub.ring.maxBytes
 }

@@ -73,7 +73,7 @@ func (p *Publisher) wait(t *trackState, a *arrival) {
 	if a.unit.Header == media.Sample {
 		t.times.hear(a.unit.DTS, p.since(a.at))
 	}
-	p.release(t, len(t.kept.all) >= maxHeld || t.kept.bytes > p.stream.ring.maxBytes || a.at.Sub(t.kept.all[0].at) > maxWait)
+	p.release(t, len(t.kept.all) >= maxHeld || t.kept.bytes > p.pub.ring.maxBytes || a.at.Sub(t.kept.all[0].at) > maxWait)
 }
 
 // release hands out what a track kept back, as soon as it is known where it belongs.

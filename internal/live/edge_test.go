@@ -19,15 +19,15 @@ func TestTimerOfAnEarlierLoss(t *testing.T) {
 	defer h.Close()
 	first, e := publish(t, h), newEncoder()
 	e.gops(t, first, 0, 1)
-	s, _ := h.Lookup(name)
+	pub, _ := h.Lookup(name)
 	first.Lose(io.EOF)
 	second := publish(t, h)
 	second.Lose(io.EOF)
-	h.expire(s, first) // the first timer had fired, and waited for the locks since
+	h.expire(pub, first) // the first timer had fired, and waited for the locks since
 	if _, ok := h.Lookup(name); !ok {
 		t.Fatal("the stream ended at the beginning of its grace time")
 	}
-	h.expire(s, second)
+	h.expire(pub, second)
 	if _, ok := h.Lookup(name); ok {
 		t.Error("the stream goes on after its grace time")
 	}
@@ -49,16 +49,16 @@ func TestTracksAtATakeover(t *testing.T) {
 	first.Expect(1, 1)
 	write(t, first, e.headers()...)
 	e.gops(t, first, 0, 1)
-	s, _ := h.Lookup(name)
+	pub, _ := h.Lookup(name)
 
 	second, e2 := publish(t, h), newEncoder()
 	second.Expect(1, 1)
 	write(t, second, e2.headers()[0])
-	if got := kinds(s.Tracks()); got != "video audio " {
+	if got := kinds(pub.Tracks()); got != "video audio " {
 		t.Errorf("before the second session has all its headers: %s", got)
 	}
 	write(t, second, e2.headers()[1])
-	if got := s.Tracks(); kinds(got) != "video audio " || got[0] != e2.video || got[1] != e2.audio {
+	if got := pub.Tracks(); kinds(got) != "video audio " || got[0] != e2.video || got[1] != e2.audio {
 		t.Errorf("the second session's tracks: %s", kinds(got))
 	}
 }
@@ -70,13 +70,13 @@ func TestTracksAfterALoss(t *testing.T) {
 	first, e := publish(t, h), newEncoder()
 	write(t, first, e.headers()...)
 	e.gops(t, first, 0, 1)
-	s, _ := h.Lookup(name)
+	pub, _ := h.Lookup(name)
 	second, e2 := publish(t, h), newEncoder()
 	second.Expect(1, 0)
 	write(t, second, e2.headers()[0], e2.picture(0, true), e2.picture(40, false))
 	write(t, second, media.AccessUnit{Track: &media.Track{Kind: media.Audio, Err: "no track yet"}, Header: media.Command, Body: []byte{1}})
 	second.Lose(io.EOF)
-	if got := s.Tracks(); len(got) != 1 || got[0] != e2.video {
+	if got := pub.Tracks(); len(got) != 1 || got[0] != e2.video {
 		t.Errorf("tracks: %s", kinds(got))
 	}
 }
@@ -88,8 +88,8 @@ func TestStragglerOfTheOldTimeline(t *testing.T) {
 		h := NewHub(Options{})
 		p, e := publish(t, h), newEncoder()
 		e.gops(t, p, 2000_000, 1) // ends at 2000.920 s
-		s, _ := h.Lookup(name)
-		r := s.NewReader(ReaderOptions{GOPs: -1})
+		pub, _ := h.Lookup(name)
+		r := pub.NewReader(ReaderOptions{GOPs: -1})
 		at := 2001_000 + jump
 		write(t, p, e.picture(at, true), e.sound(2000_941), e.sound(2000_962), e.picture(at+40, false), e.sound(at+20), e.picture(at+80, false), e.sound(at+60))
 		got, _ := drain(t, r)
@@ -119,8 +119,8 @@ func TestHeldUnitsOfAnotherTimeline(t *testing.T) {
 	p, e := publish(t, h), newEncoder()
 	p.Expect(1, 1)
 	write(t, p, e.headers()...)
-	s, _ := h.Lookup(name)
-	r := s.NewReader(ReaderOptions{GOPs: -1})
+	pub, _ := h.Lookup(name)
+	r := pub.NewReader(ReaderOptions{GOPs: -1})
 	write(t, p, e.sound(500_000), e.sound(500_020), e.sound(0), e.picture(0, true), e.sound(20), e.picture(40, false), e.sound(40))
 	got, _ := drain(t, r)
 	got = samples(got)
@@ -167,8 +167,8 @@ func TestHeldUnitsAreBounded(t *testing.T) {
 	if held > 1<<20 {
 		t.Errorf("%d bytes of headers are held back", held)
 	}
-	s, _ := h.Lookup(name)
-	r := s.NewReader(ReaderOptions{})
+	pub, _ := h.Lookup(name)
+	r := pub.NewReader(ReaderOptions{})
 	write(t, p, e.picture(10_000, true))
 	got, _ := drain(t, r)
 	if len(got) < 3 || got[0].Track != e.video || got[0].Header != media.SequenceHeader {
@@ -183,8 +183,8 @@ func TestSharedHeaderGoesOutOnce(t *testing.T) {
 	defer h.Close()
 	p := publish(t, h)
 	t0, t1 := &media.Track{Kind: media.Video}, &media.Track{Kind: media.Video, ID: 1}
-	s, _ := h.Lookup(name)
-	r := s.NewReader(ReaderOptions{})
+	pub, _ := h.Lookup(name)
+	r := pub.NewReader(ReaderOptions{})
 	picture := []byte("picture")
 	write(t, p, media.AccessUnit{Track: t0, RandomAccess: true, Body: picture, Data: picture})
 	body := []byte("headers of many tracks")
@@ -202,9 +202,9 @@ func TestStreamOfAPublisher(t *testing.T) {
 	h := NewHub(Options{})
 	defer h.Close()
 	p := publish(t, h)
-	s, _ := h.Lookup(name)
+	pub, _ := h.Lookup(name)
 	p.Unpublish()
-	if p.Stream() != s {
+	if p.Publication() != pub {
 		t.Error("another stream")
 	}
 }
@@ -229,11 +229,11 @@ func TestChurn(t *testing.T) {
 			for e := newEncoder(); running(); e = newEncoder() {
 				p, err := h.Publish(name, func(error) {})
 				if errors.Is(err, ErrFlapping) {
-					s, ok := h.Lookup(name)
+					pub, ok := h.Lookup(name)
 					if ok { // forgive it
-						s.mu.Lock()
-						s.takeovers, s.refuseUntil = nil, time.Time{}
-						s.mu.Unlock()
+						pub.mu.Lock()
+						pub.takeovers, pub.refuseUntil = nil, time.Time{}
+						pub.mu.Unlock()
 					}
 					continue
 				}
@@ -277,11 +277,11 @@ func TestChurn(t *testing.T) {
 func readSome(t *testing.T, h *Hub, opt ReaderOptions) {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
-	s, err := h.Subscribe(ctx, name, time.Second)
+	pub, err := h.Subscribe(ctx, name, time.Second)
 	if err != nil {
 		return
 	}
-	r := s.NewReader(opt)
+	r := pub.NewReader(opt)
 	defer r.Close()
 	units := make([]media.AccessUnit, 7)
 	last := map[trackKey]time.Duration{}

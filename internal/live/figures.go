@@ -22,9 +22,9 @@ type Figures struct {
 func (h *Hub) Figures(dst []Figures) []Figures {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, l := range h.ladders {
-		for _, s := range l.members {
-			dst = append(dst, Figures{Name: s.name, OnAir: s.gauges.onAir.Load(), RingBytes: s.gauges.ringBytes.Load()})
+	for _, s := range h.streams {
+		for _, pub := range s.members {
+			dst = append(dst, Figures{Name: pub.name, OnAir: pub.gauges.onAir.Load(), RingBytes: pub.gauges.ringBytes.Load()})
 		}
 	}
 	return dst

@@ -14,10 +14,10 @@ func TestFigures(t *testing.T) {
 	write(t, p, e.headers()...)
 	e.gops(t, p, 0, 4)
 	got := h.Figures(nil)
-	if len(got) != 1 || got[0].RingBytes != int64(p.Stream().Bytes()) || got[0].RingBytes == 0 {
+	if len(got) != 1 || got[0].RingBytes != int64(p.Publication().Bytes()) || got[0].RingBytes == 0 {
 		t.Fatalf("on air: %+v", got)
 	}
-	want := []Figures{{Name: p.Stream().Name(), OnAir: true, RingBytes: got[0].RingBytes}}
+	want := []Figures{{Name: p.Publication().Name(), OnAir: true, RingBytes: got[0].RingBytes}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("on air (-want +got):\n%s", diff)
 	}
@@ -25,7 +25,7 @@ func TestFigures(t *testing.T) {
 	if got = h.Figures(got[:0]); len(got) != 1 || got[0].OnAir {
 		t.Errorf("in grace: %+v", got)
 	}
-	p.Stream().Evict(ErrLost)
+	p.Publication().Evict(ErrLost)
 	if got = h.Figures(nil); len(got) != 0 {
 		t.Errorf("after the end: %+v", got)
 	}

@@ -1,6 +1,6 @@
 // Package live is the hub between publishers and readers: it knows access units and no protocol.
 //
-// A Hub holds the streams that are on air or in grace. Each Stream has one ring of the newest
+// A Hub holds the streams that are on air or in grace. Each Publication has one ring of the newest
 // units, which is at once the GOP cache and the queue of every Reader; a publisher appends to it
 // and never waits.
 package live
@@ -51,20 +51,21 @@ type Options struct {
 	// Notify, if set, is told what happens to streams, in its order. It is called with locks held:
 	// it must not block and not call back.
 	Notify func(Notice)
-	// OnStream, if set, is called when a publication is published here, for the first time in its
+	// OnPublication, if set, is called when a publication is published here, for the first time in its
 	// life or since it was a copy last, before the first unit, from the publisher's goroutine.
-	OnStream func(*Stream)
+	OnPublication func(*Publication)
 }
 
-// Hub holds the streams. Its methods may be called from any goroutine.
+// Hub holds the streams. Its methods may be called from any goroutine. Locks are taken in this
+// order: that of the hub, of a publication, of a timeline. Methods that need one held say so.
 type Hub struct {
 	opt Options
 
-	mu      sync.Mutex
-	streams map[Name]*Stream
-	ladders map[Name]*ladder // by the name without rendition
-	waiting map[Name]*waiters
-	closed  bool
+	mu           sync.Mutex
+	publications map[Name]*Publication
+	streams      map[Name]*stream // by the name without rendition
+	waiting      map[Name]*waiters
+	closed       bool
 	// lines are to be logged when mu is free: a log that is slow must hold up nobody.
 	lines []func()
 }
@@ -79,10 +80,9 @@ func (h *Hub) unlock() {
 	}
 }
 
-// ladder is the publications of one stream, in the order of their first sessions, and what they
-// share.
-type ladder struct {
-	members  []*Stream
+// stream is its publications, in the order of their first sessions, and what they share.
+type stream struct {
+	members  []*Publication
 	timeline timeline
 	onAir    int  // members that have a publisher here
 	lost     bool // none had one, after all were lost
@@ -106,7 +106,7 @@ func NewHub(opt Options) *Hub {
 		opt.Grace = defaultGrace
 	}
 	return &Hub{
-		opt: opt, streams: make(map[Name]*Stream), ladders: make(map[Name]*ladder), waiting: make(map[Name]*waiters),
+		opt: opt, publications: make(map[Name]*Publication), streams: make(map[Name]*stream), waiting: make(map[Name]*waiters),
 	}
 }
 
@@ -126,8 +126,8 @@ func (h *Hub) Publish(name Name, evict func(cause error)) (*Publisher, error) {
 }
 
 // Copy begins a session that brings what is published elsewhere, as PublishBy does: nobody is told
-// of the stream, by OnStream or by Notify, unless it was published here before, which then is over.
-// If its connection is lost, the stream waits for its return for ten seconds at least. Who
+// of the stream, by OnPublication or by Notify, unless it was published here before, which then is
+// over. If its connection is lost, the stream waits for its return for ten seconds at least. Who
 // publishes here goes before a copy, also with NoTakeover.
 func (h *Hub) Copy(name Name, evict func(cause error)) (*Publisher, error) {
 	return h.start(nil, name, evict, true)
@@ -149,18 +149,18 @@ func (h *Hub) start(by any, name Name, evict func(cause error), isCopy bool) (*P
 		h.mu.Unlock()
 		return nil, ErrClosed
 	}
-	s, err := h.enter(name)
+	pub, err := h.enter(name)
 	if err != nil {
 		h.mu.Unlock()
 		return nil, err
 	}
-	p, loser, err := s.begin(evict, h.opt.NoTakeover && s.home && !isCopy)
+	p, loser, err := pub.begin(evict, h.opt.NoTakeover && pub.home && !isCopy)
 	begins := false
 	if err == nil {
 		if isCopy {
 			p.grace = max(p.grace, defaultGrace)
 		}
-		begins = h.noteBegin(s, by, isCopy, loser != nil)
+		begins = h.noteBegin(pub, by, isCopy, loser != nil)
 		h.announce(name)
 		h.announce(name.whole())
 	}
@@ -170,29 +170,29 @@ func (h *Hub) start(by any, name Name, evict func(cause error), isCopy bool) (*P
 		h.opt.Log.Info("publisher taken over", "stream", name.String())
 		loser.evict(ErrTakenOver)
 	}
-	if begins && h.opt.OnStream != nil {
-		h.opt.OnStream(s)
+	if begins && h.opt.OnPublication != nil {
+		h.opt.OnPublication(pub)
 	}
 	return p, err
 }
 
 // enter finds or makes the publication of that name. The caller holds mu.
-func (h *Hub) enter(name Name) (*Stream, error) {
-	if s := h.streams[name]; s != nil {
-		return s, nil
+func (h *Hub) enter(name Name) (*Publication, error) {
+	if pub := h.publications[name]; pub != nil {
+		return pub, nil
 	}
-	l := h.ladders[name.whole()]
-	if l == nil {
-		l = new(ladder)
-		h.ladders[name.whole()] = l
+	s := h.streams[name.whole()]
+	if s == nil {
+		s = new(stream)
+		h.streams[name.whole()] = s
 	}
-	if len(l.members) >= maxRenditions {
+	if len(s.members) >= maxRenditions {
 		return nil, ErrTooMany
 	}
-	s := newStream(h, name, &l.timeline)
-	l.members = append(l.members, s)
-	h.streams[name] = s
-	return s, nil
+	pub := newPublication(h, name, &s.timeline)
+	s.members = append(s.members, pub)
+	h.publications[name] = pub
+	return pub, nil
 }
 
 // announce wakes those who wait for a name. The caller holds mu.
@@ -204,162 +204,162 @@ func (h *Hub) announce(name Name) {
 }
 
 // begin installs a new session and returns the one that it replaces.
-func (s *Stream) begin(evict func(error), refuse bool) (p, loser *Publisher, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (pub *Publication) begin(evict func(error), refuse bool) (p, loser *Publisher, err error) {
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
 	now := time.Now()
-	if s.publisher != nil {
+	if pub.publisher != nil {
 		if refuse {
 			return nil, nil, ErrInUse
 		}
-		if err := s.countTakeover(now); err != nil {
+		if err := pub.countTakeover(now); err != nil {
 			return nil, nil, err
 		}
-		loser = s.publisher
+		loser = pub.publisher
 		loser.gone = ErrTakenOver
-		s.keepTracks(loser)
-		s.timeline.leave(s)
+		pub.keepTracks(loser)
+		pub.timeline.leave(pub)
 	}
-	for _, t := range []*time.Timer{s.grace, s.settle} {
+	for _, t := range []*time.Timer{pub.grace, pub.settle} {
 		if t != nil {
 			t.Stop()
 		}
 	}
-	s.grace, s.settle = nil, nil
-	s.epoch++
-	p = &Publisher{stream: s, evict: evict, grace: s.hub.opt.Grace}
-	s.publisher = p
-	s.gauges.onAir.Store(true)
+	pub.grace, pub.settle = nil, nil
+	pub.epoch++
+	p = &Publisher{pub: pub, evict: evict, grace: pub.hub.opt.Grace}
+	pub.publisher = p
+	pub.gauges.onAir.Store(true)
 	return p, loser, nil
 }
 
 // countTakeover refuses takeovers for a while when there are too many.
-func (s *Stream) countTakeover(now time.Time) error {
-	if now.Before(s.refuseUntil) {
+func (pub *Publication) countTakeover(now time.Time) error {
+	if now.Before(pub.refuseUntil) {
 		return ErrFlapping
 	}
-	s.takeovers = slices.DeleteFunc(s.takeovers, func(t time.Time) bool { return now.Sub(t) > takeoverWindow })
-	if len(s.takeovers) >= maxTakeovers {
-		s.refuseUntil = now.Add(takeoverWindow)
-		s.takeovers = nil
+	pub.takeovers = slices.DeleteFunc(pub.takeovers, func(t time.Time) bool { return now.Sub(t) > takeoverWindow })
+	if len(pub.takeovers) >= maxTakeovers {
+		pub.refuseUntil = now.Add(takeoverWindow)
+		pub.takeovers = nil
 		return ErrFlapping
 	}
-	s.takeovers = append(s.takeovers, now)
+	pub.takeovers = append(pub.takeovers, now)
 	return nil
 }
 
-// leave ends a session; the stream stays for the grace time.
+// leave ends a session; the publication stays for the grace time.
 func (h *Hub) leave(p *Publisher, cause error, grace time.Duration) {
 	h.mu.Lock()
 	defer h.unlock()
-	s := p.stream
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	pub := p.pub
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
 	if p.gone == nil {
 		p.gone = cause
 	}
 	p.forgetAll()
-	if s.publisher != p || s.ended {
+	if pub.publisher != p || pub.ended {
 		return
 	}
-	if s.home {
-		h.ladders[s.name.whole()].onAir--
+	if pub.home {
+		h.streams[pub.name.whole()].onAir--
 	}
-	if grace <= 0 || s.ring.next == 0 || h.closed {
-		h.end(s, cause)
+	if grace <= 0 || pub.ring.next == 0 || h.closed {
+		h.end(pub, cause)
 		return
 	}
-	h.noteLoss(s, cause)
-	s.timeline.lose(s)
-	s.keepTracks(p)
-	s.publisher, s.lost, s.suspended = nil, p, true
-	s.gauges.onAir.Store(false)
-	s.suspensions++
-	s.wakeAll()
+	h.noteLoss(pub, cause)
+	pub.timeline.lose(pub)
+	pub.keepTracks(p)
+	pub.publisher, pub.lost, pub.suspended = nil, p, true
+	pub.gauges.onAir.Store(false)
+	pub.suspensions++
+	pub.wakeAll()
 	h.lines = append(h.lines, func() {
-		h.opt.Log.Info("publisher lost, stream waits for it", "stream", s.name.String(), "grace", grace)
+		h.opt.Log.Info("publisher lost, stream waits for it", "stream", pub.name.String(), "grace", grace)
 	})
-	s.grace = time.AfterFunc(grace, func() { h.expire(s, p) })
+	pub.grace = time.AfterFunc(grace, func() { h.expire(pub, p) })
 }
 
-// expire ends a stream whose publisher p was the last one to be lost, and did not come back.
-func (h *Hub) expire(s *Stream, p *Publisher) {
+// expire ends a publication whose publisher p was the last one to be lost, and did not come back.
+func (h *Hub) expire(pub *Publication, p *Publisher) {
 	h.mu.Lock()
 	defer h.unlock()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.publisher == nil && s.lost == p && !s.ended {
-		h.end(s, p.gone)
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	if pub.publisher == nil && pub.lost == p && !pub.ended {
+		h.end(pub, p.gone)
 	}
 }
 
 // Evict ends the publication for a cause: its publisher hears of it through its evict function; in
 // grace it ends at once.
-func (s *Stream) Evict(cause error) {
-	s.hub.mu.Lock()
-	s.mu.Lock()
-	p := s.publisher
-	if p == nil && !s.ended {
-		s.hub.end(s, cause)
+func (pub *Publication) Evict(cause error) {
+	pub.hub.mu.Lock()
+	pub.mu.Lock()
+	p := pub.publisher
+	if p == nil && !pub.ended {
+		pub.hub.end(pub, cause)
 	}
-	s.mu.Unlock()
-	s.hub.unlock()
+	pub.mu.Unlock()
+	pub.hub.unlock()
 	if p != nil {
 		p.evict(cause)
 	}
 }
 
-// end takes the stream out of the hub. The caller holds both locks.
-func (h *Hub) end(s *Stream, cause error) {
-	s.endLocked(cause)
-	if h.streams[s.name] == s {
-		delete(h.streams, s.name)
-		l := h.ladders[s.name.whole()]
-		l.members = slices.DeleteFunc(l.members, func(o *Stream) bool { return o == s })
-		h.noteEnd(s, l, cause)
-		if len(l.members) == 0 {
-			delete(h.ladders, s.name.whole())
+// end takes the publication out of the hub. The caller holds both locks.
+func (h *Hub) end(pub *Publication, cause error) {
+	pub.finish(cause)
+	if h.publications[pub.name] == pub {
+		delete(h.publications, pub.name)
+		s := h.streams[pub.name.whole()]
+		s.members = slices.DeleteFunc(s.members, func(o *Publication) bool { return o == pub })
+		h.noteEnd(pub, s, cause)
+		if len(s.members) == 0 {
+			delete(h.streams, pub.name.whole())
 		}
 	}
-	h.lines = append(h.lines, func() { h.opt.Log.Info("stream ended", "stream", s.name.String(), "reason", cause.Error()) })
+	h.lines = append(h.lines, func() { h.opt.Log.Info("stream ended", "stream", pub.name.String(), "reason", cause.Error()) })
 }
 
 // Lookup returns the publication of that name if it is on air or in grace. A name without rendition
 // stands for the first one that was published if the stream has none without.
-func (h *Hub) Lookup(name Name) (*Stream, bool) {
+func (h *Hub) Lookup(name Name) (*Publication, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := h.find(name)
-	return s, s != nil
+	pub := h.find(name)
+	return pub, pub != nil
 }
 
-// Publications returns those of a stream that are on air or in grace, in the order of their first
+// Renditions returns the publications of a stream on air or in grace, in the order of their first
 // sessions. The rendition in the name is of no account.
-func (h *Hub) Publications(name Name) []*Stream {
+func (h *Hub) Renditions(name Name) []*Publication {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if l := h.ladders[name.whole()]; l != nil {
-		return slices.Clone(l.members)
+	if s := h.streams[name.whole()]; s != nil {
+		return slices.Clone(s.members)
 	}
 	return nil
 }
 
 // find is Lookup for who holds mu.
-func (h *Hub) find(name Name) *Stream {
-	if s := h.streams[name]; s != nil || name.Rendition != "" {
-		return s
+func (h *Hub) find(name Name) *Publication {
+	if pub := h.publications[name]; pub != nil || name.Rendition != "" {
+		return pub
 	}
-	if l := h.ladders[name]; l != nil {
-		return l.members[0]
+	if s := h.streams[name]; s != nil {
+		return s.members[0]
 	}
 	return nil
 }
 
 // Subscribe returns what Lookup does. If that is nothing it waits for its publisher, at most for
 // wait, and then fails with ErrNotFound; with the cause of ctx when that ends first.
-func (h *Hub) Subscribe(ctx context.Context, name Name, wait time.Duration) (*Stream, error) {
-	if s, ok := h.Lookup(name); ok {
-		return s, nil
+func (h *Hub) Subscribe(ctx context.Context, name Name, wait time.Duration) (*Publication, error) {
+	if pub, ok := h.Lookup(name); ok {
+		return pub, nil
 	}
 	if wait <= 0 {
 		return nil, ErrNotFound
@@ -367,9 +367,9 @@ func (h *Hub) Subscribe(ctx context.Context, name Name, wait time.Duration) (*St
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
-		s, came := h.lookupOrWait(name)
-		if s != nil {
-			return s, nil
+		pub, came := h.lookupOrWait(name)
+		if pub != nil {
+			return pub, nil
 		}
 		select {
 		case <-came:
@@ -384,11 +384,11 @@ func (h *Hub) Subscribe(ctx context.Context, name Name, wait time.Duration) (*St
 	}
 }
 
-func (h *Hub) lookupOrWait(name Name) (*Stream, chan struct{}) {
+func (h *Hub) lookupOrWait(name Name) (*Publication, chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if s := h.find(name); s != nil {
-		return s, nil
+	if pub := h.find(name); pub != nil {
+		return pub, nil
 	}
 	w := h.waiting[name]
 	if w == nil {
@@ -409,15 +409,15 @@ func (h *Hub) stopWaiting(name Name, came chan struct{}) {
 	}
 }
 
-// Streams returns all publications that are on air or in grace, by name.
-func (h *Hub) Streams() []*Stream {
+// Publications returns all that that are on air or in grace, by name.
+func (h *Hub) Publications() []*Publication {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	all := make([]*Stream, 0, len(h.streams))
-	for _, s := range h.streams {
-		all = append(all, s)
+	all := make([]*Publication, 0, len(h.publications))
+	for _, pub := range h.publications {
+		all = append(all, pub)
 	}
-	slices.SortFunc(all, func(a, b *Stream) int { return strings.Compare(a.name.String(), b.name.String()) })
+	slices.SortFunc(all, func(a, b *Publication) int { return strings.Compare(a.name.String(), b.name.String()) })
 	return all
 }
 
@@ -426,12 +426,12 @@ func (h *Hub) Close() {
 	h.mu.Lock()
 	defer h.unlock()
 	h.closed = true
-	for _, s := range h.streams {
-		s.mu.Lock()
-		if s.publisher != nil && s.publisher.gone == nil {
-			s.publisher.gone = ErrClosed
+	for _, pub := range h.publications {
+		pub.mu.Lock()
+		if pub.publisher != nil && pub.publisher.gone == nil {
+			pub.publisher.gone = ErrClosed
 		}
-		h.end(s, ErrClosed)
-		s.mu.Unlock()
+		h.end(pub, ErrClosed)
+		pub.mu.Unlock()
 	}
 }

@@ -107,8 +107,8 @@ func TestJoinStartsWithHeadersAndRandomAccessPoint(t *testing.T) {
 		p, e := publish(t, h), newEncoder()
 		write(t, p, e.headers()...)
 		e.gops(t, p, 0, 5)
-		s, _ := h.Lookup(name)
-		got, err := drain(t, s.NewReader(ReaderOptions{GOPs: c.gops}))
+		pub, _ := h.Lookup(name)
+		got, err := drain(t, pub.NewReader(ReaderOptions{GOPs: c.gops}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,8 +132,8 @@ func TestReaderWithoutGOPsWaitsForNextRandomAccessPoint(t *testing.T) {
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	e.gops(t, p, 0, 2)
-	s, _ := h.Lookup(name)
-	r := s.NewReader(ReaderOptions{GOPs: 0})
+	pub, _ := h.Lookup(name)
+	r := pub.NewReader(ReaderOptions{GOPs: 0})
 	write(t, p, e.picture(2000, false), e.sound(2010))
 	if got, _ := drain(t, r); len(got) != 0 {
 		t.Fatalf("got %d units before a random access point", len(got))
@@ -148,8 +148,8 @@ func TestSessionStartsAtRandomAccessPoint(t *testing.T) {
 	h := NewHub(Options{})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
-	s, _ := h.Lookup(name)
-	r := s.NewReader(ReaderOptions{})
+	pub, _ := h.Lookup(name)
+	r := pub.NewReader(ReaderOptions{})
 	p.Expect(1, 1)
 	write(t, p, e.headers()...)
 	write(t, p, e.sound(0), e.picture(10, false), e.sound(20), e.sound(60), e.picture(50, true), e.sound(80))
@@ -171,8 +171,8 @@ func TestAudioOnly(t *testing.T) {
 		h := NewHub(Options{})
 		defer h.Close()
 		p, e := publish(t, h), newEncoder()
-		s, _ := h.Lookup(name)
-		r := s.NewReader(ReaderOptions{GOPs: -1})
+		pub, _ := h.Lookup(name)
+		r := pub.NewReader(ReaderOptions{GOPs: -1})
 		for i := range 100 {
 			write(t, p, e.sound(i*50))
 			time.Sleep(50 * time.Millisecond)
@@ -205,8 +205,8 @@ func TestVideoThatNeverStarts(t *testing.T) {
 			h := NewHub(Options{})
 			defer h.Close()
 			p, e := publish(t, h), newEncoder()
-			s, _ := h.Lookup(name)
-			r := s.NewReader(ReaderOptions{})
+			pub, _ := h.Lookup(name)
+			r := pub.NewReader(ReaderOptions{})
 			p.Expect(1, 1)
 			write(t, p, e.headers()...)
 			for at := 0; ms(at) < c.wait+time.Second; at += 20 {
@@ -239,12 +239,12 @@ func TestVideoThatStopsLeavesAudioJoinable(t *testing.T) {
 	for i := range 3000 {
 		write(t, p, e.sound(2000+i*20))
 	}
-	s, _ := h.Lookup(name)
-	got, _ := drain(t, s.NewReader(ReaderOptions{GOPs: 1}))
+	pub, _ := h.Lookup(name)
+	got, _ := drain(t, pub.NewReader(ReaderOptions{GOPs: 1}))
 	if lag := ms(2000+2999*20) - got[0].DTS; lag > 2*time.Second {
 		t.Errorf("a joiner begins %v behind", lag)
 	}
-	if n := s.Bytes(); n > 1<<20 {
+	if n := pub.Bytes(); n > 1<<20 {
 		t.Errorf("ring holds %d bytes", n)
 	}
 }
@@ -254,15 +254,15 @@ func TestSettle(t *testing.T) {
 		h := NewHub(Options{})
 		defer h.Close()
 		p, e := publish(t, h), newEncoder()
-		s, _ := h.Lookup(name)
-		r := s.NewReader(ReaderOptions{GOPs: -1, Settled: true})
+		pub, _ := h.Lookup(name)
+		r := pub.NewReader(ReaderOptions{GOPs: -1, Settled: true})
 		write(t, p, e.headers()[0], e.picture(0, true))
 		synctest.Wait()
-		if got, _ := drain(t, r); len(got) != 0 || s.isSettled() {
+		if got, _ := drain(t, r); len(got) != 0 || pub.isSettled() {
 			t.Fatal("settled before the audio came")
 		}
 		start := time.Now()
-		<-s.Settled()
+		<-pub.Settled()
 		if took := time.Since(start); took != settleTime {
 			t.Errorf("settled after %v", took)
 		}
@@ -273,14 +273,14 @@ func TestSettle(t *testing.T) {
 	h := NewHub(Options{})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
-	s, _ := h.Lookup(name)
+	pub, _ := h.Lookup(name)
 	p.Expect(1, 1)
 	write(t, p, e.headers()...)
-	if !s.isSettled() {
+	if !pub.isSettled() {
 		t.Error("not settled although all named tracks are there")
 	}
-	if len(s.Tracks()) != 2 {
-		t.Errorf("tracks: %v", s.Tracks())
+	if len(pub.Tracks()) != 2 {
+		t.Errorf("tracks: %v", pub.Tracks())
 	}
 }
 
@@ -290,10 +290,10 @@ func TestKinds(t *testing.T) {
 		h := NewHub(Options{})
 		defer h.Close()
 		p, e := publish(t, h), newEncoder()
-		s := p.Stream()
+		pub := p.Publication()
 		closed := func() bool {
 			select {
-			case <-s.Named():
+			case <-pub.Named():
 				return true
 			default:
 				return false
@@ -301,7 +301,7 @@ func TestKinds(t *testing.T) {
 		}
 		want := func(video, audio bool) {
 			t.Helper()
-			if v, a := s.Kinds(); v != video || a != audio {
+			if v, a := pub.Kinds(); v != video || a != audio {
 				t.Errorf("video %v, audio %v", v, a)
 			}
 		}
@@ -310,7 +310,7 @@ func TestKinds(t *testing.T) {
 			t.Error("settled by metadata that names one kind")
 		}
 		p.Expect(1, 1)
-		if want(true, true); !closed() || s.isSettled() {
+		if want(true, true); !closed() || pub.isSettled() {
 			t.Error("not named, or settled before anything came")
 		}
 		write(t, p, e.headers()[0], e.picture(0, true))
@@ -334,8 +334,8 @@ func TestTakeoverKeepsReadersAndTimeRising(t *testing.T) {
 	e1, e2 := newEncoder(), newEncoder()
 	write(t, p1, e1.headers()...)
 	e1.gops(t, p1, 5000, 2)
-	s, _ := h.Lookup(name)
-	r := s.NewReader(ReaderOptions{GOPs: -1})
+	pub, _ := h.Lookup(name)
+	r := pub.NewReader(ReaderOptions{GOPs: -1})
 	p2 := publish(t, h)
 	if err := <-evicted; !errors.Is(err, ErrTakenOver) {
 		t.Fatalf("evicted with %v", err)
@@ -406,10 +406,10 @@ func TestGrace(t *testing.T) {
 		p, e := publish(t, h), newEncoder()
 		write(t, p, e.headers()...)
 		e.gops(t, p, 0, 1)
-		s, _ := h.Lookup(name)
-		r := s.NewReader(ReaderOptions{GOPs: -1})
+		pub, _ := h.Lookup(name)
+		r := pub.NewReader(ReaderOptions{GOPs: -1})
 		p.Lose(io.EOF)
-		if s.OnAir() {
+		if pub.OnAir() {
 			t.Error("on air in grace")
 		}
 		if _, err := drain(t, r); !errors.Is(err, media.ErrSuspended) {
@@ -427,13 +427,13 @@ func TestGrace(t *testing.T) {
 		if err != nil || len(samples(got)) != 20 {
 			t.Fatalf("after the return: %d samples, %v", len(samples(got)), err)
 		}
-		if s2, _ := h.Lookup(name); s2 != s {
+		if s2, _ := h.Lookup(name); s2 != pub {
 			t.Error("the stream did not survive")
 		}
 
 		p2.Lose(io.EOF)
 		time.Sleep(11 * time.Second)
-		<-s.Done()
+		<-pub.Done()
 		if _, ok := h.Lookup(name); ok {
 			t.Error("still listed after the grace time")
 		}
@@ -458,18 +458,18 @@ func TestCause(t *testing.T) {
 			{func(p *Publisher) { p.Unpublish() }, ErrUnpublished},
 			{func(p *Publisher) { p.Lose(io.EOF) }, io.EOF},
 			{func(p *Publisher) { p.Lose(nil) }, ErrLost},
-			{func(p *Publisher) { p.Lose(nil); p.Stream().Evict(revoked) }, revoked},
+			{func(p *Publisher) { p.Lose(nil); p.Publication().Evict(revoked) }, revoked},
 			{func(*Publisher) { h.Close() }, ErrClosed},
 		} {
 			p, e := publish(t, h), newEncoder()
 			e.gops(t, p, 0, 1)
-			if err := p.Stream().Cause(); err != nil {
+			if err := p.Publication().Cause(); err != nil {
 				t.Errorf("on air: %v", err)
 			}
 			c.end(p)
 			time.Sleep(11 * time.Second)
-			<-p.Stream().Done()
-			if err := p.Stream().Cause(); !errors.Is(err, c.want) {
+			<-p.Publication().Done()
+			if err := p.Publication().Cause(); !errors.Is(err, c.want) {
 				t.Errorf("ended by %v, want %v", err, c.want)
 			}
 		}
@@ -507,7 +507,7 @@ func TestLogsWithoutLock(t *testing.T) {
 		third := publish(t, h)
 		newEncoder().gops(t, third, 0, 1)
 		third.Lose(io.EOF)
-		third.Stream().Evict(errors.New("gone"))
+		third.Publication().Evict(errors.New("gone"))
 		publish(t, h).Unpublish()
 		publish(t, h)
 		h.Close()
@@ -522,8 +522,8 @@ func TestUnpublishEndsAtOnce(t *testing.T) {
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	e.gops(t, p, 0, 1)
-	s, _ := h.Lookup(name)
-	r := s.NewReader(ReaderOptions{GOPs: 1})
+	pub, _ := h.Lookup(name)
+	r := pub.NewReader(ReaderOptions{GOPs: 1})
 	p.Unpublish()
 	got, err := drain(t, r)
 	if err == nil {
@@ -532,7 +532,7 @@ func TestUnpublishEndsAtOnce(t *testing.T) {
 	if len(got) != 20 || !errors.Is(err, io.EOF) {
 		t.Errorf("%d units, then %v", len(got), err)
 	}
-	if len(h.Streams()) != 0 {
+	if len(h.Publications()) != 0 {
 		t.Error("still listed")
 	}
 }
@@ -559,7 +559,7 @@ func TestSubscribe(t *testing.T) {
 			t.Errorf("%d waiting lists left", len(h.waiting))
 		}
 		time.AfterFunc(time.Second, func() { publish(t, h) })
-		if s, err := h.Subscribe(ctx, name, 3*time.Second); err != nil || s.Name() != name {
+		if pub, err := h.Subscribe(ctx, name, 3*time.Second); err != nil || pub.Name() != name {
 			t.Fatal(err)
 		}
 	})
@@ -580,8 +580,8 @@ func TestTimeJumps(t *testing.T) {
 			h := NewHub(Options{})
 			defer h.Close()
 			p, e := publish(t, h), newEncoder()
-			s, _ := h.Lookup(name)
-			r := s.NewReader(ReaderOptions{})
+			pub, _ := h.Lookup(name)
+			r := pub.NewReader(ReaderOptions{})
 			e.gops(t, p, 0, 2)
 			e.gops(t, p, c.to, 2)
 			got, _ := drain(t, r)
@@ -615,8 +615,8 @@ func TestRingBounds(t *testing.T) {
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	write(t, p, e.headers()...)
-	s, _ := h.Lookup(name)
-	slow := s.NewReader(ReaderOptions{})
+	pub, _ := h.Lookup(name)
+	slow := pub.NewReader(ReaderOptions{})
 	const pictures = 700 // less than noAccess
 	for i := range pictures {
 		write(t, p, e.picture(i*40, i == 0))
@@ -624,7 +624,7 @@ func TestRingBounds(t *testing.T) {
 			_, _ = drain(t, slow)
 		}
 	}
-	if n := s.Bytes(); n > 200_000 {
+	if n := pub.Bytes(); n > 200_000 {
 		t.Errorf("ring accounts for %d bytes", n)
 	}
 	if got, _ := drain(t, slow); len(got) != 0 {
@@ -646,8 +646,8 @@ func TestRingBounds(t *testing.T) {
 	defer long.Close()
 	p = publish(t, long)
 	e.gops(t, p, 0, 100)
-	s, _ = long.Lookup(name)
-	if span := s.ring.at(s.ring.next-1).DTS - s.ring.at(s.ring.first).DTS; span < ringDuration || span > ringDuration+2*time.Second {
+	pub, _ = long.Lookup(name)
+	if span := pub.ring.at(pub.ring.next-1).DTS - pub.ring.at(pub.ring.first).DTS; span < ringDuration || span > ringDuration+2*time.Second {
 		t.Errorf("ring holds %v", span)
 	}
 }
@@ -659,13 +659,13 @@ func TestNoOtherKeyFrame(t *testing.T) {
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	write(t, p, e.headers()...)
-	s, _ := h.Lookup(name)
+	pub, _ := h.Lookup(name)
 	for i := range 2000 {
 		write(t, p, e.picture(i*40, i == 0))
 		if i != 700 && i != 1999 {
 			continue
 		}
-		r := s.NewReader(ReaderOptions{GOPs: 1})
+		r := pub.NewReader(ReaderOptions{GOPs: 1})
 		got, _ := drain(t, r)
 		r.Close()
 		if begun := samples(got); i == 700 && len(got) > 0 || i > 700 && (len(begun) == 0 || !begun[0].Join || begun[0].RandomAccess || len(got) < len(begun)+2) {
@@ -679,8 +679,8 @@ func TestLazyReadersWakeWithPictures(t *testing.T) {
 		h := NewHub(Options{})
 		defer h.Close()
 		p, e := publish(t, h), newEncoder()
-		s, _ := h.Lookup(name)
-		r := s.NewReader(ReaderOptions{Lazy: true})
+		pub, _ := h.Lookup(name)
+		r := pub.NewReader(ReaderOptions{Lazy: true})
 		p.Expect(1, 1)
 		write(t, p, e.headers()...)
 		sound := func(at int) {
@@ -754,8 +754,8 @@ func TestLazyReadersAndTheClock(t *testing.T) {
 	h := NewHub(Options{})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
-	s, _ := h.Lookup(name)
-	r := s.NewReader(ReaderOptions{Lazy: true})
+	pub, _ := h.Lookup(name)
+	r := pub.NewReader(ReaderOptions{Lazy: true})
 	write(t, p, e.headers()...)
 	write(t, p, e.picture(0, true))
 	_, _ = drain(t, r)
@@ -774,8 +774,8 @@ func TestLazyReadersWaitForPictures(t *testing.T) {
 		h := NewHub(Options{})
 		defer h.Close()
 		p, e := publish(t, h), newEncoder()
-		s, _ := h.Lookup(name)
-		r := s.NewReader(ReaderOptions{Lazy: true})
+		pub, _ := h.Lookup(name)
+		r := pub.NewReader(ReaderOptions{Lazy: true})
 		p.Expect(1, 1)
 		write(t, p, e.headers()...)
 		type arrival struct {
@@ -843,8 +843,8 @@ func TestSharedBodyGoesOutOnce(t *testing.T) {
 	p := publish(t, h)
 	body := []byte("many tracks")
 	t0, t1 := &media.Track{Kind: media.Video}, &media.Track{Kind: media.Video, ID: 1}
-	s, _ := h.Lookup(name)
-	r := s.NewReader(ReaderOptions{})
+	pub, _ := h.Lookup(name)
+	r := pub.NewReader(ReaderOptions{})
 	many := func(at int, key0, key1 bool) []media.AccessUnit {
 		return []media.AccessUnit{
 			{Track: t0, DTS: ms(at), RandomAccess: key0, Body: body, Data: body[:1]},
@@ -866,8 +866,8 @@ func TestHeaderBodiesAreCopied(t *testing.T) {
 	body := []byte("header")
 	write(t, p, media.AccessUnit{Track: e.video, Header: media.SequenceHeader, Body: body}, e.picture(0, true))
 	body[0] = 'X'
-	s, _ := h.Lookup(name)
-	got, _ := drain(t, s.NewReader(ReaderOptions{GOPs: 1}))
+	pub, _ := h.Lookup(name)
+	got, _ := drain(t, pub.NewReader(ReaderOptions{GOPs: 1}))
 	if string(got[0].Body) != "header" {
 		t.Error("the ring holds on to the message of a header")
 	}
@@ -877,8 +877,8 @@ func TestWriteDoesNotAllocate(t *testing.T) {
 	h := NewHub(Options{Memory: 1 << 20})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
-	s, _ := h.Lookup(name)
-	s.NewReader(ReaderOptions{})
+	pub, _ := h.Lookup(name)
+	pub.NewReader(ReaderOptions{})
 	e.gops(t, p, 0, 30)
 	units := []media.AccessUnit{e.picture(0, false), e.sound(0)}
 	at := 30_000

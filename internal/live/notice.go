@@ -41,59 +41,59 @@ func (h *Hub) notify(n Notice) {
 
 // noteBegin tells what a session's begin changed, and says whether a publication begins with it to
 // be published here. The caller holds mu.
-func (h *Hub) noteBegin(s *Stream, by any, isCopy, takenOver bool) (begins bool) {
-	l := h.ladders[s.name.whole()]
+func (h *Hub) noteBegin(pub *Publication, by any, isCopy, takenOver bool) (begins bool) {
+	s := h.streams[pub.name.whole()]
 	switch {
-	case isCopy && s.home:
+	case isCopy && pub.home:
 		if takenOver {
-			l.onAir--
+			s.onAir--
 		}
-		h.noteEnd(s, l, ErrMoved)
+		h.noteEnd(pub, s, ErrMoved)
 		return false
 	case isCopy:
 		return false
-	case takenOver && s.home:
-		h.notify(Notice{TakenOver, s.name, by, nil})
+	case takenOver && pub.home:
+		h.notify(Notice{TakenOver, pub.name, by, nil})
 		return false
 	}
-	l.onAir++
-	if l.lost {
-		l.lost = false
-		h.notify(Notice{Returned, s.name.whole(), by, nil})
+	s.onAir++
+	if s.lost {
+		s.lost = false
+		h.notify(Notice{Returned, pub.name.whole(), by, nil})
 	}
-	if s.home {
+	if pub.home {
 		return false
 	}
-	if !l.home() {
-		h.notify(Notice{Started, s.name.whole(), by, nil})
+	if !s.home() {
+		h.notify(Notice{Started, pub.name.whole(), by, nil})
 	}
-	s.home = true
-	h.notify(Notice{Added, s.name, by, nil})
+	pub.home = true
+	h.notify(Notice{Added, pub.name, by, nil})
 	return true
 }
 
 // home says whether a member is published here.
-func (l *ladder) home() bool {
-	return slices.ContainsFunc(l.members, func(s *Stream) bool { return s.home })
+func (s *stream) home() bool {
+	return slices.ContainsFunc(s.members, func(pub *Publication) bool { return pub.home })
 }
 
 // noteLoss tells that a publisher was lost, if it was the stream's last one. The caller holds mu.
-func (h *Hub) noteLoss(s *Stream, cause error) {
-	if l := h.ladders[s.name.whole()]; s.home && l.onAir == 0 {
-		l.lost = true
-		h.notify(Notice{Lost, s.name.whole(), nil, cause})
+func (h *Hub) noteLoss(pub *Publication, cause error) {
+	if s := h.streams[pub.name.whole()]; pub.home && s.onAir == 0 {
+		s.lost = true
+		h.notify(Notice{Lost, pub.name.whole(), nil, cause})
 	}
 }
 
 // noteEnd tells that a publication is over, or is not published here any more. The caller holds mu.
-func (h *Hub) noteEnd(s *Stream, l *ladder, cause error) {
-	if !s.home {
+func (h *Hub) noteEnd(pub *Publication, s *stream, cause error) {
+	if !pub.home {
 		return
 	}
-	s.home = false
-	h.notify(Notice{Removed, s.name, nil, cause})
-	if !l.home() {
-		l.lost = false
-		h.notify(Notice{Ended, s.name.whole(), nil, cause})
+	pub.home = false
+	h.notify(Notice{Removed, pub.name, nil, cause})
+	if !s.home() {
+		s.lost = false
+		h.notify(Notice{Ended, pub.name.whole(), nil, cause})
 	}
 }

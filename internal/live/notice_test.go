@@ -69,7 +69,7 @@ func TestCopies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := 0
 		h := NewHub(Options{
-			NoTakeover: true, Grace: -1, OnStream: func(*Stream) { begun++ },
+			NoTakeover: true, Grace: -1, OnPublication: func(*Publication) { begun++ },
 			Notify: func(n Notice) { got = append(got, fmt.Sprint(words[n.Change], ": ", n.Cause)) },
 		})
 		begin := func(start func(Name, func(error)) (*Publisher, error), from, want int) *Publisher {
@@ -85,8 +85,8 @@ func TestCopies(t *testing.T) {
 			return p
 		}
 		c := begin(h.Copy, 0, 0)
-		s := c.Stream()
-		r := s.NewReader(ReaderOptions{})
+		pub := c.Publication()
+		r := pub.NewReader(ReaderOptions{})
 		defer r.Close()
 		c.Lose(io.EOF)
 		time.Sleep(9 * time.Second) // without grace, a copy waits
@@ -98,7 +98,7 @@ func TestCopies(t *testing.T) {
 		c = begin(h.Copy, 3, 1)
 		p.Lose(io.EOF) // it has lost its place before
 		q := begin(h.Publish, 4, 2)
-		if q.Stream() != s || s.Readers() != 1 {
+		if q.Publication() != pub || pub.Readers() != 1 {
 			t.Error("the stream is not what it was")
 		}
 		q.Unpublish()

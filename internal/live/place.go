@@ -79,7 +79,7 @@ func (p *Publisher) resolve(must bool) {
 		if p.gathering {
 			most, wait = maxHeld, maxWait
 		}
-		late := len(q.waiting()) > most || q.bytes > p.stream.ring.maxBytes || p.now.Sub(head.at) > wait
+		late := len(q.waiting()) > most || q.bytes > p.pub.ring.maxBytes || p.now.Sub(head.at) > wait
 		if !p.take(&head, p.after(&head.unit), must || late) {
 			return
 		}
@@ -95,13 +95,13 @@ func (p *Publisher) armHold() {
 		return
 	}
 	p.timer = time.AfterFunc(wait, func() {
-		s := p.stream
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		pub := p.pub
+		pub.mu.Lock()
+		defer pub.mu.Unlock()
 		if p.gone != nil || len(p.pending.waiting()) == 0 {
 			return
 		}
-		end := s.ring.next
+		end := pub.ring.next
 		p.now = time.Now()
 		p.resolve(false)
 		p.announce(end)
@@ -136,7 +136,7 @@ func (p *Publisher) place(t *trackState, a *arrival, next *media.AccessUnit, mus
 		return 0, v
 	}
 	if step := at - c.out; c.timed && step > 0 && t == p.reference(nil) {
-		p.stream.frame = min(step, time.Second)
+		p.pub.frame = min(step, time.Second)
 	}
 	if c.accept(t.track, line, at, came) {
 		p.adjust(t)
@@ -254,7 +254,7 @@ func (c *trackTimes) beside(o *trackTimes) time.Duration {
 
 // far says that a time is not of the present timeline.
 func (p *Publisher) far(at time.Duration) bool {
-	return at > p.stream.last+maxForwardJump || at < p.stream.last-maxBackJump
+	return at > p.pub.last+maxForwardJump || at < p.pub.last-maxBackJump
 }
 
 // returns says that a time stamp goes on from where the track is, on a time base that the track had
@@ -267,7 +267,7 @@ func (p *Publisher) returns(t *trackState, stamp time.Duration) bool {
 			c.rebase(offset)
 			if t == p.reference(nil) && !c.own {
 				p.base.offset, p.jumped = offset, false
-				p.stream.timeline.turn(p.stream, p.base)
+				p.pub.timeline.turn(p.pub, p.base)
 			}
 			return true
 		}
@@ -308,7 +308,7 @@ func (p *Publisher) follows(t *trackState, at time.Duration) bool {
 
 // turn finds the time of the first unit of a new time base.
 func (p *Publisher) turn(t *trackState, a *arrival) time.Duration {
-	s, c, stamp := p.stream, &t.times, a.unit.DTS
+	pub, c, stamp := p.pub, &t.times, a.unit.DTS
 	at := stamp + c.offset
 	far := p.far(at)
 	if !far && at > c.line && !c.late.live() {
@@ -316,7 +316,7 @@ func (p *Publisher) turn(t *trackState, a *arrival) time.Duration {
 	}
 	before := c.offset
 	if far && !c.own {
-		to := s.timeline.jump(s, stamp, p.now)
+		to := pub.timeline.jump(pub, stamp, p.now)
 		p.jumps.Add(1)
 		p.jumpedAt = p.since(a.at)
 		p.beginTimeline(to)
@@ -327,7 +327,7 @@ func (p *Publisher) turn(t *trackState, a *arrival) time.Duration {
 	at = (c.out + c.frame(t.track)).Round(time.Millisecond)
 	to := mapping{offset: at - stamp, floor: at}
 	if !c.own && t == p.reference(nil) {
-		to = s.timeline.step(s, stamp, to, p.now)
+		to = pub.timeline.step(pub, stamp, to, p.now)
 	}
 	c.rebase(to.offset)
 	if !c.own {
@@ -346,11 +346,11 @@ func (p *placing) share(c *trackTimes, to mapping, before time.Duration) {
 // timeBeside returns the stream time of what is no sample, or an empty one: it moves no clock.
 func (p *Publisher) timeBeside(t *trackState, stamp time.Duration) time.Duration {
 	if t == nil || !t.times.timed {
-		return min(stamp+p.base.offset, p.stream.last)
+		return min(stamp+p.base.offset, p.pub.last)
 	}
 	c := &t.times
 	if at := stamp + c.offset; at > c.out && at <= c.out+c.reach(t.track) {
-		return min(at, p.stream.last)
+		return min(at, p.pub.last)
 	}
 	return c.out
 }
@@ -398,9 +398,9 @@ func (p *Publisher) Faults(dst []Fault) []Fault {
 	if !p.faulty.Load() {
 		return dst
 	}
-	s := p.stream
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	pub := p.pub
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
 	dst = append(dst, p.faults...)
 	p.faults = p.faults[:0]
 	p.faulty.Store(false)

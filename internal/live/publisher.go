@@ -32,14 +32,14 @@ const (
 	defaultFrame = 33 * time.Millisecond
 )
 
-// Publisher is one session that feeds a stream. Write, Expect and Close are called from one
+// Publisher is one session that feeds a publication. Write, Expect and Close are called from one
 // goroutine.
 type Publisher struct {
-	stream *Stream
-	evict  func(cause error)
-	grace  time.Duration // for which the stream waits when the session is lost
+	pub   *Publication
+	evict func(cause error)
+	grace time.Duration // for which the stream waits when the session is lost
 
-	// Guarded by stream.mu.
+	// Guarded by pub.mu.
 	gone    error // why the session may write no more
 	started bool
 	settled bool
@@ -85,36 +85,36 @@ type trackState struct {
 	kept arrivals
 }
 
-// Stream returns the stream that the session feeds.
-func (p *Publisher) Stream() *Stream { return p.stream }
+// Publication returns what the session feeds.
+func (p *Publisher) Publication() *Publication { return p.pub }
 
 // Expect tells how many tracks of each kind the session's metadata names, so that the set of tracks
 // settles as soon as they are there.
 func (p *Publisher) Expect(video, audio int) {
-	s := p.stream
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	pub := p.pub
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
 	p.known, p.video, p.audio = true, video, audio
 	if video > 0 && audio > 0 {
-		s.setNamed()
+		pub.setNamed()
 	}
 	p.trySettle()
 }
 
-// Write adds units to the stream. What Body and Data point to must not change any more. It never
-// waits for readers. It fails with the cause once the session was taken over or the stream has
-// ended, and with ErrMisaligned when this is a rendition whose key frames do not come together with
+// Write adds units to the publication. What Body and Data point to must not change any more. It
+// never waits for readers. It fails with the cause once the session was taken over or the
+// publication has ended, and with ErrMisaligned when this is a rendition whose key frames do not come together with
 // those of the others.
 func (p *Publisher) Write(units []media.AccessUnit) error { return p.write(units, time.Now()) }
 
 func (p *Publisher) write(units []media.AccessUnit, now time.Time) error {
-	s := p.stream
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	pub := p.pub
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
 	if p.gone != nil {
 		return p.gone
 	}
-	end := s.ring.next
+	end := pub.ring.next
 	if p.began.IsZero() {
 		p.began = now
 	}
@@ -129,18 +129,18 @@ func (p *Publisher) write(units []media.AccessUnit, now time.Time) error {
 
 // announce tells others and the readers what is new since the ring ended at end.
 func (p *Publisher) announce(end uint64) {
-	if s := p.stream; s.ring.next > end {
-		s.gauges.ringBytes.Store(int64(s.ring.bytes))
-		s.timeline.note(s, p.now)
-		s.notify(p.now, s.ring.pictures > end)
+	if pub := p.pub; pub.ring.next > end {
+		pub.gauges.ringBytes.Store(int64(pub.ring.bytes))
+		pub.timeline.note(pub, p.now)
+		pub.notify(p.now, pub.ring.pictures > end)
 	}
 }
 
 // Dropped returns how many units were left out because they came before the first random access
 // point of their track.
 func (p *Publisher) Dropped() uint64 {
-	p.stream.mu.Lock()
-	defer p.stream.mu.Unlock()
+	p.pub.mu.Lock()
+	defer p.pub.mu.Unlock()
 	return p.dropped
 }
 
@@ -162,11 +162,11 @@ func (p *Publisher) admit(a *arrival) {
 func (p *Publisher) take(a *arrival, next *media.AccessUnit, must bool) bool {
 	u := a.unit
 	p.came = a.at
-	u.Join, u.Discontinuity, u.Epoch = false, false, p.stream.epoch
+	u.Join, u.Discontinuity, u.Epoch = false, false, p.pub.epoch
 	if u.Header != media.Sample {
 		u.Body, u.Data = p.copyHeader(&u), bytes.Clone(u.Data)
 	}
-	p.stream.multitrack = p.stream.multitrack || u.Multitrack
+	p.pub.multitrack = p.pub.multitrack || u.Multitrack
 	if u.Header == media.Command {
 		// It may come on a track of which nothing is known.
 		if p.started {
@@ -295,7 +295,7 @@ func (p *Publisher) keep(a *arrival) {
 	}
 	p.held = append(p.held, *a)
 	p.holds += cost(u)
-	for len(p.held) > maxHeld || p.holds > p.stream.ring.maxBytes {
+	for len(p.held) > maxHeld || p.holds > p.pub.ring.maxBytes {
 		oldest := slices.IndexFunc(p.held, func(o arrival) bool { return o.unit.Header == media.Sample })
 		p.forget(max(oldest, 0))
 		p.dropped++
@@ -350,7 +350,7 @@ func (p *Publisher) start(first *arrival, to mapping) {
 	to.floor -= p.early(&first.unit, to)
 	p.floor, p.base = to.floor, to
 	p.beginTimeline(to)
-	p.stream.timeline.begin(p.stream, to, first.at)
+	p.pub.timeline.begin(p.pub, to, first.at)
 	held := p.held
 	p.held, p.holds = nil, 0
 	for i := range held {
@@ -365,7 +365,7 @@ func (p *Publisher) start(first *arrival, to mapping) {
 			p.takeHeld(&held[i], &first.unit)
 		}
 	}
-	p.stream.suspended = false
+	p.pub.suspended = false
 }
 
 // takeHeld takes a sample that was held back. What the first picture's own track had is of before
@@ -391,8 +391,8 @@ func (p *Publisher) early(first *media.AccessUnit, to mapping) (by time.Duration
 			by = max(by, d)
 		}
 	}
-	if s := p.stream; s.ring.next > 0 {
-		by = min(by, max(to.floor-s.last-1, 0))
+	if pub := p.pub; pub.ring.next > 0 {
+		by = min(by, max(to.floor-pub.last-1, 0))
 	}
 	return by
 }
@@ -400,7 +400,7 @@ func (p *Publisher) early(first *media.AccessUnit, to mapping) (by time.Duration
 // beginTimeline begins a timeline of the session.
 func (p *Publisher) beginTimeline(to mapping) {
 	p.joined = to.floor - audioJoinInterval
-	p.jumped = p.stream.ring.next > 0
+	p.jumped = p.pub.ring.next > 0
 }
 
 // Jumps returns how often the encoder's time jumped.
@@ -408,11 +408,11 @@ func (p *Publisher) Jumps() uint64 { return p.jumps.Load() }
 
 // emit hands a unit to the readers, with its stream time.
 func (p *Publisher) emit(u media.AccessUnit, at time.Duration) {
-	s := p.stream
+	pub := p.pub
 	composition := u.PTS - u.DTS
 	sample := u.Header == media.Sample && u.Track.Kind != media.Data
 	u.DTS = max(at.Truncate(time.Millisecond), p.floor)
-	if last, ok := s.lastOut[trackKey{u.Track.Kind, u.Track.ID}]; ok {
+	if last, ok := pub.lastOut[trackKey{u.Track.Kind, u.Track.ID}]; ok {
 		u.DTS = max(u.DTS, last)
 	}
 	u.PTS = u.DTS + composition
@@ -426,10 +426,10 @@ func (p *Publisher) emit(u media.AccessUnit, at time.Duration) {
 			u.Discontinuity, p.jumped = true, false
 		}
 		if u.Join && u.Track.Kind == media.Video {
-			s.timeline.notePoint(s, u.DTS, p.came)
+			pub.timeline.notePoint(pub, u.DTS, p.came)
 		}
 	}
-	s.append(u)
+	pub.append(u)
 }
 
 // joinsAt says whether readers may begin with u: a random access point of the leading video track,
@@ -441,9 +441,9 @@ func (p *Publisher) joinsAt(u *media.AccessUnit) bool {
 			if u.RandomAccess {
 				lead.access = u.DTS
 			}
-			return u.RandomAccess || u.DTS-lead.access >= noAccess && p.stream.ring.joinless()
+			return u.RandomAccess || u.DTS-lead.access >= noAccess && p.pub.ring.joinless()
 		}
-		if u.DTS-p.stream.lastOut[trackKey{media.Video, lead.track.ID}] <= videoGone {
+		if u.DTS-p.pub.lastOut[trackKey{media.Video, lead.track.ID}] <= videoGone {
 			return false
 		}
 	}
@@ -456,14 +456,14 @@ func (p *Publisher) joinsAt(u *media.AccessUnit) bool {
 
 // armSettle bounds the time for which the session's set of tracks stays open.
 func (p *Publisher) armSettle() {
-	s := p.stream
-	if p.settled || s.settle != nil {
+	pub := p.pub
+	if p.settled || pub.settle != nil {
 		return
 	}
-	s.settle = time.AfterFunc(settleTime, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.publisher == p && p.gone == nil && !p.settled {
+	pub.settle = time.AfterFunc(settleTime, func() {
+		pub.mu.Lock()
+		defer pub.mu.Unlock()
+		if pub.publisher == p && p.gone == nil && !p.settled {
 			p.settle()
 		}
 	})
@@ -491,18 +491,18 @@ func (p *Publisher) trySettle() {
 func (p *Publisher) settle() {
 	p.settled = true
 	p.tryStartAudio()
-	p.stream.setSettled()
+	p.pub.setSettled()
 }
 
 // finish hands out what is kept back. Nothing follows.
 func (p *Publisher) finish() {
-	s := p.stream
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p.gone != nil || !p.started || s.ended {
+	pub := p.pub
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	if p.gone != nil || !p.started || pub.ended {
 		return
 	}
-	end := s.ring.next
+	end := pub.ring.next
 	p.resolve(true)
 	for _, t := range p.tracks {
 		p.release(t, true)
@@ -521,10 +521,10 @@ func (p *Publisher) forgetAll() {
 	}
 }
 
-// Unpublish ends the stream at once, as the encoder asked.
+// Unpublish ends the publication at once, as the encoder asked.
 func (p *Publisher) Unpublish() {
 	p.finish()
-	p.stream.hub.leave(p, ErrUnpublished, 0)
+	p.pub.hub.leave(p, ErrUnpublished, 0)
 }
 
 // Lose says that the session's connection is gone without a farewell: the stream waits for its
@@ -534,5 +534,5 @@ func (p *Publisher) Lose(cause error) {
 		cause = ErrLost
 	}
 	p.finish()
-	p.stream.hub.leave(p, cause, p.grace)
+	p.pub.hub.leave(p, cause, p.grace)
 }

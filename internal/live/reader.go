@@ -26,16 +26,16 @@ type ReaderOptions struct {
 // forever is longer than any reader waits.
 const forever = time.Duration(1<<63 - 1)
 
-// Reader is a cursor into a stream's ring. It never slows the publisher: a reader that the ring has
-// overtaken goes on at the newest join unit, after the headers in force there. One goroutine at a
+// Reader is a cursor into a publication's ring. It never slows the publisher: a reader that the ring
+// has overtaken goes on at the newest join unit, after the headers in force there. One goroutine at a
 // time may use it.
 type Reader struct {
-	stream *Stream
-	opt    ReaderOptions
-	ready  chan struct{}
-	timer  *time.Timer // of Read
+	pub   *Publication
+	opt   ReaderOptions
+	ready chan struct{}
+	timer *time.Timer // of Read
 
-	// Guarded by stream.mu.
+	// Guarded by pub.mu.
 	next      uint64
 	joining   bool               // next is not a join unit yet
 	jumped    bool               // units were skipped, and the next sample has to say so
@@ -47,37 +47,37 @@ type Reader struct {
 
 var _ media.Reader = (*Reader)(nil)
 
-// NewReader adds a reader to the stream. Close it when done.
-func (s *Stream) NewReader(opt ReaderOptions) *Reader {
-	r := &Reader{stream: s, opt: opt, ready: make(chan struct{}, 1), joining: true}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r.next = s.ring.next
+// NewReader adds a reader to the publication. Close it when done.
+func (pub *Publication) NewReader(opt ReaderOptions) *Reader {
+	r := &Reader{pub: pub, opt: opt, ready: make(chan struct{}, 1), joining: true}
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	r.next = pub.ring.next
 	gops := opt.GOPs
 	if gops < 0 {
-		gops = len(s.ring.joins)
+		gops = len(pub.ring.joins)
 	}
-	if seq, ok := s.ring.joinBack(gops); ok {
+	if seq, ok := pub.ring.joinBack(gops); ok {
 		r.next = seq
 	}
-	if s.suspended {
-		r.suspended = s.suspensions
+	if pub.suspended {
+		r.suspended = pub.suspensions
 	}
-	s.readers = append(s.readers, r)
+	pub.readers = append(pub.readers, r)
 	r.wake()
 	return r
 }
 
-// Close removes the reader from its stream.
+// Close removes the reader from its publication.
 func (r *Reader) Close() {
-	s := r.stream
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, o := range s.readers {
+	pub := r.pub
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	for i, o := range pub.readers {
 		if o == r {
-			s.readers[i] = s.readers[len(s.readers)-1]
-			s.readers[len(s.readers)-1] = nil
-			s.readers = s.readers[:len(s.readers)-1]
+			pub.readers[i] = pub.readers[len(pub.readers)-1]
+			pub.readers[len(pub.readers)-1] = nil
+			pub.readers = pub.readers[:len(pub.readers)-1]
 			return
 		}
 	}
@@ -92,14 +92,14 @@ func (r *Reader) Skipped() uint64 { return r.skipped.Load() }
 // Poll is Read without waiting: it returns 0 and no error when there is nothing to read yet. Ready
 // receives again only after something new came, so a caller polls until then.
 func (r *Reader) Poll(dst []media.AccessUnit) (int, error) {
-	s := r.stream
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	pub := r.pub
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
 	select {
 	case <-r.ready: // of what is read now
 	default:
 	}
-	if r.opt.Settled && !s.isSettled() && !s.ended {
+	if r.opt.Settled && !pub.isSettled() && !pub.ended {
 		return 0, nil
 	}
 	r.place()
@@ -108,8 +108,8 @@ func (r *Reader) Poll(dst []media.AccessUnit) (int, error) {
 	if r.joining || len(r.headers) > 0 {
 		return n, r.stateError(n)
 	}
-	for n < len(dst) && r.next < s.ring.next {
-		dst[n] = *s.ring.at(r.next)
+	for n < len(dst) && r.next < pub.ring.next {
+		dst[n] = *pub.ring.at(r.next)
 		if r.jumped && dst[n].Header == media.Sample {
 			dst[n].Discontinuity, r.jumped = true, false
 		}
@@ -123,19 +123,19 @@ func (r *Reader) Poll(dst []media.AccessUnit) (int, error) {
 // picture, when other units have waited long enough for one, and for a reader that is not lazy.
 // Ready receives with the next picture, or when there was nothing with whatever comes.
 func (r *Reader) Wait(now time.Time) time.Duration {
-	s := r.stream
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	pub := r.pub
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
 	switch {
-	case !r.opt.Lazy || s.ended || s.suspended && r.suspended != s.suspensions:
+	case !r.opt.Lazy || pub.ended || pub.suspended && r.suspended != pub.suspensions:
 		return 0
-	case r.next >= s.ring.next:
+	case r.next >= pub.ring.next:
 		r.dozing = false
 		return forever
-	case r.next < max(s.ring.first, s.ring.pictures):
+	case r.next < max(pub.ring.first, pub.ring.pictures):
 		return 0
 	}
-	wait, age := s.lazyWait(now), now.Sub(time.Unix(0, s.ring.at(r.next).Arrived))
+	wait, age := pub.lazyWait(now), now.Sub(time.Unix(0, pub.ring.at(r.next).Arrived))
 	if age < 0 || age >= wait { // less than 0 when the clock was set back
 		return 0
 	}
@@ -149,17 +149,17 @@ func (r *Reader) Doze(now time.Time) time.Duration {
 	if !r.opt.Lazy {
 		return forever
 	}
-	s := r.stream
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	pub := r.pub
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
 	r.dozing = true
-	return s.lazyWait(now)
+	return pub.lazyWait(now)
 }
 
 // place finds the join unit that a joining reader begins with, and moves a reader that was
 // overtaken.
 func (r *Reader) place() {
-	ring := &r.stream.ring
+	ring := &r.pub.ring
 	if !r.joining && r.next >= ring.first {
 		return
 	}
@@ -188,14 +188,14 @@ func (r *Reader) place() {
 
 // stateError returns what a reader is told when it has read everything.
 func (r *Reader) stateError(n int) error {
-	s := r.stream
+	pub := r.pub
 	switch {
 	case n > 0:
 		return nil
-	case s.ended:
+	case pub.ended:
 		return io.EOF
-	case s.suspended && r.suspended != s.suspensions:
-		r.suspended = s.suspensions
+	case pub.suspended && r.suspended != pub.suspensions:
+		r.suspended = pub.suspensions
 		return media.ErrSuspended
 	}
 	return nil

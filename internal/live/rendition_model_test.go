@@ -28,13 +28,13 @@ type model struct {
 }
 
 type output struct {
-	name   string
-	pub    *Publisher // nil: not connected
-	stream *Stream
-	reader *Reader
-	next   int // the frame to be delivered
-	last   map[media.Kind]time.Duration
-	times  map[frame]time.Duration
+	name        string
+	pub         *Publisher // nil: not connected
+	publication *Publication
+	reader      *Reader
+	next        int // the frame to be delivered
+	last        map[media.Kind]time.Duration
+	times       map[frame]time.Duration
 }
 
 const (
@@ -126,9 +126,9 @@ func (m *model) connect(o *output) {
 		m.t.Fatal(err)
 	}
 	o.pub, o.next = pub, len(m.frames)
-	if o.stream != pub.Stream() {
-		o.stream, o.last = pub.Stream(), make(map[media.Kind]time.Duration)
-		o.reader = o.stream.NewReader(ReaderOptions{GOPs: -1})
+	if o.publication != pub.Publication() {
+		o.publication, o.last = pub.Publication(), make(map[media.Kind]time.Duration)
+		o.reader = o.publication.NewReader(ReaderOptions{GOPs: -1})
 	}
 }
 

@@ -33,7 +33,7 @@ func newRendition(t testing.TB, h *Hub, which string) *rendition {
 	t.Helper()
 	r := &rendition{t: t, hub: h, encoder: newEncoder()}
 	r.connect(which)
-	r.reader = r.pub.Stream().NewReader(ReaderOptions{GOPs: -1})
+	r.reader = r.pub.Publication().NewReader(ReaderOptions{GOPs: -1})
 	return r
 }
 
@@ -134,32 +134,32 @@ func TestRenditionNames(t *testing.T) {
 func TestLookupOfRenditions(t *testing.T) {
 	h := NewHub(Options{Grace: -1})
 	defer h.Close()
-	find := func(which string) *Stream {
-		s, _ := h.Lookup(Name{"live", "movie", which})
-		return s
+	find := func(which string) *Publication {
+		pub, _ := h.Lookup(Name{"live", "movie", which})
+		return pub
 	}
 	low, high := newRendition(t, h, "low"), newRendition(t, h, "high")
-	if find("") != low.pub.Stream() || find("low") != low.pub.Stream() || find("high") != high.pub.Stream() || find("other") != nil {
+	if find("") != low.pub.Publication() || find("low") != low.pub.Publication() || find("high") != high.pub.Publication() || find("other") != nil {
 		t.Error("without a default, the first one counts")
 	}
 	def := newRendition(t, h, "")
-	if find("") != def.pub.Stream() {
+	if find("") != def.pub.Publication() {
 		t.Error("the default is not found")
 	}
 	names := ""
-	for _, s := range h.Streams() {
-		names += s.Name().String() + " "
+	for _, pub := range h.Publications() {
+		names += pub.Name().String() + " "
 	}
 	if names != "live/movie live/movie?rendition=high live/movie?rendition=low " {
 		t.Error(names)
 	}
 	def.pub.Unpublish()
 	low.pub.Unpublish()
-	if find("") != high.pub.Stream() {
+	if find("") != high.pub.Publication() {
 		t.Error("with the first one gone, the next counts")
 	}
 	high.pub.Unpublish()
-	if find("") != nil || len(h.ladders) != 0 || len(h.streams) != 0 {
+	if find("") != nil || len(h.streams) != 0 || len(h.publications) != 0 {
 		t.Error("something is left")
 	}
 }
@@ -171,12 +171,12 @@ func TestSubscribersOfRenditions(t *testing.T) {
 		got := make(chan string, 3)
 		for _, which := range []string{"", "high", "other"} {
 			go func() {
-				s, err := h.Subscribe(context.Background(), Name{"live", "movie", which}, time.Second)
+				pub, err := h.Subscribe(context.Background(), Name{"live", "movie", which}, time.Second)
 				if err != nil {
 					got <- which + " " + err.Error()
 					return
 				}
-				got <- which + " " + s.Name().Rendition
+				got <- which + " " + pub.Name().Rendition
 			}()
 		}
 		synctest.Wait()
@@ -465,7 +465,7 @@ func TestAudioRendition(t *testing.T) {
 	if err := p.write([]media.AccessUnit{newEncoder().sound(5_000_000)}, wall(20_100)); err != nil {
 		t.Fatal(err)
 	}
-	got, _ := drain(t, p.Stream().NewReader(ReaderOptions{GOPs: -1}))
+	got, _ := drain(t, p.Publication().NewReader(ReaderOptions{GOPs: -1}))
 	if len(got) != 1 || got[0].DTS != ms(19_960+140) || !got[0].Join {
 		t.Errorf("%v", got)
 	}

@@ -16,8 +16,8 @@ const (
 	minRing = 256
 )
 
-// ring holds the newest units of a stream, whole GOPs as long as one fits the memory bound. Unit
-// seq lives at seq modulo the capacity.
+// ring holds the newest units of a publication, whole GOPs as long as one fits the memory bound.
+// Unit seq lives at seq modulo the capacity.
 type ring struct {
 	units  []media.AccessUnit // len is a power of two
 	first  uint64             // sequence number of the oldest unit held

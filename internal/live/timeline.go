@@ -37,7 +37,7 @@ type timeline struct {
 
 // mark is what the others need to know of a publication's session.
 type mark struct {
-	of *Stream
+	of *Publication
 	mapping
 	last   time.Duration // newest stream time
 	at     time.Time     // when that was written
@@ -85,7 +85,7 @@ func (m *mark) where(now time.Time) time.Duration { return m.last + now.Sub(m.at
 // place maps a session that begins: with the clock of another publication, on air or in grace, if
 // that fits; without others on air one frame after all that was sent; else with a clock of its own
 // that makes its first random access point that of the others which arrived at the same time.
-func (tl *timeline) place(s *Stream, e entry, now time.Time) (mapping, verdict) {
+func (tl *timeline) place(pub *Publication, e entry, now time.Time) (mapping, verdict) {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
 	if !tl.began {
@@ -93,11 +93,11 @@ func (tl *timeline) place(s *Stream, e entry, now time.Time) (mapping, verdict) 
 		return mapping{offset: floor - e.from, floor: floor}, placed
 	}
 	lowest := minDuration
-	if s.ring.next > 0 {
-		lowest = s.last + 1
+	if pub.ring.next > 0 {
+		lowest = pub.last + 1
 	}
-	others := tl.others(s, now)
-	if m := tl.fitting(s, e.from, e.arrived, minDuration); m != nil {
+	others := tl.others(pub, now)
+	if m := tl.fitting(pub, e.from, e.arrived, minDuration); m != nil {
 		to, v := skewed(others, mapping{offset: m.clock(), floor: e.from + m.clock()}, e, now)
 		if v != placed || to.floor >= lowest {
 			return to, v
@@ -107,7 +107,7 @@ func (tl *timeline) place(s *Stream, e entry, now time.Time) (mapping, verdict) 
 		}
 	}
 	if len(others) == 0 {
-		return tl.after(s, e.from), placed
+		return tl.after(pub, e.from), placed
 	}
 	at, v := snap(others, e, now)
 	if v == placed && at < lowest {
@@ -142,16 +142,16 @@ const minDuration = time.Duration(-1 << 63)
 
 // jump maps a session whose encoder time jumped to from: as another publication does if that fits,
 // which has jumped before; else one frame after all that was sent.
-func (tl *timeline) jump(s *Stream, from time.Duration, now time.Time) mapping {
+func (tl *timeline) jump(pub *Publication, from time.Duration, now time.Time) mapping {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
-	own := tl.mark(s)
-	to := tl.after(s, from)
+	own := tl.mark(pub)
+	to := tl.after(pub, from)
 	if own != nil {
 		to.skew = own.skew
 	}
-	if m := tl.fitting(s, from+to.skew, now, s.last-maxBackJump); m != nil {
-		to.offset, to.floor = m.clock()+to.skew, max(s.last, m.floor)
+	if m := tl.fitting(pub, from+to.skew, now, pub.last-maxBackJump); m != nil {
+		to.offset, to.floor = m.clock()+to.skew, max(pub.last, m.floor)
 	}
 	if own != nil {
 		own.mapping = to
@@ -161,14 +161,14 @@ func (tl *timeline) jump(s *Stream, from time.Duration, now time.Time) mapping {
 
 // step maps a session whose encoder time made a small jump to from: as another publication that is
 // sending does if that fits, else to.
-func (tl *timeline) step(s *Stream, from time.Duration, to mapping, now time.Time) mapping {
+func (tl *timeline) step(pub *Publication, from time.Duration, to mapping, now time.Time) mapping {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
-	own := tl.mark(s)
+	own := tl.mark(pub)
 	if own != nil {
 		to.skew = own.skew
 	}
-	if m := tl.fitting(s, from+to.skew, now, s.last-maxBackJump); m != nil {
+	if m := tl.fitting(pub, from+to.skew, now, pub.last-maxBackJump); m != nil {
 		to.offset = m.clock() + to.skew
 	}
 	if own != nil {
@@ -178,32 +178,32 @@ func (tl *timeline) step(s *Stream, from time.Duration, to mapping, now time.Tim
 }
 
 // turn notes that a session goes on as it did before a jump.
-func (tl *timeline) turn(s *Stream, to mapping) {
+func (tl *timeline) turn(pub *Publication, to mapping) {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
-	if own := tl.mark(s); own != nil {
+	if own := tl.mark(pub); own != nil {
 		own.mapping = to
 	}
 }
 
 // after continues the timeline one frame after everything that was sent.
-func (tl *timeline) after(s *Stream, from time.Duration) mapping {
-	frame := s.frame
+func (tl *timeline) after(pub *Publication, from time.Duration) mapping {
+	frame := pub.frame
 	if frame <= 0 {
 		frame = defaultFrame
 	}
-	floor := (max(tl.newest, s.last) + frame).Round(time.Millisecond)
+	floor := (max(tl.newest, pub.last) + frame).Round(time.Millisecond)
 	return mapping{offset: floor - from, floor: floor}
 }
 
 // fitting returns the mark of the publication whose mapping brings encoder time from nearest to
 // where that publication is, if that is near enough, and not below lowest.
-func (tl *timeline) fitting(s *Stream, from time.Duration, now time.Time, lowest time.Duration) *mark {
+func (tl *timeline) fitting(pub *Publication, from time.Duration, now time.Time, lowest time.Duration) *mark {
 	var best *mark
 	nearest := sameClock
 	for _, m := range tl.marks {
 		to := from + m.clock()
-		if m.of == s || to < lowest {
+		if m.of == pub || to < lowest {
 			continue
 		}
 		if d := (to - m.where(now)).Abs(); d <= nearest {
@@ -214,8 +214,8 @@ func (tl *timeline) fitting(s *Stream, from time.Duration, now time.Time, lowest
 }
 
 // others returns the other publications that are sending.
-func (tl *timeline) others(s *Stream, now time.Time) []*mark {
-	return slices.DeleteFunc(slices.Clone(tl.marks), func(m *mark) bool { return m.of == s || m.lost || now.Sub(m.at) > silence })
+func (tl *timeline) others(pub *Publication, now time.Time) []*mark {
+	return slices.DeleteFunc(slices.Clone(tl.marks), func(m *mark) bool { return m.of == pub || m.lost || now.Sub(m.at) > silence })
 }
 
 // snap returns the stream time of the random access point of others that arrived nearest to e.
@@ -243,9 +243,9 @@ func snap(others []*mark, e entry, now time.Time) (time.Duration, verdict) {
 }
 
 // mark returns the mark of a publication, nil if it has none.
-func (tl *timeline) mark(s *Stream) *mark {
+func (tl *timeline) mark(pub *Publication) *mark {
 	for _, m := range tl.marks {
-		if m.of == s {
+		if m.of == pub {
 			return m
 		}
 	}
@@ -253,50 +253,50 @@ func (tl *timeline) mark(s *Stream) *mark {
 }
 
 // begin notes a session that was placed.
-func (tl *timeline) begin(s *Stream, to mapping, now time.Time) {
+func (tl *timeline) begin(pub *Publication, to mapping, now time.Time) {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
 	tl.began = true
-	tl.remove(s)
-	tl.marks = append(tl.marks, &mark{of: s, mapping: to, last: to.floor, at: now})
+	tl.remove(pub)
+	tl.marks = append(tl.marks, &mark{of: pub, mapping: to, last: to.floor, at: now})
 }
 
 // lose says that the publication's session is over and that another one may follow.
-func (tl *timeline) lose(s *Stream) {
+func (tl *timeline) lose(pub *Publication) {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
-	if m := tl.mark(s); m != nil {
+	if m := tl.mark(pub); m != nil {
 		m.lost = true
 	}
 }
 
 // leave forgets the publication's session.
-func (tl *timeline) leave(s *Stream) {
+func (tl *timeline) leave(pub *Publication) {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
-	tl.remove(s)
+	tl.remove(pub)
 }
 
 // remove needs mu.
-func (tl *timeline) remove(s *Stream) {
-	tl.marks = slices.DeleteFunc(tl.marks, func(m *mark) bool { return m.of == s })
+func (tl *timeline) remove(pub *Publication) {
+	tl.marks = slices.DeleteFunc(tl.marks, func(m *mark) bool { return m.of == pub })
 }
 
 // note says how far a publication is.
-func (tl *timeline) note(s *Stream, now time.Time) {
+func (tl *timeline) note(pub *Publication, now time.Time) {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
-	tl.newest = max(tl.newest, s.last)
-	if m := tl.mark(s); m != nil {
-		m.last, m.at = s.last, now
+	tl.newest = max(tl.newest, pub.last)
+	if m := tl.mark(pub); m != nil {
+		m.last, m.at = pub.last, now
 	}
 }
 
 // notePoint notes a random access point of a publication's leading video track.
-func (tl *timeline) notePoint(s *Stream, dts time.Duration, arrived time.Time) {
+func (tl *timeline) notePoint(pub *Publication, dts time.Duration, arrived time.Time) {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
-	m := tl.mark(s)
+	m := tl.mark(pub)
 	if m == nil {
 		return
 	}

@@ -109,7 +109,7 @@ func (c camera) run(t reporter) ([]shown, *Publisher) {
 		}
 	}
 	p.Expect(expected[media.Video], expected[media.Audio])
-	r := p.Stream().NewReader(ReaderOptions{GOPs: -1})
+	r := p.Publication().NewReader(ReaderOptions{GOPs: -1})
 	captured := map[[2]int]float64{}
 	var got []shown
 	buf := make([]media.AccessUnit, 64)
@@ -486,8 +486,8 @@ func TestWrongStampsOfSeveralTracks(t *testing.T) {
 	h := NewHub(Options{})
 	defer h.Close()
 	p := publish(t, h)
-	s, _ := h.Lookup(name)
-	r := s.NewReader(ReaderOptions{})
+	pub, _ := h.Lookup(name)
+	r := pub.NewReader(ReaderOptions{})
 	tracks := []*media.Track{{Kind: media.Video}, {Kind: media.Video, ID: 1}, {Kind: media.Audio}}
 	for i := range 200 {
 		at := i * 40
@@ -528,9 +528,9 @@ func TestTimeBasesAfterAReturn(t *testing.T) {
 		}
 	}
 	write(p, 0, 0, 0)
-	s := p.Stream()
+	pub := p.Publication()
 	p.Lose(nil)
-	r := s.NewReader(ReaderOptions{GOPs: -1})
+	r := pub.NewReader(ReaderOptions{GOPs: -1})
 	p, e = publish(t, h), newEncoder()
 	write(p, 6000, 1_000_000, 20_000)
 	got, _ := drain(t, r)
@@ -552,7 +552,7 @@ func TestLastUnitThatIsDoubted(t *testing.T) {
 		h := NewHub(Options{Grace: -1})
 		p, e := publish(t, h), newEncoder()
 		e.gops(t, p, 0, 2)
-		r := p.Stream().NewReader(ReaderOptions{GOPs: -1})
+		r := p.Publication().NewReader(ReaderOptions{GOPs: -1})
 		write(t, p, e.picture(2000+by, true), e.sound(2010))
 		p.Unpublish()
 		if got, _ := drain(t, r); len(samples(got)) != 42 {
@@ -577,7 +577,7 @@ func TestDoubtIsBounded(t *testing.T) {
 	for i := range 50 {
 		at(i*40, e.picture(i*40, i%25 == 0), e.sound(i*40))
 	}
-	r := p.Stream().NewReader(ReaderOptions{})
+	r := p.Publication().NewReader(ReaderOptions{})
 	at(2000, e.picture(500_000, true))
 	for i := range 100 {
 		at(2000+i*20, e.sound(2000+i*20))
@@ -606,7 +606,7 @@ func TestDoubtEndsByItself(t *testing.T) {
 		defer h.Close()
 		p, e := publish(t, h), newEncoder()
 		e.gops(t, p, 0, 2)
-		r := p.Stream().NewReader(ReaderOptions{})
+		r := p.Publication().NewReader(ReaderOptions{})
 		write(t, p, e.picture(3_600_000, true), e.sound(3_600_000))
 		if got, _ := drain(t, r); len(got) != 0 {
 			t.Fatal("not doubted")

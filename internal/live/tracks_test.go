@@ -14,18 +14,18 @@ func TestTrackWithoutKeyFrames(t *testing.T) {
 	defer h.Close()
 	p := publish(t, h)
 	dead, good := &media.Track{Kind: media.Video}, &media.Track{Kind: media.Video, ID: 1}
-	s, _ := h.Lookup(name)
+	pub, _ := h.Lookup(name)
 	for i := range 100 {
 		write(t, p,
 			media.AccessUnit{Track: dead, DTS: ms(i * 40), Body: []byte{1}, Data: []byte{1}},
 			media.AccessUnit{Track: good, DTS: ms(i * 40), RandomAccess: i%25 == 0, Body: []byte{2}, Data: []byte{2}})
 	}
-	got, _ := drain(t, s.NewReader(ReaderOptions{GOPs: 2}))
+	got, _ := drain(t, pub.NewReader(ReaderOptions{GOPs: 2}))
 	if len(got) != 50 || got[0].Track != good || !got[0].Join {
 		t.Fatalf("%d units", len(got))
 	}
 	write(t, p, media.AccessUnit{Track: dead, DTS: ms(4000), RandomAccess: true, Body: []byte{1}, Data: []byte{1}})
-	got, _ = drain(t, s.NewReader(ReaderOptions{GOPs: 1}))
+	got, _ = drain(t, pub.NewReader(ReaderOptions{GOPs: 1}))
 	if len(got) != 1 || got[0].Track != dead || !got[0].Join {
 		t.Errorf("the lowest track has a key frame and is not the one to join on: %d units", len(got))
 	}
@@ -40,8 +40,8 @@ func TestTrackThatBeginsEarlier(t *testing.T) {
 		h := NewHub(Options{})
 		p := publish(t, h)
 		lead, other := &media.Track{Kind: media.Video}, &media.Track{Kind: media.Video, ID: 1}
-		s, _ := h.Lookup(name)
-		r := s.NewReader(ReaderOptions{})
+		pub, _ := h.Lookup(name)
+		r := pub.NewReader(ReaderOptions{})
 		picture := func(track *media.Track, at int, key bool) {
 			write(t, p, media.AccessUnit{Track: track, DTS: ms(at), PTS: ms(at + 80), RandomAccess: key, Body: []byte{byte(at)}, Data: []byte{1}, Multitrack: true})
 		}
@@ -79,8 +79,8 @@ func TestTracksInOneMessageInAnyOrder(t *testing.T) {
 	defer h.Close()
 	p := publish(t, h)
 	low, high := &media.Track{Kind: media.Video}, &media.Track{Kind: media.Video, ID: 1}
-	s, _ := h.Lookup(name)
-	r := s.NewReader(ReaderOptions{})
+	pub, _ := h.Lookup(name)
+	r := pub.NewReader(ReaderOptions{})
 	write(t, p, media.AccessUnit{Track: low, DTS: ms(0), Body: []byte{0}, Data: []byte{0}}) // so that it is known
 	body := []byte("both")
 	write(t, p, media.AccessUnit{Track: high, DTS: ms(40), RandomAccess: true, Body: body, Data: body, Multitrack: true},

@@ -27,7 +27,7 @@ const (
 	batch = 64
 )
 
-// Stream is what is recorded. live.Stream with a Reader is one.
+// Stream is what is recorded. live.Publication with a Reader is one.
 type Stream struct {
 	// App, Name and Rendition are as in live.Name. None of them holds a channel key.
 	App, Name, Rendition string

@@ -29,7 +29,7 @@ func (r *runner) push(ctx context.Context) error {
 	if _, there := r.relays.opt.Hub.Lookup(r.relay.name()); !there {
 		r.settle()
 	}
-	stream, err := r.relays.opt.Hub.Subscribe(r.idle, r.relay.name(), subscribeWait)
+	pub, err := r.relays.opt.Hub.Subscribe(r.idle, r.relay.name(), subscribeWait)
 	if errors.Is(err, live.ErrNotFound) {
 		return nil
 	}
@@ -60,7 +60,7 @@ func (r *runner) push(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { client.Close() })
 	defer stop()
 
-	reader := stream.NewReader(live.ReaderOptions{GOPs: 1, Lazy: true})
+	reader := pub.NewReader(live.ReaderOptions{GOPs: 1, Lazy: true})
 	defer reader.Close()
 	r.connected()
 	p := pusher{runner: r, client: client, reader: reader, broken: broken}

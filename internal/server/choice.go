@@ -66,20 +66,20 @@ func (c choice) asksTracks() bool { return c.view != fanout.View{} }
 
 // awaitChoice waits until it is known which tracks the stream has, if the choice depends on that,
 // and fails if it has not those.
-func (s *Server) awaitChoice(ctx context.Context, stream *live.Stream, c choice) error {
+func (s *Server) awaitChoice(ctx context.Context, pub *live.Publication, c choice) error {
 	if !c.asksTracks() {
 		return nil
 	}
-	if err := await(ctx, s.now().opt.ReadTimeout, stream.Done(), stream.Settled()); err != nil {
+	if err := await(ctx, s.now().opt.ReadTimeout, pub.Done(), pub.Settled()); err != nil {
 		return err
 	}
-	if checkTracks(c.view, stream.Tracks()) == nil {
+	if checkTracks(c.view, pub.Tracks()) == nil {
 		return nil
 	}
-	if err := await(ctx, lateTrack, stream.Done(), nil); err != nil {
+	if err := await(ctx, lateTrack, pub.Done(), nil); err != nil {
 		return err
 	}
-	return checkTracks(c.view, stream.Tracks())
+	return checkTracks(c.view, pub.Tracks())
 }
 
 // lateTrack is how much later a track may come that the metadata does not name: the others may have

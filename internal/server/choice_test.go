@@ -84,7 +84,7 @@ func TestAwaitChoice(t *testing.T) {
 			write(0, media.Video, media.Sample)
 			done := make(chan error, 1)
 			go func() {
-				done <- s.awaitChoice(t.Context(), pub.Stream(), choice{view: fanout.View{Video: fanout.Track(1)}})
+				done <- s.awaitChoice(t.Context(), pub.Publication(), choice{view: fanout.View{Video: fanout.Track(1)}})
 			}()
 			time.Sleep(c.comes)
 			write(1, media.Video, media.SequenceHeader)

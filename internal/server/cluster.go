@@ -88,7 +88,7 @@ type node struct {
 	// copies are the streams that come from other nodes, by what viewers ask for.
 	copies map[live.Name]*copied
 	// writers end what runs beside streams that have their home here.
-	writing map[*live.Stream]context.CancelFunc
+	writing map[*live.Publication]context.CancelFunc
 }
 
 // openNode makes this server a node of a cluster, if it is to be one.
@@ -103,7 +103,7 @@ func (s *Server) openNode() error {
 	n := &node{
 		Server: s, opt: o, limits: listen.NewLimits(maxNodeConns, 0, 0), tls: listen.Certificate{Option: "cluster_cert/cluster_key", Cert: o.Cert, Key: o.Key},
 		audiences: hls.NewAudiences(max(awayPeriod, s.opt.HLSSegmentDuration*3/2)),
-		copies:    make(map[live.Name]*copied), writing: make(map[*live.Stream]context.CancelFunc),
+		copies:    make(map[live.Name]*copied), writing: make(map[*live.Publication]context.CancelFunc),
 	}
 	config, err := n.clientTLS()
 	if err != nil {
@@ -242,7 +242,7 @@ func (n *node) figures() (load float64, viewers, streams int) {
 		viewers += v
 	}
 	n.sessions.eachAudience(func(_ string, players int) { viewers += players })
-	return n.load(viewers), viewers, len(n.hub.Streams())
+	return n.load(viewers), viewers, len(n.hub.Publications())
 }
 
 // noted tells the stream's next home what its HLS uses here.
@@ -266,7 +266,7 @@ func (n *node) claim(ctx context.Context, stream string) (cluster.Entry, error) 
 // viewers go on with what comes from there.
 func (n *node) lost(stream string) {
 	name := nameOf(stream)
-	for _, p := range n.hub.Publications(name) {
+	for _, p := range n.hub.Renditions(name) {
 		n.stopWriting(p)
 		if p.OnAir() { // one that waits for its publisher waits on
 			p.Evict(live.ErrTakenOver)
@@ -278,29 +278,29 @@ func (n *node) lost(stream string) {
 }
 
 // startWriting returns the context of what runs beside a stream while it has its home here.
-func (n *node) startWriting(stream *live.Stream) context.Context {
+func (n *node) startWriting(pub *live.Publication) context.Context {
 	ctx, cancel := context.WithCancel(n.outCtx)
 	n.mu.Lock()
-	n.writing[stream] = cancel
+	n.writing[pub] = cancel
 	n.mu.Unlock()
 	n.conns.Go(func() {
 		select {
-		case <-stream.Done():
+		case <-pub.Done():
 		case <-ctx.Done():
 		}
 		// What runs sees the end of the stream by itself: that is another one than that of its
 		// context.
 		n.mu.Lock()
-		delete(n.writing, stream)
+		delete(n.writing, pub)
 		n.mu.Unlock()
 	})
 	return ctx
 }
 
 // stopWriting ends what runs beside a stream that has lost its home here.
-func (n *node) stopWriting(stream *live.Stream) {
+func (n *node) stopWriting(pub *live.Publication) {
 	n.mu.Lock()
-	cancel := n.writing[stream]
+	cancel := n.writing[pub]
 	n.mu.Unlock()
 	if cancel != nil {
 		cancel()

@@ -134,11 +134,11 @@ func TestIdleStreamOfAnotherNode(t *testing.T) {
 	e.send(tags[:4]...)
 	w := watchFLV(t, b, "movie")
 	w.await(t, tags[3])
-	wantEqual(t, "streams at b", len(b.hub.Streams()), 1)
+	wantEqual(t, "streams at b", len(b.hub.Publications()), 1)
 	w.leave()
-	eventually(t, "the stream is let go", func() bool { return len(b.hub.Streams()) == 0 })
+	eventually(t, "the stream is let go", func() bool { return len(b.hub.Publications()) == 0 })
 	e.send(tags[4:]...)
-	wantEqual(t, "streams at a", len(a.hub.Streams()), 1)
+	wantEqual(t, "streams at a", len(a.hub.Publications()), 1)
 }
 
 // TestPublisherAtAnotherNode: the encoder of a stream that has its home elsewhere is taken there:
@@ -157,13 +157,13 @@ func TestPublisherAtAnotherNode(t *testing.T) {
 	later := marked(tags, 9)
 	second.send(later...)
 	w.await(t, later[len(later)-1])
-	wantEqual(t, "streams at b", len(b.hub.Streams()), 0)
+	wantEqual(t, "streams at b", len(b.hub.Publications()), 0)
 
 	_, err := tryPublish(t, b.url("rtmp", "rtmp", "/live/"+b.key("movie")+"?rendition=low"))
 	if err != nil {
 		t.Errorf("a second rendition: %v", err)
 	}
-	eventually(t, "two renditions at the home", func() bool { return len(a.hub.Streams()) == 2 })
+	eventually(t, "two renditions at the home", func() bool { return len(a.hub.Publications()) == 2 })
 	second.unpublish()
 	w.awaitEnd(t)
 

@@ -20,8 +20,8 @@ type commandEnded struct {
 
 // outputCommands runs the commands of an app beside each stream, while its main publication lives.
 // Those of renditions, which the commands may publish, have none.
-func (s *Server) outputCommands(stream *live.Stream) func(context.Context) error {
-	name := stream.Name()
+func (s *Server) outputCommands(pub *live.Publication) func(context.Context) error {
+	name := pub.Name()
 	app, _ := s.app(name.App)
 	if len(app.RunOnStream) == 0 || name.Rendition != "" {
 		return nil
@@ -34,7 +34,7 @@ func (s *Server) outputCommands(stream *live.Stream) func(context.Context) error
 			all.Go(func() { s.runCommand(ctx, name, args) })
 		}
 		select {
-		case <-stream.Done():
+		case <-pub.Done():
 		case <-ctx.Done():
 		}
 		cancel()

@@ -45,9 +45,9 @@ type copied struct {
 	// via are the nodes that it passes after this one, if it is brought for one of them.
 	via []string
 	// ready is closed when stream is known, or that there is none.
-	ready  chan struct{}
-	stream *live.Stream
-	token  atomic.Int64
+	ready chan struct{}
+	pub   *live.Publication
+	token atomic.Int64
 	// path are the nodes that it has passed, its home first.
 	path atomic.Pointer[[]string]
 	// stop ends it for a cause; over is closed when it has ended.
@@ -56,7 +56,7 @@ type copied struct {
 }
 
 // find returns a stream that another node has. ErrNotFound: none has.
-func (n *node) find(ctx context.Context, name live.Name, via []string) (*live.Stream, error) {
+func (n *node) find(ctx context.Context, name live.Name, via []string) (*live.Publication, error) {
 	c := n.copyOf(name)
 	if c == nil {
 		if _, err := n.lookup(ctx, name.Key()); err != nil {
@@ -76,8 +76,8 @@ func (n *node) find(ctx context.Context, name live.Name, via []string) (*live.St
 	}
 	select {
 	case <-c.ready:
-		if c.stream != nil {
-			return c.stream, nil
+		if c.pub != nil {
+			return c.pub, nil
 		}
 	default:
 	}
@@ -86,17 +86,17 @@ func (n *node) find(ctx context.Context, name live.Name, via []string) (*live.St
 
 // findAnywhere is Server.find for a node of a cluster: other nodes are asked before a source is,
 // and again while it waits.
-func (n *node) findAnywhere(ctx context.Context, name live.Name, wait time.Duration) (*live.Stream, error) {
+func (n *node) findAnywhere(ctx context.Context, name live.Name, wait time.Duration) (*live.Publication, error) {
 	until := time.Now().Add(wait)
 	for brought := false; ; brought = true {
 		_, holds := n.member.Holds(name.Key())
 		if !holds {
-			if stream, err := n.find(ctx, name, nil); !errors.Is(err, live.ErrNotFound) {
-				return stream, err
+			if pub, err := n.find(ctx, name, nil); !errors.Is(err, live.ErrNotFound) {
+				return pub, err
 			}
 		}
-		if stream, ok := n.hub.Lookup(name); ok {
-			return stream, nil
+		if pub, ok := n.hub.Lookup(name); ok {
+			return pub, nil
 		}
 		if !brought {
 			if more := n.Server.bring(name); more > wait {
@@ -107,8 +107,8 @@ func (n *node) findAnywhere(ctx context.Context, name live.Name, wait time.Durat
 		if left <= 0 {
 			return nil, live.ErrNotFound
 		}
-		if stream, err := n.hub.Subscribe(ctx, name, min(left, slice)); !errors.Is(err, live.ErrNotFound) {
-			return stream, err
+		if pub, err := n.hub.Subscribe(ctx, name, min(left, slice)); !errors.Is(err, live.ErrNotFound) {
+			return pub, err
 		}
 	}
 }
@@ -166,7 +166,7 @@ func (c *copied) run(ctx context.Context) {
 		c.node.mu.Lock()
 		delete(c.node.copies, c.name)
 		c.node.mu.Unlock()
-		if c.stream == nil {
+		if c.pub == nil {
 			close(c.ready)
 		}
 	}()
@@ -177,7 +177,7 @@ func (c *copied) run(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil, errors.Is(err, io.EOF), errors.Is(err, errIdle), errors.Is(err, live.ErrTakenOver):
 			return
-		case c.stream == nil && (tries >= copyTries || errors.Is(err, cluster.ErrNotFound) || errors.Is(err, cluster.ErrLoop) ||
+		case c.pub == nil && (tries >= copyTries || errors.Is(err, cluster.ErrNotFound) || errors.Is(err, cluster.ErrLoop) ||
 			tries > 0 && errors.Is(err, cluster.ErrElsewhere)):
 			c.node.log.Info("stream of another node cannot be had", "stream", c.name.String(), "reason", err.Error())
 			return
@@ -206,8 +206,8 @@ func (c *copied) pause(ctx context.Context, tries int) (changed, goOn bool) {
 	timer := time.NewTimer(wait/2 + rand.N(wait/2))
 	defer timer.Stop()
 	var done <-chan struct{}
-	if c.stream != nil {
-		done = c.stream.Done()
+	if c.pub != nil {
+		done = c.pub.Done()
 	}
 	select {
 	case <-c.node.member.Changed(c.name.Key()):
@@ -244,8 +244,8 @@ func (c *copied) connect(ctx context.Context, find func(context.Context, string)
 	if err != nil {
 		return err
 	}
-	if c.stream == nil {
-		c.stream = p.pub.Stream()
+	if c.pub == nil {
+		c.pub = p.pub.Publication()
 		close(c.ready)
 	}
 	defer context.AfterFunc(watched, func() { _ = feed.Close() })()
@@ -300,7 +300,7 @@ func (c *copied) watch(ctx context.Context, end context.CancelCauseFunc) {
 		case <-ctx.Done():
 			return
 		}
-		if c.stream.Readers() > 0 {
+		if c.pub.Readers() > 0 {
 			seen = time.Now()
 		}
 		if time.Since(seen) >= c.node.opt.Idle {
@@ -332,20 +332,20 @@ func (n *node) serveFeed(ctx context.Context, r cluster.Request) (cluster.Outlet
 	if !holds {
 		return n.passFeed(ctx, name, r)
 	}
-	stream, ok := n.hub.Lookup(name)
+	pub, ok := n.hub.Lookup(name)
 	if !ok {
 		return cluster.Outlet{}, cluster.ErrElsewhere
 	}
 	held := func() bool {
 		select {
-		case <-stream.Done():
+		case <-pub.Done():
 			return true // what is left of it goes out
 		default:
 		}
 		_, holds := n.member.Holds(r.Stream)
 		return holds
 	}
-	return cluster.Outlet{Token: token, Rendition: stream.Name().Rendition, Play: func(nc net.Conn, first []byte) { n.playFeed(nc, first, stream, r, held) }}, nil
+	return cluster.Outlet{Token: token, Rendition: pub.Name().Rendition, Play: func(nc net.Conn, first []byte) { n.playFeed(nc, first, pub, r, held) }}, nil
 }
 
 // passFeed gives another node a stream that comes here from another region.
@@ -355,7 +355,7 @@ func (n *node) passFeed(ctx context.Context, name live.Name, r cluster.Request) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, passTimeout)
 	defer cancel()
-	stream, err := n.find(ctx, name, r.Via)
+	pub, err := n.find(ctx, name, r.Via)
 	c := n.copyOf(name)
 	if err != nil || c == nil || c.path.Load() == nil {
 		return cluster.Outlet{}, cluster.ErrElsewhere
@@ -365,18 +365,18 @@ func (n *node) passFeed(ctx context.Context, name live.Name, r cluster.Request) 
 		return cluster.Outlet{}, cluster.ErrLoop
 	}
 	return cluster.Outlet{
-		Token: c.token.Load(), Rendition: stream.Name().Rendition, Path: path,
-		Play: func(nc net.Conn, first []byte) { n.playFeed(nc, first, stream, r, func() bool { return true }) },
+		Token: c.token.Load(), Rendition: pub.Name().Rendition, Path: path,
+		Play: func(nc net.Conn, first []byte) { n.playFeed(nc, first, pub, r, func() bool { return true }) },
 	}, nil
 }
 
 // playFeed sends a stream to another node, while it is held here.
-func (n *node) playFeed(nc net.Conn, first []byte, stream *live.Stream, r cluster.Request, held func() bool) {
-	player, err := n.fanout.Play(stream, fanout.PlayerOptions{Conn: nc, Format: cluster.Format{}, View: fanout.View{Whole: true}})
+func (n *node) playFeed(nc net.Conn, first []byte, pub *live.Publication, r cluster.Request, held func() bool) {
+	player, err := n.fanout.Play(pub, fanout.PlayerOptions{Conn: nc, Format: cluster.Format{}, View: fanout.View{Whole: true}})
 	if err != nil {
 		return // the other node asks again
 	}
-	log := n.log.With("stream", stream.Name().String(), "node", r.From, "remote", r.Remote)
+	log := n.log.With("stream", pub.Name().String(), "node", r.From, "remote", r.Remote)
 	log.Info("stream goes to another node")
 	player.Start(first)
 	gone := make(chan struct{})
@@ -396,7 +396,7 @@ func (n *node) playFeed(nc net.Conn, first []byte, stream *live.Stream, r cluste
 	count()
 	stop()
 	err = player.Err()
-	if errors.Is(err, fanout.ErrStreamEnded) && !errors.Is(stream.Cause(), live.ErrClosed) {
+	if errors.Is(err, fanout.ErrStreamEnded) && !errors.Is(pub.Cause(), live.ErrClosed) {
 		_ = nc.SetWriteDeadline(time.Now().Add(n.Server.opt.WriteTimeout))
 		_, _ = nc.Write(cluster.AppendEnd(nil))
 	}

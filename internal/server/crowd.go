@@ -25,7 +25,7 @@ func (s *Server) boundCrowds(n *settings) {
 func (s *Server) roomFor(app App, name live.Name) bool {
 	streams := make(map[string]bool)
 	of := 0
-	for _, p := range s.hub.Streams() {
+	for _, p := range s.hub.Publications() {
 		if key := p.Name().Key(); !streams[key] {
 			streams[key] = true
 			if p.Name().App == name.App {

@@ -23,10 +23,10 @@ type chapters struct {
 
 // output is all that an output has to be. Its reader is made at once, so that it misses nothing;
 // what it returns reads until the publication ends.
-func (c *chapters) output(stream *live.Stream) func(context.Context) error {
-	r := stream.NewReader(live.ReaderOptions{GOPs: -1, Settled: true, Lazy: true})
+func (c *chapters) output(pub *live.Publication) func(context.Context) error {
+	r := pub.NewReader(live.ReaderOptions{GOPs: -1, Settled: true, Lazy: true})
 	return func(ctx context.Context) error {
-		defer func() { c.ended <- stream.Name() }()
+		defer func() { c.ended <- pub.Name() }()
 		defer r.Close()
 		for units := make([]media.AccessUnit, 64); ; {
 			n, err := r.Read(ctx, units)
@@ -39,7 +39,7 @@ func (c *chapters) output(stream *live.Stream) func(context.Context) error {
 			if err != nil {
 				return err
 			}
-			c.note(stream.Name(), units[:n])
+			c.note(pub.Name(), units[:n])
 		}
 	}
 }

@@ -56,16 +56,16 @@ func (s *Server) playLines(nc net.Conn) error {
 	if err != nil {
 		return err
 	}
-	stream, err := s.find(s.ctx, name, s.opt.PlayWait)
+	pub, err := s.find(s.ctx, name, s.opt.PlayWait)
 	if err != nil {
 		return err
 	}
 	_ = nc.SetDeadline(time.Time{})
-	player, err := s.fanout.Play(stream, fanout.PlayerOptions{Conn: nc, Format: lineFormat{}, OnEnd: func(error) { _ = nc.SetReadDeadline(time.Unix(1, 0)) }})
+	player, err := s.fanout.Play(pub, fanout.PlayerOptions{Conn: nc, Format: lineFormat{}, OnEnd: func(error) { _ = nc.SetReadDeadline(time.Unix(1, 0)) }})
 	if err != nil {
 		return err
 	}
-	end := s.beginPlayer(newSession("lines", nc.RemoteAddr().String(), name, path, false), may, stream, player, s.log)
+	end := s.beginPlayer(newSession("lines", nc.RemoteAddr().String(), name, path, false), may, pub, player, s.log)
 	defer context.AfterFunc(s.ctx, func() { player.Close(errShutdown) })()
 	player.Start(nil)
 	_, err = io.Copy(io.Discard, nc) // until the client is gone, or OnEnd

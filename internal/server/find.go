@@ -16,12 +16,12 @@ type source func(name live.Name) time.Duration
 // find returns a stream that is on air, for viewers of all protocols but HLS, which asks bring
 // itself. If it is not there, find waits for it as long as wait, or as the source needs that brings
 // it, and then fails with live.ErrNotFound; with the cause of ctx when that ends first.
-func (s *Server) find(ctx context.Context, name live.Name, wait time.Duration) (*live.Stream, error) {
+func (s *Server) find(ctx context.Context, name live.Name, wait time.Duration) (*live.Publication, error) {
 	if s.node != nil {
 		return s.node.findAnywhere(ctx, name, wait)
 	}
-	if stream, ok := s.hub.Lookup(name); ok {
-		return stream, nil
+	if pub, ok := s.hub.Lookup(name); ok {
+		return pub, nil
 	}
 	return s.hub.Subscribe(ctx, name, max(wait, s.bring(name)))
 }

@@ -77,9 +77,9 @@ func (s *Server) serveFLV(w http.ResponseWriter, r *http.Request) {
 
 // playable is what a viewer may watch, and how.
 type playable struct {
-	stream *live.Stream
-	view   fanout.View
-	may    pass
+	pub  *live.Publication
+	view fanout.View
+	may  pass
 }
 
 // findFLV finds what a request asks for, or answers that it is not there, or not for this viewer.
@@ -103,14 +103,14 @@ func (s *Server) findFLV(w http.ResponseWriter, r *http.Request, token string) (
 		return p, false
 	}
 	if err == nil {
-		p.stream, err = s.find(r.Context(), name, 0)
+		p.pub, err = s.find(r.Context(), name, 0)
 	}
 	if err != nil {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Error(w, "no publisher", http.StatusNotFound)
 		return p, false
 	}
-	if err := s.awaitChoice(r.Context(), p.stream, pick); err != nil {
+	if err := s.awaitChoice(r.Context(), p.pub, pick); err != nil {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Error(w, err.Error(), http.StatusNotFound)
 		return p, false
@@ -205,7 +205,7 @@ type viewer struct {
 }
 
 func (s *Server) newViewer(nc net.Conn, r *http.Request, p playable, protocol string, format flvFormat) *viewer {
-	session := newSession(protocol, r.RemoteAddr, p.stream.Name(), withQuery(r.URL.EscapedPath(), r.URL.RawQuery), false)
+	session := newSession(protocol, r.RemoteAddr, p.pub.Name(), withQuery(r.URL.EscapedPath(), r.URL.RawQuery), false)
 	session.agent = said(r.UserAgent())
 	return &viewer{
 		server: s, playable: p, nc: nc, format: format,
@@ -242,15 +242,15 @@ func (v *viewer) run(read func() error) {
 	}
 	kinds, header := v.header()
 	var err error
-	v.player, err = v.server.fanout.Play(v.stream, fanout.PlayerOptions{
+	v.player, err = v.server.fanout.Play(v.pub, fanout.PlayerOptions{
 		Conn: v.nc, Format: v.format, View: v.view, TimeLimit: maxFLVTime, Trailer: v.trailer, Kinds: kinds,
 		OnEnd: func(error) { _ = v.nc.SetReadDeadline(time.Unix(1, 0)) },
 	})
 	if err != nil {
-		v.log.Info("player refused", "stream", v.stream.Name().String(), "reason", err.Error())
+		v.log.Info("player refused", "stream", v.pub.Name().String(), "reason", err.Error())
 		return
 	}
-	end := v.server.beginPlayer(v.session, v.may, v.stream, v.player, v.log)
+	end := v.server.beginPlayer(v.session, v.may, v.pub, v.player, v.log)
 	stop := context.AfterFunc(v.server.ctx, func() { v.player.Close(errShutdown) })
 	defer stop()
 	v.player.Start(header)
@@ -291,16 +291,16 @@ func orEOF(err error) error {
 // awaitTracks waits until it is known which tracks the file header has to announce.
 func (v *viewer) awaitTracks() bool {
 	select {
-	case <-v.stream.Named():
+	case <-v.pub.Named():
 		return true
 	default:
 	}
 	timer := time.NewTimer(v.server.now().opt.ReadTimeout)
 	defer timer.Stop()
 	select {
-	case <-v.stream.Named():
+	case <-v.pub.Named():
 		return true
-	case <-v.stream.Done():
+	case <-v.pub.Done():
 	case <-v.server.ctx.Done():
 	case <-timer.C:
 	}
@@ -309,7 +309,7 @@ func (v *viewer) awaitTracks() bool {
 
 // header returns the file header and the kinds of media that it announces.
 func (v *viewer) header() (kinds []media.Kind, header []byte) {
-	video, audio := v.stream.Kinds()
+	video, audio := v.pub.Kinds()
 	video, audio = video && v.view.Video != fanout.None, audio && v.view.Audio != fanout.None
 	if video {
 		kinds = append(kinds, media.Video)
@@ -326,11 +326,11 @@ var errNeverCame = errors.New("metadata names media that do not come")
 // nothing until it has all that it was told of. When it comes back, the header is right. A player
 // that ended meanwhile stays as it is.
 func (v *viewer) awaitKinds(kinds []media.Kind) {
-	if wait := v.stream.Awaits(); wait > 0 {
+	if wait := v.pub.Awaits(); wait > 0 {
 		time.AfterFunc(wait, func() { v.awaitKinds(kinds) })
 		return
 	}
-	video, audio := v.stream.Kinds()
+	video, audio := v.pub.Kinds()
 	if !video && slices.Contains(kinds, media.Video) || !audio && slices.Contains(kinds, media.Audio) {
 		v.player.End(errNeverCame)
 	}

@@ -195,7 +195,7 @@ const protocolNode = "cluster"
 func (n *node) sessionParts() (all []v1.Session) {
 	away := make(map[string]bool)
 	for _, ss := range n.sessions.all(nil) {
-		away[ss.ID] = ss.Publisher && ss.stream == nil
+		away[ss.ID] = ss.Publisher && ss.pub == nil
 	}
 	for _, ss := range (resources{n.Server}).sessionsHere() {
 		if ss.Protocol != protocolNode && !away[ss.ID] {

@@ -88,7 +88,7 @@ func (p *publication) tellLimit(limit, reason string, closes time.Duration) {
 	}
 	p.log.Log(p.server.ctx, slog.LevelWarn, "the publisher passes a limit", attrs...)
 	p.session.gauge.noteFault(repair.Fault{Kind: media.Video, What: "more than " + limit + " allows"})
-	name := p.pub.Stream().Name()
+	name := p.pub.Publication().Name()
 	p.server.events.Emit(event.Event{
 		Type: event.PublishLimited, Stream: name.Key(), Rendition: name.Rendition, Session: p.session.who(), Data: said,
 	})

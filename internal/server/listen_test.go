@@ -95,7 +95,7 @@ func TestTwoServersInOneProcess(t *testing.T) {
 		w := watchRTMP(t, s, "movie")
 		e.send(tags[:4]...)
 		w.await(t, tags[3])
-		wantEqual(t, "streams of one server", len(s.hub.Streams()), 1)
+		wantEqual(t, "streams of one server", len(s.hub.Publications()), 1)
 	}
 }
 

@@ -185,7 +185,7 @@ func BenchmarkScrape(b *testing.B) {
 		for j := range 1 + players {
 			ss := newSession([]string{"rtmp", "http-flv", "ws-flv"}[j%3], "192.0.2.1:1", name, "", j == 0)
 			ss.figures = func() figures { return figures{video: uint64(i), audio: uint64(j), jumps: 1} }
-			ss.stream, ss.close = pub.Stream(), func(error) {}
+			ss.pub, ss.close = pub.Publication(), func(error) {}
 			s.sessions.add(ss)
 			ss.sample()
 			ss.sample()

@@ -150,7 +150,7 @@ func TestMultitrack(t *testing.T) {
 			n := slices.IndexFunc(all, func(tag flv.Tag) bool { return tag.TimestampMS > 500 })
 			e.send(all[:n]...)
 			awaitPublishers(t, s, "movie", 1)
-			eventually(t, "tracks are there", func() bool { return len(s.hub.Streams()) == 1 && len(s.hub.Streams()[0].Tracks()) == 5 })
+			eventually(t, "tracks are there", func() bool { return len(s.hub.Publications()) == 1 && len(s.hub.Publications()[0].Tracks()) == 5 })
 
 			second := markAll(markAll(tags, flv.TypeVideo, '1'), flv.TypeAudio, '1')
 			flvAt := func(query string) *watcher { return watchFLVAt(t, s.url("http", "http-flv", "/live/movie.flv"+query)) }
@@ -191,7 +191,7 @@ func TestTracksThatAreNotThere(t *testing.T) {
 	s, tags := start(t), clip(t)
 	e := publish(t, s, "movie")
 	e.send(laddered(tags, manyTracks)...)
-	eventually(t, "tracks are there", func() bool { return len(s.hub.Streams()) == 1 && len(s.hub.Streams()[0].Tracks()) == 5 })
+	eventually(t, "tracks are there", func() bool { return len(s.hub.Publications()) == 1 && len(s.hub.Publications()[0].Tracks()) == 5 })
 	for query, status := range map[string]int{
 		"video=3": 404, "audio=2": 404, "video=none&audio=none": 404, "video=none&audio=7": 404,
 		"video=256": 400, "video=-1": 400, "audio=x": 400, "video=": 400,
@@ -209,7 +209,7 @@ func TestOrdinaryStreamHasOneFeed(t *testing.T) {
 	s, tags := start(t), clip(t)
 	e := publish(t, s, "movie")
 	e.send(tags[:40]...)
-	eventually(t, "tracks are there", func() bool { return len(s.hub.Streams()) == 1 && len(s.hub.Streams()[0].Tracks()) == 2 })
+	eventually(t, "tracks are there", func() bool { return len(s.hub.Publications()) == 1 && len(s.hub.Publications()[0].Tracks()) == 2 })
 	watchers := []*watcher{
 		watchRTMP(t, s, "movie"), legacyRTMP(t, s, "movie"), watchRTMP(t, s, "movie?video=0&audio=0"), watchRTMP(t, s, "movie?video=0"),
 	}

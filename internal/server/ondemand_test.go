@@ -35,7 +35,7 @@ func TestPullOnDemand(t *testing.T) {
 			first.leave()
 			second.leave()
 			awaitPlayers(t, origin, "far", 0)
-			eventually(t, "the stream is gone", func() bool { return len(edge.hub.Streams()) == 0 })
+			eventually(t, "the stream is gone", func() bool { return len(edge.hub.Publications()) == 0 })
 			again := watchRTMP(t, edge, "far") // the pull starts again
 			awaitPlayers(t, edge, "far", 1)
 			again.leave()

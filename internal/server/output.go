@@ -12,20 +12,20 @@ import (
 // publication comes to life, before anybody else hears of it, and must not wait. What it returns
 // runs in a goroutine of its own until the publication or ctx ends; nil: this publication has none.
 // An error that says that the publication cannot be what it wants to be (misaligned) ends it.
-type output func(*live.Stream) (run func(ctx context.Context) error)
+type output func(*live.Publication) (run func(ctx context.Context) error)
 
 // begin starts the outputs of a publication that comes to life.
-func (s *Server) begin(stream *live.Stream) {
+func (s *Server) begin(pub *live.Publication) {
 	ctx := s.outCtx
 	if s.node != nil {
-		ctx = s.node.startWriting(stream)
+		ctx = s.node.startWriting(pub)
 	}
 	for _, o := range s.outputs {
-		run := o(stream)
+		run := o(pub)
 		if run == nil {
 			continue
 		}
-		write := func() { s.endOutput(ctx, stream, run(ctx)) }
+		write := func() { s.endOutput(ctx, pub, run(ctx)) }
 		if !s.writers.Go(write) {
 			write() // shutting down: it ends at once
 		}
@@ -33,19 +33,19 @@ func (s *Server) begin(stream *live.Stream) {
 }
 
 // endOutput looks at why an output ended.
-func (s *Server) endOutput(ctx context.Context, stream *live.Stream, err error) {
+func (s *Server) endOutput(ctx context.Context, pub *live.Publication, err error) {
 	switch {
 	case err == nil, ctx.Err() != nil:
 	case misaligned(err):
-		stream.Evict(err)
+		pub.Evict(err)
 	default:
-		s.log.Error("output ended", "stream", stream.Name().String(), "err", err)
+		s.log.Error("output ended", "stream", pub.Name().String(), "err", err)
 	}
 }
 
 // outputHLS packages a publication for HLS: while somebody watches, or always.
-func (s *Server) outputHLS(stream *live.Stream) func(context.Context) error {
-	name, reader := stream.Name(), live.ReaderOptions{GOPs: -1, Settled: true, Lazy: true}
+func (s *Server) outputHLS(pub *live.Publication) func(context.Context) error {
+	name, reader := pub.Name(), live.ReaderOptions{GOPs: -1, Settled: true, Lazy: true}
 	if app, ok := s.app(name.App); !ok || !app.HLS || !s.opt.servesHLS() {
 		return nil
 	}
@@ -54,10 +54,10 @@ func (s *Server) outputHLS(stream *live.Stream) func(context.Context) error {
 	if s.opt.HLSOnDemand && !s.opt.HLSKeepAfterEnd {
 		run := s.hls.Offer(name.Key(), name.Rendition)
 		return func(ctx context.Context) error {
-			return run(ctx, func() hls.Source { return stream.NewReader(reader) }, stream.Done())
+			return run(ctx, func() hls.Source { return pub.NewReader(reader) }, pub.Done())
 		}
 	}
-	r := stream.NewReader(reader)
+	r := pub.NewReader(reader)
 	run := s.hls.Begin(name.Key(), name.Rendition)
 	return func(ctx context.Context) error {
 		defer r.Close()
@@ -66,8 +66,8 @@ func (s *Server) outputHLS(stream *live.Stream) func(context.Context) error {
 }
 
 // outputFLV records a publication as FLV.
-func (s *Server) outputFLV(stream *live.Stream) func(context.Context) error {
-	name, r := stream.Name(), stream.NewReader(live.ReaderOptions{GOPs: -1, Settled: true, Lazy: true})
+func (s *Server) outputFLV(pub *live.Publication) func(context.Context) error {
+	name, r := pub.Name(), pub.NewReader(live.ReaderOptions{GOPs: -1, Settled: true, Lazy: true})
 	return func(ctx context.Context) error {
 		defer r.Close()
 		return s.archive.Write(ctx, &record.Stream{App: name.App, Name: name.Stream, Rendition: name.Rendition, Reader: r, Skipped: r.Skipped})

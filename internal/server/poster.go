@@ -141,13 +141,13 @@ var errNoStill = errors.New("this stream has no key frame now, or one of a codec
 
 // still returns the last key frame of a stream as MP4 with one picture.
 func (s *Server) still(ctx context.Context, name live.Name) ([]byte, error) {
-	stream, ok := s.hub.Lookup(name)
+	pub, ok := s.hub.Lookup(name)
 	if !ok {
 		return nil, errNoStill
 	}
 	ctx, cancel := context.WithTimeout(ctx, stillWait)
 	defer cancel()
-	reader := stream.NewReader(live.ReaderOptions{GOPs: 1})
+	reader := pub.NewReader(live.ReaderOptions{GOPs: 1})
 	defer reader.Close()
 	var units [16]media.AccessUnit
 	for {

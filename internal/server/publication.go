@@ -116,9 +116,9 @@ func (s *Server) tellRefused(may permit, ss *session, err error, log *slog.Logge
 func (p *publication) begin(limits PublishLimits, log *slog.Logger) {
 	p.session.StreamID, p.session.agent, p.session.gauge = p.from.streamID, said(p.from.client), new(gauge)
 	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load(), jumps: p.pub.Jumps()} }
-	p.session.stream = p.pub.Stream()
+	p.session.pub = p.pub.Publication()
 	p.session.close, p.session.reconnect = p.from.close, p.from.reconnect
-	p.log = log.With("stream", p.pub.Stream().Name().String(), "id", p.session.ID)
+	p.log = log.With("stream", p.pub.Publication().Name().String(), "id", p.session.ID)
 	p.session.limits = p.newLimitWatch(limits)
 	p.ingest = newIngest(p.pub, p.session.gauge, p.session.limits, p.log)
 	p.log.Info("publisher on air", "client", said(p.from.client))

@@ -50,7 +50,7 @@ func TestRefusedPublishers(t *testing.T) {
 		refusedWith(t, tc.what, err, tc.code)
 	}
 	wantEqual(t, "sessions", len(s.Sessions()), 0)
-	wantEqual(t, "streams", len(s.hub.Streams()), 0)
+	wantEqual(t, "streams", len(s.hub.Publications()), 0)
 	if strings.Contains(s.logs.String(), key) {
 		t.Error("a channel key is in the log")
 	}
@@ -408,7 +408,7 @@ func TestGrace(t *testing.T) {
 		w.awaitEnd(t)
 		beginsWell(t, w.name, w.got())
 	}
-	wantEqual(t, "streams", len(s.hub.Streams()), 0)
+	wantEqual(t, "streams", len(s.hub.Publications()), 0)
 }
 
 func TestGraceRunsOut(t *testing.T) {
@@ -445,7 +445,7 @@ func TestSilentPublisher(t *testing.T) {
 	e.send(tags[:4]...)
 	receive(t, "end of a silent publisher", e.ended)
 	awaitPublishers(t, s, "movie", 0)
-	wantEqual(t, "streams in grace", len(s.hub.Streams()), 1)
+	wantEqual(t, "streams in grace", len(s.hub.Publications()), 1)
 	wantContains(t, "log", s.logs.String(), "publisher ended", "publishing: nothing for 300ms")
 }
 
@@ -542,7 +542,7 @@ func TestSeveralStreamsOnOneConnection(t *testing.T) {
 func TestStreamThatEndsAtItsBeginning(t *testing.T) {
 	t.Parallel()
 	s := open(t)
-	s.Server.hub = live.NewHub(live.Options{OnStream: func(*live.Stream) { s.hub.Close() }})
+	s.Server.hub = live.NewHub(live.Options{OnPublication: func(*live.Publication) { s.hub.Close() }})
 	s.run()
 	publish(t, s, "movie")
 	wantEqual(t, "sessions", len(s.Sessions()), 1)

@@ -128,11 +128,11 @@ func TestArrivalAtOtherNodes(t *testing.T) {
 	e.send(tags[:len(tags)/2]...)
 	watchFLV(t, g.nodes[1], "movie").await(t, tags[len(tags)/2-1])
 	arrivals := func(s *testServer) []int64 {
-		stream, ok := s.hub.Lookup(live.Name{App: "live", Stream: "movie"})
+		pub, ok := s.hub.Lookup(live.Name{App: "live", Stream: "movie"})
 		if !ok {
 			t.Fatal("no stream")
 		}
-		r := stream.NewReader(live.ReaderOptions{GOPs: 1})
+		r := pub.NewReader(live.ReaderOptions{GOPs: 1})
 		defer r.Close()
 		var all []int64
 		units := make([]media.AccessUnit, 8)

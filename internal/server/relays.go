@@ -47,8 +47,8 @@ func (s *Server) publishRelay(ctx context.Context, r relay.Relay, remote string,
 
 // outputPush pushes the streams of apps that have static_push. Renditions with a name are not
 // pushed.
-func (s *Server) outputPush(stream *live.Stream) func(context.Context) error {
-	name := stream.Name()
+func (s *Server) outputPush(pub *live.Publication) func(context.Context) error {
+	name := pub.Name()
 	app, _ := s.app(name.App)
 	if len(app.StaticPush) == 0 || name.Rendition != "" {
 		return nil
@@ -65,7 +65,7 @@ func (s *Server) outputPush(stream *live.Stream) func(context.Context) error {
 			}
 		}
 		select {
-		case <-stream.Done():
+		case <-pub.Done():
 		case <-ctx.Done():
 			return nil // the end of the server ends all relays
 		}

@@ -62,8 +62,8 @@ func TestRenditions(t *testing.T) {
 		mine := marked(tags, byte('a'+i))
 		encoders[name].send(mine[:20]...)
 		eventually(t, name+" is on air", func() bool {
-			stream, ok := s.hub.Lookup(live.Name{App: "live", Stream: "movie", Rendition: name})
-			return ok && stream.Bytes() > 5000
+			pub, ok := s.hub.Lookup(live.Name{App: "live", Stream: "movie", Rendition: name})
+			return ok && pub.Bytes() > 5000
 		})
 		if i == 0 { // without a default the first one is it
 			w := watchFLV(t, s, "movie")
@@ -178,7 +178,7 @@ func TestResetClosesAllRenditions(t *testing.T) {
 	for _, e := range all {
 		refusedWith(t, "publisher", receive(t, "end of a publisher", e.ended), rtmp.CodePublishDenied)
 	}
-	eventually(t, "nothing is on air", func() bool { return len(s.hub.Streams()) == 0 })
+	eventually(t, "nothing is on air", func() bool { return len(s.hub.Publications()) == 0 })
 }
 
 // TestMisalignedRendition is refused with the reason, and its encoder hears that.
@@ -188,8 +188,8 @@ func TestMisalignedRendition(t *testing.T) {
 	def := rung(t, s, "")
 	def.send(tags[:30]...)
 	eventually(t, "on air", func() bool {
-		stream, ok := s.hub.Lookup(live.Name{App: "live", Stream: "movie"})
-		return ok && stream.Bytes() > 5000
+		pub, ok := s.hub.Lookup(live.Name{App: "live", Stream: "movie"})
+		return ok && pub.Bytes() > 5000
 	})
 	pictures := between(tags, 300, 2000)
 	other := make([]flv.Tag, 0, len(tags))
@@ -215,7 +215,7 @@ func TestMisalignedRendition(t *testing.T) {
 	err := receive(t, "end of the publisher", e.ended)
 	refusedWith(t, "misaligned publisher", err, rtmp.CodePublishBadName)
 	wantContains(t, "reason", err.Error(), "key frames")
-	eventually(t, "it is gone at once", func() bool { return len(s.hub.Streams()) == 1 })
+	eventually(t, "it is gone at once", func() bool { return len(s.hub.Publications()) == 1 })
 }
 
 // TestRenditionThatHLSCannotAlign: its key frames come at other times than those of the first
@@ -249,6 +249,6 @@ func TestRenditionThatHLSCannotAlign(t *testing.T) {
 	err := receive(t, "end of the publisher", other.ended)
 	refusedWith(t, "misaligned publisher", err, rtmp.CodePublishBadName)
 	wantContains(t, "reason", err.Error(), "other", "key frame")
-	eventually(t, "it is gone at once", func() bool { return len(s.hub.Streams()) == 1 })
+	eventually(t, "it is gone at once", func() bool { return len(s.hub.Publications()) == 1 })
 	wantEqual(t, "errors logged", s.logs.count("level=ERROR"), 0)
 }

@@ -54,8 +54,8 @@ func (s resources) Streams() []v1.Stream {
 
 // streamsHere are the streams that are at this node, also those of other ones.
 func (s resources) streamsHere() (all []v1.Stream) {
-	of := make(map[string][]*live.Stream)
-	for _, p := range s.hub.Streams() {
+	of := make(map[string][]*live.Publication)
+	for _, p := range s.hub.Publications() {
 		key := p.Name().Key()
 		of[key] = append(of[key], p)
 	}
@@ -81,7 +81,7 @@ func (s resources) Stream(name string) (v1.Stream, bool) {
 
 func (s resources) streamHere(name string) (v1.Stream, bool) {
 	app, room, _ := strings.Cut(name, "/")
-	publications := s.hub.Publications(live.Name{App: app, Stream: room})
+	publications := s.hub.Renditions(live.Name{App: app, Stream: room})
 	if len(publications) == 0 {
 		return v1.Stream{}, false
 	}
@@ -90,7 +90,7 @@ func (s resources) streamHere(name string) (v1.Stream, bool) {
 }
 
 // stream describes one with its publications.
-func (s resources) stream(name string, publications []*live.Stream, hls int) v1.Stream {
+func (s resources) stream(name string, publications []*live.Publication, hls int) v1.Stream {
 	st := v1.Stream{Name: name, State: stateOf(publications), Publications: []v1.Publication{}}
 	for _, p := range publications {
 		if begun := p.Begun().UTC(); st.Since.IsZero() || begun.Before(st.Since) {
@@ -111,9 +111,9 @@ func (s resources) stream(name string, publications []*live.Stream, hls int) v1.
 }
 
 // stateOf is the state of a stream in the API's words.
-func stateOf(publications []*live.Stream) string {
+func stateOf(publications []*live.Publication) string {
 	switch {
-	case !slices.ContainsFunc(publications, (*live.Stream).OnAir):
+	case !slices.ContainsFunc(publications, (*live.Publication).OnAir):
 		return "interrupted"
 	case !slices.ContainsFunc(publications, settled):
 		return "starting"
@@ -122,7 +122,7 @@ func stateOf(publications []*live.Stream) string {
 }
 
 // publication describes one, and who feeds it.
-func (s resources) publication(p *live.Stream) v1.Publication {
+func (s resources) publication(p *live.Publication) v1.Publication {
 	d := v1.Publication{Rendition: p.Name().Rendition, Tracks: []v1.Track{}}
 	for _, t := range p.Tracks() {
 		d.Tracks = append(d.Tracks, describe(t))
@@ -204,7 +204,7 @@ func (s resources) EndStream(name, why string) bool {
 
 func (s resources) endHere(name, why string) bool {
 	app, room, _ := strings.Cut(name, "/")
-	publications := s.hub.Publications(live.Name{App: app, Stream: room})
+	publications := s.hub.Renditions(live.Name{App: app, Stream: room})
 	for _, p := range publications {
 		p.Evict(because(errEnded, why))
 	}

@@ -286,7 +286,7 @@ func (c *rtmpConn) findAndPlay(ctx context.Context, r *rtmp.PlayRequest, ps *rtm
 		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
 		return &rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "Watching is refused: " + err.Error() + ".", Err: err}
 	}
-	stream, err := s.find(ctx, name, s.now().opt.PlayWait)
+	pub, err := s.find(ctx, name, s.now().opt.PlayWait)
 	if errors.Is(err, live.ErrNotFound) {
 		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
 		return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "Stream " + said(name.String()) + " is not on air.", Err: err}
@@ -294,7 +294,7 @@ func (c *rtmpConn) findAndPlay(ctx context.Context, r *rtmp.PlayRequest, ps *rtm
 	if err != nil {
 		return err
 	}
-	if err := s.awaitChoice(ctx, stream, pick); errors.Is(err, errNoTrack) {
+	if err := s.awaitChoice(ctx, pub, pick); errors.Is(err, errNoTrack) {
 		c.log.Info("player refused", "stream", name.String(), "reason", err.Error())
 		return cannotPlay(err)
 	} else if err != nil {
@@ -302,7 +302,7 @@ func (c *rtmpConn) findAndPlay(ctx context.Context, r *rtmp.PlayRequest, ps *rtm
 	}
 	// Who knows messages of several tracks gets them, unless it asks for one.
 	pick.view.Whole = !pick.asksTracks() && r.CapsEx&rtmp.CapMultitrack != 0
-	err = c.play(playable{stream, pick.view, may}, r, ps, shownURL(r.TCURL, at, room))
+	err = c.play(playable{pub, pick.view, may}, r, ps, shownURL(r.TCURL, at, room))
 	if err == nil && to != "" {
 		_, _ = r.RequestReconnect(to+"/"+r.App+"?"+redirected+"=1", "This server has too much to do.")
 	}
@@ -327,7 +327,7 @@ func (c *rtmpConn) play(p playable, r *rtmp.PlayRequest, ps *rtmp.PlayStream, ur
 	if r.StreamID != sharedStream {
 		conn = rtmp.Restream(conn, r.StreamID)
 	}
-	player, err := c.server.fanout.Play(p.stream, fanout.PlayerOptions{
+	player, err := c.server.fanout.Play(p.pub, fanout.PlayerOptions{
 		Conn: conn, Format: rtmp.Format{StreamID: sharedStream, ChunkSize: rtmp.ChunkSize}, View: p.view, Trailer: rtmp.EndOfStream(r.StreamID),
 		OnEnd: ps.Over,
 	})
@@ -335,10 +335,10 @@ func (c *rtmpConn) play(p playable, r *rtmp.PlayRequest, ps *rtmp.PlayStream, ur
 		return err
 	}
 	c.active.Store(true)
-	ss := newSession(c.protocol, c.nc.RemoteAddr().String(), p.stream.Name(), url, false)
+	ss := newSession(c.protocol, c.nc.RemoteAddr().String(), p.pub.Name(), url, false)
 	ss.StreamID, ss.agent = r.StreamID, said(r.FlashVer)
 	ss.reconnect = reconnect(r.ConnectRequest)
-	end := c.server.beginPlayer(ss, p.may, p.stream, player, c.log)
+	end := c.server.beginPlayer(ss, p.may, p.pub, player, c.log)
 	replies, _ := ps.Start(player)
 	ps.Detach(func(cause error) error {
 		if errors.Is(cause, rtmp.ErrStopped) || errors.Is(cause, rtmp.ErrReplaced) {
@@ -362,8 +362,8 @@ func (c *rtmpConn) play(p playable, r *rtmp.PlayRequest, ps *rtmp.PlayStream, ur
 var errWatched = errors.New("the token's time is over")
 
 // beginPlayer lists a player and returns what to call at its end.
-func (s *Server) beginPlayer(ss *session, may pass, stream *live.Stream, p *fanout.Player, log *slog.Logger) (end func(error)) {
-	log = log.With("stream", stream.Name().String(), "id", ss.ID)
+func (s *Server) beginPlayer(ss *session, may pass, pub *live.Publication, p *fanout.Player, log *slog.Logger) (end func(error)) {
+	log = log.With("stream", pub.Name().String(), "id", ss.ID)
 	if may.id != "" {
 		log = log.With("token", said(may.id))
 	}
@@ -371,7 +371,7 @@ func (s *Server) beginPlayer(ss *session, may pass, stream *live.Stream, p *fano
 	if !may.until.IsZero() {
 		over = time.AfterFunc(time.Until(may.until), func() { p.Close(errWatched) }).Stop
 	}
-	ss.stream, ss.token = stream, may.id
+	ss.pub, ss.token = pub, may.id
 	ss.figures = func() figures {
 		st := p.Stats()
 		return figures{video: st.Video, audio: st.Audio, jumps: st.Jumps, behind: st.Behind}

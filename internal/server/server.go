@@ -171,7 +171,7 @@ func New(opt Options) (*Server, error) {
 	s.watch = s.newWatch(built)
 	s.hub = live.NewHub(live.Options{
 		Log: opt.Log, GOPs: opt.GOPNum, Memory: opt.StreamMemory, Grace: opt.RepublishGrace, NoTakeover: opt.NoTakeover,
-		OnStream: s.begin, Notify: s.tell,
+		OnPublication: s.begin, Notify: s.tell,
 	})
 	s.openRelays()
 	s.openPulls()

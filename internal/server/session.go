@@ -36,7 +36,7 @@ type session struct {
 	gauge   *gauge                 // of a publisher
 	limits  *limitWatch            // of a publisher; nil: it may send anything
 	encoder atomic.Pointer[string] // what a publisher's metadata calls it; nil: nothing
-	stream  *live.Stream           // nil: it has its home on another node
+	pub     *live.Publication      // nil: it has its home on another node
 	close   func(cause error)
 	// token is what lists call the viewer's token, empty without one.
 	token string
@@ -58,7 +58,7 @@ type registry struct {
 	mu       sync.Mutex
 	sessions map[*session]struct{}
 	streams  map[string]*presence // by the stream's key, of those that have sessions
-	feeding  map[*live.Stream]*session
+	feeding  map[*live.Publication]*session
 	ended    map[outcome]totals
 	closed   bool
 	// sent is what players got in the last second, in bit/s, by the stream's key.
@@ -90,7 +90,7 @@ type totals struct {
 
 func newRegistry(events *event.Bus) *registry {
 	return &registry{
-		events: events, sessions: make(map[*session]struct{}), streams: make(map[string]*presence), feeding: make(map[*live.Stream]*session), ended: make(map[outcome]totals),
+		events: events, sessions: make(map[*session]struct{}), streams: make(map[string]*presence), feeding: make(map[*live.Publication]*session), ended: make(map[outcome]totals),
 	}
 }
 
@@ -127,8 +127,8 @@ func (r *registry) add(s *session) {
 	at.sessions++
 	if !s.Publisher {
 		at.players[s.Protocol]++
-	} else if s.stream != nil {
-		r.feeding[s.stream] = s
+	} else if s.pub != nil {
+		r.feeding[s.pub] = s
 	}
 	if r.closed && s.Publisher {
 		go s.close(errShutdown)
@@ -159,8 +159,8 @@ func (r *registry) remove(s *session, cause error) {
 		}
 	} else {
 		at.received += f.video + f.audio
-		if r.feeding[s.stream] == s {
-			delete(r.feeding, s.stream)
+		if r.feeding[s.pub] == s {
+			delete(r.feeding, s.pub)
 		}
 	}
 	if at.sessions--; at.sessions == 0 {
@@ -189,10 +189,10 @@ func (r *registry) playing(key string) (n int) {
 }
 
 // publisherOf returns who feeds a publication now, nil if nobody does.
-func (r *registry) publisherOf(stream *live.Stream) *session {
+func (r *registry) publisherOf(pub *live.Publication) *session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.feeding[stream]
+	return r.feeding[pub]
 }
 
 // bitRateTo is what the players of a stream get, in bit/s.
@@ -341,18 +341,18 @@ func (r *registry) list() []api.Session {
 		f := s.figures()
 		v.VideoBytes, v.AudioBytes, v.Jumps = f.video, f.audio, f.jumps
 		v.VideoKbps, v.AudioKbps = s.kbps()
-		v.VideoCodec, v.AudioCodec = codecs(s.stream)
+		v.VideoCodec, v.AudioCodec = codecs(s.pub)
 		all = append(all, v)
 	}
 	return all
 }
 
 // codecs names the first video and audio codec of a stream.
-func codecs(stream *live.Stream) (video, audio string) {
-	if stream == nil {
+func codecs(pub *live.Publication) (video, audio string) {
+	if pub == nil {
 		return "", "" // it has its home on another node
 	}
-	for _, t := range stream.Tracks() {
+	for _, t := range pub.Tracks() {
 		switch {
 		case t.Kind == media.Video && video == "":
 			video = codecName(t)

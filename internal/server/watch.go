@@ -53,7 +53,7 @@ func (s onAir) Status(name string) (watch.Status, bool) {
 // OnAir implements watch.Streams.
 func (s onAir) OnAir() (all []watch.Status) {
 	var last live.Name
-	for _, p := range s.hub.Streams() {
+	for _, p := range s.hub.Publications() {
 		if n, ok := s.watchable(p.Name().Key()); ok && n != last {
 			all, last = append(all, s.status(n)), n
 		}
@@ -82,7 +82,7 @@ func (s onAir) status(name live.Name) watch.Status {
 
 // statusHere describes a stream as it is here.
 func (s onAir) statusHere(name live.Name) watch.Status {
-	publications := s.hub.Publications(name)
+	publications := s.hub.Renditions(name)
 	st := watch.Status{Stream: name.Key(), State: watch.Offline}
 	seen, packaged := s.hls.Outlook(st.Stream)
 	st.Playlists, st.Packaged, st.Settles = seen.Playlists, seen.Packaged, seen.Settles
@@ -97,7 +97,7 @@ func (s onAir) statusHere(name live.Name) watch.Status {
 		st.Tracks = append(st.Tracks, tracksOf(p)...)
 	}
 	switch {
-	case len(publications) > 0 && !slices.ContainsFunc(publications, (*live.Stream).OnAir):
+	case len(publications) > 0 && !slices.ContainsFunc(publications, (*live.Publication).OnAir):
 		st.State = watch.Interrupted
 	case len(publications) > 0 && (len(st.Tracks) == 0 || !slices.ContainsFunc(publications, settled)):
 		st.State = watch.Starting
@@ -116,7 +116,7 @@ func (s onAir) statusHere(name live.Name) watch.Status {
 const ringWait = 2 * time.Second
 
 // settled says whether it is known which tracks a publication has.
-func settled(p *live.Stream) bool {
+func settled(p *live.Publication) bool {
 	select {
 	case <-p.Settled():
 		return true
@@ -126,7 +126,7 @@ func settled(p *live.Stream) bool {
 }
 
 // tracksOf describes the media of a publication.
-func tracksOf(p *live.Stream) (tracks []watch.Track) {
+func tracksOf(p *live.Publication) (tracks []watch.Track) {
 	for _, t := range p.Tracks() {
 		if t.Kind != media.Video && t.Kind != media.Audio {
 			continue

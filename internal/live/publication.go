@@ -27,10 +27,10 @@ const (
 	maxTakeovers   = 3
 )
 
-// Stream is the life of one publication: a stream, or one rendition of a stream that has several,
+// Publication is the life of one: a stream, or one rendition of a stream that has several,
 // from its first publisher until the grace time after its last one is over. The publications of a
 // stream share its time, and nothing else. Its methods may be called from any goroutine.
-type Stream struct {
+type Publication struct {
 	name     Name
 	hub      *Hub
 	timeline *timeline
@@ -71,8 +71,8 @@ type trackKey struct {
 	id   uint8
 }
 
-func newStream(h *Hub, name Name, t *timeline) *Stream {
-	return &Stream{
+func newPublication(h *Hub, name Name, t *timeline) *Publication {
+	return &Publication{
 		name: name, hub: h, timeline: t, begun: time.Now(),
 		done: make(chan struct{}), settled: make(chan struct{}), named: make(chan struct{}),
 		ring:    newRing(h.opt.Memory, h.opt.GOPs),
@@ -80,47 +80,47 @@ func newStream(h *Hub, name Name, t *timeline) *Stream {
 	}
 }
 
-// Name returns the stream's name.
-func (s *Stream) Name() Name { return s.name }
+// Name returns the publication's name.
+func (pub *Publication) Name() Name { return pub.name }
 
 // Begun returns when its life began.
-func (s *Stream) Begun() time.Time { return s.begun }
+func (pub *Publication) Begun() time.Time { return pub.begun }
 
-// Done is closed when the stream has ended: nothing will be added to it.
-func (s *Stream) Done() <-chan struct{} { return s.done }
+// Done is closed when the publication has ended: nothing will be added to it.
+func (pub *Publication) Done() <-chan struct{} { return pub.done }
 
-// Cause says why the stream has ended, nil before Done is closed.
-func (s *Stream) Cause() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cause
+// Cause says why the publication has ended, nil before Done is closed.
+func (pub *Publication) Cause() error {
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	return pub.cause
 }
 
 // Settled is closed when the first session's set of tracks is known: all tracks that its metadata
 // names have appeared, or 500 ms have passed since its first media.
-func (s *Stream) Settled() <-chan struct{} { return s.settled }
+func (pub *Publication) Settled() <-chan struct{} { return pub.settled }
 
 // Named is closed when it is known which kinds of media there are: Settled is closed, or the first
 // session's metadata names both.
-func (s *Stream) Named() <-chan struct{} { return s.named }
+func (pub *Publication) Named() <-chan struct{} { return pub.named }
 
-// Kinds says which kinds of media the stream has, or will have: also those which the present
+// Kinds says which kinds of media the publication has, or will have: also those which the present
 // session's metadata names, unless they have not come for 6 s.
-func (s *Stream) Kinds() (video, audio bool) {
-	video, audio = s.present()
-	if s.Awaits() > 0 {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if p := s.publisher; p != nil {
+func (pub *Publication) Kinds() (video, audio bool) {
+	video, audio = pub.present()
+	if pub.Awaits() > 0 {
+		pub.mu.Lock()
+		defer pub.mu.Unlock()
+		if p := pub.publisher; p != nil {
 			video, audio = video || p.video > 0, audio || p.audio > 0
 		}
 	}
 	return video, audio
 }
 
-// present says which kinds of media the stream has.
-func (s *Stream) present() (video, audio bool) {
-	for _, t := range s.Tracks() {
+// present says which kinds of media the publication has.
+func (pub *Publication) present() (video, audio bool) {
+	for _, t := range pub.Tracks() {
 		video = video || t.Kind == media.Video
 		audio = audio || t.Kind == media.Audio
 	}
@@ -128,12 +128,12 @@ func (s *Stream) present() (video, audio bool) {
 }
 
 // Awaits returns for how long it is still believed that kinds of media will come which the
-// metadata names and the stream does not have, 0 if there are none.
-func (s *Stream) Awaits() time.Duration {
-	video, audio := s.present()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.publisher
+// metadata names and the publication does not have, 0 if there are none.
+func (pub *Publication) Awaits() time.Duration {
+	video, audio := pub.present()
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	p := pub.publisher
 	switch {
 	case p == nil || (video || p.video == 0) && (audio || p.audio == 0):
 		return 0
@@ -143,85 +143,85 @@ func (s *Stream) Awaits() time.Duration {
 	return max(0, nameTime-time.Since(p.began))
 }
 
-// Readers returns how many readers the stream has.
-func (s *Stream) Readers() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.readers)
+// Readers returns how many readers the publication has.
+func (pub *Publication) Readers() int {
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	return len(pub.readers)
 }
 
 // OnAir says whether there is a publisher now.
-func (s *Stream) OnAir() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.publisher != nil
+func (pub *Publication) OnAir() bool {
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	return pub.publisher != nil
 }
 
 // Tracks returns the tracks of the current session, in the order of their appearance; until those
 // are settled, and after a loss, the tracks of the session before.
-func (s *Stream) Tracks() []*media.Track {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p := s.publisher; p != nil && (p.settled || s.tracks == nil) {
+func (pub *Publication) Tracks() []*media.Track {
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	if p := pub.publisher; p != nil && (p.settled || pub.tracks == nil) {
 		return p.currentTracks()
 	}
-	return slices.Clone(s.tracks)
+	return slices.Clone(pub.tracks)
 }
 
 // Multitrack says whether messages of a form for several tracks have come since the publication's
 // life began.
-func (s *Stream) Multitrack() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.multitrack
+func (pub *Publication) Multitrack() bool {
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	return pub.multitrack
 }
 
 // keepTracks notes the tracks of a session that is over.
-func (s *Stream) keepTracks(p *Publisher) {
-	if p != nil && (p.settled || s.tracks == nil) {
-		s.tracks = p.currentTracks()
+func (pub *Publication) keepTracks(p *Publisher) {
+	if p != nil && (p.settled || pub.tracks == nil) {
+		pub.tracks = p.currentTracks()
 	}
 }
 
 // Bytes returns how much memory the ring accounts for.
-func (s *Stream) Bytes() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ring.bytes
+func (pub *Publication) Bytes() int {
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	return pub.ring.bytes
 }
 
-func (s *Stream) isSettled() bool {
+func (pub *Publication) isSettled() bool {
 	select {
-	case <-s.settled:
+	case <-pub.settled:
 		return true
 	default:
 		return false
 	}
 }
 
-func (s *Stream) setSettled() {
-	if !s.isSettled() {
-		close(s.settled)
+func (pub *Publication) setSettled() {
+	if !pub.isSettled() {
+		close(pub.settled)
 	}
-	s.setNamed()
-	s.wakeAll()
+	pub.setNamed()
+	pub.wakeAll()
 }
 
 // append puts a unit that is ready for readers into the ring.
-func (s *Stream) append(u media.AccessUnit) {
-	s.last = max(s.last, u.DTS)
+func (pub *Publication) append(u media.AccessUnit) {
+	pub.last = max(pub.last, u.DTS)
 	if u.Track != nil {
-		s.lastOut[trackKey{u.Track.Kind, u.Track.ID}] = u.DTS
+		pub.lastOut[trackKey{u.Track.Kind, u.Track.ID}] = u.DTS
 	}
-	s.ring.push(u)
+	pub.ring.push(u)
 }
 
 // notify wakes the readers after units were appended. picture says that a picture was among them.
-func (s *Stream) notify(now time.Time, picture bool) {
+func (pub *Publication) notify(now time.Time, picture bool) {
 	if picture {
-		s.tick(now)
+		pub.tick(now)
 	}
-	for _, r := range s.readers {
+	for _, r := range pub.readers {
 		if picture || !r.dozing {
 			r.wake()
 		}
@@ -229,56 +229,56 @@ func (s *Stream) notify(now time.Time, picture bool) {
 }
 
 // tick keeps the smoothed interval of pictures.
-func (s *Stream) tick(now time.Time) {
-	if !s.lastPicture.IsZero() {
-		gap := min(now.Sub(s.lastPicture), maxPictureWait)
-		if s.pictureEvery == 0 {
-			s.pictureEvery = gap
+func (pub *Publication) tick(now time.Time) {
+	if !pub.lastPicture.IsZero() {
+		gap := min(now.Sub(pub.lastPicture), maxPictureWait)
+		if pub.pictureEvery == 0 {
+			pub.pictureEvery = gap
 		}
-		s.pictureEvery += (gap - s.pictureEvery) / 8
+		pub.pictureEvery += (gap - pub.pictureEvery) / 8
 	}
-	s.lastPicture = now
+	pub.lastPicture = now
 }
 
 // lazyWait is how long lazy readers wait for the next picture.
-func (s *Stream) lazyWait(now time.Time) time.Duration {
-	if s.lastPicture.IsZero() || now.Sub(s.lastPicture) > time.Second {
+func (pub *Publication) lazyWait(now time.Time) time.Duration {
+	if pub.lastPicture.IsZero() || now.Sub(pub.lastPicture) > time.Second {
 		return audioWait
 	}
-	if s.pictureEvery == 0 {
+	if pub.pictureEvery == 0 {
 		return maxPictureWait
 	}
-	return min(s.pictureEvery*3/2, maxPictureWait)
+	return min(pub.pictureEvery*3/2, maxPictureWait)
 }
 
-func (s *Stream) setNamed() {
+func (pub *Publication) setNamed() {
 	select {
-	case <-s.named:
+	case <-pub.named:
 	default:
-		close(s.named)
+		close(pub.named)
 	}
 }
 
-func (s *Stream) wakeAll() {
-	for _, r := range s.readers {
+func (pub *Publication) wakeAll() {
+	for _, r := range pub.readers {
 		r.wake()
 	}
 }
 
-// endLocked ends the stream. The caller holds s.mu and takes it out of the hub.
-func (s *Stream) endLocked(cause error) {
-	if s.ended {
+// finish ends the publication. The caller holds pub.mu and takes it out of the hub.
+func (pub *Publication) finish(cause error) {
+	if pub.ended {
 		return
 	}
-	s.keepTracks(s.publisher)
-	s.ended, s.cause, s.suspended, s.publisher = true, cause, false, nil
-	s.gauges.onAir.Store(false)
-	s.timeline.leave(s)
-	for _, t := range []*time.Timer{s.grace, s.settle} {
+	pub.keepTracks(pub.publisher)
+	pub.ended, pub.cause, pub.suspended, pub.publisher = true, cause, false, nil
+	pub.gauges.onAir.Store(false)
+	pub.timeline.leave(pub)
+	for _, t := range []*time.Timer{pub.grace, pub.settle} {
 		if t != nil {
 			t.Stop()
 		}
 	}
-	close(s.done)
-	s.wakeAll()
+	close(pub.done)
+	pub.wakeAll()
 }
