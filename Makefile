@@ -13,7 +13,7 @@ CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/livego
 TRIXIE   := $(CACHE)/trixie-ffmpeg
 # How long make soak lasts.
 DURATION ?= 30m
-E2E      := LIVEGO_E2E=1 LIVEGO_BIN=$(CURDIR)/bin/livego LIVEGO_RACE_BIN=$(CURDIR)/bin/livego-race FFMPEG7=$(TRIXIE)/ffmpeg
+E2E      := LIVEGO_E2E=1 LIVEGO_BIN=$(CURDIR)/bin/livego LIVEGO_RACE_BIN=$(CURDIR)/bin/livego-race FFMPEG7=$(TRIXIE)/ffmpeg PEBBLE=$(CACHE)/pebble/pebble
 
 BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-streams bench-hls bench-llhls bench-stopped bench-relay bench-record bench-tokens bench-cluster bench-cluster-hls bench-cluster-registry
 
@@ -34,6 +34,7 @@ test: tools lint unit cross e2e ## all checks, as in CI
 tools: ## programs that the end-to-end tests run
 	scripts/install-test-tools.sh
 	scripts/install-trixie-ffmpeg.sh $(TRIXIE)
+	scripts/install-pebble.sh $(CACHE)/pebble
 lint: ## gofmt, vet, staticcheck, go.mod; types and style of web/
 	scripts/lint.sh
 unit: ## unit tests with the race detector

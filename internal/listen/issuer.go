@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,6 +42,7 @@ const (
 type Issuer struct {
 	domains []string
 	manager *autocert.Manager
+	reasons *reasons
 	log     *slog.Logger
 
 	mu sync.Mutex
@@ -52,11 +55,17 @@ func NewIssuer(o ACME, log *slog.Logger) *Issuer {
 	if len(o.Domains) == 0 {
 		return nil
 	}
+	client := new(http.Client)
+	if o.Client != nil {
+		*client = *o.Client
+	}
+	heard := &reasons{next: client.Transport}
+	client.Transport = heard
 	return &Issuer{
-		domains: o.Domains, log: log, ends: make(map[string]time.Time),
+		domains: o.Domains, log: log, ends: make(map[string]time.Time), reasons: heard,
 		manager: &autocert.Manager{
 			Prompt: autocert.AcceptTOS, HostPolicy: autocert.HostWhitelist(o.Domains...), Cache: autocert.DirCache(o.Cache),
-			Email: o.Email, RenewBefore: renewBefore, Client: &acme.Client{DirectoryURL: o.Directory, HTTPClient: o.Client},
+			Email: o.Email, RenewBefore: renewBefore, Client: &acme.Client{DirectoryURL: o.Directory, HTTPClient: client},
 		},
 	}
 }
@@ -114,7 +123,7 @@ func (i *Issuer) Prepare(ctx context.Context) {
 			if _, err := i.certificate(hello); err != nil {
 				failed = append(failed, domain)
 				i.log.Error("no certificate: the authority must reach this server by the name, at port 443 or, with http_redirect_addr, at port 80",
-					"domain", domain, "err", err, "again_in", acmeRetry)
+					"domain", domain, "err", err, "reason", i.reasons.take(), "again_in", acmeRetry)
 				continue
 			}
 			end, _ := i.Expiry()
@@ -134,6 +143,19 @@ func (i *Issuer) Prepare(ctx context.Context) {
 	}
 }
 
-// Challenges answers the authority's HTTP-01 challenges (RFC 8555 §8.3), and has next answer all
-// else.
-func (i *Issuer) Challenges(next http.Handler) http.Handler { return i.manager.HTTPHandler(next) }
+// Challenges answers the authority's HTTP-01 challenges (RFC 8555 §8.3), at whatever port it was
+// led to, and has next answer all else.
+func (i *Issuer) Challenges(next http.Handler) http.Handler {
+	proofs := i.manager.HTTPHandler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/.well-known/acme-challenge/") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		named := *r
+		if host, _, err := net.SplitHostPort(r.Host); err == nil {
+			named.Host = host
+		}
+		proofs.ServeHTTP(w, &named)
+	})
+}
