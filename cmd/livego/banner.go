@@ -14,7 +14,7 @@ import (
 // been left to the system.
 func logLinks(log *slog.Logger, cfg config.Config, addrs map[string]net.Addr) {
 	publishName := "CHANNELKEY"
-	if cfg.RTMPNoAuth {
+	if cfg.NoAuth {
 		publishName = "STREAM"
 	}
 	show := func(what, protocol, scheme, configured, name string, has func(config.App) bool) {
@@ -26,13 +26,13 @@ func logLinks(log *slog.Logger, cfg config.Config, addrs map[string]net.Addr) {
 	live := func(a config.App) bool { return a.Live }
 	flv := func(a config.App) bool { return a.FLV }
 	hls := func(a config.App) bool { return a.HLS }
-	rtmp := secured("rtmp", cfg.EnableRTMPS)
+	rtmp := secured("rtmp", cfg.RTMPTLS)
 	show("publish over RTMP", "rtmp", rtmp, cfg.RTMPAddr, publishName, live)
 	show("publish over RTMPS", "rtmps", "rtmps", cfg.RTMPSAddr, publishName, live)
 	show("play over RTMP", "rtmp", rtmp, cfg.RTMPAddr, "STREAM", live)
-	show("play over HTTP-FLV", "http-flv", secured("http", cfg.UseFLVHTTPS), cfg.FLVAddr, "STREAM.flv", flv)
-	show("play over HLS", "hls", secured("http", cfg.UseHLSHTTPS), cfg.HLSAddr, "STREAM.m3u8", hls)
-	show("watch in a browser", "hls", secured("http", cfg.UseHLSHTTPS), cfg.HLSAddr, "STREAM/", hls)
+	show("play over HTTP-FLV", "http-flv", secured("http", cfg.FLVTLS), cfg.FLVAddr, "STREAM.flv", flv)
+	show("play over HLS", "hls", secured("http", cfg.HLSTLS), cfg.HLSAddr, "STREAM.m3u8", hls)
+	show("watch in a browser", "hls", secured("http", cfg.HLSTLS), cfg.HLSAddr, "STREAM/", hls)
 	show("watch in a browser over TLS", "https", "https", cfg.HTTPSAddr, "STREAM/", hls)
 	if addr, ok := addrs["api"]; ok {
 		url := link("http", withPort(cfg.APIAddr, addr), "control/get?room=STREAM")
@@ -77,10 +77,10 @@ func link(scheme, addr, path string) string {
 // logOpenAPI tells what protects a control API that others than this machine can reach.
 func logOpenAPI(log *slog.Logger, cfg config.Config) {
 	switch {
-	case cfg.APIAddr == "" || cfg.JWTSecret != "" || auth.OnlyLocal(cfg.APIAddr):
-	case len(cfg.APIAllow) > 0:
+	case cfg.APIAddr == "" || cfg.API.Secret != "" || auth.OnlyLocal(cfg.APIAddr):
+	case len(cfg.API.Allow) > 0:
 		log.Warn("the control API listens for others too, without jwt.secret: it gives channel keys to whoever calls from api_allow",
-			"addr", cfg.APIAddr, "api_allow", cfg.APIAllow)
+			"addr", cfg.APIAddr, "api_allow", cfg.API.Allow)
 	default:
 		log.Info("the control API listens for others too, without jwt.secret: it answers only this machine; to open it set jwt.secret or api_allow, "+
 			"to close it set api_addr: 127.0.0.1:8090", "addr", cfg.APIAddr)

@@ -108,8 +108,8 @@ func completeBench(o *bench.Options, f benchFlags, cfg config.Config) error {
 	if f.noPublish {
 		o.Publish = ""
 	} else if o.Publish == "" {
-		o.Publish = link(secured("rtmp", cfg.EnableRTMPS), cfg.RTMPAddr, app+"/{key}")
-		if cfg.RTMPNoAuth {
+		o.Publish = link(secured("rtmp", cfg.RTMPTLS), cfg.RTMPAddr, app+"/{key}")
+		if cfg.NoAuth {
 			o.Publish = strings.ReplaceAll(o.Publish, "{key}", "{stream}")
 		}
 	}
@@ -130,20 +130,20 @@ func playLink(protocol string, cfg config.Config, app string) (string, error) {
 	stream := app + "/{stream}"
 	switch protocol {
 	case "rtmp":
-		return link(secured("rtmp", cfg.EnableRTMPS), cfg.RTMPAddr, stream), nil
+		return link(secured("rtmp", cfg.RTMPTLS), cfg.RTMPAddr, stream), nil
 	case "rtmps":
 		if cfg.RTMPSAddr == "" {
 			return "", errors.New("the configuration has no rtmps_addr")
 		}
 		return link("rtmps", cfg.RTMPSAddr, stream), nil
 	case "http-flv":
-		return link(secured("http", cfg.UseFLVHTTPS), cfg.FLVAddr, stream+".flv"), nil
+		return link(secured("http", cfg.FLVTLS), cfg.FLVAddr, stream+".flv"), nil
 	case "ws-flv":
-		return link(secured("ws", cfg.UseFLVHTTPS), cfg.FLVAddr, stream+".flv"), nil
+		return link(secured("ws", cfg.FLVTLS), cfg.FLVAddr, stream+".flv"), nil
 	case "hls":
-		return link(secured("http", cfg.UseHLSHTTPS), cfg.HLSAddr, stream+".m3u8"), nil
+		return link(secured("http", cfg.HLSTLS), cfg.HLSAddr, stream+".m3u8"), nil
 	case "ll-hls":
-		return link(secured("http", cfg.UseHLSHTTPS), cfg.HLSAddr, stream+"/index.m3u8"), nil
+		return link(secured("http", cfg.HLSTLS), cfg.HLSAddr, stream+"/index.m3u8"), nil
 	}
 	return "", fmt.Errorf("protocol %q is none of %s", protocol, strings.Join(benchProtocols, ", "))
 }

@@ -16,9 +16,9 @@ import (
 func TestBenchURLs(t *testing.T) {
 	plain := config.Default()
 	secure := config.Default()
-	secure.EnableRTMPS, secure.UseFLVHTTPS, secure.UseHLSHTTPS, secure.RTMPSAddr = true, true, true, "127.0.0.1:1936"
+	secure.RTMPTLS, secure.FLVTLS, secure.HLSTLS, secure.RTMPSAddr = true, true, true, "127.0.0.1:1936"
 	open := config.Default()
-	open.RTMPNoAuth = true
+	open.NoAuth = true
 	for _, c := range []struct {
 		cfg           config.Config
 		flags         benchFlags

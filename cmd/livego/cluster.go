@@ -28,7 +28,7 @@ func openCluster(cfg config.Config, o *server.ClusterOptions) (done func() error
 			return nil, fmt.Errorf("node_id: %w", err)
 		}
 	}
-	if o.Registry, err = cluster.OpenRedis(cfg.RedisAddr, cfg.RedisPassword.Reveal(), cfg.RedisPrefix); err != nil {
+	if o.Registry, err = cluster.OpenRedis(cfg.Store.RedisAddr, cfg.Store.RedisPassword, cfg.Store.RedisPrefix); err != nil {
 		return nil, fmt.Errorf("redis_addr: %w", err)
 	}
 	return o.Registry.Close, nil

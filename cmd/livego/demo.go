@@ -48,8 +48,8 @@ func (p program) demo(cmd *cobra.Command, _ []string) error {
 			return err
 		}
 	}
-	cfg.HTTPSAddr, cfg.HTTPRedirectAddr, cfg.ACMEDomains = "", "", nil
-	cfg.EnableRTMPS, cfg.RTMPSAddr, cfg.UseFLVHTTPS, cfg.UseHLSHTTPS = false, "", false, false
+	cfg.HTTPSAddr, cfg.HTTPRedirectAddr, cfg.ACME.Domains = "", "", nil
+	cfg.RTMPTLS, cfg.RTMPSAddr, cfg.FLVTLS, cfg.HLSTLS = false, "", false, false
 
 	ctx, stop := context.WithCancelCause(cmd.Context())
 	defer stop(nil)

@@ -114,7 +114,7 @@ func (p program) setKey(ctx context.Context, store keyStore, room string, more [
 // openKeyStore finds where the keys are: in Redis, with the server that runs here, or, if none
 // runs, in the file.
 func openKeyStore(ctx context.Context, cfg config.Config) (keyStore, error) {
-	if cfg.RedisAddr != "" {
+	if cfg.Store.RedisAddr != "" {
 		store, err := openKeys(cfg, nil)
 		if err != nil {
 			return keyStore{}, err

@@ -68,8 +68,8 @@ func serverOf(cfg config.Config) (remote, error) {
 		base:   "http://" + net.JoinHostPort(loopback(host), port),
 		client: &http.Client{Timeout: apiTimeout, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
-	if cfg.JWTSecret != "" {
-		if r.token, err = auth.NewToken(cfg.JWTSecret.Reveal(), cfg.JWTAlgorithm, tokenLife); err != nil {
+	if cfg.API.Secret != "" {
+		if r.token, err = auth.NewToken(cfg.API.Secret, cfg.API.Algorithm, tokenLife); err != nil {
 			return r, err
 		}
 	}

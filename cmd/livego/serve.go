@@ -40,7 +40,7 @@ func (p program) serve(cmd *cobra.Command, _ []string) (err error) {
 	}
 	log.Debug("configuration", "options", cfg)
 
-	if cfg.RedisAddr == "" || cfg.HLSDVRWindow > 0 || cfg.ClusterAddr != "" && cfg.NodeID == "" {
+	if cfg.Store.RedisAddr == "" || cfg.Rewind.Window > 0 || cfg.Cluster.Addr != "" && cfg.Cluster.ID == "" {
 		if err := makeDataDir(cfg.DataDir, log); err != nil {
 			return err
 		}
@@ -101,9 +101,9 @@ func collectEarly() {
 // openKeys opens the store of channel keys that the configuration names. An error says which option
 // to look at.
 func openKeys(cfg config.Config, log *slog.Logger) (keys.Store, error) {
-	o := cfg.KeysOptions()
+	o := cfg.Store
 	o.Log = log
-	if cfg.RedisAddr != "" {
+	if cfg.Store.RedisAddr != "" {
 		store, err := keys.OpenRedis(o)
 		if err != nil {
 			return nil, fmt.Errorf("redis_addr: %w", err)

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"livego/internal/config"
+	"livego/internal/server"
 )
 
 // anyPorts has the system choose all ports.
@@ -324,8 +325,8 @@ func TestTwoServersNeedTwoDataDirs(t *testing.T) {
 func TestLinks(t *testing.T) {
 	var log strings.Builder
 	cfg := config.Default()
-	cfg.EnableRTMPS, cfg.RTMPNoAuth, cfg.HLSAddr = true, true, "192.0.2.1:0"
-	cfg.Apps = []config.App{{Name: "off", HLS: true}, {Name: "on", Live: true}}
+	cfg.RTMPTLS, cfg.NoAuth, cfg.HLSAddr = true, true, "192.0.2.1:0"
+	cfg.Apps = []config.App{{App: server.App{Name: "off", HLS: true}}, {App: server.App{Name: "on", Live: true}}}
 	addrs := map[string]net.Addr{
 		"rtmp": &net.TCPAddr{IP: net.IPv6zero, Port: 1935},
 		"hls":  &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4711},
@@ -353,10 +354,10 @@ func TestOpenAPIIsTold(t *testing.T) {
 	}{
 		{func(*config.Config) {}, "level=INFO msg=\"the control API listens for others too, without jwt.secret: it answers only this machine"},
 		{func(c *config.Config) { c.APIAddr = "0.0.0.0:8090" }, "it answers only this machine"},
-		{func(c *config.Config) { c.APIAllow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }, "level=WARN msg=\"the control API listens for others too"},
+		{func(c *config.Config) { c.API.Allow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} }, "level=WARN msg=\"the control API listens for others too"},
 		{func(c *config.Config) { c.APIAddr = "127.0.0.1:8090" }, ""},
 		{func(c *config.Config) { c.APIAddr = "" }, ""},
-		{func(c *config.Config) { c.JWTSecret = "secret" }, ""},
+		{func(c *config.Config) { c.API.Secret = "secret" }, ""},
 	} {
 		var log strings.Builder
 		cfg := config.Default()

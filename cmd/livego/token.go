@@ -64,13 +64,13 @@ const apiTokenLife = time.Hour
 
 // makeAPIToken makes a token for the API.
 func makeAPIToken(cfg config.Config, wish tokenWish, _ time.Time) (string, error) {
-	if cfg.JWTSecret == "" {
+	if cfg.API.Secret == "" {
 		return "", errors.New("without jwt.secret the API knows no tokens")
 	}
 	if wish.begin < 0 {
 		return "", usageError{errors.New("times must not be negative")}
 	}
-	return auth.NewToken(cfg.JWTSecret.Reveal(), cfg.JWTAlgorithm, cmp.Or(wish.begin, apiTokenLife))
+	return auth.NewToken(cfg.API.Secret, cfg.API.Algorithm, cmp.Or(wish.begin, apiTokenLife))
 }
 
 // makeToken makes a token for a viewer.
@@ -102,7 +102,7 @@ func makeToken(cfg config.Config, wish tokenWish, now time.Time) (string, error)
 		}
 		want.Address = addr
 	}
-	checker, err := ticket.New(cfg.TicketOptions())
+	checker, err := ticket.New(cfg.Tickets)
 	if err != nil {
 		return "", fmt.Errorf("viewer_keys: %w", err)
 	}

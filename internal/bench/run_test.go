@@ -31,9 +31,10 @@ func startServer(t *testing.T, changes ...func(*server.Options)) (map[string]net
 	o := server.Options{
 		Log:      slog.New(slog.DiscardHandler),
 		RTMPAddr: "127.0.0.1:0", FLVAddr: "127.0.0.1:0", HLSAddr: "127.0.0.1:0",
-		Apps: []server.App{{Name: "live", Live: true, HLS: true, FLV: true}}, Keys: store, GOPNum: 1, DrainTimeout: time.Second,
-		HLSSegmentDuration: 2 * time.Second, HLSListSize: 3,
+		Apps: []server.App{{Name: "live", Live: true, HLS: true, FLV: true}}, Keys: store, DrainTimeout: time.Second, HLSLoop: true,
 	}
+	o.Live.GOPs, o.Live.Grace, o.Live.Takeover, o.Fanout.Rings = 1, 10*time.Second, true, true
+	o.HLS.SegmentDuration, o.HLS.ListSize, o.HLS.CMAF = 2*time.Second, 3, true
 	for _, change := range changes {
 		change(&o)
 	}

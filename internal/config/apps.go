@@ -12,17 +12,117 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"livego/internal/record"
 	"livego/internal/server"
 )
 
 // maxAppName bounds the name of an app, in bytes.
 const maxAppName = 255
 
-// appKeys are the options of an entry of the server list.
-var appKeys = []string{"appname", "live", "hls", "flv", "api", "static_push", "viewer_auth",
-	"pull", "pull_idle", "publish_allow", "publish_deny", "play_allow", "play_deny", "max_streams", "max_viewers",
-	"run_on_stream", "record",
-	"publish_max_bit_rate", "publish_max_picture", "publish_max_frame_rate", "publish_max_key_frame_interval", "publish_max_time", "publish_codecs", "publish_limits"}
+// App is one entry of the server list.
+type App struct {
+	server.App
+	// named has the keys that the entry names.
+	named map[string]bool
+}
+
+// appKey is a key of an entry of the server list.
+type appKey struct {
+	name string
+	// def is the default, written as in the file. Entries name an app by the key without one.
+	def string
+	// doc says what the key is for, in one line or more of at most 100 characters.
+	doc string
+	// everywhere says that there is an option of the same name, for all apps that do not name the
+	// key, and with what there is to say of it.
+	everywhere bool
+	bind       func(*server.App) value
+}
+
+// appKeys is the table of the keys of an app.
+var appKeys = []appKey{
+	{name: "appname", doc: "first element of every URL.", bind: func(a *server.App) value { return nonEmpty(&a.Name) }},
+	{name: "live", def: "false", doc: "publishing, and playing over RTMP.", bind: func(a *server.App) value { return boolean(&a.Live) }},
+	{name: "hls", def: "false", doc: "playing over HLS.", bind: func(a *server.App) value { return boolean(&a.HLS) }},
+	{name: "flv", def: "false", doc: "playing over HTTP-FLV and WebSocket-FLV.", bind: func(a *server.App) value { return boolean(&a.FLV) }},
+	{name: "api", def: "false", doc: "kept for files of LiveGo.", bind: func(a *server.App) value { return boolean(&a.API) }},
+	{name: "static_push", doc: "RTMP URLs to which every stream of the app is pushed, beside the stream's own viewers.",
+		bind: func(a *server.App) value { return targets(&a.StaticPush) }},
+	{name: "viewer_auth", everywhere: true,
+		bind: func(a *server.App) value { return viewerAuth(&a.ViewerAuth) }},
+	{name: "pull", doc: "URL from which a stream is pulled that somebody wants to watch and nobody publishes, such as\n" +
+		"rtmp://origin.example.org/live or https://origin.example.org/live/{stream}/index.m3u8.",
+		bind: func(a *server.App) value { return pullSource(&a.Pull) }},
+	{name: "pull_idle", def: "30s", doc: "how long it stays when nobody watches.",
+		bind: func(a *server.App) value { return duration(&a.PullIdle, time.Second, unbounded) }},
+	{name: "publish_allow", doc: "addresses and networks that may publish; empty: all.",
+		bind: func(a *server.App) value { return networks(&a.Publishers.Allow) }},
+	{name: "publish_deny", doc: "those that may not.", bind: func(a *server.App) value { return networks(&a.Publishers.Deny) }},
+	{name: "play_allow", doc: "addresses and networks that may watch; empty: all.",
+		bind: func(a *server.App) value { return networks(&a.Viewers.Allow) }},
+	{name: "play_deny", doc: "those that may not.", bind: func(a *server.App) value { return networks(&a.Viewers.Deny) }},
+	{name: "max_streams", def: "0", doc: "most streams of the app on air; 0: no bound.",
+		bind: func(a *server.App) value { return number(&a.MaxStreams, 0, math.MaxInt) }},
+	{name: "max_viewers", def: "0", doc: "most viewers of the app; 0: no bound.",
+		bind: func(a *server.App) value { return number(&a.MaxViewers, 0, math.MaxInt) }},
+	{name: "run_on_stream", everywhere: true,
+		bind: func(a *server.App) value { return commands(&a.RunOnStream) }},
+	{name: "record", everywhere: true,
+		bind: func(a *server.App) value {
+			return word(&a.Record, record.Off, record.All, record.ByAPI)
+		}},
+	limitKey("publish_max_bit_rate", kindSize),
+	limitKey("publish_max_picture", kindText),
+	limitKey("publish_max_frame_rate", kindNumber),
+	limitKey("publish_max_key_frame_interval", kindDuration),
+	limitKey("publish_max_time", kindDuration),
+	limitKey("publish_codecs", kindList),
+	limitKey("publish_limits", kindText),
+}
+
+// limitKey is one of the limits of publishers, by its name.
+func limitKey(name string, k kind) appKey {
+	return appKey{name: name, everywhere: true, bind: func(a *server.App) value {
+		return value{k, func(s string) error { return a.PublishLimits.Set(name, s) }, func() string { return a.PublishLimits.Text(name) }}
+	}}
+}
+
+// findAppKey returns the row of a name.
+func findAppKey(name string) (appKey, bool) {
+	i := slices.IndexFunc(appKeys, func(k appKey) bool { return k.name == name })
+	if i < 0 {
+		return appKey{}, false
+	}
+	return appKeys[i], true
+}
+
+// everyApp is the option of the name of a key of apps, for all that do not name it.
+func everyApp(c *Config, name string) value {
+	k, _ := findAppKey(name)
+	return k.bind(&c.EveryApp)
+}
+
+// newApp returns an entry that names nothing.
+func newApp() App {
+	a := App{named: make(map[string]bool)}
+	for _, k := range appKeys {
+		if k.def != "" {
+			_ = k.bind(&a.App).parse(k.def)
+		}
+	}
+	return a
+}
+
+// complete returns an app with what holds for every app where its entry says nothing. The texts
+// parsed before.
+func (c Config) complete(a App) server.App {
+	for _, k := range appKeys {
+		if k.everywhere && !a.named[k.name] {
+			_ = k.bind(&a.App).parse((*c.raw)[k.name])
+		}
+	}
+	return a.App
+}
 
 // appExample is what to write for the server list.
 const appExample = "\n  server:\n  - appname: live\n    live: true\n    hls: true\n    flv: true"
@@ -45,51 +145,14 @@ func (f *fileReader) apps(key, val *yaml.Node) {
 }
 
 func (f *fileReader) app(n *yaml.Node) {
-	var app App
+	app := newApp()
 	f.mapping(n, "", func(key, val *yaml.Node, name string) {
-		var field value
-		switch name {
-		case "appname":
-			field = nonEmpty(&app.Name)
-		case "live":
-			field = boolean(&app.Live)
-		case "hls":
-			field = boolean(&app.HLS)
-		case "flv":
-			field = boolean(&app.FLV)
-		case "api":
-			field = boolean(&app.API)
-		case "static_push":
-			field = targets(&app.StaticPush)
-		case "run_on_stream":
-			field = commands(&app.RunOnStream)
-		case "pull":
-			field = pullSource(&app.Pull)
-		case "pull_idle":
-			field = duration(&app.PullIdle, time.Second, unbounded)
-		case "publish_allow":
-			field = networks(&app.PublishAllow)
-		case "publish_deny":
-			field = networks(&app.PublishDeny)
-		case "play_allow":
-			field = networks(&app.PlayAllow)
-		case "play_deny":
-			field = networks(&app.PlayDeny)
-		case "max_streams":
-			field = number(&app.MaxStreams, 0, math.MaxInt)
-		case "max_viewers":
-			field = number(&app.MaxViewers, 0, math.MaxInt)
-		case "viewer_auth":
-			field = word(&app.ViewerAuth, authWords()...)
-		case "record":
-			field = recordMode(&app.Record)
-		default:
-			if !slices.Contains(server.PublishLimitNames(), name) {
-				f.problem(f.at(key), "in an entry of server: %s", unknownKey(name, appKeys))
-				return
-			}
-			field = appLimit(&app, name)
+		k, ok := findAppKey(name)
+		if !ok {
+			f.problem(f.at(key), "in an entry of server: %s", unknownKey(name, appKeyNames()))
+			return
 		}
+		field := k.bind(&app.App)
 		raw, err := f.raw(val, field.kind)
 		if err == nil {
 			err = field.parse(raw)
@@ -97,8 +160,17 @@ func (f *fileReader) app(n *yaml.Node) {
 		if err != nil {
 			f.problem(f.at(val), "%s of an entry of server: %v", name, err)
 		}
+		app.named[name] = true
 	})
 	f.addApp(n, app)
+}
+
+func appKeyNames() []string {
+	names := make([]string, len(appKeys))
+	for i, k := range appKeys {
+		names[i] = k.name
+	}
+	return names
 }
 
 func (f *fileReader) addApp(n *yaml.Node, app App) {
@@ -132,9 +204,6 @@ func checkAppName(name string) error {
 }
 
 func unprintable(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
-
-// defaultPullIdle is how long a stream that is pulled on demand stays without viewers.
-const defaultPullIdle = 30 * time.Second
 
 // pullSource is a URL below which streams are. It may hold a password, and is not repeated.
 func pullSource(p *string) value {

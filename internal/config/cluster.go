@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"math"
 	"net/url"
 	"strings"
 
@@ -10,17 +11,20 @@ import (
 
 // clusterSecret is one secret of a cluster, or several with commas between them; empty means none.
 // It is not repeated.
-func clusterSecret(p *Secret) value {
+func clusterSecret(p *cluster.Secret) value {
 	parse := func(s string) error {
-		if s != "" {
-			if _, err := cluster.ParseSecret(s); err != nil {
-				return err
-			}
+		if s == "" {
+			*p = nil
+			return nil
 		}
-		*p = Secret(s)
+		secret, err := cluster.ParseSecret(s)
+		if err != nil {
+			return err
+		}
+		*p = secret
 		return nil
 	}
-	return value{kindSecret, parse, func() string { return p.String() }}
+	return value{kindSecret, parse, func() string { return hidden(len(*p) > 0) }}
 }
 
 // region is the name of a region, as that of a node.
@@ -53,6 +57,16 @@ func publicURL(p *string) value {
 	return value{kindText, parse, func() string { return *p }}
 }
 
+// percent is a share, written in percent.
+func percent(p *float64) value {
+	return scaled(100, func(n int) { *p = float64(n) / 100 }, func() int { return int(math.Round(*p * 100)) })
+}
+
+// megabits is a bit rate, written in Mbit/s.
+func megabits(p *int64, most int) value {
+	return scaled(most, func(n int) { *p = int64(n) * 1_000_000 }, func() int { return int(*p / 1_000_000) })
+}
+
 // maxEgress bounds egress_limit, in Mbit/s: no machine sends as much.
 const maxEgress = 10_000_000
 
@@ -60,19 +74,19 @@ const maxEgress = 10_000_000
 func (l *loader) checkCluster() {
 	c := &l.cfg
 	place := l.origin["cluster_addr"]
-	if c.ClusterAddr == "" {
+	if c.Cluster.Addr == "" {
 		return
 	}
-	if c.RedisAddr == "" {
+	if c.Store.RedisAddr == "" {
 		l.problem(place, "cluster_addr needs redis_addr: in Redis the servers keep which of them has which stream")
 	}
-	if c.ClusterSecret == "" {
+	if len(c.Cluster.Secret) == 0 {
 		l.problem(place, "cluster_addr needs cluster_secret, the same one on all servers (openssl rand -hex 32)")
 	}
-	if c.RedirectAbove > 0 && c.PublicURL == "" {
+	if c.Cluster.RedirectAbove > 0 && c.Cluster.PublicURL == "" {
 		l.problem(l.origin["redirect_above"], "redirect_above needs public_url on all servers: where viewers are sent")
 	}
-	if given := [...]bool{c.ClusterCert != "", c.ClusterKey != "", c.ClusterCA != ""}; given != [3]bool{} && given != [3]bool{true, true, true} {
+	if given := [...]bool{c.Cluster.Cert != "", c.Cluster.Key != "", c.Cluster.CA != ""}; given != [3]bool{} && given != [3]bool{true, true, true} {
 		l.problem(place, "cluster_cert, cluster_key and cluster_ca need each other")
 	}
 }

@@ -11,174 +11,46 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"path/filepath"
 	"strings"
-	"time"
 
+	"livego/internal/keys"
 	"livego/internal/server"
 	"livego/internal/ticket"
 )
 
-// Config is a checked configuration. Each field belongs to the option of the same name in the
-// table.
+// Config is a checked configuration. Each row of the table is bound to one field: of the server's
+// options, which those of its packages are part of, or of what the program itself needs. A field
+// holds what its row says, without a turn of the sign; where 0 is none in the table, it is in the
+// field. The defaults are those of the table. However it is printed, there are no secrets in it.
 type Config struct {
 	// File is the configuration file that was read, empty if none was.
 	File string
 
-	Level        slog.Level
-	LogFormat    string
-	DataDir      string
-	DrainTimeout time.Duration
-	DrainDelay   time.Duration
-
-	RTMPAddr, RTMPSAddr   string
-	EnableRTMPS           bool
-	RTMPSCert, RTMPSKey   string
-	RTMPNoAuth            bool
-	ReadTimeout           time.Duration
-	WriteTimeout          time.Duration
-	MaxMessageSize        int
-	EnableTLSVerify       bool
-	FLVAddr               string
-	UseFLVHTTPS           bool
-	FLVStreams            bool
-	HLSAddr               string
-	UseHLSHTTPS           bool
-	HLSHTTP3              bool
-	HLSFastHTTP           bool
-	HTTPSAddr             string
-	HTTPRedirectAddr      string
-	ACMEDomains           []string
-	ACMEEmail             string
-	ACMEDirectory         string
-	HTTPSCert, HTTPSKey   string
-	HLSSegmentDuration    time.Duration
-	HLSPartDuration       time.Duration
-	HLSListSize           int
-	HLSCMAF               bool
-	HLSOnDemand           bool
-	HLSKeepAfterEnd       bool
-	HLSDVRWindow          time.Duration
-	HLSDVRMaxBytes        int
-	PublicStatus          bool
-	FrameOrigins          []string
-	MediaOrigins          []string
-	APIAddr               string
-	MetricsAddr           string
-	MetricsStreams        int
-	PprofAddr             string
-	JWTSecret             Secret
-	JWTAlgorithm          string
-	APIAllow              []netip.Prefix
-	APIOrigins            []string
-	RedisAddr             string
-	RedisPassword         Secret
-	RedisPrefix           string
-	KeyCache              time.Duration
-	ClusterAddr           string
-	ClusterAdvertise      string
-	ClusterSecret         Secret
-	ClusterCert           string
-	ClusterKey            string
-	ClusterCA             string
-	NodeID                string
-	PublicURL             string
-	Region                string
-	RedirectAbove         int
-	EgressLimit           int
-	ClusterIdle           time.Duration
-	EdgeCacheBytes        int
-	GOPNum                int
-	Takeover              bool
-	PlayWait              time.Duration
-	RepublishGrace        time.Duration
-	StreamMemory          int
-	PlayerLag             time.Duration
-	MaxBatchDelay         time.Duration
-	MinBatchDelay         time.Duration
-	IOURing               bool
-	TrustedProxies        []netip.Prefix
-	ProxyProtocol         bool
-	MaxConnections        int
-	MaxConnectionsPerAddr int
-	HookURLs              []string
-	HookSecret            Secret
-	HookEvents            []string
-	HookTimeout           time.Duration
-	HookFormat            string
-	PublishAuthURL        string
-	HookFail              string
-	ViewerAuth            string
-	ViewerKeys            []ViewerKey
-	ViewerSessionMax      time.Duration
-	ViewerSharedCache     bool
-	ViewerAuthURL         string
-	MaxStreams            int
-	MaxViewers            int
-	PublishLimits         server.PublishLimits
-	RunOnStream           [][]string
-	FLVArchive            bool
-	FLVDir                string
-	Record                string
-	RecordTo              string
-	RecordName            string
-	RecordJoin            time.Duration
-	RecordKeep            time.Duration
-	RecordSpoolBytes      int
-
-	Apps []App
+	Level     slog.Level
+	LogFormat string
+	// DataDir holds what the server keeps, each thing in a file or folder of its own.
+	DataDir string
+	// Options are those of the server. Apps of it is empty until ServerOptions.
+	server.Options
+	// Store are the options of the store of channel keys.
+	Store keys.Options
+	// EveryApp has what holds for each app that does not say otherwise.
+	EveryApp server.App
+	Apps     []App
 
 	raw *written
 }
 
 // written are the options as they were written, by key. Once loaded it never changes. A Config
-// points to it, so that its secrets are not printed with one: fields that are not exported print as
-// they are.
+// points to it, so that its secrets are not printed with one.
 type written map[string]string
 
-// App is one entry of the server list.
-type App struct {
-	Name string
-	// Live, HLS, FLV and API are false where the entry does not name them, as in LiveGo.
-	Live, HLS, FLV, API bool
-	StaticPush          []string
-	// ViewerAuth is that of the app; empty: that of the server.
-	ViewerAuth string
-	// RunOnStream is that of the app; nil: that of the server.
-	RunOnStream [][]string
-	// Pull is the URL of streams that are pulled on demand, PullIdle how long they stay without
-	// viewers.
-	Pull     string
-	PullIdle time.Duration
-	// PublishAllow and the like are networks, MaxStreams and MaxViewers bounds of the app; 0: none.
-	PublishAllow, PublishDeny, PlayAllow, PlayDeny []netip.Prefix
-	MaxStreams, MaxViewers                         int
-	// PublishLimits are written limits by name, where they differ from those of the server.
-	PublishLimits map[string]string
-	// Record is as the option of that name, empty for what that says.
-	Record string
-}
+// Format prints all options, without secrets, whatever the verb.
+func (c Config) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.LogValue()) }
 
-// Secret is a text that prints as a placeholder wherever it goes by accident: logs, errors, JSON.
-type Secret string
-
-// String hides the secret, and says only whether there is one.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return "(hidden)"
-}
-
-// GoString hides the secret from %#v.
-func (s Secret) GoString() string { return fmt.Sprintf("%q", s.String()) }
-
-// MarshalText hides the secret from encoders.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// Reveal returns the secret itself.
-func (s Secret) Reveal() string { return string(s) }
+// MarshalText does so for encoders.
+func (c Config) MarshalText() ([]byte, error) { return []byte(c.LogValue().String()), nil }
 
 // KeysFile is where the channel keys are stored when no Redis is configured.
 func (c Config) KeysFile() string { return filepath.Join(c.DataDir, "livego.db") }
@@ -201,15 +73,15 @@ func (c Config) LogValue() slog.Value {
 // CheckFiles loads the certificates and the keys for viewers' tokens that the configuration needs,
 // so that a bad one is reported under the option's name.
 func (c Config) CheckFiles() error {
-	made := len(c.ACMEDomains) > 0 // certificates are made
+	made := len(c.ACME.Domains) > 0 // certificates are made
 	pairs := []struct {
 		needed              bool
 		certFile, keyFile   string
 		needs, cert, keyKey string
 	}{
-		{!made && (c.EnableRTMPS || c.RTMPSAddr != ""), c.RTMPSCert, c.RTMPSKey, "enable_rtmps or rtmps_addr", "rtmps_cert", "rtmps_key"},
-		{c.ClusterCert != "", c.ClusterCert, c.ClusterKey, "TLS between the servers", "cluster_cert", "cluster_key"},
-		{!made && (c.HTTPSAddr != "" || c.UseHLSHTTPS || c.UseFLVHTTPS), c.HTTPSCert, c.HTTPSKey, "https_addr, use_hls_https or use_flv_https", "https_cert", "https_key"},
+		{!made && (c.RTMPTLS || c.RTMPSAddr != ""), c.RTMPSCert, c.RTMPSKey, "enable_rtmps or rtmps_addr", "rtmps_cert", "rtmps_key"},
+		{c.Cluster.Cert != "", c.Cluster.Cert, c.Cluster.Key, "TLS between the servers", "cluster_cert", "cluster_key"},
+		{!made && (c.HTTPSAddr != "" || c.HLSTLS || c.FLVTLS), c.HTTPSCert, c.HTTPSKey, "https_addr, use_hls_https or use_flv_https", "https_cert", "https_key"},
 	}
 	for _, p := range pairs {
 		if !p.needed {
@@ -219,7 +91,7 @@ func (c Config) CheckFiles() error {
 			return fmt.Errorf("%s needs the PEM files of %s and %s: %w", p.needs, p.cert, p.keyKey, err)
 		}
 	}
-	if _, err := ticket.New(c.TicketOptions()); err != nil {
+	if _, err := ticket.New(c.Tickets); err != nil {
 		return fmt.Errorf("viewer_keys: %w", err)
 	}
 	return nil

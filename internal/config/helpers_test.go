@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"strings"
@@ -42,9 +43,19 @@ func (g given) mustLoad(t *testing.T) (Config, []string) {
 	return cfg, warnings
 }
 
-// prefixes lets go-cmp compare networks, which have unexported fields, and configurations by what
-// holds.
-var prefixes = cmp.Options{
-	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
-	cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".raw" }, cmp.Ignore()),
+// prefixes lets go-cmp compare networks, which have unexported fields.
+func prefixes() cmp.Option { return cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }) }
+
+// printed has the options of a configuration, and its apps, as they are printed.
+func printed(cfg Config) map[string]string {
+	all := make(map[string]string)
+	for _, o := range options {
+		all[o.key] = o.bind(&cfg).print()
+	}
+	for i, a := range cfg.Apps {
+		for _, k := range appKeys {
+			all[fmt.Sprint("app ", i, " ", k.name)] = k.bind(&a.App).print()
+		}
+	}
+	return all
 }

@@ -52,16 +52,16 @@ func hookURLs(p *[]string) value {
 }
 
 // hookSecrets is one secret or several, with commas between them.
-func hookSecrets(p *Secret) value {
-	v := secret(p)
-	v.parse = func(s string) error {
-		if _, err := parseSecrets(s); err != nil {
+func hookSecrets(p *[]hook.Secret) value {
+	parse := func(s string) error {
+		all, err := parseSecrets(s)
+		if err != nil {
 			return err
 		}
-		*p = Secret(s)
+		*p = all
 		return nil
 	}
-	return v
+	return value{kindSecret, parse, func() string { return hidden(len(*p) > 0) }}
 }
 
 func parseSecrets(s string) (all []hook.Secret, err error) {
@@ -76,16 +76,17 @@ func parseSecrets(s string) (all []hook.Secret, err error) {
 }
 
 // hookEvents is a list of types of event.
-func hookEvents(p *[]string) value {
+func hookEvents(p *[]event.Type) value {
 	parse := func(s string) error {
-		list := words(s)
-		for _, word := range list {
+		var list []event.Type
+		for _, word := range words(s) {
 			if !slices.Contains(event.Types(), event.Type(word)) {
 				return fmt.Errorf("%q is not an event; there are %v", word, event.Types())
 			}
+			list = append(list, event.Type(word))
 		}
 		*p = list
 		return nil
 	}
-	return value{kindList, parse, func() string { return strings.Join(*p, ",") }}
+	return value{kindList, parse, func() string { return strings.ReplaceAll(strings.Trim(fmt.Sprint(*p), "[]"), " ", ",") }}
 }

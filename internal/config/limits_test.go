@@ -10,7 +10,7 @@ func TestLimitsOfApps(t *testing.T) {
 	file := "publish_max_bit_rate: 6M\npublish_codecs: [H264]\nserver:\n- {appname: live, publish_max_bit_rate: 0, publish_codecs: [AV1, Opus]}\n- {appname: other, publish_max_picture: 1280x720}"
 	cfg, _ := given{file: file}.mustLoad(t)
 	apps := cfg.ServerOptions().Apps
-	if l := apps[0].PublishLimits; l.BitRate != 0 || l.Text("publish_codecs") != "AV1,Opus" || l.Long != 0 {
+	if l := apps[0].PublishLimits; l.BitRate != 0 || l.Text("publish_codecs") != "AV1,Opus" || l.Picture.Long != 0 {
 		t.Errorf("live: %+v", l)
 	}
 	if l := apps[1].PublishLimits; l.BitRate != 6_000_000 || l.Text("publish_codecs") != "H264" || l.Text("publish_max_picture") != "1280x720" {

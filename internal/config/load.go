@@ -51,7 +51,11 @@ func Default() Config {
 	return cfg
 }
 
-func defaultApps() []App { return []App{{Name: "live", Live: true, HLS: true, FLV: true, API: true}} }
+func defaultApps() []App {
+	a := newApp()
+	a.Name, a.Live, a.HLS, a.FLV, a.API = "live", true, true, true, true
+	return []App{a}
+}
 
 // loader collects a configuration and what is wrong with it.
 type loader struct {

@@ -14,34 +14,46 @@ import (
 
 // The defaults are LiveGo's, and those of decisions.md for options that LiveGo does not have.
 func TestDefaults(t *testing.T) {
-	want := Config{
-		Level: slog.LevelInfo, LogFormat: "text", DataDir: "data", DrainTimeout: 5 * time.Second,
-		RTMPAddr: ":1935", RTMPSCert: "server.crt", RTMPSKey: "server.key",
-		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, MaxMessageSize: 8 << 20, EnableTLSVerify: true,
-		FLVAddr: ":7001", FLVStreams: true, HLSAddr: ":7002", HLSSegmentDuration: 3 * time.Second, HLSPartDuration: 200 * time.Millisecond, HLSListSize: 3, HLSCMAF: true, HLSOnDemand: true, HLSFastHTTP: true, HLSDVRMaxBytes: 10 << 30, MetricsStreams: 200,
-		FrameOrigins: []string{"*"}, MediaOrigins: []string{"*"},
-		HTTPSCert: "server.crt", HTTPSKey: "server.key", APIAddr: ":8090", JWTAlgorithm: "HS256", RedisPrefix: "{livego}", KeyCache: 10 * time.Minute, ClusterIdle: 30 * time.Second, EdgeCacheBytes: 512 << 20,
-		GOPNum: 1, Takeover: true, PlayWait: 10 * time.Second, RepublishGrace: 10 * time.Second,
-		StreamMemory: 64 << 20, PlayerLag: 5 * time.Second, MaxBatchDelay: 100 * time.Millisecond, IOURing: true, FLVDir: "tmp",
-		HookTimeout: 2 * time.Second, HookFormat: "livego", HookFail: "deny", ViewerAuth: "off", ViewerSessionMax: 12 * time.Hour,
-		Record: "off", RecordTo: "recordings", RecordName: "{app}/{stream}/{start:20060102T150405Z}-{id}", RecordJoin: 10 * time.Minute, RecordSpoolBytes: 10 << 30,
-		Apps: []App{{Name: "live", Live: true, HLS: true, FLV: true, API: true}},
+	want := map[string]string{
+		"level": "info", "log_format": "text", "data_dir": "data", "drain_timeout": "5s", "drain_delay": "0s",
+		"rtmp_addr": ":1935", "enable_rtmps": "false", "rtmps_cert": "server.crt", "rtmps_key": "server.key", "rtmp_noauth": "false",
+		"read_timeout": "10s", "write_timeout": "10s", "max_message_size": "8MiB", "enable_tls_verify": "true",
+		"httpflv_addr": ":7001", "use_flv_https": "false", "flv_streams": "true",
+		"hls_addr": ":7002", "use_hls_https": "false", "hls_http3": "false", "hls_fast_http": "true", "hls_segment_duration": "3s",
+		"hls_part_duration": "200ms", "hls_list_size": "3", "hls_cmaf": "true", "hls_on_demand": "true", "hls_keep_after_end": "false",
+		"hls_dvr_window": "0s", "hls_dvr_max_bytes": "10GiB", "public_status": "false", "frame_origins": "*", "media_origins": "*",
+		"https_cert": "server.crt", "https_key": "server.key",
+		"api_addr": ":8090", "jwt.algorithm": "HS256", "metrics_streams": "200", "redis_prefix": "{livego}", "key_cache": "10m0s",
+		"cluster_idle": "30s", "edge_cache_bytes": "512MiB", "redirect_above": "0", "egress_limit": "0",
+		"gop_num": "1", "takeover": "true", "play_wait": "10s", "republish_grace": "10s", "stream_memory": "64MiB", "player_lag": "5s",
+		"max_batch_delay": "100ms", "min_batch_delay": "0s", "io_uring": "true", "proxy_protocol": "false",
+		"max_connections": "0", "max_connections_per_addr": "0", "max_streams": "0", "max_viewers": "0",
+		"publish_max_bit_rate": "0", "publish_max_frame_rate": "0", "publish_max_key_frame_interval": "0s", "publish_max_time": "0s", "publish_limits": "close",
+		"viewer_auth": "off", "viewer_session_max": "12h0m0s", "viewer_shared_cache": "false",
+		"hook_timeout": "2s", "hook_format": "livego", "hook_fail": "deny",
+		"flv_archive": "false", "flv_dir": "tmp", "record": "off", "record_to": "recordings",
+		"record_name": "{app}/{stream}/{start:20060102T150405Z}-{id}", "record_join": "10m0s", "record_keep": "0s", "record_spool_bytes": "10GiB",
 	}
 	got, warnings := given{}.mustLoad(t)
-	if diff := cmp.Diff(want, got, prefixes); diff != "" {
-		t.Errorf("defaults differ (-want +got):\n%s", diff)
+	for _, o := range options { // those that are not named are empty
+		if printed := o.bind(&got).print(); printed != want[o.key] {
+			t.Errorf("%s is %q, want %q", o.key, printed, want[o.key])
+		}
+	}
+	if a := got.ServerOptions().Apps; len(a) != 1 || a[0].Name != "live" || !a[0].Live || !a[0].HLS || !a[0].FLV || !a[0].API {
+		t.Errorf("apps %+v", a)
 	}
 	if len(warnings) > 0 {
 		t.Errorf("defaults warn: %q", warnings)
 	}
-	if diff := cmp.Diff(want, Default(), prefixes); diff != "" {
+	if diff := cmp.Diff(printed(got), printed(Default())); diff != "" {
 		t.Errorf("Default differs (-want +got):\n%s", diff)
 	}
 }
 
-// Every option, in each place where LiveGo or this server reads it.
-func TestEveryOptionFromEverySource(t *testing.T) {
-	samples := map[string]string{
+// samples are values of all options, none of them the default.
+func samples() map[string]string {
+	return map[string]string{
 		"level": "debug", "log_format": "json", "data_dir": "/var/lib/livego", "drain_timeout": "2s", "drain_delay": "1s",
 		"rtmp_addr": "127.0.0.1:2935", "enable_rtmps": "true", "rtmps_addr": ":443", "rtmps_cert": "a.crt", "rtmps_key": "a.key",
 		"rtmp_noauth": "true", "read_timeout": "7s", "write_timeout": "8s", "max_message_size": "1MiB", "enable_tls_verify": "false",
@@ -64,6 +76,11 @@ func TestEveryOptionFromEverySource(t *testing.T) {
 		"hook_url": "https://example.org/a,http://127.0.0.1:9/b", "hook_secret": strings.Repeat("h", 40), "hook_events": "stream.started,stream.ended",
 		"hook_timeout": "3s", "hook_format": "srs", "publish_auth_url": "https://example.org/may", "hook_fail": "allow",
 	}
+}
+
+// Every option, in each place where LiveGo or this server reads it.
+func TestEveryOptionFromEverySource(t *testing.T) {
+	samples := samples()
 	for _, o := range options {
 		t.Run(o.key, func(t *testing.T) {
 			raw, ok := samples[o.key]
@@ -124,16 +141,16 @@ func TestPrecedence(t *testing.T) {
 		{given{file: file, flags: flags}, 4},
 		{given{file: file, flags: []string{"--gop_num=1"}}, 1}, // a flag that says what the default is still counts
 	} {
-		if cfg, _ := tc.given.mustLoad(t); cfg.GOPNum != tc.want {
-			t.Errorf("%+v: gop_num %d, want %d", tc.given, cfg.GOPNum, tc.want)
+		if cfg, _ := tc.given.mustLoad(t); cfg.Live.GOPs != tc.want {
+			t.Errorf("%+v: gop_num %d, want %d", tc.given, cfg.Live.GOPs, tc.want)
 		}
 	}
 }
 
 func TestEmptyVariableCountsAsSet(t *testing.T) {
 	cfg, _ := given{file: "api_addr: \":9000\"\nenable_rtmps: true", env: []string{"API_ADDR=", "ENABLE_RTMPS=", "JWT_ALGORITHM="}}.mustLoad(t)
-	if cfg.APIAddr != "" || cfg.EnableRTMPS {
-		t.Errorf("api_addr %q, enable_rtmps %t, want empty and false", cfg.APIAddr, cfg.EnableRTMPS)
+	if cfg.APIAddr != "" || cfg.RTMPTLS {
+		t.Errorf("api_addr %q, enable_rtmps %t, want empty and false", cfg.APIAddr, cfg.RTMPTLS)
 	}
 	for _, name := range []string{"GOP_NUM", "READ_TIMEOUT", "STREAM_MEMORY", "DATA_DIR"} {
 		if _, _, err := (given{env: []string{name + "="}}).load(t); err == nil || !strings.Contains(err.Error(), name) {
@@ -181,7 +198,7 @@ func TestDefect49EnvironmentAndMissingServer(t *testing.T) {
 	if len(warnings) != 1 || !strings.Contains(warnings[0], "SERVER") {
 		t.Errorf("warnings %q, want one about SERVER", warnings)
 	}
-	if got := cfg.ServerOptions().ReadTimeout; got != 10*time.Second {
+	if got := cfg.ServerOptions().RTMP.ReadTimeout; got != 10*time.Second {
 		t.Errorf("read_timeout does not reach the server: %v", got)
 	}
 }
@@ -189,8 +206,8 @@ func TestDefect49EnvironmentAndMissingServer(t *testing.T) {
 // Spec 7.16: 0 and large numbers work, negative ones stop the start.
 func TestDefect16GOPNum(t *testing.T) {
 	for _, n := range []string{"0", "1", "2", "3", "100"} {
-		if cfg, _ := (given{flags: []string{"--gop_num", n}}).mustLoad(t); fmt.Sprint(cfg.ServerOptions().GOPNum) != n {
-			t.Errorf("gop_num %s became %d", n, cfg.GOPNum)
+		if cfg, _ := (given{flags: []string{"--gop_num", n}}).mustLoad(t); fmt.Sprint(cfg.ServerOptions().Live.GOPs) != n {
+			t.Errorf("gop_num %s became %d", n, cfg.Live.GOPs)
 		}
 	}
 	for _, g := range []given{{flags: []string{"--gop_num=-1"}}, {file: "gop_num: -1"}, {env: []string{"GOP_NUM=-1"}}} {
@@ -204,18 +221,18 @@ func TestDefect16GOPNum(t *testing.T) {
 func TestDefect12SecretsAreNotLogged(t *testing.T) {
 	const jwt, pwd = "jwt-secret-jwt-secret-jwt-secret", "redis-password"
 	cfg, _ := given{file: "viewer_keys: [{algorithm: HS256, secret: " + pwd + "}]\njwt:\n  secret: " + jwt + "\nredis_pwd: " + pwd + "\nredis_addr: redis://u:" + pwd + "@h:1"}.mustLoad(t)
-	if cfg.JWTSecret.Reveal() != jwt || cfg.RedisPassword.Reveal() != pwd {
+	if cfg.API.Secret != jwt || cfg.Store.RedisPassword != pwd {
 		t.Fatal("the secrets were not read")
 	}
 	var text, json strings.Builder
 	debug := &slog.HandlerOptions{Level: slog.LevelDebug}
-	slog.New(slog.NewTextHandler(&text, debug)).Debug("configuration", "config", cfg, "secret", cfg.JWTSecret)
-	slog.New(slog.NewJSONHandler(&json, debug)).Debug("configuration", "config", cfg, "secret", cfg.JWTSecret)
+	slog.New(slog.NewTextHandler(&text, debug)).Debug("configuration", "config", cfg)
+	slog.New(slog.NewJSONHandler(&json, debug)).Debug("configuration", "config", cfg)
 	if !strings.Contains(text.String(), "gop_num=1") {
 		t.Errorf("the dump lacks options: %s", text.String())
 	}
-	cfg.RedisAddr = ""
-	for _, out := range []string{text.String(), json.String(), fmt.Sprintf("%v %+v %#v %s", cfg, cfg, cfg, cfg.JWTSecret)} {
+	cfg.Store.RedisAddr = ""
+	for _, out := range []string{text.String(), json.String(), fmt.Sprintf("%v %+v %#v %s", cfg, &cfg, cfg, struct{ C Config }{cfg})} {
 		if strings.Contains(out, jwt) || strings.Contains(out, pwd) {
 			t.Errorf("a secret is in %s", out)
 		}
@@ -274,12 +291,12 @@ func TestLists(t *testing.T) {
 		{flags: []string{"--api_allow", "10.0.0.0/8,192.0.2.7", "--api-allow=::1"}},
 	} {
 		cfg, _ := g.mustLoad(t)
-		if got := cfg.ServerOptions().APIAllow; !slices.Equal(got, want) {
+		if got := cfg.ServerOptions().API.Allow; !slices.Equal(got, want) {
 			t.Errorf("%+v: %v, want %v", g, got, want)
 		}
 	}
 	cfg, _ := given{env: []string{"API_ORIGINS=https://A.example/,http://b.example:3000"}}.mustLoad(t)
-	if got := cfg.APIOrigins; !slices.Equal(got, []string{"https://a.example", "http://b.example:3000"}) {
+	if got := cfg.API.Origins; !slices.Equal(got, []string{"https://a.example", "http://b.example:3000"}) {
 		t.Errorf("api_origins %q", got)
 	}
 }
@@ -287,10 +304,10 @@ func TestLists(t *testing.T) {
 func TestServerOptions(t *testing.T) {
 	cfg, _ := given{flags: []string{"--play_wait=0", "--republish_grace=0", "--takeover=false", "--max_batch_delay=0", "--rtmp_noauth"}}.mustLoad(t)
 	o := cfg.ServerOptions()
-	if o.PlayWait >= 0 || o.RepublishGrace >= 0 {
-		t.Errorf("0 must mean none, not the server's default: play_wait %v, republish_grace %v", o.PlayWait, o.RepublishGrace)
+	if o.PlayWait != 0 || o.Live.Grace != 0 {
+		t.Errorf("0 must mean none, not a default: play_wait %v, republish_grace %v", o.PlayWait, o.Live.Grace)
 	}
-	if !o.NoTakeover || o.MaxBatchDelay != 0 || !o.NoAuth {
+	if o.Live.Takeover || o.Fanout.MaxBatch != 0 || !o.NoAuth {
 		t.Errorf("options are lost: %+v", o)
 	}
 	if len(o.Apps) != 1 || o.Apps[0].Name != "live" || !o.Apps[0].HLS {

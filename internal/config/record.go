@@ -5,11 +5,6 @@ import (
 	"livego/internal/record"
 )
 
-// recordMode says which streams are recorded.
-func recordMode(p *string) value {
-	return word(p, string(record.Off), string(record.All), string(record.ByAPI))
-}
-
 // recordPath is the first element of the URLs of recordings, which no app can have then.
 const recordPath = "rec"
 
@@ -27,24 +22,23 @@ func recordTo(p *string) value {
 }
 
 // recordName is a template for the names of recordings.
-func recordName(p *string) value {
-	v := text(p)
-	v.parse = func(s string) error {
-		if _, err := record.ParseTemplate(s); err != nil {
+func recordName(p *record.Template) value {
+	parse := func(s string) error {
+		t, err := record.ParseTemplate(s)
+		if err != nil {
 			return err
 		}
-		*p = s
+		*p = t
 		return nil
 	}
-	return v
+	return value{kindText, parse, func() string { return p.String() }}
 }
 
 // checkRecord checks that what is to be recorded is packaged.
 func (l *loader) checkRecord() {
-	off := string(record.Off)
-	any := l.cfg.Record != off
+	any := l.cfg.EveryApp.Record != record.Off
 	for _, app := range l.cfg.Apps {
-		if app.Record == "" || app.Record == off {
+		if app.Record == "" || app.Record == record.Off {
 			continue
 		}
 		any = true
@@ -55,7 +49,7 @@ func (l *loader) checkRecord() {
 	if !any {
 		return
 	}
-	if !l.cfg.HLSCMAF || l.cfg.HLSAddr == "" {
+	if !l.cfg.HLS.CMAF || l.cfg.HLSAddr == "" {
 		l.problem(l.origin["record"], "record needs hls_cmaf and hls_addr: what is recorded are the segments of Low-Latency HLS")
 	}
 	for _, app := range l.cfg.Apps {

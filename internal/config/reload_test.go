@@ -13,9 +13,9 @@ func TestReloaded(t *testing.T) {
 		holds       func(Config) bool
 	}{
 		"nothing": {"level: warn\nread_timeout: 10s\njwt:\n  secret: 0123456789abcdef\nhook_secret: whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\n", nil, nil,
-			func(c Config) bool { return c.JWTSecret.Reveal() == "0123456789abcdef" }},
+			func(c Config) bool { return c.API.Secret == "0123456789abcdef" }},
 		"secrets": {"level: warn\njwt:\n  secret: fedcba9876543210\nhook_secret: whsec_OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2\n", []string{"jwt.secret", "hook_secret"}, nil,
-			func(c Config) bool { return c.JWTSecret.Reveal() == "fedcba9876543210" }},
+			func(c Config) bool { return c.API.Secret == "fedcba9876543210" }},
 		"what cannot change": {"level: debug\nrtmp_addr: \":2000\"\njwt:\n  secret: 0123456789abcdef\nhook_secret: whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\n", []string{"level"}, []string{"rtmp_addr"},
 			func(c Config) bool { return c.RTMPAddr == ":1935" && c.Level < 0 }},
 		"apps": {"level: warn\njwt:\n  secret: 0123456789abcdef\nhook_secret: whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz\nserver:\n- appname: x\n  live: true\n", []string{"server"}, nil,
@@ -31,7 +31,7 @@ func TestReloaded(t *testing.T) {
 			t.Errorf("%s, again: taken %v, left %v", name, taken, left)
 		}
 	}
-	if before.JWTSecret.Reveal() != "0123456789abcdef" {
+	if before.API.Secret != "0123456789abcdef" {
 		t.Error("the configuration before has changed")
 	}
 }

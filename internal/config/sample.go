@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"livego/internal/server"
 )
 
 const sampleHead = `# livego.yaml: every option with its default. This file, as it is, changes nothing.
@@ -17,31 +19,17 @@ const sampleHead = `# livego.yaml: every option with its default. This file, as 
 const sampleApps = `
 # Apps
 
-# The first element of every URL. Without this list there is the app live with everything on; with it, what an entry does not
-# name is off. live: publishing, and playing over RTMP. hls, flv: playing over HLS and HTTP-FLV. api: kept for files of LiveGo.
-# static_push: RTMP URLs to which every stream of the app is pushed, beside the stream's own viewers.
-# viewer_auth: who may watch the app's streams, if it differs from the viewer_auth above.
-# run_on_stream: commands beside the app's streams, if they differ from those of run_on_stream above.
-# pull: URL from which a stream is pulled that somebody wants to watch and nobody publishes, such as rtmp://origin.example.org/live
-# or https://origin.example.org/live/{stream}/index.m3u8; pull_idle: how long it stays when nobody watches (30s).
-# publish_allow, publish_deny, play_allow, play_deny: addresses and networks that may publish and watch, or may not.
-# max_streams, max_viewers: bounds of the app.
-# publish_max_bit_rate, publish_max_picture and the other limits of publishers: if they differ from those above.
-# record: which of the app's streams are recorded, if that differs from the record above.
-# Put names in quotes that YAML takes for something else: appname: "off", appname: "123".
-server:
+# Without this list there is the app live with everything on; with it, what an entry does not name is off. Put names in quotes
+# that YAML takes for something else: appname: "off", appname: "123". What an entry may name:
+`
+
+// sampleApp is the entry that the default app has.
+const sampleApp = `server:
 - appname: live
   live: true
   hls: true
   flv: true
   api: true
-  #static_push: []
-  #publish_allow: []
-  #publish_deny: []
-  #play_allow: []
-  #play_deny: []
-  #max_streams: 0
-  #max_viewers: 0
 `
 
 // Sample returns a configuration file that shows every option with its unit and default, and that
@@ -68,8 +56,42 @@ func Sample() []byte {
 		}
 		writeSample(&b, o, leaf, indent)
 	}
-	b.WriteString(sampleApps)
+	writeSampleApps(&b)
 	return []byte(b.String())
+}
+
+// writeSampleApps writes what the keys of an app are for, and the default app with those that
+// could be added.
+func writeSampleApps(b *strings.Builder) {
+	b.WriteString(sampleApps)
+	var everywhere []string
+	for _, k := range appKeys {
+		if k.everywhere {
+			everywhere = append(everywhere, k.name)
+			continue
+		}
+		fmt.Fprintf(b, "# %s: %s\n", k.name, strings.ReplaceAll(k.doc, "\n", "\n# "))
+	}
+	fmt.Fprintf(b, "# What stands above for all apps, for this one: %s.\n", wrapped(everywhere))
+	b.WriteString(sampleApp)
+	for _, k := range appKeys {
+		switch v := k.bind(new(server.App)); {
+		case k.everywhere: // as above, unless it is named
+		case v.kind == kindList:
+			fmt.Fprintf(b, "  #%s: []\n", k.name)
+		case v.kind != kindBool && k.def != "":
+			fmt.Fprintf(b, "  #%s: %s\n", k.name, k.def)
+		}
+	}
+}
+
+// wrapped is a list of names, six on a line of a comment.
+func wrapped(names []string) string {
+	var lines []string
+	for line := range slices.Chunk(names, 6) {
+		lines = append(lines, strings.Join(line, ", "))
+	}
+	return strings.Join(lines, ",\n# ")
 }
 
 func writeSample(b *strings.Builder, o option, leaf, indent string) {

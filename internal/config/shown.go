@@ -15,7 +15,10 @@ func (c Config) Shown() v1.Config {
 		}
 	}
 	for i, a := range c.Apps {
-		shown.Apps[i] = v1.App{Name: a.Name, Live: a.Live, HLS: a.HLS, FLV: a.FLV, StaticPush: len(a.StaticPush), ViewerAuth: c.viewerAuthOf(a)}
+		app := c.complete(a)
+		shown.Apps[i] = v1.App{
+			Name: app.Name, Live: app.Live, HLS: app.HLS, FLV: app.FLV, StaticPush: len(app.StaticPush), ViewerAuth: viewerAuth(&app.ViewerAuth).print(),
+		}
 	}
 	return shown
 }

@@ -12,13 +12,13 @@ func unknownKey(name string, here []string) string {
 	switch {
 	case name == configFile:
 		return "config_file names this file and cannot stand in it; use --config_file or CONFIG_FILE"
-	case !slices.Contains(here, leaf) && slices.Contains(appKeys, leaf):
+	case !slices.Contains(here, leaf) && slices.Contains(appKeyNames(), leaf):
 		return fmt.Sprintf("%s belongs into an entry of server, write%s", name, appExample)
 	case strings.Contains(name, "."):
 		if _, ok := find(leaf); ok {
 			return fmt.Sprintf("%s stands too deep; write %s without the spaces before it", name, leaf)
 		}
-	case slices.Equal(here, appKeys):
+	case slices.Equal(here, appKeyNames()):
 		if _, ok := find(name); ok {
 			return fmt.Sprintf("%s is an option of the whole server; write it without the spaces before it", name)
 		}

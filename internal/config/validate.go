@@ -21,20 +21,20 @@ func (l *loader) validate() {
 	l.checkViewers()
 	l.checkCluster()
 	l.checkRecord()
-	if len(l.cfg.APIOrigins) > 0 && l.cfg.JWTSecret == "" {
+	if len(l.cfg.API.Origins) > 0 && l.cfg.API.Secret == "" {
 		l.warn("%s: api_origins has no effect without jwt.secret: the API then answers no other origin", l.origin["api_origins"])
 	}
-	if l.cfg.MinBatchDelay > l.cfg.MaxBatchDelay {
-		l.problem(l.origin["min_batch_delay"], "min_batch_delay %v is more than max_batch_delay %v", l.cfg.MinBatchDelay, l.cfg.MaxBatchDelay)
+	if l.cfg.Fanout.MinBatch > l.cfg.Fanout.MaxBatch {
+		l.problem(l.origin["min_batch_delay"], "min_batch_delay %v is more than max_batch_delay %v", l.cfg.Fanout.MinBatch, l.cfg.Fanout.MaxBatch)
 	}
-	if !l.cfg.HLSCMAF && l.cfg.HLSDVRWindow > 0 {
+	if !l.cfg.HLS.CMAF && l.cfg.Rewind.Window > 0 {
 		l.problem(l.origin["hls_cmaf"], "hls_dvr_window needs hls_cmaf: only CMAF segments are kept for rewinding")
 	}
-	if l.cfg.HLSHTTP3 && !l.cfg.UseHLSHTTPS && l.cfg.HTTPSAddr == "" {
+	if l.cfg.HLSHTTP3 && !l.cfg.HLSTLS && l.cfg.HTTPSAddr == "" {
 		l.warn("%s: hls_http3 has no effect without use_hls_https or https_addr: HTTP/3 has no form without TLS", l.origin["hls_http3"])
 	}
 	l.checkTLS()
-	if l.cfg.RTMPSAddr != "" && l.cfg.EnableRTMPS {
+	if l.cfg.RTMPSAddr != "" && l.cfg.RTMPTLS {
 		l.warn("%s: enable_rtmps makes rtmp_addr speak TLS too, so no port is left for plain RTMP", l.origin["enable_rtmps"])
 	}
 }
@@ -44,7 +44,7 @@ func (l *loader) checkListeners() {
 		{"rtmp_addr", l.cfg.RTMPAddr}, {"rtmps_addr", l.cfg.RTMPSAddr}, {"httpflv_addr", l.cfg.FLVAddr},
 		{"hls_addr", l.cfg.HLSAddr}, {"api_addr", l.cfg.APIAddr}, {"metrics_addr", l.cfg.MetricsAddr},
 		{"https_addr", l.cfg.HTTPSAddr}, {"http_redirect_addr", l.cfg.HTTPRedirectAddr},
-		{"pprof_addr", l.cfg.PprofAddr}, {"cluster_addr", l.cfg.ClusterAddr},
+		{"pprof_addr", l.cfg.PprofAddr}, {"cluster_addr", l.cfg.Cluster.Addr},
 	}
 	on := 0
 	for i, a := range listeners {
@@ -87,7 +87,7 @@ func conflict(a, b string) bool {
 
 func (l *loader) checkSecret() {
 	place := l.origin["jwt.secret"]
-	switch n := len(l.cfg.JWTSecret); {
+	switch n := len(l.cfg.API.Secret); {
 	case n == 0 && l.given("jwt.secret"):
 		l.problem(place, "jwt.secret is empty; give it at least %d bytes (openssl rand -hex 32), or remove it for an API that answers only this machine", minSecret)
 	case n == 0 && l.given("jwt.algorithm"):
@@ -109,10 +109,10 @@ func (l *loader) checkTLS() {
 	if c.HTTPRedirectAddr != "" && c.HTTPSAddr == "" {
 		l.warn("%s: http_redirect_addr leads to port 443, and there is no https_addr", l.origin["http_redirect_addr"])
 	}
-	if len(c.ACMEDomains) > 0 && c.HTTPSAddr == "" && !c.UseHLSHTTPS && !c.UseFLVHTTPS && !c.EnableRTMPS && c.RTMPSAddr == "" {
+	if len(c.ACME.Domains) > 0 && c.HTTPSAddr == "" && !c.HLSTLS && !c.FLVTLS && !c.RTMPTLS && c.RTMPSAddr == "" {
 		l.warn("%s: acme_domains has no effect without a port with TLS, such as https_addr: \":443\"", l.origin["acme_domains"])
 	}
-	if len(c.ACMEDomains) == 0 && (c.ACMEEmail != "" || c.ACMEDirectory != "") {
+	if len(c.ACME.Domains) == 0 && (c.ACME.Email != "" || c.ACME.Directory != "") {
 		l.warn("acme_email and acme_directory have no effect without acme_domains")
 	}
 }

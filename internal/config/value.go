@@ -44,8 +44,17 @@ func text(p *string) value {
 	return value{kindText, func(s string) error { *p = s; return nil }, func() string { return *p }}
 }
 
-func secret(p *Secret) value {
-	return value{kindSecret, func(s string) error { *p = Secret(s); return nil }, func() string { return p.String() }}
+// secret is a text that is not printed.
+func secret(p *string) value {
+	return value{kindSecret, func(s string) error { *p = s; return nil }, func() string { return hidden(*p != "") }}
+}
+
+// hidden stands for a secret, and says only whether there is one.
+func hidden(given bool) string {
+	if given {
+		return "(hidden)"
+	}
+	return ""
 }
 
 // nonEmpty is a text that must say something.
@@ -62,33 +71,57 @@ func nonEmpty(p *string) value {
 }
 
 // choice is one of a few words, in any case. Nothing stands for the first one.
-func choice(p *string, words ...string) value {
-	v := text(p)
-	v.parse = func(s string) error {
+func choice[T ~string](p *T, words ...T) value {
+	parse := func(s string) error {
 		if s == "" {
-			s = words[0]
+			s = string(words[0])
 		}
-		i := slices.IndexFunc(words, func(w string) bool { return strings.EqualFold(w, s) })
+		i := slices.IndexFunc(words, func(w T) bool { return strings.EqualFold(string(w), s) })
 		if i < 0 {
 			return fmt.Errorf("%q is not known, use %s", s, oneOf(words))
 		}
 		*p = words[i]
 		return nil
 	}
+	return value{kindText, parse, func() string { return string(*p) }}
+}
+
+// either is a choice of two words, of which the second one switches something on.
+func either(p *bool, off, on string) value {
+	var chosen string
+	v := choice(&chosen, off, on)
+	parse := v.parse
+	v.parse = func(s string) error {
+		if err := parse(s); err != nil {
+			return err
+		}
+		*p = chosen == on
+		return nil
+	}
+	v.print = func() string {
+		if *p {
+			return on
+		}
+		return off
+	}
 	return v
 }
 
 // word is a choice with words that YAML 1.1 takes for something else, such as off. Nothing is lost
 // by that, as there are no others.
-func word(p *string, words ...string) value {
+func word[T ~string](p *T, words ...T) value {
 	v := choice(p, words...)
 	v.kind = kindWord
 	return v
 }
 
-func oneOf(words []string) string {
+func oneOf[T ~string](words []T) string {
 	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + " or " + words[last]
+	var first []string
+	for _, w := range words[:last] {
+		first = append(first, string(w))
+	}
+	return strings.Join(first, ", ") + " or " + string(words[last])
 }
 
 // levelNames are the level names of LiveGo. The standard logger has four levels, so some share one.
@@ -146,6 +179,22 @@ func number(p *int, least, most int) value {
 	return value{kindNumber, parse, func() string { return strconv.Itoa(*p) }}
 }
 
+// scaled is a whole number from 0 to most, kept in another unit.
+func scaled(most int, set func(int), get func() int) value {
+	var n int
+	v := number(&n, 0, most)
+	parse := v.parse
+	v.parse = func(s string) error {
+		if err := parse(s); err != nil {
+			return err
+		}
+		set(n)
+		return nil
+	}
+	v.print = func() string { return strconv.Itoa(get()) }
+	return v
+}
+
 func outside(s, least, most string, unbounded bool) error {
 	if unbounded {
 		return fmt.Errorf("%s is too small, it must be at least %s", s, least)
@@ -193,7 +242,7 @@ var sizeUnits = []struct {
 }{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}}
 
 // size is a number of bytes, from least to most.
-func size(p *int, least, most int) value {
+func size[T int | int64](p *T, least, most int) value {
 	parse := func(s string) error {
 		n, err := parseSize(s)
 		if err != nil {
@@ -202,10 +251,10 @@ func size(p *int, least, most int) value {
 		if n < int64(least) || n > int64(most) {
 			return outside(s, printSize(least), printSize(most), most == math.MaxInt)
 		}
-		*p = int(n)
+		*p = T(n)
 		return nil
 	}
-	return value{kindSize, parse, func() string { return printSize(*p) }}
+	return value{kindSize, parse, func() string { return printSize(int(*p)) }}
 }
 
 func parseSize(s string) (int64, error) {

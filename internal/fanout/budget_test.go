@@ -60,7 +60,7 @@ func TestFeedsOfAStreamShareMemory(t *testing.T) {
 	src.headers()
 	src.write(media.AccessUnit{Track: src.video, DTS: src.at, MessageType: 9, Body: []byte{1}, Data: []byte{1}, Multitrack: true})
 	src.steps(1)
-	f := New(Options{GOPs: 1, Memory: memory, MaxShards: 1, Body: cutBody})
+	f := newFanout(Options{GOPs: 1, Memory: memory, MaxShards: 1, Body: cutBody})
 	join := func(v View) *Player {
 		server, client := pair(t)
 		go func() { _, _ = io.Copy(io.Discard, client) }()
@@ -115,7 +115,7 @@ func TestPausedPlayerHoldsNothing(t *testing.T) {
 		t.Run(tr.name, func(t *testing.T) {
 			src := newSource(t, live.Options{})
 			src.size, src.arrived = 40_000, 1e9
-			f := New(Options{GOPs: 1})
+			f := newFanout(Options{GOPs: 1})
 			src.headers()
 			src.steps(1)
 			server, client := tr.pair(t)
@@ -154,7 +154,7 @@ func TestPausedPlayerHoldsNothing(t *testing.T) {
 func TestTricklingReaderIsClosed(t *testing.T) {
 	src := newSource(t, live.Options{})
 	src.size, src.arrived = 400_000, 1e9
-	f := New(Options{GOPs: 1, PlayerBytes: 50_000, PlayerLag: time.Second})
+	f := newFanout(Options{GOPs: 1, PlayerBytes: 50_000, PlayerLag: time.Second})
 	src.headers()
 	src.steps(1)
 	server, _ := pair(t)

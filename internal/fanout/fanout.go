@@ -75,8 +75,9 @@ type Options struct {
 	// other tracks. An error says that there is none: the unit is left out. Nil: all such units
 	// are.
 	Body func(dst []byte, u *media.AccessUnit) ([]byte, error)
-	// NoRings writes to each player with a system call of its own, also where io_uring is allowed.
-	NoRings bool
+	// Rings sends to many players with one system call, where io_uring is allowed. Without it each
+	// player is written to with a system call of its own.
+	Rings bool
 	// Latency, if set, is told now and then how long after a unit came from the publisher its
 	// players had been sent it: of one in 64 passes over the players of a shard, each of which is
 	// for a picture. It must not wait.
@@ -122,7 +123,7 @@ func New(opt Options) *Fanout {
 		opt.MaxShards = defaultShards()
 	}
 	f := &Fanout{
-		opt: opt, pace: newPace(opt.MinBatch, opt.MaxBatch), rings: rings{off: opt.NoRings},
+		opt: opt, pace: newPace(opt.MinBatch, opt.MaxBatch), rings: rings{off: !opt.Rings},
 		feeds: make(map[feedKey]*feed), budgets: make(map[*live.Publication]*budget),
 	}
 	f.SetWriteTimeout(opt.WriteTimeout)

@@ -122,8 +122,15 @@ type source struct {
 	endless      bool  // the first key frame is the only one
 }
 
+// newFanout makes one that uses io_uring where it can.
+func newFanout(opt Options) *Fanout {
+	opt.Rings = true
+	return New(opt)
+}
+
 func newSource(t testing.TB, opt live.Options) *source {
 	t.Helper()
+	opt.Takeover, opt.Grace = true, 10*time.Second
 	s := &source{t: t, hub: live.NewHub(opt), size: 1000}
 	name := live.Name{App: "live", Stream: "x"}
 	var err error
@@ -333,7 +340,7 @@ func TestPlayerGetsEverythingFromKeyFrameToTrailer(t *testing.T) {
 	for _, tr := range transports {
 		t.Run(tr.name, func(t *testing.T) {
 			src := newSource(t, live.Options{})
-			f := New(Options{GOPs: 1})
+			f := newFanout(Options{GOPs: 1})
 			src.headers()
 			src.steps(25)
 			server, client := tr.pair(t)
@@ -399,7 +406,7 @@ func TestPlayerGetsEverythingFromKeyFrameToTrailer(t *testing.T) {
 
 func TestWithoutGOPCachePlayerWaitsForKeyFrame(t *testing.T) {
 	src := newSource(t, live.Options{})
-	f := New(Options{GOPs: 0})
+	f := newFanout(Options{GOPs: 0})
 	src.headers()
 	src.steps(15)
 	server, client := pair(t)
@@ -424,7 +431,7 @@ func TestSlowPlayerJumpsForwardToKeyFrame(t *testing.T) {
 		t.Run(tr.name, func(t *testing.T) {
 			src := newSource(t, live.Options{})
 			src.size = 20_000
-			f := New(Options{GOPs: 1, PlayerBytes: 1 << 20, WriteTimeout: time.Minute})
+			f := newFanout(Options{GOPs: 1, PlayerBytes: 1 << 20, WriteTimeout: time.Minute})
 			src.headers()
 			src.step()
 			slowServer, slowClient := tr.pair(t)
@@ -483,7 +490,7 @@ func TestStoppedReaderIsClosed(t *testing.T) {
 		t.Run(tr.name, func(t *testing.T) {
 			src := newSource(t, live.Options{})
 			src.size = 50_000
-			f := New(Options{GOPs: 1, WriteTimeout: 200 * time.Millisecond})
+			f := newFanout(Options{GOPs: 1, WriteTimeout: 200 * time.Millisecond})
 			server, _ := tr.pair(t)
 			p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
 			src.headers()
@@ -498,7 +505,7 @@ func TestStoppedReaderIsClosed(t *testing.T) {
 
 func TestPausedPlayerIsNotStalled(t *testing.T) {
 	src := newSource(t, live.Options{})
-	f := New(Options{GOPs: 1, WriteTimeout: 50 * time.Millisecond, PlayerBytes: 50_000})
+	f := newFanout(Options{GOPs: 1, WriteTimeout: 50 * time.Millisecond, PlayerBytes: 50_000})
 	server, client := pair(t)
 	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
 	src.headers()
@@ -547,7 +554,7 @@ func TestControlGoesOutBetweenMessages(t *testing.T) {
 		t.Run(tr.name, func(t *testing.T) {
 			src := newSource(t, live.Options{})
 			src.size = 200_000
-			f := New(Options{GOPs: 1, PlayerBytes: 1 << 30})
+			f := newFanout(Options{GOPs: 1, PlayerBytes: 1 << 30})
 			src.headers()
 			server, client := tr.pair(t)
 			p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
@@ -593,7 +600,7 @@ func TestControlGoesOutBetweenMessages(t *testing.T) {
 func TestControlQueueIsBounded(t *testing.T) {
 	src := newSource(t, live.Options{})
 	src.size = 100_000
-	f := New(Options{GOPs: 1, WriteTimeout: time.Minute})
+	f := newFanout(Options{GOPs: 1, WriteTimeout: time.Minute})
 	src.headers()
 	server, _ := pair(t)
 	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
@@ -616,7 +623,7 @@ func TestControlQueueIsBounded(t *testing.T) {
 func TestStopLeavesTheConnectionAtAMessageBoundary(t *testing.T) {
 	src := newSource(t, live.Options{})
 	src.size = 100_000
-	f := New(Options{GOPs: 1})
+	f := newFanout(Options{GOPs: 1})
 	src.headers()
 	server, client := pair(t)
 	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
@@ -644,7 +651,7 @@ func TestStopLeavesTheConnectionAtAMessageBoundary(t *testing.T) {
 
 func TestDeadlineOfTheSessionDoesNotEndThePlayer(t *testing.T) {
 	src := newSource(t, live.Options{})
-	f := New(Options{GOPs: 1})
+	f := newFanout(Options{GOPs: 1})
 	src.headers()
 	server, client := pair(t)
 	if err := server.SetWriteDeadline(time.Now().Add(-time.Second)); err != nil {
@@ -664,7 +671,7 @@ func TestDeadlineOfTheSessionDoesNotEndThePlayer(t *testing.T) {
 
 func TestPeerThatLeavesIsNoticed(t *testing.T) {
 	src := newSource(t, live.Options{})
-	f := New(Options{GOPs: 1})
+	f := newFanout(Options{GOPs: 1})
 	src.headers()
 	server, client := pair(t)
 	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
@@ -679,7 +686,7 @@ func TestPeerThatLeavesIsNoticed(t *testing.T) {
 
 func TestPlayerToldOfFewerTracksEnds(t *testing.T) {
 	src := newSource(t, live.Options{})
-	f := New(Options{GOPs: 1})
+	f := newFanout(Options{GOPs: 1})
 	for i := range 30 {
 		a := src.body('A', 100)
 		src.write(media.AccessUnit{Track: src.audio, RandomAccess: true, MessageType: 8, DTS: time.Duration(i) * 50 * time.Millisecond, Body: a, Data: a})
@@ -711,7 +718,7 @@ func TestPlayerToldOfFewerTracksEnds(t *testing.T) {
 func TestFeedEndsAtTheLimitOfItsTime(t *testing.T) {
 	const limit = time.Hour
 	src := newSource(t, live.Options{})
-	f := New(Options{GOPs: 1})
+	f := newFanout(Options{GOPs: 1})
 	src.headers()
 	src.at = limit - 2*limitMargin - 8*time.Second // a key frame
 	src.steps(1)
@@ -759,7 +766,7 @@ func TestFeedEndsAtTheLimitOfItsTime(t *testing.T) {
 func TestChurn(t *testing.T) {
 	src := newSource(t, live.Options{})
 	src.size = 5000
-	f := New(Options{GOPs: 2, MaxShards: 3, PlayerBytes: 200_000, MaxBatch: 20 * time.Millisecond})
+	f := newFanout(Options{GOPs: 2, MaxShards: 3, PlayerBytes: 200_000, MaxBatch: 20 * time.Millisecond})
 	src.headers()
 	src.steps(30)
 	stop := make(chan struct{})
@@ -829,7 +836,7 @@ func churnOnce(t *testing.T, f *Fanout, s *live.Publication, rnd *rand.Rand) {
 
 func TestSecondShardDelivers(t *testing.T) {
 	src := newSource(t, live.Options{})
-	f := New(Options{GOPs: 1, MaxShards: 2})
+	f := newFanout(Options{GOPs: 1, MaxShards: 2})
 	src.headers()
 	src.steps(10)
 	const n = playersPerShard + 20
@@ -915,7 +922,7 @@ func TestLogIsBoundedWithoutKeyFrames(t *testing.T) {
 	const bound = 1 << 20
 	src := newSource(t, live.Options{})
 	src.size, src.arrived, src.endless = 100_000, 1e9, true
-	f := New(Options{GOPs: 1, Memory: 2 * bound, PlayerLag: time.Second, PlayerBytes: bound})
+	f := newFanout(Options{GOPs: 1, Memory: 2 * bound, PlayerLag: time.Second, PlayerBytes: bound})
 	src.headers()
 	src.steps(1)
 	server, client := pair(t)
@@ -943,7 +950,7 @@ func TestTrailerIsTheLastWord(t *testing.T) {
 	src := newSource(t, live.Options{})
 	src.headers()
 	src.steps(1)
-	f := New(Options{GOPs: 1})
+	f := newFanout(Options{GOPs: 1})
 	server, _ := pair(t)
 	p := joining(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, Trailer: []byte("bye")})
 	src.pub.Unpublish()
@@ -973,7 +980,7 @@ func TestPlayerThatEndedHoldsNoLog(t *testing.T) {
 	src := newSource(t, live.Options{})
 	src.headers()
 	src.steps(5)
-	f := New(Options{GOPs: 1})
+	f := newFanout(Options{GOPs: 1})
 	server, client := pair(t)
 	go func() { _, _ = io.Copy(io.Discard, client) }()
 	p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
@@ -990,7 +997,7 @@ func TestPlayerThatEndedHoldsNoLog(t *testing.T) {
 func TestBlockOfASlowPlayerIsKept(t *testing.T) {
 	src := newSource(t, live.Options{})
 	src.size, src.arrived = 60_000, 1e9
-	f := New(Options{GOPs: 1, PlayerLag: time.Hour, PlayerBytes: 1 << 30})
+	f := newFanout(Options{GOPs: 1, PlayerLag: time.Hour, PlayerBytes: 1 << 30})
 	src.headers()
 	src.steps(1)
 	server, client := pair(t)
@@ -1011,7 +1018,7 @@ func TestDeliveryDoesNotAllocate(t *testing.T) {
 	src := newSource(t, live.Options{Memory: 1 << 20})
 	src.headers()
 	src.steps(10)
-	f := New(Options{GOPs: 1})
+	f := newFanout(Options{GOPs: 1})
 	fd := newFeed(f, feedKey{pub: src.stream, format: plainFormat{}}, &budget{memory: int64(f.opt.Memory)})
 	defer fd.reader.Close()
 	fd.players = 1 << 20

@@ -15,7 +15,7 @@ import (
 // the stream must see its last units too.
 func TestEverythingIsPublishedBeforeTheEnd(t *testing.T) {
 	src := newSource(t, live.Options{})
-	f := New(Options{GOPs: 1})
+	f := newFanout(Options{GOPs: 1})
 	fd := newFeed(f, feedKey{pub: src.stream, format: plainFormat{}}, &budget{memory: int64(f.opt.Memory)})
 	defer fd.reader.Close()
 	src.headers()
@@ -40,7 +40,7 @@ func TestEverythingIsPublishedBeforeTheEnd(t *testing.T) {
 func TestFeedBeyondTheLimitOfItsTimeWithCachedGOPs(t *testing.T) {
 	const limit = time.Hour
 	src := newSource(t, live.Options{GOPs: 3})
-	f := New(Options{GOPs: 3})
+	f := newFanout(Options{GOPs: 3})
 	src.headers()
 	src.at = limit - limitMargin - 400*time.Millisecond // a key frame, the last one before the margin
 	src.steps(21)
@@ -62,7 +62,7 @@ func TestFeedBeyondTheLimitOfItsTimeWithCachedGOPs(t *testing.T) {
 // TestPrefixHoldsAMessageOnce: the headers of several tracks may have come in one message.
 func TestPrefixHoldsAMessageOnce(t *testing.T) {
 	src := newSource(t, live.Options{})
-	f := New(Options{GOPs: 1})
+	f := newFanout(Options{GOPs: 1})
 	second := &media.Track{Kind: media.Video, ID: 1, Codec: media.H264}
 	body := []byte("Hboth")
 	src.write(
@@ -91,7 +91,7 @@ func TestPrefixHoldsAMessageOnce(t *testing.T) {
 // much came at once behind it.
 func TestFeedBeginsWithALongGOP(t *testing.T) {
 	src := newSource(t, live.Options{})
-	f := New(Options{GOPs: 1, PlayerLag: 100 * time.Millisecond})
+	f := newFanout(Options{GOPs: 1, PlayerLag: 100 * time.Millisecond})
 	src.arrived, src.size = 1e9, 20_000
 	src.headers()
 	src.steps(1)
@@ -120,7 +120,7 @@ func TestTrailerWithoutAnythingElse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			src := newSource(t, live.Options{})
-			f := New(Options{}) // no GOPs: the player waits for the next one
+			f := newFanout(Options{}) // no GOPs: the player waits for the next one
 			src.headers()
 			src.steps(2)
 			server, client := pair(t)

@@ -12,7 +12,7 @@ import (
 func TestLatency(t *testing.T) {
 	src := newSource(t, live.Options{})
 	var told atomic.Int32
-	f := New(Options{GOPs: 1, Latency: func(d time.Duration) {
+	f := newFanout(Options{GOPs: 1, Latency: func(d time.Duration) {
 		told.Add(1)
 		if d < 0 || d > time.Minute {
 			t.Errorf("a latency of %v", d)

@@ -105,7 +105,7 @@ func TestPaceAfterAPause(t *testing.T) {
 // TestFeedWaitsAsThePaceSays delivers with forced batching: every unit comes, in fewer passes.
 func TestFeedWaitsAsThePaceSays(t *testing.T) {
 	src := newSource(t, live.Options{})
-	f := New(Options{GOPs: 1, MinBatch: 50 * time.Millisecond, MaxBatch: 50 * time.Millisecond})
+	f := newFanout(Options{GOPs: 1, MinBatch: 50 * time.Millisecond, MaxBatch: 50 * time.Millisecond})
 	src.headers()
 	src.steps(1)
 	server, client := pair(t)

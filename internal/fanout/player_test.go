@@ -18,7 +18,7 @@ func TestPlayerToldOfFewerTracksGetsItsTrailer(t *testing.T) {
 	for _, tr := range transports {
 		t.Run(tr.name, func(t *testing.T) {
 			src := newSource(t, live.Options{})
-			f := New(Options{GOPs: 1})
+			f := newFanout(Options{GOPs: 1})
 			trailer := plainFormat{}.AppendMessage(nil, control, 0, []byte("bye"))
 			server, client := tr.pair(t)
 			video := media.AccessUnit{Track: src.video, RandomAccess: true, MessageType: 9, Body: src.body('K', 100)}
@@ -56,7 +56,7 @@ func TestPlayerToldOfFewerTracksGetsItsTrailer(t *testing.T) {
 func TestSlowTLSPlayerWithProgress(t *testing.T) {
 	src := newSource(t, live.Options{})
 	src.size = 1_500_000
-	f := New(Options{GOPs: 1, WriteTimeout: 1500 * time.Millisecond})
+	f := newFanout(Options{GOPs: 1, WriteTimeout: 1500 * time.Millisecond})
 	server, client := tlsPair(t)
 	for _, c := range []net.Conn{server, client} {
 		c.(interface{ NetConn() net.Conn }).NetConn().(*net.TCPConn).SetReadBuffer(64 << 10)
@@ -99,7 +99,7 @@ func (c closing) descriptor() int            { return -1 }
 
 func TestCauseOfACloseThatMeetsAWrite(t *testing.T) {
 	src := newSource(t, live.Options{})
-	f := New(Options{GOPs: 1})
+	f := newFanout(Options{GOPs: 1})
 	src.headers()
 	src.steps(1)
 	server, _ := pair(t)
@@ -117,7 +117,7 @@ func TestCauseOfACloseThatMeetsAWrite(t *testing.T) {
 // more.
 func TestOnEndComesBeforeDone(t *testing.T) {
 	src := newSource(t, live.Options{})
-	f := New(Options{GOPs: 1})
+	f := newFanout(Options{GOPs: 1})
 	server, _ := pair(t)
 	var p *Player
 	early := make(chan bool, 1)
@@ -142,7 +142,7 @@ func TestOnEndComesBeforeDone(t *testing.T) {
 // that answer.
 func TestNothingFollowsTheTrailer(t *testing.T) {
 	src := newSource(t, live.Options{})
-	f := New(Options{GOPs: 1})
+	f := newFanout(Options{GOPs: 1})
 	server, client := pair(t)
 	p := joining(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, Trailer: []byte("bye")})
 	p.End(ErrTracksChanged)
@@ -176,7 +176,7 @@ func (l *late) release()        {}
 func TestDeadlineThatPassedInAStandstill(t *testing.T) {
 	for room, want := range map[int]error{0: ErrStalled, 3: nil} {
 		src := newSource(t, live.Options{})
-		f := New(Options{GOPs: 1})
+		f := newFanout(Options{GOPs: 1})
 		server, _ := pair(t)
 		p := joining(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}})
 		real, sock := p.sock, &late{room: room}

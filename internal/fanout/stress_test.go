@@ -44,7 +44,7 @@ func TestStress(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.opt.PlayerLag, tc.opt.PlayerBytes = 300*time.Millisecond, 300_000
-			s := &stress{t: t, f: New(tc.opt), stop: make(chan struct{})}
+			s := &stress{t: t, f: newFanout(tc.opt), stop: make(chan struct{})}
 			var publishers sync.WaitGroup
 			for i := range tc.streams {
 				src := newSource(t, live.Options{})

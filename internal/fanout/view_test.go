@@ -267,7 +267,7 @@ func TestViewsShareFeeds(t *testing.T) {
 // one of the track that the stream is joined on, and get that one's headers only.
 func TestPlayersOfAView(t *testing.T) {
 	src := newSource(t, live.Options{GOPs: 1})
-	f := New(Options{GOPs: 1, Body: cutBody})
+	f := newFanout(Options{GOPs: 1, Body: cutBody})
 	script := script{epoch: 1}
 	publish := func(text string) {
 		for message := range strings.SplitSeq(text, ",") {

@@ -55,27 +55,27 @@ func recording(tracks []onset) (units []media.AccessUnit) {
 // later.
 func TestWhereToWatch(t *testing.T) {
 	const ts, cmaf = "200", "302 movie/index.m3u8"
-	video, quick := onset{hlstest.AVCTrack(0), 0}, Options{SegmentDuration: 100 * time.Millisecond}
+	video, quick := onset{hlstest.AVCTrack(0), 0}, Options{CMAF: true, SegmentDuration: 100 * time.Millisecond}
 	cases := []struct {
 		name         string
 		opt          Options
 		pubs         map[string][]onset
 		first, later string
 	}{
-		{"AAC", Options{}, map[string][]onset{"": {video, {hlstest.AAC(48000), 0}}}, ts, ts},
-		{"Opus", Options{}, map[string][]onset{"": {video, {hlstest.Opus48(), 0}}}, cmaf, cmaf},
-		{"Opus alone", Options{}, map[string][]onset{"": {{hlstest.Opus48(), 0}}}, cmaf, cmaf},
-		{"Opus, no CMAF", Options{NoCMAF: true}, map[string][]onset{"": {video, {hlstest.Opus48(), 0}}}, ts, ts},
-		{"what CMAF cannot carry either", Options{}, map[string][]onset{"": {video, {speex(), 0}}}, ts, ts},
-		{"Opus as the first of two tracks", Options{}, map[string][]onset{"": {video, {hlstest.Opus48(), 0}, {numbered(hlstest.AAC(48000), 1), 0}}}, cmaf, cmaf},
-		{"Opus as the first of two tracks, and later", Options{}, map[string][]onset{"": {video, {numbered(hlstest.AAC(48000), 1), 0}, {hlstest.Opus48(), 0}}}, cmaf, cmaf},
-		{"Opus as the second track", Options{}, map[string][]onset{"": {video, {hlstest.AAC(48000), 0}, {numbered(hlstest.Opus48(), 1), 0}}}, ts, ts},
-		{"Opus as the second track, and first", Options{}, map[string][]onset{"": {video, {numbered(hlstest.Opus48(), 1), 0}, {hlstest.AAC(48000), 0}}}, ts, ts},
-		{"two videos and Opus", Options{}, map[string][]onset{"": {video, {hlstest.AVCTrack(1), 0}, {hlstest.Opus48(), 0}}}, cmaf, cmaf},
-		{"renditions with Opus", Options{}, map[string][]onset{"": {video, {hlstest.Opus48(), 0}}, "720p": {{hlstest.AVCTrack(0), 0}, {hlstest.Opus48(), 0}}}, cmaf, cmaf},
-		{"a further rendition with Opus", Options{}, map[string][]onset{"": {video, {hlstest.AAC(48000), 0}}, "720p": {{hlstest.AVCTrack(0), 0}, {hlstest.Opus48(), 0}}}, ts, ts},
+		{"AAC", Options{CMAF: true}, map[string][]onset{"": {video, {hlstest.AAC(48000), 0}}}, ts, ts},
+		{"Opus", Options{CMAF: true}, map[string][]onset{"": {video, {hlstest.Opus48(), 0}}}, cmaf, cmaf},
+		{"Opus alone", Options{CMAF: true}, map[string][]onset{"": {{hlstest.Opus48(), 0}}}, cmaf, cmaf},
+		{"Opus, no CMAF", Options{}, map[string][]onset{"": {video, {hlstest.Opus48(), 0}}}, ts, ts},
+		{"what CMAF cannot carry either", Options{CMAF: true}, map[string][]onset{"": {video, {speex(), 0}}}, ts, ts},
+		{"Opus as the first of two tracks", Options{CMAF: true}, map[string][]onset{"": {video, {hlstest.Opus48(), 0}, {numbered(hlstest.AAC(48000), 1), 0}}}, cmaf, cmaf},
+		{"Opus as the first of two tracks, and later", Options{CMAF: true}, map[string][]onset{"": {video, {numbered(hlstest.AAC(48000), 1), 0}, {hlstest.Opus48(), 0}}}, cmaf, cmaf},
+		{"Opus as the second track", Options{CMAF: true}, map[string][]onset{"": {video, {hlstest.AAC(48000), 0}, {numbered(hlstest.Opus48(), 1), 0}}}, ts, ts},
+		{"Opus as the second track, and first", Options{CMAF: true}, map[string][]onset{"": {video, {numbered(hlstest.Opus48(), 1), 0}, {hlstest.AAC(48000), 0}}}, ts, ts},
+		{"two videos and Opus", Options{CMAF: true}, map[string][]onset{"": {video, {hlstest.AVCTrack(1), 0}, {hlstest.Opus48(), 0}}}, cmaf, cmaf},
+		{"renditions with Opus", Options{CMAF: true}, map[string][]onset{"": {video, {hlstest.Opus48(), 0}}, "720p": {{hlstest.AVCTrack(0), 0}, {hlstest.Opus48(), 0}}}, cmaf, cmaf},
+		{"a further rendition with Opus", Options{CMAF: true}, map[string][]onset{"": {video, {hlstest.AAC(48000), 0}}, "720p": {{hlstest.AVCTrack(0), 0}, {hlstest.Opus48(), 0}}}, ts, ts},
 		{"Opus comes when a segment is due", quick, map[string][]onset{"": {video, {hlstest.Opus48(), 400 * time.Millisecond}}}, cmaf, cmaf},
-		{"Opus comes very late", Options{}, map[string][]onset{"": {video, {hlstest.Opus48(), 7 * time.Second}}}, ts, cmaf},
+		{"Opus comes very late", Options{CMAF: true}, map[string][]onset{"": {video, {hlstest.Opus48(), 7 * time.Second}}}, ts, cmaf},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestWhereToWatch(t *testing.T) {
 // TestBackFromCMAF: the next session has what MPEG-TS carries, and gets it, behind a discontinuity.
 func TestBackFromCMAF(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		st := &hlstest.Source{Video: hlstest.AVCTrack(0), Audio: hlstest.AAC(48000), Rate: 25, Gop: 25, AudioEvery: 0.02}
 		feed, end := onAirAs(t, s, "", st)
 		feed(8 * time.Second)

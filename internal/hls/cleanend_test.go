@@ -16,7 +16,7 @@ import (
 // playlist, which come together when players had the time to load the parts.
 func TestLastCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		feed, end := onAirAs(t, s, "", hlstest.Encoders(25, 50)[0])
 		feed(9300 * time.Millisecond)
 		view := s.wanted("live/movie", inCMAF).cmaf.Rendition("v0").View.Load()
@@ -44,7 +44,7 @@ func TestLastCall(t *testing.T) {
 // TestNoLastCall: nobody is waited for where nobody asked.
 func TestNoLastCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		feed, end := onAirAs(t, s, "", hlstest.Encoders(25, 50)[0])
 		feed(9300 * time.Millisecond)
 		began := time.Now()
@@ -59,7 +59,7 @@ func TestNoLastCall(t *testing.T) {
 // parts.
 func TestEndsOfSegmentsOfTheLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		st := goOnAir(t, s)
 		st.r.feed <- hlstest.Encoders(25, 50)[0].Until(9300 * time.Millisecond)
 		st.r.feed <- media.ErrSuspended

@@ -31,7 +31,7 @@ func (tr transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // TestClient plays a stream with a real HLS client and compares access units out with those in.
 func TestClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		st := goOnAir(t, s)
 		st.r.feed <- st.enc.Headers()
 		want := st.enc.Play(30000)

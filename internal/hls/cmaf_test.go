@@ -119,7 +119,7 @@ func TestKeyFramesAreNotWatched(t *testing.T) {
 
 func TestMultivariantAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		l := s.begin("live/movie", &ladder.Publication{})
 		began := time.Now()
 		r := ask(s, "GET", "/live/movie/index.m3u8")

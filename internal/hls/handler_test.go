@@ -17,7 +17,7 @@ import (
 // onAir is a server with the stream live/movie of some segments, 3 s each from number 1000 on.
 func onAir(opt Options, segments int) *Server {
 	opt.Now = func() time.Time { return time.Unix(1000, 0) }
-	s := NewServer(opt)
+	s := newServer(opt)
 	l := s.begin("live/movie", &ladder.Publication{})
 	w := &playlist.TSWindow{Dir: "movie", ListSize: 3, MaxBytes: 1 << 20, Target: 3 * time.Second, DiscontinuitySeq: 1000, Gzip: &playlist.Compressor{}}
 	for i := range segments {
@@ -156,7 +156,7 @@ func TestOutlookPlaylists(t *testing.T) {
 	_, l, _, _ := lowLatency(Options{})
 	reason := "no"
 	l.answer()
-	s := NewServer(Options{})
+	s := newServer(Options{})
 	s.lives["live/movie"] = l
 	check := func(what string, settles int, want ...string) {
 		t.Helper()

@@ -32,9 +32,9 @@ type Options struct {
 	// KeepAfterEnd keeps an ended playlist until the stream's next life, instead of three target
 	// durations.
 	KeepAfterEnd bool
-	// NoCMAF packages MPEG-TS only, for less work and memory. Then there is no rewinding, for Spool
-	// keeps CMAF segments.
-	NoCMAF bool
+	// CMAF packages CMAF segments beside MPEG-TS, at more work and memory. Without it there is no
+	// rewinding, for Spool keeps CMAF segments.
+	CMAF bool
 	// FirstSegmentWait (10 s) is how long a request for the playlist waits for the first segment of
 	// a stream that is on air.
 	FirstSegmentWait time.Duration

@@ -15,7 +15,7 @@ import (
 // TestRequestsDoNotWaitForAJoiningPublication: a publication that joins waits for packaging, and
 // nobody waits for it.
 func TestRequestsDoNotWaitForAJoiningPublication(t *testing.T) {
-	s := NewServer(Options{})
+	s := newServer(Options{})
 	l := s.begin("live/movie", &ladder.Publication{})
 	l.mu.Lock() // packaging
 	joined, found := make(chan struct{}), make(chan struct{})
@@ -50,7 +50,7 @@ func TestNumbersRiseOverRestarts(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			last := int64(0)
 			for range 3 {
-				s := NewServer(Options{
+				s := newServer(Options{
 					SegmentDuration: segment, PartDuration: 40 * time.Millisecond,
 					Now: func() time.Time { return time.Now().AddDate(27, 0, 0) }, // synctest begins in 2000
 				})

@@ -27,7 +27,7 @@ func (n *notes) End()                     { n.ends++ }
 func TestRecorder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &notes{}
-		s := NewServer(Options{Recorder: n, KeepAfterEnd: true})
+		s := newServer(Options{Recorder: n, KeepAfterEnd: true})
 		st := hlstest.Encoders(25, 25)[0]
 		p, over, done, _ := offer(t, s, "", st.Until(20*time.Second))
 		index := body(t, ask(s, "GET", "/live/movie/index.m3u8"))
@@ -68,7 +68,7 @@ func itoa(n int64) string {
 // it is let go.
 func TestHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		st := hlstest.Encoders(25, 25)[0]
 		p, over, done, _ := offer(t, s, "", st.Until(8*time.Second))
 		s.Hold("live/movie", true)

@@ -42,7 +42,7 @@ func onAirAs(t *testing.T, s *Server, name string, st *hlstest.Source) (feed fun
 // the one that is left.
 func TestLadderLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		all := hlstest.Encoders(25, 50)
 		feedA, endA := onAirAs(t, s, "", all[0])
 		feedB, endB := onAirAs(t, s, "720p", all[1])
@@ -90,7 +90,7 @@ func TestLadderLife(t *testing.T) {
 // TestMisalignedPublication: the one whose key frames are elsewhere is told so; the other goes on.
 func TestMisalignedPublication(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		all := hlstest.Encoders(25, 50)
 		all[1].Gop = 35
 		feedA, endA := onAirAs(t, s, "", all[0])
@@ -114,7 +114,7 @@ func TestMisalignedPublication(t *testing.T) {
 // TestShutdownKeepsCMAFOpen: without io.EOF there is no ENDLIST, and whoever waits is let go.
 func TestShutdownKeepsCMAFOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		feed, end := onAirAs(t, s, "", hlstest.Encoders(25, 50)[0])
 		feed(10 * time.Second)
 		view := s.find("live/movie").cmaf.Rendition("v0").View.Load()
@@ -132,7 +132,7 @@ func TestShutdownKeepsCMAFOpen(t *testing.T) {
 // TestSecondLife: a new life of the same name has new numbers.
 func TestSecondLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		var last int64
 		for range 3 {
 			feed, end := onAirAs(t, s, "", hlstest.Encoders(25, 25)[0])

@@ -22,7 +22,7 @@ func lowLatency(opt Options) (s *Server, l *life, video, audio *hlstest.Drawn) {
 	if opt.Now == nil {
 		opt.Now = func() time.Time { return time.Unix(1000, 0) }
 	}
-	s = NewServer(opt)
+	s = newServer(opt)
 	l = s.begin("live/movie", &ladder.Publication{})
 	video, audio = hlstest.DrawPair()
 	onto(l.cmaf, video).Show(3)
@@ -30,4 +30,10 @@ func lowLatency(opt Options) (s *Server, l *life, video, audio *hlstest.Drawn) {
 	l.cmaf.View.Store(&playlist.Multivariant{Independent: true, Renditions: []playlist.Info{hlstest.VideoInfo(video.Rendition), hlstest.AudioInfo(audio.Rendition)}})
 	l.cmaf.Answer()
 	return s, l, video, audio
+}
+
+// newServer makes a server that packages CMAF too.
+func newServer(opt Options) *Server {
+	opt.CMAF = true
+	return NewServer(opt)
 }

@@ -52,7 +52,7 @@ func firstPCR(t *testing.T, data []byte) int64 {
 // unit came, in each rendition and in MPEG-TS.
 func TestLifeBeginsAtTheClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		all := hlstest.Encoders(25, 50)
 		for _, st := range all {
 			st.Begin = 7 * time.Second // what an encoder's clock began with
@@ -106,7 +106,7 @@ func TestLivesDoNotOverlap(t *testing.T) {
 				var back atomic.Int64 // time.Duration; the server's timers read it too
 				begun := time.Now()
 				clock := func() time.Time { return noon.Add(time.Since(begun) - time.Duration(back.Load())) }
-				s := NewServer(Options{Now: clock})
+				s := newServer(Options{Now: clock})
 				var last time.Duration
 				discontinuity := int64(0)
 				for life := range 3 {
@@ -181,7 +181,7 @@ func TestAwaitReturn(t *testing.T) {
 	for _, path := range []string{"/live/movie.m3u8", "/live/movie/index.m3u8", "/live/movie/index-v0.m3u8"} {
 		t.Run(path, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := NewServer(Options{ReturnWait: 10 * time.Second})
+				s := newServer(Options{ReturnWait: 10 * time.Second})
 				answers := make(chan *http.Response, 3)
 				for range 2 {
 					go func() { answers <- ask(s, "GET", path) }()
@@ -216,7 +216,7 @@ func TestAwaitReturn(t *testing.T) {
 // there waits for its publisher, which comes later than that of another.
 func TestAwaitRendition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{ReturnWait: 10 * time.Second})
+		s := newServer(Options{ReturnWait: 10 * time.Second})
 		all := hlstest.Encoders(25, 50)
 		feedA, endA := onAirAs(t, s, "", all[0])
 		feedA(time.Second)

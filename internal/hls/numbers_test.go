@@ -24,7 +24,7 @@ func TestFirstNumber(t *testing.T) {
 // TestNumbersAfter: numbers go on by one after a life that ended a moment ago, and are at least
 // what the clock says after one of which the disk may have lost the end.
 func TestNumbersAfter(t *testing.T) {
-	s := NewServer(Options{Now: func() time.Time { return noon }})
+	s := newServer(Options{Now: func() time.Time { return noon }})
 	s.used(noon.Unix() + 50)
 	clock := noon.Unix()
 	was := ledger.Entry{Segment: 1000, Next: 900, Begun: 20 * time.Second, Before: 16 * time.Second}
@@ -70,7 +70,7 @@ func TestAfterKill(t *testing.T) {
 			time.Sleep(time.Until(noon))
 			path, left := filepath.Join(t.TempDir(), "ledger"), filepath.Join(t.TempDir(), "ledger")
 			open := func(path string) *rewinding {
-				return &rewinding{t: t, s: NewServer(Options{Ledger: openLedger(t, path)})}
+				return &rewinding{t: t, s: newServer(Options{Ledger: openLedger(t, path)})}
 			}
 			r := open(path)
 			r.publish()
@@ -162,7 +162,7 @@ func TestInherit(t *testing.T) {
 		"a time less than 0":            {used(func(e *ledger.Entry) { e.Before = -1 }), fresh},
 		"numbers that nobody has noted": {used(func(e *ledger.Entry) { e.Noted = time.Time{} }), fresh},
 	} {
-		s := NewServer(Options{Now: func() time.Time { return now }})
+		s := newServer(Options{Now: func() time.Time { return now }})
 		s.Inherit("live/a", c.last)
 		s.mu.Lock()
 		l, other := s.newLife("live/a"), s.newLife("live/b")

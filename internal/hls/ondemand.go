@@ -126,7 +126,7 @@ func (s *Server) packageForms(ctx context.Context, l *life, pub *ladder.Publicat
 	defer stop(nil)
 	var running sync.WaitGroup
 	for f := range forms {
-		if f == inCMAF && s.opt.NoCMAF {
+		if f == inCMAF && !s.opt.CMAF {
 			continue
 		}
 		running.Go(func() {

@@ -86,7 +86,7 @@ func wantOpen(t *testing.T, what string, p *tap, opened, open int) {
 // the next one.
 func TestOnDemand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		st := hlstest.Encoders(25, 25)[0]
 		p, _, done, _ := offer(t, s, "", st.Until(8*time.Second))
 		time.Sleep(time.Hour)
@@ -132,7 +132,7 @@ func TestOnDemand(t *testing.T) {
 // TestOnDemandEnd: a form ends with what its own reader has, whatever the other one has read.
 func TestOnDemandEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		st := hlstest.Encoders(25, 25)[0]
 		p, over, done, _ := offer(t, s, "", st.Until(8*time.Second))
 		(&station{t: t, s: s}).playlist()
@@ -161,7 +161,7 @@ func TestOnDemandEnd(t *testing.T) {
 // leads there.
 func TestOnDemandOtherForm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		p, over, done, _ := offer(t, s, "", hlstest.SoundOf(media.Opus).Until(8*time.Second))
 		r := ask(s, "GET", "/live/movie.m3u8")
 		if r.StatusCode != 302 {
@@ -178,7 +178,7 @@ func TestOnDemandOtherForm(t *testing.T) {
 // TestHeldIsCMAF: what is held, for a recording, is packaged as CMAF only.
 func TestHeldIsCMAF(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		s.Hold("live/movie", true)
 		st := hlstest.Encoders(25, 25)[0]
 		p, _, _, cancel := offer(t, s, "", st.Until(8*time.Second))
@@ -197,7 +197,7 @@ func TestHeldIsCMAF(t *testing.T) {
 // TestOfferEnds: a stream that ends while nobody watches is gone at once.
 func TestOfferEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		p, over, done, _ := offer(t, s, "", nil)
 		close(over)
 		if err := <-done; err != nil || p.opened > 0 || status(s) != 404 || len(s.Stats()) != 0 {
@@ -214,7 +214,7 @@ func TestOfferEnds(t *testing.T) {
 // TestOnDemandLadder: all publications of a stream wake and sleep together.
 func TestOnDemandLadder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		all := hlstest.Encoders(25, 25)
 		taps, overs, dones := make([]*tap, 2), make([]chan struct{}, 2), make([]chan error, 2)
 		for i := range 2 {

@@ -15,7 +15,7 @@ import (
 // go on: numbers, of which all before unused are taken, and the target duration at least. It
 // returns from when on the disk knows of no media.
 func (s *Server) rewind(name string, unused int64, start *ladder.Start) (after time.Duration) {
-	if s.opt.Spool == nil || s.opt.NoCMAF {
+	if s.opt.Spool == nil || !s.opt.CMAF {
 		return 0
 	}
 	l := s.opt.Spool.Begin(name)

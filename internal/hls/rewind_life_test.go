@@ -107,7 +107,7 @@ func startRewindingWith(t *testing.T, o spool.Options) *rewinding {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &rewinding{t: t, store: store, s: NewServer(Options{Spool: store, SegmentDuration: 2 * time.Second})}
+	return &rewinding{t: t, store: store, s: newServer(Options{Spool: store, SegmentDuration: 2 * time.Second})}
 }
 
 // publish begins a life.
@@ -332,7 +332,7 @@ func TestRewindAndLedger(t *testing.T) {
 				dir, path := t.TempDir(), filepath.Join(t.TempDir(), "ledger")
 				first := openLedger(t, path)
 				r := startRewinding(t, dir)
-				r.s = NewServer(Options{Spool: r.store, Ledger: first, SegmentDuration: 2 * time.Second})
+				r.s = newServer(Options{Spool: r.store, Ledger: first, SegmentDuration: 2 * time.Second})
 				r.publish()
 				r.play(0, 11*time.Second, newViewer(t), "v0", "a0")
 				left := wreck(t, dir)
@@ -347,7 +347,7 @@ func TestRewindAndLedger(t *testing.T) {
 				}
 
 				again := startRewinding(t, left)
-				again.s = NewServer(Options{Spool: again.store, Ledger: second, SegmentDuration: 2 * time.Second})
+				again.s = newServer(Options{Spool: again.store, Ledger: second, SegmentDuration: 2 * time.Second})
 				again.publish()
 				v := newViewer(t)
 				segments := again.play(0, 11*time.Second, v, "v0", "a0")

@@ -83,7 +83,7 @@ func (s *Server) Begin(name, rendition string) func(ctx context.Context, r media
 
 // run packages a publication of the life l.
 func (s *Server) run(ctx context.Context, l *life, pub *ladder.Publication, r media.Reader) error {
-	return s.finish(ctx, l, pub, l.read(ctx, pub, r, formSet{inTS: true, inCMAF: !s.opt.NoCMAF}, func() bool { return false }))
+	return s.finish(ctx, l, pub, l.read(ctx, pub, r, formSet{inTS: true, inCMAF: s.opt.CMAF}, func() bool { return false }))
 }
 
 // finish takes a publication whose reader ended with err out of its life, and returns the error
@@ -208,12 +208,12 @@ func (s *Server) newLife(name string) *life {
 		Show: l.cmaf, Wanted: l.demand.asked, Log: l.log, Counts: &l.counts.cmaf,
 	}
 	l.time.floor = max(l.time.floor, s.rewind(name, last.Segment+1, &start))
-	if s.opt.Recorder != nil && !s.opt.NoCMAF {
+	if s.opt.Recorder != nil && s.opt.CMAF {
 		start.Sink = s.opt.Recorder.Begin(name)
 	}
 	l.packager = ladder.New(s.opt.cmaf(), start)
 	l.demand.hold(s.held[name] || start.Stored != nil)
-	if s.opt.NoCMAF {
+	if !s.opt.CMAF {
 		l.cmaf.Refuse("this server packages no CMAF segments (hls_cmaf is false): " + path.Base(name) + playlist.PlaylistSuffix + " has MPEG-TS")
 	}
 	return l

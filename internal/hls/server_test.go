@@ -78,7 +78,7 @@ func status(s *Server) int { return ask(s, "GET", "/live/movie.m3u8").StatusCode
 // TestLife: playlist from the first segment to the end, and gone three target durations after it.
 func TestLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		started := time.Now().Unix()
 		st := goOnAir(t, s)
 		st.start(3500)
@@ -126,7 +126,7 @@ func TestLife(t *testing.T) {
 func TestRepublish(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			s := NewServer(Options{KeepAfterEnd: keep})
+			s := newServer(Options{KeepAfterEnd: keep})
 			st := goOnAir(t, s)
 			st.enc.Gop = 20
 			st.start(0)
@@ -169,7 +169,7 @@ func TestRepublish(t *testing.T) {
 // TestSuspended: the publisher is lost and comes back; the playlist goes on with a discontinuity.
 func TestSuspended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		st := goOnAir(t, s)
 		st.start(4000)
 		st.r.feed <- media.ErrSuspended
@@ -193,7 +193,7 @@ func TestSuspended(t *testing.T) {
 // 27).
 func TestFirstSegmentWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		st := goOnAir(t, s)
 		begun := time.Now()
 		r := ask(s, "GET", "/live/movie.m3u8")
@@ -218,7 +218,7 @@ func TestFirstSegmentWait(t *testing.T) {
 // TestWaitEnds: a waiting request ends with its client, and with the stream.
 func TestWaitEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		st := goOnAir(t, s)
 		ctx, cancel := context.WithCancel(t.Context())
 		gone := make(chan int)
@@ -248,7 +248,7 @@ func TestWaitEnds(t *testing.T) {
 // TestRefusal: codecs that MPEG-TS cannot carry get a text that says so, at once.
 func TestRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(Options{})
+		s := newServer(Options{})
 		st := goOnAir(t, s)
 		st.enc.Video, st.enc.Audio = hlstest.AV1Track(), hlstest.OpusTrack()
 		answer := make(chan *http.Response)
@@ -279,7 +279,7 @@ func TestShutdown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := NewServer(Options{KeepAfterEnd: true})
+				s := newServer(Options{KeepAfterEnd: true})
 				st := goOnAir(t, s)
 				st.start(3500)
 				before := body(t, ask(s, "GET", "/live/movie.m3u8"))
@@ -304,7 +304,7 @@ func TestKeepBounds(t *testing.T) {
 	for name, opt := range map[string]Options{"number": {KeepAfterEnd: true, MaxKept: 2}, "bytes": {KeepAfterEnd: true, MaxKeptBytes: 60000}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := NewServer(opt)
+				s := newServer(opt)
 				for _, name := range []string{"live/a", "live/b", "live/c", "live/d", "live/c"} {
 					r := newFakeReader()
 					done := make(chan error)
@@ -331,7 +331,7 @@ func TestKeepBounds(t *testing.T) {
 // TestRequestsWhilePackaging runs requests of all kinds beside a busy stream, for the race
 // detector.
 func TestRequestsWhilePackaging(t *testing.T) {
-	s := NewServer(Options{SegmentDuration: 40 * time.Millisecond})
+	s := newServer(Options{SegmentDuration: 40 * time.Millisecond})
 	r := newFakeReader()
 	done := make(chan error)
 	go func() { done <- s.Begin("live/movie", "")(t.Context(), r) }()

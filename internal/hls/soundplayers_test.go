@@ -17,7 +17,7 @@ func TestPlayersKeepTheSound(t *testing.T) {
 	for name, at := range map[string]time.Duration{"within a segment": within, "where one ends": 16 * time.Second, "just before": 15980 * time.Millisecond, "alone": within} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s, all := NewServer(Options{SegmentDuration: 2 * time.Second}), hlstest.Encoders(25, 50)
+				s, all := newServer(Options{SegmentDuration: 2 * time.Second}), hlstest.Encoders(25, 50)
 				if name == "alone" {
 					all[1].Audio = nil
 				}

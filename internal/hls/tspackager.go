@@ -31,7 +31,7 @@ func newTSPackager(s *Server, l *life, first int64) *tsPackager {
 	}
 	discontinuities := l.firstDiscontinuity
 	cut := segmenter.New(segmenter.Options{
-		SegmentDuration: s.opt.SegmentDuration, MaxSegmentBytes: s.opt.MaxSegmentBytes, NoCMAF: s.opt.NoCMAF, First: first,
+		SegmentDuration: s.opt.SegmentDuration, MaxSegmentBytes: s.opt.MaxSegmentBytes, CMAF: s.opt.CMAF, First: first,
 		Publish: func(seg *playlist.TSSegment, target time.Duration) {
 			w.Target = target
 			w.Add(seg)
@@ -46,7 +46,7 @@ func newTSPackager(s *Server, l *life, first int64) *tsPackager {
 		Refuse: func(reason string) {
 			l.refusal.Store(&reason)
 			l.demand.wake(inCMAF) // which may carry more
-			if l.fed || s.opt.NoCMAF {
+			if l.fed || !s.opt.CMAF {
 				l.answer()
 			}
 		},

@@ -32,8 +32,8 @@ type Options struct {
 	End   func(net.Conn)
 	// Panicked is told of a panic of Handler, whose connection is closed.
 	Panicked func(*http.Request, any)
-	// NoRing keeps the loops from using io_uring.
-	NoRing bool
+	// Rings lets the loops use io_uring.
+	Rings bool
 }
 
 // Server serves the connections of one listener.

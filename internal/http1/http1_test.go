@@ -160,6 +160,7 @@ func (s *site) start() *site {
 	}
 	s.addr = l.Addr().String()
 	s.srv = New(s.std, Options{
+		Rings:   true,
 		Handler: s, Hot: func(r *http.Request) bool { return r.URL.Path != "/cold" },
 		Begin: func(net.Conn) bool { s.begun.Add(1); return true }, End: func(net.Conn) { s.begun.Add(-1) },
 		Panicked: func(_ *http.Request, v any) {

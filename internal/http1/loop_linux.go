@@ -104,7 +104,7 @@ func newLoop(s *Server) (*loop, error) {
 		l.release()
 		return nil, err
 	}
-	if !s.opt.NoRing {
+	if s.opt.Rings {
 		l.ring, _ = iouring.New[*conn]() // nil where that is not to be had
 	}
 	return l, nil

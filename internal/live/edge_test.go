@@ -15,7 +15,7 @@ import (
 // TestTimerOfAnEarlierLoss: a grace timer that fires while the publisher comes back must not end
 // the stream at its next loss.
 func TestTimerOfAnEarlierLoss(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	first, e := publish(t, h), newEncoder()
 	e.gops(t, first, 0, 1)
@@ -43,7 +43,7 @@ func kinds(tracks []*media.Track) (all string) {
 // TestTracksAtATakeover: until the new session's tracks are settled, those of the one before are
 // what players will find.
 func TestTracksAtATakeover(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	first, e := publish(t, h), newEncoder()
 	first.Expect(1, 1)
@@ -65,7 +65,7 @@ func TestTracksAtATakeover(t *testing.T) {
 
 // TestTracksAfterALoss are those of the last session, whatever the ring holds of others.
 func TestTracksAfterALoss(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	first, e := publish(t, h), newEncoder()
 	write(t, first, e.headers()...)
@@ -85,7 +85,7 @@ func TestTracksAfterALoss(t *testing.T) {
 // old timeline follow the new one.
 func TestStragglerOfTheOldTimeline(t *testing.T) {
 	for _, jump := range []int{-1000_000, 1000_000} {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		p, e := publish(t, h), newEncoder()
 		e.gops(t, p, 2000_000, 1) // ends at 2000.920 s
 		pub, _ := h.Lookup(name)
@@ -114,7 +114,7 @@ func TestStragglerOfTheOldTimeline(t *testing.T) {
 // TestHeldUnitsOfAnotherTimeline: what is held back until the first key frame and is far ahead of
 // it belongs to another timeline.
 func TestHeldUnitsOfAnotherTimeline(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	p.Expect(1, 1)
@@ -136,7 +136,7 @@ func TestHeldUnitsOfAnotherTimeline(t *testing.T) {
 
 // TestHeldUnitsAreBounded in bytes too: a session that never starts holds no more than a ring.
 func TestHeldUnitsAreBounded(t *testing.T) {
-	h := NewHub(Options{Memory: 1 << 20})
+	h := newHub(Options{Memory: 1 << 20})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	p.Expect(1, 1)
@@ -179,7 +179,7 @@ func TestHeldUnitsAreBounded(t *testing.T) {
 // TestSharedHeaderGoesOutOnce: a message with the headers of several tracks is copied once and
 // stays one message.
 func TestSharedHeaderGoesOutOnce(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	p := publish(t, h)
 	t0, t1 := &media.Track{Kind: media.Video}, &media.Track{Kind: media.Video, ID: 1}
@@ -199,7 +199,7 @@ func TestSharedHeaderGoesOutOnce(t *testing.T) {
 
 // TestStreamOfAPublisher is the one that it feeds, also when that is gone from the hub.
 func TestStreamOfAPublisher(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	p := publish(t, h)
 	pub, _ := h.Lookup(name)
@@ -213,7 +213,7 @@ func TestStreamOfAPublisher(t *testing.T) {
 // come and go. What each reader gets is in order, begins with a join unit and does not go back in
 // time.
 func TestChurn(t *testing.T) {
-	h := NewHub(Options{Grace: time.Millisecond, GOPs: 2, Memory: 200_000})
+	h := newHub(Options{Grace: time.Millisecond, GOPs: 2, Memory: 200_000})
 	stop := make(chan struct{})
 	var all sync.WaitGroup
 	running := func() bool {

@@ -9,7 +9,7 @@ import (
 
 // TestFigures: what others may know of a publication, from its start to its end.
 func TestFigures(t *testing.T) {
-	h := NewHub(Options{Grace: time.Hour})
+	h := newHub(Options{Grace: time.Hour})
 	p, e := publish(t, h), newEncoder()
 	write(t, p, e.headers()...)
 	e.gops(t, p, 0, 4)

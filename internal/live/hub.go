@@ -34,7 +34,7 @@ var (
 
 const (
 	defaultMemory = 64 << 20
-	defaultGrace  = 10 * time.Second
+	copyGrace     = 10 * time.Second
 )
 
 // Options configures a Hub.
@@ -44,10 +44,10 @@ type Options struct {
 	GOPs int
 	// Memory bounds each stream's ring, in bytes; 0: 64 MiB.
 	Memory int
-	// Grace is how long a stream outlives a publisher that was lost; 0: 10 s, negative: none.
+	// Grace is how long a stream outlives a publisher that was lost; 0: not at all.
 	Grace time.Duration
-	// NoTakeover refuses a second publisher instead of letting it replace the first.
-	NoTakeover bool
+	// Takeover lets a second publisher of a stream replace the first, which would be refused.
+	Takeover bool
 	// Notify, if set, is told what happens to streams, in its order. It is called with locks held:
 	// it must not block and not call back.
 	Notify func(Notice)
@@ -102,22 +102,16 @@ func NewHub(opt Options) *Hub {
 	if opt.Memory <= 0 {
 		opt.Memory = defaultMemory
 	}
-	if opt.Grace == 0 {
-		opt.Grace = defaultGrace
-	}
 	return &Hub{
 		opt: opt, publications: make(map[Name]*Publication), streams: make(map[Name]*stream), waiting: make(map[Name]*waiters),
 	}
 }
 
-// Change sets Grace and NoTakeover, for sessions that begin from now on.
-func (h *Hub) Change(grace time.Duration, noTakeover bool) {
-	if grace == 0 {
-		grace = defaultGrace
-	}
+// Change sets Grace and Takeover, for sessions that begin from now on.
+func (h *Hub) Change(grace time.Duration, takeover bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.opt.Grace, h.opt.NoTakeover = grace, noTakeover
+	h.opt.Grace, h.opt.Takeover = grace, takeover
 }
 
 // Publish is PublishBy nobody that Notify should know.
@@ -128,7 +122,7 @@ func (h *Hub) Publish(name Name, evict func(cause error)) (*Publisher, error) {
 // Copy begins a session that brings what is published elsewhere, as PublishBy does: nobody is told
 // of the stream, by OnPublication or by Notify, unless it was published here before, which then is
 // over. If its connection is lost, the stream waits for its return for ten seconds at least. Who
-// publishes here goes before a copy, also with NoTakeover.
+// publishes here goes before a copy, also without Takeover.
 func (h *Hub) Copy(name Name, evict func(cause error)) (*Publisher, error) {
 	return h.start(nil, name, evict, true)
 }
@@ -154,11 +148,11 @@ func (h *Hub) start(by any, name Name, evict func(cause error), isCopy bool) (*P
 		h.mu.Unlock()
 		return nil, err
 	}
-	p, loser, err := pub.begin(evict, h.opt.NoTakeover && pub.home && !isCopy)
+	p, loser, err := pub.begin(evict, !h.opt.Takeover && pub.home && !isCopy)
 	begins := false
 	if err == nil {
 		if isCopy {
-			p.grace = max(p.grace, defaultGrace)
+			p.grace = max(p.grace, copyGrace)
 		}
 		begins = h.noteBegin(pub, by, isCopy, loser != nil)
 		h.announce(name)

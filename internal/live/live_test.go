@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -43,6 +44,12 @@ func (e *encoder) picture(at int, key bool) media.AccessUnit {
 
 func (e *encoder) sound(at int) media.AccessUnit {
 	return media.AccessUnit{Track: e.audio, RandomAccess: true, DTS: ms(at), PTS: ms(at), Body: make([]byte, 100), Data: []byte{1}}
+}
+
+// newHub makes a hub as a server has it that nobody configured.
+func newHub(opt Options) *Hub {
+	opt.Takeover, opt.Grace = true, cmp.Or(opt.Grace, 10*time.Second)
+	return NewHub(opt)
 }
 
 func publish(t *testing.T, h *Hub) *Publisher {
@@ -103,7 +110,7 @@ func TestJoinStartsWithHeadersAndRandomAccessPoint(t *testing.T) {
 		gops      int
 		wantFirst time.Duration
 	}{{1, ms(4000)}, {2, ms(3000)}, {3, ms(2000)}, {100, 0}, {-1, 0}} {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		p, e := publish(t, h), newEncoder()
 		write(t, p, e.headers()...)
 		e.gops(t, p, 0, 5)
@@ -128,7 +135,7 @@ func TestJoinStartsWithHeadersAndRandomAccessPoint(t *testing.T) {
 }
 
 func TestReaderWithoutGOPsWaitsForNextRandomAccessPoint(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	e.gops(t, p, 0, 2)
@@ -145,7 +152,7 @@ func TestReaderWithoutGOPsWaitsForNextRandomAccessPoint(t *testing.T) {
 }
 
 func TestSessionStartsAtRandomAccessPoint(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	pub, _ := h.Lookup(name)
@@ -168,7 +175,7 @@ func TestSessionStartsAtRandomAccessPoint(t *testing.T) {
 
 func TestAudioOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		defer h.Close()
 		p, e := publish(t, h), newEncoder()
 		pub, _ := h.Lookup(name)
@@ -202,7 +209,7 @@ func TestVideoThatNeverStarts(t *testing.T) {
 		wait     time.Duration
 	}{{"no picture", false, noVideo}, {"no random access point", true, videoGone}} {
 		synctest.Test(t, func(t *testing.T) {
-			h := NewHub(Options{})
+			h := newHub(Options{})
 			defer h.Close()
 			p, e := publish(t, h), newEncoder()
 			pub, _ := h.Lookup(name)
@@ -232,7 +239,7 @@ func TestVideoThatNeverStarts(t *testing.T) {
 }
 
 func TestVideoThatStopsLeavesAudioJoinable(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	e.gops(t, p, 0, 2)
@@ -251,7 +258,7 @@ func TestVideoThatStopsLeavesAudioJoinable(t *testing.T) {
 
 func TestSettle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		defer h.Close()
 		p, e := publish(t, h), newEncoder()
 		pub, _ := h.Lookup(name)
@@ -270,7 +277,7 @@ func TestSettle(t *testing.T) {
 			t.Errorf("got %d units", len(got))
 		}
 	})
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	pub, _ := h.Lookup(name)
@@ -287,7 +294,7 @@ func TestSettle(t *testing.T) {
 // TestKinds: what the metadata names is believed for a while.
 func TestKinds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		defer h.Close()
 		p, e := publish(t, h), newEncoder()
 		pub := p.Publication()
@@ -325,7 +332,7 @@ func TestKinds(t *testing.T) {
 
 func TestTakeoverKeepsReadersAndTimeRising(t *testing.T) {
 	evicted := make(chan error, 1)
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	p1, err := h.Publish(name, func(err error) { evicted <- err })
 	if err != nil {
@@ -372,7 +379,7 @@ func TestTakeoverKeepsReadersAndTimeRising(t *testing.T) {
 
 func TestFlappingPublishersAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		defer h.Close()
 		publish(t, h)
 		for range maxTakeovers {
@@ -391,7 +398,7 @@ func TestFlappingPublishersAreRefused(t *testing.T) {
 }
 
 func TestNoTakeover(t *testing.T) {
-	h := NewHub(Options{NoTakeover: true})
+	h := NewHub(Options{Grace: 10 * time.Second})
 	defer h.Close()
 	publish(t, h)
 	if _, err := h.Publish(name, nil); !errors.Is(err, ErrInUse) {
@@ -401,7 +408,7 @@ func TestNoTakeover(t *testing.T) {
 
 func TestGrace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(Options{Grace: 10 * time.Second})
+		h := newHub(Options{Grace: 10 * time.Second})
 		defer h.Close()
 		p, e := publish(t, h), newEncoder()
 		write(t, p, e.headers()...)
@@ -448,7 +455,7 @@ func TestGrace(t *testing.T) {
 // that.
 func TestCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		defer h.Close()
 		revoked := errors.New("revoked")
 		for _, c := range []struct {
@@ -496,7 +503,7 @@ func (u *unlocked) Write(line []byte) (int, error) {
 func TestLogsWithoutLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &unlocked{t: t}
-		h := NewHub(Options{Log: slog.New(slog.NewTextHandler(log, nil))})
+		h := newHub(Options{Log: slog.New(slog.NewTextHandler(log, nil))})
 		log.hub = h
 		first := publish(t, h)
 		newEncoder().gops(t, first, 0, 1)
@@ -518,7 +525,7 @@ func TestLogsWithoutLock(t *testing.T) {
 }
 
 func TestUnpublishEndsAtOnce(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	e.gops(t, p, 0, 1)
@@ -539,7 +546,7 @@ func TestUnpublishEndsAtOnce(t *testing.T) {
 
 func TestSubscribe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		defer h.Close()
 		ctx := context.Background()
 		if _, err := h.Subscribe(ctx, name, 0); !errors.Is(err, ErrNotFound) {
@@ -577,7 +584,7 @@ func TestTimeJumps(t *testing.T) {
 		{"slightly back", 1200, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			h := NewHub(Options{})
+			h := newHub(Options{})
 			defer h.Close()
 			p, e := publish(t, h), newEncoder()
 			pub, _ := h.Lookup(name)
@@ -611,7 +618,7 @@ func TestTimeJumps(t *testing.T) {
 }
 
 func TestRingBounds(t *testing.T) {
-	h := NewHub(Options{Memory: 200_000, GOPs: 1})
+	h := newHub(Options{Memory: 200_000, GOPs: 1})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	write(t, p, e.headers()...)
@@ -642,7 +649,7 @@ func TestRingBounds(t *testing.T) {
 		t.Error("nothing counted as skipped")
 	}
 
-	long := NewHub(Options{GOPs: 1})
+	long := newHub(Options{GOPs: 1})
 	defer long.Close()
 	p = publish(t, long)
 	e.gops(t, p, 0, 100)
@@ -655,7 +662,7 @@ func TestRingBounds(t *testing.T) {
 // TestNoOtherKeyFrame: where the only random access point is no longer in memory, who comes gets
 // pictures without one in the end.
 func TestNoOtherKeyFrame(t *testing.T) {
-	h := NewHub(Options{Memory: 200_000, GOPs: 1})
+	h := newHub(Options{Memory: 200_000, GOPs: 1})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	write(t, p, e.headers()...)
@@ -676,7 +683,7 @@ func TestNoOtherKeyFrame(t *testing.T) {
 
 func TestLazyReadersWakeWithPictures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		defer h.Close()
 		p, e := publish(t, h), newEncoder()
 		pub, _ := h.Lookup(name)
@@ -751,7 +758,7 @@ func TestLazyReadersWakeWithPictures(t *testing.T) {
 
 // A unit that came later than now, because the clock was set back, is not waited for.
 func TestLazyReadersAndTheClock(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	pub, _ := h.Lookup(name)
@@ -771,7 +778,7 @@ func TestLazyReadersAndTheClock(t *testing.T) {
 // while without one.
 func TestLazyReadersWaitForPictures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		defer h.Close()
 		p, e := publish(t, h), newEncoder()
 		pub, _ := h.Lookup(name)
@@ -838,7 +845,7 @@ func TestLazyReadersWaitForPictures(t *testing.T) {
 }
 
 func TestSharedBodyGoesOutOnce(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	p := publish(t, h)
 	body := []byte("many tracks")
@@ -860,7 +867,7 @@ func TestSharedBodyGoesOutOnce(t *testing.T) {
 }
 
 func TestHeaderBodiesAreCopied(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	body := []byte("header")
@@ -874,7 +881,7 @@ func TestHeaderBodiesAreCopied(t *testing.T) {
 }
 
 func TestWriteDoesNotAllocate(t *testing.T) {
-	h := NewHub(Options{Memory: 1 << 20})
+	h := newHub(Options{Memory: 1 << 20})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	pub, _ := h.Lookup(name)

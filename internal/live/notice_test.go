@@ -18,7 +18,7 @@ func TestNotices(t *testing.T) {
 		Started: "started", Ended: "ended", Lost: "lost", Returned: "returned", TakenOver: "taken over", Added: "added", Removed: "removed",
 	}
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(Options{Notify: func(n Notice) {
+		h := newHub(Options{Notify: func(n Notice) {
 			got = append(got, fmt.Sprint(words[n.Change], " ", n.Name, " by ", n.By, ": ", n.Cause))
 		}})
 		begin := func(by, rendition string) *Publisher {
@@ -69,8 +69,8 @@ func TestCopies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begun := 0
 		h := NewHub(Options{
-			NoTakeover: true, Grace: -1, OnPublication: func(*Publication) { begun++ },
-			Notify: func(n Notice) { got = append(got, fmt.Sprint(words[n.Change], ": ", n.Cause)) },
+			OnPublication: func(*Publication) { begun++ },
+			Notify:        func(n Notice) { got = append(got, fmt.Sprint(words[n.Change], ": ", n.Cause)) },
 		})
 		begin := func(start func(Name, func(error)) (*Publisher, error), from, want int) *Publisher {
 			t.Helper()

@@ -138,7 +138,7 @@ var modelTracks = [2]*media.Track{{Kind: media.Video, Codec: media.H264}, {Kind:
 // clock, equal encoder times are equal stream times in all publications, and times rise.
 func TestStreamTimesOfRenditions(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := &model{t: t, hub: NewHub(Options{}), since: -modelPeriod}
+		m := &model{t: t, hub: newHub(Options{}), since: -modelPeriod}
 		defer m.hub.Close()
 		for _, name := range []string{"", "b", "c"} {
 			m.outputs = append(m.outputs, &output{name: name, times: make(map[frame]time.Duration)})

@@ -132,7 +132,7 @@ func TestRenditionNames(t *testing.T) {
 }
 
 func TestLookupOfRenditions(t *testing.T) {
-	h := NewHub(Options{Grace: -1})
+	h := NewHub(Options{Takeover: true})
 	defer h.Close()
 	find := func(which string) *Publication {
 		pub, _ := h.Lookup(Name{"live", "movie", which})
@@ -166,7 +166,7 @@ func TestLookupOfRenditions(t *testing.T) {
 
 func TestSubscribersOfRenditions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		defer h.Close()
 		got := make(chan string, 3)
 		for _, which := range []string{"", "high", "other"} {
@@ -190,7 +190,7 @@ func TestSubscribersOfRenditions(t *testing.T) {
 }
 
 func TestTooManyRenditions(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	for i := range maxRenditions {
 		newRendition(t, h, fmt.Sprint(i))
@@ -209,7 +209,7 @@ func TestTooManyRenditions(t *testing.T) {
 func TestRenditionsOfOneEncoder(t *testing.T) {
 	for _, start := range []int{0, 1_000_000} {
 		for _, delays := range [][3]int{{0, 0, 0}, {0, 320, 920}, {920, 320, 0}, {320, 920, 0}, {0, 5000, 7000}, {0, 2520, 40}} {
-			h := NewHub(Options{})
+			h := newHub(Options{})
 			all := []*rendition{newRendition(t, h, ""), newRendition(t, h, "b"), newRendition(t, h, "c")}
 			for now := 0; now < 15_000; now += 40 {
 				for i, r := range all {
@@ -241,7 +241,7 @@ func TestSkewedOutputs(t *testing.T) {
 		{"the first arrives first", 21, 200, 0},
 		{"far ahead", -21, 0, 360},
 	} {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		main, low := newRendition(t, h, ""), newRendition(t, h, "low")
 		low.skew = tc.skew
 		both := func(from, to, arrives int) {
@@ -266,7 +266,7 @@ func TestSkewedOutputs(t *testing.T) {
 // first that does so sets the time.
 func TestEncoderRestarts(t *testing.T) {
 	for _, delays := range [][3]int{{0, 0, 0}, {0, 320, 920}, {920, 320, 0}, {320, 920, 0}} {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		all := []*rendition{newRendition(t, h, ""), newRendition(t, h, "b"), newRendition(t, h, "c")}
 		const before = 60_000
 		for now := 0; now < 80_000; now += 40 {
@@ -311,7 +311,7 @@ func TestEncodersOfTheirOwn(t *testing.T) {
 		{"a little before the next", 20_840, 21_000},
 		{"in the middle", 20_500, 20_000},
 	} {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		a, b := newRendition(t, h, ""), newRendition(t, h, "b")
 		const clock = 7_000_000
 		for now := 0; now < 30_000; now += 20 {
@@ -344,7 +344,7 @@ func TestMisalignedEncoder(t *testing.T) {
 		arrives int
 		refused bool
 	}{{20_000, false}, {20_480, false}, {20_600, true}, {22_520, true}, {24_400, true}, {24_520, false}} {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		a, b := newRendition(t, h, ""), newRendition(t, h, "b")
 		var refused error
 		for now := 0; now < 30_000; now += 40 {
@@ -377,7 +377,7 @@ func TestMisalignedEncoder(t *testing.T) {
 func TestRenditionReturns(t *testing.T) {
 	for _, clock := range []int{0, -20_000, 3_000_000} {
 		for _, away := range []int{0, 40, 3000} {
-			h := NewHub(Options{})
+			h := newHub(Options{})
 			a, b := newRendition(t, h, ""), newRendition(t, h, "b")
 			back := 20_000 + away
 			for now := 0; now < 30_000; now += 40 {
@@ -419,7 +419,7 @@ func TestRenditionReturns(t *testing.T) {
 // 0.
 func TestEncoderReconnects(t *testing.T) {
 	for _, lost := range []bool{true, false} {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		all := []*rendition{newRendition(t, h, ""), newRendition(t, h, "b"), newRendition(t, h, "c")}
 		for now := 0; now < 60_000; now += 40 {
 			for _, r := range all {
@@ -454,7 +454,7 @@ func TestEncoderReconnects(t *testing.T) {
 
 // TestAudioRendition needs no key frames: it is where the others are.
 func TestAudioRendition(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	newRendition(t, h, "").run(0, 20_000, 0)
 	p, err := h.Publish(Name{"live", "movie", "audio"}, func(error) {})
@@ -473,7 +473,7 @@ func TestAudioRendition(t *testing.T) {
 
 // TestQueueOfAMisalignedEncoderIsBounded also in units, when time stands still.
 func TestQueueOfAMisalignedEncoderIsBounded(t *testing.T) {
-	h := NewHub(Options{Memory: 1 << 20})
+	h := newHub(Options{Memory: 1 << 20})
 	defer h.Close()
 	a, b := newRendition(t, h, ""), newRendition(t, h, "b")
 	a.run(0, 10_400, 0)

@@ -95,7 +95,7 @@ type shown struct {
 // run publishes what the camera sends and returns what readers get.
 func (c camera) run(t reporter) ([]shown, *Publisher) {
 	t.Helper()
-	h := NewHub(Options{Grace: -1})
+	h := NewHub(Options{Takeover: true})
 	defer h.Close()
 	p, err := h.Publish(name, func(error) {})
 	if err != nil {
@@ -483,7 +483,7 @@ func TestSlowPictures(t *testing.T) {
 
 // TestWrongStampsOfSeveralTracks: a message with several tracks has one time, and goes out once.
 func TestWrongStampsOfSeveralTracks(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	p := publish(t, h)
 	pub, _ := h.Lookup(name)
@@ -516,7 +516,7 @@ func TestWrongStampsOfSeveralTracks(t *testing.T) {
 
 // TestTimeBasesAfterAReturn: the session that follows has other clocks.
 func TestTimeBasesAfterAReturn(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	write := func(p *Publisher, now, video, audio int) {
@@ -549,7 +549,7 @@ func TestTimeBasesAfterAReturn(t *testing.T) {
 // TestLastUnitThatIsDoubted is handed out at the end.
 func TestLastUnitThatIsDoubted(t *testing.T) {
 	for _, by := range []int{5000, -500, 3_600_000} {
-		h := NewHub(Options{Grace: -1})
+		h := NewHub(Options{Takeover: true})
 		p, e := publish(t, h), newEncoder()
 		e.gops(t, p, 0, 2)
 		r := p.Publication().NewReader(ReaderOptions{GOPs: -1})
@@ -565,7 +565,7 @@ func TestLastUnitThatIsDoubted(t *testing.T) {
 // TestDoubtIsBounded: what waits for the next unit of a track does not wait long, nor does it take
 // much memory.
 func TestDoubtIsBounded(t *testing.T) {
-	h := NewHub(Options{Memory: 1 << 20})
+	h := newHub(Options{Memory: 1 << 20})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
 	at := func(ms int, units ...media.AccessUnit) {
@@ -602,7 +602,7 @@ func TestDoubtIsBounded(t *testing.T) {
 // TestDoubtEndsByItself: nothing comes after the unit in question.
 func TestDoubtEndsByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		defer h.Close()
 		p, e := publish(t, h), newEncoder()
 		e.gops(t, p, 0, 2)

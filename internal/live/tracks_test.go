@@ -10,7 +10,7 @@ import (
 // TestTrackWithoutKeyFrames: a lower track that never has one does not keep the others from being
 // joined.
 func TestTrackWithoutKeyFrames(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	p := publish(t, h)
 	dead, good := &media.Track{Kind: media.Video}, &media.Track{Kind: media.Video, ID: 1}
@@ -37,7 +37,7 @@ func TestTrackThatBeginsEarlier(t *testing.T) {
 		early int
 		kept  bool
 	}{{0, true}, {40, true}, {480, true}, {520, false}} {
-		h := NewHub(Options{})
+		h := newHub(Options{})
 		p := publish(t, h)
 		lead, other := &media.Track{Kind: media.Video}, &media.Track{Kind: media.Video, ID: 1}
 		pub, _ := h.Lookup(name)
@@ -75,7 +75,7 @@ func TestTrackThatBeginsEarlier(t *testing.T) {
 // TestTracksInOneMessageInAnyOrder: the message goes out once, whichever of its tracks the session
 // begins with.
 func TestTracksInOneMessageInAnyOrder(t *testing.T) {
-	h := NewHub(Options{})
+	h := newHub(Options{})
 	defer h.Close()
 	p := publish(t, h)
 	low, high := &media.Track{Kind: media.Video}, &media.Track{Kind: media.Video, ID: 1}

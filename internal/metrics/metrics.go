@@ -13,7 +13,6 @@ import (
 )
 
 const (
-	defaultStreams = 200
 	// maxScrapes bounds the scrapes that are answered at a time: anybody may ask where metrics_addr
 	// is open.
 	maxScrapes = 4
@@ -25,7 +24,7 @@ const (
 type Options struct {
 	// Version is that of the program.
 	Version string
-	// Streams (200; negative: none) is how many streams have series of their own, until they end.
+	// Streams is how many streams have series of their own, until they end.
 	// The others are summed up.
 	Streams int
 	// Read returns the figures of now. It is called at each scrape, by one goroutine at a time.
@@ -48,9 +47,6 @@ var latencies = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5,
 
 // New returns metrics of a server.
 func New(o Options) *Metrics {
-	if o.Streams == 0 {
-		o.Streams = defaultStreams
-	}
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{

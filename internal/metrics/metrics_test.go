@@ -53,7 +53,7 @@ func full() *Figures {
 // TestNames checks names, types and help by the conventions of Prometheus, and that all metrics are
 // there.
 func TestNames(t *testing.T) {
-	m := New(Options{Version: "test", Read: full})
+	m := New(Options{Streams: 200, Version: "test", Read: full})
 	m.Delivered(3 * time.Millisecond)
 	m.Published(40 * time.Millisecond)
 	m.KeysAsked(time.Millisecond, true)
@@ -84,7 +84,7 @@ func TestNames(t *testing.T) {
 
 // TestScrape compares some lines with what they should be, over HTTP.
 func TestScrape(t *testing.T) {
-	m := New(Options{Version: "1.2.3", Read: full})
+	m := New(Options{Streams: 200, Version: "1.2.3", Read: full})
 	m.Delivered(3 * time.Millisecond)
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))

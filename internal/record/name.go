@@ -20,8 +20,12 @@ const (
 
 // Template makes the names of recordings. The zero value is not usable.
 type Template struct {
+	text  string
 	parts []part
 }
+
+// String returns the text of which it was made.
+func (t Template) String() string { return t.text }
 
 // part is literal text, or a field with its layout.
 type part struct{ literal, field, layout string }
@@ -30,7 +34,7 @@ type part struct{ literal, field, layout string }
 // app, stream, start (UTC, with a layout as package time has it) and id. There must be start or id,
 // or names would repeat.
 func ParseTemplate(text string) (Template, error) {
-	var t Template
+	t := Template{text: text}
 	unique := false
 	for rest := text; rest != ""; {
 		literal, after, found := strings.Cut(rest, "{")

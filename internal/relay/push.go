@@ -68,7 +68,7 @@ func (r *runner) push(ctx context.Context) error {
 }
 
 func (r *runner) tlsConfig() *tls.Config {
-	if r.relays.opt.InsecureTLS {
+	if !r.relays.opt.VerifyTLS {
 		return &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true} // enable_tls_verify: false
 	}
 	return nil

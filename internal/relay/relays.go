@@ -37,8 +37,8 @@ type Options struct {
 	Body func(dst []byte, u *media.AccessUnit) ([]byte, error)
 	// Dial, if set, makes connections in place of the network (tests).
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// InsecureTLS does not check the certificates of servers.
-	InsecureTLS bool
+	// VerifyTLS checks the certificates of servers.
+	VerifyTLS bool
 	// Save, if set, is told the relays that do not stand in the configuration, whenever they
 	// change.
 	Save func([]Relay)

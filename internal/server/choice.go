@@ -70,7 +70,7 @@ func (s *Server) awaitChoice(ctx context.Context, pub *live.Publication, c choic
 	if !c.asksTracks() {
 		return nil
 	}
-	if err := await(ctx, s.now().opt.ReadTimeout, pub.Done(), pub.Settled()); err != nil {
+	if err := await(ctx, s.now().opt.RTMP.ReadTimeout, pub.Done(), pub.Settled()); err != nil {
 		return err
 	}
 	if checkTracks(c.view, pub.Tracks()) == nil {

@@ -9,6 +9,7 @@ import (
 	"livego/internal/fanout"
 	"livego/internal/live"
 	"livego/internal/media"
+	"livego/internal/rtmp"
 )
 
 func TestReadChoice(t *testing.T) {
@@ -68,7 +69,7 @@ func TestAwaitChoice(t *testing.T) {
 	}{{lateTrack / 2, true}, {2 * lateTrack, false}} {
 		synctest.Test(t, func(t *testing.T) {
 			s := new(Server)
-			s.settings.Store(&settings{opt: Options{ReadTimeout: time.Minute}})
+			s.settings.Store(&settings{opt: Options{RTMP: rtmp.ServerOptions{ReadTimeout: time.Minute}}})
 			pub, err := live.NewHub(live.Options{}).Publish(live.Name{App: "live", Stream: "movie"}, func(error) {})
 			if err != nil {
 				t.Fatal(err)

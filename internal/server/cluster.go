@@ -102,7 +102,7 @@ func (s *Server) openNode() error {
 	}
 	n := &node{
 		Server: s, opt: o, limits: listen.NewLimits(maxNodeConns, 0, 0), tls: listen.Certificate{Option: "cluster_cert/cluster_key", Cert: o.Cert, Key: o.Key},
-		audiences: hls.NewAudiences(max(awayPeriod, s.opt.HLSSegmentDuration*3/2)),
+		audiences: hls.NewAudiences(max(awayPeriod, s.opt.HLS.SegmentDuration*3/2)),
 		copies:    make(map[live.Name]*copied), writing: make(map[*live.Publication]context.CancelFunc),
 	}
 	config, err := n.clientTLS()

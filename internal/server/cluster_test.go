@@ -168,7 +168,7 @@ func TestPublisherAtAnotherNode(t *testing.T) {
 	w.awaitEnd(t)
 
 	// What the home refuses, the encoder hears.
-	g = startGroup(t, 2, func(o *Options) { o.NoTakeover = true })
+	g = startGroup(t, 2, func(o *Options) { o.Live.Takeover = false })
 	publish(t, g.nodes[0], "movie")
 	_, err = tryPublish(t, g.nodes[1].url("rtmp", "rtmp", "/live/"+g.nodes[1].key("movie")))
 	refusedWith(t, "second publisher without takeover", err, rtmp.CodePublishBadName)
@@ -326,7 +326,7 @@ func TestTwins(t *testing.T) {
 // where numbers do not fall, and viewers there stay.
 func TestNodeDrains(t *testing.T) {
 	t.Parallel()
-	g, tags := startGroup(t, 2, func(o *Options) { o.HLSSegmentDuration = time.Second }), clip(t)
+	g, tags := startGroup(t, 2, func(o *Options) { o.HLS.SegmentDuration = time.Second }), clip(t)
 	a, b := g.nodes[0], g.nodes[1]
 	e := publish(t, a, "movie")
 	e.send(tags...)

@@ -397,7 +397,7 @@ func (n *node) playFeed(nc net.Conn, first []byte, pub *live.Publication, r clus
 	stop()
 	err = player.Err()
 	if errors.Is(err, fanout.ErrStreamEnded) && !errors.Is(pub.Cause(), live.ErrClosed) {
-		_ = nc.SetWriteDeadline(time.Now().Add(n.Server.opt.WriteTimeout))
+		_ = nc.SetWriteDeadline(time.Now().Add(n.Server.opt.Fanout.WriteTimeout))
 		_, _ = nc.Write(cluster.AppendEnd(nil))
 	}
 	_ = nc.Close()

@@ -60,7 +60,7 @@ func withoutReports(err error) error {
 // home, which is asked for it once.
 func TestLowLatencyHLSAtOtherNodes(t *testing.T) {
 	t.Parallel()
-	g, tags := startGroup(t, 2, func(o *Options) { o.HLSSegmentDuration, o.HLSListSize = time.Second, 12 }), clip(t)
+	g, tags := startGroup(t, 2, func(o *Options) { o.HLS.SegmentDuration, o.HLS.ListSize = time.Second, 12 }), clip(t)
 	a, b := g.nodes[0], g.nodes[1]
 	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
 	defer cancel()
@@ -125,7 +125,7 @@ func TestLowLatencyHLSAtOtherNodes(t *testing.T) {
 // home.
 func TestFilesAtOtherNodes(t *testing.T) {
 	t.Parallel()
-	g, tags := startGroup(t, 2, func(o *Options) { o.HLSSegmentDuration = time.Second }), clip(t)
+	g, tags := startGroup(t, 2, func(o *Options) { o.HLS.SegmentDuration = time.Second }), clip(t)
 	a, b := g.nodes[0], g.nodes[1]
 	e := publish(t, a, "movie")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -203,7 +203,7 @@ func TestFilesAtOtherNodes(t *testing.T) {
 // TestHomeDies: a request for a playlist waits for the next home, and nothing is said to be gone.
 func TestHomeDies(t *testing.T) {
 	t.Parallel()
-	g, tags := startGroup(t, 3, func(o *Options) { o.HLSSegmentDuration = time.Second }), clip(t)
+	g, tags := startGroup(t, 3, func(o *Options) { o.HLS.SegmentDuration = time.Second }), clip(t)
 	a, b, c := g.nodes[0], g.nodes[1], g.nodes[2]
 	e := publish(t, a, "movie")
 	e.send(tags...)

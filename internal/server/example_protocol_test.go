@@ -44,7 +44,7 @@ func (s *Server) serveLines(l *listener) error {
 
 // playLines serves one client.
 func (s *Server) playLines(nc net.Conn) error {
-	_ = nc.SetDeadline(time.Now().Add(s.opt.ReadTimeout))
+	_ = nc.SetDeadline(time.Now().Add(s.opt.RTMP.ReadTimeout))
 	line, err := bufio.NewReader(io.LimitReader(nc, 1<<10)).ReadString('\n')
 	if err != nil {
 		return err

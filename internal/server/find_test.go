@@ -36,7 +36,7 @@ func TestBring(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			// Nobody waits without being told to.
-			s := open(t, func(o *Options) { o.PlayWait, o.RepublishGrace = -1, -1 })
+			s := open(t, func(o *Options) { o.PlayWait, o.Live.Grace = 0, 0 })
 			asked := make(chan live.Name, 16)
 			s.sources = append(s.sources, func(name live.Name) time.Duration {
 				asked <- name

@@ -36,7 +36,7 @@ type flvFormat interface {
 
 // serveFLV serves the HTTP-FLV port.
 func (s *Server) serveFLV(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/streams" && !s.now().opt.NoStreamList {
+	if r.URL.Path == "/streams" && s.now().opt.StreamList {
 		s.streams.ServeHTTP(w, r)
 		return
 	}
@@ -121,7 +121,7 @@ func (s *Server) findFLV(w http.ResponseWriter, r *http.Request, token string) (
 // flvHint says what there is on the HTTP-FLV port.
 func (s *Server) flvHint() string {
 	hint := "This is the HTTP-FLV port of livego: ask for /APP/STREAM.flv, over HTTP or WebSocket"
-	if !s.now().opt.NoStreamList {
+	if s.now().opt.StreamList {
 		hint += ", or for /streams, the list of them"
 	}
 	if s.opt.HLSAddr != "" {
@@ -180,7 +180,7 @@ func (s *Server) playFLV(w http.ResponseWriter, r *http.Request, p playable) {
 // playWebSocket upgrades the connection and plays.
 func (s *Server) playWebSocket(w http.ResponseWriter, r *http.Request, p playable) {
 	w.Header().Del("Access-Control-Allow-Origin")
-	nc, _, _, err := ws.HTTPUpgrader{Timeout: s.now().opt.WriteTimeout}.Upgrade(r, w)
+	nc, _, _, err := ws.HTTPUpgrader{Timeout: s.now().opt.Fanout.WriteTimeout}.Upgrade(r, w)
 	if err != nil {
 		s.handshakes.add(handshake{"ws-flv", "protocol"})
 		s.log.Debug("websocket upgrade refused", "remote", r.RemoteAddr, "err", said(err.Error()))
@@ -231,7 +231,7 @@ func (v *viewer) start(read func() error) {
 // run plays until the stream or the connection ends. read consumes what the peer sends, and returns
 // when it is gone.
 func (v *viewer) run(read func() error) {
-	_ = v.nc.SetWriteDeadline(time.Now().Add(v.server.now().opt.WriteTimeout))
+	_ = v.nc.SetWriteDeadline(time.Now().Add(v.server.now().opt.Fanout.WriteTimeout))
 	if _, err := io.WriteString(v.nc, v.head); err != nil {
 		return
 	}
@@ -295,7 +295,7 @@ func (v *viewer) awaitTracks() bool {
 		return true
 	default:
 	}
-	timer := time.NewTimer(v.server.now().opt.ReadTimeout)
+	timer := time.NewTimer(v.server.now().opt.RTMP.ReadTimeout)
 	defer timer.Stop()
 	select {
 	case <-v.pub.Named():

@@ -57,7 +57,7 @@ func registerNode(t *testing.T, r cluster.Registry, n cluster.Node) {
 // as such, and hold nothing up.
 func TestListsOfAllNodes(t *testing.T) {
 	t.Parallel()
-	g, tags := startGroup(t, 4, func(o *Options) { o.HLSSegmentDuration = time.Second }), clip(t)
+	g, tags := startGroup(t, 4, func(o *Options) { o.HLS.SegmentDuration = time.Second }), clip(t)
 	a, b, c := g.nodes[0], g.nodes[1], g.nodes[2]
 	silentNode(t, g.registry, "s")
 	for _, s := range g.nodes {

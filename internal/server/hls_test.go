@@ -166,7 +166,7 @@ func TestHLSThatIsOff(t *testing.T) {
 // TestHLSWithoutCMAF: MPEG-TS only, and whoever asks for CMAF is told so at once.
 func TestHLSWithoutCMAF(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(o *Options) { o.HLSNoCMAF = true })
+	s := start(t, func(o *Options) { o.HLS.CMAF = false })
 	publish(t, s, "movie").send(clip(t)...)
 	index := call(t, "GET", s.url("http", "hls", "/live/movie/index.m3u8"))
 	wantEqual(t, "index", index.status, 404)

@@ -86,7 +86,7 @@ func bigPicture(size int) []byte {
 // its publisher only.
 func TestLargeMessages(t *testing.T) {
 	t.Parallel()
-	s, tags := start(t, func(o *Options) { o.MaxMessageSize = 2 << 20 }), clip(t)
+	s, tags := start(t, func(o *Options) { o.RTMP.MaxMessageSize = 2 << 20 }), clip(t)
 	e := publish(t, s, "movie")
 	e.send(tags[:4]...)
 	watchers := []*watcher{watchRTMP(t, s, "movie"), watchFLV(t, s, "movie"), watchWS(t, s, "movie")}
@@ -140,7 +140,7 @@ func TestHostileClients(t *testing.T) {
 func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	const timeout = 300 * time.Millisecond
-	s := start(t, func(o *Options) { o.ReadTimeout = timeout })
+	s := start(t, func(o *Options) { o.RTMP.ReadTimeout = timeout })
 	for _, tc := range []struct {
 		name  string
 		begin func() net.Conn
@@ -195,7 +195,7 @@ func TestSlowClients(t *testing.T) {
 // nothing of it.
 func TestStalledViewersAreClosed(t *testing.T) {
 	t.Parallel()
-	s := start(t, withTLS(t), func(o *Options) { o.WriteTimeout = 500 * time.Millisecond })
+	s := start(t, withTLS(t), func(o *Options) { o.Fanout.WriteTimeout = 500 * time.Millisecond })
 	tags := clip(t)
 	e := publish(t, s, "movie")
 	e.send(tags[:3]...)
@@ -237,7 +237,7 @@ func TestPlayOverRTMP(t *testing.T) {
 		}
 		refusedWith(t, tc.what, err, tc.code)
 	}
-	none := start(t, func(o *Options) { o.PlayWait = -1 })
+	none := start(t, func(o *Options) { o.PlayWait = 0 })
 	w := watchRTMP(t, none, "none")
 	refusedWith(t, "without waiting", receive(t, "refusal", w.ended), rtmp.CodePlayNotFound)
 

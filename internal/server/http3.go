@@ -24,7 +24,7 @@ func (s *Server) openHTTP3() error {
 	var err error
 	s.http3, err = listen.OpenHTTP3(listen.HTTP3Options{
 		Beside: &s.listeners[i].Listener, Handler: bounded(s.guarded(listen.Watching, http.HandlerFunc(handle))),
-		HandshakeTimeout: s.opt.ReadTimeout, IdleTimeout: httpIdleTimeout, MaxStreams: maxStreams, MaxHeader: maxHTTPHeader,
+		HandshakeTimeout: s.opt.RTMP.ReadTimeout, IdleTimeout: httpIdleTimeout, MaxStreams: maxStreams, MaxHeader: maxHTTPHeader,
 	})
 	if err != nil {
 		return fmt.Errorf("hls_http3: %w", err)

@@ -344,7 +344,7 @@ func TestSpeeds(t *testing.T) {
 // TestNoStreamList: /streams can be switched off, and is no stream then either.
 func TestNoStreamList(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(o *Options) { o.NoStreamList = true })
+	s := start(t, func(o *Options) { o.StreamList = false })
 	a := call(t, "GET", s.url("http", "http-flv", "/streams"))
 	if a.status != http.StatusBadRequest || strings.Contains(a.body, "/streams") {
 		t.Errorf("%d %s", a.status, a.body)

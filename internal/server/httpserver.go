@@ -45,7 +45,7 @@ func (s *Server) httpServer(r listen.Role, h http.Handler) func(*listener) error
 // proxies may also speak without TLS (RFC 9113 3.3).
 func (s *Server) serveBrowsers(handle http.HandlerFunc) func(*listener) error {
 	return func(l *listener) error {
-		if l.Secure || s.opt.HLSNoLoop {
+		if l.Secure || !s.opt.HLSLoop {
 			return s.serveHTTP(l, s.browserServer(l, handle))
 		}
 		return s.serveHTTP(l, s.playerServer(s.browserServer(l, handle), handle))
@@ -63,7 +63,7 @@ func (s *Server) browserServer(l *listener, h http.Handler) *http.Server {
 	srv.Protocols.SetUnencryptedHTTP2(!l.Secure)
 	srv.HTTP2 = &http.HTTP2Config{
 		MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: receiveBuffer, MaxReceiveBufferPerStream: receiveBuffer,
-		SendPingTimeout: pingAfter, PingTimeout: s.opt.ReadTimeout, WriteByteTimeout: httpWriteTimeout,
+		SendPingTimeout: pingAfter, PingTimeout: s.opt.RTMP.ReadTimeout, WriteByteTimeout: httpWriteTimeout,
 	}
 	return srv
 }
@@ -75,7 +75,7 @@ func (s *Server) playerServer(srv *http.Server, h http.Handler) *http1.Server {
 		Begin:    func(c net.Conn) bool { return listen.ConnOf(c).Use(listen.Watching) },
 		End:      func(c net.Conn) { listen.ConnOf(c).Done(listen.Watching) },
 		Panicked: s.logPanic,
-		NoRing:   s.opt.NoIOURing,
+		Rings:    s.opt.Fanout.Rings,
 	})
 }
 
@@ -127,7 +127,7 @@ func withPath(r *http.Request, path string) *http.Request {
 func (s *Server) newHTTPServer(l *listener, r listen.Role, h http.Handler) *http.Server {
 	srv := &http.Server{
 		Handler:        s.guarded(r, h),
-		ReadTimeout:    s.opt.ReadTimeout,
+		ReadTimeout:    s.opt.RTMP.ReadTimeout,
 		IdleTimeout:    httpIdleTimeout,
 		WriteTimeout:   httpWriteTimeout,
 		MaxHeaderBytes: maxHTTPHeader,

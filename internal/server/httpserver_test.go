@@ -123,7 +123,7 @@ func TestHeldRequestsOutliveTheReadTimeout(t *testing.T) {
 	for _, protocol := range []string{"HTTP/1.1", "h2c"} {
 		t.Run(protocol, func(t *testing.T) {
 			const timeout = 100 * time.Millisecond
-			s := start(t, func(o *Options) { o.ReadTimeout = timeout })
+			s := start(t, func(o *Options) { o.RTMP.ReadTimeout = timeout })
 			end := s.hls.Begin("live/movie", "")
 			held := make(chan answer, 1)
 			go func() {
@@ -183,7 +183,7 @@ func TestPanicsAreLogged(t *testing.T) {
 // TestSlowHTTP2 is a client that begins a request and never ends it: it is cut off.
 func TestSlowHTTP2(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(o *Options) { o.ReadTimeout = 200 * time.Millisecond })
+	s := start(t, func(o *Options) { o.RTMP.ReadTimeout = 200 * time.Millisecond })
 	nc := dial(t, s.addr("hls"))
 	if _, err := io.Copy(nc, strings.NewReader("PRI * HTTP/2.0\r\n\r\nSM")); err != nil {
 		t.Fatal(err)

@@ -54,7 +54,7 @@ func TestNumbersGoOn(t *testing.T) {
 	most := map[string]int{"/live/movie.m3u8": 1, "/live/movie/index-v0.m3u8": 3}
 	last := map[string]int{}
 	for life, killed := range []bool{false, true, false, true} {
-		s := start(t, func(o *Options) { o.HLSLedger, o.HLSSegmentDuration = file, 500*time.Millisecond })
+		s := start(t, func(o *Options) { o.HLSLedger, o.HLS.SegmentDuration = file, 500*time.Millisecond })
 		publish(t, s, "movie").send(tags...)
 		for name, most := range most {
 			var text string

@@ -177,7 +177,7 @@ func (w *limitWatch) admit(now time.Time, t *media.Track) error {
 	if len(l.Codecs) > 0 && !slices.Contains(l.Codecs, t.Codec) {
 		return w.forbid(now, limitCodecs, "the codec "+said(codecName(t))+" is not allowed, use "+strings.Join(codecNames(l.Codecs), ", "))
 	}
-	if long, short := max(t.Width, t.Height), min(t.Width, t.Height); l.Long > 0 && (long > l.Long || short > l.Short) {
+	if long, short := max(t.Width, t.Height), min(t.Width, t.Height); l.Picture.Long > 0 && (long > l.Picture.Long || short > l.Picture.Short) {
 		return w.forbid(now, limitPicture, fmt.Sprintf("the picture has %dx%d, %s is allowed", t.Width, t.Height, l.Text(limitPicture)))
 	}
 	return nil

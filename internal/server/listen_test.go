@@ -63,7 +63,7 @@ func TestBadOptions(t *testing.T) {
 		"rtmps_addr with TLS: rtmps_cert/rtmps_key: ":   func(o *Options) { o.RTMPSAddr, o.RTMPSCert, o.RTMPSKey = "127.0.0.1:0", junk, junk },
 		"httpflv_addr with TLS: https_cert/https_key: ": func(o *Options) { o.FLVTLS, o.HTTPSCert, o.HTTPSKey = true, junk, junk },
 		"hls_addr with TLS: https_cert/https_key: ":     func(o *Options) { o.HLSTLS, o.HTTPSCert, o.HTTPSKey = true, junk, junk },
-		"jwt algorithm": func(o *Options) { o.JWTSecret, o.JWTAlgorithm = strings.Repeat("x", 40), "RS256" },
+		"jwt algorithm": func(o *Options) { o.API.Secret, o.API.Algorithm = strings.Repeat("x", 40), "RS256" },
 	} {
 		opt := testOptions()
 		change(&opt)

@@ -53,7 +53,7 @@ func TestLoadMeter(t *testing.T) {
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	g, tags := startGroup(t, 2, func(o *Options) {
-		o.HLSSegmentDuration = time.Second
+		o.HLS.SegmentDuration = time.Second
 		if o.Cluster.ID == "a" {
 			o.MaxViewers, o.Cluster.RedirectAbove = 10, 0.25
 		}

@@ -75,7 +75,7 @@ func TestLowLatencyHLS(t *testing.T) {
 	} {
 		t.Run(tc.client, func(t *testing.T) {
 			t.Parallel()
-			s, tags := start(t, tc.change, func(o *Options) { o.HLSSegmentDuration, o.HLSListSize = time.Second, 12 }), clip(t)
+			s, tags := start(t, tc.change, func(o *Options) { o.HLS.SegmentDuration, o.HLS.ListSize = time.Second, 12 }), clip(t)
 			client := clientOf(t, tc.client)
 			client.Timeout = 0
 			if tr, ok := client.Transport.(*http.Transport); ok {

@@ -70,11 +70,14 @@ func open(t testing.TB, change ...func(*Options)) *testServer {
 
 func testOptions() Options {
 	const free = "127.0.0.1:0"
-	return Options{
+	o := Options{
 		RTMPAddr: free, FLVAddr: free, HLSAddr: free, APIAddr: free,
 		Apps: []App{{Name: "live", Live: true, HLS: true, FLV: true, API: true}},
-		Keys: keys.NewMemory(keys.Options{}), GOPNum: 1,
+		Keys: keys.NewMemory(keys.Options{}), PlayWait: 10 * time.Second, HLSLoop: true, StreamList: true, VerifyTLS: true,
 	}
+	o.Live.GOPs, o.Live.Grace, o.Live.Takeover = 1, 10*time.Second, true
+	o.Fanout.Rings, o.HLS.CMAF, o.Metrics.Streams = true, true, 200
+	return o
 }
 
 func (s *testServer) run() {

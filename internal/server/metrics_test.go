@@ -109,7 +109,7 @@ func TestMetrics(t *testing.T) {
 
 // TestMetricsPolicy: on the port of the API metrics are for who may use it.
 func TestMetricsPolicy(t *testing.T) {
-	s := start(t, func(o *Options) { o.JWTSecret = strings.Repeat("s", 32) })
+	s := start(t, func(o *Options) { o.API.Secret = strings.Repeat("s", 32) })
 	if a := call(t, "GET", s.url("http", "api", "/metrics")); a.status == 200 || strings.Contains(a.body, "livego_") {
 		t.Errorf("without a token: %d %.100s", a.status, a.body)
 	}

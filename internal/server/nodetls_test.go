@@ -91,7 +91,7 @@ func (a *nodeAuthority) options(t *testing.T, name string) func(*Options) {
 func TestNodesSpeakTLS(t *testing.T) {
 	t.Parallel()
 	authority := newNodeAuthority(t)
-	g, tags := startGroup(t, 2, authority.options(t, "node"), func(o *Options) { o.HLSSegmentDuration = time.Second }), clip(t)
+	g, tags := startGroup(t, 2, authority.options(t, "node"), func(o *Options) { o.HLS.SegmentDuration = time.Second }), clip(t)
 	a, b := g.nodes[0], g.nodes[1]
 	e := publish(t, b, "movie")
 	e.send(tags...)

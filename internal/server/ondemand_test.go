@@ -9,7 +9,7 @@ import (
 func pulling(t testing.TB, origin *testServer, scheme, protocol string, idle time.Duration) *testServer {
 	return start(t, func(o *Options) {
 		o.Apps[0].Pull, o.Apps[0].PullIdle = origin.url(scheme, protocol, "/live"), idle
-		o.PlayWait, o.RepublishGrace = -1, -1
+		o.PlayWait, o.Live.Grace = 0, 0
 	})
 }
 

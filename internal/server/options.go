@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"log/slog"
@@ -11,9 +12,17 @@ import (
 	"time"
 
 	v1 "livego/internal/api/v1"
+	"livego/internal/auth"
+	"livego/internal/fanout"
+	"livego/internal/flv"
+	"livego/internal/hls"
 	"livego/internal/keys"
 	"livego/internal/listen"
+	"livego/internal/live"
+	"livego/internal/metrics"
 	"livego/internal/record"
+	"livego/internal/rtmp"
+	"livego/internal/spool"
 	"livego/internal/ticket"
 )
 
@@ -72,8 +81,13 @@ func (n Networks) admit(addr netip.Addr) bool {
 
 func (n Networks) all() bool { return len(n.Allow) == 0 && len(n.Deny) == 0 }
 
-// Options configures a Server. The zero value of a field means the documented default where one is
-// named.
+// Options configures a Server. A field holds what the option of the configuration says: a switch is
+// on when it is true, and 0 is none where the option has it so. Where 0 would make no sense it
+// stands for the default in parentheses.
+//
+// What belongs to one package is in the options of that package; the Server fills in the rest of
+// them. Options that several need stand where they are named first: Memory and GOPs of Live hold
+// for Fanout, WriteTimeout of Fanout and ReadTimeout of RTMP for all connections.
 type Options struct {
 	Log *slog.Logger
 	// Version is shown in logs, in the API and to RTMP peers.
@@ -88,8 +102,8 @@ type Options struct {
 	HTTPSAddr, HTTPRedirectAddr string
 	// ACME has certificates made, for all ports with TLS, in place of those in files.
 	ACME listen.ACME
-	// MetricsStreams (200; negative: none) is how many streams have metrics of their own.
-	MetricsStreams int
+	// Metrics says how many streams have metrics of their own.
+	Metrics metrics.Options
 	// RTMPTLS makes RTMPAddr speak TLS only. FLVTLS and HLSTLS do the same for theirs.
 	RTMPTLS, FLVTLS, HLSTLS bool
 	// RTMPSCert, RTMPSKey are PEM files for RTMPS; HTTPSCert, HTTPSKey for HTTPSAddr, FLVTLS and
@@ -104,79 +118,48 @@ type Options struct {
 	Keys keys.Store
 	// NoAuth accepts any publish name as the stream's name.
 	NoAuth bool
-	// JWTSecret and JWTAlgorithm (HS256, HS384, HS512) protect the API. APIAllow filters its
-	// clients by address; empty: loopback without a secret, everyone with one. APIOrigins lists
-	// origins that browsers may call it from.
-	JWTSecret, JWTAlgorithm string
-	APIAllow                []netip.Prefix
-	APIOrigins              []string
+	// API says who may call the API.
+	API auth.APIOptions
 
-	// ReadTimeout (10 s) bounds handshakes, HTTP requests, the time before publish or play, and a
-	// publisher's silence.
-	ReadTimeout time.Duration
-	// WriteTimeout (10 s) bounds the time for which a player takes nothing although bytes are
-	// pending.
-	WriteTimeout time.Duration
-	// PlayWait (10 s; negative: none) is how long an RTMP player waits for its stream.
+	// RTMP has ReadTimeout, which bounds HTTP requests too, and MaxMessageSize.
+	RTMP rtmp.ServerOptions
+	// Live has GOPs, Memory, Grace and Takeover of streams.
+	Live live.Options
+	// Fanout has PlayerLag, WriteTimeout, MinBatch, MaxBatch and Rings of delivery.
+	Fanout fanout.Options
+	// HLS has SegmentDuration, PartDuration, ListSize, CMAF, KeepAfterEnd and ReturnWait.
+	HLS hls.Options
+
+	// PlayWait is how long an RTMP player waits for its stream; 0: not at all.
 	PlayWait time.Duration
-	// RepublishGrace (10 s; negative: none) is how long a stream outlives a lost publisher.
-	RepublishGrace time.Duration
 	// DrainTimeout (5 s) bounds the time that Run takes to end.
 	DrainTimeout time.Duration
 	// DrainDelay (none) is how long a server that ends goes on taking clients after it has said
 	// that it ends, at most half of DrainTimeout: so long those who send them may take to hear of
 	// it.
 	DrainDelay time.Duration
-	// NoTakeover refuses a second publisher of a stream instead of letting it replace the first.
-	NoTakeover bool
 
-	// GOPNum is how many GOPs a joining player gets; 0: it waits for the next key frame.
-	GOPNum int
-	// StreamMemory (64 MiB) bounds the ring of one stream, in bytes.
-	StreamMemory int
-	// PlayerLag (5 s) is how far a player may fall behind before it jumps.
-	PlayerLag time.Duration
-	// MaxBatchDelay bounds the time for which delivery waits to save CPU under load; 0: one write
-	// per picture.
-	MaxBatchDelay time.Duration
-	// MinBatchDelay is how long delivery waits at least between two writes, whatever the load.
-	MinBatchDelay time.Duration
-	// NoIOURing keeps delivery from using io_uring.
-	NoIOURing bool
-
-	// HLSSegmentDuration (3 s) is the least length of a segment, HLSListSize (3) the number of
-	// segments in a playlist.
-	HLSSegmentDuration time.Duration
-	HLSListSize        int
-	// HLSPartDuration (200 ms) is about the length of a part of Low-Latency HLS.
-	HLSPartDuration time.Duration
 	// HLSHTTP3 serves HLS over HTTP/3 too, on the UDP port with the number of HTTPSAddr's, or of
 	// HLSAddr's with HLSTLS.
 	HLSHTTP3 bool
-	// HLSNoLoop leaves all requests for HLS to net/http, also those that players make again and
-	// again.
-	HLSNoLoop bool
-	// HLSNoCMAF packages MPEG-TS only.
-	HLSNoCMAF bool
+	// HLSLoop answers requests that HLS players make again and again in a loop of its own, where the
+	// system has what that needs. Without it net/http answers all.
+	HLSLoop bool
 	// HLSOnDemand packages a stream only while somebody watches it over HLS, with each of MPEG-TS
 	// and CMAF for itself. Streams with rewinding or recordings have CMAF always, and with
-	// HLSKeepAfterEnd all have both.
+	// KeepAfterEnd of HLS all have both.
 	HLSOnDemand bool
-	// HLSKeepAfterEnd keeps an ended playlist until the next session of the stream.
-	HLSKeepAfterEnd bool
-	// NoStreamList leaves /streams of FLVAddr out, the list of streams that LiveGo has there.
-	NoStreamList bool
+	// StreamList has FLVAddr answer /streams, the list of streams that LiveGo has there.
+	StreamList bool
 	// PublicStatus lists at / of HLSAddr what is on air. FrameOrigins are the web origins whose
 	// pages may show the pages there in a frame, "*" for all.
 	PublicStatus bool
 	FrameOrigins []string
 	// MediaOrigins are the web origins whose pages may play, "*" for all, which nil stands for too.
 	MediaOrigins []string
-	// HLSDVRWindow is for how long segments stay in playlists, from disk; 0: as long as HLSListSize
-	// says, from memory. They are below HLSDVRDir and take at most HLSDVRMaxBytes (10 GiB).
-	HLSDVRWindow   time.Duration
-	HLSDVRDir      string
-	HLSDVRMaxBytes int64
+	// Rewind says for how long segments stay in playlists, from disk: Window; 0: as long as ListSize
+	// of HLS says, from memory. They are below Dir and take at most MaxBytes.
+	Rewind spool.Options
 
 	// HLSLedger is a file that keeps the numbers of HLS segments over restarts; empty: nothing
 	// does.
@@ -188,14 +171,15 @@ type Options struct {
 	// ProxyProtocol lets them say it by the PROXY protocol too, on the ports for publishers and
 	// viewers.
 	ProxyProtocol bool
-	// FLVArchiveDir is the folder in which every publication is recorded as FLV; empty: nothing is.
-	FLVArchiveDir string
+	// FLVArchive records every publication as FLV, in the folder FLVDir.
+	FLVArchive bool
+	FLVDir     string
 	// Record says how streams are recorded for which App.Record asks.
-	Record RecordOptions
+	Record record.Options
 	// RelaysFile keeps the relays that were begun by the API over restarts; empty: nothing does.
-	// InsecureTLS does not check the certificates of servers that this one pushes to or pulls from.
-	RelaysFile  string
-	InsecureTLS bool
+	// VerifyTLS checks the certificates of servers that this one pushes to or pulls from.
+	RelaysFile string
+	VerifyTLS  bool
 	// Tickets checks the tokens of viewers. ViewerSharedCache lets shared caches keep what was sent
 	// to a viewer with a token.
 	Tickets           ticket.Options
@@ -218,9 +202,51 @@ type Options struct {
 	MaxStreams, MaxViewers int
 	// MaxConnections and MaxConnectionsPerAddr bound open connections; 0: no bound.
 	MaxConnections, MaxConnectionsPerAddr int
-	// MaxMessageSize (8 MiB) bounds an RTMP message, in bytes.
-	MaxMessageSize int
 }
 
 // servesHLS says whether there is a port for HLS.
 func (o *Options) servesHLS() bool { return o.HLSAddr != "" || o.HTTPSAddr != "" }
+
+func (o Options) withDefaults() Options {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.RTMP.ReadTimeout = cmp.Or(o.RTMP.ReadTimeout, defaultReadTimeout)
+	o.Fanout.WriteTimeout = cmp.Or(o.Fanout.WriteTimeout, defaultWriteTimeout)
+	o.DrainTimeout = cmp.Or(o.DrainTimeout, defaultDrainTimeout)
+	return o
+}
+
+// metrics are the options of the metrics, read by a function.
+func (o *Options) metrics(read func() *metrics.Figures) metrics.Options {
+	m := o.Metrics
+	m.Version, m.Read = o.Version, read
+	return m
+}
+
+// rtmp are the options of RTMP connections; hint answers HTTP.
+func (o *Options) rtmp(hint string) rtmp.ServerOptions {
+	r := o.RTMP
+	r.WriteTimeout, r.Version, r.HTTPHint, r.Reconnect = o.Fanout.WriteTimeout, o.Version, hint, true
+	return r
+}
+
+func (s *Server) liveOptions() live.Options {
+	o := s.opt.Live
+	o.Log, o.OnPublication, o.Notify = s.log, s.begin, s.tell
+	return o
+}
+
+func (s *Server) fanoutOptions() fanout.Options {
+	o := s.opt.Fanout
+	o.GOPs, o.Memory, o.Body, o.Latency = s.opt.Live.GOPs, s.opt.Live.Memory, flv.AppendBody, s.metrics.Delivered
+	return o
+}
+
+func (s *Server) hlsOptions() hls.Options {
+	o := s.opt.HLS
+	o.WriteTimeout, o.Log = httpWriteTimeout, s.log
+	o.Bring, o.Admit, o.Noted, o.PartDelay = s.bringHLS, s.viewerFitsHLS, s.noted, s.metrics.Published
+	o.Spool, o.Ledger, o.Recorder = s.spool, s.ledger, s.tap()
+	return o
+}

@@ -51,7 +51,7 @@ func (s *Server) outputHLS(pub *live.Publication) func(context.Context) error {
 	}
 	s.hold(name.Key())
 	// At once: whoever hears of the stream may ask for its playlist.
-	if s.opt.HLSOnDemand && !s.opt.HLSKeepAfterEnd {
+	if s.opt.HLSOnDemand && !s.opt.HLS.KeepAfterEnd {
 		run := s.hls.Offer(name.Key(), name.Rendition)
 		return func(ctx context.Context) error {
 			return run(ctx, func() hls.Source { return pub.NewReader(reader) }, pub.Done())

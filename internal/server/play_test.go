@@ -110,7 +110,7 @@ func TestEveryProtocolDeliversWhatWasPublished(t *testing.T) {
 // then the rest.
 func TestJoinInTheMiddle(t *testing.T) {
 	for _, gops := range []int{1, 2, 100} {
-		s, tags := start(t, func(o *Options) { o.GOPNum = gops }), clip(t)
+		s, tags := start(t, func(o *Options) { o.Live.GOPs = gops }), clip(t)
 		e := publish(t, s, "movie")
 		e.send(tags[:3]...)
 		e.send(between(tags, 0, 5000)...)
@@ -147,7 +147,7 @@ func size(tags []flv.Tag) (n uint64) {
 // it.
 func TestNoGOPCache(t *testing.T) {
 	t.Parallel()
-	s, tags := start(t, func(o *Options) { o.GOPNum = 0 }), clip(t)
+	s, tags := start(t, func(o *Options) { o.Live.GOPs = 0 }), clip(t)
 	e := publish(t, s, "movie")
 	e.send(tags[:3]...)
 	e.send(between(tags, 0, 3000)...)

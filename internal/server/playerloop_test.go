@@ -23,7 +23,7 @@ import (
 func TestLoopAnswersAsNetHTTP(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(o *Options) {
-		o.HLSKeepAfterEnd = true
+		o.HLS.KeepAfterEnd = true
 		o.Apps = append(o.Apps, App{Name: "closed", Live: true, HLS: true, ViewerAuth: ViewersWithToken})
 	})
 	e := publish(t, s, "movie")

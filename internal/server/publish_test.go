@@ -372,7 +372,7 @@ func TestTooManyTakeovers(t *testing.T) {
 
 func TestNoTakeover(t *testing.T) {
 	t.Parallel()
-	s, tags := start(t, func(o *Options) { o.NoTakeover = true }), clip(t)
+	s, tags := start(t, func(o *Options) { o.Live.Takeover = false }), clip(t)
 	e := publish(t, s, "movie")
 	_, err := tryPublish(t, s.url("rtmp", "rtmp", "/live/"+s.key("movie")))
 	refusedWith(t, "a second publisher", err, rtmp.CodePublishBadName)
@@ -413,7 +413,7 @@ func TestGrace(t *testing.T) {
 
 func TestGraceRunsOut(t *testing.T) {
 	t.Parallel()
-	s, tags := start(t, func(o *Options) { o.RepublishGrace = 200 * time.Millisecond }), clip(t)
+	s, tags := start(t, func(o *Options) { o.Live.Grace = 200 * time.Millisecond }), clip(t)
 	e := publish(t, s, "movie")
 	e.send(tags[:4]...)
 	watchers := []*watcher{watchRTMP(t, s, "movie"), watchFLV(t, s, "movie"), watchWS(t, s, "movie")}
@@ -428,7 +428,7 @@ func TestGraceRunsOut(t *testing.T) {
 // TestNoGrace: with a negative grace a lost publisher ends the stream.
 func TestNoGrace(t *testing.T) {
 	t.Parallel()
-	s, tags := start(t, func(o *Options) { o.RepublishGrace = -1 }), clip(t)
+	s, tags := start(t, func(o *Options) { o.Live.Grace = 0 }), clip(t)
 	e := publish(t, s, "movie")
 	e.send(tags[:4]...)
 	w := watchFLV(t, s, "movie")
@@ -440,7 +440,7 @@ func TestNoGrace(t *testing.T) {
 // TestSilentPublisher is closed after the read timeout, and its stream goes into the grace time.
 func TestSilentPublisher(t *testing.T) {
 	t.Parallel()
-	s, tags := start(t, func(o *Options) { o.ReadTimeout = 300 * time.Millisecond }), clip(t)
+	s, tags := start(t, func(o *Options) { o.RTMP.ReadTimeout = 300 * time.Millisecond }), clip(t)
 	e := publish(t, s, "movie")
 	e.send(tags[:4]...)
 	receive(t, "end of a silent publisher", e.ended)

@@ -17,8 +17,8 @@ import (
 type PublishLimits struct {
 	// BitRate is in bit/s, the mean of five seconds.
 	BitRate int
-	// Long and Short are the sides of a picture, however it is turned.
-	Long, Short int
+	// Picture is the largest one.
+	Picture Picture
 	// FrameRate is in pictures per second, the mean of five seconds.
 	FrameRate int
 	// KeyFrameInterval is the time from one key frame to the next, Time that of a whole session.
@@ -28,6 +28,10 @@ type PublishLimits struct {
 	// WarnOnly closes nobody.
 	WarnOnly bool
 }
+
+// Picture is the size of a picture, by its longer and its shorter side in pixels: however it is
+// turned.
+type Picture struct{ Long, Short int }
 
 // The names of the limits.
 const (
@@ -62,7 +66,7 @@ func (l *PublishLimits) Set(name, text string) (err error) {
 	case limitBitRate:
 		l.BitRate, err = parseBitRate(text)
 	case limitPicture:
-		l.Long, l.Short, err = parsePicture(text)
+		l.Picture, err = parsePicture(text)
 	case limitFrameRate:
 		l.FrameRate, err = parseWhole(text, maxFrameRate)
 	case limitKeyInterval:
@@ -95,8 +99,8 @@ func (l *PublishLimits) Text(name string) string {
 	case limitBitRate:
 		return strconv.Itoa(l.BitRate)
 	case limitPicture:
-		if l.Long > 0 {
-			return fmt.Sprintf("%dx%d", l.Long, l.Short)
+		if l.Picture.Long > 0 {
+			return fmt.Sprintf("%dx%d", l.Picture.Long, l.Picture.Short)
 		}
 	case limitFrameRate:
 		return strconv.Itoa(l.FrameRate)
@@ -117,7 +121,7 @@ func (l *PublishLimits) Text(name string) string {
 
 // none says whether there is no limit.
 func (l *PublishLimits) none() bool {
-	return l.BitRate == 0 && l.Long == 0 && l.FrameRate == 0 && l.KeyFrameInterval == 0 && l.Time == 0 && len(l.Codecs) == 0
+	return l.BitRate == 0 && l.Picture.Long == 0 && l.FrameRate == 0 && l.KeyFrameInterval == 0 && l.Time == 0 && len(l.Codecs) == 0
 }
 
 func parseWhole(text string, most int) (int, error) {
@@ -154,17 +158,17 @@ func parseBitRate(text string) (int, error) {
 }
 
 // parsePicture reads WIDTHxHEIGHT.
-func parsePicture(text string) (long, short int, err error) {
+func parsePicture(text string) (Picture, error) {
 	if text == "" || text == "0" {
-		return 0, 0, nil
+		return Picture{}, nil
 	}
 	w, h, found := strings.Cut(strings.ToLower(text), "x")
 	width, errW := parseWhole(w, maxPicture)
 	height, errH := parseWhole(h, maxPicture)
 	if !found || errW != nil || errH != nil || width == 0 || height == 0 {
-		return 0, 0, fmt.Errorf("%.32q is not the size of a picture, write 1920x1080", text)
+		return Picture{}, fmt.Errorf("%.32q is not the size of a picture, write 1920x1080", text)
 	}
-	return max(width, height), min(width, height), nil
+	return Picture{Long: max(width, height), Short: min(width, height)}, nil
 }
 
 func parseLimitTime(text string) (time.Duration, error) {

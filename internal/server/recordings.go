@@ -15,18 +15,10 @@ import (
 	"livego/internal/record"
 )
 
-// RecordOptions says how streams are recorded; the fields are as in record.Options.
-type RecordOptions struct {
-	Dir, To       string
-	Name          record.Template
-	Join, Keep    time.Duration
-	MaxSpoolBytes int64
-}
-
 // openRecorder opens the recorder, if something is to be recorded or was.
 func (s *Server) openRecorder() error {
-	o := &s.opt.Record
-	if o.Dir == "" || s.opt.HLSAddr == "" || s.opt.HLSNoCMAF {
+	o := s.opt.Record
+	if o.Dir == "" || s.opt.HLSAddr == "" || !s.opt.HLS.CMAF {
 		return nil
 	}
 	wanted := false
@@ -36,10 +28,8 @@ func (s *Server) openRecorder() error {
 	if _, err := os.Stat(o.Dir); err != nil && !wanted {
 		return nil
 	}
-	r, err := record.Open(record.Options{
-		Dir: o.Dir, To: o.To, Name: o.Name, Mode: s.mode, Join: o.Join, Keep: o.Keep, MaxSpoolBytes: o.MaxSpoolBytes, List: s.opt.PublicStatus,
-		Events: s.events, Log: s.log,
-	})
+	o.Mode, o.List, o.Events, o.Log = s.mode, s.opt.PublicStatus, s.events, s.log
+	r, err := record.Open(o)
 	if err != nil {
 		return fmt.Errorf("record: %w", err)
 	}

@@ -36,7 +36,7 @@ func (g *group) parentOf(t *testing.T, region, stream string) (parent *testServe
 // as by HLS, and when the node that brings it is gone another one does.
 func TestRegions(t *testing.T) {
 	t.Parallel()
-	g, tags := startRegions(t, []string{"us", "eu", "eu", "eu"}, func(o *Options) { o.HLSSegmentDuration = time.Second }), clip(t)
+	g, tags := startRegions(t, []string{"us", "eu", "eu", "eu"}, func(o *Options) { o.HLS.SegmentDuration = time.Second }), clip(t)
 	home := g.nodes[0]
 	parent, others := g.parentOf(t, "eu", "live/movie")
 	e := publish(t, home, "movie")
@@ -95,7 +95,7 @@ func (b blind) Nodes(ctx context.Context) ([]cluster.Node, error) {
 func TestRegionInDisagreement(t *testing.T) {
 	t.Parallel()
 	g, tags := startRegions(t, []string{"us", "eu", "eu"}, func(o *Options) {
-		o.HLSSegmentDuration = time.Second
+		o.HLS.SegmentDuration = time.Second
 		o.Cluster.Registry = blind{o.Cluster.Registry, o.Cluster.ID}
 	}), clip(t)
 	home := g.nodes[0]

@@ -30,7 +30,7 @@ var errLoop = errors.New("the relay leads back to its own stream")
 func (s *Server) openRelays() {
 	s.relays = relay.New(relay.Options{
 		Log: s.log, Events: s.events, Hub: s.hub, Publish: s.publishRelay, Body: flv.AppendBody,
-		InsecureTLS: s.opt.InsecureTLS, Save: s.saveRelays,
+		VerifyTLS: s.opt.VerifyTLS, Save: s.saveRelays,
 	})
 }
 

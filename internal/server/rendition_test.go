@@ -222,7 +222,7 @@ func TestMisalignedRendition(t *testing.T) {
 // rendition.
 func TestRenditionThatHLSCannotAlign(t *testing.T) {
 	t.Parallel()
-	s, tags := start(t, func(o *Options) { o.HLSSegmentDuration = time.Second }), clip(t)
+	s, tags := start(t, func(o *Options) { o.HLS.SegmentDuration = time.Second }), clip(t)
 	def, other := rung(t, s, ""), rung(t, s, "other")
 	def.send(tags[:3]...)
 	other.send(tags[:3]...)

@@ -124,7 +124,7 @@ func TestEndAStream(t *testing.T) {
 	for name, lost := range map[string]bool{"on air": false, "waiting": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, tags := start(t, func(o *Options) { o.RepublishGrace = time.Hour }), clip(t)
+			s, tags := start(t, func(o *Options) { o.Live.Grace = time.Hour }), clip(t)
 			e := publish(t, s, "movie")
 			e.send(tags...)
 			w := watchFLV(t, s, "movie")

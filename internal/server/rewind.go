@@ -13,13 +13,13 @@ import (
 // openSpool opens the store of segments for rewinding, if there is to be one.
 func (s *Server) openSpool() error {
 	o := &s.opt
-	if o.HLSDVRWindow <= 0 || !o.servesHLS() {
+	if o.Rewind.Window <= 0 || !o.servesHLS() {
 		return nil
 	}
 	begin := time.Now()
-	store, err := spool.Open(spool.Options{
-		Dir: o.HLSDVRDir, Window: o.HLSDVRWindow, MaxBytes: o.HLSDVRMaxBytes, Log: o.Log,
-	})
+	rewind := o.Rewind
+	rewind.Log = o.Log
+	store, err := spool.Open(rewind)
 	if errors.Is(err, spool.ErrInUse) {
 		return fmt.Errorf("hls_dvr_window: %w: give each server a data_dir of its own", err)
 	}
@@ -28,7 +28,7 @@ func (s *Server) openSpool() error {
 	}
 	s.spool = store
 	st := store.Stats()
-	s.log.Info("segments for rewinding", "dir", o.HLSDVRDir, "segments", st.Segments, "bytes", st.Bytes, "took", time.Since(begin))
+	s.log.Info("segments for rewinding", "dir", o.Rewind.Dir, "segments", st.Segments, "bytes", st.Bytes, "took", time.Since(begin))
 	return nil
 }
 

@@ -17,7 +17,7 @@ import (
 // withRewinding keeps segments of half a second and more in a folder.
 func withRewinding(dir string) func(*Options) {
 	return func(o *Options) {
-		o.HLSDVRWindow, o.HLSDVRDir, o.HLSSegmentDuration = time.Hour, dir, 500*time.Millisecond
+		o.Rewind.Window, o.Rewind.Dir, o.HLS.SegmentDuration = time.Hour, dir, 500*time.Millisecond
 	}
 }
 
@@ -123,8 +123,8 @@ func TestRewindThatCannotBe(t *testing.T) {
 func TestRewindThatIsOff(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "hls")
 	for name, change := range map[string]func(*Options){
-		"no window": func(o *Options) { o.HLSDVRDir = dir },
-		"no HLS":    func(o *Options) { o.HLSDVRDir, o.HLSDVRWindow, o.HLSAddr = dir, time.Hour, "" },
+		"no window": func(o *Options) { o.Rewind.Dir = dir },
+		"no HLS":    func(o *Options) { o.Rewind.Dir, o.Rewind.Window, o.HLSAddr = dir, time.Hour, "" },
 	} {
 		s := start(t, change)
 		if err := s.stop(); err != nil {
@@ -140,7 +140,7 @@ func TestRewindThatIsOff(t *testing.T) {
 func TestRewindBound(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "hls")
 	const most = 1 << 20
-	s := start(t, withRewinding(dir), func(o *Options) { o.HLSDVRMaxBytes = most })
+	s := start(t, withRewinding(dir), func(o *Options) { o.Rewind.MaxBytes = most })
 	tags := clip(t)
 	for i := range 6 {
 		name := fmt.Sprintf("movie%d", i)

@@ -25,9 +25,7 @@ const keyTimeout = 5 * time.Second
 
 // serveRTMP accepts RTMP connections.
 func (s *Server) serveRTMP(l *listener) error {
-	opt := rtmp.ServerOptions{
-		Version: s.opt.Version, HTTPHint: s.httpHint(), Reconnect: true,
-	}
+	hint := s.httpHint()
 	protocol := protocolRTMP
 	if l.Secure {
 		protocol = protocolRTMPS
@@ -38,10 +36,8 @@ func (s *Server) serveRTMP(l *listener) error {
 			return err
 		}
 		started := s.conns.Go(func() {
-			c, opt := s.newRTMPConn(nc, protocol), opt
-			now := &s.now().opt
-			opt.MaxMessageSize, opt.ReadTimeout, opt.WriteTimeout = now.MaxMessageSize, now.ReadTimeout, now.WriteTimeout
-			c.logEnd(rtmp.Serve(s.ctx, nc, opt, c))
+			c := s.newRTMPConn(nc, protocol)
+			c.logEnd(rtmp.Serve(s.ctx, nc, s.now().opt.rtmp(hint), c))
 		})
 		if !started {
 			_ = nc.Close()

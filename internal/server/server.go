@@ -44,7 +44,6 @@ var (
 const (
 	defaultReadTimeout  = 10 * time.Second
 	defaultWriteTimeout = 10 * time.Second
-	defaultPlayWait     = 10 * time.Second
 	defaultDrainTimeout = 5 * time.Second
 
 	// The bounds of the HTTP servers. A segment that takes longer than httpWriteTimeout is of no
@@ -113,7 +112,7 @@ func New(opt Options) (*Server, error) {
 		return nil, err
 	}
 	var s *Server
-	figures := metrics.New(metrics.Options{Version: opt.Version, Streams: opt.MetricsStreams, Read: func() *metrics.Figures { return s.figures() }})
+	figures := metrics.New(opt.metrics(func() *metrics.Figures { return s.figures() }))
 	opt.Keys = measuredKeys{opt.Keys, figures.KeysAsked}
 	if opt.Cluster.Registry != nil {
 		opt.Cluster.Registry = measuredRegistry{opt.Cluster.Registry, figures.RegistryAsked}
@@ -127,11 +126,7 @@ func New(opt Options) (*Server, error) {
 	s.streams = api.StreamsHandler(s)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.outCtx, s.outCancel = context.WithCancel(s.ctx)
-	s.fanout = fanout.New(fanout.Options{
-		GOPs: opt.GOPNum, Memory: opt.StreamMemory, PlayerLag: opt.PlayerLag, WriteTimeout: opt.WriteTimeout,
-		MinBatch: opt.MinBatchDelay, MaxBatch: opt.MaxBatchDelay, Body: flv.AppendBody,
-		NoRings: opt.NoIOURing, Latency: s.metrics.Delivered,
-	})
+	s.fanout = fanout.New(s.fanoutOptions())
 	s.teller = newTeller(s.events)
 	s.openAPI()
 	s.console = s.newConsole(built)
@@ -154,14 +149,10 @@ func New(opt Options) (*Server, error) {
 		s.cancel(err)
 		return nil, err
 	}
-	s.hls = hls.NewServer(hls.Options{
-		SegmentDuration: opt.HLSSegmentDuration, PartDuration: opt.HLSPartDuration, ListSize: opt.HLSListSize, KeepAfterEnd: opt.HLSKeepAfterEnd,
-		NoCMAF: opt.HLSNoCMAF, WriteTimeout: httpWriteTimeout, ReturnWait: opt.RepublishGrace, Bring: s.bringHLS, Admit: s.viewerFitsHLS, Spool: s.spool, Ledger: s.ledger, Noted: s.noted, PartDelay: s.metrics.Published, Log: opt.Log,
-		Recorder: s.tap(),
-	})
+	s.hls = hls.NewServer(s.hlsOptions())
 	s.outputs = []output{s.outputHLS, s.outputPush, s.outputCommands}
-	if opt.FLVArchiveDir != "" {
-		s.archive = record.NewArchive(opt.FLVArchiveDir, flv.AppendBody, s.events, s.log)
+	if opt.FLVArchive {
+		s.archive = record.NewArchive(opt.FLVDir, flv.AppendBody, s.events, s.log)
 		s.outputs = append(s.outputs, s.outputFLV)
 	}
 	if err := s.openNode(); err != nil {
@@ -169,10 +160,7 @@ func New(opt Options) (*Server, error) {
 		return nil, err
 	}
 	s.watch = s.newWatch(built)
-	s.hub = live.NewHub(live.Options{
-		Log: opt.Log, GOPs: opt.GOPNum, Memory: opt.StreamMemory, Grace: opt.RepublishGrace, NoTakeover: opt.NoTakeover,
-		OnPublication: s.begin, Notify: s.tell,
-	})
+	s.hub = live.NewHub(s.liveOptions())
 	s.openRelays()
 	s.openPulls()
 	if err := s.listen(); err != nil {
@@ -185,21 +173,6 @@ func New(opt Options) (*Server, error) {
 		s.node.ready()
 	}
 	return s, nil
-}
-
-func (o Options) withDefaults() Options {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	for d, value := range map[*time.Duration]time.Duration{
-		&o.ReadTimeout: defaultReadTimeout, &o.WriteTimeout: defaultWriteTimeout,
-		&o.PlayWait: defaultPlayWait, &o.DrainTimeout: defaultDrainTimeout,
-	} {
-		if *d == 0 {
-			*d = value
-		}
-	}
-	return o
 }
 
 // listener is a Listener and what serves it. serve returns when it is closed, or why it broke.

@@ -36,9 +36,9 @@ func (s *Server) newSettings(opt Options) (*settings, error) {
 	access.ask = s.askView
 	n := &settings{opt: opt, access: access, origins: newOrigins(opt.MediaOrigins)}
 	s.boundCrowds(n)
-	policy, err := auth.NewAPIPolicy(auth.APIOptions{
-		Secret: opt.JWTSecret, Short: auth.OnlyLocal(s.opt.APIAddr), Algorithm: opt.JWTAlgorithm, Allow: opt.APIAllow, Origins: opt.APIOrigins,
-	})
+	guard := opt.API
+	guard.Short = auth.OnlyLocal(s.opt.APIAddr)
+	policy, err := auth.NewAPIPolicy(guard)
 	if err != nil {
 		return nil, err
 	}
@@ -54,12 +54,11 @@ func (s *Server) newSettings(opt Options) (*settings, error) {
 var errEnding = errors.New("the server ends")
 
 // Reload takes over what can change while the server runs: Apps, NoAuth, Tickets,
-// ViewerSharedCache, MaxStreams, MaxViewers, who may call the API, PlayWait, DrainTimeout,
-// MaxMessageSize, TrustedProxies, the limits of connections, NoStreamList, PublicStatus,
-// FrameOrigins, MediaOrigins, RepublishGrace, NoTakeover, ReadTimeout and WriteTimeout but for the
-// HTTP servers, the files of certificates, and Hooks. All other
-// options stay as they were at the start. Those who are connected stay so. If it fails, nothing has
-// changed.
+// ViewerSharedCache, MaxStreams, MaxViewers, API, PlayWait, DrainTimeout, RTMP, TrustedProxies, the
+// limits of connections, StreamList, PublicStatus, FrameOrigins, MediaOrigins, Grace and Takeover of
+// Live, WriteTimeout of Fanout, the files of certificates, and Hooks; of the timeouts, the HTTP
+// servers keep theirs. All other options stay as they were at the start. Those who are connected
+// stay so. If it fails, nothing has changed.
 func (s *Server) Reload(opt Options) error {
 	opt.Log, opt.Keys = s.log, s.opt.Keys
 	opt = opt.withDefaults()
@@ -88,8 +87,8 @@ func (s *Server) Reload(opt Options) error {
 	for _, l := range s.listeners {
 		l.Certificate.Recheck()
 	}
-	s.hub.Change(opt.RepublishGrace, opt.NoTakeover)
-	s.fanout.SetWriteTimeout(opt.WriteTimeout)
+	s.hub.Change(opt.Live.Grace, opt.Live.Takeover)
+	s.fanout.SetWriteTimeout(opt.Fanout.WriteTimeout)
 	s.useCertificates(&opt)
 	s.settings.Store(n)
 	return nil

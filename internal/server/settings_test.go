@@ -62,7 +62,7 @@ func TestReloadPolicy(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	const secret = "0123456789abcdef"
-	if err := s.reload(func(o *Options) { o.JWTSecret = secret }); err != nil {
+	if err := s.reload(func(o *Options) { o.API.Secret = secret }); err != nil {
 		t.Fatal(err)
 	}
 	wantEqual(t, "control without a token", call(t, "GET", s.url("http", "api", "/stat/livestat")).status, 403)
@@ -72,7 +72,7 @@ func TestReloadPolicy(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantEqual(t, "with a token", call(t, "GET", s.url("http", "api", "/api/v1/streams"), "Authorization: Bearer "+token).status, 200)
-	if err := s.reload(func(o *Options) { o.APIAllow = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} }); err != nil {
+	if err := s.reload(func(o *Options) { o.API.Allow = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} }); err != nil {
 		t.Fatal(err)
 	}
 	wantEqual(t, "from another network", call(t, "GET", s.url("http", "api", "/api/v1/streams")).status, 403)
@@ -83,7 +83,7 @@ func TestReloadLimits(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	wantEqual(t, "list", call(t, "GET", s.url("http", "http-flv", "/streams")).status, 200)
-	if err := s.reload(func(o *Options) { o.NoStreamList = true }); err != nil {
+	if err := s.reload(func(o *Options) { o.StreamList = false }); err != nil {
 		t.Fatal(err)
 	}
 	wantEqual(t, "no list", call(t, "GET", s.url("http", "http-flv", "/streams")).status, 400)
@@ -157,7 +157,7 @@ func TestReloadOfPages(t *testing.T) {
 		t.Errorf("the list without public_status: %d", got.status)
 	}
 	publish(t, s, "movie")
-	opt.PublicStatus, opt.FrameOrigins, opt.NoTakeover = true, []string{"https://example.org"}, true
+	opt.PublicStatus, opt.FrameOrigins, opt.Live.Takeover = true, []string{"https://example.org"}, false
 	if err := s.Reload(opt); err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestReloadOfPages(t *testing.T) {
 	if _, err := tryPublish(t, s.url("rtmp", "rtmp", "/live/"+s.key("movie"))); err == nil {
 		t.Error("a second publisher takes over after takeover was switched off")
 	}
-	opt.NoTakeover = false
+	opt.Live.Takeover = true
 	if err := s.Reload(opt); err != nil {
 		t.Fatal(err)
 	}

@@ -87,8 +87,8 @@ func (s onAir) statusHere(name live.Name) watch.Status {
 	seen, packaged := s.hls.Outlook(st.Stream)
 	st.Playlists, st.Packaged, st.Settles = seen.Playlists, seen.Packaged, seen.Settles
 	st.Viewers = seen.Viewers + s.sessions.playing(st.Stream)
-	if packaged && !s.opt.HLSNoCMAF {
-		st.Rewind = int(s.opt.HLSDVRWindow / time.Second)
+	if packaged && s.opt.HLS.CMAF {
+		st.Rewind = int(s.opt.Rewind.Window / time.Second)
 	}
 	if _, there := s.posters.get(st.Stream); there {
 		st.Poster = posterJPEG
@@ -194,7 +194,7 @@ func (s *Server) mediaPorts() (ports []v1.Listener) {
 
 // newConsole makes the page at / of the API's port.
 func (s *Server) newConsole(built *pages.Set) *console.Handler {
-	return console.New(console.Options{Pages: built, Token: s.opt.JWTSecret != "", Log: s.log, Media: func() (ports []console.Port) {
+	return console.New(console.Options{Pages: built, Token: s.opt.API.Secret != "", Log: s.log, Media: func() (ports []console.Port) {
 		for _, l := range s.mediaPorts() {
 			if !strings.HasPrefix(l.Scheme, "rtmp") {
 				ports = append(ports, console.Port{Scheme: l.Scheme, Port: l.Port})

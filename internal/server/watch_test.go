@@ -69,7 +69,7 @@ func TestStatusOfAStream(t *testing.T) {
 // list once.
 func TestStatusOfALadder(t *testing.T) {
 	t.Parallel()
-	s, tags := start(t, func(o *Options) { o.PublicStatus = true; o.RepublishGrace = time.Minute }), clip(t)
+	s, tags := start(t, func(o *Options) { o.PublicStatus = true; o.Live.Grace = time.Minute }), clip(t)
 	whole := publish(t, s, "movie")
 	publishTo(t, s.url("rtmp", "rtmp", "/live/"+s.key("movie")+"?rendition=low")).send(tags...)
 	publish(t, s, "movie-2").send(tags...)

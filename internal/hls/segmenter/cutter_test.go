@@ -28,6 +28,7 @@ func cutter(opt Options) *segments {
 	if opt.MaxSegmentBytes == 0 {
 		opt.MaxSegmentBytes = 64 << 20
 	}
+	opt.CMAF = true
 	opt.First, opt.Log, opt.Counts = 100, slog.New(slog.NewTextHandler(&s.log, nil)), &s.counts
 	opt.Publish = func(seg *playlist.TSSegment, _ time.Duration) { s.list = append(s.list, seg) }
 	opt.Refuse = func(reason string) { s.refusal = reason }

@@ -38,8 +38,8 @@ type Options struct {
 	// MaxSegmentBytes the size at which one is cut wherever it is.
 	SegmentDuration time.Duration
 	MaxSegmentBytes int
-	// NoCMAF: viewers cannot be sent to CMAF.
-	NoCMAF bool
+	// CMAF: viewers can be sent to CMAF.
+	CMAF bool
 	// First is the number of the first segment.
 	First int64
 	// Publish takes each finished segment, and the target duration. Refuse is told why there are
@@ -114,7 +114,7 @@ type draft struct {
 func New(opt Options) *Segmenter {
 	return &Segmenter{
 		Options: opt,
-		want:    selection{log: opt.Log, noCMAF: opt.NoCMAF},
+		want:    selection{log: opt.Log, cmaf: opt.CMAF},
 		mux:     mpegts.NewMuxer(),
 		nextSeq: opt.First,
 		lastKey: -1,

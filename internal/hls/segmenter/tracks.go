@@ -33,8 +33,8 @@ type selection struct {
 	// main is of each kind the track with the lowest number, whether it can be carried or not: what
 	// a viewer expects to get.
 	main pair
-	// noCMAF: there is nowhere else to watch. away: viewers get more of main with CMAF.
-	noCMAF, away bool
+	// cmaf: there is somewhere else to watch. away: viewers get more of main with CMAF.
+	cmaf, away bool
 	// leftOut names the codecs of the present publisher session that a transport stream cannot
 	// carry.
 	leftOut []string
@@ -81,7 +81,7 @@ func (s *selection) note(t *media.Track) bool {
 func (s *selection) rank(t *media.Track) {
 	if main := s.main.of(t.Kind); *main == nil || t.ID <= (*main).ID {
 		*main = t
-		s.away = !s.noCMAF && s.main.moreWithCMAF()
+		s.away = s.cmaf && s.main.moreWithCMAF()
 	}
 }
 
