@@ -15,7 +15,7 @@ TRIXIE   := $(CACHE)/trixie-ffmpeg
 DURATION ?= 30m
 E2E      := LIVEGO_E2E=1 LIVEGO_BIN=$(CURDIR)/bin/livego LIVEGO_RACE_BIN=$(CURDIR)/bin/livego-race FFMPEG7=$(TRIXIE)/ffmpeg PEBBLE=$(CACHE)/pebble/pebble
 
-BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-streams bench-hls bench-llhls bench-stopped bench-relay bench-record bench-tokens bench-cluster bench-cluster-hls bench-cluster-registry
+BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-streams bench-hls bench-llhls bench-stopped bench-relay bench-record bench-tokens bench-events bench-cluster bench-cluster-hls bench-cluster-registry
 
 .PHONY: help demo cluster-demo run build pages release test tools lint unit race e2e versitygw e2e-s3 soak latency players cluster-halts attack cross fuzz $(BENCHES) simulate bench-all bench-tools clean
 
@@ -105,6 +105,8 @@ bench-record: build bench-tools ## recordings of 40 streams, against packaging t
 bench-tokens: build bench-tools ## viewers with tokens, against viewers without
 	@go test -run '^$$' -bench 'Known|New' ./internal/ticket
 	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) tokens
+bench-events: build bench-tools ## players of a server that is observed by 64 clients, against one that is not
+	@go run ./scripts/bench -rounds $(ROUNDS) $(BENCHFLAGS) events
 bench-all: $(BENCHES) ## all of them, two hours on a quiet machine
 bench-tools: ## programs that the comparisons run
 	@scripts/install-test-tools.sh

@@ -205,7 +205,9 @@ func (m *measurement) measure(ctx context.Context, r *result) (*bench.Report, er
 	if err != nil {
 		return nil, err
 	}
+	end := target.beginMeanwhile(ctx)
 	report, err := m.load(ctx, r.row, target, append(running, server))
+	end()
 	if err != nil {
 		return nil, err
 	}
@@ -221,6 +223,23 @@ func (m *measurement) measure(ctx context.Context, r *result) (*bench.Report, er
 	r.reports, r.heaps = append(r.reports, report), append(r.heaps, liveHeap(server.said.String()))
 	r.upstream = append(r.upstream, askedAfter.perPart(asked))
 	return report, nil
+}
+
+// beginMeanwhile starts what runs beside the load; end ends it and waits.
+func (t *target) beginMeanwhile(ctx context.Context) (end func()) {
+	if t.meanwhile == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		t.meanwhile(ctx)
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
 }
 
 // load puts the load on the last one of the servers that run.

@@ -229,6 +229,16 @@ var singleScenarios = []scenario{
 		},
 	},
 	{
+		name:    "events",
+		title:   "One stream of 2.6 Mbit/s to 1,000 RTMP players, unobserved, and with 64 clients that follow the events and one that asks for metrics, streams and sessions each second",
+		load:    append(play("rtmp"), players(1000)...),
+		columns: []column{costColumn, ratioColumn, latency50Column, latency99Column, latencyMaxColumn, servedColumn},
+		rows: []row{
+			{name: "livego", kind: livego{}, args: []string{noHLS}},
+			{name: "observed", kind: observed{}, args: []string{noHLS}},
+		},
+	},
+	{
 		name:    "streams",
 		title:   "Streams that nobody watches, or few",
 		columns: []column{coresColumn, coresRatioColumn, memoryColumn, heapColumn, heldColumn, servedColumn},

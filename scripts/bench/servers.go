@@ -26,6 +26,8 @@ type target struct {
 	load []string
 	// beside are started before it, on the CPUs of the load.
 	beside []*target
+	// meanwhile, if set, runs beside the load until its context ends.
+	meanwhile func(context.Context)
 	// sound, if set, says at the end whether the server did what is to be measured.
 	sound func(context.Context) error
 	// origin is the API address of the node from which the server gets what it serves, empty if
