@@ -33,6 +33,8 @@ type pacing struct {
 	stamp func(kind byte, n int, time uint32) uint32
 	// app is the application, live when empty.
 	app string
+	// then is what takes the place of the tags that are repeated, when they are over.
+	then <-chan []tag
 	// begin is when the tag of time 0 is due, at once when zero.
 	begin time.Time
 }
@@ -100,6 +102,10 @@ func (pub *publication) send(ctx context.Context, tags []tag, how pacing) error 
 			return nil
 		}
 		base += last + 20
+		select {
+		case tags = <-how.then:
+		default:
+		}
 	}
 }
 

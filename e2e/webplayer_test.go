@@ -185,7 +185,7 @@ const (
 	hlsJS    = "hls"
 	mpegtsJS = "mpegts"
 	// Those that begin anew after a fault, as docs/players.md says.
-	shakaPlayer, videoJS, nativePlayer, mpegtsAgain = "shaka", "videojs", "native", "mpegtsAgain"
+	shakaPlayer, videoJS, nativePlayer, mpegtsAgain, hlsAgain = "shaka", "videojs", "native", "mpegtsAgain", "hlsAgain"
 )
 
 // webReport is the account of web/player.js.

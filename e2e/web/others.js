@@ -57,6 +57,19 @@ const others = {
     await load()
   },
 
+  hlsAgain(url, config) {
+    hls = new Hls(config)
+    const mine = hls
+    mine.on(Hls.Events.MANIFEST_PARSED, () => video.play().catch(() => {}))
+    mine.on(Hls.Events.ERROR, (_, error) => {
+      if (!error.fatal) return
+      mine.destroy()
+      again(`hls.js ${error.details}`, () => others.hlsAgain(url, config))
+    })
+    mine.loadSource(url)
+    mine.attachMedia(video)
+  },
+
   async videojs(url, config) {
     await need('video.min.js')
     const player = videojs(video, { autoplay: 'muted', liveui: true, html5: { vhs: { overrideNative: true, llhls: false } }, ...config })
@@ -87,7 +100,11 @@ const others = {
       player?.destroy()
       player = mpegts.createPlayer({ type: 'flv', isLive: true, url, ...source }, { liveSync: true, liveSyncTargetLatency: 1, autoCleanupSourceBuffer: true, ...rest })
       const mine = player
-      const over = reason => mine === player && again(reason, load)
+      let ended = false
+      const over = reason => {
+        if (mine === player && !ended) again(reason, load)
+        ended = true
+      }
       player.on(mpegts.Events.ERROR, (type, detail) => over(`mpegts.js ${type} ${detail}`))
       player.on(mpegts.Events.LOADING_COMPLETE, () => over('mpegts.js complete'))
       player.attachMediaElement(video)

@@ -22,6 +22,7 @@ var (
 	ErrControlFull   = errors.New("too many unanswered requests")
 	ErrTracksChanged = errors.New("stream has tracks that the player was not told of")
 	ErrTimeLimit     = errors.New("time reached the limit of the format")
+	ErrCodecChanged  = errors.New("a track goes on with another codec")
 	// ErrTooManyViews is why Play adds no player.
 	ErrTooManyViews = errors.New("too many different selections of tracks are being played")
 )
@@ -105,6 +106,7 @@ type feedKey struct {
 	pub    *live.Publication
 	format Format
 	limit  time.Duration
+	codecs bool
 	view   View
 }
 
@@ -144,7 +146,7 @@ func (f *Fanout) writeTimeout() time.Duration { return time.Duration(f.stall.Loa
 // once in any case. From then on it writes to o.Conn until it ends, and never closes it. It fails
 // with ErrTooManyViews.
 func (f *Fanout) Play(pub *live.Publication, o PlayerOptions) (*Player, error) {
-	key := feedKey{pub: pub, format: o.Format, limit: o.TimeLimit, view: o.View.shared(pub)}
+	key := feedKey{pub: pub, format: o.Format, limit: o.TimeLimit, codecs: o.FixedCodecs, view: o.View.shared(pub)}
 	f.mu.Lock()
 	fd := f.feeds[key]
 	if fd == nil {

@@ -53,6 +53,8 @@ type feed struct {
 	based   bool
 	last    time.Time // start of the last pass
 	counted int64     // bytes of the log that the budget knows of
+	// codecs are those of the media in the log, by kind.
+	codecs [media.Data]media.Codec
 }
 
 func newFeed(f *Fanout, key feedKey, b *budget) *feed {
@@ -201,6 +203,14 @@ func (fd *feed) write(u *media.AccessUnit, following []media.AccessUnit) {
 		}
 		u.Join = u.Join || following[i].Join
 	}
+	if fd.changesCodec(u) {
+		if fd.log.tail.Load() > 0 {
+			fd.publish()
+			fd.finish(ErrCodecChanged)
+			return
+		}
+		fd.log.forgetJoins() // it is in what the feed begins with
+	}
 	timestamp, ok := fd.timestamp(u)
 	if !ok {
 		fd.publish()
@@ -209,6 +219,18 @@ func (fd *feed) write(u *media.AccessUnit, following []media.AccessUnit) {
 	}
 	fd.noteKind(u)
 	fd.log.append(fd.key.format, u, timestamp, before)
+}
+
+// changesCodec says that a track goes on with another codec with u, of which players want to be
+// told. What does not parse is no codec.
+func (fd *feed) changesCodec(u *media.AccessUnit) bool {
+	if !fd.key.codecs || fd.key.view.Whole || u.Track.Kind == media.Data || !u.Track.Parsed {
+		return false
+	}
+	before := &fd.codecs[u.Track.Kind]
+	changed := *before != "" && *before != u.Track.Codec
+	*before = u.Track.Codec
+	return changed
 }
 
 // noteKind keeps the set of kinds of media that the current publisher session has.

@@ -184,3 +184,52 @@ func TestRingFollowsToTheNextBlock(t *testing.T) {
 		t.Errorf("descriptor %d, %d bytes", d, len(b))
 	}
 }
+
+// TestPlayerOfFixedCodecs ends where a track goes on with another codec, with all that came before.
+// Who comes then begins behind that, also where the cached GOP is of before; others play on.
+func TestPlayerOfFixedCodecs(t *testing.T) {
+	src := newSource(t, live.Options{})
+	f := New(Options{GOPs: 1})
+	src.video.Parsed, src.audio.Parsed = true, true
+	fixed := func() (*Player, <-chan checker) {
+		server, client := pair(t)
+		return play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, FixedCodecs: true}), watching(t, client)
+	}
+	src.headers()
+	src.steps(10)
+	server, client := pair(t)
+	other, all := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}}), watching(t, client)
+	p, watched := fixed()
+	eventually(t, "the players get everything", func() bool { return p.Stats().Audio == 1000 && other.Stats().Audio == 1000 })
+
+	src.steps(3) // in mid-GOP
+	unreadable := &media.Track{Kind: media.Audio, Codec: media.MP3}
+	src.write(media.AccessUnit{Track: unreadable, Header: media.SequenceHeader, MessageType: 8, Body: []byte("Hnoise")})
+	src.audio = &media.Track{Kind: media.Audio, Codec: media.Opus, Parsed: true}
+	src.headers()
+	if err := wait(t, p); !errors.Is(err, ErrCodecChanged) {
+		t.Fatal(err)
+	}
+	if p.Stats().Audio < 1300 {
+		t.Errorf("%d bytes of sound came before the end", p.Stats().Audio)
+	}
+	_ = p.opt.Conn.Close()
+	<-watched
+
+	again, watched := fixed()
+	src.steps(17) // up to the end of the next GOP
+	eventually(t, "the player that began anew gets that GOP only", func() bool { return again.Stats().Audio == 1000 || again.Err() != nil })
+	eventually(t, "the other one gets everything", func() bool { return other.Stats().Audio >= 3000 })
+	src.pub.Unpublish()
+	if err := wait(t, again); !errors.Is(err, ErrStreamEnded) {
+		t.Error(err)
+	}
+	_ = wait(t, other)
+	_ = again.opt.Conn.Close()
+	server.Close()
+	if c := <-watched; c.gaps != 0 || c.messages != 20 {
+		t.Errorf("%d messages, %d gaps", c.messages, c.gaps)
+	}
+	<-all
+	f.Wait()
+}

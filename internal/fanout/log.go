@@ -215,6 +215,9 @@ func (l *feedLog) append(f Format, u *media.AccessUnit, timestampMS uint32, head
 	l.end += int64(b.used - pos)
 }
 
+// forgetJoins lets players begin at none of the places that are not published yet.
+func (l *feedLog) forgetJoins() { l.joins = l.joins[:0] }
+
 func (l *feedLog) publishBlock(b *block) {
 	b.count.Store(int64(b.messages))
 	b.filled.Store(int64(b.used))

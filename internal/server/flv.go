@@ -243,7 +243,7 @@ func (v *viewer) run(read func() error) {
 	kinds, header := v.header()
 	var err error
 	v.player, err = v.server.fanout.Play(v.pub, fanout.PlayerOptions{
-		Conn: v.nc, Format: v.format, View: v.view, TimeLimit: maxFLVTime, Trailer: v.trailer, Kinds: kinds,
+		Conn: v.nc, Format: v.format, View: v.view, TimeLimit: maxFLVTime, FixedCodecs: true, Trailer: v.trailer, Kinds: kinds,
 		OnEnd: func(error) { _ = v.nc.SetReadDeadline(time.Unix(1, 0)) },
 	})
 	if err != nil {

@@ -34,6 +34,7 @@ var reasons = []struct {
 	{fanout.ErrStalled, "stalled"},
 	{fanout.ErrControlFull, "bad_request"},
 	{fanout.ErrTracksChanged, "tracks_changed"},
+	{fanout.ErrCodecChanged, "tracks_changed"},
 	{fanout.ErrTimeLimit, "time_limit"},
 	{rtmp.ErrStopped, "stopped"},
 	{rtmp.ErrReplaced, "stopped"},
