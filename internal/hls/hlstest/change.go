@@ -92,7 +92,7 @@ func (c *change) Units(end time.Duration) []media.AccessUnit {
 		}
 		all = append(all, delivered{u, max(0, u.DTS-c.ahead)})
 	}
-	if c.Audio != nil {
+	if c.Audio != nil && begin > 0 {
 		next := Source{Audio: c.Audio, AudioEvery: 1024 / float64(c.Audio.SampleRate), Begin: begin, Samples: 0}
 		for _, u := range next.Until(end + c.ahead - begin) {
 			u.Data = append(bytes.Clone(u.Data), "of the new one"...)

@@ -2,6 +2,9 @@ package ladder
 
 import (
 	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mp4/codecs"
 
 	"livego/internal/hls/hlstest"
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
 
@@ -136,5 +140,52 @@ func TestRestlessHeaderCMAF(t *testing.T) {
 	r.finish()
 	if n := len(r.of("v0").order); n > 25 {
 		t.Errorf("%d segments", n)
+	}
+}
+
+// TestOtherCodecOfSound: the sound goes on with another codec, at a key frame and within a GOP. All
+// frames come out, those of the new codec in segments with another initialization section, without
+// a discontinuity; and the multivariant playlist names the new codec.
+func TestOtherCodecOfSound(t *testing.T) {
+	kinds := []media.Codec{media.AAC, media.Opus, media.MP3}
+	for _, first := range kinds {
+		for _, second := range kinds {
+			for _, at := range []time.Duration{6 * time.Second, 6800 * time.Millisecond} {
+				if first == second {
+					continue
+				}
+				t.Run(fmt.Sprint(first, " to ", second, " at ", at), func(t *testing.T) {
+					a, b := hlstest.SoundOf(first), hlstest.SoundOf(second)
+					units := hlstest.Without(a.Until(14*time.Second), at, time.Hour)
+					b.Video, b.Begin = nil, at
+					units = append(units, media.AccessUnit{Track: b.Audio, Header: media.SequenceHeader, DTS: at, PTS: at})
+					units = append(units, b.Until(14*time.Second-at)...)
+					slices.SortStableFunc(units, func(a, b media.AccessUnit) int { return cmp.Compare(a.DTS, b.DTS) })
+					r := newRig(t, Options{})
+					r.feed("", units...)
+					r.finish()
+					rec := r.of("a0")
+					var want []string
+					for _, u := range units {
+						if u.Track.Kind == media.Audio && u.Header == media.Sample {
+							want = append(want, string(u.Data))
+						}
+					}
+					var got []string
+					for _, sample := range rec.samples(t, 48000) {
+						if strings.Contains(sample.Data, "frame ") {
+							got = append(got, sample.Data)
+						}
+					}
+					if !slices.Equal(got, want) || len(rec.inits()) != 1 || len(rec.seams())+len(r.of("v0").seams()) > 0 {
+						t.Errorf("%d frames of %d, initialization sections at %v\n%s%s", len(got), len(want), rec.inits(), rec, &r.log)
+					}
+					list := r.show.View.Load().Renditions
+					if i := slices.IndexFunc(list, func(info playlist.Info) bool { return info.Rendition.ID == "a0" }); list[i].Track.Codec != second {
+						t.Errorf("the multivariant playlist has %s", list[i].Codecs)
+					}
+				})
+			}
+		}
 	}
 }

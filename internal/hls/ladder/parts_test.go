@@ -47,6 +47,15 @@ var oddities = []struct {
 	{"one picture a second", hlstest.Source{Rate: 1, Gop: 2}, nil, false},
 	{"a picture each five seconds", hlstest.Source{Rate: 0.2, Gop: 1}, nil, false},
 	{"seven pictures a second", hlstest.Source{Rate: 7, Gop: 14}, nil, false},
+	{"120 pictures a second", hlstest.Source{Rate: 120, Gop: 240}, nil, false},
+	{"all are key frames", hlstest.Source{Rate: 25, Gop: 1}, nil, false},
+	{"pictures join late", hlstest.Source{}, func(u *media.AccessUnit, n int) bool {
+		return u.Track.Kind == media.Audio || u.DTS >= 6*time.Second
+	}, true},
+	{"frames of 11 ms", hlstest.Source{Audio: hlstest.AAC(96000), AudioEvery: 1024.0 / 96000}, nil, false},
+	{"sound only, frames of 11 ms", hlstest.Source{Video: noTrack, Audio: hlstest.AAC(96000), AudioEvery: 1024.0 / 96000}, nil, false},
+	{"sound only, frames of 46 ms", hlstest.Source{Video: noTrack, Audio: hlstest.AAC(22050), AudioEvery: 1024.0 / 22050}, nil, false},
+	{"sound only, 10 ms late at most", hlstest.Source{Video: noTrack}, func(u *media.AccessUnit, n int) bool { return delay(u, n*7919%11) }, false},
 	{"sound joins late", hlstest.Source{Audio: hlstest.AAC(44100), AudioEvery: 1024.0 / 44100}, func(u *media.AccessUnit, n int) bool {
 		return u.Track.Kind == media.Video || u.DTS > 5*time.Second
 	}, false},

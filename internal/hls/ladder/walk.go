@@ -148,6 +148,9 @@ func (p *Packager) fix(end time.Duration) {
 	p.line.fix(p.lead.queue.waiting(), frame(p.lead.header), end)
 	p.measure()
 	longest := time.Duration(0)
+	if p.lead.kind == media.Audio {
+		longest = pictureCadence(p.line.part).target // pictures may join, and PART-HOLD-BACK stays
+	}
 	for _, t := range p.tracks {
 		longest = max(longest, p.cadenceOf(t).target)
 	}

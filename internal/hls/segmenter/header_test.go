@@ -68,6 +68,26 @@ func TestHeaderTS(t *testing.T) {
 	}
 }
 
+// TestEndBehindHeader: a stream that ends while what follows a header still waits loses no sound.
+func TestEndBehindHeader(t *testing.T) {
+	for _, c := range hlstest.Changes() {
+		for _, behind := range []int{60, 210} {
+			units := c.Units(c.At + hlstest.MS(behind))
+			s := cutter(Options{})
+			s.feed(units).Flush()
+			var got []string
+			for _, seg := range s.list {
+				for _, a := range adtsOf(t, seg.Data) {
+					got = append(got, string(a.AU))
+				}
+			}
+			if want := hlstest.Contents(units).Audio; !slices.Equal(got, want) {
+				t.Errorf("%s, the end %d ms behind it: %s", c.Name, behind, firstDifference(got, want))
+			}
+		}
+	}
+}
+
 // firstDifference says where two lists differ.
 func firstDifference(got, want []string) string {
 	for i := range want {
