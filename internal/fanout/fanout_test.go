@@ -474,6 +474,9 @@ func TestSlowPlayerJumpsForwardToKeyFrame(t *testing.T) {
 			if s.c.gaps == 0 || s.c.gaps > int(slow.Stats().Jumps) {
 				t.Errorf("the slow player saw %d gaps, %d jumps counted", s.c.gaps, slow.Stats().Jumps)
 			}
+			if got, skipped := s.c.messages, slow.Stats().Skipped; got+int(skipped) != 2*2031 {
+				t.Errorf("the slow player got %d messages and skipped %d of %d", got, skipped, 2*2031)
+			}
 			if q.c.gaps != 0 || q.c.messages != 2*2031 {
 				t.Errorf("the fast player saw %d gaps and %d messages", q.c.gaps, q.c.messages)
 			}

@@ -33,13 +33,13 @@ type entry struct {
 type block struct {
 	seq  uint64
 	base int64 // offset in the log of the first byte
-	// video and audio count the payload bytes of the log before the block.
-	video, audio uint64
-	buf          []byte  // the bytes up to filled are immutable
-	entries      []entry // the entries up to count are immutable
-	filled       atomic.Int64
-	count        atomic.Int64
-	sealed       atomic.Bool // filled and count are final
+	// video and audio count the payload bytes of the log before the block, number its messages.
+	video, audio, number uint64
+	buf                  []byte  // the bytes up to filled are immutable
+	entries              []entry // the entries up to count are immutable
+	filled               atomic.Int64
+	count                atomic.Int64
+	sealed               atomic.Bool // filled and count are final
 
 	// Only for the writer: what is not published yet is behind filled and count.
 	used, messages int
@@ -63,6 +63,9 @@ func (b *block) payloadAt(pos int) (video, audio uint64) {
 	}
 	return b.entries[i-1].video, b.entries[i-1].audio
 }
+
+// numberAt returns how many messages the log has before the one that pos is in or begins.
+func (b *block) numberAt(pos int) uint64 { return b.number + uint64(b.find(pos)) }
 
 // headersAt returns the headers in force at pos.
 func (b *block) headersAt(pos int) *media.Headers {
@@ -166,7 +169,7 @@ func (l *feedLog) reserve(n int, arrived int64) *block {
 	}
 	next := &block{base: l.end, video: l.v, audio: l.a}
 	if b != nil {
-		next.seq = b.seq + 1
+		next.seq, next.number = b.seq+1, b.number+uint64(b.messages)
 	}
 	next.buf = make([]byte, max(n, l.blockSize))
 	next.entries = make([]entry, l.perBlock)

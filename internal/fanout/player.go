@@ -85,14 +85,15 @@ type Player struct {
 	atPos   atomic.Int64
 	atBlock atomic.Pointer[block]
 
-	shard  *shard
-	slot   int    // in the shard, and only for it
-	sock   socket // nil: blocking writes through the player's own goroutine
-	opt    PlayerOptions
-	kinds  uint32
-	kicked atomic.Bool
-	done   chan struct{}
-	wakeup chan struct{} // only with blocking writes
+	shard   *shard
+	slot    int    // in the shard, and only for it
+	sock    socket // nil: blocking writes through the player's own goroutine
+	opt     PlayerOptions
+	kinds   uint32
+	kicked  atomic.Bool
+	skipped atomic.Uint64
+	done    chan struct{}
+	wakeup  chan struct{} // only with blocking writes
 
 	mu      sync.Mutex
 	control []byte
@@ -105,7 +106,8 @@ type Player struct {
 	doneVideo, doneAudio   uint64
 
 	// Only for the owner of the writes.
-	from     int64 // a place to join has to be at or after it; negative: the cached GOPs may be used
+	from     int64  // a place to join has to be at or after it; negative: the cached GOPs may be used
+	left     uint64 // the number of the first message that it did not get before a jump
 	headers  *media.Headers
 	joinLag  time.Duration
 	joinSize int64
@@ -221,8 +223,9 @@ func (p *Player) Pause(paused bool) {
 type PlayerStats struct {
 	// Sent counts all bytes written; Video and Audio count payload bytes.
 	Sent, Video, Audio uint64
-	// Jumps counts how often the player fell too far behind and skipped media.
-	Jumps uint64
+	// Jumps counts how often the player fell too far behind, Skipped the messages that it did not
+	// get for that.
+	Jumps, Skipped uint64
 	// Behind is the time between the arrivals of what the player gets next and of the newest that
 	// there is.
 	Behind time.Duration
@@ -232,7 +235,7 @@ type PlayerStats struct {
 func (p *Player) Stats() PlayerStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	st := PlayerStats{Sent: p.sent.Load(), Jumps: p.jumps.Load(), Video: p.doneVideo, Audio: p.doneAudio}
+	st := PlayerStats{Sent: p.sent.Load(), Jumps: p.jumps.Load(), Skipped: p.skipped.Load(), Video: p.doneVideo, Audio: p.doneAudio}
 	if p.tracked {
 		b, pos := p.atBlock.Load(), int(p.atPos.Load())
 		v, a := b.payloadAt(pos)

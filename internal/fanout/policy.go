@@ -226,6 +226,10 @@ func (p *Player) moveTo(j *join) {
 	if p.headers != j.headers || p.headers == nil {
 		p.pending = j.framedPrefix(p.opt.Format)
 	}
+	if p.from >= 0 && p.left > 0 {
+		p.skipped.Add(j.block.numberAt(j.pos) - p.left)
+		p.left = 0
+	}
 	log := p.feed.log
 	p.headers = nil
 	p.joinLag = time.Duration(max(log.newest.Load()-j.arrived, 0))
@@ -256,7 +260,7 @@ func (p *Player) needs(first uint64) uint64 {
 // leave gives up the player's place in the log.
 func (p *Player) leave() {
 	p.lostSince = time.Time{}
-	p.headers = p.block.headersAt(p.pos)
+	p.headers, p.left = p.block.headersAt(p.pos), p.block.numberAt(p.pos)
 	p.from = p.at() + 1
 	p.block = nil
 	p.mu.Lock()

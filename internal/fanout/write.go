@@ -3,7 +3,6 @@ package fanout
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"time"
 )
@@ -157,17 +156,4 @@ type socket interface {
 	descriptor() int
 	// release is called once, by the player's owner, after the last write.
 	release()
-}
-
-// Holder is a connection whose closing can wait. A descriptor that is written to by its number must
-// not be closed meanwhile: another connection could get the number, and with it another viewer's
-// bytes. Other connections are written to through a lock of theirs.
-type Holder interface {
-	net.Conn
-	// NetConn returns the connection below.
-	NetConn() net.Conn
-	// Hold keeps the descriptor from being closed until Release; false: it is closed already. A
-	// Close in between makes reads and writes fail, and takes effect with Release.
-	Hold() bool
-	Release()
 }

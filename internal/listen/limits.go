@@ -192,10 +192,10 @@ type Conn struct {
 	addr   netip.Addr // as it is counted
 	since  atomic.Int64
 
-	mu     sync.Mutex
-	uses   [Watching + 1]int // under way
-	holds  int               // that keep the descriptor open
-	closed bool              // asked for
+	holds fanout.Holds
+
+	mu   sync.Mutex
+	uses [Watching + 1]int // under way
 }
 
 var _ fanout.Holder = (*Conn)(nil)
@@ -269,11 +269,7 @@ func ConnIn(ctx context.Context) *Conn {
 // Close closes the connection. While it is held, it is only shut down: nothing can be read or
 // written any more.
 func (c *Conn) Close() error {
-	c.mu.Lock()
-	held, again := c.holds > 0, c.closed
-	c.closed = true
-	c.mu.Unlock()
-	switch {
+	switch held, again := c.holds.Close(); {
 	case again && held:
 		return net.ErrClosed
 	case held:
@@ -318,22 +314,10 @@ func (c *Conn) Unread() []byte {
 	return nil
 }
 
-func (c *Conn) Hold() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return false
-	}
-	c.holds++
-	return true
-}
+func (c *Conn) Hold() bool { return c.holds.Hold() }
 
 func (c *Conn) Release() {
-	c.mu.Lock()
-	c.holds--
-	last := c.holds == 0 && c.closed
-	c.mu.Unlock()
-	if last {
+	if c.holds.Release() {
 		_ = c.closeNow()
 	}
 }

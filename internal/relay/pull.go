@@ -67,7 +67,9 @@ func (r *runner) feed(from source, sink Sink) error {
 		if err := sink.Message(messageType, ms, body); err != nil {
 			return err
 		}
-		r.count(len(body), 0)
+		r.mu.Lock()
+		r.count(uint64(len(body)), 0)
+		r.mu.Unlock()
 	}
 }
 

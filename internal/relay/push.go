@@ -1,25 +1,27 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"sync"
+	"net"
 	"time"
 
-	"livego/internal/amf"
+	"livego/internal/fanout"
 	"livego/internal/live"
-	"livego/internal/media"
 	"livego/internal/rtmp"
 )
 
 const (
 	// subscribeWait is how long one wait for the stream takes, which begins anew then.
 	subscribeWait = time.Hour
-	// batch is how many units are read at once.
-	batch = 64
+	// maxTime is the time of the stream from which on a push connects again and counts from 0:
+	// servers may keep times as FLV has them, which are signed (FLV 10.1, E.4.1).
+	maxTime = (1 << 31) * time.Millisecond
+	// lastWords is how long the other server's reason is waited for once nothing can be sent to it.
+	lastWords = time.Second
 )
 
 // push waits for the stream, and sends it to another server until it ends. It returns nil at the
@@ -45,26 +47,11 @@ func (r *runner) push(ctx context.Context) error {
 	if err := client.Publish(ctx, ""); err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
-	// The answers are read, so that pings are answered and a refusal is seen.
-	broken := make(chan error, 1)
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		_, err := client.Read()
-		for err == nil {
-			_, err = client.Read()
-		}
-		broken <- err
-	})
-	defer reading.Wait()
-	defer client.Close()
-	stop := context.AfterFunc(ctx, func() { client.Close() })
-	defer stop()
-
-	reader := pub.NewReader(live.ReaderOptions{GOPs: 1, Lazy: true})
-	defer reader.Close()
-	r.connected()
-	p := pusher{runner: r, client: client, reader: reader, broken: broken}
-	return p.run(ctx)
+	err = r.send(ctx, client, pub)
+	if errors.Is(err, fanout.ErrStreamEnded) || errors.Is(err, fanout.ErrTimeLimit) {
+		return nil
+	}
+	return err
 }
 
 func (r *runner) tlsConfig() *tls.Config {
@@ -74,124 +61,83 @@ func (r *runner) tlsConfig() *tls.Config {
 	return nil
 }
 
+// dial connects to the other server.
 func (r *runner) dial(ctx context.Context) (*rtmp.Client, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, fmt.Errorf("no connection within %v", connectTimeout))
 	defer cancel()
-	return rtmp.Dial(ctx, r.relay.URL, r.clientOptions())
+	return rtmp.Dial(ctx, r.relay.URL, rtmp.ClientOptions{
+		ReadTimeout: connectTimeout, WriteTimeout: ioTimeout, TLSConfig: r.tlsConfig(), DialContext: r.dialTCP,
+	})
 }
 
-// pusher is one connection of a push.
-type pusher struct {
-	*runner
-	client *rtmp.Client
-	reader *live.Reader
-	broken <-chan error
-
-	began   bool
-	zero    time.Duration // stream time of time 0
-	skipped uint64
-	sent    int // bytes of media that are not counted yet
-	scratch []byte
+// dialTCP makes connections that a fan-out may write to by their descriptors.
+func (r *runner) dialTCP(ctx context.Context, network, addr string) (net.Conn, error) {
+	dial := r.relays.opt.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	nc, err := dial(ctx, network, addr)
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		return &fanout.Held{TCPConn: tcp}, nil
+	}
+	return nc, err
 }
 
-// run sends until the stream or the connection ends.
-func (p *pusher) run(ctx context.Context) error {
-	reading, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() {
-		select {
-		case err := <-p.broken:
-			cancel(fmt.Errorf("connection: %w", orEOF(err)))
-		case <-reading.Done():
-		}
-	}()
-	units := make([]media.AccessUnit, batch)
-	for {
-		n, err := p.reader.Read(reading, units)
-		switch {
-		case errors.Is(err, media.ErrSuspended):
-			continue // its publisher may be back
-		case errors.Is(err, io.EOF):
-			return p.finish()
-		case err != nil:
-			return err
-		}
-		for i := range units[:n] {
-			if err := p.send(&units[i]); err != nil {
-				return err
-			}
-		}
-		clear(units[:n])
-		if err := p.client.Flush(); err != nil {
-			return fmt.Errorf("sending: %w", err)
-		}
-		p.tally()
+// send makes the connection a player of the stream, and returns why that ended. Meanwhile the
+// answers of the other server are read, so that pings are answered and a refusal is seen.
+func (r *runner) send(ctx context.Context, client *rtmp.Client, pub *live.Publication) error {
+	var player *fanout.Player
+	conn, bye := client.HandOver(func(b []byte) error { return player.Post(b) })
+	player, err := r.relays.opt.Fanout.Play(pub, fanout.PlayerOptions{
+		Conn: conn, Format: published{rtmp.Format{StreamID: 1}}, View: fanout.View{Whole: true}, TimeLimit: maxTime, Trailer: bye,
+		OnEnd: func(err error) { _ = conn.SetReadDeadline(time.Now().Add(patience(err))) },
+	})
+	if err != nil {
+		return err
 	}
+	r.plays(player)
+	r.connected()
+	player.Start(nil)
+	stop := context.AfterFunc(ctx, func() { player.Close(context.Cause(ctx)) })
+	defer stop()
+	for err == nil {
+		_, err = client.Read()
+	}
+	player.Close(fmt.Errorf("connection: %w", err))
+	<-player.Done()
+	r.plays(nil)
+	if refused := (*rtmp.StatusError)(nil); errors.As(err, &refused) {
+		return refused
+	}
+	return player.Err()
 }
 
-func orEOF(err error) error {
-	if err == nil {
-		return io.EOF
+// patience is how long the other server is listened to after a push has ended.
+func patience(err error) time.Duration {
+	if errors.Is(err, fanout.ErrGone) {
+		return lastWords
 	}
-	return err
+	return 0
 }
 
-// finish tells the other server that the stream is over.
-func (p *pusher) finish() error {
-	if err := p.client.Unpublish(); err != nil {
-		return fmt.Errorf("unpublishing: %w", err)
+// published frames messages as a publisher does: metadata in such a way that the server keeps it
+// for its players (as FMLE asks).
+type published struct{ rtmp.Format }
+
+// The names as AMF0 has them: a marker, a length of two bytes, the text (AMF0 §2.4).
+const (
+	metadataName = "\x02\x00\x0aonMetaData"
+	setDataFrame = "\x02\x00\x0d@setDataFrame"
+)
+
+// AppendMessage and Overhead implement fanout.Format.
+func (f published) AppendMessage(dst []byte, messageType uint8, timestampMS uint32, body []byte) []byte {
+	if messageType == rtmp.TypeDataAMF0 && bytes.HasPrefix(body, []byte(metadataName)) {
+		body = append([]byte(setDataFrame), body...)
 	}
-	return nil
+	return f.Format.AppendMessage(dst, messageType, timestampMS, body)
 }
 
-// send sends the message of a unit.
-func (p *pusher) send(u *media.AccessUnit) error {
-	if u.Shared || u.Header == media.Command {
-		return nil
-	}
-	if !p.began && u.Header == media.Sample {
-		p.began, p.zero = true, u.DTS
-	}
-	body := u.Body
-	if len(body) == 0 {
-		var err error
-		if body, err = p.relays.opt.Body(p.scratch[:0], u); err != nil {
-			return nil // RTMP has no message for it
-		}
-		p.scratch = body
-	}
-	ms := uint32(0)
-	if p.began {
-		ms = uint32(max(u.DTS-p.zero, 0).Milliseconds())
-	}
-	m := rtmp.Message{Type: u.MessageType, TimestampMS: ms, Body: body}
-	if m.Type == 0 {
-		m.Type = typeOf(u.Track.Kind)
-	}
-	if u.Header == media.Metadata {
-		// The server is to keep it for its players (as FMLE does).
-		m.Body = append(amf.Append(nil, "@setDataFrame"), body...)
-	}
-	if err := p.client.Write(m); err != nil {
-		return fmt.Errorf("sending: %w", err)
-	}
-	p.sent += len(body)
-	return nil
-}
-
-// tally counts what was sent since the last time.
-func (p *pusher) tally() {
-	skipped := p.reader.Skipped()
-	p.count(p.sent, skipped-p.skipped)
-	p.sent, p.skipped = 0, skipped
-}
-
-func typeOf(k media.Kind) uint8 {
-	switch k {
-	case media.Video:
-		return rtmp.TypeVideo
-	case media.Audio:
-		return rtmp.TypeAudio
-	}
-	return rtmp.TypeDataAMF0
+func (f published) Overhead(bodyLen int) int {
+	return len(setDataFrame) + f.Format.Overhead(bodyLen+len(setDataFrame))
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"livego/internal/event"
+	"livego/internal/fanout"
 	"livego/internal/live"
 	"livego/internal/media"
 )
@@ -28,8 +29,9 @@ type Sink interface {
 type Options struct {
 	Log    *slog.Logger
 	Events *event.Bus
-	// Hub has the streams that are pushed.
-	Hub *live.Hub
+	// Hub has the streams that are pushed, Fanout delivers them.
+	Hub    *live.Hub
+	Fanout *fanout.Fanout
 	// Publish begins the publication of a stream that is pulled. end is called to end it from here,
 	// from any goroutine, and does not wait.
 	Publish func(ctx context.Context, r Relay, remote string, end func(cause error)) (Sink, error)
@@ -52,8 +54,6 @@ type Relays struct {
 	all sync.WaitGroup
 
 	pushes, pulls counters
-	// buffers are those of messages on their way.
-	buffers sync.Pool
 
 	mu     sync.Mutex
 	relays map[Relay]*runner
@@ -63,7 +63,6 @@ type Relays struct {
 // New returns no relays yet.
 func New(opt Options) *Relays {
 	r := &Relays{opt: opt, relays: make(map[Relay]*runner)}
-	r.buffers.New = func() any { return new([]byte) }
 	r.ctx, r.end = context.WithCancelCause(context.Background())
 	return r
 }

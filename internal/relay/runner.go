@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"livego/internal/event"
-	"livego/internal/rtmp"
+	"livego/internal/fanout"
 )
 
 // runner is one relay.
@@ -31,12 +31,35 @@ type runner struct {
 	mu     sync.Mutex
 	status Status
 	logged string // the last error that was logged
+	// player is what a push is at the fan-out while it runs, sent and skipped what is counted of it.
+	player        *fanout.Player
+	sent, skipped uint64
 }
 
 func (r *runner) now() Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.tally()
 	return r.status
+}
+
+// plays notes that a push is a player, or that it is none any more.
+func (r *runner) plays(p *fanout.Player) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tally()
+	r.player, r.sent, r.skipped = p, 0, 0
+}
+
+// tally counts what the player got since the last time. The caller holds mu.
+func (r *runner) tally() {
+	if r.player == nil {
+		return
+	}
+	st := r.player.Stats()
+	sent := max(st.Video+st.Audio, r.sent) // which may be some messages old, one time more than another
+	r.count(sent-r.sent, st.Skipped-r.skipped)
+	r.sent, r.skipped = sent, st.Skipped
 }
 
 // is notes a state.
@@ -58,13 +81,12 @@ func (r *runner) is(s State) {
 
 func (r *runner) settle() { r.once.Do(func() { close(r.settled) }) }
 
-func (r *runner) count(bytes int, skipped uint64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.status.Bytes += uint64(bytes)
+// count counts media. The caller holds mu.
+func (r *runner) count(bytes, skipped uint64) {
+	r.status.Bytes += bytes
 	r.status.Skipped += skipped
 	c := r.relays.counts(r.relay.Direction)
-	c.bytes.Add(uint64(bytes))
+	c.bytes.Add(bytes)
 	c.skipped.Add(skipped)
 }
 
@@ -174,9 +196,4 @@ func wait(ctx context.Context, d time.Duration) {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-}
-
-// clientOptions are those of all connections.
-func (r *runner) clientOptions() rtmp.ClientOptions {
-	return rtmp.ClientOptions{ReadTimeout: connectTimeout, WriteTimeout: ioTimeout, TLSConfig: r.tlsConfig(), DialContext: r.relays.opt.Dial, Buffers: &r.relays.buffers}
 }

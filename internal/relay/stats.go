@@ -20,12 +20,13 @@ type Stats struct {
 // Stats returns the figures of both directions.
 func (r *Relays) Stats() [2]Stats {
 	all := [2]Stats{{Direction: Push}, {Direction: Pull}}
+	relays := r.List() // which counts what they sent
 	for i := range all {
 		c := r.counts(all[i].Direction)
 		all[i].States = map[State]int{Waiting: 0, Connecting: 0, Running: 0, Failed: 0}
 		all[i].Tries, all[i].Failures, all[i].Bytes, all[i].Skipped = c.tries.Load(), c.failures.Load(), c.bytes.Load(), c.skipped.Load()
 	}
-	for _, s := range r.List() {
+	for _, s := range relays {
 		if s.Direction == Push {
 			all[0].States[s.State]++
 		} else {

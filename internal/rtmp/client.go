@@ -47,9 +47,6 @@ type ClientOptions struct {
 	Digest bool
 	// DialContext, if not nil, makes connections in place of a net.Dialer.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
-	// Buffers, if not nil, has buffers (*[]byte) that clients share which write one after the
-	// other: one that was just used is in the processor's cache.
-	Buffers *sync.Pool
 }
 
 func (o ClientOptions) withDefaults() ClientOptions {
@@ -87,13 +84,13 @@ type Client struct {
 	started     bool      // play was answered
 
 	// outMu keeps the writer and the reader's acknowledgements apart.
-	outMu sync.Mutex
-	out   []byte
-	// lent is the buffer of out, if it is to go back to Buffers.
-	lent   *[]byte
+	outMu  sync.Mutex
+	out    []byte
 	format Format
 	// written is when the write deadline was last moved.
 	written time.Time
+	// post, if set, sends in place of the client, which has handed its connection over.
+	post func([]byte) error
 }
 
 // Dial connects to the server of an RTMP URL, up to the answer to connect. With user and password
@@ -262,7 +259,6 @@ func (c *Client) Read() (Message, error) {
 func (c *Client) Write(m Message) error {
 	c.outMu.Lock()
 	defer c.outMu.Unlock()
-	c.borrow()
 	c.out = c.format.AppendMessage(c.out, m.Type, m.TimestampMS, m.Body)
 	if len(c.out) < clientFlushSize {
 		return nil
@@ -277,12 +273,27 @@ func (c *Client) Flush() error {
 	return c.flush()
 }
 
-// Unpublish tells the server that the published stream is over.
-func (c *Client) Unpublish() error {
-	if err := c.command(c.nextTransaction(), "FCUnpublish", nil, c.name); err != nil {
-		return err
+// HandOver gives the output to somebody who sends the published stream from now on, as a Format
+// with StreamID 1 and the default ChunkSize frames it, through the connection that is returned.
+// bye tells the server that the stream is over. Call it between Publish and Read; Write, Flush and
+// Unpublish must not be called any more. What the client has to say itself, while Read runs, such
+// as the answers to pings, goes to post as whole messages.
+func (c *Client) HandOver(post func([]byte) error) (conn net.Conn, bye []byte) {
+	c.post = post
+	conn = c.nc
+	if c.streamID != 1 {
+		conn = Restream(conn, c.streamID)
 	}
-	return c.command(c.nextTransaction(), "deleteStream", nil, c.streamID)
+	return conn, c.appendUnpublish(nil)
+}
+
+// Unpublish tells the server that the published stream is over.
+func (c *Client) Unpublish() error { return c.send(c.appendUnpublish(nil)) }
+
+func (c *Client) appendUnpublish(dst []byte) []byte {
+	f := Format{ChunkSize: c.format.ChunkSize}
+	dst = appendCommand(dst, f, "FCUnpublish", c.nextTransaction(), nil, c.name)
+	return appendCommand(dst, f, "deleteStream", c.nextTransaction(), nil, c.streamID)
 }
 
 // Close closes the connection. Call Flush before it to keep what was written.
@@ -303,26 +314,14 @@ func (c *Client) flush() error {
 	}
 	_, err := c.nc.Write(c.out)
 	c.out = c.out[:0]
-	if c.lent != nil {
-		*c.lent = c.out
-		c.opt.Buffers.Put(c.lent)
-		c.out, c.lent = nil, nil
-	}
 	return err
-}
-
-// borrow takes a buffer for out, if there is none and others have some. It needs outMu.
-func (c *Client) borrow() {
-	if c.opt.Buffers == nil || c.lent != nil || len(c.out) > 0 {
-		return
-	}
-	if b, ok := c.opt.Buffers.Get().(*[]byte); ok {
-		c.lent, c.out = b, *b
-	}
 }
 
 // send sends whole messages behind what is queued.
 func (c *Client) send(b []byte) error {
+	if c.post != nil {
+		return c.post(b)
+	}
 	c.outMu.Lock()
 	defer c.outMu.Unlock()
 	c.out = append(c.out, b...)

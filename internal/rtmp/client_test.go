@@ -419,3 +419,47 @@ func TestClientStreamEOF(t *testing.T) {
 		}
 	}
 }
+
+// TestHandOver: what somebody else sends in the client's place reaches its message stream, and ends
+// as it would have ended it.
+func TestHandOver(t *testing.T) {
+	h := relay()
+	url := listen(t, h, ServerOptions{}, nil)
+	c, err := Dial(t.Context(), url+"/live/key", ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.createStream(); err != nil { // so that the next one has another id
+		t.Fatal(err)
+	}
+	if err := c.Publish(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	if id := h.published[0].StreamID; id == 1 {
+		t.Fatalf("message stream %d", id)
+	}
+	var posted []byte
+	conn, bye := c.HandOver(func(b []byte) error { posted = append(posted, b...); return nil })
+	if err := c.send([]byte("pong")); err != nil || string(posted) != "pong" {
+		t.Errorf("posted %q, %v", posted, err)
+	}
+	got := make(chan Message, 1)
+	h.message = func(m Message) error { got <- m; return nil }
+	for i, want := range testMedia() {
+		if _, err := conn.Write(Format{StreamID: 1}.AppendMessage(nil, want.Type, want.TimestampMS, want.Body)); err != nil {
+			t.Fatal(err)
+		}
+		m := waitFor(t, "message", got)
+		m.StreamID = 0
+		if diff := diffMessages([]Message{want}, []Message{m}); diff != "" {
+			t.Fatalf("message %d: %s", i, diff)
+		}
+	}
+	if _, err := conn.Write(bye); err != nil {
+		t.Fatal(err)
+	}
+	if cause := waitFor(t, "end", h.publication(0).closed); cause != ErrUnpublished {
+		t.Errorf("closed with %v", cause)
+	}
+}

@@ -29,7 +29,7 @@ var errLoop = errors.New("the relay leads back to its own stream")
 // openRelays makes the relays, without starting any.
 func (s *Server) openRelays() {
 	s.relays = relay.New(relay.Options{
-		Log: s.log, Events: s.events, Hub: s.hub, Publish: s.publishRelay, Body: flv.AppendBody,
+		Log: s.log, Events: s.events, Hub: s.hub, Fanout: s.fanout, Publish: s.publishRelay, Body: flv.AppendBody,
 		VerifyTLS: s.opt.VerifyTLS, Save: s.saveRelays,
 	})
 }
