@@ -17,10 +17,16 @@ import (
 	"livego/internal/rtmp"
 )
 
+// HeaderPath is where requests for HTTP-FLV, and the answers to those that have it, say which
+// servers they have passed.
+const HeaderPath = "Livego-Path"
+
 // source is where a pull takes messages from.
 type source interface {
 	// read returns the next message. io.EOF: the stream is properly over.
 	read() (messageType uint8, ms uint32, body []byte, err error)
+	// passed returns which servers the stream has passed, as far as that is known.
+	passed() []string
 	io.Closer
 }
 
@@ -36,7 +42,7 @@ func (r *runner) pull(ctx context.Context) error {
 	defer end(nil)
 	stop := context.AfterFunc(ended, func() { from.Close() })
 	defer stop()
-	sink, err := r.relays.opt.Publish(ctx, r.relay, remote, func(cause error) { end(cause) })
+	sink, err := r.relays.opt.Publish(ctx, r.relay, remote, from.passed(), func(cause error) { end(cause) })
 	if err != nil {
 		return fmt.Errorf("publishing here: %w", err)
 	}
@@ -105,6 +111,8 @@ func (s rtmpSource) read() (uint8, uint32, []byte, error) {
 	return m.Type, m.TimestampMS, m.Body, err
 }
 
+func (s rtmpSource) passed() []string { return s.Passed() }
+
 // isHLS says whether a URL is that of a playlist.
 func isHLS(address string) bool {
 	u, err := url.Parse(address)
@@ -125,6 +133,8 @@ type hlsSource struct{ *hlsclient.Client }
 
 func (s hlsSource) read() (uint8, uint32, []byte, error) { return s.Read() }
 
+func (s hlsSource) passed() []string { return nil } // the answers may come from caches
+
 // openFLV asks for an FLV file without end.
 func (r *runner) openFLV(ctx context.Context) (source, string, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -133,6 +143,9 @@ func (r *runner) openFLV(ctx context.Context) (source, string, error) {
 	if err != nil {
 		cancel(err)
 		return nil, "", ErrBadURL
+	}
+	if path := r.path(); len(path) > 0 {
+		request.Header.Set(HeaderPath, strings.Join(path, ","))
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression, transport.DisableKeepAlives, transport.TLSClientConfig = true, true, r.tlsConfig()
@@ -145,7 +158,7 @@ func (r *runner) openFLV(ctx context.Context) (source, string, error) {
 		cancel(err)
 		return nil, "", fmt.Errorf("request: %w", err)
 	}
-	f := &flvSource{body: answer.Body, ctx: ctx, cancel: cancel, silent: silent}
+	f := &flvSource{body: answer.Body, path: rtmp.SplitPath(answer.Header.Get(HeaderPath)), ctx: ctx, cancel: cancel, silent: silent}
 	if answer.StatusCode != http.StatusOK {
 		f.Close()
 		return nil, "", fmt.Errorf("the server answers %.64q", answer.Status)
@@ -161,6 +174,7 @@ func (r *runner) openFLV(ctx context.Context) (source, string, error) {
 // flvSource is a playback over HTTP.
 type flvSource struct {
 	body   io.ReadCloser
+	path   []string
 	reader *flv.Reader
 	ctx    context.Context // of the request
 	cancel context.CancelCauseFunc
@@ -181,6 +195,8 @@ func (s *flvSource) read() (uint8, uint32, []byte, error) {
 	t, err := s.reader.ReadTag()
 	return t.Type, t.TimestampMS, t.Body, err
 }
+
+func (s *flvSource) passed() []string { return s.path }
 
 func (s *flvSource) Close() error {
 	s.silent.Stop()

@@ -66,8 +66,16 @@ func (r *runner) dial(ctx context.Context) (*rtmp.Client, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, connectTimeout, fmt.Errorf("no connection within %v", connectTimeout))
 	defer cancel()
 	return rtmp.Dial(ctx, r.relay.URL, rtmp.ClientOptions{
-		ReadTimeout: connectTimeout, WriteTimeout: ioTimeout, TLSConfig: r.tlsConfig(), DialContext: r.dialTCP,
+		ReadTimeout: connectTimeout, WriteTimeout: ioTimeout, TLSConfig: r.tlsConfig(), DialContext: r.dialTCP, Path: r.path(),
 	})
+}
+
+// path is what the other server is told of the servers before.
+func (r *runner) path() []string {
+	if r.relays.opt.Path == nil {
+		return nil
+	}
+	return r.relays.opt.Path(r.relay)
 }
 
 // dialTCP makes connections that a fan-out may write to by their descriptors.

@@ -41,6 +41,9 @@ type ClientOptions struct {
 	FlashVer string
 	// TLSConfig is used for rtmps. Its ServerName is the URL's host if empty.
 	TLSConfig *tls.Config
+	// Path is told to servers of this program: which servers the published stream has passed, or the
+	// request to play one. The names may have no commas.
+	Path []string
 	// Legacy declares nothing of Enhanced RTMP, as players do that know nothing of it.
 	Legacy bool
 	// Digest uses the handshake with digests, which some servers insist on.
@@ -79,6 +82,7 @@ type Client struct {
 	transaction float64
 	streamID    uint32
 	name        string // under which the client publishes
+	passed      []string
 	playing     bool
 	ahead       []Message // came before the answer to play
 	started     bool      // play was answered
@@ -159,6 +163,9 @@ func (c *Client) connect() error {
 		object = append(object, amf.Property{Name: "capsEx", Value: CapMultitrack | CapModEx},
 			amf.Property{Name: "fourCcList", Value: amf.StrictArray{"*"}})
 	}
+	if len(c.opt.Path) > 0 {
+		object = append(object, amf.Property{Name: pathProperty, Value: joinPath(c.opt.Path)})
+	}
 	if _, err := c.call("connect", object); err != nil {
 		return err
 	}
@@ -191,7 +198,7 @@ func (c *Client) Publish(ctx context.Context, name string) error {
 		if err := c.command(c.nextTransaction(), "publish", nil, name, "live"); err != nil {
 			return err
 		}
-		if err := c.awaitStatus("NetStream.Publish.Start"); err != nil {
+		if _, err := c.awaitStatus("NetStream.Publish.Start"); err != nil {
 			return err
 		}
 		return c.nc.SetReadDeadline(time.Time{})
@@ -216,13 +223,17 @@ func (c *Client) Play(ctx context.Context, name string) error {
 		}
 		c.playing = true
 		c.in.allowMedia(c.opt.MaxMessageSize)
-		if err := c.awaitStatus("NetStream.Play.Start"); err != nil {
+		info, err := c.awaitStatus("NetStream.Play.Start")
+		if err != nil {
 			return err
 		}
-		c.started = true
+		c.started, c.passed = true, pathIn(info)
 		return nil
 	})
 }
+
+// Passed returns which servers the stream has passed that is played, as far as the server says so.
+func (c *Client) Passed() []string { return c.passed }
 
 // Read returns the next audio, video or data message. io.EOF means that the stream or the
 // connection is over, a *StatusError what the server complained of. After Publish it returns only

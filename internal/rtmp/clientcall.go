@@ -61,19 +61,19 @@ func (c *Client) createStream() error {
 	return nil
 }
 
-// awaitStatus waits for an onStatus with this code.
-func (c *Client) awaitStatus(code string) error {
+// awaitStatus waits for an onStatus with this code, and returns its information object.
+func (c *Client) awaitStatus(code string) (amf.Object, error) {
 	c.extendRead()
 	for {
 		cmd, err := c.nextCommand()
-		if err != nil {
-			return err
+		if err == nil {
+			err = c.statusEnd(cmd)
 		}
-		if err := c.statusEnd(cmd); err != nil {
-			return err
+		if err != nil {
+			return nil, err
 		}
 		if cmd.name == "onStatus" && statusOf(cmd).Code == code {
-			return nil
+			return informationIn(cmd), nil
 		}
 	}
 }
@@ -135,13 +135,18 @@ func (c *Client) statusEnd(cmd command) error {
 	return nil
 }
 
-// statusOf reads the information object of an onStatus or _error.
-func statusOf(cmd command) *StatusError {
-	var info amf.Object
+// informationIn returns the information object of an onStatus or _error.
+func informationIn(cmd command) (info amf.Object) {
 	for _, v := range append([]any{cmd.object}, cmd.args...) {
 		if o := amf.Properties(v); len(o) > 0 {
 			info = o
 		}
 	}
+	return info
+}
+
+// statusOf reads the information object of an onStatus or _error.
+func statusOf(cmd command) *StatusError {
+	info := informationIn(cmd)
 	return &StatusError{Level: info.String("level"), Code: info.String("code"), Description: info.String("description")}
 }

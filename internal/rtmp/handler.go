@@ -63,6 +63,8 @@ type ConnectRequest struct {
 	// Caps bits.
 	CapsEx     uint32
 	RemoteAddr net.Addr
+	// Path is what servers of this program tell each other (ClientOptions.Path), about 1 KB at most.
+	Path []string
 
 	conn *serverConn
 }
@@ -121,6 +123,9 @@ type PlayRequest struct {
 	Start, Duration float64
 	// Reset: the client wants earlier playlist entries to be dropped.
 	Reset bool
+	// Passed, if the handler sets it before Start, is told to clients that have a Path themselves
+	// (Client.Passed).
+	Passed []string
 }
 
 // PlayStream is the output of one playback.

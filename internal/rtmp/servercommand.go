@@ -129,6 +129,7 @@ func connectRequest(o amf.Object) *ConnectRequest {
 		TCURL:    cut(o.String("tcUrl"), maxTCURL),
 		FlashVer: cut(o.String("flashVer"), maxAgent),
 		CapsEx:   uint32(o.Number("capsEx")),
+		Path:     pathIn(o),
 	}
 	app, query := splitQuery(cut(o.String("app"), maxText))
 	r.App, r.Query = strings.TrimRight(app, "/"), query

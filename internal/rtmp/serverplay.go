@@ -185,7 +185,11 @@ func appendPlaying(dst []byte, r *PlayRequest) []byte {
 	if r.Reset {
 		dst = appendStatus(dst, id, levelStatus, "NetStream.Play.Reset", "Playing and resetting.")
 	}
-	dst = appendStatus(dst, id, levelStatus, "NetStream.Play.Start", "Playing.")
+	start := information(levelStatus, "NetStream.Play.Start", "Playing.")
+	if len(r.Path) > 0 {
+		start = append(start, amf.Property{Name: pathProperty, Value: joinPath(r.Passed)})
+	}
+	dst = appendCommand(dst, Format{StreamID: id}, "onStatus", 0.0, nil, start)
 	// Flash Media Server sends this as a data message, and one about sample access: FFmpeg takes
 	// either for a track of unknown data.
 	dst = appendStatus(dst, id, levelStatus, "NetStream.Data.Start", "Data follows.")

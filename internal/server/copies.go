@@ -86,7 +86,7 @@ func (n *node) find(ctx context.Context, name live.Name, via []string) (*live.Pu
 
 // findAnywhere is Server.find for a node of a cluster: other nodes are asked before a source is,
 // and again while it waits.
-func (n *node) findAnywhere(ctx context.Context, name live.Name, wait time.Duration) (*live.Publication, error) {
+func (n *node) findAnywhere(ctx context.Context, name live.Name, path []string, wait time.Duration) (*live.Publication, error) {
 	until := time.Now().Add(wait)
 	for brought := false; ; brought = true {
 		_, holds := n.member.Holds(name.Key())
@@ -99,7 +99,7 @@ func (n *node) findAnywhere(ctx context.Context, name live.Name, wait time.Durat
 			return pub, nil
 		}
 		if !brought {
-			if more := n.Server.bring(name); more > wait {
+			if more := n.Server.bring(name, path); more > wait {
 				until = time.Now().Add(more)
 			}
 		}

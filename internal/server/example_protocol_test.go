@@ -56,7 +56,7 @@ func (s *Server) playLines(nc net.Conn) error {
 	if err != nil {
 		return err
 	}
-	pub, err := s.find(s.ctx, name, s.opt.PlayWait)
+	pub, err := s.find(s.ctx, name, nil, s.opt.PlayWait)
 	if err != nil {
 		return err
 	}

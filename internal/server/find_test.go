@@ -38,7 +38,7 @@ func TestBring(t *testing.T) {
 			// Nobody waits without being told to.
 			s := open(t, func(o *Options) { o.PlayWait, o.Live.Grace = 0, 0 })
 			asked := make(chan live.Name, 16)
-			s.sources = append(s.sources, func(name live.Name) time.Duration {
+			s.sources = append(s.sources, func(name live.Name, _ []string) time.Duration {
 				asked <- name
 				return patience
 			})

@@ -22,6 +22,8 @@ import (
 	"livego/internal/listen"
 	"livego/internal/live"
 	"livego/internal/media"
+	"livego/internal/relay"
+	"livego/internal/rtmp"
 )
 
 // maxFLVTime is the first time that FLV cannot express: its timestamps are signed (FLV 10.1,
@@ -80,6 +82,8 @@ type playable struct {
 	pub  *live.Publication
 	view fanout.View
 	may  pass
+	// path are the servers that ask for it by way of each other.
+	path []string
 }
 
 // findFLV finds what a request asks for, or answers that it is not there, or not for this viewer.
@@ -94,7 +98,7 @@ func (s *Server) findFLV(w http.ResponseWriter, r *http.Request, token string) (
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return p, false
 	}
-	name.Rendition, p.view = pick.rendition, pick.view
+	name.Rendition, p.view, p.path = pick.rendition, pick.view, rtmp.SplitPath(r.Header.Get(relay.HeaderPath))
 	if s.redirectFLV(w, r) {
 		return p, false
 	}
@@ -103,7 +107,11 @@ func (s *Server) findFLV(w http.ResponseWriter, r *http.Request, token string) (
 		return p, false
 	}
 	if err == nil {
-		p.pub, err = s.find(r.Context(), name, 0)
+		if err = s.checkPath(name, p.path); err != nil {
+			http.Error(w, err.Error(), http.StatusLoopDetected)
+			return p, false
+		}
+		p.pub, err = s.find(r.Context(), name, p.path, 0)
 	}
 	if err != nil {
 		w.Header().Set("Cache-Control", "no-store")
@@ -174,6 +182,9 @@ func (s *Server) playFLV(w http.ResponseWriter, r *http.Request, p playable) {
 	}
 	v := s.newViewer(nc, r, p, protocolFLV, flv.TagFormat{})
 	v.head = s.flvHeadFor(r)
+	if len(p.path) > 0 {
+		v.head = strings.TrimSuffix(v.head, "\r\n") + relay.HeaderPath + ": " + strings.Join(s.pathOf(p.pub), ",") + "\r\n\r\n"
+	}
 	v.start(v.readNothing)
 }
 

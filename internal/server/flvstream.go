@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
 	"livego/internal/flv"
+	"livego/internal/relay"
 )
 
 // playFLVOverStream plays over HTTP/2 or HTTP/3, where the connection has other requests too and
@@ -20,6 +22,9 @@ func (s *Server) playFLVOverStream(w http.ResponseWriter, r *http.Request, p pla
 	h.Set("Content-Type", "video/x-flv")
 	h.Set("Cache-Control", "no-cache, no-store")
 	h.Set("X-Accel-Buffering", "no")
+	if len(p.path) > 0 {
+		h.Set(relay.HeaderPath, strings.Join(s.pathOf(p.pub), ","))
+	}
 	w.WriteHeader(http.StatusOK)
 	nc := newStreamConn(w, r)
 	defer nc.Close()

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,16 +36,19 @@ type pulls struct {
 	// not be had.
 	running map[live.Name]time.Time
 	failed  map[live.Name]time.Time
+	// asked has by way of which servers running ones were asked for.
+	asked map[live.Name][]string
 }
 
 // openPulls lets streams of apps with Pull be brought.
 func (s *Server) openPulls() {
-	p := &pulls{server: s, running: make(map[live.Name]time.Time), failed: make(map[live.Name]time.Time)}
+	p := &pulls{server: s, running: make(map[live.Name]time.Time), failed: make(map[live.Name]time.Time), asked: make(map[live.Name][]string)}
+	s.pulls = p
 	s.sources = append(s.sources, p.bring)
 }
 
 // bring is a source.
-func (p *pulls) bring(name live.Name) time.Duration {
+func (p *pulls) bring(name live.Name, path []string) time.Duration {
 	app, _ := p.server.app(name.App)
 	room, err := keys.CanonicalName(name.Stream)
 	if app.Pull == "" || name.Rendition != "" || err != nil || room != name.Stream || keys.WellFormed(room) {
@@ -70,7 +74,7 @@ func (p *pulls) bring(name live.Name) time.Duration {
 	if !p.server.writers.Go(func() { p.run(p.server.outCtx, name, r) }) {
 		return 0 // shutting down, which ends all relays
 	}
-	p.running[name] = now
+	p.running[name], p.asked[name] = now, path
 	return pullWait
 }
 
@@ -103,6 +107,14 @@ func (p *pulls) run(ctx context.Context, name live.Name, r relay.Relay) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.running, name)
+	delete(p.asked, name)
+}
+
+// askers returns by way of which servers a stream was asked for, none if it was for a viewer here.
+func (p *pulls) askers(name live.Name) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.asked[name])
 }
 
 // await returns why a pull is to end.

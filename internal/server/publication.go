@@ -41,6 +41,8 @@ type origin struct {
 	url, client string
 	// query is what the encoder's URL said beside the name.
 	query string
+	// path are the servers that the stream has passed by relays, as far as they say so.
+	path []string
 	// streamID is the RTMP message stream, 0 if there is none.
 	streamID uint32
 	// close ends the connection for a cause, which its protocol tells the encoder. It is called
@@ -54,6 +56,13 @@ type origin struct {
 // stream. The lease of its channel key is released at the end, also if this fails.
 func (s *Server) publish(ctx context.Context, may permit, from origin, log *slog.Logger) (sink, error) {
 	begun := func(bool) {}
+	if err := s.checkPath(may.name, from.path); err != nil {
+		s.tellRefused(may, newSession(from.protocol, from.remote, may.name, from.url, true), err, log)
+		if may.lease != nil {
+			may.lease.Release()
+		}
+		return nil, err
+	}
 	if s.node != nil {
 		away, here, err := s.node.home(ctx, may, from, log)
 		switch {
@@ -114,6 +123,7 @@ func (s *Server) tellRefused(may permit, ss *session, err error, log *slog.Logge
 
 // begin lists a publisher whose stream was begun.
 func (p *publication) begin(limits PublishLimits, log *slog.Logger) {
+	p.session.path = p.from.path
 	p.session.StreamID, p.session.agent, p.session.gauge = p.from.streamID, said(p.from.client), new(gauge)
 	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load(), jumps: p.pub.Jumps()} }
 	p.session.pub = p.pub.Publication()

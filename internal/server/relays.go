@@ -23,14 +23,11 @@ import (
 	"livego/internal/rtmp"
 )
 
-// errLoop: a relay would bring a stream to itself.
-var errLoop = errors.New("the relay leads back to its own stream")
-
 // openRelays makes the relays, without starting any.
 func (s *Server) openRelays() {
 	s.relays = relay.New(relay.Options{
 		Log: s.log, Events: s.events, Hub: s.hub, Fanout: s.fanout, Publish: s.publishRelay, Body: flv.AppendBody,
-		VerifyTLS: s.opt.VerifyTLS, Save: s.saveRelays,
+		VerifyTLS: s.opt.VerifyTLS, Save: s.saveRelays, Path: s.relayPath,
 	})
 }
 
@@ -38,10 +35,10 @@ func (s *Server) openRelays() {
 const pullProtocol = "pull-"
 
 // publishRelay takes a stream on air that is pulled.
-func (s *Server) publishRelay(ctx context.Context, r relay.Relay, remote string, end func(error)) (relay.Sink, error) {
+func (s *Server) publishRelay(ctx context.Context, r relay.Relay, remote string, passed []string, end func(error)) (relay.Sink, error) {
 	scheme, _, _ := strings.Cut(r.URL, "://")
 	return s.publish(ctx, permit{name: live.Name{App: r.App, Stream: r.Stream}}, origin{
-		protocol: pullProtocol + scheme, remote: remote, url: scheme + "://" + remote, client: "pull", close: end,
+		path: passed, protocol: pullProtocol + scheme, remote: remote, url: scheme + "://" + remote, client: "pull", close: end,
 	}, s.log.With("protocol", pullProtocol+scheme, "remote", remote))
 }
 

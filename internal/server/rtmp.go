@@ -142,7 +142,7 @@ func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Pu
 	}
 	p := &rtmpPublication{request: r, place: listen.ConnOf(c.nc)}
 	p.sink, err = c.server.publish(ctx, permit, origin{
-		protocol: c.protocol, remote: c.nc.RemoteAddr().String(), client: r.FlashVer, query: at.query, streamID: r.StreamID,
+		protocol: c.protocol, remote: c.nc.RemoteAddr().String(), client: r.FlashVer, query: at.query, path: r.Path, streamID: r.StreamID,
 		url: shownURL(r.TCURL, at, permit.name.Stream), close: p.closeWith, reconnect: reconnect(r.ConnectRequest),
 	}, c.log)
 	switch {
@@ -282,7 +282,11 @@ func (c *rtmpConn) findAndPlay(ctx context.Context, r *rtmp.PlayRequest, ps *rtm
 		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
 		return &rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "Watching is refused: " + err.Error() + ".", Err: err}
 	}
-	pub, err := s.find(ctx, name, s.now().opt.PlayWait)
+	if err := s.checkPath(name, r.Path); err != nil {
+		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
+		return &rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "Relaying is refused: " + err.Error() + ".", Err: err}
+	}
+	pub, err := s.find(ctx, name, r.Path, s.now().opt.PlayWait)
 	if errors.Is(err, live.ErrNotFound) {
 		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
 		return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "Stream " + said(name.String()) + " is not on air.", Err: err}
@@ -298,7 +302,7 @@ func (c *rtmpConn) findAndPlay(ctx context.Context, r *rtmp.PlayRequest, ps *rtm
 	}
 	// Who knows messages of several tracks gets them, unless it asks for one.
 	pick.view.Whole = !pick.asksTracks() && r.CapsEx&rtmp.CapMultitrack != 0
-	err = c.play(playable{pub, pick.view, may}, r, ps, shownURL(r.TCURL, at, room))
+	err = c.play(playable{pub: pub, view: pick.view, may: may}, r, ps, shownURL(r.TCURL, at, room))
 	if err == nil && to != "" {
 		_, _ = r.RequestReconnect(to+"/"+r.App+"?"+redirected+"=1", "This server has too much to do.")
 	}
@@ -335,6 +339,9 @@ func (c *rtmpConn) play(p playable, r *rtmp.PlayRequest, ps *rtmp.PlayStream, ur
 	ss.StreamID, ss.agent = r.StreamID, said(r.FlashVer)
 	ss.reconnect = reconnect(r.ConnectRequest)
 	end := c.server.beginPlayer(ss, p.may, p.pub, player, c.log)
+	if len(r.Path) > 0 {
+		r.Passed = c.server.pathOf(p.pub)
+	}
 	replies, _ := ps.Start(player)
 	ps.Detach(func(cause error) error {
 		if errors.Is(cause, rtmp.ErrStopped) || errors.Is(cause, rtmp.ErrReplaced) {

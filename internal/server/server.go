@@ -93,6 +93,8 @@ type Server struct {
 	recorder  *record.Recorder // nil: off
 	outputs   []output
 	sources   []source
+	pulls     *pulls
+	marker    []byte
 	revoking  sync.Mutex      // held while the file of revoked tokens is written
 	node      *node           // nil: this server is alone
 	outCtx    context.Context // of the outputs; ends first
@@ -122,7 +124,7 @@ func New(opt Options) (*Server, error) {
 		events: event.NewBus(event.Options{Boot: newID()}), endings: newEndings(),
 		limits: listen.NewLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, listen.MaxFiles()),
 	}
-	s.sessions = newRegistry(s.events)
+	s.sessions, s.marker = newRegistry(s.events), newMarker(opt.Cluster)
 	s.streams = api.StreamsHandler(s)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.outCtx, s.outCancel = context.WithCancel(s.ctx)

@@ -45,7 +45,7 @@ func (s onAir) Status(name string) (watch.Status, bool) {
 	}
 	st := s.status(n)
 	if st.State == watch.Offline { // the page waits for it, as a viewer does
-		s.bring(n)
+		s.bring(n, nil)
 	}
 	return st, true
 }

@@ -1,0 +1,136 @@
+package server
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"livego/internal/relay"
+)
+
+// several returns so many servers.
+func several(t *testing.T, n int) (all []*testServer) {
+	t.Helper()
+	for range n {
+		all = append(all, start(t))
+	}
+	return all
+}
+
+// relayTo has a server relay a stream of one name, and returns why it does not.
+func (s *testServer) relayTo(t *testing.T, d relay.Direction, url string) error {
+	t.Helper()
+	return s.startRelay(t.Context(), &relay.Relay{Direction: d, App: "live", Stream: "movie", URL: url})
+}
+
+// wantLoop checks that a relay is refused as it leads back.
+func wantLoop(t *testing.T, err error) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), errLoop.Error()) {
+		t.Errorf("%v, want %v", err, errLoop)
+	}
+}
+
+// TestPushCircle: servers push a stream in a circle: the one that has it from the encoder refuses
+// to take it again, says why, and its encoder stays.
+func TestPushCircle(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{2, 3} {
+		all := several(t, n)
+		for i, s := range all {
+			next := all[(i+1)%n]
+			if err := s.relayTo(t, relay.Push, next.url("rtmp", "rtmp", "/live/"+next.key("movie"))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tags := clip(t)
+		e := publish(t, all[0], "movie")
+		e.send(tags...)
+		last := all[n-1]
+		watchRTMP(t, last, "movie").await(t, tags[len(tags)-1])
+		var s relay.Status
+		eventually(t, "the last push is refused", func() bool {
+			s = last.relays.List()[0]
+			return s.State == relay.Failed
+		})
+		if !strings.Contains(s.Error, errLoop.Error()) || s.Bytes != 0 {
+			t.Errorf("%+v", s)
+		}
+		e.send(tags[len(tags)-1]) // it is still there
+		for _, s := range all {
+			awaitPublishers(t, s, "movie", 1)
+			wantEqual(t, "publishers so far", s.logs.count("publisher on air"), 1)
+		}
+	}
+}
+
+// TestPullCircle: a server does not pull a stream that comes from itself.
+func TestPullCircle(t *testing.T) {
+	t.Parallel()
+	for _, from := range []struct{ scheme, protocol, suffix string }{{"rtmp", "rtmp", ""}, {"http", "http-flv", ".flv"}} {
+		all := several(t, 3)
+		tags := clip(t)
+		e := publish(t, all[0], "movie")
+		go e.perform(t, tags, 1)
+		url := func(s *testServer) string { return s.url(from.scheme, from.protocol, "/live/movie"+from.suffix) }
+		for i, s := range all[1:] {
+			if err := s.relayTo(t, relay.Pull, url(all[i])); err != nil {
+				t.Fatal(err)
+			}
+			wantLoop(t, all[0].relayTo(t, relay.Pull, url(s)))
+		}
+		wantEqual(t, "publishers so far", all[0].logs.count("publisher on air"), 1)
+	}
+}
+
+// forwarder passes connections on to a server that is not there yet.
+func forwarder(t *testing.T) (addr string, to chan<- string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := make(chan string, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		addr := <-target
+		for {
+			from, err := l.Accept()
+			if err != nil {
+				return
+			}
+			to, err := net.Dial("tcp", addr)
+			if err != nil {
+				from.Close()
+				continue
+			}
+			go func() { _, _ = io.Copy(to, from); to.Close() }()
+			go func() { _, _ = io.Copy(from, to); from.Close() }()
+		}
+	}()
+	t.Cleanup(func() { l.Close(); <-done })
+	return l.Addr().String(), target
+}
+
+// TestPullOnDemandCircle: servers that pull on demand from each other what nobody has: each asks
+// the other for as long as viewers wait, and not for the other's sake.
+func TestPullOnDemandCircle(t *testing.T) {
+	t.Parallel()
+	addr, to := forwarder(t)
+	a := start(t, func(o *Options) {
+		o.Apps[0].Pull, o.Apps[0].PullIdle, o.PlayWait = "rtmp://"+addr+"/live", time.Second, -1
+	})
+	b := pulling(t, a, "rtmp", "rtmp", time.Second)
+	to <- b.addr("rtmp")
+	wantEqual(t, "status", call(t, "GET", a.url("http", "http-flv", "/live/movie.flv")).status, 404)
+	for _, s := range []*testServer{a, b} {
+		eventually(t, "pulls end", func() bool {
+			return s.logs.count("stream is pulled no more") >= 1 && len(s.relays.List()) == 0
+		})
+		wantEqual(t, "pulls", s.logs.count("stream is pulled, as"), 1)
+	}
+	wantContains(t, "log", b.logs.String(), errLoop.Error())
+}
