@@ -343,7 +343,7 @@ var options = []option{
 		bind: func(c *Config) value { return boolean(&c.FLVArchive) }},
 	{key: "flv_dir", def: "tmp", doc: "Directory of the FLV files.",
 		bind: func(c *Config) value { return nonEmpty(&c.FLVDir) }},
-	{key: "record", def: "off", doc: "Record what viewers of Low-Latency HLS get, with all renditions: off, all streams, or api for those that the\n" +
+	{key: "record", reload: true, def: "off", doc: "Record what viewers of Low-Latency HLS get, with all renditions: off, all streams, or api for those that the\n" +
 		"control API starts. Also for an app alone, in its entry of server.",
 		bind: func(c *Config) value { return everyApp(c, "record") }},
 	{key: "record_to", def: "recordings", doc: "Where recordings go: a directory, or s3://BUCKET/PREFIX?endpoint=HOST:PORT&region=REGION&path_style=true.\n" +

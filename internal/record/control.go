@@ -71,6 +71,25 @@ func (r *Recorder) Stop(stream string) (Recording, error) {
 	return rec.snapshot(), nil
 }
 
+// Changed is to be called when Options.Mode says something else than before: recordings end of
+// streams that are not to be recorded any more. Others begin by themselves.
+func (r *Recorder) Changed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for stream, rec := range r.active {
+		if mode := r.opt.Mode(appOf(stream)); mode == All || mode == ByAPI && rec.Manual {
+			continue
+		}
+		if l := rec.life; l != nil && l.recording == rec {
+			l.older, l.recording = rec, nil
+		}
+		r.end(rec, "record was switched off")
+		if rec.life == nil {
+			r.finish(rec)
+		}
+	}
+}
+
 // Of returns the recording of a stream that is under way. It fails with ErrNotFound.
 func (r *Recorder) Of(stream string) (Recording, error) {
 	r.mu.Lock()

@@ -140,8 +140,8 @@ func (s *Server) figures() *metrics.Figures {
 		}
 		f.Relays = append(f.Relays, m)
 	}
-	if s.recorder != nil {
-		st := s.recorder.Stats()
+	if r := s.recorder(); r != nil {
+		st := r.Stats()
 		f.Recordings = &metrics.Recordings{
 			Active: st.Active, Complete: st.Complete, Queued: int64(st.Queued), Spooled: st.Spooled,
 			Stored: st.Stored, Bytes: uint64(st.Bytes), Failed: st.Failed, Lost: st.Lost, Took: st.Took,

@@ -15,15 +15,21 @@ import (
 	"livego/internal/record"
 )
 
-// openRecorder opens the recorder, if something is to be recorded or was.
-func (s *Server) openRecorder() error {
-	o := s.opt.Record
-	if o.Dir == "" || s.opt.HLSAddr == "" || !s.opt.HLS.CMAF {
+// mayRecord says whether there are segments that could be recorded.
+func (s *Server) mayRecord() bool {
+	return s.opt.Record.Dir != "" && s.opt.HLSAddr != "" && s.opt.HLS.CMAF
+}
+
+// openRecorder opens the recorder, if something is to be recorded by these settings or was, and is
+// not open.
+func (s *Server) openRecorder(n *settings) error {
+	o := n.opt.Record
+	if !s.mayRecord() || s.recorder() != nil {
 		return nil
 	}
 	wanted := false
-	for _, name := range s.appNames() {
-		wanted = wanted || s.mode(name) != record.Off
+	for name := range n.access.apps {
+		wanted = wanted || n.mode(name) != record.Off
 	}
 	if _, err := os.Stat(o.Dir); err != nil && !wanted {
 		return nil
@@ -33,21 +39,72 @@ func (s *Server) openRecorder() error {
 	if err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
-	s.recorder = r
+	s.records.Store(r)
 	return nil
 }
 
-// tap is what packaging tells of segments, nil if nobody wants them.
+// recorder returns the recorder, nil while there is none.
+func (s *Server) recorder() *record.Recorder { return s.records.Load() }
+
+// changeRecordings lets streams on air be recorded that are to be so now, and others not any more.
+func (s *Server) changeRecordings() {
+	if s.recorder() == nil {
+		return
+	}
+	s.recorder().Changed()
+	for _, pub := range s.hub.Publications() {
+		s.hold(pub.Name().Key())
+	}
+}
+
+// tap is what packaging tells of segments, nil if there are none.
 func (s *Server) tap() hls.Recorder {
-	if s.recorder == nil {
+	if !s.mayRecord() {
 		return nil
 	}
-	return s.recorder
+	return tap{s}
+}
+
+// tap passes segments to the recorder, which a reload may open later.
+type tap struct{ *Server }
+
+// Begin implements hls.Recorder.
+func (t tap) Begin(stream string) hls.Sink {
+	if r := t.recorder(); r != nil {
+		return r.Begin(stream)
+	}
+	return &lateSink{server: t.Server, stream: stream}
+}
+
+// lateSink takes the segments of a life that began while there was no recorder.
+type lateSink struct {
+	server *Server
+	stream string
+	sink   hls.Sink // nil while there is none
+}
+
+// Segment implements hls.Sink.
+func (l *lateSink) Segment(segment hls.Segment) {
+	if r := l.server.recorder(); r != nil && l.sink == nil {
+		l.sink = r.Begin(l.stream)
+	}
+	if l.sink != nil {
+		l.sink.Segment(segment)
+	}
+}
+
+// End implements hls.Sink.
+func (l *lateSink) End() {
+	if l.sink != nil {
+		l.sink.End()
+	}
 }
 
 // mode says which streams of an app are recorded.
-func (s *Server) mode(app string) record.Mode {
-	a, ok := s.app(app)
+func (s *Server) mode(app string) record.Mode { return s.now().mode(app) }
+
+func (n *settings) mode(app string) record.Mode {
+	a, ok := n.access.apps[app]
 	if !ok || !a.HLS || a.Record == "" {
 		return record.Off
 	}
@@ -56,8 +113,8 @@ func (s *Server) mode(app string) record.Mode {
 
 // hold keeps a stream packaged while it is recorded.
 func (s *Server) hold(stream string) {
-	if s.recorder != nil {
-		s.hls.Hold(stream, s.recorder.Wants(stream))
+	if s.recorder() != nil {
+		s.hls.Hold(stream, s.recorder().Wants(stream))
 	}
 }
 
@@ -65,10 +122,10 @@ var _ v1.Recordings = resources{}
 
 // Recordings implements v1.Recordings.
 func (s resources) Recordings() (all []v1.Recording) {
-	if s.recorder == nil {
+	if s.recorder() == nil {
 		return nil
 	}
-	for _, r := range s.recorder.List("") {
+	for _, r := range s.recorder().List("") {
 		all = append(all, shownRecording(r))
 	}
 	return all
@@ -76,19 +133,19 @@ func (s resources) Recordings() (all []v1.Recording) {
 
 // RecordingOf implements v1.Recordings.
 func (s resources) RecordingOf(stream string) (v1.Recording, bool) {
-	if s.recorder == nil {
+	if s.recorder() == nil {
 		return v1.Recording{}, false
 	}
-	r, err := s.recorder.Of(stream)
+	r, err := s.recorder().Of(stream)
 	return shownRecording(r), err == nil
 }
 
 // StartRecording implements v1.Recordings.
 func (s resources) StartRecording(stream string) (v1.Recording, error) {
-	if s.recorder == nil {
+	if s.recorder() == nil {
 		return v1.Recording{}, v1.ErrNotRecorded
 	}
-	r, err := s.recorder.Start(stream)
+	r, err := s.recorder().Start(stream)
 	switch {
 	case errors.Is(err, record.ErrOff):
 		err = v1.ErrNotRecorded
@@ -102,10 +159,10 @@ func (s resources) StartRecording(stream string) (v1.Recording, error) {
 
 // StopRecording implements v1.Recordings.
 func (s resources) StopRecording(stream string) (v1.Recording, bool) {
-	if s.recorder == nil {
+	if s.recorder() == nil {
 		return v1.Recording{}, false
 	}
-	r, err := s.recorder.Stop(stream)
+	r, err := s.recorder().Stop(stream)
 	if err == nil {
 		s.hls.Hold(stream, false)
 	}
@@ -114,10 +171,10 @@ func (s resources) StopRecording(stream string) (v1.Recording, bool) {
 
 // DeleteRecording implements v1.Recordings.
 func (s resources) DeleteRecording(id string) error {
-	if s.recorder == nil {
+	if s.recorder() == nil {
 		return v1.ErrNoRecording
 	}
-	err := s.recorder.Delete(id)
+	err := s.recorder().Delete(id)
 	switch {
 	case errors.Is(err, record.ErrNotFound):
 		return v1.ErrNoRecording
@@ -143,12 +200,14 @@ func shownRecording(r record.Recording) v1.Recording {
 // onHLS serves what the HLS port has: recordings, streams and their pages.
 func (s *Server) onHLS(w http.ResponseWriter, r *http.Request) {
 	if app, ok := s.app(nameOf(s.recorded(r.URL.Path)).App); ok && app.HLS {
-		s.recorder.ServeHTTP(w, r)
+		s.recorder().ServeHTTP(w, r)
 		return
 	}
 	if stream := posterStream(r.URL.Path); stream != "" {
 		if app, ok := s.app(nameOf(stream).App); ok && app.HLS {
-			s.servePoster(w, r, stream)
+			if s.node == nil || !s.node.servePosterElsewhere(w, r, stream) {
+				s.servePoster(w, r, stream)
+			}
 			return
 		}
 	}
@@ -157,7 +216,7 @@ func (s *Server) onHLS(w http.ResponseWriter, r *http.Request) {
 
 // recorded returns the stream of which a path is a recording, "" if it is none.
 func (s *Server) recorded(path string) string {
-	if s.recorder == nil || !strings.HasPrefix(path, record.Path) {
+	if s.recorder() == nil || !strings.HasPrefix(path, record.Path) {
 		return ""
 	}
 	return record.StreamName(path)
@@ -165,12 +224,12 @@ func (s *Server) recorded(path string) string {
 
 // closeRecorder puts what waits on the disk, until a time.
 func (s *Server) closeRecorder(until time.Time) {
-	if s.recorder == nil {
+	if s.recorder() == nil {
 		return
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), until)
 	defer cancel()
-	if err := s.recorder.Close(ctx); err != nil {
+	if err := s.recorder().Close(ctx); err != nil {
 		s.log.Error("segments of recordings are lost", "err", err)
 	}
 }

@@ -89,8 +89,8 @@ type Server struct {
 	cancel    context.CancelCauseFunc
 	teller    *teller
 	relays    *relay.Relays
-	archive   *record.Archive  // nil: off
-	recorder  *record.Recorder // nil: off
+	archive   *record.Archive                 // nil: off
+	records   atomic.Pointer[record.Recorder] // nil: off
 	outputs   []output
 	sources   []source
 	pulls     *pulls
@@ -146,7 +146,7 @@ func New(opt Options) (*Server, error) {
 		return nil, err
 	}
 	s.openLedger()
-	if err := s.openRecorder(); err != nil {
+	if err := s.openRecorder(now); err != nil {
 		s.closeDisk(time.Now().Add(opt.DrainTimeout))
 		s.cancel(err)
 		return nil, err

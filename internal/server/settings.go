@@ -56,9 +56,9 @@ var errEnding = errors.New("the server ends")
 // Reload takes over what can change while the server runs: Apps, NoAuth, Tickets,
 // ViewerSharedCache, MaxStreams, MaxViewers, API, PlayWait, DrainTimeout, RTMP, TrustedProxies, the
 // limits of connections, StreamList, PublicStatus, FrameOrigins, MediaOrigins, Grace and Takeover of
-// Live, WriteTimeout of Fanout, the files of certificates, and Hooks; of the timeouts, the HTTP
-// servers keep theirs. All other options stay as they were at the start. Those who are connected
-// stay so. If it fails, nothing has changed.
+// Live, WriteTimeout of Fanout, the files of certificates, and Hooks, and Record as long as nothing
+// was ever recorded; of the timeouts, the HTTP servers keep theirs. All other options stay as they
+// were at the start. Those who are connected stay so. If it fails, nothing has changed.
 func (s *Server) Reload(opt Options) error {
 	opt.Log, opt.Keys = s.log, s.opt.Keys
 	opt = opt.withDefaults()
@@ -78,6 +78,9 @@ func (s *Server) Reload(opt Options) error {
 			return fmt.Errorf("reloading: %w", err)
 		}
 	}
+	if err := s.openRecorder(n); err != nil {
+		return fmt.Errorf("reloading: %w", err)
+	}
 	if reflect.DeepEqual(&before.opt.Hooks, &opt.Hooks) {
 		n.hooks = before.hooks
 	} else {
@@ -91,6 +94,7 @@ func (s *Server) Reload(opt Options) error {
 	s.fanout.SetWriteTimeout(opt.Fanout.WriteTimeout)
 	s.useCertificates(&opt)
 	s.settings.Store(n)
+	s.changeRecordings()
 	return nil
 }
 

@@ -1,0 +1,67 @@
+package server
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"livego/internal/record"
+)
+
+// TestReloadRecord: a reload lets a stream on air be recorded, ends that, and begins it anew, also
+// where nothing was ever recorded before.
+func TestReloadRecord(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mode := func(m record.Mode) func(*Options) {
+		return func(o *Options) {
+			o.HLSOnDemand, o.HLSSegmentDuration, o.Apps[0].Record = true, time.Second, m
+			name, err := record.ParseTemplate("{app}/{stream}/{id}")
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Record = RecordOptions{Dir: filepath.Join(dir, "spool"), To: filepath.Join(dir, "recordings"), Name: name}
+		}
+	}
+	s := start(t, mode(record.Off))
+	if s.recorder() != nil {
+		t.Error("there is a recorder for nothing")
+	}
+	e := publish(t, s, "movie")
+	stop, performed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(performed)
+		for tags := clip(t); ; { // its times begin anew each time
+			select {
+			case <-stop:
+				return
+			default:
+				e.perform(t, tags, 1)
+			}
+		}
+	}()
+	defer func() { close(stop); <-performed }()
+	for n := range 2 {
+		if err := s.reload(mode(record.All)); err != nil {
+			t.Fatal(err)
+		}
+		var id string
+		eventually(t, "it is recorded", func() bool {
+			r, err := s.recorder().Of("live/movie")
+			id = r.ID
+			return err == nil && r.Bytes > 0
+		})
+		if err := s.reload(mode(record.Off)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the recording is complete", func() bool {
+			r, err := s.recorder().Get(id)
+			return err == nil && r.State == record.Complete
+		})
+		if r, _ := s.recorder().Get(id); r.Reason != "record was switched off" || r.Lost != 0 {
+			t.Errorf("%+v", r)
+		}
+		wantEqual(t, "recordings", len(s.recorder().List("")), n+1)
+	}
+	wantEqual(t, "publishers so far", s.logs.count("publisher on air"), 1)
+}
