@@ -29,6 +29,8 @@ type attack struct {
 	name string
 	// flags are the server's, besides its addresses.
 	flags []string
+	// prepare, if set, returns the text of its configuration file. dir is where it runs.
+	prepare func(dir string) (config string, err error)
 	// unread: nobody reads what the server logs.
 	unread bool
 	// files is how many files and connections the server may have open, 0: as many as this program.
@@ -40,7 +42,7 @@ type attack struct {
 
 // attacks are all of them, in the order in which they run: one file of this package for each part
 // of the server.
-func attacks() []attack { return slices.Concat(httpAttacks(), rtmpAttacks()) }
+func attacks() []attack { return slices.Concat(httpAttacks(), rtmpAttacks(), accessAttacks()) }
 
 // limit is how long an attack may take, with the start and the end of its server.
 const limit = 90 * time.Second

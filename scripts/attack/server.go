@@ -80,6 +80,17 @@ func startServer(ctx context.Context, binary, dir string, a *attack) (*server, e
 		"--rtmp_addr", s.rtmp, "--httpflv_addr", s.flv, "--hls_addr", s.hls, "--api_addr", s.api, "--rtmp_noauth",
 		"--data_dir", filepath.Join(dir, "data"),
 	}
+	if a.prepare != nil {
+		text, err := a.prepare(dir)
+		if err != nil {
+			return nil, err
+		}
+		file := filepath.Join(dir, "livego.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			return nil, err
+		}
+		own = append(own, "--config_file", file)
+	}
 	command := append(append([]string{binary}, own...), a.flags...)
 	if a.files > 0 {
 		command = append([]string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, a.files)}, command...)
