@@ -51,6 +51,7 @@ const (
 // Errors that a stream ends with, beside those of the network.
 var (
 	ErrNotHLS    = errors.New("not an HLS playlist that can be played")
+	ErrCodec     = errors.New("the stream has nothing that can be played")
 	ErrEncrypted = errors.New("the stream is encrypted")
 	ErrTooLarge  = errors.New("a file is too large")
 	ErrStale     = errors.New("the playlist has no new segments")

@@ -10,16 +10,18 @@ import (
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg1audio"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
+	"github.com/bluenviron/mediacommon/v2/pkg/codecs/opus"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
 	tscodecs "github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/substructs"
 
 	"livego/internal/codec"
 	"livego/internal/media"
 	"livego/internal/nal"
 )
 
-// tsClock is the rate of times in MPEG-TS, in Hz.
-const tsClock = 90000
+// tsClock is the rate of times in MPEG-TS, opusClock that of Opus, in Hz.
+const tsClock, opusClock = 90000, 48000
 
 // transport reads MPEG-TS segments, each of which begins with its tables (RFC 8216 §3.2). The first
 // track of each kind is played.
@@ -38,7 +40,12 @@ func (t *transport) segment(text []byte) (units []unit, err error) {
 	}
 	r.OnDecodeError(func(error) {}) // what is lost is lost
 	t.units = nil
-	t.listen(r)
+	if bytes.Contains(text[:min(len(text), tablesSize)], []byte(registrationAV1)) {
+		return nil, fmt.Errorf("%w: AV1 in MPEG-TS", ErrCodec)
+	}
+	if !t.listen(r) {
+		return nil, fmt.Errorf("%w: MPEG-TS with neither pictures nor sound that are known", ErrCodec)
+	}
 	for err == nil {
 		err = r.Read()
 	}
@@ -48,8 +55,15 @@ func (t *transport) segment(text []byte) (units []unit, err error) {
 	return t.units, nil
 }
 
-// listen takes the first track of each kind.
-func (t *transport) listen(r *mpegts.Reader) {
+// A segment has its tables in the first tablesSize bytes. That of a program with AV1 has this
+// descriptor (AOM, Carriage of AV1 in MPEG-2 TS, 2.1).
+const (
+	tablesSize      = 8 * 188
+	registrationAV1 = "\x05\x04AV01"
+)
+
+// listen takes the first track of each kind, and says whether there is any.
+func (t *transport) listen(r *mpegts.Reader) (any bool) {
 	video, audio := false, false
 	for _, track := range r.Tracks() {
 		if track.Codec.IsVideo() {
@@ -58,9 +72,10 @@ func (t *transport) listen(r *mpegts.Reader) {
 			audio = t.listenAudio(r, track)
 		}
 		if video && audio {
-			return
+			break
 		}
 	}
+	return video || audio
 }
 
 func (t *transport) listenVideo(r *mpegts.Reader, track *mpegts.Track) bool {
@@ -99,6 +114,19 @@ func (t *transport) listenAudio(r *mpegts.Reader, track *mpegts.Track) bool {
 				if h.Unmarshal(frame) == nil && h.SampleRate > 0 {
 					pts += int64(h.SampleCount()) * tsClock / int64(h.SampleRate)
 				}
+			}
+			return nil
+		})
+	case *tscodecs.Opus:
+		head := opusHeadOf(c.Desc)
+		if head == nil {
+			return false
+		}
+		t.sound(media.Opus, head)
+		r.OnDataOpus(track, func(pts int64, packets [][]byte) error {
+			for _, packet := range packets {
+				t.frame(pts, packet)
+				pts += opus.PacketDuration2(packet) * tsClock / opusClock
 			}
 			return nil
 		})
@@ -171,4 +199,28 @@ func (t *transport) parameters(c media.Codec, units [][]byte) {
 	t.sets = sets
 	t.video = &media.Track{Kind: media.Video, Codec: c}
 	codec.Configure(t.video, config)
+}
+
+// opusLayout returns how many streams 1 to 8 channels have, how many of them are coupled, and the
+// mapping (RFC 7845 §5.1.1.2).
+func opusLayout(channels int) (layout []byte) {
+	return [...][]byte{
+		{1, 0, 0}, {1, 1, 0, 1}, {2, 1, 0, 2, 1}, {2, 2, 0, 1, 2, 3}, {3, 2, 0, 4, 1, 2, 3}, {4, 2, 0, 4, 1, 2, 3, 5},
+		{4, 3, 0, 4, 1, 2, 3, 5, 6}, {5, 3, 0, 6, 1, 2, 3, 4, 5, 7},
+	}[channels-1]
+}
+
+// opusHeadOf makes the OpusHead (RFC 7845 §5.1) of a descriptor; nil: its channels are none of
+// those that are known.
+func opusHeadOf(d *substructs.OpusAudioDescriptor) []byte {
+	if d == nil || d.ChannelConfigCode < 1 || d.ChannelConfigCode > 8 {
+		return nil
+	}
+	channels := d.ChannelConfigCode
+	head := append([]byte("OpusHead\x01"), channels, 0, 0)
+	head = append(binary.LittleEndian.AppendUint32(head, opusClock), 0, 0)
+	if channels <= 2 {
+		return append(head, 0)
+	}
+	return append(append(head, 1), opusLayout(int(channels))...)
 }

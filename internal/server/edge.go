@@ -102,6 +102,19 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n.serveFile(w, r, edge.File{Stream: stream, Straight: n.isStraight(r.Context(), stream)}, nil)
 }
 
+// servePosterElsewhere serves a picture of a stream that has its home on another node. It is false
+// if there is no such stream: nothing was answered then.
+func (n *node) servePosterElsewhere(w http.ResponseWriter, r *http.Request, stream string) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	if away, _ := n.isAway(r.Context(), stream); !away {
+		return false
+	}
+	n.serveFile(w, r, edge.File{Stream: stream, Straight: n.isStraight(r.Context(), stream)}, nil)
+	return true
+}
+
 // playlistSuffix ends the names of playlists.
 const playlistSuffix = ".m3u8"
 

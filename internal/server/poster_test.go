@@ -44,3 +44,29 @@ func TestTakePoster(t *testing.T) {
 	wantEqual(t, "the picture", got.body, jpeg)
 	wantEqual(t, "its type", got.header.Get("Content-Type"), "image/jpeg")
 }
+
+// TestPosterAtOtherNodes: pictures of a stream are the same at each node, also between regions, and
+// the status of the stream says that there are some.
+func TestPosterAtOtherNodes(t *testing.T) {
+	t.Parallel()
+	g := startRegions(t, []string{"x", "y", "y"})
+	home, tags := g.nodes[0], clip(t)
+	const jpeg = "\xff\xd8\xffpicture"
+	e := publish(t, home, "movie")
+	e.send(tags...)
+	home.posters.put("live/movie", []byte(jpeg))
+	still := call(t, http.MethodGet, home.url("http", "hls", "/live/movie/poster.mp4"))
+	wantEqual(t, "status", still.status, 200)
+	for _, s := range g.nodes[1:] {
+		var got answer
+		eventually(t, "the picture is there", func() bool {
+			got = call(t, http.MethodGet, s.url("http", "hls", "/live/movie/poster.jpg"))
+			return got.status == 200
+		})
+		wantEqual(t, "the picture", got.body, jpeg)
+		wantEqual(t, "its type", got.header.Get("Content-Type"), "image/jpeg")
+		wantEqual(t, "the last key frame", call(t, http.MethodGet, s.url("http", "hls", "/live/movie/poster.mp4")).body, still.body)
+		wantContains(t, "status", call(t, http.MethodGet, s.url("http", "hls", "/live/movie/status.json")).body, `"poster":"poster.jpg"`, `"still":true`)
+	}
+	wantEqual(t, "of a stream that there is not", call(t, http.MethodGet, g.nodes[1].url("http", "hls", "/live/other/poster.jpg")).status, 404)
+}

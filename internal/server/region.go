@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -49,12 +50,17 @@ func (n *node) passes(ctx context.Context, stream string) bool {
 // regions.
 func (n *node) serveNode(w http.ResponseWriter, r *http.Request) {
 	r = hls.Uncounted(normal(r))
-	stream := hls.StreamName(r.URL.Path)
+	poster := posterStream(r.URL.Path)
+	stream := cmp.Or(poster, hls.StreamName(r.URL.Path))
 	if stream == "" || !n.passesFiles(r.Context(), stream) {
 		if token, holds := n.member.Holds(stream); holds {
 			w.Header().Set(cluster.HeaderToken, strconv.FormatInt(token, 10))
 		}
-		n.hls.ServeHTTP(w, r)
+		if poster != "" {
+			n.Server.servePoster(w, r, poster)
+		} else {
+			n.hls.ServeHTTP(w, r)
+		}
 		return
 	}
 	n.serveFile(w, r, edge.File{Stream: stream, Straight: true}, cluster.Via(r.Header))

@@ -73,7 +73,6 @@ func (s onAir) watchable(name string) (live.Name, bool) {
 func (s onAir) status(name live.Name) watch.Status {
 	if s.node != nil {
 		if st, away := s.node.status(name); away {
-			st.Still = false // only its home has that
 			return st
 		}
 	}

@@ -22,6 +22,12 @@ interface Props {
   openPanel(): void
 }
 
+/** The picture to show before the stream has one. */
+function posterOf(session: Session | null): string | undefined {
+  const poster = session?.view.status.poster
+  return poster ? (session?.place.base ?? '') + poster : undefined
+}
+
 /** The picture with what lies on it. */
 export function Player({ video, still, session, embedded, beside, openPanel }: Props): JSX.Element {
   const box = useRef<HTMLDivElement>(null)
@@ -50,6 +56,7 @@ export function Player({ video, still, session, embedded, beside, openPanel }: P
         ref={video}
         playsInline
         preload="auto"
+        poster={posterOf(session)}
         aria-label={session ? `Live stream ${nameOf(session.view.status.stream)}` : 'Live stream'}
         onClick={event => {
           // A finger shows the controls, a mouse pauses.

@@ -26,6 +26,8 @@ export interface Status {
   packaged?: boolean
   /** The last key frame is at poster.mp4. */
   still?: boolean
+  /** A picture of the stream, relative to the page. */
+  poster?: string
   rewind?: number
   urls?: Record<string, string>
 }
