@@ -15,12 +15,12 @@ func TestReloadRecord(t *testing.T) {
 	dir := t.TempDir()
 	mode := func(m record.Mode) func(*Options) {
 		return func(o *Options) {
-			o.HLSOnDemand, o.HLSSegmentDuration, o.Apps[0].Record = true, time.Second, m
+			o.HLSOnDemand, o.HLS.SegmentDuration, o.Apps[0].Record = true, time.Second, m
 			name, err := record.ParseTemplate("{app}/{stream}/{id}")
 			if err != nil {
 				t.Fatal(err)
 			}
-			o.Record = RecordOptions{Dir: filepath.Join(dir, "spool"), To: filepath.Join(dir, "recordings"), Name: name}
+			o.Record = record.Options{Dir: filepath.Join(dir, "spool"), To: filepath.Join(dir, "recordings"), Name: name}
 		}
 	}
 	s := start(t, mode(record.Off))
