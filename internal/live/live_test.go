@@ -649,14 +649,38 @@ func TestRingBounds(t *testing.T) {
 		t.Error("nothing counted as skipped")
 	}
 
-	long := newHub(Options{GOPs: 1})
-	defer long.Close()
-	p = publish(t, long)
-	e.gops(t, p, 0, 100)
-	pub, _ = long.Lookup(name)
-	if span := pub.ring.at(pub.ring.next-1).DTS - pub.ring.at(pub.ring.first).DTS; span < ringDuration || span > ringDuration+2*time.Second {
-		t.Errorf("ring holds %v", span)
+}
+
+// TestRingDuration: the ring keeps more for a reader that is behind than for those who join.
+func TestRingDuration(t *testing.T) {
+	h := newHub(Options{GOPs: 1})
+	defer h.Close()
+	p, e := publish(t, h), newEncoder()
+	wantSpan := func(what string, least time.Duration) {
+		t.Helper()
+		pub, _ := h.Lookup(name)
+		span := pub.ring.at(pub.ring.next-1).DTS - pub.ring.at(pub.ring.first).DTS
+		if span < least || span > least+2*time.Second {
+			t.Errorf("%s: the ring holds %v, want %v", what, span, least)
+		}
 	}
+	e.gops(t, p, 0, 100)
+	wantSpan("nobody reads", ringDuration)
+	pub, _ := h.Lookup(name)
+	slow := pub.NewReader(ReaderOptions{GOPs: 1})
+	defer slow.Close()
+	e.gops(t, p, 100_000, 9)
+	wantSpan("a reader is behind", 9*time.Second)
+	if all, _ := drain(t, slow); len(all) < 9*20 || slow.Skipped() > 0 {
+		t.Errorf("a reader that was 9 s behind gets %d units, %d are skipped", len(all), slow.Skipped())
+	}
+	e.gops(t, p, 109_000, 20)
+	wantSpan("it is further behind", ringLag)
+	if _, _ = drain(t, slow); slow.Skipped() == 0 {
+		t.Error("a reader that was 20 s behind skips nothing")
+	}
+	e.gops(t, p, 129_000, 1)
+	wantSpan("it has caught up", ringDuration)
 }
 
 // TestNoOtherKeyFrame: where the only random access point is no longer in memory, who comes gets

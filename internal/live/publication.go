@@ -213,7 +213,16 @@ func (pub *Publication) append(u media.AccessUnit) {
 	if u.Track != nil {
 		pub.lastOut[trackKey{u.Track.Kind, u.Track.ID}] = u.DTS
 	}
-	pub.ring.push(u)
+	pub.ring.push(u, pub.reading())
+}
+
+// reading returns the next unit of the reader that is furthest behind.
+func (pub *Publication) reading() uint64 {
+	next := pub.ring.next
+	for _, r := range pub.readers {
+		next = min(next, r.next)
+	}
+	return next
 }
 
 // notify wakes the readers after units were appended. picture says that a picture was among them.

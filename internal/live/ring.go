@@ -7,19 +7,22 @@ import (
 )
 
 const (
-	// ringDuration is how much of a stream the ring keeps at least, if memory allows: readers that
-	// lag less lose nothing.
-	ringDuration = 10 * time.Second
+	// ringDuration is how much of a stream the ring keeps at least, if memory allows: the first
+	// viewer of HLS gets segments of it at once.
+	ringDuration = 5 * time.Second
+	// ringLag is how much of it the ring keeps for readers that are behind: who lags less loses
+	// nothing.
+	ringLag = 10 * time.Second
 	// unitOverhead is what a unit costs beside its body.
 	unitOverhead = 192
-	// minRing is the first capacity of the ring, in units; a power of two.
+	// minRing is the first capacity of the ring, in units.
 	minRing = 256
 )
 
 // ring holds the newest units of a publication, whole GOPs as long as one fits the memory bound.
 // Unit seq lives at seq modulo the capacity.
 type ring struct {
-	units  []media.AccessUnit // len is a power of two
+	units  []media.AccessUnit
 	first  uint64             // sequence number of the oldest unit held
 	next   uint64             // sequence number of the next unit
 	joins  []uint64           // sequence numbers of the join units held, rising
@@ -37,10 +40,11 @@ func newRing(maxBytes, gops int) ring {
 	return ring{units: make([]media.AccessUnit, minRing), maxBytes: maxBytes, gops: max(gops, 1)}
 }
 
-func (r *ring) at(seq uint64) *media.AccessUnit { return &r.units[seq&uint64(len(r.units)-1)] }
+func (r *ring) at(seq uint64) *media.AccessUnit { return &r.units[seq%uint64(len(r.units))] }
 
-// push appends u, numbers it and lets go of what is no longer kept.
-func (r *ring) push(u media.AccessUnit) {
+// push appends u, numbers it and lets go of what is no longer kept. reading is the next unit of the
+// reader that is furthest behind.
+func (r *ring) push(u media.AccessUnit, reading uint64) {
 	if int(r.next-r.first) == len(r.units) {
 		r.grow()
 	}
@@ -54,23 +58,28 @@ func (r *ring) push(u media.AccessUnit) {
 	}
 	if u.Join {
 		r.joins = append(r.joins, u.Seq)
-		r.evictGOPs()
+		r.evictGOPs(reading)
 	}
 	r.evictBytes()
 }
 
 func (r *ring) grow() {
-	bigger := make([]media.AccessUnit, 2*len(r.units))
+	bigger := make([]media.AccessUnit, len(r.units)*3/2)
 	for seq := r.first; seq < r.next; seq++ {
-		bigger[seq&uint64(len(bigger)-1)] = *r.at(seq)
+		bigger[seq%uint64(len(bigger))] = *r.at(seq)
 	}
 	r.units = bigger
 }
 
-// evictGOPs drops the oldest GOPs while the rest is as long as the ring has to be.
-func (r *ring) evictGOPs() {
+// evictGOPs drops the oldest GOPs while the rest is as long as the ring has to be: longer where a
+// reader is still in them.
+func (r *ring) evictGOPs(reading uint64) {
 	newest := r.at(r.next - 1).DTS
-	for len(r.joins) > r.gops && newest-r.at(r.joins[1]).DTS >= ringDuration {
+	for len(r.joins) > r.gops {
+		rest := newest - r.at(r.joins[1]).DTS
+		if rest < ringDuration || rest < ringLag && reading < r.joins[1] {
+			return
+		}
 		r.dropBefore(r.joins[1])
 	}
 }
