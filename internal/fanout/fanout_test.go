@@ -869,7 +869,7 @@ func TestLogBlocksAreFoundAndDropped(t *testing.T) {
 	body := bytes.Repeat([]byte{'x'}, 3000)
 	for i := range 1000 {
 		now += int64(10 * time.Millisecond)
-		u := media.AccessUnit{Track: track, MessageType: 9, Body: body, Arrived: now, Join: i%50 == 0}
+		u := media.AccessUnit{Track: track, MessageType: 9, Body: body, Arrived: now, DTS: time.Duration(now), Join: i%50 == 0}
 		l.append(plainFormat{}, &u, uint32(i), nil)
 		want.Write(plainFormat{}.AppendMessage(nil, 9, uint32(i), body))
 		l.publish(retention{most: int64(2 * time.Second), mostBytes: 1 << 30, allowance: 1 << 30})

@@ -151,7 +151,7 @@ func TestPassIsInOneBlock(t *testing.T) {
 		before := l.last
 		for range 3 {
 			now += int64(33 * time.Millisecond)
-			l.append(plainFormat{}, &media.AccessUnit{Track: track, MessageType: 9, Body: make([]byte, 10_000+pass), Arrived: now}, 0, nil)
+			l.append(plainFormat{}, &media.AccessUnit{Track: track, MessageType: 9, Body: make([]byte, 10_000+pass), Arrived: now, DTS: time.Duration(now)}, 0, nil)
 			if before != nil && before != l.last && !before.sealed.Load() {
 				t.Fatal("a block that is left is not sealed")
 			}
@@ -163,6 +163,22 @@ func TestPassIsInOneBlock(t *testing.T) {
 	}
 	if split > 0 {
 		t.Errorf("%d passes lie in two blocks", split)
+	}
+}
+
+// TestBlocksAfterABurst: blocks are as long as the stream's rate asks, also when much of it came at
+// once, so that little memory is in what is not filled.
+func TestBlocksAfterABurst(t *testing.T) {
+	l := newFeedLog()
+	track := &media.Track{Kind: media.Video}
+	for i := range 1000 {
+		at := time.Duration(i) * 40 * time.Millisecond
+		arrived := max(at, 20*time.Second+time.Duration(i)*time.Millisecond)
+		l.append(plainFormat{}, &media.AccessUnit{Track: track, MessageType: 9, Body: make([]byte, 2500), Arrived: int64(arrived), DTS: at}, 0, nil)
+		if size, half := len(l.last.buf), 13*2500; i > 50 && (size < half/2 || size > 2*half) {
+			t.Fatalf("message %d: a block of %d bytes, half a second has %d", i, size, half)
+		}
+		l.publish(retention{most: int64(2 * time.Second), mostBytes: 1 << 30, allowance: 1 << 30})
 	}
 }
 

@@ -147,7 +147,8 @@ type feedLog struct {
 	v, a       uint64
 	blockSize  int
 	perBlock   int
-	blockSince int64
+	blockSince time.Duration // decode time at which the last block begins
+	reached    time.Duration // decode time of the last message
 	fresh      []*block // not yet in index
 	joins      []*join  // not yet in index
 }
@@ -159,13 +160,13 @@ func newFeedLog() *feedLog {
 }
 
 // reserve returns a block with room for a message of at most n bytes.
-func (l *feedLog) reserve(n int, arrived int64) *block {
+func (l *feedLog) reserve(n int, at time.Duration) *block {
 	b := l.last
 	if b != nil && !b.sealed.Load() {
 		if len(b.buf)-b.used >= n && b.messages < len(b.entries) {
 			return b
 		}
-		l.seal(b, arrived)
+		l.seal(b, at)
 	}
 	next := &block{base: l.end, video: l.v, audio: l.a}
 	if b != nil {
@@ -174,28 +175,31 @@ func (l *feedLog) reserve(n int, arrived int64) *block {
 	next.buf = make([]byte, max(n, l.blockSize))
 	next.entries = make([]entry, l.perBlock)
 	l.bytes.Add(int64(len(next.buf)))
-	l.last, l.blockSince = next, arrived
+	l.last, l.blockSince = next, at
 	l.fresh = append(l.fresh, next)
 	return next
 }
 
-// seal publishes a full block for good and sizes the next ones by the rate that it saw.
-func (l *feedLog) seal(b *block, now int64) {
+// seal publishes a full block for good, before a message of a decode time, and sizes the next ones by
+// the rate that it saw. What counts is the time of the media: after a burst blocks would be too long
+// for minutes otherwise.
+func (l *feedLog) seal(b *block, at time.Duration) {
 	l.publishBlock(b)
 	b.sealed.Store(true)
-	if span := now - l.blockSince; span > 0 {
+	if span := at - l.blockSince; span > 0 {
 		l.blockSize = clamp(scale(b.used, span), minBlock, maxBlock)
 		l.perBlock = clamp(scale(b.messages, span)*5/4, minEntries, 4096)
 	}
 }
 
-func scale(n int, span int64) int { return int(float64(n) * float64(blockDuration) / float64(span)) }
+func scale(n int, span time.Duration) int { return int(float64(n) * float64(blockDuration) / float64(span)) }
 
 func clamp(n, lo, hi int) int { return min(max(n, lo), hi) }
 
 // append encodes a message. headers are those in force before it. It becomes visible with publish.
 func (l *feedLog) append(f Format, u *media.AccessUnit, timestampMS uint32, headers *media.Headers) {
-	b := l.reserve(len(u.Body)+f.Overhead(len(u.Body)), u.Arrived)
+	b := l.reserve(len(u.Body)+f.Overhead(len(u.Body)), u.DTS)
+	l.reached = u.DTS
 	pos := b.used
 	if u.Join {
 		l.joins = append(l.joins, &join{
@@ -267,7 +271,7 @@ func (l *feedLog) publish(keep retention) {
 		l.swapIndex(newest, keep)
 	}
 	if !l.last.sealed.Load() && !l.last.fitsAnother(l.end-l.tail.Load()) {
-		l.seal(l.last, newest)
+		l.seal(l.last, l.reached)
 	}
 	l.newest.Store(newest)
 	l.tail.Store(l.end)
