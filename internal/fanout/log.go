@@ -149,8 +149,8 @@ type feedLog struct {
 	perBlock   int
 	blockSince time.Duration // decode time at which the last block begins
 	reached    time.Duration // decode time of the last message
-	fresh      []*block // not yet in index
-	joins      []*join  // not yet in index
+	fresh      []*block      // not yet in index
+	joins      []*join       // not yet in index
 }
 
 func newFeedLog() *feedLog {
@@ -192,7 +192,9 @@ func (l *feedLog) seal(b *block, at time.Duration) {
 	}
 }
 
-func scale(n int, span time.Duration) int { return int(float64(n) * float64(blockDuration) / float64(span)) }
+func scale(n int, span time.Duration) int {
+	return int(float64(n) * float64(blockDuration) / float64(span))
+}
 
 func clamp(n, lo, hi int) int { return min(max(n, lo), hi) }
 

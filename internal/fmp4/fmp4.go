@@ -88,7 +88,7 @@ func Check(u *media.AccessUnit) error {
 	case media.H264, media.HEVC, media.VVC:
 		return checkNALUnits(u.Data, u.Track.NALLengthSize)
 	case media.AV1:
-		return checkOBUs(payload(u))
+		return checkOBUs(Payload(u))
 	}
 	if len(u.Data) == 0 {
 		return fmt.Errorf("empty sample: %w", ErrData)
@@ -165,9 +165,9 @@ func obuSize(b []byte) (int, error) {
 	return 0, fmt.Errorf("OBU longer than the %d bytes left: %w", len(b), ErrData)
 }
 
-// payload returns the bytes of a unit's sample. AV1 samples have no temporal delimiter (AV1 in
-// ISOBMFF §2.4), which encoders may leave at the start.
-func payload(u *media.AccessUnit) []byte {
+// Payload returns the bytes of a unit's sample, which are the unit's own. AV1 samples have no
+// temporal delimiter (AV1 in ISOBMFF §2.4), which encoders may leave at the start.
+func Payload(u *media.AccessUnit) []byte {
 	const delimiter, size = 0x12, 0
 	if u.Track.Codec == media.AV1 && len(u.Data) >= 2 && u.Data[0] == delimiter && u.Data[1] == size {
 		return u.Data[2:]

@@ -115,11 +115,30 @@ func (w *Writer) Append(dst []byte, f *Fragment) ([]byte, Written, error) {
 	if err != nil {
 		return dst, Written{}, err
 	}
+	dst, written := w.appendHead(slices.Grow(dst, l.size()), f, &l)
+	for i := range f.Units {
+		dst = append(dst, Payload(&f.Units[i])...)
+	}
+	return dst, written, nil
+}
+
+// AppendHead is Append without the content of the mdat, which is the Payload of each unit, in their
+// order: for who would rather point to them than copy them.
+func (w *Writer) AppendHead(dst []byte, f *Fragment) ([]byte, Written, error) {
+	l, err := w.measure(f)
+	if err != nil {
+		return dst, Written{}, err
+	}
+	dst, written := w.appendHead(slices.Grow(dst, l.size()-l.data), f, &l)
+	return dst, written, nil
+}
+
+// appendHead writes a fragment that was measured, up to the content of the mdat.
+func (w *Writer) appendHead(dst []byte, f *Fragment, l *layout) ([]byte, Written) {
 	first := &f.Units[0]
 	w.clock.reorder = l.reorder
 	start := w.clock.start(first, frameSamples(w.track, first.Data), w.clock.end)
 
-	dst = slices.Grow(dst, l.size())
 	if f.Segment {
 		dst = appendStyp(dst)
 	}
@@ -130,19 +149,16 @@ func (w *Writer) Append(dst []byte, f *Fragment) ([]byte, Written, error) {
 		dst = w.appendEvent(dst, &f.Events[i])
 	}
 	w.sequence++
-	dst = w.appendMoof(dst, f, &l, start)
+	dst = w.appendMoof(dst, f, l, start)
 	dst = appendHeader(dst, "mdat", boxHeader+l.data)
-	for i := range f.Units {
-		dst = append(dst, payload(&f.Units[i])...)
-	}
 	w.lastDTS = f.Units[len(f.Units)-1].DTS
 	from := w.clock.duration(start)
 	return dst, Written{
 		Start:       from,
 		Duration:    w.clock.duration(w.clock.end) - from,
 		Independent: isSync(first),
-		FirstEnd:    l.before + l.moof + boxHeader + len(payload(first)),
-	}, nil
+		FirstEnd:    l.before + l.moof + boxHeader + len(Payload(first)),
+	}
 }
 
 // measure checks a fragment and returns its layout.
@@ -175,7 +191,7 @@ func (w *Writer) measure(f *Fragment) (layout, error) {
 		if w.track.Kind == media.Video {
 			l.reorder = max(l.reorder, u.DTS-u.PTS)
 		}
-		l.data += len(payload(u))
+		l.data += len(Payload(u))
 		if l.size() > maxFragment {
 			return layout{}, fmt.Errorf("fragment of more than %d bytes: %w", maxFragment, ErrData)
 		}
@@ -189,7 +205,7 @@ func (w *Writer) accept(u *media.AccessUnit, before time.Duration, follows bool)
 	switch {
 	case u.Track != w.track || u.Header != media.Sample:
 		return ErrTrack
-	case len(payload(u)) == 0 || len(u.Data) > maxUnit:
+	case len(Payload(u)) == 0 || len(u.Data) > maxUnit:
 		return fmt.Errorf("sample of %d bytes: %w", len(u.Data), ErrData)
 	case u.DTS < before || follows && u.DTS-before > maxGap:
 		return fmt.Errorf("decode time %v after %v: %w", u.DTS, before, ErrTime)
@@ -257,7 +273,7 @@ func (w *Writer) appendTrun(dst []byte, f *Fragment, l *layout, start int64) []b
 		u := &f.Units[i]
 		end := w.end(f, i, start)
 		dst = binary.BigEndian.AppendUint32(dst, uint32(end-start))
-		dst = binary.BigEndian.AppendUint32(dst, uint32(len(payload(u))))
+		dst = binary.BigEndian.AppendUint32(dst, uint32(len(Payload(u))))
 		if video {
 			dst = binary.BigEndian.AppendUint32(dst, sampleFlags(u))
 			dst = binary.BigEndian.AppendUint32(dst, uint32(int32(w.presentation(u)-start)))

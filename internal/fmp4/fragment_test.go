@@ -354,3 +354,22 @@ func BenchmarkAppend(b *testing.B) {
 		dst, _, _ = w.Append(dst[:0], &f)
 	}
 }
+
+// TestAppendHead: a head and the payloads are the fragment.
+func TestAppendHead(t *testing.T) {
+	track := h264Track(t)
+	whole, pieces := newWriter(t, track), newWriter(t, track)
+	for i := range 3 {
+		f := Fragment{Segment: i == 0, Next: ms(i*80 + 80), Units: []media.AccessUnit{
+			picture(track, ms(i*80), i == 0, 40), picture(track, ms(i*80+40), false, 30),
+		}}
+		want, written, err := whole.Append(nil, &f)
+		got, alike, err2 := pieces.AppendHead(nil, &f)
+		for k := range f.Units {
+			got = append(got, Payload(&f.Units[k])...)
+		}
+		if err != nil || err2 != nil || written != alike || !bytes.Equal(got, want) {
+			t.Errorf("fragment %d: %v %v, %+v %+v, %d bytes, want %d", i, err, err2, alike, written, len(got), len(want))
+		}
+	}
+}

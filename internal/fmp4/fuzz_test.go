@@ -146,7 +146,7 @@ func checkSamples(t *testing.T, track *media.Track, units []media.AccessUnit, fi
 	}
 	for i, s := range samples {
 		u := &units[i]
-		if s.data != string(payload(u)) || track.Kind == media.Video && s.key != u.RandomAccess {
+		if s.data != string(Payload(u)) || track.Kind == media.Video && s.key != u.RandomAccess {
 			t.Fatalf("sample %d is %+v, not %+v", i, s, u)
 		}
 		if s.dts < end || s.duration < 1 {

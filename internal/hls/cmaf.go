@@ -336,7 +336,7 @@ func (s *Server) awaitPart(w http.ResponseWriter, r *http.Request, rendition *pl
 func piecesOf(v *playlist.View, t target) playlist.Document {
 	if t.kind == cmafInitFile {
 		if init := v.Init(t.seq); init != nil {
-			return playlist.Document{{Data: init.Data}}
+			return playlist.DocumentOf(init.Data)
 		}
 		return nil
 	}

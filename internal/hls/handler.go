@@ -218,7 +218,7 @@ func writePieces(w io.Writer, d playlist.Document) {
 		return
 	}
 	for i := range d {
-		for rest := d[i].Data; len(rest) > 0; {
+		for rest := d[i].Data.Bytes(); len(rest) > 0; {
 			n, err := http1.WriteShared(w, rest[:min(len(rest), maxWrite)])
 			if err != nil {
 				return
@@ -230,15 +230,16 @@ func writePieces(w io.Writer, d playlist.Document) {
 
 // gather sends the pieces, as many at once as maxWrite allows.
 func gather(conn io.ReaderFrom, d playlist.Document) {
-	pieces, size := make([][]byte, 0, len(d)+1), 0
+	var pieces [][]byte
+	size := 0
 	var batch net.Buffers
 	send := func() error {
 		batch, pieces, size = pieces, pieces[:0], 0
 		_, err := conn.ReadFrom(&batch)
 		return err
 	}
-	for i := range d {
-		for rest := d[i].Data; len(rest) > 0; {
+	for rest := range d.Pieces() {
+		for len(rest) > 0 {
 			n := min(len(rest), maxWrite-size)
 			pieces, size, rest = append(pieces, rest[:n]), size+n, rest[n:]
 			if size == maxWrite && send() != nil {
@@ -263,7 +264,7 @@ func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request, name strin
 	h := w.Header()
 	h["Cache-Control"] = keepForever
 	h["Content-Type"] = transportType
-	f := playlist.NewFile(playlist.Document{{Data: seg.Data}}, strconv.FormatInt(seq, 10))
+	f := playlist.NewFile(playlist.DocumentOf(seg.Data), strconv.FormatInt(seq, 10))
 	writeFile(w, r, &f)
 }
 

@@ -66,7 +66,7 @@ func TestLifeBeginsAtTheClock(t *testing.T) {
 		l, want := s.find("live/movie"), sinceYear(noon.Add(7*time.Second))
 		for id, scale := range map[string]int64{"v0": 90000, "720p.v0": 90000, "a0": 48000} {
 			seg := l.cmaf.Rendition(id).View.Load().Segments[0]
-			if got := firstTFDT(t, seg.Parts[0].Data, scale); (got - want).Abs() > 30*time.Millisecond {
+			if got := firstTFDT(t, seg.Parts[0].Data.Bytes(), scale); (got - want).Abs() > 30*time.Millisecond {
 				t.Errorf("%s begins at %v, want %v", id, got, want)
 			}
 			if got := seg.At.Sub(noon.Add(7 * time.Second)); got.Abs() > 30*time.Millisecond {
@@ -128,7 +128,7 @@ func TestLivesDoNotOverlap(t *testing.T) {
 					feed(st.enc.Play(4000))
 					v := s.find("live/movie").cmaf.Rendition("v0").View.Load()
 					first := v.Segments[0]
-					at := firstTFDT(t, first.Parts[0].Data, 90000)
+					at := firstTFDT(t, first.Parts[0].Data.Bytes(), 90000)
 					if life > 0 && at < last {
 						t.Errorf("life %d begins at %v, the one before it ended at %v", life, at, last)
 					}

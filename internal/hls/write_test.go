@@ -37,7 +37,7 @@ func TestWriteSizes(t *testing.T) {
 		var want []byte
 		for i, n := range sizes {
 			b := bytes.Repeat([]byte{byte('a' + i)}, n)
-			d, want = append(d, playlist.Part{Data: b}), append(want, b...)
+			d, want = append(d, playlist.Part{Data: playlist.NewContent(b)}), append(want, b...)
 		}
 		plain, many := &pieceWriter{}, &gatherer{}
 		writePieces(plain, d)

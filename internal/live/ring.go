@@ -23,11 +23,11 @@ const (
 // Unit seq lives at seq modulo the capacity.
 type ring struct {
 	units  []media.AccessUnit
-	first  uint64             // sequence number of the oldest unit held
-	next   uint64             // sequence number of the next unit
-	joins  []uint64           // sequence numbers of the join units held, rising
-	before *media.Headers     // headers in force before the oldest unit
-	after  *media.Headers     // headers in force after the newest unit
+	first  uint64         // sequence number of the oldest unit held
+	next   uint64         // sequence number of the next unit
+	joins  []uint64       // sequence numbers of the join units held, rising
+	before *media.Headers // headers in force before the oldest unit
+	after  *media.Headers // headers in force after the newest unit
 	bytes  int
 	// pictures is the sequence number behind the newest picture.
 	pictures uint64

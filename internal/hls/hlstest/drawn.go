@@ -57,7 +57,7 @@ func (d *Drawn) Part(length time.Duration) *Drawn {
 	if len(s.Parts) == 0 {
 		s.Key = 4
 	}
-	s.Parts = append(s.Parts[:len(s.Parts):len(s.Parts)], playlist.Part{Duration: length, Independent: d.Kind == media.Audio || len(s.Parts) == 0, Data: data})
+	s.Parts = append(s.Parts[:len(s.Parts):len(s.Parts)], playlist.Part{Duration: length, Independent: d.Kind == media.Audio || len(s.Parts) == 0, Data: playlist.NewContent(data)})
 	s.Duration += length
 	s.Size += len(data)
 	d.clock = d.clock.Add(length)
@@ -185,7 +185,7 @@ func (d *Drawn) Rewound(t testing.TB, store *spool.Store, life *spool.Life, inMe
 		}
 		var pieces [][]byte
 		for i := range s.Parts {
-			pieces = append(pieces, s.Parts[i].Data)
+			pieces = append(pieces, s.Parts[i].Data.Bytes())
 		}
 		if err := d.Disk.Append(e, s.Init.Data, pieces...); err != nil {
 			t.Fatal(err)

@@ -100,7 +100,7 @@ func TestCuesInPlaylists(t *testing.T) {
 				}
 			}
 			for _, p := range rec.segments[seq].Parts {
-				messages += bytes.Count(p.Data, []byte("aomedia.org/emsg/ID3"))
+				messages += bytes.Count(p.Data.Bytes(), []byte("aomedia.org/emsg/ID3"))
 			}
 		}
 		if len(where) != 2 || where[0] != 1000 || where[1] != 1002 || messages != map[string]int{"v0": 2}[id] {

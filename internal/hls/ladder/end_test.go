@@ -60,7 +60,7 @@ func (rec *record) ends(t testing.TB, scale int64) (end time.Duration) {
 	s := rec.segments[rec.order[len(rec.order)-1]]
 	for _, p := range s.Parts {
 		var parts fmp4.Parts
-		if err := parts.Unmarshal(p.Data); err != nil {
+		if err := parts.Unmarshal(p.Data.Bytes()); err != nil {
 			t.Fatal(err)
 		}
 		for _, fragment := range parts {

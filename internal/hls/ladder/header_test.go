@@ -105,7 +105,7 @@ func framesOf(t *testing.T, rec *record) (out []frameOut) {
 		rate, channels := configOf(t, init.Tracks[0])
 		for _, p := range s.Parts {
 			var parts fmp4.Parts
-			if err := parts.Unmarshal(p.Data); err != nil {
+			if err := parts.Unmarshal(p.Data.Bytes()); err != nil {
 				t.Fatal(err)
 			}
 			for _, fragment := range parts {

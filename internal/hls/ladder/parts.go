@@ -187,28 +187,43 @@ func (p *Packager) writePart(t *track, next, until time.Duration) bool {
 		lasts = min(lasts, until-first.DTS)
 	}
 	p.list(t, playlist.Part{Independent: w.Independent, Data: data}, w.Start, lasts)
-	s.Size += len(data)
-	p.bytes += len(data)
+	s.Size += data.Size()
+	p.bytes += data.Size()
 	p.counts.Parts.Add(1)
-	p.counts.Bytes.Add(uint64(len(data)))
+	p.counts.Bytes.Add(uint64(data.Size()))
 	t.arrived = units[len(units)-1].Arrived
 	return true
 }
 
 // fragments writes f. A segment of video begins with a fragment of one picture, which alone is what
 // I-frame playlists point to: FFmpeg reads no range that ends within a fragment.
-func (t *track) fragments(f *fmp4.Fragment) (data []byte, w fmp4.Written, err error) {
+func (t *track) fragments(f *fmp4.Fragment) (data *playlist.Content, w fmp4.Written, err error) {
+	pieces := make([][]byte, 0, len(f.Units)+2)
 	if !f.Segment || t.kind != media.Video || len(f.Units) == 1 {
-		return t.writer.Append(nil, f)
+		pieces, w, err = t.fragment(pieces, f)
+		return playlist.NewContent(pieces...), w, err
 	}
 	first, rest := *f, fmp4.Fragment{Units: f.Units[1:], Next: f.Next}
 	first.Units, first.Next = f.Units[:1], f.Units[1].DTS
-	if data, w, err = t.writer.Append(make([]byte, 0, bytesOf(f.Units)+firstPartRoom), &first); err != nil {
+	if pieces, w, err = t.fragment(pieces, &first); err != nil {
 		return nil, w, err
 	}
-	data, more, err := t.writer.Append(data, &rest)
+	pieces, more, err := t.fragment(pieces, &rest)
 	w.Duration += more.Duration
-	return data, w, err
+	return playlist.NewContent(pieces...), w, err
+}
+
+// fragment writes one. Its samples stay where the ring has them.
+func (t *track) fragment(pieces [][]byte, f *fmp4.Fragment) ([][]byte, fmp4.Written, error) {
+	head, w, err := t.writer.AppendHead(nil, f)
+	if err != nil {
+		return pieces, w, err
+	}
+	pieces = append(pieces, head)
+	for i := range f.Units {
+		pieces = append(pieces, fmp4.Payload(&f.Units[i]))
+	}
+	return pieces, w, nil
 }
 
 // list adds a part that begins at a time and lasts so long, and is never listed as longer than the

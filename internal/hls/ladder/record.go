@@ -56,7 +56,7 @@ func (p *Packager) store(t *track, s *playlist.Segment) {
 	}
 	pieces := make([][]byte, len(s.Parts))
 	for i := range s.Parts {
-		pieces[i] = s.Parts[i].Data
+		pieces[i] = s.Parts[i].Data.Bytes()
 	}
 	if err := t.Disk.Append(s.ToStore(p.line.target), s.Init.Data, pieces...); err != nil && !p.unstored {
 		p.unstored = true
@@ -76,7 +76,7 @@ func (p *Packager) record(t *track, s *playlist.Segment) {
 	if !s.Gap {
 		k.Init, k.Pieces = s.Init.Data, make([][]byte, len(s.Parts))
 		for i := range s.Parts {
-			k.Pieces[i] = s.Parts[i].Data
+			k.Pieces[i] = s.Parts[i].Data.Bytes()
 		}
 	}
 	p.sink.Segment(k)

@@ -172,7 +172,7 @@ func (r *rig) checkSegment(id string, s *playlist.Segment, v *playlist.View) {
 	sum, size, longest := time.Duration(0), 0, time.Duration(0)
 	for _, p := range s.Parts {
 		sum += p.Duration
-		size += len(p.Data)
+		size += len(p.Data.Bytes())
 		longest = max(longest, p.Duration)
 	}
 	wide := longest == v.PartTarget && sum < s.Duration // they last longer than they may be listed
@@ -190,7 +190,7 @@ func (r *rig) checkSegment(id string, s *playlist.Segment, v *playlist.View) {
 	}
 	if s.Key > 0 {
 		var first fmp4.Parts
-		if err := first.Unmarshal(s.Parts[0].Data[:s.Key]); err != nil || len(first) != 1 || len(first[0].Tracks[0].Samples) != 1 {
+		if err := first.Unmarshal(s.Parts[0].Data.Bytes()[:s.Key]); err != nil || len(first) != 1 || len(first[0].Tracks[0].Samples) != 1 {
 			r.t.Errorf("%s: the first picture of segment %d is no fragment of its own: %v", id, s.Seq, err)
 		}
 	}
@@ -231,7 +231,7 @@ func (rec *record) samples(t testing.TB, scale int64) []hlstest.Sample {
 	for _, seq := range rec.order {
 		for _, p := range rec.segments[seq].Parts {
 			var parts fmp4.Parts
-			if err := parts.Unmarshal(p.Data); err != nil {
+			if err := parts.Unmarshal(p.Data.Bytes()); err != nil {
 				t.Fatalf("segment %d: %v", seq, err)
 			}
 			for _, fragment := range parts {

@@ -23,8 +23,6 @@ const (
 	// maxQueue bounds the units that wait for the leading track: the longest first segment at 120
 	// pictures a second, and more audio frames than that.
 	maxQueue = 4096
-	// firstPartRoom is for the boxes of a segment's first part: two fragments of a few pictures.
-	firstPartRoom = 1024
 	// spareQueue is how many units' room a queue keeps.
 	spareQueue = 256
 )

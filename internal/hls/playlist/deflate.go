@@ -56,18 +56,18 @@ func (c *Compressor) join(r *rendered, sum uint32, size int) (Document, error) {
 	}
 	tail = binary.LittleEndian.AppendUint32(tail, sum)
 	tail = binary.LittleEndian.AppendUint32(tail, uint32(size))
-	d := make(Document, 0, len(r.runs)+2)
-	d = append(d, Part{Data: append([]byte(gzipHead), head...)})
+	pieces := make([][]byte, 0, len(r.runs)+2)
+	pieces = append(pieces, append([]byte(gzipHead), head...))
 	for _, run := range r.runs {
-		d = append(d, Part{Data: run.deflated})
+		pieces = append(pieces, run.deflated)
 	}
-	return append(d, Part{Data: tail}), nil
+	return DocumentOf(append(pieces, tail)...), nil
 }
 
 // sum is the checksum of all pieces together.
 func (d Document) sum() (sum uint32) {
 	for i := range d {
-		sum = crc32.Update(sum, crc32.IEEETable, d[i].Data)
+		sum = crc32.Update(sum, crc32.IEEETable, d[i].Data.Bytes())
 	}
 	return sum
 }

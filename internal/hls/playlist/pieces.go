@@ -20,13 +20,13 @@ var errNegativeOffset = errors.New("seeking before the beginning")
 
 // Read gives bytes of one piece.
 func (r *pieceReader) Read(b []byte) (int, error) {
-	for r.piece < len(r.pieces) && r.offset == len(r.pieces[r.piece].Data) {
+	for r.piece < len(r.pieces) && r.offset == r.pieces[r.piece].Data.Size() {
 		r.piece, r.offset = r.piece+1, 0
 	}
 	if r.piece >= len(r.pieces) {
 		return 0, io.EOF
 	}
-	n := copy(b, r.pieces[r.piece].Data[r.offset:])
+	n := copy(b, r.pieces[r.piece].Data.Bytes()[r.offset:])
 	r.offset += n
 	r.at += int64(n)
 	return n, nil
@@ -45,8 +45,8 @@ func (r *pieceReader) Seek(offset int64, whence int) (int64, error) {
 	}
 	r.at = min(offset, r.size)
 	rest := r.at
-	for r.piece = 0; r.piece < len(r.pieces) && rest >= int64(len(r.pieces[r.piece].Data)); r.piece++ {
-		rest -= int64(len(r.pieces[r.piece].Data))
+	for r.piece = 0; r.piece < len(r.pieces) && rest >= int64(r.pieces[r.piece].Data.Size()); r.piece++ {
+		rest -= int64(r.pieces[r.piece].Data.Size())
 	}
 	r.offset = int(rest)
 	return r.at, nil

@@ -93,7 +93,7 @@ func TestStoredTextsAreShared(t *testing.T) {
 	first := d.TextAt(view, playlist.Full).Plain.Body
 	second := d.TextAt(hlstest.Again(view), playlist.Full).Plain.Body
 	for i := 1; i < len(first)-1; i++ {
-		if &first[i].Data[0] != &second[i].Data[0] {
+		if &first[i].Data.Bytes()[0] != &second[i].Data.Bytes()[0] {
 			t.Errorf("piece %d was rendered again", i)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
+	"iter"
 	"strconv"
 	"sync"
 )
@@ -11,12 +12,35 @@ import (
 // Document is the bytes of a response in pieces, which others may share.
 type Document []Part
 
+// DocumentOf makes a document of pieces.
+func DocumentOf(pieces ...[]byte) Document {
+	d, all := make(Document, len(pieces)), make([]Content, len(pieces))
+	for i, p := range pieces {
+		all[i].pieces, all[i].size = pieces[i:i+1], len(p)
+		d[i].Data = &all[i]
+	}
+	return d
+}
+
 // Size is that of all pieces.
 func (d Document) Size() (n int) {
 	for i := range d {
-		n += len(d[i].Data)
+		n += d[i].Data.Size()
 	}
 	return n
+}
+
+// Pieces returns the bytes as they are held.
+func (d Document) Pieces() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for i := range d {
+			for _, p := range d[i].Data.Pieces() {
+				if !yield(p) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // rendered is a text in the order head, runs, tail. Runs are rendered and compressed once for many
@@ -31,14 +55,14 @@ type rendered struct {
 
 func (r *rendered) document() Document {
 	if len(r.runs) == 0 && len(r.tail) == 0 {
-		return Document{{Data: r.head}}
+		return DocumentOf(r.head)
 	}
-	d := make(Document, 0, len(r.runs)+2)
-	d = append(d, Part{Data: r.head})
+	pieces := make([][]byte, 0, len(r.runs)+2)
+	pieces = append(pieces, r.head)
 	for _, run := range r.runs {
-		d = append(d, Part{Data: run.plain})
+		pieces = append(pieces, run.plain)
 	}
-	return append(d, Part{Data: r.tail})
+	return DocumentOf(append(pieces, r.tail)...)
 }
 
 // Text is a playlist that is rendered once, by the first who needs it, plain and compressed.
@@ -77,7 +101,7 @@ func (t *Text) set(gzip *Compressor, r *rendered) {
 func (c *Compressor) pack(r *rendered, plain Document) (d Document, sum uint32, err error) {
 	if len(r.runs) == 0 {
 		b, err := c.compress(r.head)
-		return Document{{Data: b}}, 0, err
+		return DocumentOf(b), 0, err
 	}
 	sum = plain.sum()
 	d, err = c.join(r, sum, plain.Size())

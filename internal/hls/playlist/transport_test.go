@@ -167,7 +167,7 @@ func TestPlaylistGolden(t *testing.T) {
 			if diff := cmp.Diff(string(want), string(view.playlist)); diff != "" {
 				t.Error(diff)
 			}
-			z, err := gzip.NewReader(bytes.NewReader(view.Text().Compressed.Body[0].Data))
+			z, err := gzip.NewReader(bytes.NewReader(view.Text().Compressed.Body[0].Data.Bytes()))
 			if err != nil {
 				t.Fatal(err)
 			}

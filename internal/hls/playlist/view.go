@@ -120,7 +120,7 @@ type Part struct {
 	Independent bool
 	// Gap: there is no media of this time, and no data.
 	Gap  bool
-	Data []byte
+	Data *Content
 }
 
 // Init is a media initialization section. It never changes.
