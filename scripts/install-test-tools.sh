@@ -14,6 +14,7 @@ need curl curl
 need gst-launch-1.0 gstreamer1.0-tools
 need nginx nginx-light
 need wrk wrk
+need h2load nghttp2-client
 need zip zip
 need promtool prometheus
 need varnishd varnish

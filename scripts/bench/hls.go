@@ -9,12 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,7 +47,14 @@ http {
   tcp_nopush on;
   keepalive_requests 1000000000;
   types { application/vnd.apple.mpegurl m3u8; video/mp2t ts; }
-  server { listen %s; root www; }
+  server {
+    listen %s;
+    listen %s ssl http2;
+    ssl_certificate %s;
+    ssl_certificate_key %s;
+    ssl_protocols TLSv1.3;
+    root www;
+  }
 }
 `
 
@@ -54,37 +63,41 @@ type format struct {
 	name string // and that of the copies that nginx serves
 	// list returns the URL of the media playlist.
 	list func(context.Context, *measurement) (*url.URL, error)
+	over []way
 }
 
 var formats = []format{
-	{"MPEG-TS", func(_ context.Context, m *measurement) (*url.URL, error) { return url.Parse(m.hlsURL(".m3u8")) }},
+	{"MPEG-TS", func(_ context.Context, m *measurement) (*url.URL, error) { return url.Parse(m.hlsURL(".m3u8")) }, []way{plain}},
 	{"CMAF", func(ctx context.Context, m *measurement) (*url.URL, error) {
 		return lastReference(ctx, m.hlsURL("/index.m3u8"))
-	}},
+	}, []way{plain, secure, secureH2}},
 }
 
 // hlsResult is what the rounds brought for one server and one file.
 type hlsResult struct {
 	name         string
 	format       format
+	over         way
 	playlist     bool
 	live         bool      // livego; else nginx
 	microseconds []float64 // of CPU for an answer
 	perSecond    []float64 // answers
-	p99          []float64 // milliseconds
+	p99          []float64 // milliseconds, NaN where it is not known
 }
 
 // hlsResults has the row of nginx in front of each one of livego.
 func hlsResults() (results []*hlsResult) {
 	for _, f := range formats {
-		for _, playlist := range []bool{true, false} {
-			file := f.name + " segment"
-			if playlist {
-				file = f.name + " playlist"
+		for _, over := range f.over {
+			for _, playlist := range []bool{true, false} {
+				file := f.name + " segment" + over.name
+				if playlist {
+					file = f.name + " playlist" + over.name
+				}
+				results = append(results,
+					&hlsResult{name: "nginx, " + file, format: f, over: over, playlist: playlist},
+					&hlsResult{name: "livego, " + file, format: f, over: over, playlist: playlist, live: true})
 			}
-			results = append(results,
-				&hlsResult{name: "nginx, " + file, format: f, playlist: playlist},
-				&hlsResult{name: "livego, " + file, format: f, playlist: playlist, live: true})
 		}
 	}
 	return results
@@ -92,13 +105,15 @@ func hlsResults() (results []*hlsResult) {
 
 // hls measures requests for playlists and segments.
 func (m *measurement) hls(ctx context.Context) error {
-	if _, err := exec.LookPath("wrk"); err != nil {
-		return fmt.Errorf("wrk: %w", errNotInstalled)
+	for _, tool := range []string{"wrk", "h2load"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("%s: %w", tool, errNotInstalled)
+		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	own, err := livego{}.command(m, nil)
-	if err != nil {
+	own, err := livego{}.command(m, m.httpsFlags())
+	if err = errors.Join(err, m.makeCertificate()); err != nil {
 		return err
 	}
 	server, err := m.start(ctx, own)
@@ -117,10 +132,10 @@ func (m *measurement) hls(ctx context.Context) error {
 		return err
 	}
 	config := filepath.Join(m.dir, "files.conf")
-	if err := os.WriteFile(config, fmt.Appendf(nil, nginxFiles, m.filesAddr), 0o600); err != nil {
+	if err := os.WriteFile(config, fmt.Appendf(nil, nginxFiles, m.filesAddr, m.secureFilesAddr, m.certificate(), m.privateKey()), 0o600); err != nil {
 		return err
 	}
-	files, err := m.start(ctx, &target{command: []string{nginxProgram, "-p", m.dir, "-c", config}, listens: []string{m.filesAddr}})
+	files, err := m.start(ctx, &target{command: []string{nginxProgram, "-p", m.dir, "-c", config}, listens: []string{m.filesAddr, m.secureFilesAddr}})
 	if err != nil {
 		return err
 	}
@@ -217,10 +232,10 @@ func (m *measurement) hlsRounds(ctx context.Context, server, files *process) err
 			if err != nil {
 				return err
 			}
-			if err := m.wrk(ctx, r, address, process.cmd.Process.Pid); err != nil {
+			if err := m.ask(ctx, r, address, process.cmd.Process.Pid); err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
-			fmt.Fprintf(os.Stderr, "round %d/%d  %-24s %6.1f µs of CPU  %8.0f/s  p99 %.2f ms\n",
+			fmt.Fprintf(os.Stderr, "round %d/%d  %-36s %6.1f µs of CPU  %8.0f/s  p99 %.2f ms\n",
 				round+1, m.rounds, r.name, r.microseconds[round], r.perSecond[round], r.p99[round])
 		}
 	}
@@ -231,6 +246,9 @@ func (m *measurement) hlsRounds(ctx context.Context, server, files *process) err
 func (m *measurement) hlsAddress(ctx context.Context, r *hlsResult, server, files *process) (string, *process, error) {
 	if !r.live {
 		address := "http://" + m.filesAddr + "/" + r.format.name
+		if r.over.tls {
+			address = "https://" + m.secureFilesAddr + "/" + r.format.name
+		}
 		if r.playlist {
 			address += ".m3u8"
 		}
@@ -243,52 +261,60 @@ func (m *measurement) hlsAddress(ctx context.Context, r *hlsResult, server, file
 	if err != nil {
 		return "", nil, err
 	}
+	if r.over.tls {
+		u.Scheme, u.Host = "https", m.tlsAddr
+	}
 	return u.String(), server, nil
 }
 
-// wrk asks for one URL and adds what it saw to r.
-func (m *measurement) wrk(ctx context.Context, r *hlsResult, address string, pid int) error {
+// ask has one URL asked for and adds what came of it to r.
+func (m *measurement) ask(ctx context.Context, r *hlsResult, address string, pid int) error {
 	before, _, err := bench.Usage(pid)
 	if err != nil {
 		return err
 	}
-	connections, duration := strconv.Itoa(hlsConnections), strconv.Itoa(max(int(m.duration.Seconds()), 1))
-	out, err := exec.CommandContext(ctx, "taskset", "-c", m.loadCPU, "wrk", "-t1", "-c"+connections, "-d"+duration, "--latency", address).CombinedOutput()
+	got, err := r.over.load(m, ctx, address)
 	if err != nil {
-		return fmt.Errorf("wrk: %w\n%s", err, out)
+		return err
 	}
 	after, _, err := bench.Usage(pid)
 	if err != nil {
 		return err
 	}
-	if bytes.Contains(out, []byte("Non-2xx")) || bytes.Contains(out, []byte("Socket errors")) {
-		return fmt.Errorf("not all answers were good:\n%s", out)
-	}
-	requests, perSecond, p99, err := parseWrk(out)
-	if err != nil {
-		return err
-	}
-	r.microseconds = append(r.microseconds, (after-before).Seconds()*1e6/requests)
-	r.perSecond, r.p99 = append(r.perSecond, perSecond), append(r.p99, p99)
+	r.microseconds = append(r.microseconds, (after-before).Seconds()*1e6/got.requests)
+	r.perSecond, r.p99 = append(r.perSecond, got.perSecond), append(r.p99, got.p99)
 	return nil
+}
+
+// wrk asks for one URL over HTTP/1.1.
+func (m *measurement) wrk(ctx context.Context, address string) (answered, error) {
+	connections, duration := strconv.Itoa(hlsConnections), strconv.Itoa(max(int(m.duration.Seconds()), 1))
+	out, err := exec.CommandContext(ctx, "taskset", "-c", m.loadCPU, "wrk", "-t1", "-c"+connections, "-d"+duration, "--latency", address).CombinedOutput()
+	if err != nil {
+		return answered{}, fmt.Errorf("wrk: %w\n%s", err, out)
+	}
+	if bytes.Contains(out, []byte("Non-2xx")) || bytes.Contains(out, []byte("Socket errors")) {
+		return answered{}, fmt.Errorf("not all answers were good:\n%s", out)
+	}
+	return parseWrk(out)
 }
 
 // wrkFigures are the lines of wrk's report that count.
 var wrkFigures = []string{`(?m)^\s*(\d+) requests in`, `(?m)^Requests/sec:\s*([\d.]+)`, `(?m)^\s*99%\s+([\d.]+(?:us|ms|s))`}
 
-func parseWrk(out []byte) (requests, perSecond, p99 float64, err error) {
+func parseWrk(out []byte) (answered, error) {
 	found := make([]string, len(wrkFigures))
 	for i, pattern := range wrkFigures {
 		match := regexp.MustCompile(pattern).FindSubmatch(out)
 		if match == nil {
-			return 0, 0, 0, fmt.Errorf("wrk says:\n%s", out)
+			return answered{}, fmt.Errorf("wrk says:\n%s", out)
 		}
 		found[i] = string(match[1])
 	}
-	requests, err = strconv.ParseFloat(found[0], 64)
+	requests, err := strconv.ParseFloat(found[0], 64)
 	perSecond, secondErr := strconv.ParseFloat(found[1], 64)
 	latency, latencyErr := time.ParseDuration(found[2])
-	return requests, perSecond, float64(latency) / float64(time.Millisecond), errors.Join(err, secondErr, latencyErr)
+	return answered{requests, perSecond, float64(latency) / float64(time.Millisecond)}, errors.Join(err, secondErr, latencyErr)
 }
 
 // printHLS compares each row of livego with the one of nginx before it.
@@ -305,7 +331,15 @@ func (m *measurement) printHLS(w io.Writer, results []*hlsResult) {
 			ratios[j] = r.microseconds[j] / reference[j]
 		}
 		fmt.Fprintf(out, "| %s | %s | %s | %s | %s |\n", r.name, spreadOf(r.microseconds).text("%.1f"), spreadOf(ratios).text("%.2f"),
-			spreadOf(r.perSecond).text("%.0f"), spreadOf(r.p99).text("%.1f"))
+			spreadOf(r.perSecond).text("%.0f"), p99Text(r.p99))
 	}
 	fmt.Fprintf(out, "\n%s\n\nRepeat with `%s`.\n", m.machine(), m.repeat())
+}
+
+// p99Text is empty where the load tool does not tell.
+func p99Text(values []float64) string {
+	if slices.ContainsFunc(values, math.IsNaN) {
+		return "–"
+	}
+	return spreadOf(values).text("%.1f")
 }

@@ -13,7 +13,7 @@ type addrs struct {
 	rtmpAddr, flvAddr, hlsAddr, apiAddr string
 	// tlsAddr is that of RTMPS, and of the floor's players over TLS; filesAddr that of nginx with
 	// files.
-	tlsAddr, filesAddr string
+	tlsAddr, filesAddr, secureFilesAddr string
 
 	// home and edge are nodes of a cluster, redisAddr is where their Redis is.
 	home, edge nodeAddrs
@@ -35,7 +35,7 @@ var errNoPorts = errors.New("no free ports")
 // freeAddrs finds ports next to each other that nobody listens on.
 func freeAddrs() (addrs, error) {
 	var a addrs
-	all := []*string{&a.rtmpAddr, &a.flvAddr, &a.hlsAddr, &a.apiAddr, &a.tlsAddr, &a.filesAddr, &a.redisAddr}
+	all := []*string{&a.rtmpAddr, &a.flvAddr, &a.hlsAddr, &a.apiAddr, &a.tlsAddr, &a.filesAddr, &a.secureFilesAddr, &a.redisAddr}
 	for _, n := range []*nodeAddrs{&a.home, &a.edge} {
 		all = append(all, &n.rtmp, &n.flv, &n.hls, &n.api, &n.cluster)
 	}

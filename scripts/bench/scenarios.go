@@ -267,6 +267,7 @@ var singleScenarios = []scenario{
 			{name: "livego, 100 players", kind: livego{}, load: players(100)},
 			{name: "livego, 300 players", kind: livego{}, load: players(300)},
 			{name: "livego, 1,000 players", kind: livego{}, load: players(1000)},
+			{name: "livego, 300 players over TLS, HTTP/1.1", kind: livegoHTTPS{}, load: players(300)},
 		},
 	},
 	{

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -207,12 +208,32 @@ func TestParseWrk(t *testing.T) {
 Requests/sec:  50487.53
 Transfer/sec:     25.95MB
 `
-	requests, perSecond, p99, err := parseWrk([]byte(text))
-	if requests != 106051 || perSecond != 50487.53 || p99 != 45.2 || err != nil {
-		t.Errorf("%v, %v, %v, %v", requests, perSecond, p99, err)
+	got, err := parseWrk([]byte(text))
+	if got != (answered{106051, 50487.53, 45.2}) || err != nil {
+		t.Errorf("%+v, %v", got, err)
 	}
-	if _, _, _, err := parseWrk([]byte("unable to connect")); err == nil {
+	if _, err := parseWrk([]byte("unable to connect")); err == nil {
 		t.Error("no error")
+	}
+}
+
+// TestParseH2load reads a report of h2load.
+func TestParseH2load(t *testing.T) {
+	const text = `TLS Protocol: TLSv1.3
+Application protocol: h2
+
+finished in 1.01s, 14458.00 req/s, 43.12MB/s
+requests: 14458 total, 14466 started, 14458 done, 14458 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 14459 2xx, 0 3xx, 0 4xx, 0 5xx
+`
+	got, err := parseH2load([]byte(text))
+	if got.requests != 14459 || got.perSecond != 14458 || !math.IsNaN(got.p99) || err != nil {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, bad := range []string{"could not connect", strings.Replace(text, "0 4xx", "1 4xx", 1), strings.Replace(text, ": h2", ": http/1.1", 1)} {
+		if _, err := parseH2load([]byte(bad)); err == nil {
+			t.Errorf("no error of\n%s", bad)
+		}
 	}
 }
 
