@@ -180,9 +180,9 @@ func (l *feedLog) reserve(n int, at time.Duration) *block {
 	return next
 }
 
-// seal publishes a full block for good, before a message of a decode time, and sizes the next ones by
-// the rate that it saw. What counts is the time of the media: after a burst blocks would be too long
-// for minutes otherwise.
+// seal publishes a full block for good, before a message of a decode time, and sizes the next ones
+// by the rate that it saw. What counts is the time of the media: after a burst blocks would be too
+// long for minutes otherwise.
 func (l *feedLog) seal(b *block, at time.Duration) {
 	l.publishBlock(b)
 	b.sealed.Store(true)

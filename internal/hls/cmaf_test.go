@@ -326,8 +326,8 @@ func TestHintedPart(t *testing.T) {
 func TestRedirect(t *testing.T) {
 	s, l, _, _ := lowLatency(Options{})
 	reason := "no"
-	l.refusal.Store(&reason)
-	l.answer()
+	l.transport().refusal.Store(&reason)
+	l.transport().answer()
 	r := ask(s, "GET", "/live/movie.m3u8")
 	if r.StatusCode != 302 || r.Header.Get("Location") != "movie/index.m3u8" || r.Header.Get("Cache-Control") != "max-age=1" {
 		t.Errorf("%d %v", r.StatusCode, r.Header)

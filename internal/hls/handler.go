@@ -97,10 +97,11 @@ func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name stri
 	if l == nil {
 		return
 	}
-	if v := s.hold(w, r, s.opt.FirstSegmentWait, once(l.answerable)); v != late && s.refuseWait(w, v, time.Second, "") {
+	shown := l.transport()
+	if v := s.hold(w, r, s.opt.FirstSegmentWait, once(shown.answerable)); v != late && s.refuseWait(w, v, time.Second, "") {
 		return
 	}
-	view, reason := l.view.Load(), l.refusal.Load()
+	view, reason := shown.view.Load(), shown.refusal.Load()
 	switch {
 	case reason != nil && l.cmaf.MayHave():
 		redirect(w, path.Base(name)+"/"+playlist.IndexName+playlist.PlaylistSuffix)
@@ -253,7 +254,7 @@ func gather(conn io.ReaderFrom, d playlist.Document) {
 func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request, name string, seq int64) {
 	var seg *playlist.TSSegment
 	if l := s.wanted(name, inTS); l != nil {
-		if view := l.view.Load(); view != nil {
+		if view := l.transport().view.Load(); view != nil {
 			seg = view.Segment(seq)
 		}
 	}

@@ -24,7 +24,8 @@ func onAir(opt Options, segments int) *Server {
 		sg := &playlist.TSSegment{Seq: int64(1000 + i), Duration: 3 * time.Second, Independent: true, Data: make([]byte, 1000)}
 		sg.Data = fmt.Appendf(nil, "segment %d", sg.Seq)
 		w.Add(sg)
-		l.show(s.opt.Log, w, false)
+		l.ts.window = w
+		l.ts.show(false)
 	}
 	return s
 }
@@ -155,7 +156,7 @@ func TestOutlookOfAStreamThatStarts(t *testing.T) {
 func TestOutlookPlaylists(t *testing.T) {
 	_, l, _, _ := lowLatency(Options{})
 	reason := "no"
-	l.answer()
+	l.transport().answer()
 	s := newServer(Options{})
 	s.lives["live/movie"] = l
 	check := func(what string, settles int, want ...string) {
@@ -166,14 +167,14 @@ func TestOutlookPlaylists(t *testing.T) {
 		}
 	}
 	check("both", 0, "index.m3u8", "../movie.m3u8")
-	l.refusal.Store(&reason)
+	l.transport().refusal.Store(&reason)
 	check("CMAF only", 0, "index.m3u8")
 	l.cmaf = ladder.NewPresentation()
-	l.refusal.Store(nil)
+	l.transport().refusal.Store(nil)
 	check("nothing yet", 9, "index.m3u8", "../movie.m3u8")
 	l.cmaf.Refuse(reason)
 	check("MPEG-TS only", 9, "../movie.m3u8")
-	l.refusal.Store(&reason)
+	l.transport().refusal.Store(&reason)
 	check("no form of HLS has it", 9)
 }
 

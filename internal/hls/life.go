@@ -19,16 +19,9 @@ import (
 // life is one stream from its first publisher to its end.
 type life struct {
 	name string
-	// answerable is closed when a request need not wait: there is a segment, a refusal, or the
-	// stream is over.
-	answerable chan struct{}
-	open       sync.Once
-	// view is nil until the first segment.
-	view atomic.Pointer[playlist.TSView]
-	// refusal says why the stream is not packaged with MPEG-TS: nothing of it can be, or CMAF
-	// carries more of it.
-	refusal atomic.Pointer[string]
-	over    atomic.Bool
+	// shown is what requests for MPEG-TS see. It is another one after nobody asked for a while.
+	shown atomic.Pointer[tsSide]
+	over  atomic.Bool
 	// cmaf is the CMAF side.
 	cmaf *ladder.Presentation
 	log  *slog.Logger
@@ -66,15 +59,13 @@ type life struct {
 	audience audience
 }
 
-func (l *life) answer() { l.open.Do(func() { close(l.answerable) }) }
-
 // period is half of what the estimate of viewers looks back.
 func (l *life) period(target time.Duration) time.Duration { return target * playlist.MinListed / 2 }
 
 // target is the longest target duration of the life's playlists, 0 without one.
 func (l *life) target() time.Duration {
 	target := l.cmaf.Target()
-	if v := l.view.Load(); v != nil {
+	if v := l.transport().view.Load(); v != nil {
 		target = max(target, v.Target)
 	}
 	return target
@@ -83,7 +74,7 @@ func (l *life) target() time.Duration {
 // windowBytes is the size of what can be fetched.
 func (l *life) windowBytes() int {
 	bytes := int(l.counts.cmaf.Window.Load())
-	if v := l.view.Load(); v != nil {
+	if v := l.transport().view.Load(); v != nil {
 		bytes += v.Bytes
 	}
 	return bytes
@@ -112,9 +103,9 @@ func (l *life) stats(now time.Time) StreamStats {
 	return st
 }
 
-// read packages the units of a publication, in some forms, until r ends or idle says that nobody
-// watches.
-func (l *life) read(ctx context.Context, pub *ladder.Publication, r media.Reader, in formSet, idle func() bool) error {
+// read packages the units of a publication, in some forms, until r ends or idle returns why it
+// need not go on.
+func (l *life) read(ctx context.Context, pub *ladder.Publication, r media.Reader, in formSet, idle func() error) error {
 	units := make([]media.AccessUnit, readBatch)
 	for {
 		n, err := r.Read(ctx, units)
@@ -123,9 +114,10 @@ func (l *life) read(ctx context.Context, pub *ladder.Publication, r media.Reader
 		switch {
 		case refused != nil:
 			return refused
-		case idle():
-			return errIdle
 		case err == nil:
+			if err = idle(); err != nil {
+				return err
+			}
 		case errors.Is(err, media.ErrSuspended):
 			l.flush(pub, in)
 		case errors.Is(err, io.EOF):
@@ -166,8 +158,8 @@ func (l *life) writeCMAF(pub *ladder.Publication, units []media.AccessUnit) {
 		l.packager.Present(false)
 	}
 	l.fed = l.fed || len(units) > 0
-	if l.fed && l.refusal.Load() != nil {
-		l.answer()
+	if l.fed && l.transport().refusal.Load() != nil {
+		l.transport().answer()
 	}
 }
 
@@ -187,20 +179,6 @@ func (l *life) flush(pub *ladder.Publication, in formSet) {
 		defer l.mu.Unlock()
 		l.packager.EndSegments()
 	})
-}
-
-// show makes the window visible to requests.
-func (l *life) show(log *slog.Logger, w *playlist.TSWindow, ended bool) {
-	v, err := w.View(ended)
-	if err != nil {
-		log.Error("playlist not updated", "error", err)
-		return
-	}
-	l.view.Store(v)
-	if !ended {
-		l.refusal.Store(nil)
-	}
-	l.answer()
 }
 
 // discontinued notes a discontinuity sequence number.

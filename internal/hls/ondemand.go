@@ -19,8 +19,12 @@ const (
 	idleTargets = 6
 )
 
-// errIdle: nobody asks for the stream any more.
-var errIdle = errors.New("nobody watches")
+var (
+	// errIdle: nobody asks for the stream any more.
+	errIdle = errors.New("nobody watches")
+	// errResting: nobody asks for the form any more, but for another one.
+	errResting = errors.New("nobody watches in this form")
+)
 
 // Source is a reader of a publication that is made when somebody wants to see it.
 type Source interface {
@@ -46,14 +50,16 @@ type demand struct {
 	wanted [forms]want
 	// held: the stream is packaged whether somebody asks or not.
 	held atomic.Bool
-	// last is when somebody asked, in Unix nanoseconds.
-	last atomic.Int64
 }
 
 // want is whether a form is wanted.
 type want struct {
-	once sync.Once
+	// last is when somebody asked, in Unix nanoseconds, 0 if nobody did.
+	last atomic.Int64
+
+	mu   sync.Mutex
 	come chan struct{} // closed: it is
+	is   bool
 }
 
 func newDemand() *demand {
@@ -66,12 +72,43 @@ func newDemand() *demand {
 
 // ask notes a request for a form.
 func (d *demand) ask(f form, now time.Time) {
-	d.last.Store(now.UnixNano())
+	d.wanted[f].last.Store(now.UnixNano())
 	d.wake(f)
 }
 
 // wake has a form packaged.
-func (d *demand) wake(f form) { d.wanted[f].once.Do(func() { close(d.wanted[f].come) }) }
+func (d *demand) wake(f form) {
+	w := &d.wanted[f]
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.is {
+		w.is = true
+		close(w.come)
+	}
+}
+
+// comes is closed when a form is wanted.
+func (d *demand) comes(f form) <-chan struct{} {
+	w := &d.wanted[f]
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.come
+}
+
+// rest says that a form is not wanted until somebody asks again, and is false if somebody did
+// within patience.
+func (d *demand) rest(f form, now time.Time, patience time.Duration) bool {
+	w := &d.wanted[f]
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if now.Sub(time.Unix(0, w.last.Load())) <= patience {
+		return false
+	}
+	if w.is {
+		w.come, w.is = make(chan struct{}), false
+	}
+	return true
+}
 
 // hold says whether the stream is packaged whether somebody asks or not, as CMAF.
 func (d *demand) hold(on bool) {
@@ -81,12 +118,20 @@ func (d *demand) hold(on bool) {
 	}
 }
 
-// asked says whether anybody ever asked.
-func (d *demand) asked() bool { return d.last.Load() != 0 }
+// last is when somebody asked, in Unix nanoseconds, 0 if nobody ever did.
+func (d *demand) last() int64 { return max(d.wanted[inTS].last.Load(), d.wanted[inCMAF].last.Load()) }
 
-// idle says that nobody has asked for a while.
-func (d *demand) idle(now time.Time, target time.Duration) bool {
-	return !d.held.Load() && time.Duration(now.UnixNano()-d.last.Load()) > max(idleTime, idleTargets*target)
+// asked says whether anybody ever asked.
+func (d *demand) asked() bool { return d.last() != 0 }
+
+// idle says that nobody has asked within patience.
+func (d *demand) idle(now time.Time, patience time.Duration) bool {
+	return !d.held.Load() && now.Sub(time.Unix(0, d.last())) > patience
+}
+
+// patience is for how long after the last request a life is packaged.
+func (s *Server) patience(l *life) time.Duration {
+	return max(idleTime, idleTargets*max(l.target(), s.opt.SegmentDuration))
 }
 
 // Asked is when somebody asked for a playlist or a file of a stream last; the zero time for one
@@ -96,15 +141,16 @@ func (s *Server) Asked(name string) time.Time {
 	if l == nil || !l.demand.asked() {
 		return time.Time{}
 	}
-	return time.Unix(0, l.demand.last.Load())
+	return time.Unix(0, l.demand.last())
 }
 
 // Offer is Begin for a publication that is packaged only while somebody watches: an idle one costs
 // nothing. The function that it returns must be called, once. At the first request for MPEG-TS, and
 // at that for CMAF, it calls open for that form. The reader begins with what is kept of the
 // publication, so that the first viewer need not wait for a segment. Readers are closed when there
-// was no request for two minutes, and for six target durations; then it waits for the next one. It
-// returns when a reader ends, as Begin's function does, when over is closed, and when ctx ends.
+// was no request for two minutes, and for six target durations, that of MPEG-TS also while CMAF is
+// asked for; then it waits for the next one. It returns when a reader ends, as Begin's function
+// does, when over is closed, and when ctx ends.
 func (s *Server) Offer(name, rendition string) func(ctx context.Context, open func() Source, over <-chan struct{}) error {
 	pub := &ladder.Publication{Rendition: rendition, Behind: true}
 	l := s.begin(name, pub)
@@ -142,21 +188,37 @@ func (s *Server) packageForms(ctx context.Context, l *life, pub *ladder.Publicat
 	return io.EOF
 }
 
-// packageForm packages a publication in one form.
+// packageForm packages a publication in one form, whenever that is wanted.
 func (s *Server) packageForm(ctx context.Context, l *life, pub *ladder.Publication, f form, open func() Source, over <-chan struct{}) error {
-	select {
-	case <-l.demand.wanted[f].come:
-	case <-over:
-		return io.EOF
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	for {
+		select {
+		case <-l.demand.comes(f):
+		case <-over:
+			return io.EOF
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if err := s.packageWhileWanted(ctx, l, pub, f, open); !errors.Is(err, errResting) {
+			return err
+		}
 	}
+}
+
+// packageWhileWanted packages a publication in one form until nobody asks for that, as errResting
+// says, or for the stream, as errIdle does.
+func (s *Server) packageWhileWanted(ctx context.Context, l *life, pub *ladder.Publication, f form, open func() Source) error {
 	r := open()
 	defer r.Close()
 	var in formSet
 	in[f] = true
-	return l.read(ctx, pub, r, in, func() bool {
-		return l.demand.idle(s.opt.Now(), max(l.target(), s.opt.SegmentDuration))
+	return l.read(ctx, pub, r, in, func() error {
+		switch {
+		case l.demand.idle(s.opt.Now(), s.patience(l)):
+			return errIdle
+		case f == inTS && s.rest(l):
+			return errResting
+		}
+		return nil
 	})
 }
 

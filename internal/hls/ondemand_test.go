@@ -129,6 +129,55 @@ func TestOnDemand(t *testing.T) {
 	})
 }
 
+// TestOneFormRests: MPEG-TS is let go while CMAF is watched, and begins anew with the next request
+// for it, with numbers and a time behind those that it had. CMAF goes on meanwhile.
+func TestOneFormRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(Options{})
+		st := hlstest.Encoders(25, 25)[0]
+		p, over, done, _ := offer(t, s, "", st.Until(8*time.Second))
+		first := (&station{t: t, s: s}).playlist()
+		ask(s, "GET", "/live/movie/index.m3u8")
+		wantOpen(t, "both are asked for", p, 2, 2)
+		life := s.find("live/movie")
+		at := 8 * time.Second
+		for range idleTime/time.Second + 2 {
+			time.Sleep(time.Second)
+			at += time.Second
+			ask(s, "GET", "/live/movie/index-v0.m3u8")
+			p.send(st.Until(at))
+		}
+		wantOpen(t, "MPEG-TS is not asked for", p, 2, 1)
+		if life.transport().view.Load() != nil || s.find("live/movie") != life || life.cmaf.View.Load() == nil {
+			t.Error("MPEG-TS is held, or CMAF is not")
+		}
+		text := body(t, ask(s, "GET", "/live/movie/index-v0.m3u8"))
+		if strings.Contains(text, "#EXT-X-DISCONTINUITY\n") {
+			t.Errorf("CMAF does not just go on:\n%s", text)
+		}
+		p.mu.Lock()
+		p.kept = st.Until(at + 8*time.Second)
+		p.mu.Unlock()
+		again := (&station{t: t, s: s}).playlist()
+		wantOpen(t, "MPEG-TS is asked for again", p, 3, 2)
+		if again.MediaSequence < first.MediaSequence+len(first.Segments) || *again.DiscontinuitySequence < *first.DiscontinuitySequence {
+			t.Errorf("%+v after %+v", again, first)
+		}
+		if begun, after := life.transport().view.Load().Segments[0].Start, time.Duration(life.reach.Load())-10*time.Second; begun < after {
+			t.Errorf("MPEG-TS begins at %v, %v is long over", begun, after)
+		}
+		close(over)
+		p.send(io.EOF)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if last := (&station{t: t, s: s}).playlist(); !last.Endlist {
+			t.Errorf("%+v", last)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
 // TestOnDemandEnd: a form ends with what its own reader has, whatever the other one has read.
 func TestOnDemandEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -186,7 +235,7 @@ func TestHeldIsCMAF(t *testing.T) {
 		time.Sleep(time.Hour)
 		p.send(st.Until(12 * time.Second))
 		wantOpen(t, "for an hour", p, 1, 1)
-		if l := s.find("live/movie"); l.view.Load() != nil || l.cmaf.View.Load() == nil {
+		if l := s.find("live/movie"); l.transport().view.Load() != nil || l.cmaf.View.Load() == nil {
 			t.Error("not CMAF alone")
 		}
 		cancel()

@@ -32,7 +32,7 @@ func (s *Server) Outlook(name string) (Outlook, bool) {
 	if l == nil {
 		return Outlook{}, false
 	}
-	packaged := l.cmaf.View.Load() != nil || l.view.Load() != nil
+	packaged := l.cmaf.View.Load() != nil || l.transport().view.Load() != nil
 	o := Outlook{Packaged: packaged, Ended: l.over.Load(), Playlists: l.playlists(), Settles: l.settlesIn(s.opt.SegmentDuration)}
 	if target := l.target(); target > 0 {
 		o.Viewers = l.audience.count(s.opt.Now(), l.period(target))
@@ -51,7 +51,7 @@ func (l *life) settlesIn(segment time.Duration) int {
 		return int((startSegments*segment + time.Second - 1) / time.Second)
 	}
 	n := l.cmaf.Segments()
-	if view := l.view.Load(); view != nil {
+	if view := l.transport().view.Load(); view != nil {
 		n = max(n, len(view.Segments))
 	}
 	return max(startSegments-n, 0) * int(target/time.Second)
@@ -63,7 +63,7 @@ func (l *life) playlists() (list []string) {
 	if l.cmaf.View.Load() != nil || l.cmaf.Refusal.Load() == nil {
 		list = append(list, playlist.IndexName+playlist.PlaylistSuffix)
 	}
-	if l.refusal.Load() == nil {
+	if l.transport().refusal.Load() == nil {
 		whole := url.URL{Path: "../" + path.Base(l.name) + playlist.PlaylistSuffix}
 		list = append(list, whole.String())
 	}

@@ -83,7 +83,7 @@ func (s *Server) Begin(name, rendition string) func(ctx context.Context, r media
 
 // run packages a publication of the life l.
 func (s *Server) run(ctx context.Context, l *life, pub *ladder.Publication, r media.Reader) error {
-	return s.finish(ctx, l, pub, l.read(ctx, pub, r, formSet{inTS: true, inCMAF: s.opt.CMAF}, func() bool { return false }))
+	return s.finish(ctx, l, pub, l.read(ctx, pub, r, formSet{inTS: true, inCMAF: s.opt.CMAF}, func() error { return nil }))
 }
 
 // finish takes a publication whose reader ended with err out of its life, and returns the error
@@ -188,14 +188,14 @@ func (s *Server) newLife(name string) *life {
 	record, last, known := s.lastLife(name)
 	first := s.numbersAfter(&last, known)
 	l := &life{
-		name: name, demand: newDemand(), log: s.opt.Log.With("stream", name), answerable: make(chan struct{}),
+		name: name, demand: newDemand(), log: s.opt.Log.With("stream", name),
 		cmaf:               ladder.NewPresentation(),
 		firstDiscontinuity: last.Discontinuity, record: record, noted: s.noted(name), used: last,
 	}
 	l.used.Over = false
 	l.lastDiscontinuity.Store(l.firstDiscontinuity)
 	l.time = lifeTime{now: s.opt.Now, floor: endOfNoted(&last, s.opt.Now())}
-	l.ts = newTSPackager(s, l, first.ts)
+	l.ts = newTSPackager(s, l, first.ts, l.firstDiscontinuity)
 	start := ladder.Start{
 		First: first.cmaf, Lost: first.lost, Longest: first.longest, FirstDiscontinuity: l.firstDiscontinuity,
 		Announce: func(b *ladder.Boundary) {
@@ -236,7 +236,7 @@ func raise(v *atomic.Int64, n int64) {
 // ended.
 func (s *Server) end(l *life, proper bool) {
 	l.over.Store(true)
-	l.answer()
+	l.transport().answer()
 	l.cmaf.Finish(proper)
 	s.mu.Lock()
 	defer s.mu.Unlock()

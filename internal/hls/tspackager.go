@@ -3,6 +3,8 @@ package hls
 import (
 	"path"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"livego/internal/hls/ladder"
@@ -12,48 +14,101 @@ import (
 	"livego/internal/media"
 )
 
+// tsSide is what requests see of the MPEG-TS side of a life.
+type tsSide struct {
+	// answerable is closed when a request need not wait: there is a segment, a refusal, or the
+	// stream is over.
+	answerable chan struct{}
+	open       sync.Once
+	// view is nil until the first segment.
+	view atomic.Pointer[playlist.TSView]
+	// refusal says why the stream is not packaged with MPEG-TS: nothing of it can be, or CMAF
+	// carries more of it.
+	refusal atomic.Pointer[string]
+}
+
+func (t *tsSide) answer() { t.open.Do(func() { close(t.answerable) }) }
+
+// transport returns what a request for MPEG-TS sees.
+func (l *life) transport() *tsSide { return l.shown.Load() }
+
 // tsPackager is the MPEG-TS side of a life. It packages one publication at a time: the first one,
 // and when that is over the next.
 type tsPackager struct {
 	life   *life
+	shown  *tsSide
 	cut    *segmenter.Segmenter
 	window *playlist.TSWindow
 	// pubs are those on air; the first is packaged.
 	pubs []*ladder.Publication
+	// discontinuities is the discontinuity sequence number of the newest segment.
+	discontinuities int64
 }
 
-func newTSPackager(s *Server, l *life, first int64) *tsPackager {
+// newTSPackager makes one that goes on with these numbers, and shows nothing yet.
+func newTSPackager(s *Server, l *life, first, discontinuities int64) *tsPackager {
 	w := &playlist.TSWindow{
 		Dir:      path.Base(l.name),
 		ListSize: s.opt.ListSize, MaxBytes: s.opt.MaxStreamBytes,
 		Gzip:             &s.gzip,
-		DiscontinuitySeq: l.firstDiscontinuity,
+		DiscontinuitySeq: discontinuities,
 	}
-	discontinuities := l.firstDiscontinuity
-	cut := segmenter.New(segmenter.Options{
+	t := &tsPackager{life: l, shown: &tsSide{answerable: make(chan struct{})}, window: w, discontinuities: discontinuities}
+	t.cut = segmenter.New(segmenter.Options{
 		SegmentDuration: s.opt.SegmentDuration, MaxSegmentBytes: s.opt.MaxSegmentBytes, CMAF: s.opt.CMAF, First: first,
 		Publish: func(seg *playlist.TSSegment, target time.Duration) {
 			w.Target = target
 			w.Add(seg)
 			s.used(seg.Seq)
 			if seg.Discontinuity {
-				discontinuities++
-				l.discontinued(discontinuities)
+				t.discontinuities++
+				l.discontinued(t.discontinuities)
 			}
 			l.note(func(e *ledger.Entry) { e.Next = seg.Seq + 1 })
-			l.show(l.log, w, false)
+			t.show(false)
 		},
 		Refuse: func(reason string) {
-			l.refusal.Store(&reason)
+			t.shown.refusal.Store(&reason)
 			l.demand.wake(inCMAF) // which may carry more
 			if l.fed || !s.opt.CMAF {
-				l.answer()
+				t.shown.answer()
 			}
 		},
 		Wanted: l.demand.asked,
 		Log:    l.log, Counts: &l.counts.ts,
 	})
-	return &tsPackager{life: l, cut: cut, window: w}
+	l.shown.Store(t.shown)
+	return t
+}
+
+// show makes the window visible to requests.
+func (t *tsPackager) show(ended bool) {
+	v, err := t.window.View(ended)
+	if err != nil {
+		t.life.log.Error("playlist not updated", "error", err)
+		return
+	}
+	t.shown.view.Store(v)
+	if !ended {
+		t.shown.refusal.Store(nil)
+	}
+	t.shown.answer()
+}
+
+// rest lets go of what was packaged with MPEG-TS while the stream goes on, unless somebody has
+// asked meanwhile, and says whether it did. With the next request it begins anew, as in another
+// life: with numbers behind those that it had, for players that come back.
+func (s *Server) rest(l *life) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := s.opt.Now()
+	if !l.demand.rest(inTS, now, s.patience(l)) {
+		return false
+	}
+	first := max(l.ts.cut.Next(), firstNumber(now, s.opt.SegmentDuration))
+	fresh := newTSPackager(s, l, first, l.ts.discontinuities)
+	fresh.pubs, l.ts = l.ts.pubs, fresh
+	return true
 }
 
 // enter adds a publication. The default one is the first, unless another one is packaged already.
@@ -96,6 +151,6 @@ func (t *tsPackager) exit(pub *ladder.Publication, last bool) {
 // end shows the last playlist.
 func (t *tsPackager) end() {
 	if len(t.window.Segments) > 0 {
-		t.life.show(t.life.log, t.window, true)
+		t.show(true)
 	}
 }

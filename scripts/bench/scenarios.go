@@ -73,10 +73,11 @@ func nginxHLS() []string {
 const (
 	// streamRate is the built-in clip's, in bytes per second.
 	streamRate = 2_600_000 / 8
-	// ringHeld is what livego's ring keeps for joiners, in seconds. segmentsHeld is what it keeps
+	// ringHeld is what livego's ring keeps for joiners, in seconds: five, and what there is of a
+	// GOP. Media that CMAF lists too are held once. segmentsHeld is what it keeps
 	// for HLS, in MPEG-TS and as much again in CMAF: segments of 4 s, of which three are listed and
 	// four more were so until a while ago, and half of one that is being made.
-	ringHeld     = 10
+	ringHeld     = 6
 	segmentsHeld = 7*4 + 2
 	// ringFilled and windowFilled are long enough to hold as much.
 	ringFilled   = "12s"
@@ -190,7 +191,7 @@ var singleScenarios = []scenario{
 		columns: []column{coresColumn, coresRatioColumn, memoryColumn, heapColumn, heldColumn, heapShareColumn, memoryShareColumn},
 		rows: []row{
 			{name: "nginx-rtmp, HLS on (on disk)", kind: nginx{}, args: nginxHLS(), load: []string{"--warmup", ringFilled}},
-			{name: "livego, HLS packaged always (MPEG-TS and CMAF)", kind: livego{}, args: []string{packaged}, load: []string{"--warmup", windowFilled}, held: ringHeld + 2*segmentsHeld},
+			{name: "livego, HLS packaged always (MPEG-TS and CMAF)", kind: livego{}, args: []string{packaged}, load: []string{"--warmup", windowFilled}, held: 2 * segmentsHeld},
 			{name: "livego, HLS packaged always (MPEG-TS only)", kind: livego{}, args: []string{packaged, "--hls_cmaf=false"}, load: []string{"--warmup", windowFilled}, held: ringHeld + segmentsHeld},
 			{name: "nginx-rtmp, HLS off", kind: nginx{}, load: []string{"--warmup", ringFilled}, base: true},
 			{name: "livego, HLS off", kind: livego{}, args: []string{noHLS}, load: []string{"--warmup", ringFilled}, held: ringHeld},

@@ -121,6 +121,9 @@ func New(opt Options) *Segmenter {
 	}
 }
 
+// Next returns the number of the next segment.
+func (g *Segmenter) Next() int64 { return g.nextSeq }
+
 // HasBegun says whether anything of a publication was packaged.
 func (g *Segmenter) HasBegun() bool { return g.started }
 
