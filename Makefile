@@ -17,7 +17,7 @@ E2E      := LIVEGO_E2E=1 LIVEGO_BIN=$(CURDIR)/bin/livego LIVEGO_RACE_BIN=$(CURDI
 
 BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-streams bench-hls bench-llhls bench-stopped bench-relay bench-record bench-tokens bench-events bench-cluster bench-cluster-hls bench-cluster-registry
 
-.PHONY: help demo cluster-demo run build pages release test tools lint unit race e2e versitygw e2e-s3 soak latency players cluster-halts attack cross fuzz $(BENCHES) simulate bench-all bench-tools clean
+.PHONY: help demo cluster-demo run build pages release test tools lint unit race e2e versitygw e2e-s3 soak soak-players latency players cluster-halts attack cross fuzz $(BENCHES) simulate bench-all bench-tools clean
 
 help:   ; @sed -n 's|^\([a-z0-9-]*\):[^;]*## |\1\t|p' Makefile
 demo: build ## server plus a looping test stream, with links to watch it
@@ -49,6 +49,8 @@ e2e-s3: race versitygw ## recordings in S3, that of versitygw, whose first build
 	$(E2E) VERSITYGW=$(CACHE)/versitygw/versitygw go test -count=1 -timeout 10m -run '^TestS3' ./e2e
 soak: build versitygw ## livego to livego to nginx-rtmp, and a recording in S3, both killed again and again, for DURATION (30m)
 	$(E2E) VERSITYGW=$(CACHE)/versitygw/versitygw LIVEGO_SOAK=$(DURATION) go test -count=1 -v -timeout 0 -run '^TestSoak$$' ./e2e
+soak-players: build ## players of HLS that come and go, and leave in the middle, for DURATION (30m)
+	$(E2E) LIVEGO_COME_AND_GO=$(DURATION) go test -count=1 -v -timeout 0 -run '^TestComeAndGo$$' ./e2e
 latency: export LIVEGO_LATENCY = 1
 latency: ## hls.js on an idle machine: how far it is behind live, how it changes levels; 4 minutes
 	@$(MAKE) e2e TESTS='TestLLHLSLatency|TestLLHLSPictures|TestLadderThrottled'

@@ -27,6 +27,8 @@ func httpAttacks() []attack {
 		{name: "slow-http2", flags: slowFlags, run: slowSegments(dialHTTP2)},
 		{name: "slow-http3", flags: slices.Concat(slowFlags, secured, []string{"--hls_http3"}), run: slowSegments(dialHTTP3)},
 		{name: "pipelined", run: pipelined},
+		{name: "smuggled", run: smuggled},
+		{name: "held", run: held},
 		{name: "idle", files: floodFiles, run: idleConnections},
 		{name: "memory", flags: secured, run: memoryReturns},
 		{name: "quic", flags: slices.Concat(secured, []string{"--hls_http3"}), run: quicHandshakes},
