@@ -46,6 +46,7 @@ type feed struct {
 
 	// Only for the feed's goroutine.
 	units   []media.AccessUnit
+	moved   []live.Moved // bodies that are in the log now
 	cutter  cutter
 	headers *media.Headers
 	epoch   uint32
@@ -158,6 +159,7 @@ func (fd *feed) collect() (grew bool) {
 			fd.encode(&fd.units[i], fd.units[i+1:n])
 		}
 		clear(fd.units[:n])
+		fd.share()
 		grew = grew || n > 0
 		if errors.Is(err, io.EOF) {
 			fd.publish() // who sees the end must see all that came before it
@@ -171,6 +173,16 @@ func (fd *feed) collect() (grew bool) {
 		fd.publish()
 	}
 	return grew
+}
+
+// share lets the ring hold what is in the log instead of bytes of its own.
+func (fd *feed) share() {
+	if len(fd.moved) == 0 {
+		return
+	}
+	fd.reader.Share(fd.moved)
+	clear(fd.moved)
+	fd.moved = fd.moved[:0]
 }
 
 // encode appends one unit's message, or what the view makes of it; following are the next units,
@@ -218,7 +230,10 @@ func (fd *feed) write(u *media.AccessUnit, following []media.AccessUnit) {
 		return
 	}
 	fd.noteKind(u)
-	fd.log.append(fd.key.format, u, timestamp, before)
+	framed := fd.log.append(fd.key.format, u, timestamp, before)
+	if body := bodyIn(framed, u.Body); body != nil && u.Header == media.Sample {
+		fd.moved = append(fd.moved, live.Moved{Seq: u.Seq, From: u.Body, To: body})
+	}
 }
 
 // changesCodec says that a track goes on with another codec with u, of which players want to be

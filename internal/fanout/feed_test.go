@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"slices"
@@ -248,4 +249,50 @@ func TestPlayerOfFixedCodecs(t *testing.T) {
 	}
 	<-all
 	f.Wait()
+// TestLogAndRingShare: what a feed has in its log the ring holds there, and nothing of it twice.
+func TestLogAndRingShare(t *testing.T) {
+	src := newSource(t, live.Options{GOPs: 1})
+	f := New(Options{GOPs: 1})
+	fd := newFeed(f, feedKey{pub: src.stream, format: plainFormat{}}, &budget{memory: int64(f.opt.Memory)})
+	defer fd.reader.Close()
+	src.headers()
+	src.steps(5)
+	units := func() (all []media.AccessUnit) {
+		r := src.stream.NewReader(live.ReaderOptions{GOPs: 1})
+		defer r.Close()
+		buf := make([]media.AccessUnit, 64)
+		n, _ := r.Poll(buf)
+		for _, u := range buf[:n] {
+			if u.Header == media.Sample {
+				all = append(all, u)
+			}
+		}
+		return all
+	}
+	before := units()
+	fd.collect()
+	log := fd.log.last.buf
+	for i, u := range units() {
+		if !bytes.Equal(u.Body, before[i].Body) || !bytes.Equal(u.Data, before[i].Data) {
+			t.Fatalf("unit %d is another one", i)
+		}
+		at := bytes.Index(log, u.Body) // bodies are numbered
+		if &log[at] != &u.Body[0] || &u.Data[0] != &u.Body[0] {
+			t.Errorf("unit %d is held beside the log", i)
+		}
+	}
+	if len(before) != 10 {
+		t.Errorf("%d units", len(before))
+	}
+}
+
+// TestBodyIn finds bodies in messages of RTMP and FLV.
+func TestBodyIn(t *testing.T) {
+	for framed, there := range map[string]bool{
+		"head body": true, "head bodytail": true, "body": true, "": false, "body in two": false, "head bo dy": false, "a body and more": false,
+	} {
+		if got := string(bodyIn([]byte(framed), []byte("body"))); (got == "body") != there {
+			t.Errorf("%q in %q", got, framed)
+		}
+	}
 }

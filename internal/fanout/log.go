@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"bytes"
 	"slices"
 	"sort"
 	"sync"
@@ -198,8 +199,9 @@ func scale(n int, span time.Duration) int {
 
 func clamp(n, lo, hi int) int { return min(max(n, lo), hi) }
 
-// append encodes a message. headers are those in force before it. It becomes visible with publish.
-func (l *feedLog) append(f Format, u *media.AccessUnit, timestampMS uint32, headers *media.Headers) {
+// append encodes a message, and returns it. headers are those in force before it. It becomes
+// visible with publish.
+func (l *feedLog) append(f Format, u *media.AccessUnit, timestampMS uint32, headers *media.Headers) (framed []byte) {
 	b := l.reserve(len(u.Body)+f.Overhead(len(u.Body)), u.DTS)
 	l.reached = u.DTS
 	pos := b.used
@@ -222,6 +224,21 @@ func (l *feedLog) append(f Format, u *media.AccessUnit, timestampMS uint32, head
 	b.entries[b.messages] = entry{end: b.used, arrived: u.Arrived, video: l.v, audio: l.a, headers: headers}
 	b.messages++
 	l.end += int64(b.used - pos)
+	return b.buf[pos:b.used:b.used]
+}
+
+// trailer is how many bytes FLV has behind a body (FLV 1.0 §E.3, PreviousTagSize).
+const trailer = 4
+
+// bodyIn returns the body of a framed message within it, nil if it is not there in one piece.
+func bodyIn(framed, body []byte) []byte {
+	for _, behind := range [...]int{0, trailer} {
+		end := len(framed) - behind
+		if at := end - len(body); at >= 0 && bytes.Equal(framed[at:end], body) {
+			return framed[at:end:end]
+		}
+	}
+	return nil
 }
 
 // forgetJoins lets players begin at none of the places that are not published yet.

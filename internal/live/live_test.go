@@ -924,3 +924,45 @@ func TestWriteDoesNotAllocate(t *testing.T) {
 		t.Errorf("%.2f allocations per picture", n)
 	}
 }
+
+// TestShare: the ring holds the bytes that somebody else holds too, and only for the unit whose
+// they are.
+func TestShare(t *testing.T) {
+	h := NewHub(Options{GOPs: 1})
+	defer h.Close()
+	p, e := publish(t, h), newEncoder()
+	units := e.headers()
+	for i := range 3 {
+		body := []byte{1, 2, 3, 4, 5, 6, byte(i)}
+		units = append(units, media.AccessUnit{Track: e.video, RandomAccess: i == 0, DTS: ms(i * 40), PTS: ms(i * 40), Body: body, Data: body[5:7]})
+	}
+	twin := units[4]
+	twin.Shared = true
+	repaired := media.AccessUnit{Track: e.video, DTS: ms(200), PTS: ms(200), Body: []byte{1, 2, 3}, Data: []byte("other")}
+	write(t, p, append(units, twin, repaired)...)
+	pub, _ := h.Lookup(name)
+	read := func() []media.AccessUnit {
+		r := pub.NewReader(ReaderOptions{GOPs: 1})
+		defer r.Close()
+		all, _ := drain(t, r)
+		return samples(all)
+	}
+	before := read()
+	var moves []Moved
+	for i := range before {
+		moves = append(moves, Moved{Seq: before[i].Seq, From: before[i].Body, To: slices.Clone(before[i].Body)})
+	}
+	moves[0].From = slices.Clone(moves[0].From) // of somebody else
+	r := pub.NewReader(ReaderOptions{})
+	defer r.Close()
+	r.Share(append(moves, Moved{Seq: 1 << 40, From: []byte{1}, To: []byte{1}}))
+	for i, u := range read() {
+		if !slices.Equal(u.Body, before[i].Body) || !slices.Equal(u.Data, before[i].Data) {
+			t.Errorf("unit %d: %v %v, was %v %v", i, u.Body, u.Data, before[i].Body, before[i].Data)
+		}
+		moved := &u.Body[0] != &before[i].Body[0]
+		if moved != (i != 0 && i != 4) || moved && &u.Data[0] != &u.Body[5] {
+			t.Errorf("unit %d is moved: %v", i, moved)
+		}
+	}
+}
