@@ -32,9 +32,14 @@ const (
 	// maxHLSFile bounds what is fetched for nginx to serve, in bytes.
 	maxHLSFile = 64 << 20
 	// segmentsTimeout is how long the first segments may take.
-	segmentsTimeout = 30 * time.Second
+	segmentsTimeout = time.Minute
 	copyRetry       = 200 * time.Millisecond
+	// wholePlaylist is how many segments a playlist lists that is as long as later ones. The first
+	// segments are short, or missing.
+	wholePlaylist = 3
 )
+
+var errShort = errors.New("the playlist is still short")
 
 const nginxFiles = `daemon off;
 master_process off;
@@ -173,6 +178,9 @@ func (m *measurement) copyFormat(ctx context.Context, f format, www string) erro
 	playlist, err := fetch(ctx, list.String())
 	if err != nil {
 		return err
+	}
+	if bytes.Count(playlist, []byte("#EXTINF")) < wholePlaylist || bytes.Contains(playlist, []byte("#EXT-X-GAP")) {
+		return errShort
 	}
 	segment, err := lastReference(ctx, list.String())
 	if err != nil {
