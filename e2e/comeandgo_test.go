@@ -31,7 +31,7 @@ func TestComeAndGo(t *testing.T) {
 	if err != nil {
 		t.Skip("LIVEGO_COME_AND_GO is not set: make soak-players runs this test")
 	}
-	s := start(t)
+	s := startShipped(t)
 	addresses := []string{"--rtmp_addr", s.rtmp, "--httpflv_addr", s.flv, "--hls_addr", s.hls, "--api_addr", s.api}
 	launch(t, setting(t, "LIVEGO_BIN"), slices.Concat([]string{"bench", "--players", "0", "--duration", (duration + 5*time.Minute).String()}, addresses)...)
 	s.waitOnAir(t, "bench")
