@@ -240,7 +240,7 @@ func (m *measurement) hlsRounds(ctx context.Context, server, files *process) err
 			if err != nil {
 				return err
 			}
-			if err := m.ask(ctx, r, address, process.cmd.Process.Pid); err != nil {
+			if err := m.askFor(ctx, r, address, process.cmd.Process.Pid); err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
 			fmt.Fprintf(os.Stderr, "round %d/%d  %-36s %6.1f µs of CPU  %8.0f/s  p99 %.2f ms\n",
@@ -275,8 +275,8 @@ func (m *measurement) hlsAddress(ctx context.Context, r *hlsResult, server, file
 	return u.String(), server, nil
 }
 
-// ask has one URL asked for and adds what came of it to r.
-func (m *measurement) ask(ctx context.Context, r *hlsResult, address string, pid int) error {
+// askFor has one URL asked for and adds what came of it to r.
+func (m *measurement) askFor(ctx context.Context, r *hlsResult, address string, pid int) error {
 	before, _, err := bench.Usage(pid)
 	if err != nil {
 		return err
