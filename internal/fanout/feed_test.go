@@ -249,6 +249,8 @@ func TestPlayerOfFixedCodecs(t *testing.T) {
 	}
 	<-all
 	f.Wait()
+}
+
 // TestLogAndRingShare: what a feed has in its log the ring holds there, and nothing of it twice.
 func TestLogAndRingShare(t *testing.T) {
 	src := newSource(t, live.Options{GOPs: 1})
