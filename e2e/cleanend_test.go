@@ -76,3 +76,23 @@ func TestCleanEnd(t *testing.T) {
 		})
 	}
 }
+
+// TestBackAtOnce: an encoder that ends its stream and begins it again at once keeps its viewers:
+// hls.js sees no end, and plays on.
+func TestBackAtOnce(t *testing.T) {
+	t.Parallel()
+	chromium.turn(t)
+	s, room := start(t, "--hls_segment_duration", "1", "--hls_list_size", "20"), roomOf(t)
+	tags, key := wrap(t, clip(t, "h264-aac", 14, "mp4"), wrapping{}), s.key(t, room)
+	encoder := publish(t, s, key, cutTo(tags, 8000, 8000), pacing{})
+	s.waitOnAir(t, room)
+	waitIndex(t, s, room)
+	p := webPlay(t, hlsJS, s.indexURL(room), lowLatency)
+	encoder.finish(t)
+	publish(t, s, key, tags, pacing{loop: true})
+	from := p.report(t).Played
+	p.waitFor(t, 40*time.Second, "it plays the stream that came back", func(r webReport) bool { return r.Complete || r.Played > from+8 })
+	if p.report(t).Complete {
+		t.Error("hls.js says that the stream has ended")
+	}
+}

@@ -79,3 +79,43 @@ func TestEndsOfSegmentsOfTheLost(t *testing.T) {
 		time.Sleep(time.Minute)
 	})
 }
+
+// TestBackAtLastCall: a publisher that comes back at once keeps the viewers, of CMAF and of MPEG-TS:
+// there is no end for them, and who waits gets the playlist of the next life.
+func TestBackAtLastCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(Options{})
+		feed, end := onAirAs(t, s, "", hlstest.Encoders(25, 50)[0])
+		feed(9300 * time.Millisecond)
+		first := s.wanted("live/movie", inCMAF)
+		last, _, _ := first.cmaf.Rendition("v0").View.Load().Last()
+		done := make(chan error, 1)
+		go func() { done <- end(io.EOF) }()
+		synctest.Wait()
+		held := later(t, s, fmt.Sprintf("/live/movie/index-v0.m3u8?_HLS_msn=%d&_HLS_part=0", last+1))
+		if text := body(t, ask(s, "GET", "/live/movie.m3u8")); strings.Contains(text, "ENDLIST") {
+			t.Errorf("MPEG-TS has ended at once:\n%s", text)
+		}
+		time.Sleep(lastCall / 2)
+		feed, end = onAirAs(t, s, "", hlstest.Encoders(25, 50)[0])
+		feed(9300 * time.Millisecond)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		text := body(t, <-held)
+		if lost := fmt.Sprintf("#EXT-X-GAP\n#EXTINF:0.2,\nv0/%d.m4s\n", last); !strings.Contains(text, lost) || !strings.Contains(text, fmt.Sprintf("\nv0/%d.m4s\n", last+2)) {
+			t.Errorf("who waited gets\n%s", text)
+		}
+		time.Sleep(2 * lastCall)
+		if first.cmaf.Rendition("v0").View.Load().Ended || strings.Contains(body(t, ask(s, "GET", "/live/movie.m3u8")), "ENDLIST") {
+			t.Error("the playlists of the first life have ended")
+		}
+		if text := body(t, ask(s, "GET", "/live/movie.m3u8")); strings.Contains(text, "ENDLIST") || !strings.Contains(text, "DISCONTINUITY") {
+			t.Errorf("MPEG-TS:\n%s", text)
+		}
+		if err := end(io.EOF); err != nil || !first.isReplaced() {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+	})
+}

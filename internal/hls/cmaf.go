@@ -109,7 +109,7 @@ func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target
 	if t.kind != framesPlaylist && !s.watched(w, r, l) {
 		return
 	}
-	if view = s.block(w, r, l.cmaf, rendition, view, d); view != nil {
+	if view = s.block(w, r, t, l, rendition, view, d); view != nil {
 		s.writeMedia(w, r, l.cmaf.Playlist(rendition, view, formOf(t.kind, d.Skip), &s.gzip), view, d)
 	}
 }
@@ -127,8 +127,8 @@ func formOf(kind resource, skip bool) playlist.Form {
 }
 
 // block returns the first view that has what the request asks for, from v on, or answers the
-// request and returns nil.
-func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *ladder.Presentation, rendition *playlist.Rendition, v *playlist.View, d playlist.Directives) *playlist.View {
+// request and returns nil. Where the next life of the stream has begun, that answers.
+func (s *Server) block(w http.ResponseWriter, r *http.Request, t target, l *life, rendition *playlist.Rendition, v *playlist.View, d playlist.Directives) *playlist.View {
 	if !d.Met(v) && d.TooFar(v) {
 		refuse(w, http.StatusBadRequest, playlist.ErrTooFarAhead.Error())
 		return nil
@@ -149,7 +149,11 @@ func (s *Server) block(w http.ResponseWriter, r *http.Request, ladder *ladder.Pr
 	if !left {
 		return v
 	}
-	ended, again := s.awaitEnd(w, r, ladder, rendition.ID)
+	if l.isReplaced() {
+		s.serveRendition(w, r, t)
+		return nil
+	}
+	ended, again := s.awaitEnd(w, r, l.cmaf, rendition.ID)
 	if again {
 		return nil
 	}

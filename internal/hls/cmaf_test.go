@@ -250,6 +250,12 @@ func TestAdvancePartLimit(t *testing.T) {
 			t.Errorf("%v: not %d", target, limit)
 		}
 	}
+	// hls.js without Low-Latency mode asks for the last part of a segment.
+	_, _, video, _ := lowLatency(Options{})
+	video.Now.Target, video.Now.PartTarget = 10*time.Second, 200*time.Millisecond
+	if v := video.Show(3).View.Load(); (playlist.Directives{MSN: 106, Part: 51}).TooFar(v) || !(playlist.Directives{MSN: 106, Part: 52}).TooFar(v) {
+		t.Error("a target duration of 10 s: not 50 parts")
+	}
 }
 
 // A stream that stands still: unavailable after three target durations (RFC 8216bis 6.2.5.2).

@@ -22,6 +22,8 @@ type life struct {
 	// shown is what requests for MPEG-TS see. It is another one after nobody asked for a while.
 	shown atomic.Pointer[tsSide]
 	over  atomic.Bool
+	// replaced is closed when the next life of the stream begins.
+	replaced chan struct{}
 	// cmaf is the CMAF side.
 	cmaf *ladder.Presentation
 	log  *slog.Logger

@@ -108,7 +108,8 @@ func (s *Server) finish(ctx context.Context, l *life, pub *ladder.Publication, e
 const lastCall = 700 * time.Millisecond
 
 // leave takes a publication out of its life, and says whether that was the end of it. Then it gives
-// players the time to load what came last.
+// players the time to load what came last. If another publisher comes meanwhile, the playlists get
+// no end: players go on with the next life.
 //
 // hls.js (1.7.4, getFragmentAtPosition) loads no further parts of a segment once the playlist has
 // ended, and waits for them for good.
@@ -130,30 +131,49 @@ func (s *Server) leave(ctx context.Context, l *life, pub *ladder.Publication, pr
 		}
 		l.packager.Exit(pub)
 	} else {
-		if proper {
-			l.ts.end()
-		}
 		listed = l.packager.End(proper)
-		l.noteEnd(proper)
+		l.noteEnd(false)
 	}
 	l.mu.Unlock()
 	if !last {
 		return false
 	}
-	if listed && l.demand.asked() {
+	if listed {
 		l.cmaf.Suspect(lastCall + cut.Departure)
+	}
+	if proper && l.demand.asked() {
 		select {
 		case <-time.After(lastCall):
+		case <-l.replaced:
 		case <-ctx.Done():
 		}
 	}
-	if proper {
-		l.mu.Lock()
-		l.packager.Seal()
-		l.mu.Unlock()
-	}
-	s.end(l, proper)
+	s.end(l, proper && l.seal())
 	return true
+}
+
+// seal puts the end into the playlists, unless the next life has begun.
+func (l *life) seal() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isReplaced() {
+		l.packager.Abandon()
+		return false
+	}
+	l.ts.end()
+	l.packager.Seal()
+	l.noteEnd(true)
+	return true
+}
+
+// isReplaced says that the next life of the stream has begun.
+func (l *life) isReplaced() bool {
+	select {
+	case <-l.replaced:
+		return true
+	default:
+		return false
+	}
 }
 
 // begin adds a publication to the life of its stream, which begins if need be.
@@ -174,6 +194,7 @@ func (s *Server) enter(name string) *life {
 	if l == nil || l.closed {
 		if l != nil {
 			s.forget(l)
+			close(l.replaced)
 		}
 		l = s.newLife(name)
 		s.lives[name] = l
@@ -188,7 +209,7 @@ func (s *Server) newLife(name string) *life {
 	record, last, known := s.lastLife(name)
 	first := s.numbersAfter(&last, known)
 	l := &life{
-		name: name, demand: newDemand(), log: s.opt.Log.With("stream", name),
+		name: name, demand: newDemand(), log: s.opt.Log.With("stream", name), replaced: make(chan struct{}),
 		cmaf:               ladder.NewPresentation(),
 		firstDiscontinuity: last.Discontinuity, record: record, noted: s.noted(name), used: last,
 	}

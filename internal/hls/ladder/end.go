@@ -141,7 +141,7 @@ func (p *Packager) successor() *track {
 }
 
 // End ends the life. proper says that the playlists will get their ENDLIST: all there is is listed
-// now, and Seal must be called. It is false if there is nothing to be sealed.
+// now, and Seal or Abandon must be called. It is false if there is nothing to be sealed.
 func (p *Packager) End(proper bool) (listed bool) {
 	if proper || (p.stored != nil || p.sink != nil) && p.line.fixed() { // what was seen can be seen again after a restart
 		p.level((*track).shownUntil)
@@ -155,15 +155,9 @@ func (p *Packager) End(proper bool) (listed bool) {
 	if p.sink != nil {
 		p.sink.End()
 	}
-	for _, t := range p.tracks {
-		if v := t.last(); v != nil && !proper {
-			close(v.Replaced)
-		} else if v != nil {
-			listed = true
-		}
-	}
+	listed = slices.ContainsFunc(p.tracks, func(t *track) bool { return t.last() != nil })
 	if !proper {
-		p.pubs, p.tracks, p.lead = nil, nil, nil
+		p.Abandon()
 	}
 	return listed && proper
 }
@@ -181,6 +175,17 @@ func (p *Packager) Seal() {
 	for _, t := range p.tracks {
 		if t.last() != nil {
 			p.publish(t, true)
+		}
+	}
+	p.pubs, p.tracks, p.lead = nil, nil, nil
+}
+
+// Abandon lets the playlists go without an end: their viewers go on with the next life. It may take
+// the place of Seal.
+func (p *Packager) Abandon() {
+	for _, t := range p.tracks {
+		if v := t.last(); v != nil {
+			close(v.Replaced)
 		}
 	}
 	p.pubs, p.tracks, p.lead = nil, nil, nil

@@ -13,7 +13,7 @@ const (
 	// maxAhead is by how much a request may name a segment after the last one (RFC 8216bis
 	// 6.2.5.2).
 	maxAhead = 2
-	// aheadTime is how far a request may name a part after the last one (the same).
+	// aheadTime is how far a request may name a part after the last one at least (the same).
 	aheadTime = 3 * time.Second
 	// maxPartsAhead is that in parts if they last a second or longer.
 	maxPartsAhead = 3
@@ -65,7 +65,8 @@ func ParseDirectives(query string) (Directives, error) {
 }
 
 // TooFar says whether what a request waits for is further away than the standard lets a client ask
-// for (RFC 8216bis 6.2.5.2).
+// for (RFC 8216bis 6.2.5.2), and than a target duration: hls.js (1.7.4) without Low-Latency mode
+// asks for the last part of a segment that is under way, and stood still for every 400.
 func (d Directives) TooFar(v *View) bool {
 	last, ok := v.lastComplete()
 	if !ok || d.MSN < 0 {
@@ -76,8 +77,8 @@ func (d Directives) TooFar(v *View) bool {
 	}
 	seq, part, _ := v.Last()
 	limit := maxPartsAhead
-	if 0 < v.PartTarget && v.PartTarget < time.Second {
-		limit = int((aheadTime + v.PartTarget - 1) / v.PartTarget)
+	if v.PartTarget > 0 {
+		limit = max(limit, int((max(aheadTime, v.Target)+v.PartTarget-1)/v.PartTarget))
 	}
 	switch {
 	case d.MSN < seq || d.MSN == last:
