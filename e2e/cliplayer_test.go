@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -208,6 +209,48 @@ func (h *playhead) fakesink(out io.Reader) {
 				length = time.Duration(seconds * float64(time.Second))
 			}
 			h.add(found[1], length)
+		}
+	}
+}
+
+// hasVLC says whether VLC is there to be played with: make players does.
+func hasVLC() bool {
+	_, err := exec.LookPath("cvlc")
+	return err == nil
+}
+
+// playVLC plays a stream with VLC, which is asked for its statistics again and again. It refuses to
+// run as root.
+func playVLC(t testing.TB, address string) player {
+	t.Helper()
+	h := &playhead{}
+	vlc := "cvlc -I oldrc --rc-fake-tty --vout dummy --aout dummy --play-and-exit " + address
+	if os.Geteuid() == 0 {
+		vlc = "runuser -u nobody -- env HOME=/tmp " + vlc
+	}
+	h.again(t, h.statistics, "sh", "-c", "while echo stats; do sleep .1; done | "+vlc)
+	return h
+}
+
+// counted is what VLC's statistics say of pictures and blocks of sound.
+var counted = regexp.MustCompile(`\| (frames displayed|buffers played) *: *(\d+)`)
+
+func (h *playhead) statistics(out io.Reader) {
+	lines := bufio.NewScanner(out)
+	before := map[string]int{}
+	for lines.Scan() {
+		found := counted.FindStringSubmatch(lines.Text())
+		if found == nil {
+			continue
+		}
+		n, _ := strconv.Atoi(found[2])
+		length := time.Second / pictureRate
+		if found[1] == "buffers played" {
+			length = time.Second * 1024 / 48000
+		}
+		if more := n - before[found[1]]; more > 0 {
+			h.add(found[1], time.Duration(more)*length)
+			before[found[1]] = n
 		}
 	}
 }

@@ -30,6 +30,8 @@ var clipArguments = map[string]string{
 	"h264-mp3":    "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -bf 0 -c:a libmp3lame -b:a 64k -ar 44100",
 	"h264-444":    "-c:v libx264 -preset ultrafast -pix_fmt yuv444p -g 25 -bf 0 -c:a aac -b:a 64k",
 	"h264-4s":     "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 100 -keyint_min 100 -sc_threshold 0 -bf 0 -c:a aac -b:a 64k",
+	"h264-2s":     "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 50 -keyint_min 50 -sc_threshold 0 -bf 0 -c:a aac -b:a 64k",
+	"h264-10s":    "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 250 -keyint_min 250 -sc_threshold 0 -bf 0 -c:a aac -b:a 64k",
 	"h264-big":    "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -bf 0 -qp 1 -c:a aac -b:a 64k",
 	"hevc-aac":    "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=25:min-keyint=25:bframes=2 -tag:v hvc1 -pix_fmt yuv420p -c:a aac -b:a 64k",
 	"av1-opus":    "-c:v libsvtav1 -preset 12 -g 25 -svtav1-params scd=0 -c:a libopus -b:a 64k",

@@ -30,7 +30,7 @@ type numbers struct {
 	// lost are the segments before cmaf, if players have something of them and the last one broke
 	// off.
 	lost []ladder.Boundary
-	// longest is how long a segment may be that the life before had, if that ended a moment ago.
+	// longest is how long a segment may be that the life before had, 0 if it is not known.
 	longest time.Duration
 }
 
@@ -50,9 +50,9 @@ func (s *Server) numbersAfter(last *ledger.Entry, known bool) numbers {
 	}
 	age := now.Sub(last.Noted)
 	near := known && age >= 0 && age <= trusted
-	n := numbers{ts: max(last.Next, clock), cmaf: max(last.Segment+1, clock) + 1}
-	if near {
-		n.longest = min(last.Longest.Round(time.Second), cut.MaxFirstSegment)
+	n := numbers{
+		ts: max(last.Next, clock), cmaf: max(last.Segment+1, clock) + 1,
+		longest: min(last.Longest.Round(time.Second), cut.MaxFirstSegment),
 	}
 	if near && last.Next > 0 {
 		n.ts = last.Next
@@ -96,6 +96,9 @@ func (l *life) noteSegment(b *ladder.Boundary) {
 		if l.listed {
 			l.longest = max(l.longest, b.At-e.Begun)
 			e.Longest = l.longest
+		}
+		if l.counts.cmaf.Forced.Load() > 0 { // it says nothing of how far key frames are apart
+			e.Longest = 0
 		}
 		l.listed = true
 		e.Segment, e.Begun, e.Before, e.Reach = b.Seq, b.At, e.Begun, max(e.Reach, b.At)

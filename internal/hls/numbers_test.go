@@ -2,12 +2,14 @@ package hls
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"livego/internal/hls/hlstest"
 	"livego/internal/ledger"
 )
 
@@ -173,5 +175,31 @@ func TestInherit(t *testing.T) {
 		if c.want.cmaf != fresh.cmaf && (l.firstDiscontinuity != 3 || l.time.floor <= c.last.Reach) {
 			t.Errorf("%s: discontinuity %d, time %v", name, l.firstDiscontinuity, l.time.floor-c.last.Reach)
 		}
+	}
+}
+
+// TestTargetOfTheLastLife: where somebody waits for the first segment, how long the segments of the
+// last life were says what target duration is needed, unless they had to be cut.
+func TestTargetOfTheLastLife(t *testing.T) {
+	for gop, want := range map[int]time.Duration{25: 3 * time.Second, 50: 4 * time.Second, 500: 10 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := NewServer(Options{})
+			for life := range 2 {
+				feed, end := onAirAs(t, s, "", hlstest.Encoders(25, gop)[0])
+				if life == 1 || gop == 500 {
+					s.wanted("live/movie", inCMAF)
+				}
+				feed(900 * time.Millisecond)
+				rendition := s.find("live/movie").cmaf.Rendition("v0")
+				if life == 1 && (rendition == nil || rendition.View.Load().Target != want) {
+					t.Errorf("a key frame each %d pictures: %+v", gop, rendition)
+				}
+				feed(25 * time.Second)
+				if err := end(io.EOF); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Hour)
+			}
+		})
 	}
 }

@@ -108,8 +108,8 @@ func (s *Server) finish(ctx context.Context, l *life, pub *ladder.Publication, e
 const lastCall = 700 * time.Millisecond
 
 // leave takes a publication out of its life, and says whether that was the end of it. Then it gives
-// players the time to load what came last. If another publisher comes meanwhile, the playlists get
-// no end: players go on with the next life.
+// players the time to load what came last. If another publisher comes meanwhile, the CMAF
+// playlists get no end: players go on with the next life.
 //
 // hls.js (1.7.4, getFragmentAtPosition) loads no further parts of a segment once the playlist has
 // ended, and waits for them for good.
@@ -131,6 +131,9 @@ func (s *Server) leave(ctx context.Context, l *life, pub *ladder.Publication, pr
 		}
 		l.packager.Exit(pub)
 	} else {
+		if proper {
+			l.ts.end()
+		}
 		listed = l.packager.End(proper)
 		l.noteEnd(false)
 	}
@@ -138,10 +141,8 @@ func (s *Server) leave(ctx context.Context, l *life, pub *ladder.Publication, pr
 	if !last {
 		return false
 	}
-	if listed {
+	if listed && l.demand.asked() {
 		l.cmaf.Suspect(lastCall + cut.Departure)
-	}
-	if proper && l.demand.asked() {
 		select {
 		case <-time.After(lastCall):
 		case <-l.replaced:
@@ -152,7 +153,7 @@ func (s *Server) leave(ctx context.Context, l *life, pub *ladder.Publication, pr
 	return true
 }
 
-// seal puts the end into the playlists, unless the next life has begun.
+// seal puts the end into the CMAF playlists, unless the next life has begun.
 func (l *life) seal() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -160,7 +161,6 @@ func (l *life) seal() bool {
 		l.packager.Abandon()
 		return false
 	}
-	l.ts.end()
 	l.packager.Seal()
 	l.noteEnd(true)
 	return true

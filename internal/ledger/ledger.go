@@ -49,7 +49,7 @@ type Entry struct {
 	// came after it.
 	Reach time.Duration `json:"reach,omitempty"`
 	Over  bool          `json:"over,omitempty"`
-	// Longest is how long the longest CMAF segment of the life was.
+	// Longest is how long the longest CMAF segment of the life was, 0 if one had to be cut.
 	Longest time.Duration `json:"longest,omitempty"`
 	// Complete: there is nothing to come of Segment.
 	Complete bool `json:"complete,omitempty"`

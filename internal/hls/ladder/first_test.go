@@ -36,7 +36,7 @@ func TestFirstParts(t *testing.T) {
 				t.Errorf("%d segments were cut before a key frame\n%s", forced, r.of("v0"))
 			}
 			v := r.of("v0")
-			if first := v.segments[999]; first == nil || !first.Gap || !strings.HasPrefix(v.String(), "999 ") {
+			if first := v.segments[999]; first == nil || !first.Gap || first.Init != nil || !strings.HasPrefix(v.String(), "999 ") {
 				t.Errorf("no leading gap:\n%s", v)
 			}
 			r.finish()

@@ -88,10 +88,13 @@ func (p *Packager) partHoldBack() time.Duration { return playlist.PartHoldBacks 
 //
 // After a life that broke off they are its last segments, and the last one lasts until this life:
 // hls.js (adjustSliding) goes on as many target durations further as there are numbers that it does
-// not know.
+// not know. Else the one that stands there has no initialization section: hls.js (1.7.4) without
+// Low-Latency mode gives up to load that with the gap, and with it the first segment of the sound,
+// for which it waited for good.
 func (p *Packager) leadingGaps(t *track, s *playlist.Segment) []*playlist.Segment {
-	before := p.line.lost
+	before, init := p.line.lost, t.init
 	if s.Seq != p.line.first || len(before) == 0 {
+		init = nil
 		b := Boundary{Seq: s.Seq - 1, At: s.Start - 2*p.longestPart, Before: s.Before}
 		if known := p.line.get(b.Seq); known != nil {
 			b = *known
@@ -101,7 +104,7 @@ func (p *Packager) leadingGaps(t *track, s *playlist.Segment) []*playlist.Segmen
 	gaps := make([]*playlist.Segment, len(before))
 	for i, end := len(before)-1, s.Start; i >= 0; i-- {
 		b := before[i]
-		g := &playlist.Segment{Seq: b.Seq, Init: t.init, Before: b.Before, Discontinuity: b.Discontinuity, Gap: true, Complete: true}
+		g := &playlist.Segment{Seq: b.Seq, Init: init, Before: b.Before, Discontinuity: b.Discontinuity, Gap: true, Complete: true}
 		g.Duration = max(min(end-b.At, p.line.target), cut.MinDuration)
 		g.Start = end - g.Duration
 		if !s.At.IsZero() {
