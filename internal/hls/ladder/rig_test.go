@@ -185,7 +185,7 @@ func (r *rig) checkSegment(id string, s *playlist.Segment, v *playlist.View) {
 		r.t.Errorf("%s: segment %d: parts last %v and have %d bytes, of %v and %d", id, s.Seq, sum, size, s.Duration, s.Size)
 	case s.Duration.Round(time.Second) > v.Target || s.Duration <= 0:
 		r.t.Errorf("%s: segment %d of %v exceeds %v", id, s.Seq, s.Duration, v.Target)
-	case s.Init == nil || len(s.Init.Data) == 0:
+	case !s.Gap && (s.Init == nil || len(s.Init.Data) == 0):
 		r.t.Errorf("%s: segment %d without init", id, s.Seq)
 	}
 	if s.Key > 0 {
