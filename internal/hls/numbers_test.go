@@ -183,7 +183,7 @@ func TestInherit(t *testing.T) {
 func TestTargetOfTheLastLife(t *testing.T) {
 	for gop, want := range map[int]time.Duration{25: 3 * time.Second, 50: 4 * time.Second, 500: 10 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			s := NewServer(Options{})
+			s := newServer(Options{})
 			for life := range 2 {
 				feed, end := onAirAs(t, s, "", hlstest.Encoders(25, gop)[0])
 				if life == 1 || gop == 500 {
