@@ -73,7 +73,9 @@ type node struct {
 	tls     listen.Certificate
 	ca      *x509.CertPool
 
-	homes homes
+	// homes has which other node had a stream last, and when that answered last: its playlists are
+	// there for a while after its end.
+	homes *recent[string, cluster.Node]
 	cache *edge.Cache
 	// audiences are the viewers of HLS here of streams of other nodes.
 	audiences *hls.Audiences
@@ -102,6 +104,7 @@ func (s *Server) openNode() error {
 	}
 	n := &node{
 		Server: s, opt: o, limits: listen.NewLimits(maxNodeConns, 0, 0), tls: listen.Certificate{Option: "cluster_cert/cluster_key", Cert: o.Cert, Key: o.Key},
+		homes:     newRecent[string, cluster.Node](maxHomes, 0, time.Now),
 		audiences: hls.NewAudiences(max(awayPeriod, s.opt.HLS.SegmentDuration*3/2)),
 		copies:    make(map[live.Name]*copied), writing: make(map[*live.Publication]context.CancelFunc),
 	}

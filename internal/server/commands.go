@@ -39,7 +39,7 @@ func (s *Server) outputCommands(pub *live.Publication) func(context.Context) err
 		}
 		cancel()
 		all.Wait()
-		s.posters.drop(name.Key())
+		s.posters.forget(name.Key())
 		return nil
 	}
 }

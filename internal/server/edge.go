@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"livego/internal/cluster"
@@ -31,47 +30,6 @@ const (
 
 // errHere: there is no other node to ask for the files of a stream.
 var errHere = errors.New("no other node has the stream")
-
-// homes remembers which other node had a stream last, whose playlists are there for a while after
-// its end.
-type homes struct {
-	mu    sync.Mutex
-	known map[string]lastHome
-}
-
-type lastHome struct {
-	node cluster.Node
-	// seen is when it answered last.
-	seen time.Time
-}
-
-func (h *homes) note(stream string, n cluster.Node) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.known == nil {
-		h.known = make(map[string]lastHome)
-	}
-	if _, there := h.known[stream]; !there && len(h.known) >= maxHomes {
-		for name := range h.known { // any one
-			delete(h.known, name)
-			break
-		}
-	}
-	h.known[stream] = lastHome{n, time.Now()}
-}
-
-func (h *homes) of(stream string) (lastHome, bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	last, ok := h.known[stream]
-	return last, ok
-}
-
-func (h *homes) forget(stream string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.known, stream)
-}
 
 // ServeHTTP serves HLS: files of streams that have their home here as they are made, and of others
 // as their home makes them.
@@ -164,7 +122,7 @@ func (n *node) isAway(ctx context.Context, stream string) (bool, error) {
 	if err == nil {
 		return true, nil
 	}
-	_, known := n.homes.of(stream)
+	known := n.homes.has(stream)
 	if known {
 		err = nil
 	}
@@ -202,13 +160,13 @@ func (n *node) fetch(ctx context.Context, f edge.File, via []string) (*http.Resp
 			case playlist && resp.StatusCode == http.StatusServiceUnavailable: // it ends, in order
 				err = cluster.ErrDraining
 			default:
-				n.homes.note(f.Stream, e.Node)
+				n.homes.put(f.Stream, e.Node)
 				n.confirm(e, resp.Header)
 				return resp, nil
 			}
 			resp.Body.Close()
 		}
-		if last, known := n.homes.of(f.Stream); known && time.Since(last.seen) > mournTime {
+		if _, seen, known := n.homes.get(f.Stream); known && time.Since(seen) > mournTime {
 			n.homes.forget(f.Stream)
 			return nil, errHere
 		}
@@ -233,8 +191,8 @@ func (n *node) placeOf(ctx context.Context, stream string, ask func(context.Cont
 	if err == nil {
 		return e, nil
 	}
-	if last, known := n.homes.of(stream); known {
-		return cluster.Entry{Stream: stream, Node: last.node}, nil
+	if last, _, known := n.homes.get(stream); known {
+		return cluster.Entry{Stream: stream, Node: last}, nil
 	}
 	return e, errHere
 }

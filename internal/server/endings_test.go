@@ -1,26 +1,9 @@
 package server
 
 import (
-	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
-
-// TestEndings: a stream has ended for a while, and what is known of that is bounded.
-func TestEndings(t *testing.T) {
-	e, now := newEndings(), time.Now()
-	e.add("live/movie", now)
-	wantEqual(t, "at once", e.has("live/movie", now), true)
-	wantEqual(t, "another one", e.has("live/other", now), false)
-	wantEqual(t, "later", e.has("live/movie", now.Add(endingTold)), false)
-	for i := range 2 * maxEndings {
-		e.add(fmt.Sprint("live/", i), now)
-	}
-	wantEqual(t, "known", len(e.until), maxEndings)
-	e.add("live/movie", now.Add(endingTold+1))
-	wantEqual(t, "known later", len(e.until), 1)
-}
 
 // TestPageKnowsTheEnd: a stream that nobody watched over HLS has ended all the same.
 func TestPageKnowsTheEnd(t *testing.T) {

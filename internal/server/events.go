@@ -19,6 +19,14 @@ type started struct {
 	Version string `json:"version"`
 }
 
+const (
+	// endingTold is for how long pages are told of a stream that it has ended; then it is one that
+	// is not there.
+	endingTold = 15 * time.Second
+	// maxEndings bounds the streams of which that is known.
+	maxEndings = 4096
+)
+
 // Events carries what happens in the server, from New until Run returns.
 func (s *Server) Events() *event.Bus { return s.events }
 
@@ -33,7 +41,7 @@ func (s *Server) tell(n live.Notice) {
 	}
 	s.events.Emit(e)
 	if n.Change == live.Ended {
-		s.endings.add(n.Name.Key(), time.Now())
+		s.endings.put(n.Name.Key(), struct{}{})
 	}
 	if s.node != nil && n.Change == live.Ended {
 		s.node.member.End(n.Name.Key())

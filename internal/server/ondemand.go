@@ -32,17 +32,20 @@ type pulls struct {
 	server *Server
 
 	mu sync.Mutex
-	// running has when each was asked for last, failed until when those are not pulled that could
-	// not be had.
+	// running has when each was asked for last.
 	running map[live.Name]time.Time
-	failed  map[live.Name]time.Time
+	// failed are those that could not be had, and are not pulled again at once.
+	failed *recent[live.Name, struct{}]
 	// asked has by way of which servers running ones were asked for.
 	asked map[live.Name][]string
 }
 
 // openPulls lets streams of apps with Pull be brought.
 func (s *Server) openPulls() {
-	p := &pulls{server: s, running: make(map[live.Name]time.Time), failed: make(map[live.Name]time.Time), asked: make(map[live.Name][]string)}
+	p := &pulls{
+		server: s, running: make(map[live.Name]time.Time), asked: make(map[live.Name][]string),
+		failed: newRecent[live.Name, struct{}](maxPulls, pullPause, time.Now),
+	}
 	s.pulls = p
 	s.sources = append(s.sources, p.bring)
 }
@@ -61,7 +64,7 @@ func (p *pulls) bring(name live.Name, path []string) time.Duration {
 		p.running[name] = now
 		return pullWait
 	}
-	if now.Before(p.failed[name]) || len(p.running) >= maxPulls {
+	if p.failed.has(name) || len(p.running) >= maxPulls {
 		return 0
 	}
 	r := relay.Relay{Direction: relay.Pull, App: name.App, Stream: name.Stream, URL: pullURL(app.Pull, name.Stream)}
@@ -134,7 +137,7 @@ func (p *pulls) await(ctx context.Context, name live.Name, r relay.Relay) string
 		if _, onAir := p.server.hub.Lookup(name); onAir {
 			there = now
 		} else if now.Sub(there) > pullWait || st.State == relay.Failed && st.Tries >= pullTries {
-			p.fail(name, now)
+			p.failed.put(name, struct{}{})
 			return "it cannot be had: " + st.Error
 		}
 		if now.Sub(p.wanted(name, now)) > app.PullIdle {
@@ -155,16 +158,4 @@ func (p *pulls) wanted(name live.Name, now time.Time) time.Time {
 		last = asked
 	}
 	return last
-}
-
-// fail keeps a stream from being pulled again at once.
-func (p *pulls) fail(name live.Name, now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for n, until := range p.failed {
-		if now.After(until) || len(p.failed) >= maxPulls {
-			delete(p.failed, n)
-		}
-	}
-	p.failed[name] = now.Add(pullPause)
 }

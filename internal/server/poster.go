@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"path"
 	"strings"
-	"sync"
 	"time"
 
 	"livego/internal/fmp4"
@@ -22,43 +21,11 @@ const (
 	posterMP4  = "poster.mp4"
 	// maxPoster bounds a picture, in bytes: 4K at a good quality.
 	maxPoster = 2 << 20
+	// maxPosters bounds the streams that have one.
+	maxPosters = 1024
 	// stillWait bounds the time until a key frame is there.
 	stillWait = 2 * time.Second
 )
-
-// posters are the pictures that commands beside streams made, by the streams' keys. There are no
-// more than such streams.
-type posters struct {
-	mu sync.Mutex
-	of map[string]poster
-}
-
-type poster struct {
-	jpeg []byte
-	made time.Time
-}
-
-func (p *posters) put(stream string, jpeg []byte) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.of == nil {
-		p.of = make(map[string]poster)
-	}
-	p.of[stream] = poster{jpeg, time.Now()}
-}
-
-func (p *posters) get(stream string) (poster, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	one, ok := p.of[stream]
-	return one, ok
-}
-
-func (p *posters) drop(stream string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.of, stream)
-}
 
 // posterStream returns the stream of which a path is a picture, "" if it is none.
 func posterStream(urlPath string) string {
@@ -89,11 +56,12 @@ func (s *Server) servePoster(w http.ResponseWriter, r *http.Request, stream stri
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 		return
 	}
-	var one poster
+	var picture []byte
+	var made time.Time
 	var err error
 	if isJPEG {
-		one, err = s.posterOf(stream)
-	} else if one.jpeg, err = s.still(r.Context(), nameOf(stream)); err == nil {
+		picture, made, err = s.posterOf(stream)
+	} else if picture, err = s.still(r.Context(), nameOf(stream)); err == nil {
 		h.Set("Content-Type", "video/mp4")
 	}
 	if err != nil {
@@ -102,19 +70,19 @@ func (s *Server) servePoster(w http.ResponseWriter, r *http.Request, stream stri
 		return
 	}
 	h.Set("Cache-Control", "public, max-age=5")
-	http.ServeContent(w, r, path.Base(r.URL.Path), one.made, bytes.NewReader(one.jpeg))
+	http.ServeContent(w, r, path.Base(r.URL.Path), made, bytes.NewReader(picture))
 }
 
 // errNoPoster says what to do for a picture.
 var errNoPoster = errors.New("there is no picture of this stream: let a command of run_on_stream make one, as examples/poster shows; " +
 	"poster.mp4 beside it has the last key frame, for a video element")
 
-func (s *Server) posterOf(stream string) (poster, error) {
-	one, ok := s.posters.get(stream)
+func (s *Server) posterOf(stream string) (jpeg []byte, made time.Time, err error) {
+	jpeg, made, ok := s.posters.get(stream)
 	if !ok {
-		return one, errNoPoster
+		return nil, made, errNoPoster
 	}
-	return one, nil
+	return jpeg, made, nil
 }
 
 // takePoster takes a picture from a command of the stream, which has a key for that.

@@ -74,6 +74,6 @@ func (n *node) passesFiles(ctx context.Context, stream string) bool {
 	if n.passes(ctx, stream) {
 		return true
 	}
-	last, known := n.homes.of(stream)
-	return known && last.node.Region != n.opt.Region
+	last, _, known := n.homes.get(stream)
+	return known && last.Region != n.opt.Region
 }

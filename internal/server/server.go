@@ -66,12 +66,12 @@ type Server struct {
 	console  *console.Handler
 	spool    *spool.Store // nil: no rewinding
 	ledger   *ledger.Ledger
-	ready    atomic.Bool  // the listeners are served
-	streams  http.Handler // the list of the HTTP-FLV port
-	posters  posters
+	ready    atomic.Bool             // the listeners are served
+	streams  http.Handler            // the list of the HTTP-FLV port
+	posters  *recent[string, []byte] // pictures that commands beside streams made, by the streams' keys
 	sessions *registry
 	events   *event.Bus
-	endings  *endings
+	endings  *recent[string, struct{}] // streams that ended a moment ago
 	limits   *listen.Limits
 	metrics  *metrics.Metrics
 	issuer   *listen.Issuer // nil: certificates come from files
@@ -121,8 +121,9 @@ func New(opt Options) (*Server, error) {
 	}
 	s = &Server{
 		opt: opt, log: opt.Log, metrics: figures, lines: lines,
-		events: event.NewBus(event.Options{Boot: newID()}), endings: newEndings(),
-		limits: listen.NewLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, listen.MaxFiles()),
+		events: event.NewBus(event.Options{Boot: newID()}), endings: newRecent[string, struct{}](maxEndings, endingTold, time.Now),
+		posters: newRecent[string, []byte](maxPosters, 0, time.Now),
+		limits:  listen.NewLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, listen.MaxFiles()),
 	}
 	s.sessions, s.marker = newRegistry(s.events), newMarker(opt.Cluster)
 	s.streams = api.StreamsHandler(s)

@@ -89,7 +89,7 @@ func (s onAir) statusHere(name live.Name) watch.Status {
 	if packaged && s.opt.HLS.CMAF {
 		st.Rewind = int(s.opt.Rewind.Window / time.Second)
 	}
-	if _, there := s.posters.get(st.Stream); there {
+	if s.posters.has(st.Stream) {
 		st.Poster = posterJPEG
 	}
 	for _, p := range publications {
@@ -105,7 +105,7 @@ func (s onAir) statusHere(name live.Name) watch.Status {
 		st.Still = slices.ContainsFunc(st.Tracks, func(t watch.Track) bool { return t.Kind == media.Video.String() })
 		// On demand, a request is answered from the ring.
 		st.Packaged = st.Packaged || len(st.Playlists) > 0 && s.opt.HLSOnDemand && time.Since(publications[0].Begun()) > ringWait
-	case packaged || s.endings.has(st.Stream, time.Now()):
+	case packaged || s.endings.has(st.Stream):
 		st.State = watch.Ended
 	}
 	return st
