@@ -128,7 +128,7 @@ func TestPlayReplies(t *testing.T) {
 		if !reset {
 			want = append(want[:1:1], want[2:]...)
 		}
-		wantEqual(t, fmt.Sprint("reset ", reset), want, commandsIn(t, appendPlaying(nil, &PlayRequest{StreamID: 1, Reset: reset})))
+		wantEqual(t, fmt.Sprint("reset ", reset), want, commandsIn(t, appendPlaying(nil, &PlayRequest{ConnectRequest: new(ConnectRequest), StreamID: 1, Reset: reset})))
 	}
 	wantEqual(t, "end", []string{"onStatus NetStream.Play.UnpublishNotify", "event 1"}, commandsIn(t, EndOfStream(1)))
 }
