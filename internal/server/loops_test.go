@@ -73,7 +73,7 @@ func TestPullCircle(t *testing.T) {
 		all := several(t, 3)
 		tags := clip(t)
 		e := publish(t, all[0], "movie")
-		go e.perform(t, tags, 1)
+		e.send(tags...)
 		url := func(s *testServer) string { return s.url(from.scheme, from.protocol, "/live/movie"+from.suffix) }
 		for i, s := range all[1:] {
 			if err := s.relayTo(t, relay.Pull, url(all[i])); err != nil {
