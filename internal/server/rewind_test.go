@@ -69,6 +69,11 @@ func TestRewindAfterRestart(t *testing.T) {
 		base := s.url("http", "hls", "/live/movie/")
 		e := publish(t, s, "movie")
 		e.send(tags...)
+		// Who asks while the first segment is under way gets a gap before it, which is not kept.
+		eventually(t, "parts of four segments", func() bool {
+			all := s.hls.Stats()
+			return len(all) == 1 && all[0].Parts >= 4*10
+		})
 		var text string
 		eventually(t, "the clip is packaged", func() bool {
 			text = checked(t, &c, base+"index-v0.m3u8").body
