@@ -53,9 +53,9 @@ type Outlet struct {
 
 // Sink takes the messages of a publisher. Its methods are called from one goroutine.
 type Sink interface {
-	// Message takes a message with its RTMP type and absolute time in milliseconds. Its body must
-	// not change any more. An error says that the publisher must end.
-	Message(messageType uint8, ms uint32, body []byte) error
+	// Message takes a message, whose body must not change any more. An error says that the
+	// publisher must end.
+	Message(Message) error
 	// End takes the publisher off the air.
 	End(cause error)
 }
@@ -64,18 +64,18 @@ type Sink interface {
 type Services struct {
 	// Feed returns a stream that is here, or ErrElsewhere.
 	Feed func(ctx context.Context, r Request) (Outlet, error)
-	// Publish takes a publisher on air that came to another node. end is called to end it from
-	// here, by a word of a fixed set and a text for people, from any goroutine, and does not wait.
-	// Errors are told to the other node; ErrElsewhere: this is not the stream's home.
-	Publish func(ctx context.Context, r Request, from Origin, end func(word, text string)) (Sink, error)
+	// Publish takes a publisher on air that came to another node, to which it may say something.
+	// Errors are told to that node; ErrElsewhere: this is not the stream's home.
+	Publish func(ctx context.Context, r Request, from Origin, to Voice) (Sink, error)
 	// HomeOf returns the address of the node that has a stream, empty if none does.
 	HomeOf func(ctx context.Context, stream string) string
 	// HLS serves playlists and segments, and API the part of this node in what the API says of the
 	// cluster. Paths begin behind /hls and /api.
 	HLS, API http.Handler
-	// Over is why a publisher's End is called whose encoder said that the stream is over, Gone why
-	// else.
-	Over, Gone error
+	// Over is why a publisher's End is called whose encoder said that the stream is over, Moved why
+	// it is when what follows goes to another home, Gone why else. End returns when the next home
+	// may have the stream.
+	Over, Moved, Gone error
 }
 
 // Handler answers other nodes: those that know the secret, and nobody else. It may be called at the
@@ -218,6 +218,9 @@ func (h *Handler) feed(w http.ResponseWriter, r *http.Request, req Request) {
 	out.Play(nc, flv.AppendFileHeader(head, true, true))
 }
 
+// AppendMoved appends a tag that says that what follows is at another node.
+func AppendMoved(dst []byte) []byte { return flv.AppendTag(dst, tagMoved, 0, nil) }
+
 // AppendPing appends a tag that says that the node is there.
 func AppendPing(dst []byte) []byte { return flv.AppendTag(dst, tagPing, 0, nil) }
 
@@ -237,8 +240,8 @@ func (h *Handler) publish(w http.ResponseWriter, r *http.Request, req Request) {
 	}
 	origin, _ := url.ParseQuery(r.Header.Get(headerOrigin))
 	from := Origin{Protocol: origin.Get("protocol"), Remote: origin.Get("remote"), Client: origin.Get("client"), Query: origin.Get("query")}
-	p := &publisher{services: &h.services, ended: make(chan struct{})}
-	sink, err := h.services.Publish(r.Context(), req, from, p.end)
+	p := &publisher{services: &h.services, ended: make(chan struct{}), move: make(chan struct{}, 1)}
+	sink, err := h.services.Publish(r.Context(), req, from, Voice{End: p.end, Move: p.ask})
 	if err != nil {
 		h.fail(w, r, req, err)
 		return
@@ -257,13 +260,22 @@ type publisher struct {
 	services *Services
 	ended    chan struct{}
 	once     sync.Once
-	last     string // line
+	last     string        // line
+	move     chan struct{} // receives when it is to be asked for
+}
+
+// ask asks for the publisher to be taken elsewhere.
+func (p *publisher) ask() {
+	select {
+	case p.move <- struct{}{}:
+	default:
+	}
 }
 
 // end lets the publisher end from here.
 func (p *publisher) end(word, text string) {
 	p.once.Do(func() {
-		p.last = "end " + word + " " + strings.Join(strings.Fields(cut(text)), " ") + "\n"
+		p.last = lineEnd + word + " " + strings.Join(strings.Fields(cut(text)), " ") + "\n"
 		close(p.ended)
 	})
 }
@@ -292,10 +304,12 @@ func (p *publisher) read(nc net.Conn, in *bufio.Reader, sink Sink) error {
 			return fmt.Errorf("%w: %w", p.services.Gone, err)
 		case tag.Type == tagEnd:
 			return p.services.Over
+		case tag.Type == tagMoved:
+			return p.services.Moved
 		case tag.Type == tagPing:
 			continue
 		}
-		if err := sink.Message(tag.Type, tag.TimestampMS, tag.Body); err != nil {
+		if err := sink.Message(messageOf(tag)); err != nil {
 			p.end("", err.Error())
 			return err
 		}
@@ -307,12 +321,16 @@ func (p *publisher) speak(nc net.Conn, done <-chan struct{}) {
 	tick := time.NewTicker(pingInterval)
 	defer tick.Stop()
 	line := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + protocolPublish + "\r\n\r\n"
-	for ; ; line = "ping\n" {
+	for {
 		if !say(nc, line) {
 			return
 		}
 		select {
 		case <-tick.C:
+			line = "ping\n"
+			continue
+		case <-p.move:
+			line = lineMove + "\n"
 			continue
 		case <-p.ended:
 		case <-done:

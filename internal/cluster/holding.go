@@ -112,15 +112,28 @@ func (m *Member) Note(stream string, h Hand) {
 
 // End says that a stream is over. It does not wait for the registry.
 func (m *Member) End(stream string) {
+	if m.takeDown(stream) {
+		m.giving.Go(func() { m.release(stream) })
+	}
+}
+
+// Free gives a stream back of which the next home is to have all that Note was told. It waits until
+// the registry knows, or is away.
+func (m *Member) Free(stream string) {
+	if m.takeDown(stream) {
+		m.release(stream)
+	}
+}
+
+// takeDown notes that nobody publishes a stream here any more, and says whether somebody did.
+func (m *Member) takeDown(stream string) bool {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	h := m.held[stream]
 	if h != nil {
 		h.onAir = false
 	}
-	m.mu.Unlock()
-	if h != nil {
-		m.giving.Go(func() { m.release(stream) })
-	}
+	return h != nil
 }
 
 // release gives a stream back that nobody publishes or is about to.

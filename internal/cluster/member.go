@@ -69,7 +69,7 @@ type Member struct {
 	away  bool // the last beat failed
 	told  bool // that the clocks differ
 	lost  uint64
-	// nodes are those that the registry named last, at the time listed, which is Run's.
+	// nodes are those that the registry named last, at the time listed.
 	nodes  []Node
 	listed time.Time
 }
@@ -217,11 +217,19 @@ func (m *Member) beat(ctx context.Context, all bool) bool {
 	return true
 }
 
-// list asks which nodes there are, if that was not known lately. It is for Run.
+// list asks which nodes there are, if that was not known lately.
 func (m *Member) list(ctx context.Context) {
-	if time.Since(m.listed) < nodesInterval {
+	m.mu.Lock()
+	listed := m.listed
+	m.mu.Unlock()
+	if time.Since(listed) < nodesInterval {
 		return
 	}
+	m.relist(ctx)
+}
+
+// relist asks which nodes there are.
+func (m *Member) relist(ctx context.Context) {
 	nodes, err := m.opt.Registry.Nodes(ctx)
 	if err != nil {
 		return // the next beat says so
@@ -303,12 +311,21 @@ func (m *Member) Changed(stream string) <-chan struct{} { return m.directory.Cha
 // Nodes returns all nodes of the last day.
 func (m *Member) Nodes(ctx context.Context) ([]Node, error) { return m.opt.Registry.Nodes(ctx) }
 
-// Drain tells others that this node takes nothing new. It waits until the registry knows.
+// Drain tells others that this node takes nothing new. It waits until the registry knows. Known
+// returns the nodes as they are now then.
 func (m *Member) Drain(ctx context.Context) {
 	m.mu.Lock()
 	m.state = Draining
 	m.mu.Unlock()
 	m.beat(ctx, false)
+	m.relist(ctx)
+}
+
+// Draining says whether Drain was called.
+func (m *Member) Draining() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state == Draining
 }
 
 // Leave ends the lease, and with it all claims. Run must have ended, and no stream may end any

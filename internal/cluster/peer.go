@@ -41,8 +41,15 @@ const (
 
 // Tags of our own between those of FLV, by types that FLV does not use (FLV E.4.1).
 const (
-	tagPing = 30 // nothing: the node is there
-	tagEnd  = 31 // the stream is over
+	tagMoved = 29 // what follows is at another node
+	tagPing  = 30 // nothing: the node is there
+	tagEnd   = 31 // the stream is over
+)
+
+// Lines that the home of a publisher says, each with a line feed behind it.
+const (
+	lineMove = "move"
+	lineEnd  = "end " // and a word and a text
 )
 
 // HeaderToken is in answers of a node that has the stream, with the token of its claim.
@@ -69,6 +76,8 @@ var (
 	ErrRefused = errors.New("refused by the stream's home")
 	// ErrDraining: a node takes nothing new.
 	ErrDraining = errors.New("node is about to end")
+	// ErrMoved: a stream goes on at another node.
+	ErrMoved = errors.New("stream has moved to another node")
 )
 
 // Peers asks other nodes. Its methods may be called from any goroutine.
@@ -274,7 +283,7 @@ type Message struct {
 }
 
 // Next returns the next message of the stream, whose body is the caller's. io.EOF: the stream is
-// over; any other error: the connection is.
+// over; ErrMoved: it goes on at another node; any other error: the connection is over.
 func (f *Feed) Next() (Message, error) {
 	for {
 		switch tag, err := f.flv.ReadTag(); {
@@ -284,10 +293,17 @@ func (f *Feed) Next() (Message, error) {
 			return Message{}, err
 		case tag.Type == tagEnd:
 			return Message{}, io.EOF
+		case tag.Type == tagMoved:
+			return Message{}, ErrMoved
 		case tag.Type != tagPing:
-			return Message{tag.Type, tag.TimestampMS, arrivedAt(tag.StreamID, time.Now()), tag.Body}, nil
+			return messageOf(tag), nil
 		}
 	}
+}
+
+// messageOf is what a tag of another node says.
+func messageOf(tag flv.Tag) Message {
+	return Message{tag.Type, tag.TimestampMS, arrivedAt(tag.StreamID, time.Now()), tag.Body}
 }
 
 // Close ends the feed. A Next that waits fails. It may be called from any goroutine.
@@ -296,6 +312,16 @@ func (f *Feed) Close() error { return f.nc.Close() }
 // Origin is where a publisher came to the cluster.
 type Origin struct {
 	Protocol, Remote, Client, Query string
+}
+
+// Voice is what the home of a stream says to its publisher. Both are called from any goroutine, and
+// do not wait.
+type Voice struct {
+	// End ends it, by a word of a fixed set and a text for people. It is called once; without a word
+	// and a text the home is gone.
+	End func(word, text string)
+	// Move asks for it to be taken to another home.
+	Move func()
 }
 
 // Uplink takes the messages of a publisher to the stream's home. Message has one user at a time.
@@ -308,10 +334,10 @@ type Uplink struct {
 	done  chan struct{}
 }
 
-// Publish takes a publisher to the home of its stream. closed is called once, from another
-// goroutine, with why the home ends it. The error is ErrRefused with the home's reason,
-// ErrElsewhere if it is not the home, ErrDraining, ErrLoop, ErrUnreachable or ErrUnauthorized.
-func (p *Peers) Publish(ctx context.Context, home Node, stream, rendition string, from Origin, closed func(word, text string)) (*Uplink, error) {
+// Publish takes a publisher to the home of its stream, whose words are for it. The error is
+// ErrRefused with the home's reason, ErrElsewhere if it is not the home, ErrDraining, ErrLoop,
+// ErrUnreachable or ErrUnauthorized.
+func (p *Peers) Publish(ctx context.Context, home Node, stream, rendition string, from Origin, hears Voice) (*Uplink, error) {
 	r, err := p.request(ctx, http.MethodPost, home, streamPath("publish", stream), renditionQuery(rendition), nil)
 	if err != nil {
 		return nil, err
@@ -332,7 +358,7 @@ func (p *Peers) Publish(ctx context.Context, home Node, stream, rendition string
 	}
 	_ = nc.SetDeadline(time.Time{})
 	u := &Uplink{nc: nc, done: make(chan struct{})}
-	go u.listen(in, closed)
+	go u.listen(in, hears)
 	if err := u.send(flv.AppendFileHeader(nil, true, true)); err != nil {
 		u.End(false)
 		return nil, err
@@ -349,7 +375,7 @@ func cut(text string) string {
 }
 
 // listen hears what the home says, until it is gone.
-func (u *Uplink) listen(in *bufio.Reader, closed func(word, text string)) {
+func (u *Uplink) listen(in *bufio.Reader, hears Voice) {
 	defer close(u.done)
 	word, text := "", ""
 	for {
@@ -358,7 +384,11 @@ func (u *Uplink) listen(in *bufio.Reader, closed func(word, text string)) {
 		if err != nil {
 			break
 		}
-		if rest, ok := strings.CutPrefix(strings.TrimSpace(string(line)), "end "); ok {
+		said := strings.TrimSpace(string(line))
+		if said == lineMove {
+			hears.Move()
+		}
+		if rest, ok := strings.CutPrefix(said, lineEnd); ok {
 			word, text, _ = strings.Cut(rest, " ")
 			break
 		}
@@ -371,13 +401,13 @@ func (u *Uplink) listen(in *bufio.Reader, closed func(word, text string)) {
 	}
 	u.mu.Unlock()
 	if mine {
-		closed(word, cut(text))
+		hears.End(word, cut(text))
 	}
 }
 
 // Message sends a message. It fails when the home is gone.
-func (u *Uplink) Message(messageType uint8, ms uint32, body []byte) error {
-	u.scratch = flv.AppendTag(u.scratch[:0], messageType, ms, body)
+func (u *Uplink) Message(m Message) error {
+	u.scratch = Format{}.AppendArrived(u.scratch[:0], m.Type, m.TimeMS, m.Arrived.UnixNano(), m.Body)
 	return u.send(u.scratch)
 }
 
@@ -389,16 +419,32 @@ func (u *Uplink) send(b []byte) error {
 	return nil
 }
 
-// End ends the publisher. proper: it said so itself, so that its stream is over. closed is not
-// called any more.
+// End ends the publisher. proper: it said so itself, so that its stream is over. Its Voice hears
+// nothing more.
 func (u *Uplink) End(proper bool) {
-	u.mu.Lock()
-	mine := u.ended == nil
-	u.ended = net.ErrClosed
-	u.mu.Unlock()
-	if mine && proper {
+	if u.finish() && proper {
 		_ = u.send(flv.AppendTag(nil, tagEnd, 0, nil))
 	}
 	_ = u.nc.Close()
 	<-u.done
+}
+
+// Move ends the publisher because what follows goes to another home, and waits until this one has
+// given the stream up, at most for some seconds.
+func (u *Uplink) Move() {
+	if u.finish() && u.send(flv.AppendTag(nil, tagMoved, 0, nil)) == nil {
+		defer time.AfterFunc(silence, func() { _ = u.nc.Close() }).Stop()
+		<-u.done
+	}
+	_ = u.nc.Close()
+	<-u.done
+}
+
+// finish lets the Voice hear nothing more, and says whether it could have.
+func (u *Uplink) finish() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	mine := u.ended == nil
+	u.ended = net.ErrClosed
+	return mine
 }

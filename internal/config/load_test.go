@@ -54,7 +54,7 @@ func TestDefaults(t *testing.T) {
 // samples are values of all options, none of them the default.
 func samples() map[string]string {
 	return map[string]string{
-		"level": "debug", "log_format": "json", "data_dir": "/var/lib/livego", "drain_timeout": "2s", "drain_delay": "1s",
+		"level": "debug", "log_format": "json", "data_dir": "/var/lib/livego", "drain_timeout": "2s", "drain_delay": "1s", "drain_publishers": "1m",
 		"rtmp_addr": "127.0.0.1:2935", "enable_rtmps": "true", "rtmps_addr": ":443", "rtmps_cert": "a.crt", "rtmps_key": "a.key",
 		"rtmp_noauth": "true", "read_timeout": "7s", "write_timeout": "8s", "max_message_size": "1MiB", "enable_tls_verify": "false",
 		"httpflv_addr": "[::1]:80", "use_flv_https": "true", "flv_streams": "false", "hls_addr": ":81", "use_hls_https": "true",

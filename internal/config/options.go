@@ -96,6 +96,10 @@ var options = []option{
 	{key: "drain_delay", def: "0s", doc: "How long a server that ends goes on as before after /readyz and other servers were told of it, so that nobody is\n" +
 		"sent to it any more. At most half of drain_timeout.",
 		bind: func(c *Config) value { return duration(&c.DrainDelay, 0, unbounded) }},
+	{key: "drain_publishers", reload: true, def: "0s", doc: "How long a node of a cluster that ends goes on taking what its publishers send, before\n" +
+		"drain_timeout begins. Their streams have another home by then, so that viewers notice nothing.\n" +
+		"It ends as soon as all of them are gone.",
+		bind: func(c *Config) value { return duration(&c.DrainPublishers, 0, unbounded) }},
 
 	{key: "rtmp_addr", def: ":1935", doc: "Listen address for publishing and playing over RTMP. Empty: off.",
 		bind: func(c *Config) value { return address(&c.RTMPAddr) }},

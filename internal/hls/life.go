@@ -61,6 +61,9 @@ type life struct {
 	audience audience
 }
 
+// movedTime bounds the time in which the last units of a stream that moves are taken.
+const movedTime = 250 * time.Millisecond
+
 // period is half of what the estimate of viewers looks back.
 func (l *life) period(target time.Duration) time.Duration { return target * playlist.MinListed / 2 }
 
@@ -109,19 +112,33 @@ func (l *life) stats(now time.Time) StreamStats {
 // need not go on.
 func (l *life) read(ctx context.Context, pub *ladder.Publication, r media.Reader, in formSet, idle func() error) error {
 	units := make([]media.AccessUnit, readBatch)
-	for {
+	for flushed, moved := false, false; ; {
 		n, err := r.Read(ctx, units)
 		refused := l.write(pub, in, units[:n])
 		clear(units[:n]) // lets the bodies go
 		switch {
 		case refused != nil:
 			return refused
+		case moved && err != nil:
+			l.flush(pub, in)
+			return ErrMoved
 		case err == nil:
-			if err = idle(); err != nil {
+			flushed = false
+			if err = idle(); err != nil && !moved {
 				return err
 			}
 		case errors.Is(err, media.ErrSuspended):
 			l.flush(pub, in)
+			flushed = true
+		case errors.Is(err, ErrMoved):
+			if flushed {
+				return err
+			}
+			// What is there is taken: its end is that of the session.
+			var stop context.CancelFunc
+			ctx, stop = context.WithTimeout(context.WithoutCancel(ctx), movedTime)
+			defer stop()
+			moved = true
 		case errors.Is(err, io.EOF):
 			return err
 		default:

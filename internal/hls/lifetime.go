@@ -18,6 +18,8 @@ type lifeTime struct {
 	now func() time.Time
 	// floor is the least time that the life may have.
 	floor time.Duration
+	// follows: the life begins at floor, where the one before ended.
+	follows bool
 	// shift is media time minus stream time, valid once placed.
 	shift  time.Duration
 	placed bool
@@ -37,18 +39,28 @@ func (l *lifeTime) place(u *media.AccessUnit) {
 		if u.Arrived != 0 {
 			came = time.Unix(0, u.Arrived)
 		}
-		l.shift, l.placed = max(mediaTime(came), l.floor)-u.DTS, true
+		begin := max(mediaTime(came), l.floor)
+		if l.follows && begin-l.floor < followTime {
+			begin = l.floor
+		}
+		l.shift, l.placed = begin-u.DTS, true
 	}
 	u.DTS += l.shift
 	u.PTS += l.shift
 	l.reach = max(l.reach, u.DTS, u.PTS)
 }
 
+// usualUnit is what the last unit of a life lasts where nothing says better.
+const usualUnit = 33 * time.Millisecond
+
 // lastUnit is more than the last unit of a life lasts.
 const lastUnit = time.Second
 
 // endOfNoted is from when on there is no media of a life, of which it is known what was noted.
 func endOfNoted(last *ledger.Entry, now time.Time) time.Duration {
+	if last.Follows {
+		return last.Reach.Truncate(time.Millisecond)
+	}
 	if last.Over {
 		return (last.Reach + lastUnit).Truncate(time.Millisecond)
 	}

@@ -32,11 +32,17 @@ type numbers struct {
 	lost []ladder.Boundary
 	// longest is how long a segment may be that the life before had, 0 if it is not known.
 	longest time.Duration
+	// follows: the life before ended a moment ago where this one begins.
+	follows bool
 }
 
 // trusted is for how long it is believed that a life which broke off used no more than was noted.
 // After a loss of power the disk has what was noted half a minute before.
 const trusted = 30 * time.Second
+
+// followTime is for how long a stream that moved from one server to another is expected at the next
+// one, so that there is no hole.
+const followTime = 5 * time.Second
 
 // numbersAfter returns those of the life after the last one, of which nothing may be known. They go
 // on by one where players may go on too: hls.js (1.7.4, adjustSliding) goes as many target
@@ -62,6 +68,11 @@ func (s *Server) numbersAfter(last *ledger.Entry, known bool) numbers {
 		if !last.Complete {
 			n.lost = s.lostOf(last)
 		}
+	}
+	if n.follows = near && last.Follows && age <= followTime; n.follows && last.Segment > 0 {
+		n.cmaf = last.Segment + 1
+		n.lost = s.lostOf(last)
+		n.lost = n.lost[:len(n.lost)-1]
 	}
 	return n
 }
@@ -109,6 +120,18 @@ func (l *life) noteSegment(b *ladder.Boundary) {
 // noteEnd notes the end of the life. complete says that its last segment is whole.
 func (l *life) noteEnd(complete bool) {
 	l.note(func(e *ledger.Entry) { e.Over, e.Complete = true, e.Complete || complete && e.Segment > 0 })
+}
+
+// noteMove notes the end of a life that goes on at another server.
+func (l *life) noteMove() {
+	l.note(func(e *ledger.Entry) {
+		e.Over, e.Complete, e.Follows = true, e.Segment > 0, true
+		if at := l.packager.Reached(); at > 0 {
+			e.Reach = at
+		} else {
+			e.Reach += usualUnit
+		}
+	})
 }
 
 // maxInherited bounds the streams whose last life was elsewhere and whose next one has not begun.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"livego/internal/hls/ladder"
+	"livego/internal/ledger"
 	"livego/internal/media"
 )
 
@@ -108,6 +109,16 @@ func (d *demand) rest(f form, now time.Time, patience time.Duration) bool {
 		w.come, w.is = make(chan struct{}), false
 	}
 	return true
+}
+
+// resume has a stream packaged as it was elsewhere a moment ago, as if somebody had asked.
+func (d *demand) resume(last *ledger.Entry, now time.Time) {
+	if last.Segment > 0 {
+		d.ask(inCMAF, now)
+	}
+	if last.Next > 0 {
+		d.ask(inTS, now)
+	}
 }
 
 // hold says whether the stream is packaged whether somebody asks or not, as CMAF.

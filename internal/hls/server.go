@@ -20,6 +20,11 @@ import (
 // readBatch is how many units are read at a time: about a second of video with audio.
 const readBatch = 64
 
+// ErrMoved is the cause of the end of a publication's context when what follows is packaged by
+// another server, which begins where this one ends: Options.Noted is told all that it needs. Read
+// must have ErrSuspended at the end.
+var ErrMoved = errors.New("another server packages the stream now")
+
 // Server packages streams and serves them. Its methods may be called at the same time.
 type Server struct {
 	opt  Options
@@ -135,7 +140,11 @@ func (s *Server) leave(ctx context.Context, l *life, pub *ladder.Publication, pr
 			l.ts.end()
 		}
 		listed = l.packager.End(proper)
-		l.noteEnd(false)
+		if errors.Is(context.Cause(ctx), ErrMoved) {
+			l.noteMove()
+		} else {
+			l.noteEnd(false)
+		}
 	}
 	l.mu.Unlock()
 	if !last {
@@ -213,9 +222,9 @@ func (s *Server) newLife(name string) *life {
 		cmaf:               ladder.NewPresentation(),
 		firstDiscontinuity: last.Discontinuity, record: record, noted: s.noted(name), used: last,
 	}
-	l.used.Over = false
+	l.used.Over, l.used.Follows = false, false
 	l.lastDiscontinuity.Store(l.firstDiscontinuity)
-	l.time = lifeTime{now: s.opt.Now, floor: endOfNoted(&last, s.opt.Now())}
+	l.time = lifeTime{now: s.opt.Now, floor: endOfNoted(&last, s.opt.Now()), follows: first.follows}
 	l.ts = newTSPackager(s, l, first.ts, l.firstDiscontinuity)
 	start := ladder.Start{
 		First: first.cmaf, Lost: first.lost, Longest: first.longest, FirstDiscontinuity: l.firstDiscontinuity,
@@ -234,6 +243,9 @@ func (s *Server) newLife(name string) *life {
 	}
 	l.packager = ladder.New(s.opt.cmaf(), start)
 	l.demand.hold(s.held[name] || start.Stored != nil)
+	if first.follows { // who watched goes on
+		l.demand.resume(&last, s.opt.Now())
+	}
 	if !s.opt.CMAF {
 		l.cmaf.Refuse("this server packages no CMAF segments (hls_cmaf is false): " + path.Base(name) + playlist.PlaylistSuffix + " has MPEG-TS")
 	}

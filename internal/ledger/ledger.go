@@ -53,6 +53,8 @@ type Entry struct {
 	Longest time.Duration `json:"longest,omitempty"`
 	// Complete: there is nothing to come of Segment.
 	Complete bool `json:"complete,omitempty"`
+	// Follows: another server goes on at Reach, where all there was of the life ends.
+	Follows bool `json:"follows,omitempty"`
 	// Noted is when this was noted, by the clock of the day. Note sets it.
 	Noted time.Time `json:"noted,omitzero"`
 }

@@ -536,3 +536,10 @@ func (p *Publisher) Lose(cause error) {
 	p.finish()
 	p.pub.hub.leave(p, cause, p.grace)
 }
+
+// Move says that what follows is published at another node: the stream waits for what comes from
+// there, for ten seconds at least.
+func (p *Publisher) Move() {
+	p.finish()
+	p.pub.hub.leave(p, ErrMoved, max(p.grace, copyGrace))
+}

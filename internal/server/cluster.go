@@ -76,7 +76,9 @@ type node struct {
 	// homes has which other node had a stream last, and when that answered last: its playlists are
 	// there for a while after its end.
 	homes *recent[string, cluster.Node]
-	cache *edge.Cache
+	// former are the homes that gave a stream up to the next one a moment ago.
+	former *recent[string, cluster.Node]
+	cache  *edge.Cache
 	// audiences are the viewers of HLS here of streams of other nodes.
 	audiences *hls.Audiences
 	meter     loadMeter
@@ -89,8 +91,17 @@ type node struct {
 	mu sync.Mutex
 	// copies are the streams that come from other nodes, by what viewers ask for.
 	copies map[live.Name]*copied
-	// writers end what runs beside streams that have their home here.
-	writing map[*live.Publication]context.CancelFunc
+	// writing is what runs beside streams that have their home here.
+	writing map[*live.Publication]*writing
+	// departures are the streams that get another home, by their keys.
+	departures map[string]*departure
+}
+
+// writing is what runs beside one publication.
+type writing struct {
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	running sync.WaitGroup
 }
 
 // openNode makes this server a node of a cluster, if it is to be one.
@@ -105,8 +116,9 @@ func (s *Server) openNode() error {
 	n := &node{
 		Server: s, opt: o, limits: listen.NewLimits(maxNodeConns, 0, 0), tls: listen.Certificate{Option: "cluster_cert/cluster_key", Cert: o.Cert, Key: o.Key},
 		homes:     newRecent[string, cluster.Node](maxHomes, 0, time.Now),
+		former:    newRecent[string, cluster.Node](maxHomes, mournTime, time.Now),
 		audiences: hls.NewAudiences(max(awayPeriod, s.opt.HLS.SegmentDuration*3/2)),
-		copies:    make(map[live.Name]*copied), writing: make(map[*live.Publication]context.CancelFunc),
+		copies:    make(map[live.Name]*copied), writing: make(map[*live.Publication]*writing), departures: make(map[string]*departure),
 	}
 	config, err := n.clientTLS()
 	if err != nil {
@@ -120,7 +132,7 @@ func (s *Server) openNode() error {
 	n.handler = cluster.NewHandler(o.ID, o.Secret, cluster.Services{
 		Feed: n.serveFeed, Publish: n.servePublish, HomeOf: n.homeOf,
 		HLS: http.HandlerFunc(n.serveNode),
-		API: n.ownPart(), Over: live.ErrUnpublished, Gone: live.ErrLost,
+		API: n.ownPart(), Over: live.ErrUnpublished, Moved: live.ErrMoved, Gone: live.ErrLost,
 	}, s.log)
 	n.cache = edge.New(n.fetch, o.EdgeBytes)
 	s.node = n
@@ -280,11 +292,12 @@ func (n *node) lost(stream string) {
 	}
 }
 
-// startWriting returns the context of what runs beside a stream while it has its home here.
-func (n *node) startWriting(pub *live.Publication) context.Context {
-	ctx, cancel := context.WithCancel(n.outCtx)
+// startWriting returns what holds together what runs beside a stream while it has its home here.
+func (n *node) startWriting(pub *live.Publication) *writing {
+	ctx, cancel := context.WithCancelCause(n.outCtx)
+	w := &writing{ctx: ctx, cancel: cancel}
 	n.mu.Lock()
-	n.writing[pub] = cancel
+	n.writing[pub] = w
 	n.mu.Unlock()
 	n.conns.Go(func() {
 		select {
@@ -294,19 +307,21 @@ func (n *node) startWriting(pub *live.Publication) context.Context {
 		// What runs sees the end of the stream by itself: that is another one than that of its
 		// context.
 		n.mu.Lock()
-		delete(n.writing, pub)
+		if n.writing[pub] == w {
+			delete(n.writing, pub)
+		}
 		n.mu.Unlock()
 	})
-	return ctx
+	return w
 }
 
 // stopWriting ends what runs beside a stream that has lost its home here.
 func (n *node) stopWriting(pub *live.Publication) {
 	n.mu.Lock()
-	cancel := n.writing[pub]
+	w := n.writing[pub]
 	n.mu.Unlock()
-	if cancel != nil {
-		cancel()
+	if w != nil {
+		w.cancel(nil)
 	}
 }
 
@@ -343,8 +358,7 @@ func (n *node) drain() (to string) {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	n.member.Drain(ctx)
-	nodes, _ := n.member.Nodes(ctx)
-	nodes = slices.DeleteFunc(nodes, func(o cluster.Node) bool {
+	nodes := slices.DeleteFunc(slices.Clone(n.member.Known()), func(o cluster.Node) bool {
 		return o.ID == n.opt.ID || !o.Alive || o.State != cluster.Ready || o.RTMPURL == ""
 	})
 	if len(nodes) == 0 {

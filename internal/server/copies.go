@@ -120,7 +120,10 @@ func (n *node) copyOf(name live.Name) *copied {
 }
 
 // start finds or begins the copy of a stream, nil if there are too many or the server ends.
-func (n *node) start(name live.Name, via []string) *copied {
+func (n *node) start(name live.Name, via []string) *copied { return n.startCopy(name, via, nil) }
+
+// startCopy is start; pub, if not nil, is what it goes on with, because it was published here.
+func (n *node) startCopy(name live.Name, via []string, pub *live.Publication) *copied {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if c := n.copies[name]; c != nil {
@@ -131,12 +134,22 @@ func (n *node) start(name live.Name, via []string) *copied {
 	}
 	ctx, stop := context.WithCancelCause(n.outCtx)
 	c := &copied{node: n, name: name, via: via, ready: make(chan struct{}), stop: stop, over: make(chan struct{})}
+	if pub != nil {
+		c.pub = pub
+		close(c.ready)
+	}
 	if !n.conns.Go(func() { c.run(ctx) }) {
 		stop(nil)
 		return nil
 	}
 	n.copies[name] = c
 	return c
+}
+
+// carryOn lets the viewers of a publication go on with what comes from another node. It is false if
+// that cannot be.
+func (n *node) carryOn(pub *live.Publication) bool {
+	return n.startCopy(pub.Name(), nil, pub) != nil
 }
 
 // yield ends the copies of a stream that gets its home here, and waits for that. Their viewers
@@ -170,11 +183,14 @@ func (c *copied) run(ctx context.Context) {
 			close(c.ready)
 		}
 	}()
-	find := c.node.lookup
+	find, moves := c.node.lookup, 0
 	for tries := 0; ctx.Err() == nil; tries++ {
 		began := time.Now()
 		err := c.connect(ctx, find)
 		switch {
+		case errors.Is(err, cluster.ErrMoved) && moves < copyTries:
+			find, moves = c.node.lookAgain, moves+1
+			continue
 		case ctx.Err() != nil, errors.Is(err, io.EOF), errors.Is(err, errIdle), errors.Is(err, live.ErrTakenOver):
 			return
 		case c.pub == nil && (tries >= copyTries || errors.Is(err, cluster.ErrNotFound) || errors.Is(err, cluster.ErrLoop) ||
@@ -183,7 +199,7 @@ func (c *copied) run(ctx context.Context) {
 			return
 		}
 		if time.Since(began) > copyRetryMax {
-			tries = 0
+			tries, moves = 0, 0
 		}
 		if tries == 0 {
 			c.node.log.Warn("stream of another node interrupted", "stream", c.name.String(), "reason", err.Error())
@@ -392,13 +408,20 @@ func (n *node) playFeed(nc net.Conn, first []byte, pub *live.Publication, r clus
 		sent = player.Stats().Sent
 		n.meter.toNodes.Add(sent - before)
 	}
-	attend(player, func() bool { count(); return held() })
+	n.attend(player, r.Stream, func() bool { count(); return held() })
 	count()
 	stop()
 	err = player.Err()
-	if errors.Is(err, fanout.ErrStreamEnded) && !errors.Is(pub.Cause(), live.ErrClosed) {
+	var last []byte
+	switch ended := errors.Is(err, fanout.ErrStreamEnded); {
+	case errors.Is(err, live.ErrMoved), ended && errors.Is(pub.Cause(), live.ErrMoved):
+		last = cluster.AppendMoved(nil)
+	case ended && !errors.Is(pub.Cause(), live.ErrClosed):
+		last = cluster.AppendEnd(nil)
+	}
+	if last != nil {
 		_ = nc.SetWriteDeadline(time.Now().Add(n.Server.opt.Fanout.WriteTimeout))
-		_, _ = nc.Write(cluster.AppendEnd(nil))
+		_, _ = nc.Write(last)
 	}
 	_ = nc.Close()
 	<-gone
@@ -406,21 +429,25 @@ func (n *node) playFeed(nc net.Conn, first []byte, pub *live.Publication, r clus
 }
 
 // attend says each second that this node is there, until the player ends, or the stream has its
-// home elsewhere.
-func attend(player *fanout.Player, held func() bool) {
+// home elsewhere: then what there is goes out.
+func (n *node) attend(player *fanout.Player, stream string, held func() bool) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for {
+	changed := n.member.Changed(stream)
+	for held() {
 		select {
 		case <-tick.C:
+			_ = player.Post(cluster.AppendPing(nil))
+		case <-changed:
+			changed = n.member.Changed(stream)
 		case <-player.Done():
 			return
 		}
-		if !held() {
-			player.Close(live.ErrMoved)
-			<-player.Done()
-			return
-		}
-		_ = player.Post(cluster.AppendPing(nil))
 	}
+	select {
+	case <-time.After(feedFlush):
+		player.Stop(live.ErrMoved)
+	case <-player.Done():
+	}
+	<-player.Done()
 }

@@ -31,6 +31,14 @@ const (
 // errHere: there is no other node to ask for the files of a stream.
 var errHere = errors.New("no other node has the stream")
 
+// noteHome notes which node has a stream.
+func (n *node) noteHome(stream string, home cluster.Node) {
+	if last, _, known := n.homes.get(stream); known && last.ID != home.ID {
+		n.former.put(stream, last)
+	}
+	n.homes.put(stream, home)
+}
+
 // ServeHTTP serves HLS: files of streams that have their home here as they are made, and of others
 // as their home makes them.
 func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -160,8 +168,12 @@ func (n *node) fetch(ctx context.Context, f edge.File, via []string) (*http.Resp
 			case playlist && resp.StatusCode == http.StatusServiceUnavailable: // it ends, in order
 				err = cluster.ErrDraining
 			default:
-				n.homes.put(f.Stream, e.Node)
+				n.noteHome(f.Stream, e.Node)
 				n.confirm(e, resp.Header)
+				// A segment of the life before is one that is missing (200 without bytes).
+				if lacks := resp.StatusCode == http.StatusNotFound || resp.ContentLength == 0; lacks && !playlist && f.Path != statusPath {
+					return n.fetchFormer(ctx, f, folder, header, resp)
+				}
 				return resp, nil
 			}
 			resp.Body.Close()
@@ -174,6 +186,29 @@ func (n *node) fetch(ctx context.Context, f edge.File, via []string) (*http.Resp
 			return nil, err
 		}
 	}
+}
+
+// fetchFormer asks for a file that the home of a stream does not have, where the stream was a moment
+// ago. Otherwise the home's answer stays.
+func (n *node) fetchFormer(ctx context.Context, f edge.File, folder string, header http.Header, answer *http.Response) (*http.Response, error) {
+	from, _, ok := n.former.get(f.Stream)
+	if !ok {
+		return answer, nil
+	}
+	if from.ID == n.opt.ID {
+		answer.Body.Close()
+		return nil, errHere
+	}
+	resp, err := n.peers.Get(ctx, from, folder+f.Path, f.Query, header, nil)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		if err == nil {
+			resp.Body.Close()
+		}
+		return answer, nil
+	}
+	answer.Body.Close()
+	resp.Header.Del(cluster.HeaderToken)
+	return resp, nil
 }
 
 // confirm notes that a stream's home says that it is. That is not for viewers.

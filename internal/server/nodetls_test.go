@@ -180,7 +180,7 @@ func TestNodeWithForeignCertificate(t *testing.T) {
 	wantEqual(t, "FLV", call(t, http.MethodGet, a.url("http", "http-flv", "/live/movie.flv")).status, http.StatusNotFound)
 	wantEqual(t, "HLS", call(t, http.MethodGet, a.url("http", "hls", "/live/movie/index.m3u8")).status, http.StatusServiceUnavailable)
 	// A publisher has to wait until the other's lease is over, for it is not sent there.
-	_, err := a.node.peers.Publish(t.Context(), cluster.Node{ID: "liar", Addr: liar.addr("cluster")}, "live/movie", "", cluster.Origin{}, nil)
+	_, err := a.node.peers.Publish(t.Context(), cluster.Node{ID: "liar", Addr: liar.addr("cluster")}, "live/movie", "", cluster.Origin{}, cluster.Voice{})
 	if err == nil {
 		t.Error("a publisher is taken to the liar")
 	}

@@ -138,6 +138,9 @@ type Options struct {
 	// that it ends, at most half of DrainTimeout: so long those who send them may take to hear of
 	// it.
 	DrainDelay time.Duration
+	// DrainPublishers (none) is how long a node of a cluster that ends takes what its publishers
+	// send, for the next homes of their streams, before DrainTimeout begins.
+	DrainPublishers time.Duration
 
 	// HLSHTTP3 serves HLS over HTTP/3 too, on the UDP port with the number of HTTPSAddr's, or of
 	// HLSAddr's with HLSTLS.

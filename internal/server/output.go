@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"sync"
 
 	"livego/internal/hls"
 	"livego/internal/live"
@@ -16,16 +17,21 @@ type output func(*live.Publication) (run func(ctx context.Context) error)
 
 // begin starts the outputs of a publication that comes to life.
 func (s *Server) begin(pub *live.Publication) {
-	ctx := s.outCtx
+	ctx, beside := s.outCtx, new(sync.WaitGroup)
 	if s.node != nil {
-		ctx = s.node.startWriting(pub)
+		w := s.node.startWriting(pub)
+		ctx, beside = w.ctx, &w.running
 	}
 	for _, o := range s.outputs {
 		run := o(pub)
 		if run == nil {
 			continue
 		}
-		write := func() { s.endOutput(ctx, pub, run(ctx)) }
+		beside.Add(1)
+		write := func() {
+			defer beside.Done()
+			s.endOutput(ctx, pub, run(ctx))
+		}
 		if !s.writers.Go(write) {
 			write() // shutting down: it ends at once
 		}

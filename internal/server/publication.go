@@ -20,11 +20,10 @@ import (
 type publication struct {
 	server  *Server
 	from    origin
-	lease   *keys.Lease // nil without authentication
+	held    leaseWatch
 	pub     *live.Publisher
 	session *session
 	log     *slog.Logger
-	stop    chan struct{} // ends the watch over the lease
 
 	demuxer flv.Demuxer
 	units   []media.AccessUnit
@@ -50,12 +49,22 @@ type origin struct {
 	close func(cause error)
 	// reconnect, if set, asks the encoder to connect again, to another server if one is named.
 	reconnect func(to string)
+	// move, if set, takes the publisher to another home of its stream in a moment. It does not wait,
+	// and is called from any goroutine.
+	move func()
+}
+
+// sink takes the messages of a publisher, here or on the node that is the home of its stream.
+// Message has the RTMP type, the absolute time in milliseconds and a body that must not change any
+// more. An error says that the publisher must end.
+type sink interface {
+	Message(messageType uint8, ms uint32, body []byte) error
+	End(cause error)
 }
 
 // publish takes a publisher on air that may publish: here, or on the node that is the home of its
 // stream. The lease of its channel key is released at the end, also if this fails.
 func (s *Server) publish(ctx context.Context, may permit, from origin, log *slog.Logger) (sink, error) {
-	begun := func(bool) {}
 	if err := s.checkPath(may.name, from.path); err != nil {
 		s.tellRefused(may, newSession(from.protocol, from.remote, may.name, from.url, true), err, log)
 		if may.lease != nil {
@@ -64,20 +73,9 @@ func (s *Server) publish(ctx context.Context, may permit, from origin, log *slog
 		return nil, err
 	}
 	if s.node != nil {
-		away, here, err := s.node.home(ctx, may, from, log)
-		switch {
-		case err != nil:
-			s.tellRefused(may, newSession(from.protocol, from.remote, may.name, from.url, true), err, log)
-			if may.lease != nil {
-				may.lease.Release()
-			}
-			return nil, err
-		case away != nil:
-			return away, nil
-		}
-		begun = here
+		return s.node.enter(ctx, may, from, log)
 	}
-	p, err := s.publishHere(ctx, may, from, log, begun)
+	p, err := s.publishHere(ctx, may, from, log, func(bool) {})
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +86,7 @@ func (s *Server) publish(ctx context.Context, may permit, from origin, log *slog
 // is on air.
 func (s *Server) publishHere(ctx context.Context, may permit, from origin, log *slog.Logger, begun func(onAir bool)) (*publication, error) {
 	name := may.name
-	p := &publication{server: s, from: from, lease: may.lease, session: newSession(from.protocol, from.remote, name, from.url, true)}
+	p := &publication{server: s, from: from, held: s.watchLease(may.lease, from.close), session: newSession(from.protocol, from.remote, name, from.url, true)}
 	var err error
 	var limits PublishLimits
 	if !may.own {
@@ -103,12 +101,11 @@ func (s *Server) publishHere(ctx context.Context, may permit, from origin, log *
 	}
 	begun(err == nil)
 	if err != nil {
-		p.release()
+		p.held.release()
 		s.tellRefused(may, p.session, err, log)
 		return nil, err
 	}
 	p.begin(limits, log)
-	p.watchLease()
 	return p, nil
 }
 
@@ -127,7 +124,7 @@ func (p *publication) begin(limits PublishLimits, log *slog.Logger) {
 	p.session.StreamID, p.session.agent, p.session.gauge = p.from.streamID, said(p.from.client), new(gauge)
 	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load(), jumps: p.pub.Jumps()} }
 	p.session.pub = p.pub.Publication()
-	p.session.close, p.session.reconnect = p.from.close, p.from.reconnect
+	p.session.close, p.session.reconnect, p.session.move = p.from.close, p.from.reconnect, p.from.move
 	p.log = log.With("stream", p.pub.Publication().Name().String(), "id", p.session.ID)
 	p.session.limits = p.newLimitWatch(limits)
 	p.ingest = newIngest(p.pub, p.session.gauge, p.session.limits, p.log)
@@ -135,27 +132,32 @@ func (p *publication) begin(limits PublishLimits, log *slog.Logger) {
 	p.server.sessions.add(p.session)
 }
 
-// watchLease ends the publisher when its channel key is revoked.
-func (p *publication) watchLease() {
-	if p.lease == nil {
-		return
-	}
-	p.stop = make(chan struct{})
-	p.server.conns.Go(func() {
-		select {
-		case <-p.lease.Revoked():
-			p.from.close(errRevoked)
-		case <-p.stop:
-		}
-	})
+// leaseWatch ends a publisher when its channel key is revoked.
+type leaseWatch struct {
+	lease *keys.Lease // nil without authentication
+	stop  chan struct{}
 }
 
-func (p *publication) release() {
-	if p.stop != nil {
-		close(p.stop)
+// watchLease watches over a lease, which may be nil, until it is released.
+func (s *Server) watchLease(lease *keys.Lease, end func(cause error)) leaseWatch {
+	w := leaseWatch{lease, make(chan struct{})}
+	if lease != nil {
+		s.conns.Go(func() {
+			select {
+			case <-lease.Revoked():
+				end(errRevoked)
+			case <-w.stop:
+			}
+		})
 	}
-	if p.lease != nil {
-		p.lease.Release()
+	return w
+}
+
+// release is called once.
+func (w leaseWatch) release() {
+	if w.lease != nil {
+		close(w.stop)
+		w.lease.Release()
 	}
 }
 
@@ -214,20 +216,24 @@ func (p *publication) message(messageType uint8, ms uint32, arrived time.Time, b
 	return err
 }
 
-// End takes the publisher off the air. For a final cause the stream ends, else it waits for the
-// publisher's return.
+// End takes the publisher off the air. For a final cause the stream ends, for live.ErrMoved it goes
+// on at another node, else it waits for the publisher's return.
 func (p *publication) End(cause error) {
 	p.ingest.end()
 	if cause == nil {
 		cause = live.ErrLost
 	}
-	if final(cause) {
+	switch {
+	case final(cause):
 		p.pub.Unpublish()
-	} else {
+	case errors.Is(cause, live.ErrMoved):
+		p.pub.Move()
+		p.server.node.handOver(p.pub.Publication())
+	default:
 		p.pub.Lose(cause)
 	}
 	p.server.sessions.remove(p.session, cause)
-	p.release()
+	p.held.release()
 	p.log.Info("publisher ended", "reason", cause.Error(), "duration", time.Since(p.session.Start).Round(time.Millisecond),
 		"video_bytes", p.video.Load(), "audio_bytes", p.audio.Load(), "bad_messages", p.bad.times, "left_out", p.pub.Dropped(), "time_jumps", p.pub.Jumps())
 }

@@ -301,6 +301,8 @@ func (s *Server) drain() {
 	to := ""
 	if s.node != nil {
 		to = s.node.drain()
+		s.node.handOverAll(limit/2, s.now().opt.DrainPublishers)
+		begin = time.Now()
 	}
 	<-time.After(min(s.now().opt.DrainDelay, limit/2))
 	s.closeListeners()

@@ -45,7 +45,9 @@ type session struct {
 	// reconnect, if set, asks the client to connect again (Enhanced RTMP v2): to another server
 	// (rtmp://host:port), or to this one, which will be up then, for an empty one.
 	reconnect func(to string)
-	done      chan struct{}
+	// move, if set, takes a publisher to another home of its stream.
+	move func()
+	done chan struct{}
 
 	mu sync.Mutex
 	// samples are the totals at the last seconds, newest last; guarded by mu.

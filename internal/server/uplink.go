@@ -13,9 +13,6 @@ import (
 	"livego/internal/live"
 )
 
-// sink takes the messages of a publisher, here or on the node that is the home of its stream.
-type sink = cluster.Sink
-
 // home finds where a publisher's stream is to be: here, then begun is to be called when the
 // publisher is on air, or not; or on another node, to which it is taken.
 func (n *node) home(ctx context.Context, may permit, from origin, log *slog.Logger) (away *relayed, begun func(onAir bool), err error) {
@@ -23,8 +20,13 @@ func (n *node) home(ctx context.Context, may permit, from origin, log *slog.Logg
 	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
 	defer cancel()
 	begun = func(onAir bool) { n.member.Begun(key, onAir) }
-	for {
-		e, err := n.claim(ctx, key)
+	for tries := 0; ; tries++ {
+		var e cluster.Entry
+		if n.member.Draining() {
+			e, err = n.pass(ctx, key, tries)
+		} else {
+			e, err = n.claim(ctx, key)
+		}
 		if errors.Is(err, cluster.ErrUnavailable) {
 			// Who is known to have it is the home also while nobody can tell.
 			if e, err = n.lookup(ctx, key); err != nil {
@@ -73,22 +75,27 @@ type relayed struct {
 
 // relay takes a publisher to the home of its stream.
 func (n *node) relay(ctx context.Context, home cluster.Node, may permit, from origin, log *slog.Logger) (*relayed, error) {
-	p := &relayed{publication: &publication{server: n.Server, from: from, lease: may.lease}}
+	p := &relayed{publication: &publication{server: n.Server, from: from}}
 	p.session = newSession(from.protocol, from.remote, may.name, from.url, true)
 	var err error
 	p.up, err = n.peers.Publish(ctx, home, may.name.Key(), may.name.Rendition, cluster.Origin{
 		Protocol: from.protocol, Remote: from.remote, Client: from.client, Query: from.query,
-	}, func(word, text string) { from.close(causeOf(word, text)) })
+	}, cluster.Voice{Move: from.move, End: func(word, text string) {
+		if cause := causeOf(word, text); errors.Is(cause, errShutdown) || text == "" {
+			from.move() // the home is gone
+		} else {
+			from.close(cause)
+		}
+	}})
 	if err != nil {
 		return nil, err
 	}
 	p.session.StreamID, p.session.agent = from.streamID, said(from.client)
 	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load()} }
-	p.session.close, p.session.reconnect = from.close, from.reconnect
+	p.session.close, p.session.reconnect, p.session.move = from.close, from.reconnect, from.move
 	p.log = log.With("stream", may.name.String(), "id", p.session.ID)
 	p.log.Info("publisher on air at the stream's home", "node", home.ID, "client", said(from.client))
 	n.sessions.add(p.session)
-	p.watchLease()
 	return p, nil
 }
 
@@ -112,30 +119,36 @@ func causeOf(word, text string) error {
 	return fmt.Errorf("%w: %s", errAway, said(text))
 }
 
-// Message implements sink.
-func (p *relayed) Message(messageType uint8, ms uint32, body []byte) error {
-	if messageType == flv.TypeVideo {
-		p.video.Add(uint64(len(body)))
+// Message implements hop.
+func (p *relayed) Message(m cluster.Message) error {
+	if m.Type == flv.TypeVideo {
+		p.video.Add(uint64(len(m.Body)))
 	} else {
-		p.audio.Add(uint64(len(body)))
+		p.audio.Add(uint64(len(m.Body)))
 	}
-	return p.up.Message(messageType, ms, body)
+	return p.up.Message(m)
 }
 
-// End implements sink.
+// End implements hop.
 func (p *relayed) End(cause error) {
 	if cause == nil {
 		cause = live.ErrLost
 	}
-	p.up.End(errors.Is(cause, live.ErrUnpublished))
+	if errors.Is(cause, live.ErrMoved) {
+		p.up.Move()
+	} else {
+		p.up.End(errors.Is(cause, live.ErrUnpublished))
+	}
 	p.server.sessions.remove(p.session, cause)
-	p.release()
 	p.log.Info("publisher ended", "reason", cause.Error(), "duration", time.Since(p.session.Start).Round(time.Millisecond),
 		"video_bytes", p.video.Load(), "audio_bytes", p.audio.Load())
 }
 
 // servePublish takes a publisher on air that came to another node.
-func (n *node) servePublish(ctx context.Context, r cluster.Request, from cluster.Origin, end func(word, text string)) (cluster.Sink, error) {
+func (n *node) servePublish(ctx context.Context, r cluster.Request, from cluster.Origin, to cluster.Voice) (cluster.Sink, error) {
+	if n.member.Draining() {
+		return nil, cluster.ErrDraining
+	}
 	name := nameOf(r.Stream)
 	if name.Rendition = r.Rendition; name.Rendition != "" {
 		if err := live.ValidateRendition(name.Rendition); err != nil {
@@ -158,10 +171,10 @@ func (n *node) servePublish(ctx context.Context, r cluster.Request, from cluster
 	}
 	p, err := n.publishHere(ctx, permit{name: name}, origin{
 		protocol: from.Protocol, remote: from.Remote, url: "cluster://" + r.From + "/" + name.Key(), client: from.Client, query: from.Query,
-		close: func(cause error) { end(reasonOf(cause), cause.Error()) },
+		close: func(cause error) { to.End(reasonOf(cause), cause.Error()) }, move: to.Move,
 	}, n.log.With("protocol", from.Protocol, "remote", said(from.Remote), "node", r.From), func(onAir bool) { n.member.Begun(r.Stream, onAir) })
 	if err != nil {
 		return nil, err
 	}
-	return p, nil
+	return atHome{p}, nil
 }

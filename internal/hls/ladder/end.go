@@ -203,6 +203,7 @@ func (p *Packager) level(until func(*track) time.Duration) {
 		}
 		end = max(end, until(t))
 	}
+	p.reached = end
 	if !p.fixNow() {
 		return
 	}
@@ -223,6 +224,9 @@ func (p *Packager) level(until func(*track) time.Duration) {
 	}
 	p.closing = false
 }
+
+// Reached is where what Suspend published of all ends, 0 if it never did.
+func (p *Packager) Reached() time.Duration { return p.reached }
 
 // lastMiddle is the middle of the last part of t, 0 if there is none.
 func (t *track) lastMiddle() time.Duration {

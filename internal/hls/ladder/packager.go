@@ -117,6 +117,8 @@ type Packager struct {
 	filled int
 	// begun is when the first unit came.
 	begun time.Time
+	// reached is where all tracks ended when they were levelled last.
+	reached time.Duration
 	// closing: the last parts are listed, but not that they are the last ones.
 	closing bool
 	// cues counts the events of the life.

@@ -1,0 +1,62 @@
+package hls
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"livego/internal/hls/hlstest"
+	"livego/internal/ledger"
+	"livego/internal/media"
+)
+
+// TestMove: a stream that goes on at another server has the next number there, begins where it ended
+// to the millisecond, whatever the clocks say, and is packaged at once if somebody watched.
+func TestMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(noon))
+		var last ledger.Entry
+		a := newServer(Options{Noted: func(_ string, e ledger.Entry) { last = e }})
+		ctx, cancel := context.WithCancelCause(t.Context())
+		source, r, done := hlstest.Encoders(25, 50)[0], newFakeReader(), make(chan error, 1)
+		run := a.Begin("live/movie", "")
+		go func() { done <- run(ctx, r) }()
+		const moves = 10 * time.Second // a random access point
+		r.feed <- source.Until(moves)
+		time.Sleep(moves - 300*time.Millisecond) // it was ahead
+		cancel(ErrMoved)
+		synctest.Wait()
+		r.feed <- media.ErrSuspended
+		if err := <-done; !errors.Is(err, ErrMoved) {
+			t.Fatal(err)
+		}
+		before := a.find("live/movie").cmaf.Rendition("v0").View.Load()
+		segment, _, _ := before.Last()
+		if want := sinceYear(noon) + moves; !last.Over || !last.Complete || !last.Follows || last.Segment != segment || (last.Reach-want).Abs() > time.Millisecond {
+			t.Fatalf("noted %+v, want segment %d and %v", last, segment, want)
+		}
+
+		b := newServer(Options{})
+		b.Inherit("live/movie", last)
+		feed, end := onAirAs(t, b, "", source)
+		if l := b.find("live/movie"); !l.demand.asked() {
+			t.Error("nobody is said to watch")
+		}
+		feed(moves + 5*time.Second)
+		v := b.find("live/movie").cmaf.Rendition("v0").View.Load()
+		var first, gap int
+		for v.Segments[first].Gap {
+			gap, first = first, first+1
+		}
+		s, g := v.Segments[first], v.Segments[gap]
+		if s.Seq != segment+1 || (s.Start-last.Reach).Abs() > time.Millisecond {
+			t.Errorf("segment %d begins at %v, want %d at %v", s.Seq, s.Start, segment+1, last.Reach)
+		}
+		if first == 0 || g.Seq != segment || (g.Start-last.Begun).Abs() > 40*time.Millisecond || (g.Start+g.Duration-s.Start).Abs() > time.Millisecond {
+			t.Errorf("segment %d stands before it, from %v for %v", g.Seq, g.Start, g.Duration)
+		}
+		_ = end(context.Canceled)
+	})
+}

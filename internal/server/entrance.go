@@ -1,0 +1,177 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"livego/internal/cluster"
+	"livego/internal/flv"
+	"livego/internal/live"
+	"livego/internal/media"
+)
+
+// entrance is a publisher that came to this node of a cluster. While it is on air its stream may get
+// another home: when this node ends, or the home does. What it sends goes there then, from a random
+// access point on, and the encoder notices nothing. Message and End are called from one goroutine.
+type entrance struct {
+	node *node
+	may  permit
+	from origin
+	log  *slog.Logger
+	held leaseWatch
+
+	// to is what takes the messages, nil while the stream has no home.
+	to hop
+	// moving: the stream is to have another home.
+	moving atomic.Bool
+
+	demuxer flv.Demuxer
+	units   []media.AccessUnit
+	// headers are what a new home needs first: metadata, and the newest headers of each track.
+	headers []header
+	// video: there are pictures.
+	video bool
+}
+
+// hop takes what a publisher sends, here or on its way to the stream's home.
+type hop interface {
+	Message(cluster.Message) error
+	End(cause error)
+}
+
+// header is a message that is no sample.
+type header struct {
+	kind  media.Header
+	track trackID
+	cluster.Message
+}
+
+// maxHeaders bounds those that are kept, as what came from outside.
+const maxHeaders = 64
+
+// enter takes a publisher on air that came to this node.
+func (n *node) enter(ctx context.Context, may permit, from origin, log *slog.Logger) (sink, error) {
+	e := &entrance{node: n, may: may, from: from, log: log}
+	e.held, e.may.lease = n.watchLease(may.lease, from.close), nil
+	e.from.move = func() { e.moving.Store(true) }
+	if err := e.settle(ctx); err != nil {
+		e.held.release()
+		return nil, err
+	}
+	return e, nil
+}
+
+// settle finds a home for the stream.
+func (e *entrance) settle(ctx context.Context) error {
+	n := e.node
+	away, begun, err := n.home(ctx, e.may, e.from, e.log)
+	switch {
+	case err != nil:
+		n.tellRefused(e.may, newSession(e.from.protocol, e.from.remote, e.may.name, e.from.url, true), err, e.log)
+		return err
+	case away != nil:
+		e.to = away
+		return nil
+	}
+	p, err := n.publishHere(ctx, e.may, e.from, e.log, begun)
+	if err != nil {
+		return err
+	}
+	e.to = atHome{p}
+	return nil
+}
+
+// atHome is a publication as a hop.
+type atHome struct{ *publication }
+
+// Message implements hop.
+func (p atHome) Message(m cluster.Message) error {
+	return p.message(m.Type, m.TimeMS, m.Arrived, m.Body)
+}
+
+// Message implements sink.
+func (e *entrance) Message(messageType uint8, ms uint32, body []byte) error {
+	m := cluster.Message{Type: messageType, TimeMS: ms, Arrived: time.Now(), Body: body}
+	if begins := e.note(m); e.moving.Load() && begins {
+		if err := e.move(ms); err != nil {
+			return err
+		}
+	}
+	if e.to == nil {
+		return nil // until the next random access point
+	}
+	err := e.to.Message(m)
+	if errors.Is(err, cluster.ErrUnreachable) {
+		e.to.End(live.ErrLost)
+		e.to = nil
+		e.moving.Store(true)
+		return nil
+	}
+	return err
+}
+
+// End implements sink.
+func (e *entrance) End(cause error) {
+	if e.to != nil {
+		e.to.End(cause)
+	}
+	e.held.release()
+}
+
+// move gives the stream another home, which begins with the message that comes next.
+func (e *entrance) move(ms uint32) error {
+	e.moving.Store(false)
+	if _, here := e.to.(atHome); here && len(e.node.successors(e.may.name.Key())) == 0 {
+		return nil // there is none
+	}
+	if e.to != nil {
+		e.to.End(live.ErrMoved)
+		e.to = nil
+	}
+	if err := e.settle(e.node.ctx); err != nil {
+		return err
+	}
+	for _, h := range e.headers {
+		h.TimeMS = ms
+		if err := e.to.Message(h.Message); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// note keeps what is no sample, and says whether a new home may begin with a message.
+func (e *entrance) note(m cluster.Message) (begins bool) {
+	e.units, _ = e.demuxer.Append(e.units[:0], m.Type, m.TimeMS, m.Body) // the home says what is wrong
+	defer func() { clear(e.units) }()
+	for i := range e.units {
+		switch u := &e.units[i]; {
+		case u.Header == media.Sample && u.Track.Kind == media.Video:
+			e.video = true
+			begins = begins || u.RandomAccess
+		case u.Header == media.Sample:
+			begins = begins || !e.video
+		case u.Header != media.Command && u.Track != nil:
+			e.keep(u, m)
+		}
+	}
+	return begins
+}
+
+// keep keeps a header in the place of the one before.
+func (e *entrance) keep(u *media.AccessUnit, m cluster.Message) {
+	m.Body = bytes.Clone(m.Body) // it outlives what it was read into
+	h := header{u.Header, trackID{u.Track.Kind, u.Track.ID}, m}
+	at := slices.IndexFunc(e.headers, func(o header) bool { return o.kind == h.kind && o.track == h.track })
+	switch {
+	case at >= 0:
+		e.headers[at] = h
+	case len(e.headers) < maxHeaders:
+		e.headers = append(e.headers, h)
+	}
+}
