@@ -15,7 +15,7 @@ import (
 // The defaults are LiveGo's, and those of decisions.md for options that LiveGo does not have.
 func TestDefaults(t *testing.T) {
 	want := map[string]string{
-		"level": "info", "log_format": "text", "data_dir": "data", "drain_timeout": "5s", "drain_delay": "0s",
+		"level": "info", "log_format": "text", "data_dir": "data", "drain_timeout": "5s", "drain_delay": "0s", "drain_publishers": "0s",
 		"rtmp_addr": ":1935", "enable_rtmps": "false", "rtmps_cert": "server.crt", "rtmps_key": "server.key", "rtmp_noauth": "false",
 		"read_timeout": "10s", "write_timeout": "10s", "max_message_size": "8MiB", "enable_tls_verify": "true",
 		"httpflv_addr": ":7001", "use_flv_https": "false", "flv_streams": "true",

@@ -97,7 +97,7 @@ var options = []option{
 		"sent to it any more. At most half of drain_timeout.",
 		bind: func(c *Config) value { return duration(&c.DrainDelay, 0, unbounded) }},
 	{key: "drain_publishers", reload: true, def: "0s", doc: "How long a node of a cluster that ends goes on taking what its publishers send, before\n" +
-		"drain_timeout begins. Their streams have another home by then, so that viewers notice nothing.\n" +
+		"drain_timeout begins. Their streams have another home by then, and viewers at other nodes stay.\n" +
 		"It ends as soon as all of them are gone.",
 		bind: func(c *Config) value { return duration(&c.DrainPublishers, 0, unbounded) }},
 

@@ -12,8 +12,9 @@ import (
 	"livego/internal/media"
 )
 
-// TestMove: a stream that goes on at another server has the next number there, begins where it ended
-// to the millisecond, whatever the clocks say, and is packaged at once if somebody watched.
+// TestMove: a stream that goes on at another server has the next number there, begins at the time
+// that was noted as its end, whatever the clocks say, and is packaged at once if somebody watched.
+// That time is the end of its media, to a frame of sound.
 func TestMove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		time.Sleep(time.Until(noon))

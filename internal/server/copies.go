@@ -152,17 +152,22 @@ func (n *node) carryOn(pub *live.Publication) bool {
 	return n.startCopy(pub.Name(), nil, pub) != nil
 }
 
-// yield ends the copies of a stream that gets its home here, and waits for that. Their viewers
-// stay.
-func (n *node) yield(stream live.Name) {
+// copiesOf returns the copies of a stream in all its renditions.
+func (n *node) copiesOf(stream live.Name) (all []*copied) {
 	n.mu.Lock()
-	var all []*copied
+	defer n.mu.Unlock()
 	for name, c := range n.copies {
 		if name.Key() == stream.Key() {
 			all = append(all, c)
 		}
 	}
-	n.mu.Unlock()
+	return all
+}
+
+// yield ends the copies of a stream that gets its home here, and waits for that. Their viewers
+// stay.
+func (n *node) yield(stream live.Name) {
+	all := n.copiesOf(stream)
 	for _, c := range all {
 		c.stop(live.ErrTakenOver)
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -144,4 +145,20 @@ func (n *node) handOverAll(within, publishers time.Duration) {
 		pauseFor(n.ctx, handOverTick)
 	}
 	await(func(s *session) bool { return s.Publisher && s.Protocol != protocolNode }, begin.Add(publishers))
+}
+
+// awaitLast waits, where this node ends, until a stream that is over has come back from its home to
+// the last picture: the node goes on ending when its publishers are gone.
+func (n *node) awaitLast(stream live.Name, cause error) {
+	if !errors.Is(cause, live.ErrUnpublished) || !n.member.Draining() {
+		return
+	}
+	late := time.After(feedsTime)
+	for _, c := range n.copiesOf(stream) {
+		select {
+		case <-c.over:
+		case <-late:
+			return
+		}
+	}
 }

@@ -70,12 +70,13 @@ func pauseFor(ctx context.Context, d time.Duration) bool {
 // relayed is a publisher whose stream has its home on another node.
 type relayed struct {
 	*publication
-	up *cluster.Uplink
+	name live.Name
+	up   *cluster.Uplink
 }
 
 // relay takes a publisher to the home of its stream.
 func (n *node) relay(ctx context.Context, home cluster.Node, may permit, from origin, log *slog.Logger) (*relayed, error) {
-	p := &relayed{publication: &publication{server: n.Server, from: from}}
+	p := &relayed{publication: &publication{server: n.Server, from: from}, name: may.name}
 	p.session = newSession(from.protocol, from.remote, may.name, from.url, true)
 	var err error
 	p.up, err = n.peers.Publish(ctx, home, may.name.Key(), may.name.Rendition, cluster.Origin{
@@ -138,6 +139,7 @@ func (p *relayed) End(cause error) {
 		p.up.Move()
 	} else {
 		p.up.End(errors.Is(cause, live.ErrUnpublished))
+		p.server.node.awaitLast(p.name, cause)
 	}
 	p.server.sessions.remove(p.session, cause)
 	p.log.Info("publisher ended", "reason", cause.Error(), "duration", time.Since(p.session.Start).Round(time.Millisecond),
