@@ -87,6 +87,8 @@ type node struct {
 	// claims counts claims by result, moves copies that went on from another home than before.
 	claims tally[string]
 	moves  atomic.Uint64
+	// entrances are the publishers that came to this node, wherever their streams are.
+	entrances atomic.Int64
 
 	mu sync.Mutex
 	// copies are the streams that come from other nodes, by what viewers ask for.

@@ -146,36 +146,6 @@ func (n *node) startCopy(name live.Name, via []string, pub *live.Publication) *c
 	return c
 }
 
-// carryOn lets the viewers of a publication go on with what comes from another node. It is false if
-// that cannot be.
-func (n *node) carryOn(pub *live.Publication) bool {
-	return n.startCopy(pub.Name(), nil, pub) != nil
-}
-
-// copiesOf returns the copies of a stream in all its renditions.
-func (n *node) copiesOf(stream live.Name) (all []*copied) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for name, c := range n.copies {
-		if name.Key() == stream.Key() {
-			all = append(all, c)
-		}
-	}
-	return all
-}
-
-// yield ends the copies of a stream that gets its home here, and waits for that. Their viewers
-// stay.
-func (n *node) yield(stream live.Name) {
-	all := n.copiesOf(stream)
-	for _, c := range all {
-		c.stop(live.ErrTakenOver)
-	}
-	for _, c := range all {
-		<-c.over
-	}
-}
-
 // run brings the stream until it is over, nobody watches, or it cannot be had any more.
 func (c *copied) run(ctx context.Context) {
 	defer c.stop(nil)

@@ -59,8 +59,9 @@ func (n *node) enter(ctx context.Context, may permit, from origin, log *slog.Log
 	e := &entrance{node: n, may: may, from: from, log: log}
 	e.held, e.may.lease = n.watchLease(may.lease, from.close), nil
 	e.from.move = func() { e.moving.Store(true) }
+	n.entrances.Add(1)
 	if err := e.settle(ctx); err != nil {
-		e.held.release()
+		e.leave()
 		return nil, err
 	}
 	return e, nil
@@ -120,7 +121,13 @@ func (e *entrance) End(cause error) {
 	if e.to != nil {
 		e.to.End(cause)
 	}
+	e.leave()
+}
+
+// leave gives up what a publisher holds here.
+func (e *entrance) leave() {
 	e.held.release()
+	e.node.entrances.Add(-1)
 }
 
 // move gives the stream another home, which begins with the message that comes next.

@@ -135,16 +135,16 @@ func (n *node) handOverAll(within, publishers time.Duration) {
 			s.move()
 		}
 	}
-	await := func(gone func(*session) bool, until time.Time) {
-		for time.Now().Before(until) && slices.ContainsFunc(n.sessions.all(nil), gone) {
-			pauseFor(n.ctx, handOverTick)
-		}
-	}
-	await(atHome, begin.Add(max(within, publishers)))
-	for end := time.Now().Add(feedsTime); n.handler.Feeds() > 0 && time.Now().Before(end); {
+	n.await(begin.Add(max(within, publishers)), func() bool { return !slices.ContainsFunc(n.sessions.all(nil), atHome) })
+	n.await(time.Now().Add(feedsTime), func() bool { return n.handler.Feeds() == 0 })
+	n.await(begin.Add(publishers), func() bool { return n.entrances.Load() == 0 })
+}
+
+// await looks until something is so, or for as long as it may take.
+func (n *node) await(until time.Time, so func() bool) {
+	for !so() && time.Now().Before(until) {
 		pauseFor(n.ctx, handOverTick)
 	}
-	await(func(s *session) bool { return s.Publisher && s.Protocol != protocolNode }, begin.Add(publishers))
 }
 
 // awaitLast waits, where this node ends, until a stream that is over has come back from its home to
@@ -160,5 +160,35 @@ func (n *node) awaitLast(stream live.Name, cause error) {
 		case <-late:
 			return
 		}
+	}
+}
+
+// carryOn lets the viewers of a publication go on with what comes from another node. It is false if
+// that cannot be.
+func (n *node) carryOn(pub *live.Publication) bool {
+	return n.startCopy(pub.Name(), nil, pub) != nil
+}
+
+// copiesOf returns the copies of a stream in all its renditions.
+func (n *node) copiesOf(stream live.Name) (all []*copied) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for name, c := range n.copies {
+		if name.Key() == stream.Key() {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// yield ends the copies of a stream that gets its home here, and waits for that. Their viewers
+// stay.
+func (n *node) yield(stream live.Name) {
+	all := n.copiesOf(stream)
+	for _, c := range all {
+		c.stop(live.ErrTakenOver)
+	}
+	for _, c := range all {
+		<-c.over
 	}
 }

@@ -54,6 +54,7 @@ func TestPosterAtOtherNodes(t *testing.T) {
 	const jpeg = "\xff\xd8\xffpicture"
 	e := publish(t, home, "movie")
 	e.send(tags...)
+	eventually(t, "the last key frame is there", func() bool { return home.Sessions()[0].VideoBytes >= size(tags) })
 	home.posters.put("live/movie", []byte(jpeg))
 	still := call(t, http.MethodGet, home.url("http", "hls", "/live/movie/poster.mp4"))
 	wantEqual(t, "status", still.status, 200)
