@@ -228,9 +228,16 @@ func (r webReport) stood() (sum float64) {
 const webTests = 2
 
 // turn waits until the test may use the browser, and leaves it to others when the test ends. Tests
-// take their turn before they publish, so that streams do not run meanwhile.
+// take their turn before they publish, so that streams do not run meanwhile. Subtests have that of
+// their test: two tests that each wait for a second turn would wait for good.
 func (d *webDriver) turn(t testing.TB) {
 	t.Helper()
+	for name := t.Name(); strings.Contains(name, "/"); {
+		name = name[:strings.LastIndex(name, "/")]
+		if _, has := d.turns.Load(name); has {
+			return
+		}
+	}
 	if _, has := d.turns.LoadOrStore(t.Name(), true); has {
 		return
 	}
