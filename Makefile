@@ -34,7 +34,7 @@ test: tools lint unit cross e2e ## all checks, as in CI
 tools: ## programs that the end-to-end tests run
 	scripts/install-test-tools.sh
 	scripts/install-trixie-ffmpeg.sh $(TRIXIE)
-	scripts/install-pebble.sh $(CACHE)/pebble
+	scripts/install-go-tool.sh $(CACHE)/pebble github.com/letsencrypt/pebble/v2 cmd/pebble v2.10.3 'the test of acme_domains needs it'
 lint: ## gofmt, vet, staticcheck, go.mod; types and style of web/
 	scripts/lint.sh
 unit: ## unit tests with the race detector
@@ -44,7 +44,7 @@ race: build
 e2e: race ## the built program against real clients
 	$(E2E) go test -count=1 -timeout $(if $(LIVEGO_PLAYERS),120m,30m) -parallel 6 $(if $(LIVEGO_LATENCY)$(LIVEGO_HALTS)$(LIVEGO_PLAYERS),-v )-run '$(TESTS)' ./e2e
 versitygw:
-	@scripts/install-versitygw.sh $(CACHE)/versitygw
+	@scripts/install-go-tool.sh $(CACHE)/versitygw github.com/versity/versitygw cmd/versitygw v1.8.0 'the tests against S3 need it'
 e2e-s3: race versitygw ## recordings in S3, that of versitygw, whose first build takes minutes: away, full, slow, refusing; 3 minutes
 	$(E2E) VERSITYGW=$(CACHE)/versitygw/versitygw go test -count=1 -timeout 10m -run '^TestS3' ./e2e
 soak: build versitygw ## livego to livego to nginx-rtmp, and a recording in S3, both killed again and again, for DURATION (30m)

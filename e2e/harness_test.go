@@ -5,7 +5,7 @@
 //	LIVEGO_BIN       the program as it is shipped
 //	LIVEGO_RACE_BIN  the program with the race detector, which most tests run
 //	FFMPEG7          an FFmpeg of version 7.1 or later, made by scripts/install-trixie-ffmpeg.sh
-//	PEBBLE           an authority for certificates, made by scripts/install-pebble.sh
+//	PEBBLE           an authority for certificates, which `make tools` builds
 package e2e
 
 import (

@@ -48,8 +48,8 @@ var disguises = []string{
 	"X-Length: %d\r\n\r\n%s",
 }
 
-// smuggled sends requests in which others hide, behind one that the loop of Low-Latency HLS answers,
-// and counts those that were answered all the same.
+// smuggled sends requests in which others hide, behind one that the loop of Low-Latency HLS
+// answers, and counts those that were answered all the same.
 func smuggled(ctx context.Context, s *server, r *report) error {
 	if err := s.publish(ctx, "movie"); err != nil {
 		return err
