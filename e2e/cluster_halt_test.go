@@ -152,9 +152,10 @@ func (b *haltBed) note(t *testing.T, when string, since time.Time, seconds float
 
 // TestClusterHalts ends the home of a stream, again and again, by a signal that nothing can catch
 // and by the one that operators use. FFmpeg comes back at another node, and players at a third one
-// stay: hls.js with its default options, RTMP and HTTP-FLV. How long they stood still is what
-// `make cluster-halts` prints. A node that is ended goes on taking what FFmpeg sends for a while, and
-// another node is the home meanwhile. FFmpeg must begin anew at the end of that: that halt is its own.
+// stay: hls.js with its default options, RTMP and HTTP-FLV. How long they stood still is what `make
+// cluster-halts` prints. A node that is ended goes on taking what FFmpeg sends for a while, and
+// another node is the home meanwhile. FFmpeg must begin anew at the end of that: that halt is its
+// own.
 func TestClusterHalts(t *testing.T) {
 	for name, c := range map[string]struct {
 		signal syscall.Signal

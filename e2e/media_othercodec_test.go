@@ -44,8 +44,8 @@ func TestOtherCodec(t *testing.T) {
 	}
 }
 
-// TestOtherCodecInPages: hls.js goes on with other pictures without a stop. Shaka Player begins anew,
-// as docs/players.md tells pages to.
+// TestOtherCodecInPages: hls.js goes on with other pictures without a stop. Shaka Player begins
+// anew, as docs/players.md tells pages to.
 func TestOtherCodecInPages(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, first, second, player string }{

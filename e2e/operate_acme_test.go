@@ -101,7 +101,8 @@ type pebble struct {
 	address, management, certificate string
 }
 
-// startPebble starts one that finds all names at 127.0.0.1, and looks for proofs at these addresses.
+// startPebble starts one that finds all names at 127.0.0.1, and looks for proofs at these
+// addresses.
 func startPebble(t *testing.T, http01, alpn01 string) *pebble {
 	t.Helper()
 	dir := t.TempDir()

@@ -22,10 +22,10 @@ const (
 	rudeEvery        = 50 * time.Millisecond
 )
 
-// TestComeAndGo runs for as long as LIVEGO_COME_AND_GO says (make soak-players): players of HLS come
-// and go at a stream, in crowds, and others leave in the middle of whatever they do. All who stay
-// get what they ask for, and at the end the server has as many goroutines and descriptors as before
-// the first one, and not much more memory than after the first minutes.
+// TestComeAndGo runs for as long as LIVEGO_COME_AND_GO says (make soak-players): players of HLS
+// come and go at a stream, in crowds, and others leave in the middle of whatever they do. All who
+// stay get what they ask for, and at the end the server has as many goroutines and descriptors as
+// before the first one, and not much more memory than after the first minutes.
 func TestComeAndGo(t *testing.T) {
 	duration, err := time.ParseDuration(os.Getenv("LIVEGO_COME_AND_GO"))
 	if err != nil {
@@ -90,8 +90,8 @@ func crowd(ctx context.Context, t *testing.T, s *server, seed int) (came int) {
 	return came
 }
 
-// rudeVisits has connections that end in the middle of a head, of a wait or of an answer, and counts
-// them.
+// rudeVisits has connections that end in the middle of a head, of a wait or of an answer, and
+// counts them.
 func rudeVisits(ctx context.Context, address string) (came int) {
 	texts := []string{
 		"", "GET /live/bench/ind", "GET /live/bench/index.m3u8 HTTP/1.1\r\nHost: h\r\n", "GET /live/bench/index-v0.m3u8 HTTP/1.1\r\nHost: h\r\n\r\n",

@@ -8,8 +8,8 @@ import (
 	"livego/internal/server"
 )
 
-// fields collects the values in a structure of options, by the paths of their fields. Within are the
-// options of packages and what is made of several options; everything else is one value.
+// fields collects the values in a structure of options, by the paths of their fields. Within are
+// the options of packages and what is made of several options; everything else is one value.
 func fields(v reflect.Value, path string, all map[string]any) {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)

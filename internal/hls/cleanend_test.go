@@ -80,8 +80,8 @@ func TestEndsOfSegmentsOfTheLost(t *testing.T) {
 	})
 }
 
-// TestBackAtLastCall: a publisher that comes back at once keeps the viewers of CMAF: there is no end
-// for them, and who waits gets the playlist of the next life.
+// TestBackAtLastCall: a publisher that comes back at once keeps the viewers of CMAF: there is no
+// end for them, and who waits gets the playlist of the next life.
 func TestBackAtLastCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(Options{})

@@ -16,7 +16,8 @@ import (
 // opusPacket is one of 20 ms with a number (RFC 6716 §3.1: configuration 31, one frame).
 func opusPacket(n byte) []byte { return []byte{31 << 3, n, 0xEE} }
 
-// opusSegment is MPEG-TS with so many packets of Opus, numbered from first on, from a time in ms on.
+// opusSegment is MPEG-TS with so many packets of Opus, numbered from first on, from a time in ms
+// on.
 func opusSegment(t *testing.T, channels uint8, first, n int, at int64) string {
 	t.Helper()
 	var b bytes.Buffer

@@ -26,9 +26,9 @@ type ReaderOptions struct {
 // forever is longer than any reader waits.
 const forever = time.Duration(1<<63 - 1)
 
-// Reader is a cursor into a publication's ring. It never slows the publisher: a reader that the ring
-// has overtaken goes on at the newest join unit, after the headers in force there. One goroutine at a
-// time may use it.
+// Reader is a cursor into a publication's ring. It never slows the publisher: a reader that the
+// ring has overtaken goes on at the newest join unit, after the headers in force there. One
+// goroutine at a time may use it.
 type Reader struct {
 	pub   *Publication
 	opt   ReaderOptions

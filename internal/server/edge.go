@@ -188,8 +188,8 @@ func (n *node) fetch(ctx context.Context, f edge.File, via []string) (*http.Resp
 	}
 }
 
-// fetchFormer asks for a file that the home of a stream does not have, where the stream was a moment
-// ago. Otherwise the home's answer stays.
+// fetchFormer asks for a file that the home of a stream does not have, where the stream was a
+// moment ago. Otherwise the home's answer stays.
 func (n *node) fetchFormer(ctx context.Context, f edge.File, folder string, header http.Header, answer *http.Response) (*http.Response, error) {
 	from, _, ok := n.former.get(f.Stream)
 	if !ok {

@@ -15,9 +15,10 @@ import (
 	"livego/internal/media"
 )
 
-// entrance is a publisher that came to this node of a cluster. While it is on air its stream may get
-// another home: when this node ends, or the home does. What it sends goes there then, from a random
-// access point on, and the encoder notices nothing. Message and End are called from one goroutine.
+// entrance is a publisher that came to this node of a cluster. While it is on air its stream may
+// get another home: when this node ends, or the home does. What it sends goes there then, from a
+// random access point on, and the encoder notices nothing. Message and End are called from one
+// goroutine.
 type entrance struct {
 	node *node
 	may  permit

@@ -10,7 +10,8 @@ import (
 
 // source brings streams that nobody publishes here. It returns for how long to wait for one, 0 if
 // it cannot bring it. It must not wait itself, and may be asked for a stream that is coming
-// already. path are the servers that ask for it by way of each other, if it is not for a viewer here.
+// already. path are the servers that ask for it by way of each other, if it is not for a viewer
+// here.
 type source func(name live.Name, path []string) time.Duration
 
 // find returns a stream that is on air, for viewers of all protocols but HLS, which asks bring

@@ -109,8 +109,8 @@ func (n *node) successors(stream string) []cluster.Node {
 	return slices.DeleteFunc(all, func(o cluster.Node) bool { return o.ID == n.opt.ID })
 }
 
-// pass finds a home for a stream on another node, because this one ends: where it is, or a node that
-// is to have it. tries is how often that was said before.
+// pass finds a home for a stream on another node, because this one ends: where it is, or a node
+// that is to have it. tries is how often that was said before.
 func (n *node) pass(ctx context.Context, stream string, tries int) (cluster.Entry, error) {
 	if e, err := n.lookAgain(ctx, stream); err == nil {
 		return e, cluster.ErrHeld

@@ -55,10 +55,10 @@ var errEnding = errors.New("the server ends")
 
 // Reload takes over what can change while the server runs: Apps, NoAuth, Tickets,
 // ViewerSharedCache, MaxStreams, MaxViewers, API, PlayWait, DrainTimeout, RTMP, TrustedProxies, the
-// limits of connections, StreamList, PublicStatus, FrameOrigins, MediaOrigins, Grace and Takeover of
-// Live, WriteTimeout of Fanout, the files of certificates, and Hooks, and Record as long as nothing
-// was ever recorded; of the timeouts, the HTTP servers keep theirs. All other options stay as they
-// were at the start. Those who are connected stay so. If it fails, nothing has changed.
+// limits of connections, StreamList, PublicStatus, FrameOrigins, MediaOrigins, Grace and Takeover
+// of Live, WriteTimeout of Fanout, the files of certificates, and Hooks, and Record as long as
+// nothing was ever recorded; of the timeouts, the HTTP servers keep theirs. All other options stay
+// as they were at the start. Those who are connected stay so. If it fails, nothing has changed.
 func (s *Server) Reload(opt Options) error {
 	opt.Log, opt.Keys = s.log, s.opt.Keys
 	opt = opt.withDefaults()
