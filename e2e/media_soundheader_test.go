@@ -2,6 +2,10 @@ package e2e
 
 import (
 	"cmp"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -131,4 +135,59 @@ func TestSoundHeaderPlays(t *testing.T) {
 		}
 		t.Logf("%s: %s", name, r)
 	}
+}
+
+// TestSoundHeaderBegins: hls.js begins in MPEG-TS at the segments that another header of the sound
+// begins in mid-GOP; one of them has no key frame. It took that for sound alone, and gave up at the
+// pictures of the next one.
+func TestSoundHeaderBegins(t *testing.T) {
+	t.Parallel()
+	chromium.turn(t)
+	s, room := shared(t), roomOf(t)
+	first, second := wrap(t, clip(t, "h264-aac", 5, "mp4"), wrapping{}), wrap(t, clip(t, "h264-aac-2", 5, "mp4"), wrapping{})
+	viewer := watchHLS(t, s, room)
+	encoder := publish(t, s, s.key(t, room), loopOf(turned(first, second, 0, [2]uint32{2600, 4300}), 2), pacing{})
+	encoder.finish(t)
+	segments := viewer.waitEnd(t, 20*time.Second)
+	headers := 0
+	for at, one := range segments {
+		if !one.discontinuity {
+			continue
+		}
+		headers++
+		p := webPlay(t, hlsJS, recordingOf(t, segments[at:]), nil)
+		p.waitPlaying(t)
+		if r := p.waitFor(t, 30*time.Second, "the end", func(r webReport) bool { return r.Complete }); r.Decoded < 100 {
+			t.Errorf("it showed %d pictures: %s", r.Decoded, r)
+		}
+	}
+	if headers != 2 {
+		t.Errorf("%d segments begin with another header", headers)
+	}
+}
+
+// recordingOf serves segments as a playlist that has ended.
+func recordingOf(t *testing.T, segments []segment) (address string) {
+	t.Helper()
+	list := "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:10\n"
+	for i, one := range segments {
+		if i > 0 && one.discontinuity {
+			list += "#EXT-X-DISCONTINUITY\n"
+		}
+		list += fmt.Sprintf("#EXTINF:%.3f,\n%d.ts\n", one.duration, i)
+	}
+	list += "#EXT-X-ENDLIST\n"
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		var n int
+		if _, err := fmt.Sscanf(r.URL.Path, "/%d.ts", &n); err == nil && n < len(segments) {
+			w.Header().Set("Content-Type", "video/mp2t")
+			_, _ = w.Write(segments[n].data)
+			return
+		}
+		w.Header().Set("Content-Type", "application/vnd.apple.mpegurl")
+		_, _ = io.WriteString(w, list)
+	}))
+	t.Cleanup(site.Close)
+	return site.URL + "/index.m3u8"
 }

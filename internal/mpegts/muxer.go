@@ -60,6 +60,10 @@ type Muxer struct {
 	tablesWritten bool
 	// reorder is how far decode times are moved back so that none lies after its presentation time.
 	reorder time.Duration
+	// firstPicture says that the next picture is the first of its segment. It has the parameter sets
+	// with it, also where it is no random access point: hls.js (1.7.4) otherwise takes a segment
+	// that it begins with for one without pictures, and gives up at the next one.
+	firstPicture bool
 }
 
 // elementary is one elementary stream. Without a track it is absent from the program.
@@ -119,7 +123,7 @@ func (m *Muxer) setVideo(t *media.Track) {
 		return
 	}
 	m.video = elementary{track: t, pid: pidVideo, cc: m.video.cc}
-	m.nal, m.reorder = nalFormat{}, 0
+	m.nal, m.reorder, m.firstPicture = nalFormat{}, 0, true
 	if t != nil {
 		m.video.streamID = streamIDVideo
 		m.video.streamType, m.video.descriptors = streamType(t)
@@ -199,10 +203,10 @@ func (m *Muxer) Append(dst []byte, u *media.AccessUnit) ([]byte, error) {
 }
 
 // Flush adds the audio frames that wait and ends a segment: the next access unit comes with a clock
-// reference before it.
+// reference before it, the next picture with its parameter sets.
 func (m *Muxer) Flush(dst []byte) []byte {
 	dst = m.flushAudio(dst)
-	m.clock.due = true
+	m.clock.due, m.firstPicture = true, true
 	return dst
 }
 

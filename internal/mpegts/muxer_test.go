@@ -264,17 +264,18 @@ func TestVideo(t *testing.T) {
 		nals  [][]byte
 		want  [][]byte
 	}{
-		{"picture", h264Track(), false, [][]byte{slice}, [][]byte{aud, slice}},
+		{"first picture", h264Track(), false, [][]byte{slice}, [][]byte{aud, testSPS, testPPS, slice}},
 		{"key picture", h264Track(), true, [][]byte{sei, idr}, [][]byte{aud, testSPS, testPPS, sei, idr}},
 		{"all sets", manySets, true, [][]byte{idr}, [][]byte{aud, testSPS, testPPS, {0x68, 2, 3}, idr}},
 		{"sets in band", h264Track(), true, [][]byte{{0x67, 9}, {0x68, 9}, idr}, [][]byte{aud, {0x67, 9}, {0x68, 9}, idr}},
 		{"SPS in band only", h264Track(), true, [][]byte{{0x67, 9}, idr}, [][]byte{aud, testSPS, testPPS, {0x67, 9}, idr}},
 		{"one of two PPS in band", manySets, true, [][]byte{{0x67, 9}, {0x68, 9}, idr}, [][]byte{aud, testSPS, testPPS, {0x68, 2, 3}, {0x67, 9}, {0x68, 9}, idr}},
-		{"own delimiter replaced", h264Track(), false, [][]byte{{0x09, 0x10}, slice, slice}, [][]byte{aud, slice, slice}},
-		{"empty NAL unit skipped", h264Track(), false, [][]byte{nil, slice}, [][]byte{aud, slice}},
+		{"own delimiter replaced", h264Track(), false, [][]byte{{0x09, 0x10}, slice, slice}, [][]byte{aud, testSPS, testPPS, slice, slice}},
+		{"empty NAL unit skipped", h264Track(), false, [][]byte{nil, slice}, [][]byte{aud, testSPS, testPPS, slice}},
 		{"lengths of 2 bytes", two, true, [][]byte{idr}, [][]byte{aud, testSPS, testPPS, idr}},
-		{"lengths of 1 byte", one, false, [][]byte{slice, slice}, [][]byte{aud, slice, slice}},
-		{"HEVC picture", hevc, false, [][]byte{nalUnit(0x02, 50)}, [][]byte{hevcAUD, nalUnit(0x02, 50)}},
+		{"lengths of 1 byte", one, false, [][]byte{slice, slice}, [][]byte{aud, testSPS, testPPS, slice, slice}},
+		{"first HEVC picture", hevc, false, [][]byte{nalUnit(0x02, 50)},
+			[][]byte{hevcAUD, {0x40, 1, 0xaa}, {0x42, 1, 0xbb}, {0x44, 1, 0xcc}, nalUnit(0x02, 50)}},
 		{"HEVC key picture", hevc, true, [][]byte{{0x46, 1, 0x10}, nalUnit(0x26, 500)},
 			[][]byte{hevcAUD, {0x40, 1, 0xaa}, {0x42, 1, 0xbb}, {0x44, 1, 0xcc}, nalUnit(0x26, 500)}},
 	}
@@ -302,6 +303,27 @@ func TestVideo(t *testing.T) {
 	}
 }
 
+// TestSegmentsBeginWithParameterSets: the first picture of a segment has them, also where it is none
+// that decoding can begin with, and no other picture but those.
+func TestSegmentsBeginWithParameterSets(t *testing.T) {
+	video := h264Track()
+	m := NewMuxer(video)
+	var got []bool
+	for segment := range 3 {
+		var units []media.AccessUnit
+		for i := range 3 {
+			units = append(units, picture(video, ms(120*segment+40*i), segment == 0 && i == 0, 10))
+		}
+		pes, _ := check(t, mux(t, m, units...))
+		for _, p := range pes[pidVideo] {
+			got = append(got, bytes.Contains(p.data, annexB(testSPS, testPPS)))
+		}
+	}
+	if want := []bool{true, false, false, true, false, false, true, false, false}; !slices.Equal(got, want) {
+		t.Errorf("pictures with parameter sets: %v, want %v", got, want)
+	}
+}
+
 // TestStuffing writes units of every size around the packet bounds, with and without adaptation
 // field: spec defect 53.
 func TestStuffing(t *testing.T) {
@@ -320,7 +342,7 @@ func TestStuffing(t *testing.T) {
 				t.Fatalf("%d bytes: %v", size, err)
 			}
 			nals := [][]byte{{0x09, 0xf0}, u.Data[4:]}
-			if key {
+			if key || len(want) == 0 {
 				nals = [][]byte{{0x09, 0xf0}, testSPS, testPPS, u.Data[4:]}
 			}
 			want = append(want, annexB(nals...))

@@ -70,9 +70,9 @@ func (f *nalFormat) kind(unit []byte) nal.Kind {
 }
 
 // measure checks an access unit and returns its size as byte stream. withSets says that the track's
-// parameter sets must precede it: it is a random access point and does not bring as many of each
-// type itself.
-func (f *nalFormat) measure(u *media.AccessUnit) (size int, withSets bool, err error) {
+// parameter sets must precede it: it is a random access point, or the first of a segment, and does
+// not bring as many of each type itself.
+func (f *nalFormat) measure(u *media.AccessUnit, first bool) (size int, withSets bool, err error) {
 	var inBand setCount
 	count := 0
 	for rest := u.Data; len(rest) > 0; {
@@ -96,7 +96,7 @@ func (f *nalFormat) measure(u *media.AccessUnit) (size int, withSets bool, err e
 	}
 	size += len(f.delimiter)
 	for i, n := range f.setCount {
-		withSets = withSets || u.RandomAccess && inBand[i] < n
+		withSets = withSets || (first || u.RandomAccess) && inBand[i] < n
 	}
 	if withSets {
 		size += len(f.sets)
@@ -128,7 +128,7 @@ func (m *Muxer) appendVideo(dst []byte, u *media.AccessUnit) ([]byte, error) {
 	if err := m.video.accept(u); err != nil {
 		return dst, err
 	}
-	size, withSets, err := m.nal.measure(u)
+	size, withSets, err := m.nal.measure(u, m.firstPicture)
 	if err != nil {
 		return dst, err
 	}
@@ -136,7 +136,7 @@ func (m *Muxer) appendVideo(dst []byte, u *media.AccessUnit) ([]byte, error) {
 		dst = m.flushAudio(dst)
 	}
 	pts, dts := m.videoTimes(u)
-	m.video.lastDTS, m.video.started = u.DTS, true
+	m.video.lastDTS, m.video.started, m.firstPicture = u.DTS, true, false
 
 	dst = m.keepClock(dst, dts)
 	w := startPES(dst, &m.video, pts, dts, m.clock.reference(dts), u.RandomAccess, size)
