@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +8,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"livego/internal/hls"
+	"livego/internal/hls/playlist"
+	"livego/internal/http1"
 )
 
 // answer is what a file is.
@@ -16,7 +19,9 @@ type answer struct {
 	file   File
 	status int
 	header http.Header
-	body   []byte
+	// body are its bytes, whole is the same.
+	body  []byte
+	whole playlist.File
 	// came is when it was fetched, age how old it was then, and good for how long it may be kept.
 	came      time.Time
 	age, good time.Duration
@@ -81,7 +86,7 @@ func lifetime(h http.Header) (age, good time.Duration) {
 	return age, max(0, good-age)
 }
 
-// write answers a request with a file.
+// write answers a request with a file, in part where its home does so too.
 func (a *answer) write(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	for name, values := range a.header {
@@ -90,36 +95,13 @@ func (a *answer) write(w http.ResponseWriter, r *http.Request) {
 	if age := a.age + time.Since(a.came); a.good > 0 && age >= time.Second {
 		h.Set("Age", strconv.Itoa(int(age/time.Second)))
 	}
-	if a.status == http.StatusOK && conditional(r.Header) {
-		http.ServeContent(refusals{w}, r, "", time.Time{}, bytes.NewReader(a.body))
+	if a.status == http.StatusOK && h["Accept-Ranges"] != nil {
+		hls.WriteFile(w, r, &a.whole)
 		return
 	}
-	h["Content-Length"] = []string{strconv.Itoa(len(a.body))}
+	h["Content-Length"] = a.whole.Length
 	w.WriteHeader(a.status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(a.body) // the client is gone if this fails
+		_, _ = http1.WriteShared(w, a.body) // the client is gone if this fails
 	}
-}
-
-// conditional says whether a request may have another answer than the whole file.
-func conditional(h http.Header) bool {
-	for _, name := range []string{"Range", "If-None-Match", "If-Match", "If-Modified-Since", "If-Unmodified-Since"} {
-		if h[name] != nil {
-			return true
-		}
-	}
-	return false
-}
-
-// refusals keeps caches from keeping what is refused: that a client named a wrong version or range
-// says nothing of the file.
-type refusals struct{ http.ResponseWriter }
-
-func (w refusals) WriteHeader(status int) {
-	if h := w.Header(); status >= http.StatusBadRequest {
-		h.Set("Cache-Control", "no-store")
-		h.Del("Content-Encoding")
-		h.Del("Age")
-	}
-	w.ResponseWriter.WriteHeader(status)
 }

@@ -4,6 +4,7 @@ package edge
 
 import (
 	"bytes"
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -13,6 +14,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"livego/internal/hls/playlist"
+	"livego/internal/http1"
 )
 
 const (
@@ -24,8 +28,6 @@ const (
 	// and of all.
 	maxPerStream = 64
 	maxFetches   = 4096
-	// maxWaiting bounds the requests that wait for files, at some 10 KiB each.
-	maxWaiting = 1 << 15
 	// fetchTimeout bounds the time that a file takes: a playlist is held until there is what it is
 	// asked for.
 	fetchTimeout = 45 * time.Second
@@ -33,8 +35,12 @@ const (
 	overhead = 1 << 10
 )
 
-// ErrBusy: too much is asked for already.
-var ErrBusy = errors.New("too many requests for files of other servers")
+var (
+	// ErrBusy: too much is asked for already.
+	ErrBusy = errors.New("too many requests for files of other servers")
+	// errLate: who has the file does not answer, or the client is gone.
+	errLate = errors.New("the wait for a file of another server is over")
+)
 
 // File names a file.
 type File struct {
@@ -57,6 +63,7 @@ type Fetch func(ctx context.Context, f File, via []string) (*http.Response, erro
 type Cache struct {
 	fetch Fetch
 	most  int64
+	holds *http1.Holds
 
 	ctx  context.Context
 	stop context.CancelFunc
@@ -71,7 +78,6 @@ type Cache struct {
 	flights map[File]*flight
 	streams map[string]int // what is asked for, by stream
 	asking  int            // of all streams
-	waiting int
 	stats   Stats
 }
 
@@ -87,13 +93,13 @@ type Stats struct {
 	Bytes int64
 }
 
-// New returns a cache that keeps at most so many bytes; 0: DefaultBytes.
-func New(fetch Fetch, most int64) *Cache {
+// New returns a cache that keeps at most so many bytes; 0: DefaultBytes. Requests wait by holds.
+func New(fetch Fetch, most int64, holds *http1.Holds) *Cache {
 	if most <= 0 {
 		most = DefaultBytes
 	}
 	c := &Cache{
-		fetch: fetch, most: most, kept: make(map[File]*list.Element), recent: list.New(), flights: make(map[File]*flight), streams: make(map[string]int),
+		fetch: fetch, most: most, holds: holds, kept: make(map[File]*list.Element), recent: list.New(), flights: make(map[File]*flight), streams: make(map[string]int),
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c
@@ -125,73 +131,124 @@ type flight struct {
 	cancel  context.CancelFunc
 }
 
+// under is what to wait for until the file is there, nil then.
+func (f *flight) under() <-chan struct{} {
+	select {
+	case <-f.done:
+		return nil
+	default:
+		return f.done
+	}
+}
+
+// landed returns the file, for which nobody waits any more.
+func (f *flight) landed() (*answer, error) {
+	select {
+	case <-f.done:
+		return f.answer, f.err
+	default:
+		return nil, errLate
+	}
+}
+
 // Serve answers a request, GET or HEAD, for a file, which came through some nodes. An error says
-// why it did not: ErrBusy, or that of Fetch.
+// why it did not: ErrBusy, or that of Fetch. In a loop of http1 it may leave the request to wait,
+// or to net/http.
 func (c *Cache) Serve(w http.ResponseWriter, r *http.Request, f File, via []string) error {
-	a, err := c.get(r.Context(), f, via)
+	a, err := c.await(w, r, f, via)
 	switch {
-	case err != nil:
+	case err != nil || a == nil:
 		return err
+	case a.large && http1.Elsewhere(w):
+		return nil
 	case a.large:
 		return c.pass(w, r, f, via)
 	}
-	if r.Method != http.MethodHead {
-		c.sent.Add(uint64(len(a.body)))
-	}
 	a.write(w, r)
+	size := uint64(len(a.body))
+	if r.Method != http.MethodHead {
+		c.sent.Add(size)
+	}
+	if waiter := http1.WaiterOf(w); waiter != nil {
+		waiter.Share(func() { c.sent.Add(size) })
+	}
 	return nil
 }
 
+// await returns a file, nil if the request waits for it in a loop: it will be served anew.
+func (c *Cache) await(w http.ResponseWriter, r *http.Request, file File, via []string) (*answer, error) {
+	waiter := http1.WaiterOf(w)
+	if waiter != nil {
+		if f, ok := waiter.Kept().(*flight); ok {
+			return f.landed()
+		}
+	}
+	a, f, err := c.look(file, via)
+	if f == nil {
+		return a, err
+	}
+	if waiter != nil {
+		waiter.Keep(f)
+	}
+	switch c.holds.Hold(w, r, fetchTimeout, f.under, func() { c.leave(f) }) {
+	case http1.Ready:
+		return f.landed()
+	case http1.Waiting:
+		return nil, nil
+	case http1.Crowded:
+		return nil, ErrBusy
+	case http1.Gone:
+		return nil, cmp.Or(context.Cause(r.Context()), errLate)
+	}
+	return nil, errLate
+}
+
 // Get returns the body of a file, and whether it was there at all.
-func (c *Cache) Get(ctx context.Context, f File) (body []byte, found bool, err error) {
-	a, err := c.get(ctx, f, nil)
+func (c *Cache) Get(ctx context.Context, file File) (body []byte, found bool, err error) {
+	a, f, err := c.look(file, nil)
+	if f != nil {
+		defer c.leave(f)
+		select {
+		case <-f.done:
+			a, err = f.landed()
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+	}
 	if err != nil {
 		return nil, false, err
 	}
 	return a.body, a.status == http.StatusOK && !a.large, nil
 }
 
-// get returns a file: one that is kept, or the one that is being fetched, for which it waits.
-func (c *Cache) get(ctx context.Context, file File, via []string) (*answer, error) {
+// look returns a file that is kept, or the flight that brings it, to which the caller belongs until
+// it leaves.
+func (c *Cache) look(file File, via []string) (*answer, *flight, error) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if a := c.find(file); a != nil {
 		c.stats.Hits++
-		c.mu.Unlock()
-		return a, nil
+		return a, nil, nil
 	}
 	f := c.flights[file]
-	if f == nil {
+	switch {
+	case f != nil:
+		c.stats.Coalesced++
+	default:
 		if f = c.begin(file, via); f == nil {
 			c.stats.Failed++
-			c.mu.Unlock()
-			return nil, ErrBusy
+			return nil, nil, ErrBusy
 		}
 		c.stats.Misses++
-	} else {
-		c.stats.Coalesced++
 	}
-	if c.waiting >= maxWaiting {
-		c.stats.Failed++
-		c.mu.Unlock()
-		return nil, ErrBusy
-	}
-	c.waiting++
 	f.waiters++
-	c.mu.Unlock()
-	defer c.leave(f)
-	select {
-	case <-f.done:
-		return f.answer, f.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+	return nil, f, nil
 }
 
 // leave takes one who waits away; nothing is fetched for nobody.
 func (c *Cache) leave(f *flight) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.waiting--
 	if f.waiters--; f.waiters > 0 {
 		return
 	}
@@ -305,6 +362,8 @@ func (c *Cache) ask(ctx context.Context, file File, via []string) (*answer, erro
 		return nil, err
 	}
 	a.body, a.large = body.Bytes(), n > maxBody
+	a.whole = playlist.NewFile(playlist.DocumentOf(a.body), "")
+	a.whole.Tag = a.header["Etag"]
 	return a, nil
 }
 

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"livego/internal/http1"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -44,6 +46,10 @@ func (o *origin) fetch(ctx context.Context, f File, _ []string) (*http.Response,
 	return &http.Response{
 		StatusCode: cmp.Or(o.status, 200), Header: o.header.Clone(), Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)),
 	}, nil
+}
+
+func newCache(o *origin, most int64) *Cache {
+	return New(o.fetch, most, http1.NewHolds(1<<15, time.Minute))
 }
 
 func get(t *testing.T, c *Cache, f File, header ...string) (*httptest.ResponseRecorder, error) {
@@ -78,7 +84,7 @@ func TestOnce(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			o := &origin{delay: time.Second, header: control(c.control)}
-			cache := New(o.fetch, 0)
+			cache := newCache(o, 0)
 			defer cache.Close()
 			f := File{Stream: "live/a", Path: "/live/a/v/1.m4s"}
 			var asking sync.WaitGroup
@@ -103,7 +109,7 @@ func TestOnce(t *testing.T) {
 func TestAgeOfTheOrigin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{header: http.Header{"Cache-Control": {"max-age=10"}, "Age": {"8"}}}
-		cache := New(o.fetch, 0)
+		cache := newCache(o, 0)
 		defer cache.Close()
 		for range 2 {
 			if w, err := get(t, cache, File{}); err != nil || w.Header().Get("Age") != "8" {
@@ -121,7 +127,7 @@ func TestAgeOfTheOrigin(t *testing.T) {
 func TestBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{delay: time.Second, header: control("max-age=100"), size: 1 << 20}
-		cache := New(o.fetch, 10<<20)
+		cache := newCache(o, 10<<20)
 		defer cache.Close()
 		for i := range 20 {
 			_, _ = get(t, cache, File{Path: fmt.Sprint(i)})
@@ -154,7 +160,7 @@ func TestBounds(t *testing.T) {
 func TestNobodyWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{delay: time.Second}
-		cache := New(o.fetch, 0)
+		cache := newCache(o, 0)
 		defer cache.Close()
 		ctx, cancel := context.WithCancel(t.Context())
 		left := make(chan error, 1)
@@ -175,7 +181,7 @@ func TestNobodyWaits(t *testing.T) {
 // TestLargeFiles pass through, and are not kept.
 func TestLargeFiles(t *testing.T) {
 	o := &origin{header: control("max-age=100"), size: maxBody}
-	cache := New(o.fetch, 0)
+	cache := newCache(o, 0)
 	defer cache.Close()
 	w, err := get(t, cache, File{Path: "large"})
 	if err != nil || w.Body.Len() < maxBody || w.Header().Get("Content-Length") != fmt.Sprint(w.Body.Len()) || cache.Stats().Files != 0 {
@@ -185,8 +191,8 @@ func TestLargeFiles(t *testing.T) {
 
 // TestParts: ranges, conditions and answers that are no files.
 func TestParts(t *testing.T) {
-	o := &origin{header: http.Header{"Cache-Control": {"max-age=100"}, "Etag": {`"1"`}, "Connection": {"close"}, "Content-Type": {"video/mp4"}}}
-	cache := New(o.fetch, 0)
+	o := &origin{header: http.Header{"Cache-Control": {"max-age=100"}, "Etag": {`"1"`}, "Connection": {"close"}, "Accept-Ranges": {"bytes"}, "Content-Type": {"video/mp4"}}}
+	cache := newCache(o, 0)
 	defer cache.Close()
 	for _, c := range []struct {
 		header []string
@@ -208,13 +214,13 @@ func TestParts(t *testing.T) {
 		}
 	}
 	gone := &origin{status: 404, header: control("no-store")}
-	cache = New(gone.fetch, 0)
+	cache = newCache(gone, 0)
 	defer cache.Close()
 	if w, err := get(t, cache, File{Path: "f"}, "Range", "bytes=0-1"); err != nil || w.Code != 404 {
 		t.Errorf("%v, %d", err, w.Code)
 	}
 	away := &origin{err: io.ErrUnexpectedEOF}
-	cache = New(away.fetch, 0)
+	cache = newCache(away, 0)
 	defer cache.Close()
 	if w, err := get(t, cache, File{Path: "f"}); !errors.Is(err, io.ErrUnexpectedEOF) || w.Body.Len() > 0 {
 		t.Errorf("%v, %q", err, w.Body)
@@ -223,8 +229,8 @@ func TestParts(t *testing.T) {
 
 // TestHead: HEAD is answered with what is kept of a file, and with nothing of its body.
 func TestHead(t *testing.T) {
-	o := &origin{header: http.Header{"Cache-Control": {"max-age=100"}, "Content-Type": {"video/mp4"}}}
-	cache := New(o.fetch, 0)
+	o := &origin{header: http.Header{"Cache-Control": {"max-age=100"}, "Accept-Ranges": {"bytes"}, "Content-Type": {"video/mp4"}}}
+	cache := newCache(o, 0)
 	defer cache.Close()
 	whole, err := get(t, cache, File{Path: "f"})
 	if err != nil {
@@ -252,7 +258,7 @@ func TestHead(t *testing.T) {
 func TestBoundOfAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &origin{delay: time.Second, header: control("no-store")}
-		cache := New(o.fetch, 0)
+		cache := newCache(o, 0)
 		defer cache.Close()
 		var asking sync.WaitGroup
 		for i := range maxFetches {
@@ -294,7 +300,7 @@ func TestWrongAnswers(t *testing.T) {
 		if c.location != "" {
 			o.header.Set("Location", c.location)
 		}
-		cache := New(o.fetch, 0)
+		cache := newCache(o, 0)
 		w, err := get(t, cache, File{Path: "f"})
 		cache.Close()
 		if (err == nil) != c.ok {

@@ -3,6 +3,8 @@ package hls
 import (
 	"net/http"
 	"time"
+
+	"livego/internal/http1"
 )
 
 // awaited is what requests for a stream that is not there wait for.
@@ -24,14 +26,14 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, name string, f fo
 	if s.opt.Bring != nil {
 		wait = max(wait, s.opt.Bring(name))
 	}
-	if wait > 0 && elsewhere(w) {
+	if wait > 0 && http1.Elsewhere(w) {
 		return nil
 	}
 	if wait > 0 {
 		came, leave := s.expect(name)
 		v := s.hold(w, r, wait, once(came))
 		leave()
-		if v != late && s.refuseWait(w, v, time.Second, "") {
+		if v != http1.Late && s.refuseWait(w, v, time.Second, "") {
 			return nil
 		}
 	}

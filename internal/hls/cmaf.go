@@ -7,6 +7,7 @@ import (
 
 	"livego/internal/hls/ladder"
 	"livego/internal/hls/playlist"
+	"livego/internal/http1"
 	"livego/internal/media"
 )
 
@@ -48,8 +49,8 @@ func (s *Server) serveMultivariant(w http.ResponseWriter, r *http.Request, t tar
 // answered already.
 func (s *Server) awaitCMAF(w http.ResponseWriter, r *http.Request, l *life) bool {
 	v := s.hold(w, r, s.opt.FirstSegmentWait, once(l.cmaf.Answerable))
-	if v == late {
-		v = ready
+	if v == http1.Late {
+		v = http1.Ready
 	}
 	return s.refuseWait(w, v, time.Second, "")
 }
@@ -172,9 +173,9 @@ func (s *Server) block(w http.ResponseWriter, r *http.Request, t target, l *life
 func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *ladder.Presentation, id string) (in *playlist.Rendition, again bool) {
 	for wait := time.Until(ladder.Doubt()); wait > 0 && ladder.Left(id); wait = time.Until(ladder.Doubt()) {
 		switch s.hold(w, r, wait, once(ladder.Over)) {
-		case late:
+		case http1.Late:
 			continue
-		case put:
+		case http1.Waiting:
 			return nil, true
 		}
 		return ladder.Rendition(id), false
@@ -187,7 +188,7 @@ func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *ladder
 // playlist was 404, and Shaka Player stands still. It returns what awaitEnd does.
 func (s *Server) awaitReturn(w http.ResponseWriter, r *http.Request, ladder *ladder.Presentation, id string) (in *playlist.Rendition, again bool) {
 	wait := time.Until(s.returnBy)
-	if wait > 0 && elsewhere(w) {
+	if wait > 0 && http1.Elsewhere(w) {
 		return nil, true
 	}
 	if wait > 0 {
@@ -360,7 +361,7 @@ func piecesOf(v *playlist.View, t target) playlist.Document {
 func serveBytes(w http.ResponseWriter, r *http.Request, kind media.Kind, t target, pieces playlist.Document) {
 	fileHeader(w.Header(), kind)
 	f := playlist.NewFile(pieces, t.tag())
-	writeFile(w, r, &f)
+	WriteFile(w, r, &f)
 }
 
 // fileHeader is the same wherever a file comes from.

@@ -98,7 +98,7 @@ func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name stri
 		return
 	}
 	shown := l.transport()
-	if v := s.hold(w, r, s.opt.FirstSegmentWait, once(shown.answerable)); v != late && s.refuseWait(w, v, time.Second, "") {
+	if v := s.hold(w, r, s.opt.FirstSegmentWait, once(shown.answerable)); v != http1.Late && s.refuseWait(w, v, time.Second, "") {
 		return
 	}
 	view, reason := shown.view.Load(), shown.refusal.Load()
@@ -168,11 +168,13 @@ func (s *Server) writeText(w http.ResponseWriter, r *http.Request, text *playlis
 		f = &text.Compressed
 		h["Content-Encoding"] = inGzip
 	}
-	writeFile(w, r, f)
+	WriteFile(w, r, f)
 }
 
-// writeFile serves a file, without joining its pieces. The rest of the header is there already.
-func writeFile(w http.ResponseWriter, r *http.Request, f *playlist.File) {
+// WriteFile answers a request, GET or HEAD, with a file, the part of it that the request asks for,
+// or that the client has it (RFC 9110 13, 14). It does not join the file's pieces. The rest of the
+// header is there already.
+func WriteFile(w http.ResponseWriter, r *http.Request, f *playlist.File) {
 	h := w.Header()
 	h["Etag"] = f.Tag
 	if conditional(r.Header) {
@@ -199,6 +201,7 @@ func (w refusals) WriteHeader(status int) {
 		h.Set("Cache-Control", cacheNothing)
 		h.Del("Content-Length")
 		h.Del("Content-Encoding")
+		h.Del("Age")
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -266,7 +269,7 @@ func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request, name strin
 	h["Cache-Control"] = keepForever
 	h["Content-Type"] = transportType
 	f := playlist.NewFile(playlist.DocumentOf(seg.Data), strconv.FormatInt(seq, 10))
-	writeFile(w, r, &f)
+	WriteFile(w, r, &f)
 }
 
 // AcceptsGzip says whether a client takes gzip, by its Accept-Encoding (RFC 9110 12.5.3).

@@ -8,6 +8,7 @@ import (
 
 	"livego/internal/hls/ladder"
 	"livego/internal/hls/playlist"
+	"livego/internal/http1"
 	"livego/internal/spool"
 )
 
@@ -44,7 +45,7 @@ func endOf(r spool.Reach, now time.Time) time.Duration {
 
 // serveStored serves a segment or an initialization section from disk.
 func (s *Server) serveStored(w http.ResponseWriter, r *http.Request, rendition *playlist.Rendition, t target) {
-	if rendition.Disk != nil && elsewhere(w) {
+	if rendition.Disk != nil && http1.Elsewhere(w) {
 		return
 	}
 	f, err := openStored(rendition.Disk, t)

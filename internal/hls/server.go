@@ -13,6 +13,7 @@ import (
 	"livego/internal/hls/cut"
 	"livego/internal/hls/ladder"
 	"livego/internal/hls/playlist"
+	"livego/internal/http1"
 	"livego/internal/ledger"
 	"livego/internal/media"
 )
@@ -30,8 +31,7 @@ type Server struct {
 	opt  Options
 	seed maphash.Seed
 	gzip playlist.Compressor
-	// waiting counts the requests that are held.
-	waiting waiters
+	holds *http1.Holds
 	answers answers
 	// returnBy is until when streams may come back that a former process had.
 	returnBy time.Time
@@ -59,8 +59,10 @@ func NewServer(opt Options) *Server {
 	if opt.Ledger == nil {
 		opt.Ledger = ledger.Open(ledger.Options{Now: opt.Now})
 	}
+	opt = opt.withDefaults()
 	return &Server{
-		opt:       opt.withDefaults(),
+		opt:       opt,
+		holds:     http1.NewHolds(opt.MaxWaiting, opt.WriteTimeout),
 		seed:      maphash.MakeSeed(),
 		returnBy:  time.Now().Add(opt.ReturnWait),
 		lives:     make(map[string]*life),

@@ -66,6 +66,8 @@ type conn struct {
 	// limit is that of its wait, which ends at until.
 	limit, until time.Duration
 	left         func()
+	// kept is what the handler keeps until its next call.
+	kept any
 
 	// out is what is still to be sent, last says that the connection ends with it.
 	out  [][]byte
@@ -294,7 +296,7 @@ func (c *conn) requestOver() {
 		c.left()
 		c.left = nil
 	}
-	c.until = 0
+	c.until, c.kept = 0, nil
 	if c.begun {
 		c.begun = false
 		if end := c.loop.server.opt.End; end != nil {
@@ -312,6 +314,7 @@ func (c *conn) serve(outcome Outcome) {
 	}
 	w := &l.response
 	w.reset(outcome)
+	w.kept, c.kept = c.kept, nil
 	switch {
 	case !l.call(c.request):
 		if w.left != nil {
@@ -334,7 +337,7 @@ func (c *conn) wait(w *response) {
 	if c.until == 0 || c.limit != w.limit {
 		c.limit, c.until = w.limit, l.now+w.limit
 	}
-	c.state, c.left, c.deadline = waiting, w.left, c.until
+	c.state, c.left, c.kept, c.deadline = waiting, w.left, w.keep, c.until
 	l.due(c.until)
 	l.enlist(c, w.change)
 	if c.hup {

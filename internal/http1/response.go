@@ -29,6 +29,8 @@ type response struct {
 	left      func()
 	elsewhere bool
 	each      func()
+	// kept is from the call before, keep for the next one.
+	kept, keep any
 
 	keys []string
 	date dateText
@@ -49,6 +51,7 @@ func (w *response) reset(outcome Outcome) {
 	clear(w.pieces)
 	w.status, w.pieces, w.size = 0, w.pieces[:0], 0
 	w.outcome, w.change, w.left, w.elsewhere, w.each = outcome, nil, nil, false, nil
+	w.kept, w.keep = nil, nil
 }
 
 func (w *response) Header() http.Header { return w.header }
@@ -96,6 +99,10 @@ func (w *response) Wait(change <-chan struct{}, limit time.Duration, left func()
 	w.change, w.limit, w.left = change, limit, left
 	return Waiting
 }
+
+func (w *response) Keep(v any) { w.keep = v }
+
+func (w *response) Kept() any { return w.kept }
 
 func (w *response) Waits() bool { return w.change != nil || w.elsewhere }
 

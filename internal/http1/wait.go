@@ -16,6 +16,10 @@ const (
 	// Late: it took too long. Gone: the client went away.
 	Late
 	Gone
+	// Ready: there is nothing to wait for any more. Crowded: too many requests wait already, of all
+	// clients or from this one's address. Only Holds says so.
+	Ready
+	Crowded
 )
 
 // Waiter is the ResponseWriter of a request in the loop, which must not block.
@@ -26,6 +30,10 @@ type Waiter interface {
 	// handler, which was called again, is told so. When the request waits no longer, left is
 	// called.
 	Wait(change <-chan struct{}, limit time.Duration, left func()) Outcome
+	// Keep keeps something for the handler's next call for this request, if it waits: Kept returns
+	// it then, and nil in all other calls.
+	Keep(v any)
+	Kept() any
 	// Waits says that the handler is going to be called again.
 	Waits() bool
 	// Share says that whoever waited for the same, with the same request target and header, gets

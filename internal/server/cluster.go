@@ -136,7 +136,7 @@ func (s *Server) openNode() error {
 		HLS: http.HandlerFunc(n.serveNode),
 		API: n.ownPart(), Over: live.ErrUnpublished, Moved: live.ErrMoved, Gone: live.ErrLost,
 	}, s.log)
-	n.cache = edge.New(n.fetch, o.EdgeBytes)
+	n.cache = edge.New(n.fetch, o.EdgeBytes, s.hls.Holds())
 	s.node = n
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"livego/internal/cluster"
 	"livego/internal/edge"
 	"livego/internal/hls"
+	"livego/internal/http1"
 	"livego/internal/live"
 	"livego/internal/watch"
 )
@@ -50,6 +51,9 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n.hls.ServeHTTP(w, r)
 		return
 	}
+	if !n.isKnown(stream) && http1.Elsewhere(w) {
+		return
+	}
 	switch away, err := n.isAway(r.Context(), stream); {
 	case errors.Is(err, cluster.ErrFlood):
 		refuseFile(w, err, time.Second)
@@ -66,6 +70,12 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n.audiences.See(stream, r)
 	}
 	n.serveFile(w, r, edge.File{Stream: stream, Straight: n.isStraight(r.Context(), stream)}, nil)
+}
+
+// isKnown says whether this node knows without a question where the files of a stream are.
+func (n *node) isKnown(stream string) bool {
+	_, holds := n.member.Holds(stream)
+	return holds || n.homes.has(stream)
 }
 
 // servePosterElsewhere serves a picture of a stream that has its home on another node. It is false
@@ -99,7 +109,7 @@ func (n *node) serveFile(w http.ResponseWriter, r *http.Request, f edge.File, vi
 	f.Path, f.Query, f.Gzip = r.URL.Path, query, hls.AcceptsGzip(r.Header["Accept-Encoding"])
 	err = n.cache.Serve(w, r, f, via)
 	switch {
-	case err == nil, r.Context().Err() != nil:
+	case err == nil:
 	case errors.Is(err, errHere):
 		n.hls.ServeHTTP(w, r)
 	default:
@@ -126,15 +136,11 @@ func (n *node) isAway(ctx context.Context, stream string) (bool, error) {
 	if _, holds := n.member.Holds(stream); holds {
 		return false, nil
 	}
-	_, err := n.lookup(ctx, stream)
-	if err == nil {
+	if n.homes.has(stream) {
 		return true, nil
 	}
-	known := n.homes.has(stream)
-	if known {
-		err = nil
-	}
-	return known, err
+	_, err := n.lookup(ctx, stream)
+	return err == nil, err
 }
 
 // fetch asks for a file where its stream is, or was last.

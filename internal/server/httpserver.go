@@ -79,21 +79,26 @@ func (s *Server) playerServer(srv *http.Server, h http.Handler) *http1.Server {
 	})
 }
 
-// mayBeHot says whether a request is for media that are made here, and need nobody else to be
-// asked.
+// mayBeHot says whether a request is for media that are made here, or at a node that is known:
+// nobody has to be asked before it can wait for them.
 func (s *Server) mayBeHot(r *http.Request) bool {
 	r, _ = withoutPrefix(normal(r))
 	name := hls.StreamName(r.URL.Path)
-	if name == "" || !s.hls.Has(name) || strings.HasPrefix(r.URL.Path, record.Path) {
+	if name == "" || strings.HasPrefix(r.URL.Path, record.Path) || !s.hasMedia(name) {
 		return false
-	}
-	if s.node != nil {
-		if _, holds := s.node.member.Holds(name); !holds {
-			return false
-		}
 	}
 	app, ok := s.app(nameOf(name).App)
 	return ok && app.ViewerAuth != ViewersByHook
+}
+
+// hasMedia says whether there are files of a stream, here or at a node that is known.
+func (s *Server) hasMedia(name string) bool {
+	if s.node != nil {
+		if _, holds := s.node.member.Holds(name); !holds {
+			return s.node.homes.has(name)
+		}
+	}
+	return s.hls.Has(name)
 }
 
 // serveHTTPS serves HLS, its pages, HTTP-FLV and WebSocket-FLV on one port: a page that came by TLS

@@ -33,8 +33,12 @@ func (n *node) wayTo(e cluster.Entry, straight bool) []cluster.Node {
 	return append(way, home)
 }
 
-// isStraight says whether this node asks the home of a stream itself.
+// isStraight says whether this node asks the home of a stream itself, the one that answered last if
+// one did.
 func (n *node) isStraight(ctx context.Context, stream string) bool {
+	if home, _, known := n.homes.get(stream); known {
+		return len(n.wayTo(cluster.Entry{Stream: stream, Node: home}, false)) == 1
+	}
 	e, err := n.lookup(ctx, stream)
 	return err != nil || len(n.wayTo(e, false)) == 1
 }

@@ -1,4 +1,4 @@
-package hls
+package http1
 
 import (
 	"hash/maphash"
