@@ -4,7 +4,6 @@ package edge
 
 import (
 	"bytes"
-	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -38,8 +37,8 @@ const (
 var (
 	// ErrBusy: too much is asked for already.
 	ErrBusy = errors.New("too many requests for files of other servers")
-	// errLate: who has the file does not answer, or the client is gone.
-	errLate = errors.New("the wait for a file of another server is over")
+	// errLate: who has the file does not answer.
+	errLate = errors.New("another server does not answer")
 )
 
 // File names a file.
@@ -141,18 +140,8 @@ func (f *flight) under() <-chan struct{} {
 	}
 }
 
-// landed returns the file, for which nobody waits any more.
-func (f *flight) landed() (*answer, error) {
-	select {
-	case <-f.done:
-		return f.answer, f.err
-	default:
-		return nil, errLate
-	}
-}
-
 // Serve answers a request, GET or HEAD, for a file, which came through some nodes. An error says
-// why it did not: ErrBusy, or that of Fetch. In a loop of http1 it may leave the request to wait,
+// why it did not: ErrBusy, that of Fetch, or context.Canceled if the client is gone. In a loop of http1 it may leave the request to wait,
 // or to net/http.
 func (c *Cache) Serve(w http.ResponseWriter, r *http.Request, f File, via []string) error {
 	a, err := c.await(w, r, f, via)
@@ -178,29 +167,44 @@ func (c *Cache) Serve(w http.ResponseWriter, r *http.Request, f File, via []stri
 // await returns a file, nil if the request waits for it in a loop: it will be served anew.
 func (c *Cache) await(w http.ResponseWriter, r *http.Request, file File, via []string) (*answer, error) {
 	waiter := http1.WaiterOf(w)
-	if waiter != nil {
-		if f, ok := waiter.Kept().(*flight); ok {
-			return f.landed()
-		}
-	}
-	a, f, err := c.look(file, via)
+	f := c.comeBack(waiter)
 	if f == nil {
-		return a, err
+		a, began, err := c.look(file, via)
+		if began == nil {
+			return a, err
+		}
+		f = began
 	}
 	if waiter != nil {
 		waiter.Keep(f)
 	}
 	switch c.holds.Hold(w, r, fetchTimeout, f.under, func() { c.leave(f) }) {
 	case http1.Ready:
-		return f.landed()
+		return f.answer, f.err
 	case http1.Waiting:
 		return nil, nil
 	case http1.Crowded:
 		return nil, ErrBusy
 	case http1.Gone:
-		return nil, cmp.Or(context.Cause(r.Context()), errLate)
+		return nil, context.Canceled
 	}
 	return nil, errLate
+}
+
+// comeBack returns the flight for which a request in a loop has waited, nil if it has not. The
+// request belongs to it again until it leaves.
+func (c *Cache) comeBack(w http1.Waiter) *flight {
+	if w == nil {
+		return nil
+	}
+	f, ok := w.Kept().(*flight)
+	if !ok {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f.waiters++
+	return f
 }
 
 // Get returns the body of a file, and whether it was there at all.
@@ -210,7 +214,7 @@ func (c *Cache) Get(ctx context.Context, file File) (body []byte, found bool, er
 		defer c.leave(f)
 		select {
 		case <-f.done:
-			a, err = f.landed()
+			a, err = f.answer, f.err
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		}

@@ -28,10 +28,10 @@ var ErrMoved = errors.New("another server packages the stream now")
 
 // Server packages streams and serves them. Its methods may be called at the same time.
 type Server struct {
-	opt  Options
-	seed maphash.Seed
-	gzip playlist.Compressor
-	holds *http1.Holds
+	opt     Options
+	seed    maphash.Seed
+	gzip    playlist.Compressor
+	holds   *http1.Holds
 	answers answers
 	// returnBy is until when streams may come back that a former process had.
 	returnBy time.Time

@@ -112,12 +112,13 @@ func (n *node) serveFile(w http.ResponseWriter, r *http.Request, f edge.File, vi
 	case err == nil:
 	case errors.Is(err, errHere):
 		n.hls.ServeHTTP(w, r)
-	default:
-		if !errors.Is(err, edge.ErrBusy) {
-			n.log.Debug("files of another node cannot be had", "stream", f.Stream, "err", err)
-			err = errAway // addresses of nodes are not for viewers
-		}
+	case errors.Is(err, edge.ErrBusy):
 		refuseFile(w, err, time.Second)
+	default:
+		if !errors.Is(err, context.Canceled) {
+			n.log.Debug("files of another node cannot be had", "stream", f.Stream, "err", err)
+		}
+		refuseFile(w, errAway, time.Second) // addresses of nodes are not for viewers
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -29,6 +30,27 @@ func TestLoopAnswersAsNetHTTP(t *testing.T) {
 	e := publish(t, s, "movie")
 	e.perform(t, clip(t), 1)
 	e.unpublish()
+	replay(t, s, 24, 60)
+}
+
+// TestLoopAtOtherNodes is TestLoopAnswersAsNetHTTP at a node that is not the stream's home.
+func TestLoopAtOtherNodes(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t, 2, func(o *Options) { o.HLS.KeepAfterEnd = true })
+	e, b := publish(t, g.nodes[0], "movie"), g.nodes[1]
+	request := httptest.NewRequest(http.MethodGet, "/live/movie/index.m3u8", nil)
+	wantEqual(t, "in the loop before anything is known", b.mayBeHot(request), false)
+	e.perform(t, clip(t), 1)
+	wantEqual(t, "playlist", call(t, http.MethodGet, b.url("http", "hls", request.URL.Path)).status, http.StatusOK)
+	wantEqual(t, "in the loop", b.mayBeHot(request), true)
+	e.unpublish()
+	replay(t, b, 12, 40)
+}
+
+// replay has so many clients at a time make so many requests each, at the HLS port of a server and
+// at net/http beside it.
+func replay(t *testing.T, s *testServer, workers, each int) {
+	t.Helper()
 	l := &listener{Listener: listen.Listener{Name: "reference", At: "127.0.0.1:0", Limits: s.limits, Log: s.log}}
 	if err := l.Open(); err != nil {
 		t.Fatal(err)
@@ -38,7 +60,6 @@ func TestLoopAnswersAsNetHTTP(t *testing.T) {
 	t.Cleanup(func() { l.Close(); <-served })
 
 	r := &requests{rand: rand.New(rand.NewPCG(1, 2)), paths: playedPaths(t, s)}
-	const workers, each = 24, 60
 	var wg sync.WaitGroup
 	for range workers {
 		all := make([]string, 0, each)
@@ -169,8 +190,8 @@ func sameAnswers(t *testing.T, loop, reference, request string) {
 	t.Errorf("%.600q\nis answered from byte %d on with\n%.600q\nby net/http with\n%.600q", request, from, got[from:], want[from:])
 }
 
-// differs is what answers differ in: the time, and boundaries between ranges.
-func differs() *regexp.Regexp { return regexp.MustCompile(`Date: [^\r]*\r\n|[0-9a-f]{60}`) }
+// differs is what answers differ in: the time, the age, and boundaries between ranges.
+func differs() *regexp.Regexp { return regexp.MustCompile(`(Date|Age): [^\r]*\r\n|[0-9a-f]{60}`) }
 
 func conversation(t *testing.T, addr, request string) string {
 	c, err := net.Dial("tcp", addr)
