@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"hash/crc32"
@@ -278,6 +279,9 @@ func (rec *recording) path(f *object) string {
 	return filepath.Join(rec.dir, filepath.FromSlash(f.name))
 }
 
+// writeSize is how much is written at a time: pieces are many and small.
+const writeSize = 64 << 10
+
 // writeFile writes a file, and makes its folder. After an error there is none, if that can be
 // helped.
 func writeFile(path string, pieces ...[]byte) error {
@@ -288,12 +292,11 @@ func writeFile(path string, pieces ...[]byte) error {
 	if err != nil {
 		return err
 	}
+	w := bufio.NewWriterSize(f, writeSize)
 	for _, p := range pieces {
-		if _, err = f.Write(p); err != nil {
-			break
-		}
+		_, _ = w.Write(p) // Flush has the error
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err = errors.Join(w.Flush(), f.Close()); err != nil {
 		_ = os.Remove(path) // the first error says it all
 	}
 	return err

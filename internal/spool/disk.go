@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bufio"
 	"errors"
 	"io/fs"
 	"os"
@@ -29,6 +30,9 @@ type disk interface {
 // only.
 func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
+// writeSize is how much is written at a time: pieces are many and small.
+const writeSize = 64 << 10
+
 // systemDisk is the real one. What it makes is for the owner only.
 type systemDisk struct{}
 
@@ -39,12 +43,11 @@ func (systemDisk) write(path string, pieces ...[]byte) error {
 	if err != nil {
 		return err
 	}
+	w := bufio.NewWriterSize(f, writeSize)
 	for _, piece := range pieces {
-		if _, err = f.Write(piece); err != nil {
-			break
-		}
+		_, _ = w.Write(piece) // Flush has the error
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err = errors.Join(w.Flush(), f.Close()); err != nil {
 		_ = os.Remove(path) // the first error says it all
 	}
 	return err

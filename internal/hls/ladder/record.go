@@ -35,7 +35,8 @@ type Segment struct {
 	Discontinuity, Independent, Gap bool
 	// Dates are attributes of EXT-X-DATERANGE that stand before the segment.
 	Dates []string
-	// Init is the media initialization section, Pieces are the segment's bytes in order.
+	// Init is the media initialization section, Pieces are the segment's bytes in order: many, for
+	// they are those of the units.
 	Init   []byte
 	Pieces [][]byte
 }
@@ -54,11 +55,7 @@ func (p *Packager) store(t *track, s *playlist.Segment) {
 	if t.Disk == nil {
 		return
 	}
-	pieces := make([][]byte, len(s.Parts))
-	for i := range s.Parts {
-		pieces[i] = s.Parts[i].Data.Bytes()
-	}
-	if err := t.Disk.Append(s.ToStore(p.line.target), s.Init.Data, pieces...); err != nil && !p.unstored {
+	if err := t.Disk.Append(s.ToStore(p.line.target), s.Init.Data, s.Pieces()...); err != nil && !p.unstored {
 		p.unstored = true
 		p.log.Warn("segment not stored for rewinding", "rendition", t.id(), "error", err)
 	}
@@ -74,10 +71,7 @@ func (p *Packager) record(t *track, s *playlist.Segment) {
 		Discontinuity: s.Discontinuity, Independent: s.Independent, Gap: s.Gap, Dates: s.Dates,
 	}
 	if !s.Gap {
-		k.Init, k.Pieces = s.Init.Data, make([][]byte, len(s.Parts))
-		for i := range s.Parts {
-			k.Pieces[i] = s.Parts[i].Data.Bytes()
-		}
+		k.Init, k.Pieces = s.Init.Data, s.Pieces()
 	}
 	p.sink.Segment(k)
 }

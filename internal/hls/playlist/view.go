@@ -114,6 +114,14 @@ type Segment struct {
 	Dates []string
 }
 
+// Pieces returns the bytes of a segment as they are held, in order.
+func (s *Segment) Pieces() (pieces [][]byte) {
+	for i := range s.Parts {
+		pieces = append(pieces, s.Parts[i].Data.Pieces()...)
+	}
+	return pieces
+}
+
 // Part is one partial segment. It never changes.
 type Part struct {
 	Duration    time.Duration
