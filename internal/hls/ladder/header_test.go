@@ -23,7 +23,7 @@ func TestHeaderCMAF(t *testing.T) {
 	for _, c := range hlstest.Changes() {
 		t.Run(c.Name, func(t *testing.T) {
 			r := newRig(t, Options{})
-			units := c.Units(20 * time.Second)
+			units := c.Units(13 * time.Second)
 			r.feed("", units...)
 			r.finish()
 			v, a := r.of("v0"), r.of("a0")

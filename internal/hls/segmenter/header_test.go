@@ -18,7 +18,7 @@ func TestHeaderTS(t *testing.T) {
 	for _, c := range hlstest.Changes() {
 		t.Run(c.Name, func(t *testing.T) {
 			s := cutter(Options{})
-			units := c.Units(20 * time.Second)
+			units := c.Units(13 * time.Second)
 			s.feed(units).Flush()
 			got := hlstest.DemuxAll(t, s.list)
 			want := hlstest.Contents(units)
