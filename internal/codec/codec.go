@@ -40,3 +40,7 @@ func Configure(t *media.Track, config []byte) {
 	}
 	t.Parsed, t.Err = true, ""
 }
+
+// CutOff says that a track's decoder configuration record ends before what it announces, or is
+// empty.
+func CutOff(t *media.Track) bool { return t.Err == errCutOff.Error() }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -391,6 +392,45 @@ func TestAppendErrors(t *testing.T) {
 				t.Fatalf("the next message does not come through: %v", err)
 			}
 		})
+	}
+}
+
+// TestHeadersCutOff: a sequence header that is cut off, or empty, does not take the place of a whole
+// one, as some encoders send at each reconnect or with each key frame.
+func TestHeadersCutOff(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		messageType uint8
+		start       string
+		header      string
+		frame       string
+	}{
+		{"H.264", 9, "17 00 000000", avcC, "27 01 000000 00000001 41"},
+		{"HEVC", 9, "90 'hvc1'", hvcC, "a1 'hvc1' 000000 00000002 0201"},
+		{"AV1", 9, "90 'av01'", av1C, "a1 'av01' 32 00"},
+		{"AAC", 8, "af 00", "1210", "af 01 21"},
+	} {
+		var d Demuxer
+		start, whole := unhex(t, c.start), unhex(t, c.header)
+		want := one(t, &d, c.messageType, 0, slices.Concat(start, whole)).Track
+		for _, n := range []int{0, 1} {
+			if units, err := d.Append(nil, c.messageType, 40, slices.Concat(start, whole[:n])); !errors.Is(err, ErrTruncated) || len(units) > 0 {
+				t.Errorf("%s: %d bytes of the header: %d units, error %v", c.name, n, len(units), err)
+			}
+			if got := one(t, &d, c.messageType, 40, unhex(t, c.frame)).Track; got != want {
+				t.Errorf("%s: a frame after %d bytes of the header is of another track: %q", c.name, n, got.Err)
+			}
+		}
+		if got := one(t, &d, c.messageType, 80, slices.Concat(start, whole)).Track; got != want {
+			t.Errorf("%s: the same header again makes another track", c.name)
+		}
+	}
+	// Others' headers are in the same message.
+	var d Demuxer
+	want := one(t, &d, 8, 0, unhex(t, "95 10 'mp4a' 00 000002 1210")).Track
+	units, err := d.Append(nil, 8, 40, unhex(t, "95 10 'mp4a' 00 000000 01 000002 1210"))
+	if err != nil || len(units) != 2 || units[0].Track != want || units[1].Header != media.SequenceHeader || !units[1].Track.Parsed {
+		t.Errorf("two tracks: %d units, error %v", len(units), err)
 	}
 }
 

@@ -38,6 +38,7 @@ func (c *trackTimes) expected(came time.Duration) time.Duration {
 // hear notes a sample that is not placed yet. It counts when the next one goes on from there: of
 // one that is stamped wrong nothing can be learned.
 func (c *trackTimes) hear(stamp, came time.Duration) {
+	c.stand(stamp, came)
 	last, following := c.heard, c.hearing
 	c.heard, c.hearing = sighting{stamp + c.offset, came}, true
 	if step := c.heard.at - last.at; following && step >= 0 && step <= maxSpread {
@@ -46,11 +47,30 @@ func (c *trackTimes) hear(stamp, came time.Duration) {
 	}
 }
 
-// apart says that a track which begins is too far from the others to be believed. Tracks of one
-// message have one clock.
+// stand notes the time stamp of a sample that is not placed.
+func (c *trackTimes) stand(stamp, came time.Duration) {
+	if !c.standing || c.stands.at != stamp {
+		c.stands, c.standing = sighting{stamp, came}, true
+	}
+}
+
+// still says that a track which is not placed has had one time stamp for so long that it has no
+// clock.
+func (c *trackTimes) still(came time.Duration) bool {
+	return c.standing && came-c.stands.came > maxSpread
+}
+
+// byArrival places a track without a clock beside another one, from the unit on that came then.
+func (c *trackTimes) byArrival(came time.Duration, other *trackTimes) {
+	c.offset = came - c.stands.at - other.late.usual()
+	c.own, c.known, c.late = true, true, delivery{}
+	c.seen, c.sighted = sighting{c.stands.at + c.offset, came}, true
+}
+
+// apart says that a track which begins is too far from the others to be believed.
 func (p *Publisher) apart(t *trackState, a *arrival) bool {
 	other := p.reference(t)
-	if other == nil || a.unit.Multitrack {
+	if other == nil {
 		return false
 	}
 	came := p.since(a.at)
@@ -93,6 +113,8 @@ func (p *Publisher) release(t *trackState, must bool) {
 func (p *Publisher) decide(t *trackState, must bool) bool {
 	c, other := &t.times, &p.reference(t).times
 	switch {
+	case c.still(c.heard.came):
+		c.byArrival(c.stands.came, other)
 	case c.sighted && (c.seen.at-other.expected(c.seen.came)).Abs() <= maxApart:
 	case c.late.live() && other.late.live():
 		c.own = true

@@ -202,8 +202,21 @@ func (p *Publisher) firstTime(t *trackState, a *arrival, must bool) (at, line ti
 	case p.inMessage(u):
 		at = p.messageAt
 	case at < p.floor, c.foreign(at, p.since(a.at)):
+		return p.tooOld(t, a)
+	}
+	return at, at, isPlaced
+}
+
+// tooOld is firstTime for a sample from before the session's first unit. It is placed by arrival if
+// the track's time stamps stand there.
+func (p *Publisher) tooOld(t *trackState, a *arrival) (at, line time.Duration, v placement) {
+	c, came, other := &t.times, p.since(a.at), p.reference(t)
+	if c.stand(a.unit.DTS, came); other == nil || !c.still(came) {
 		return 0, 0, tooOld
 	}
+	c.byArrival(came, &other.times)
+	p.report(t, faultOwn)
+	at = max(a.unit.DTS+c.offset, p.floor)
 	return at, at, isPlaced
 }
 

@@ -38,6 +38,10 @@ type trackTimes struct {
 	// that is to be believed, valid once sighted. known: it was decided where they belong.
 	heard, seen             sighting
 	hearing, sighted, known bool
+	// stands is where the time stamp stands of what is not placed yet, and since when, valid while
+	// standing.
+	stands   sighting
+	standing bool
 	// leapt: the newest unit was far ahead of the one before, at before.
 	leapt  bool
 	before time.Duration

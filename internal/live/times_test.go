@@ -25,6 +25,8 @@ type camera struct {
 	// cts returns the composition time of a picture.
 	interval int // of pictures, 40 when 0
 	speed    int // comes so many times as fast as it plays, 1 when 0
+	// multitrack: messages have the form for several tracks, with one in each.
+	multitrack bool
 }
 
 // shot is a unit on its way: when it was captured, in ms, and what became of it.
@@ -53,7 +55,7 @@ func (c camera) shots() []shot {
 			stamp = c.stamp(kind, n, ms)
 		}
 		u.DTS = time.Duration(stamp) * time.Millisecond
-		u.PTS, u.Seq, u.Arrived = u.DTS, 0, int64(n)
+		u.PTS, u.Seq, u.Arrived, u.Multitrack = u.DTS, 0, int64(n), c.multitrack
 		all = append(all, shot{kind, n, at, arrives, u})
 	}
 	interval := cmp.Or(c.interval, 40)
@@ -351,6 +353,11 @@ func TestOwnTimeBases(t *testing.T) {
 				}
 				got, _ := c.run(t)
 				check(t, what, c, got, bounds{from: 50, off: 20})
+				if name == "" {
+					c.multitrack = true
+					got, _ := c.run(t)
+					check(t, what+" multitrack", c, got, bounds{from: 50, off: 20})
+				}
 			}
 		}
 	}
@@ -440,6 +447,36 @@ func TestStampsThatStandStill(t *testing.T) {
 			got, _ := c.run(t)
 			check(t, fmt.Sprint(where, " from ", from), c, got, bounds{from: float64(from + 4000), off: 120})
 		}
+	}
+}
+
+// TestStampsThatStandStillApart: all frames of sound have one time stamp, which is not that of the
+// first picture. They play with the pictures beside which they come.
+func TestStampsThatStandStillApart(t *testing.T) {
+	for _, at := range []int{0, 90_000, 110_000, 3_600_000} {
+		c := camera{seconds: 20, stamp: func(k media.Kind, _, ms int) int {
+			if k == media.Audio {
+				return at
+			}
+			return 100_000 + ms
+		}}
+		got, p := c.run(t)
+		check(t, fmt.Sprint(at), c, got, bounds{from: 4000, off: 120})
+		if p.dropped > 50 {
+			t.Errorf("%d: %d dropped", at, p.dropped)
+		}
+	}
+	// The first picture is 23 ms later, as where FFmpeg leaves room for the priming of AAC.
+	c := camera{seconds: 20, stamp: func(k media.Kind, _, ms int) int {
+		if k == media.Audio {
+			return 0
+		}
+		return 23 + ms
+	}}
+	got, p := c.run(t)
+	check(t, "a little behind", c, got, bounds{from: 4000, off: 120})
+	if p.dropped > 50 {
+		t.Errorf("a little behind: %d dropped", p.dropped)
 	}
 }
 
