@@ -279,7 +279,7 @@ func TestDefaultIsTheMeasure(t *testing.T) {
 					r.feed("720p", feeds[1][0])
 					feeds[1] = feeds[1][1:]
 				}
-				if p := r.pubs["720p"]; p != nil && p.Err != nil && len(r.Packager.pubs) > 1 {
+				if p := r.pubs["720p"]; p != nil && p.Err != nil && len(r.roster.pubs) > 1 {
 					r.Exit(p)
 				}
 				r.feed("", feeds[0][0])

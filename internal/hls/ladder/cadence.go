@@ -3,6 +3,7 @@ package ladder
 import (
 	"time"
 
+	"livego/internal/hls/playlist"
 	"livego/internal/media"
 )
 
@@ -44,14 +45,18 @@ func (c cadence) slack() time.Duration { return c.usual / 3 }
 
 // cadenceOf returns that of a track which joins the ladder. Sound that joins late takes shorter
 // parts rather than longer ones than all others, for which PART-HOLD-BACK would be too little.
-func (p *Packager) cadenceOf(t *track) cadence {
+func (l *timeline) cadenceOf(t *track) cadence {
 	if t.kind == media.Video {
-		return pictureCadence(p.line.part)
+		return pictureCadence(l.part)
 	}
 	f := t.length()
-	c := soundCadence(f, p.line.part)
-	if 0 < p.longestPart && p.longestPart < c.target {
-		return countedCadence(f, max(1, (p.longestPart-2*time.Millisecond)/f))
+	c := soundCadence(f, l.part)
+	if 0 < l.longestPart && l.longestPart < c.target {
+		return countedCadence(f, max(1, (l.longestPart-2*time.Millisecond)/f))
 	}
 	return c
 }
+
+// partHoldBack is the least distance of players from the end of the playlist, and the same in all
+// renditions.
+func (l *timeline) partHoldBack() time.Duration { return playlist.PartHoldBacks * l.longestPart }

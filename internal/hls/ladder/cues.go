@@ -226,28 +226,35 @@ func synchsafe(n int) []byte {
 	return []byte{byte(n >> 21 & 0x7F), byte(n >> 14 & 0x7F), byte(n >> 7 & 0x7F), byte(n & 0x7F)}
 }
 
+// cues are the events of a life.
+type cues struct {
+	roster *roster
+	line   *timeline
+	n      int
+}
+
 // script passes an event of the first publication on: as a date range in all playlists, and to the
 // player in the media of the video, or of the audio if there is no video.
-func (p *Packager) script(pub *Publication, u *media.AccessUnit) {
-	if u.Header != media.Sample || pub != p.pubs[0] {
+func (q *cues) script(pub *Publication, u *media.AccessUnit) {
+	if u.Header != media.Sample || pub != q.roster.pubs[0] {
 		return
 	}
 	c, ok := readCue(u.Data)
 	if !ok {
 		return
 	}
-	p.cues++
-	id, date := fmt.Sprintf("%d-%d", p.line.first, p.cues), ""
-	if at := p.line.clock.At(u.DTS); !at.IsZero() {
+	q.n++
+	id, date := fmt.Sprintf("%d-%d", q.line.first, q.n), ""
+	if at := q.line.clock.At(u.DTS); !at.IsZero() {
 		date = c.dateRange(id, at)
 	}
 	video := pub.has(media.Video)
-	for _, t := range p.tracks {
+	for _, t := range q.roster.tracks {
 		if date != "" {
 			t.announce(date)
 		}
 		if (t.kind == media.Video) == video && len(t.events) < maxCues {
-			t.events = append(t.events, c.event(uint32(p.cues), u.DTS))
+			t.events = append(t.events, c.event(uint32(q.n), u.DTS))
 		}
 	}
 }

@@ -16,7 +16,7 @@ func TestFirstParts(t *testing.T) {
 		t.Run(fmt.Sprint(gop), func(t *testing.T) {
 			s := hlstest.Source{Video: hlstest.AVCTrack(0), Audio: hlstest.AAC(48000), AudioEvery: 1024.0 / 48000, Rate: 25, Gop: 25 * gop}
 			r := newRig(t, Options{})
-			r.wanted = func() bool { return true }
+			r.leader.wanted = func() bool { return true }
 			listed := time.Duration(-1)
 			units := s.Until(45 * time.Second)
 			for _, u := range units {
@@ -54,7 +54,7 @@ func TestFirstPartsInTime(t *testing.T) {
 	s := hlstest.Source{Video: hlstest.AVCTrack(0), Audio: hlstest.AAC(48000), AudioEvery: 1024.0 / 48000, Rate: 25, Gop: 50}
 	r := newRig(t, Options{})
 	wanted := false
-	r.wanted = func() bool { return wanted }
+	r.leader.wanted = func() bool { return wanted }
 	for _, u := range s.Until(20 * time.Second) {
 		wanted = u.DTS > 5*time.Second
 		r.feed("", u)

@@ -15,18 +15,18 @@ import (
 // first of another header, and no segment begins yet; or a segment begins here because the pictures
 // have another header, and it may be that the sound soon has one too, which begins that segment
 // then.
-func (p *Packager) waitsForHeader(t *track, u *media.AccessUnit) bool {
-	if t.kind != media.Audio || t.member == nil || t == p.lead {
+func (d *ladder) waitsForHeader(t *track, u *media.AccessUnit) bool {
+	if t.kind != media.Audio || t.member == nil || d.leader.leads(t) {
 		return false
 	}
-	b := p.line.get(t.seq + 1)
+	b := d.line.get(t.seq + 1)
 	switch {
 	case !t.sameSound(u.Track, u.Data):
 		if b == nil {
-			p.line.askForHeader(u.DTS)
+			d.line.askForHeader(u.DTS)
 		}
 		return b == nil
-	case b == nil || !b.newHeader || u.DTS+t.reach(&p.line, u) < b.At || p.line.now-b.At > cut.HeaderPatience || t.hasOtherHeader(b):
+	case b == nil || !b.newHeader || u.DTS+t.reach(d.line, u) < b.At || d.line.now-b.At > cut.HeaderPatience || t.hasOtherHeader(b):
 		return false
 	case t.waitedFor < b.Seq:
 		t.waitedFor, t.waitedAt = b.Seq, t.newest

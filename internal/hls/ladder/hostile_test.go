@@ -28,11 +28,11 @@ func TestManyRenditionsShareTheMemory(t *testing.T) {
 			}
 		}
 		waiting := 0
-		for _, track := range r.tracks {
+		for _, track := range r.roster.tracks {
 			waiting += track.queue.bytes
 		}
-		if waiting > bound || r.bytes > 2*bound+bound/4 {
-			t.Fatalf("at %v %d bytes wait, %d can be fetched or are under way; the bound is %d", at, waiting, r.bytes, bound)
+		if waiting > bound || r.output.bytes > 2*bound+bound/4 {
+			t.Fatalf("at %v %d bytes wait, %d can be fetched or are under way; the bound is %d", at, waiting, r.output.bytes, bound)
 		}
 	}
 	if n := len(r.show.renditions); n != len(streams) {

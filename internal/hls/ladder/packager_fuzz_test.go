@@ -20,7 +20,7 @@ func FuzzPackager(f *testing.F) {
 			t.Skip("long scripts find nothing more")
 		}
 		r := newRig(t, Options{SegmentDuration: time.Second, MaxStreamBytes: 1 << 20, MaxSegmentBytes: 256 << 10})
-		r.wanted = func() bool { return len(script)%2 == 0 }
+		r.leader.wanted = func() bool { return len(script)%2 == 0 }
 		names := []string{"", "720p", "360p"}
 		var at [3]time.Duration
 		var epoch [3]uint32
@@ -56,7 +56,7 @@ func FuzzPackager(f *testing.F) {
 					r.Suspend(p)
 				}
 			case 6:
-				if p := r.pubs[names[n]]; p != nil && len(r.Packager.pubs) > 1 {
+				if p := r.pubs[names[n]]; p != nil && len(r.roster.pubs) > 1 {
 					r.Exit(p)
 					delete(r.pubs, names[n])
 				}
@@ -77,8 +77,8 @@ func FuzzPackager(f *testing.F) {
 					at[n] += 40 * time.Millisecond
 				}
 			}
-			if r.bytes < 0 || r.bytes > 4<<20 {
-				t.Fatalf("%d bytes are kept", r.bytes)
+			if r.output.bytes < 0 || r.output.bytes > 4<<20 {
+				t.Fatalf("%d bytes are kept", r.output.bytes)
 			}
 		}
 		r.finish()

@@ -1,6 +1,7 @@
 package ladder
 
 import (
+	"bytes"
 	"cmp"
 	"time"
 
@@ -10,22 +11,60 @@ import (
 	"livego/internal/media"
 )
 
+// cutter cuts the units of each track into parts, and parts into segments.
+type cutter struct {
+	opt     Options
+	counts  *Counts
+	journal *journal
+	roster  *roster
+	line    *timeline
+	leader  *leader
+	output  *output
+}
+
+// setTrack begins to write the track of u. It is false if that cannot be.
+func (c *cutter) setTrack(t *track, u *media.AccessUnit, seq int64) bool {
+	w, err := fmp4.NewWriter(u.Track)
+	if err != nil {
+		c.journal.drop(t, u, err)
+		return false
+	}
+	if t.init == nil || t.track != u.Track {
+		data, err := fmp4.AppendInit(nil, u.Track, u.Data)
+		if err != nil {
+			c.journal.drop(t, u, err)
+			return false
+		}
+		if t.init == nil || !bytes.Equal(data, t.init.Data) {
+			t.init = &playlist.Init{Seq: seq, Data: data}
+		}
+	}
+	if t.track != u.Track {
+		t.alike, t.unlike = nil, nil
+	}
+	if t.writer != nil && t.kind == media.Audio {
+		w.After(t.writer)
+	}
+	t.writer, t.track, t.session = w, u.Track, u.Epoch
+	return true
+}
+
 // add puts u into the part to which it belongs.
-func (p *Packager) add(t *track, u *media.AccessUnit, b *Boundary) {
+func (c *cutter) add(t *track, u *media.AccessUnit, b *Boundary) {
 	s := t.segment
-	limit := p.line.limit()
-	if next := p.line.get(t.seq + 1); next != nil && next.newHeader && t.kind == media.Audio {
+	limit := c.line.limit()
+	if next := c.line.get(t.seq + 1); next != nil && next.newHeader && t.kind == media.Audio {
 		limit += cut.HeaderPatience // the old header may hold for longer
 	}
 	long := max(s.Duration, u.DTS-b.At) > limit
-	if long || s.Size+t.queue.bytes > 2*p.share() {
-		p.counts.Dropped.Add(1) // the leading track has gone far ahead, or this one does not keep to a sane rate
+	if long || s.Size+t.queue.bytes > 2*c.roster.share() {
+		c.counts.Dropped.Add(1) // the leading track has gone far ahead, or this one does not keep to a sane rate
 		return
 	}
 	at := t.placeOf(u)
-	p.cut(t, at)
+	c.cut(t, at)
 	if len(t.part) == 0 {
-		t.cell = max(t.cellOf(&p.line, at), t.cell+1)
+		t.cell = max(t.cellOf(c.line, at), t.cell+1)
 		if len(s.Parts) == 0 {
 			t.begin(u, b)
 		}
@@ -37,14 +76,14 @@ func (p *Packager) add(t *track, u *media.AccessUnit, b *Boundary) {
 	}
 	t.next = at + length
 	t.part = append(t.part, *u)
-	p.dependent = p.dependent || u.Skipped
+	c.output.depends(u.Skipped)
 	t.captions.scan(u)
 	t.rates.Step(u.DTS)
-	if t == p.lead && s.Size+bytesOf(t.part) > p.share() {
-		p.line.full = true
+	if c.leader.leads(t) && s.Size+bytesOf(t.part) > c.roster.share() {
+		c.line.full = true
 	}
-	if t.kind == media.Audio && t.ends(&p.line, t.next) && p.known(t, b, t.next+length) {
-		p.finishPart(t, t.next)
+	if t.kind == media.Audio && t.ends(c.line, t.next) && c.known(t, b, t.next+length) {
+		c.finishPart(t, t.next)
 	}
 }
 
@@ -70,15 +109,15 @@ func (t *track) placeOf(u *media.AccessUnit) time.Duration {
 }
 
 // cut finishes the parts of t that end before its next unit, which is at a time.
-func (p *Packager) cut(t *track, at time.Duration) {
-	for len(t.part) > 0 && t.ends(&p.line, at) {
+func (c *cutter) cut(t *track, at time.Duration) {
+	for len(t.part) > 0 && t.ends(c.line, at) {
 		if last, held := t.overhang(at); held {
-			p.finishPart(t, last.DTS)
+			c.finishPart(t, last.DTS)
 			t.origin, t.cell, t.part = last.DTS, 0, append(t.part, last)
 			continue
 		}
-		p.finishPart(t, at)
-		if t.kind == media.Video && t.cellOf(&p.line, at) <= t.cell {
+		c.finishPart(t, at)
+		if t.kind == media.Video && t.cellOf(c.line, at) <= t.cell {
 			t.origin, t.cell = at, -1 // pictures are not as far apart as they were
 		}
 	}
@@ -116,8 +155,8 @@ func (t *track) overhang(at time.Duration) (last media.AccessUnit, held bool) {
 // known says that audio until then, and one more frame, is in the segment of b: so a part may be
 // published before the next frame came, for there will be one more part. What is published makes
 // players ask for the part behind it.
-func (p *Packager) known(t *track, b *Boundary, then time.Duration) bool {
-	return frame(t.track) > 0 && !p.line.discontinuityDue && !p.line.headerDue && then < b.At+p.opt.SegmentDuration
+func (c *cutter) known(t *track, b *Boundary, then time.Duration) bool {
+	return frame(t.track) > 0 && !c.line.discontinuityDue && !c.line.headerDue && then < b.At+c.opt.SegmentDuration
 }
 
 // cellOf returns the place of a time on the grid of parts.
@@ -138,15 +177,15 @@ func bytesOf(units []media.AccessUnit) int {
 }
 
 // finishPart writes the part under way, and publishes it.
-func (p *Packager) finishPart(t *track, next time.Duration) {
-	if p.writePart(t, next, next) {
-		p.publish(t, false)
+func (c *cutter) finishPart(t *track, next time.Duration) {
+	if c.writePart(t, next, next) {
+		c.output.publish(t, false)
 	}
 }
 
 // writePart writes the part under way. next is when the track goes on, and until where its segment
 // ends if that is before: its last unit may last for longer, but players are not told.
-func (p *Packager) writePart(t *track, next, until time.Duration) bool {
+func (c *cutter) writePart(t *track, next, until time.Duration) bool {
 	if len(t.part) == 0 {
 		return false
 	}
@@ -156,9 +195,9 @@ func (p *Packager) writePart(t *track, next, until time.Duration) bool {
 		t.part, t.held = t.part[:0], 0
 	}()
 	s, first := t.segment, &units[0]
-	if next-s.Start > p.line.limit()+spill {
+	if next-s.Start > c.line.limit()+spill {
 		next = 0 // a hole
-		if until-s.Start <= p.line.limit()+spill {
+		if until-s.Start <= c.line.limit()+spill {
 			next = until
 		}
 	}
@@ -169,8 +208,8 @@ func (p *Packager) writePart(t *track, next, until time.Duration) bool {
 	}
 	data, w, err := t.fragments(&f)
 	if err != nil {
-		p.counts.Dropped.Add(uint64(len(units) - 1))
-		p.drop(t, first, err)
+		c.counts.Dropped.Add(uint64(len(units) - 1))
+		c.journal.drop(t, first, err)
 		return false
 	}
 	if len(s.Parts) == 0 {
@@ -186,11 +225,9 @@ func (p *Packager) writePart(t *track, next, until time.Duration) bool {
 	case until < next:
 		lasts = min(lasts, until-first.DTS)
 	}
-	p.list(t, playlist.Part{Independent: w.Independent, Data: data}, w.Start, lasts)
+	c.list(t, playlist.Part{Independent: w.Independent, Data: data}, w.Start, lasts)
 	s.Size += data.Size()
-	p.bytes += data.Size()
-	p.counts.Parts.Add(1)
-	p.counts.Bytes.Add(uint64(data.Size()))
+	c.output.grow(data.Size())
 	t.arrived = units[len(units)-1].Arrived
 	return true
 }
@@ -231,7 +268,7 @@ func (t *track) fragment(pieces [][]byte, f *fmp4.Fragment) ([][]byte, fmp4.Writ
 // one. Where that is much, its last unit lasts for longer than a part may, and only the segment is
 // as long as its media: a part with GAP=YES, which could stand for the rest, makes hls.js (1.7.4)
 // stand still for good.
-func (p *Packager) list(t *track, next playlist.Part, start, lasts time.Duration) {
+func (c *cutter) list(t *track, next playlist.Part, start, lasts time.Duration) {
 	s := t.segment
 	if len(s.Parts) == 0 && (start-t.listed).Abs() > t.slack() {
 		t.listed = start
@@ -243,7 +280,7 @@ func (p *Packager) list(t *track, next playlist.Part, start, lasts time.Duration
 	t.listed += next.Duration
 	if more := t.skip(start + lasts); more > 0 {
 		s.Duration += more
-		p.noteWide(t, start, lasts)
+		c.journal.noteWide(t, start, lasts)
 	}
 	t.unlisted = start + lasts - t.listed
 }
@@ -259,17 +296,9 @@ func (t *track) skip(until time.Duration) time.Duration {
 	return more
 }
 
-// noteWide counts parts that last for longer than they are listed, and logs the first.
-func (p *Packager) noteWide(t *track, at, lasts time.Duration) {
-	if p.counts.Wide.Add(1) == 1 {
-		p.log.Warn("pictures are further apart than at the start: their parts last longer than the part target duration",
-			"rendition", t.id(), "at", at, "duration", lasts, "part_target", t.target)
-	}
-}
-
 // close ends the segment under way, which is a gap if there is nothing in it. end is where the next
 // segment begins, and follows says that the track has a unit for that one.
-func (p *Packager) close(t *track, next time.Duration, end *Boundary, follows bool) {
+func (c *cutter) close(t *track, next time.Duration, end *Boundary, follows bool) {
 	if t.segment == nil {
 		return
 	}
@@ -283,42 +312,27 @@ func (p *Packager) close(t *track, next time.Duration, end *Boundary, follows bo
 		until = end.At // it goes on behind a hole
 	}
 	if last, held := t.overhang(until); held {
-		p.writePart(t, last.DTS, last.DTS)
+		c.writePart(t, last.DTS, last.DTS)
 		t.part = append(t.part, last)
 	}
-	p.writePart(t, next, until)
+	c.writePart(t, next, until)
 	s := t.segment
-	withheld := follows && p.withhold(t)
+	withheld := follows && c.withhold(t)
 	s.Complete = true
 	if len(s.Parts) > 0 {
 		t.gaps = 0
-		p.counts.Segments.Add(1)
+		c.counts.Segments.Add(1)
 	} else {
-		b := p.line.get(s.Seq)
+		b := c.line.get(s.Seq)
 		s.Gap, s.Duration = true, cut.MinDuration
 		if b != nil && end != nil {
 			s.Duration = max(end.At-b.At, cut.MinDuration)
 		}
 		t.gaps++
 	}
-	s.Duration = min(s.Duration, p.line.target+cut.Rounding)
+	s.Duration = min(s.Duration, c.line.target+cut.Rounding)
 	t.segment = nil
-	if s.Gap && len(t.window.Segments) == 0 {
-		return // a playlist does not begin with a gap
-	}
-	p.dependent = p.dependent || !s.Independent
-	t.rates.Note(s, p.line.target)
-	if len(t.window.Segments) == 0 && s.Seq == p.line.first && len(p.line.lost) > 0 {
-		t.window.Segments = p.leadingGaps(t, s)
-	}
-	p.bytes -= t.window.Add(s, p.opt.ListSize, p.line.target, t.Settled)
-	p.store(t, s)
-	p.trim()
-	if !withheld && !(s.Gap && follows) {
-		p.publish(t, false)
-	}
-	p.describe(t)
-	p.record(t, s)
+	c.output.complete(t, s, !withheld && !(s.Gap && follows))
 }
 
 const (
@@ -337,12 +351,12 @@ const (
 // together with a last part that is as short as that, and while hls.js parses the part before it,
 // then it would never ask for the last part, and stand in front of it until the segment's parts are
 // listed no more.
-func (p *Packager) withhold(t *track) bool {
+func (c *cutter) withhold(t *track) bool {
 	n := len(t.segment.Parts)
 	if n < 2 || len(t.window.Segments) == 0 || t.target > maxWithheld || t.segment.Parts[n-1].Duration > shortPart {
 		return false
 	}
 	t.segment.Full = true
-	p.publish(t, false)
+	c.output.publish(t, false)
 	return true
 }

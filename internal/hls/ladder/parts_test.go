@@ -132,7 +132,7 @@ func TestPartsOfOddEncoders(t *testing.T) {
 					t.Errorf("%s: PART-HOLD-BACK is %v, the part target duration %v", id, rec.view.PartHoldBack, rec.view.PartTarget)
 				}
 			}
-			if abrupt > 0 && !odd.short && r.longestPart < shortPart || r.counts.Dropped.Load() > 0 {
+			if abrupt > 0 && !odd.short && r.line.longestPart < shortPart || r.counts.Dropped.Load() > 0 {
 				t.Errorf("%d segments ended with their last part, %d units dropped\n%s", abrupt, r.counts.Dropped.Load(), &r.log)
 			}
 		})

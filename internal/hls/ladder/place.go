@@ -8,11 +8,26 @@ import (
 	"livego/internal/media"
 )
 
+// placeDecided places the units of t of which it is decided where they belong.
+func (d *ladder) placeDecided(t *track) {
+	if !d.line.fixed() {
+		return
+	}
+	for t.queue.len() > 0 {
+		next := &t.queue.waiting()[0]
+		if !d.leader.leads(t) && !t.near(d.line, next, d.line.last()) && next.DTS+t.reach(d.line, next) > d.line.now+d.line.ahead() || d.waitsForHeader(t, next) {
+			return
+		}
+		u := t.queue.pop()
+		d.place(t, &u)
+	}
+}
+
 // place puts a unit of t where it belongs. Where segments begin at and before it is decided.
-func (p *Packager) place(t *track, u *media.AccessUnit) {
+func (d *ladder) place(t *track, u *media.AccessUnit) {
 	t.adopt(u)
-	if b, ok := p.stay(t, u, t.segmentOf(&p.line, u)); ok {
-		p.put(t, u, b)
+	if b, ok := d.stay(t, u, t.segmentOf(d.line, u)); ok {
+		d.put(t, u, b)
 	}
 	if t.kind == media.Video && u.RandomAccess {
 		t.lastKey = u.DTS
@@ -21,44 +36,44 @@ func (p *Packager) place(t *track, u *media.AccessUnit) {
 
 // stay lets t leave the ladder if it cannot go on with u in the segment of b. It returns the
 // segment to which u belongs then, for t may begin again with it, and false if u belongs nowhere.
-func (p *Packager) stay(t *track, u *media.AccessUnit, b *Boundary) (*Boundary, bool) {
+func (d *ladder) stay(t *track, u *media.AccessUnit, b *Boundary) (*Boundary, bool) {
 	if b == nil || t.member == nil || b.Seq <= t.seq {
 		return b, true
 	}
-	reason, same := t.mayCross(&p.line, u, b)
+	reason, same := t.mayCross(d.line, u, b)
 	switch {
 	case reason != "":
-		p.leave(t, reason)
+		d.leave(t, reason)
 	case same:
 		return b, true
 	default:
-		p.change(t)
+		d.change(t)
 	}
 	if t.member != nil {
 		return nil, false
 	}
-	return t.segmentOf(&p.line, u), true
+	return t.segmentOf(d.line, u), true
 }
 
 // put puts a unit of t into the segment of b.
-func (p *Packager) put(t *track, u *media.AccessUnit, b *Boundary) {
+func (d *ladder) put(t *track, u *media.AccessUnit, b *Boundary) {
 	switch {
 	case b == nil:
-		p.counts.Dropped.Add(1)
+		d.counts.Dropped.Add(1)
 	case t.joining():
-		if p.mayJoin(t, u, b) && p.join(t, u, b) {
-			p.add(t, u, b)
+		if d.mayJoin(t, u, b) && d.join(t, u, b) {
+			d.cutter.add(t, u, b)
 		}
 	case b.Seq > t.seq:
-		if p.cross(t, u, b) {
-			p.add(t, u, b)
+		if d.cross(t, u, b) {
+			d.cutter.add(t, u, b)
 		}
 	case b.Seq < t.seq || t.segment == nil:
-		p.counts.Dropped.Add(1) // too late
+		d.counts.Dropped.Add(1) // too late
 	case u.Track != t.track || t.kind == media.Video && u.Epoch != t.session:
-		p.change(t)
+		d.change(t)
 	default:
-		p.add(t, u, b)
+		d.cutter.add(t, u, b)
 	}
 }
 
@@ -132,26 +147,26 @@ func (t *track) crossesDiscontinuity(l *timeline, b *Boundary) bool {
 }
 
 // cross ends the segment under way and begins that of b with u. It is false if u does not fit.
-func (p *Packager) cross(t *track, u *media.AccessUnit, b *Boundary) bool {
-	seam := t.crossesDiscontinuity(&p.line, b)
-	p.advance(t, u.DTS, b.Seq)
-	if (seam || u.Track != t.track) && !p.setTrack(t, u, b.Seq) {
-		p.leave(t, "its header does not fit its media")
+func (d *ladder) cross(t *track, u *media.AccessUnit, b *Boundary) bool {
+	seam := t.crossesDiscontinuity(d.line, b)
+	d.advance(t, u.DTS, b.Seq)
+	if (seam || u.Track != t.track) && !d.cutter.setTrack(t, u, b.Seq) {
+		d.leave(t, "its header does not fit its media")
 		return false
 	}
 	t.session = u.Epoch // sound goes on without a seam
 	t.segment.Init = t.init
-	if b == p.line.last() {
-		p.line.early = max(p.line.early, min(b.At-u.DTS, p.line.limit()/2))
+	if b == d.line.last() {
+		d.line.early = max(d.line.early, min(b.At-u.DTS, d.line.limit()/2))
 	}
 	return true
 }
 
 // advance ends segments until the one with a number is under way. next is when the track goes on.
-func (p *Packager) advance(t *track, next time.Duration, seq int64) {
+func (d *ladder) advance(t *track, next time.Duration, seq int64) {
 	for t.seq < seq {
-		b := p.line.get(t.seq + 1)
-		p.close(t, next, b, true)
+		b := d.line.get(t.seq + 1)
+		d.cutter.close(t, next, b, true)
 		t.open(b)
 	}
 }
@@ -169,11 +184,37 @@ func (t *track) open(b *Boundary) {
 // change deals with a unit of another header or session within a segment. What concerns all waits
 // for the next segment, which begins with a discontinuity; a track that is alone with it leaves the
 // ladder, and comes back.
-func (p *Packager) change(t *track) {
-	p.counts.Dropped.Add(1)
-	if t == p.lead || t.kind == media.Audio {
-		p.line.discontinuityDue = p.line.discontinuityDue || p.line.get(t.seq+1) == nil
+func (d *ladder) change(t *track) {
+	d.counts.Dropped.Add(1)
+	if d.leader.leads(t) || t.kind == media.Audio {
+		d.line.discontinuityDue = d.line.discontinuityDue || d.line.get(t.seq+1) == nil
 		return
 	}
-	p.leave(t, "its encoder changed something that the others did not")
+	d.leave(t, "its encoder changed something that the others did not")
+}
+
+// empty places all units of t and ends its segment, at a time if that is not 0.
+func (d *ladder) empty(t *track, end time.Duration) {
+	for t.queue.len() > 0 {
+		u := t.queue.pop()
+		d.place(t, &u)
+	}
+	if t.member != nil && !t.silent && t.segment != nil && len(t.segment.Parts)+len(t.part) > 0 {
+		d.cutter.close(t, end, nil, false)
+	}
+}
+
+// missed ends the segments of t for which nothing came in time.
+func (d *ladder) missed(t *track) {
+	for t.member != nil && t.queue.len() == 0 && !t.pub.Behind {
+		next := d.line.get(t.seq + 1)
+		if next == nil || d.line.now-next.At <= cut.MaxLag {
+			return
+		}
+		d.cutter.close(t, next.At, next, false)
+		t.open(next)
+		if t.gaps >= maxGaps {
+			d.leave(t, "nothing came for it")
+		}
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"livego/internal/hls/playlist"
-	"livego/internal/spool"
 )
 
 // Sink takes the segments of one life. It is called by who packages, one call at a time, and must
@@ -41,37 +40,50 @@ type Segment struct {
 	Pieces [][]byte
 }
 
-// disk returns where the segments of a rendition go, nil if they go nowhere.
-func (p *Packager) disk(id string) *spool.Rendition {
-	if p.stored == nil {
-		return nil
+// rendition makes one of a track, whose segments go to the disk if there is one.
+func (o *output) rendition(t *track) *playlist.Rendition {
+	r := &playlist.Rendition{ID: t.id(), Kind: t.kind}
+	if o.stored != nil {
+		r.Disk = o.stored.Rendition(r.ID)
 	}
-	return p.stored.Rendition(id)
+	return r
+}
+
+// kept says that segments are kept elsewhere than in memory.
+func (o *output) kept() bool { return o.stored != nil || o.sink != nil }
+
+// end says to those who keep them that no more come.
+func (o *output) end() {
+	if o.stored != nil {
+		o.stored.End(o.line.next)
+	}
+	if o.sink != nil {
+		o.sink.End()
+	}
 }
 
 // store gives a complete segment to the disk. The playlist lists it from there when memory lets it
 // go.
-func (p *Packager) store(t *track, s *playlist.Segment) {
+func (o *output) store(t *track, s *playlist.Segment) {
 	if t.Disk == nil {
 		return
 	}
-	if err := t.Disk.Append(s.ToStore(p.line.target), s.Init.Data, s.Pieces()...); err != nil && !p.unstored {
-		p.unstored = true
-		p.log.Warn("segment not stored for rewinding", "rendition", t.id(), "error", err)
+	if err := t.Disk.Append(s.ToStore(o.line.target), s.Init.Data, s.Pieces()...); err != nil {
+		o.journal.tellUnstored(t, err)
 	}
 }
 
 // record gives a complete segment to the sink.
-func (p *Packager) record(t *track, s *playlist.Segment) {
-	if p.sink == nil {
+func (o *output) record(t *track, s *playlist.Segment) {
+	if o.sink == nil {
 		return
 	}
 	k := Segment{
-		Description: t.info.Description(), Seq: s.Seq, Start: s.Start, Duration: s.Duration, At: s.At, Target: p.line.target,
+		Description: t.info.Description(), Seq: s.Seq, Start: s.Start, Duration: s.Duration, At: s.At, Target: o.line.target,
 		Discontinuity: s.Discontinuity, Independent: s.Independent, Gap: s.Gap, Dates: s.Dates,
 	}
 	if !s.Gap {
 		k.Init, k.Pieces = s.Init.Data, s.Pieces()
 	}
-	p.sink.Segment(k)
+	o.sink.Segment(k)
 }

@@ -16,30 +16,30 @@ import (
 // the sound was always late, so that the first frame of sound is not late for it. It is true if the
 // sound is to go on from another publication instead.
 func (p *Packager) watchSound(t *track) (moves bool) {
-	if t.kind != media.Audio || t.member == nil || !p.hasPictures(t) {
+	if t.kind != media.Audio || t.member == nil || !p.audio.hasPictures(t) {
 		return false
 	}
-	if away := p.line.now - t.newest; !t.silent && away > cut.Departure && away > p.silencePatience(t) {
-		if s := p.standIn(t); s.hasSound(&p.line) && s.queue.len() > 0 {
-			p.moves = append(p.moves, move{t, s})
+	if away := p.line.now - t.newest; !t.silent && away > cut.Departure && away > p.audio.silencePatience(t) {
+		if s := p.audio.standIn(t); s.hasSound(p.line) && s.queue.len() > 0 {
+			p.audio.moves = append(p.audio.moves, move{t, s})
 			return true
 		}
-		p.silence(t, "nothing comes for it")
+		p.audio.silence(t, "nothing comes for it")
 	}
-	for until := p.line.now - t.lateness - t.length(); t.isSilent(); p.placeDecided(t) {
-		u, ok := p.silentFrame(t, until)
+	for until := p.line.now - t.lateness - t.length(); t.isSilent(); p.ladder.placeDecided(t) {
+		u, ok := p.audio.silentFrame(t, until)
 		if !ok {
 			break
 		}
-		p.accept(t, &u)
+		p.leader.accept(t, &u)
 	}
 	return false
 }
 
 // hasPictures says that there is video that shows how late the sound of t is, and that neither
 // waits to be read.
-func (p *Packager) hasPictures(t *track) bool {
-	return p.lead != nil && p.lead.kind == media.Video && !p.lead.pub.Behind && !t.pub.Behind
+func (a *audio) hasPictures(t *track) bool {
+	return a.leader.track != nil && a.leader.track.kind == media.Video && !a.leader.track.pub.Behind && !t.pub.Behind
 }
 
 // fillSilence makes the silence of t up to a time.
@@ -53,7 +53,7 @@ func (p *Packager) fillSilence(t *track, until time.Duration) {
 // true if any was made.
 func (p *Packager) makeSilence(t *track, until time.Duration) (made bool) {
 	for t.standing == active {
-		u, ok := p.silentFrame(t, until)
+		u, ok := p.audio.silentFrame(t, until)
 		if !ok {
 			break
 		}
@@ -64,9 +64,9 @@ func (p *Packager) makeSilence(t *track, until time.Duration) (made bool) {
 }
 
 // silentFrame returns the next frame of silence of t if there is room for it before a time.
-func (p *Packager) silentFrame(t *track, until time.Duration) (u media.AccessUnit, ok bool) {
+func (a *audio) silentFrame(t *track, until time.Duration) (u media.AccessUnit, ok bool) {
 	if u, ok = t.sound.Fill(until-cut.MaxLag, until); ok {
-		p.counts.Silence.Add(uint64(t.length()))
+		a.counts.Silence.Add(uint64(t.length()))
 	}
 	return u, ok
 }
@@ -79,11 +79,8 @@ func (p *Packager) fillHole(t *track, u *media.AccessUnit) {
 	}
 	hole := u.DTS - t.sound.Due
 	goesOn := u.Track == t.sound.Track || t.member != nil && t.sameSound(u.Track, u.Data)
-	if !goesOn || !p.makeSilence(t, u.DTS) {
-		return
-	}
-	if p.filled++; p.filled <= cut.MaxTrackLogs {
-		p.log.Warn("hole in the sound filled with silence", "rendition", t.id(), "at", u.DTS, "length", hole, "last_line", p.filled == cut.MaxTrackLogs)
+	if goesOn && p.makeSilence(t, u.DTS) {
+		p.journal.tellFilled(t, u.DTS, hole)
 	}
 }
 
@@ -96,21 +93,21 @@ func (p *Packager) stopSilence(t *track) {
 // silencePatience is how long, in media time, the sound of t may be away before there is silence:
 // nothing is late of a publisher that was lost, another one's sound is better, and what an encoder
 // always sends late is not away.
-func (p *Packager) silencePatience(t *track) time.Duration {
+func (a *audio) silencePatience(t *track) time.Duration {
 	wait := soundPatience
 	switch {
 	case t.pub.idle:
 		return cut.Departure
 	case t.quiet:
 		wait = patience
-	case p.standIn(t).hasSound(&p.line):
+	case a.standIn(t).hasSound(a.line):
 		wait += patience
 	}
 	return max(wait, t.lateness+cut.Departure)
 }
 
 // silence lets t be silent from here on, until sound comes. It is false if that cannot be.
-func (p *Packager) silence(t *track, reason string) bool {
+func (a *audio) silence(t *track, reason string) bool {
 	if t.member == nil || t.silent {
 		return t.isSilent()
 	}
@@ -118,26 +115,15 @@ func (p *Packager) silence(t *track, reason string) bool {
 		return false
 	}
 	t.silent = true
-	if p.silenced++; p.silenced <= cut.MaxTrackLogs {
-		p.log.Warn("silence instead of sound", "rendition", t.id(), "reason", reason, "last_line", p.silenced == cut.MaxTrackLogs)
-	}
+	a.journal.tellSilent(t, reason)
 	return true
-}
-
-// noteQuiet notes that the encoder says that no sound comes for a track.
-func (pub *Publication) noteQuiet(header *media.Track) {
-	for _, t := range pub.tracks {
-		if t.kind == header.Kind && t.number == header.ID {
-			t.quiet = true
-		}
-	}
 }
 
 // admitSound ends silence in t, for which u came. It is false if u cannot be used: it is too late
 // for the silence that there is.
 func (p *Packager) admitSound(t *track, u *media.AccessUnit) bool {
 	t.quiet = false
-	if p.hasPictures(t) {
+	if p.audio.hasPictures(t) {
 		t.lateness = min(max(t.lateness-t.lateness/cut.LatenessMemory, p.line.now-u.DTS), cut.MaxLag)
 	}
 	if !t.isSilent() {
@@ -149,29 +135,16 @@ func (p *Packager) admitSound(t *track, u *media.AccessUnit) bool {
 	p.fillSilence(t, min(u.DTS, p.line.now+cut.MaxLag))
 	t.resumes = t.reached()
 	t.endSilence()
-	if p.silenced <= cut.MaxTrackLogs {
-		p.log.Info("sound again", "rendition", t.id())
-	}
+	p.journal.tellSound(t)
 	return u.DTS >= t.resumes
-}
-
-// withoutSound returns another publication whose video goes on without sound of its own in the
-// place of t, nil if there is none.
-func (p *Packager) withoutSound(t *track) *Publication {
-	for _, o := range p.tracks {
-		if t.kind == media.Audio && o.kind == media.Video && o.member != nil && o.pub != t.pub && !o.pub.idle && !o.pub.carries(t) {
-			return o.pub
-		}
-	}
-	return nil
 }
 
 // keepSound gives the sound of a publication that ends, which nobody else has, to one that goes on:
 // as silence, until that one has sound. Players would not go on without the playlist. It is false
 // if the rendition must leave.
-func (p *Packager) keepSound(t *track) bool {
-	other := p.withoutSound(t)
-	if other == nil || !p.silence(t, "its publisher ended, and nobody else has sound") {
+func (a *audio) keepSound(t *track) bool {
+	other := a.roster.withoutSound(t)
+	if other == nil || !a.silence(t, "its publisher ended, and nobody else has sound") {
 		return false
 	}
 	t.pub.tracks = slices.DeleteFunc(t.pub.tracks, func(o *track) bool { return o == t })
@@ -179,9 +152,4 @@ func (p *Packager) keepSound(t *track) bool {
 	t.pub.tracks = append(t.pub.tracks, t)
 	t.lateness = 0
 	return true
-}
-
-// carries says whether a publication has a track of the kind and number of t.
-func (pub *Publication) carries(t *track) bool {
-	return slices.ContainsFunc(pub.tracks, func(o *track) bool { return o.kind == t.kind && o.number == t.number })
 }

@@ -19,32 +19,33 @@ import (
 // goes on: as long as the leading video.
 const soundPatience = videoPatience
 
+// audio keeps the sound of a ladder going: from another publication, or as silence.
+type audio struct {
+	counts  *Counts
+	journal *journal
+	roster  *roster
+	line    *timeline
+	leader  *leader
+	// moves are due when the walk of a unit is over: sound goes on from another publication.
+	moves []move
+}
+
 // spare says that the audio of t is not used, because another publication has it too.
-func (p *Packager) spare(t *track) bool {
+func (a *audio) spare(t *track) bool {
 	if t.kind != media.Audio {
 		return false
 	}
-	if t.pub == p.pubs[0] {
-		return p.holder(t) != nil
+	if t.pub == a.roster.pubs[0] {
+		return a.roster.holder(t) != nil
 	}
-	silent := len(p.pubs[0].tracks) == 0 && p.line.next-p.line.first <= patienceSegments
-	return silent || !p.line.fixed() || slices.ContainsFunc(p.pubs, func(o *Publication) bool { return o != t.pub && o.has(media.Audio) })
-}
-
-// holder returns what has the place of t, which is the same track of another publication, nil if
-// nothing has.
-func (p *Packager) holder(t *track) *track {
-	i := slices.IndexFunc(p.tracks, func(o *track) bool { return o.kind == t.kind && o.number == t.number && o.pub != t.pub })
-	if i < 0 {
-		return nil
-	}
-	return p.tracks[i]
+	silent := len(a.roster.pubs[0].tracks) == 0 && a.line.next-a.line.first <= patienceSegments
+	return silent || !a.line.fixed() || slices.ContainsFunc(a.roster.pubs, func(o *Publication) bool { return o != t.pub && o.has(media.Audio) })
 }
 
 // standBy keeps u, of the spare track s, for as long as the track in its place has nothing of that
 // time.
 func (p *Packager) standBy(s *track, u *media.AccessUnit) {
-	t := p.holder(s)
+	t := p.roster.holder(s)
 	if t == nil {
 		s.queue = unitQueue{}
 		return
@@ -54,17 +55,17 @@ func (p *Packager) standBy(s *track, u *media.AccessUnit) {
 	for s.queue.len() > 0 && s.queue.waiting()[0].DTS < t.reached() {
 		s.queue.pop()
 	}
-	p.bound(s)
-	if s.queue.len() > 0 && (t.pub.idle || t.isSilent() || p.isStalled(t, u)) {
+	p.leader.bound(s)
+	if s.queue.len() > 0 && (t.pub.idle || t.isSilent() || p.audio.isStalled(t, u)) {
 		p.moveTo(t, s)
 	}
 }
 
 // isStalled says that nothing comes for t any more, though the ladder goes on and has come to u.
-func (p *Packager) isStalled(t *track, u *media.AccessUnit) bool {
+func (a *audio) isStalled(t *track, u *media.AccessUnit) bool {
 	now := u.DTS
-	if p.lead != t {
-		now = min(now, p.line.now) // u may be of an encoder whose clock jumped
+	if !a.leader.leads(t) {
+		now = min(now, a.line.now) // u may be of an encoder whose clock jumped
 	}
 	return t.member != nil && !t.pub.Behind && now-t.newest > soundPatience
 }
@@ -74,12 +75,12 @@ func (t *track) reached() time.Duration { return t.newest + t.length()/2 }
 
 // standIn returns the spare track with which the rendition of t can go on, nil if there is none:
 // best one for which something comes, and of those one of the same codec.
-func (p *Packager) standIn(t *track) (best *track) {
+func (a *audio) standIn(t *track) (best *track) {
 	if t.kind != media.Audio {
 		return nil
 	}
 	score := func(s *track) (n int) {
-		if s.hasSound(&p.line) {
+		if s.hasSound(a.line) {
 			n += 2
 		}
 		if s.header.Codec == t.header.Codec {
@@ -87,7 +88,7 @@ func (p *Packager) standIn(t *track) (best *track) {
 		}
 		return n
 	}
-	for _, pub := range p.pubs {
+	for _, pub := range a.roster.pubs {
 		for _, s := range pub.tracks {
 			if pub == t.pub || pub.idle || s.standing != spare || s.number != t.number {
 				continue
@@ -107,8 +108,8 @@ func (s *track) hasSound(l *timeline) bool {
 
 // releaseSound lets the sound of a publication that is gone go on with others.
 func (p *Packager) releaseSound(pub *Publication) {
-	for _, t := range slices.Clone(p.tracks) {
-		if s := p.standIn(t); t.pub == pub && s != nil {
+	for _, t := range slices.Clone(p.roster.tracks) {
+		if s := p.audio.standIn(t); t.pub == pub && s != nil {
 			p.moveTo(t, s)
 		}
 	}
@@ -119,22 +120,22 @@ type move struct{ t, s *track }
 
 // moveSound lets sound go on from other publications where that is due.
 func (p *Packager) moveSound() {
-	for len(p.moves) > 0 {
-		m := p.moves[0]
-		p.moves = p.moves[1:]
-		if m.t.member != nil && m.s.standing == spare && p.standIn(m.t) == m.s {
+	for len(p.audio.moves) > 0 {
+		m := p.audio.moves[0]
+		p.audio.moves = p.audio.moves[1:]
+		if m.t.member != nil && m.s.standing == spare && p.audio.standIn(m.t) == m.s {
 			p.moveTo(m.t, m.s)
 		}
 	}
-	p.moves = nil
+	p.audio.moves = nil
 }
 
 // moveTo lets the rendition of t go on with the track for which s stood by: they swap publications.
 // With the same initialization section the new sound just follows, for both are on one timeline.
 // With another one it begins a segment (waitsForHeader).
 func (p *Packager) moveTo(t, s *track) {
-	p.tellMoved(t, s)
-	silent, waiting := !s.hasSound(&p.line), s.queue.waiting()
+	p.journal.tellMoved(t, s)
+	silent, waiting := !s.hasSound(p.line), s.queue.waiting()
 	if len(waiting) > 0 {
 		p.fillSilence(t, min(waiting[0].DTS, p.line.now+cut.MaxLag))
 	}
@@ -144,7 +145,7 @@ func (p *Packager) moveTo(t, s *track) {
 	t.header, s.header = s.header, t.header
 	t.lateness, s.lateness, t.quiet, s.quiet = s.lateness, t.lateness, s.quiet, t.quiet
 	t.endSilence()
-	p.sort()
+	p.roster.sort()
 	for i := range waiting {
 		if u := &waiting[i]; u.DTS >= t.newest {
 			p.take(t, u)
@@ -152,15 +153,7 @@ func (p *Packager) moveTo(t, s *track) {
 	}
 	if silent && len(waiting) == 0 {
 		t.newest = s.newest
-		p.silence(t, "nothing comes from the publication either")
-	}
-}
-
-// tellMoved logs that a rendition goes on with another publication, not without end.
-func (p *Packager) tellMoved(t, s *track) {
-	if p.moved++; p.moved <= cut.MaxTrackLogs {
-		p.log.Info("sound of the ladder goes on from another publication", "rendition", t.id(), "from", t.pub.Rendition, "to", s.pub.Rendition,
-			"last_line", p.moved == cut.MaxTrackLogs)
+		p.audio.silence(t, "nothing comes from the publication either")
 	}
 }
 

@@ -90,7 +90,11 @@ type timeline struct {
 	// grid, target the target duration: all are fixed when the first segment is complete, and 0
 	// before.
 	interval, part, target time.Duration
-	clock                  cut.Clock
+	// longestPart is the longest part target duration of the first renditions.
+	longestPart time.Duration
+	// growing: the first segment is listed while it grows.
+	growing bool
+	clock   cut.Clock
 }
 
 func (l *timeline) last() *Boundary { return &l.bounds[len(l.bounds)-1] }

@@ -150,6 +150,20 @@ func (t *track) toList() time.Duration {
 	return t.unlisted
 }
 
+// count notes a unit, and returns how long one lasts.
+func (t *track) count(u *media.AccessUnit) (length time.Duration) {
+	if t.kind == media.Audio {
+		t.sound.Take(u, cmp.Or(fmp4.FrameLength(u), t.length()))
+	}
+	length = t.length()
+	t.newest, t.shown = u.DTS, max(t.shown, u.PTS)
+	if u.RandomAccess {
+		t.reorder = u.PTS - u.DTS
+	}
+	t.step.Mark(u.DTS)
+	return length
+}
+
 // unitQueue is a queue of units that reuses its room.
 type unitQueue struct {
 	units []media.AccessUnit

@@ -9,24 +9,88 @@ import (
 	"livego/internal/hls/cut"
 	"livego/internal/hls/playlist"
 	"livego/internal/media"
+	"livego/internal/spool"
 )
+
+// output is what can be fetched of all renditions, and those who keep complete segments.
+type output struct {
+	opt     Options
+	counts  *Counts
+	journal *journal
+	roster  *roster
+	line    *timeline
+	show    *Presentation
+	// stored takes the segments for rewinding, sink all that are complete. Either may be nil.
+	stored *spool.Life
+	sink   Sink
+	// bytes is the size of all that can be fetched or is under way.
+	bytes int
+	// dependent: a segment cannot all be decoded without those before, as it began without a sync
+	// sample, or has pictures that are skipped then.
+	dependent bool
+	// closing: the last parts are listed, but not that they are the last ones.
+	closing bool
+}
+
+// grow counts a part.
+func (o *output) grow(size int) {
+	o.bytes += size
+	o.counts.Parts.Add(1)
+	o.counts.Bytes.Add(uint64(size))
+}
+
+// depends notes whether there is something that cannot be decoded without what was before its
+// segment.
+func (o *output) depends(yes bool) { o.dependent = o.dependent || yes }
+
+// remove takes the rendition of t away from requests.
+func (o *output) remove(t *track) {
+	o.bytes -= t.window.Bytes
+	if t.segment != nil {
+		o.bytes -= t.segment.Size
+	}
+	o.show.Remove(t.Rendition)
+	if v := t.View.Load(); v != nil && !v.Ended {
+		close(v.Replaced)
+	}
+}
+
+// complete takes a segment of t that is complete. publish says that it is listed at once.
+func (o *output) complete(t *track, s *playlist.Segment, publish bool) {
+	if s.Gap && len(t.window.Segments) == 0 {
+		return // a playlist does not begin with a gap
+	}
+	o.depends(!s.Independent)
+	t.rates.Note(s, o.line.target)
+	if len(t.window.Segments) == 0 && s.Seq == o.line.first && len(o.line.lost) > 0 {
+		t.window.Segments = o.leadingGaps(t, s)
+	}
+	o.bytes -= t.window.Add(s, o.opt.ListSize, o.line.target, t.Settled)
+	o.store(t, s)
+	o.trim()
+	if publish {
+		o.publish(t, false)
+	}
+	o.describe(t)
+	o.record(t, s)
+}
 
 // publish gives requests a new view of a rendition, once its first segment is complete, or long
 // enough.
-func (p *Packager) publish(t *track, ended bool) {
+func (o *output) publish(t *track, ended bool) {
 	w := &t.window
 	if len(w.Segments) == 0 {
-		if !p.growing || t.segment == nil || t.segment.Duration < p.partHoldBack() {
+		if !o.line.growing || t.segment == nil || t.segment.Duration < o.line.partHoldBack() {
 			return
 		}
-		w.Segments = p.leadingGaps(t, t.segment)
-		defer p.describe(t)
-	} else if p.show.View.Load() == nil {
-		defer p.Present(false)
+		w.Segments = o.leadingGaps(t, t.segment)
+		defer o.describe(t)
+	} else if o.show.View.Load() == nil {
+		defer o.present(false)
 	}
 	segments, listed := append(make([]*playlist.Segment, 0, len(w.Segments)+1), w.Segments...), w.Listed
 	n := len(segments) - 1
-	if t.endless = p.closing && n > 0 && !segments[n].Gap; t.endless {
+	if t.endless = o.closing && n > 0 && !segments[n].Gap; t.endless {
 		last := *segments[n]
 		last.Full, last.Complete = true, false
 		segments[n] = &last
@@ -36,15 +100,15 @@ func (p *Packager) publish(t *track, ended bool) {
 		open := *s
 		segments = append(segments, &open)
 	}
-	p.counts.Window.Store(int64(p.bytes))
-	p.show.SetTarget(p.line.target)
+	o.counts.Window.Store(int64(o.bytes))
+	o.show.SetTarget(o.line.target)
 	t.version++
 	v := &playlist.View{
 		Version:  t.version,
 		Segments: segments, Listed: listed,
 		DiscontinuitySeq: segments[listed].Before,
 		Stored:           t.StoredBefore(segments[listed].Seq),
-		Target:           p.line.target, PartTarget: t.target, PartHoldBack: p.partHoldBack(),
+		Target:           o.line.target, PartTarget: t.target, PartHoldBack: o.line.partHoldBack(),
 		Ended:    ended,
 		Replaced: make(chan struct{}),
 	}
@@ -53,9 +117,9 @@ func (p *Packager) publish(t *track, ended bool) {
 	}
 	if old := t.View.Swap(v); old != nil {
 		close(old.Replaced)
-		p.noteDelay(t)
+		o.noteDelay(t)
 	} else {
-		p.show.tell()
+		o.show.tell()
 	}
 }
 
@@ -70,16 +134,12 @@ func (t *track) listedStill() int {
 
 // noteDelay tells how long after its last unit the newest part was published. What was kept for who
 // comes late says nothing.
-func (p *Packager) noteDelay(t *track) {
-	if t.arrived != 0 && p.opt.PartDelay != nil && !t.pub.Behind {
-		p.opt.PartDelay(p.opt.Now().Sub(time.Unix(0, t.arrived)))
+func (o *output) noteDelay(t *track) {
+	if t.arrived != 0 && o.opt.PartDelay != nil && !t.pub.Behind {
+		o.opt.PartDelay(o.opt.Now().Sub(time.Unix(0, t.arrived)))
 	}
 	t.arrived = 0
 }
-
-// partHoldBack is the least distance of players from the end of the playlist, and the same in all
-// renditions.
-func (p *Packager) partHoldBack() time.Duration { return playlist.PartHoldBacks * p.longestPart }
 
 // leadingGaps are what stands before the first segment of a rendition: segments that are missing.
 //
@@ -91,12 +151,12 @@ func (p *Packager) partHoldBack() time.Duration { return playlist.PartHoldBacks 
 // not know. Else the one that stands there has no initialization section: hls.js (1.7.4) without
 // Low-Latency mode gives up to load that with the gap, and with it the first segment of the sound,
 // for which it waited for good.
-func (p *Packager) leadingGaps(t *track, s *playlist.Segment) []*playlist.Segment {
-	before, init := p.line.lost, t.init
-	if s.Seq != p.line.first || len(before) == 0 {
+func (o *output) leadingGaps(t *track, s *playlist.Segment) []*playlist.Segment {
+	before, init := o.line.lost, t.init
+	if s.Seq != o.line.first || len(before) == 0 {
 		init = nil
-		b := Boundary{Seq: s.Seq - 1, At: s.Start - 2*p.longestPart, Before: s.Before}
-		if known := p.line.get(b.Seq); known != nil {
+		b := Boundary{Seq: s.Seq - 1, At: s.Start - 2*o.line.longestPart, Before: s.Before}
+		if known := o.line.get(b.Seq); known != nil {
 			b = *known
 		}
 		before = []Boundary{b}
@@ -105,7 +165,7 @@ func (p *Packager) leadingGaps(t *track, s *playlist.Segment) []*playlist.Segmen
 	for i, end := len(before)-1, s.Start; i >= 0; i-- {
 		b := before[i]
 		g := &playlist.Segment{Seq: b.Seq, Init: init, Before: b.Before, Discontinuity: b.Discontinuity, Gap: true, Complete: true}
-		g.Duration = max(min(end-b.At, p.line.target), cut.MinDuration)
+		g.Duration = max(min(end-b.At, o.line.target), cut.MinDuration)
 		g.Start = end - g.Duration
 		if !s.At.IsZero() {
 			g.At = s.At.Add(g.Start - s.Start)
@@ -121,10 +181,10 @@ func (p *Packager) leadingGaps(t *track, s *playlist.Segment) []*playlist.Segmen
 }
 
 // trim keeps all renditions together within their bound, but for the newest segment of each.
-func (p *Packager) trim() {
-	for p.bytes > p.opt.MaxStreamBytes {
+func (o *output) trim() {
+	for o.bytes > o.opt.MaxStreamBytes {
 		var largest *track
-		for _, t := range p.tracks {
+		for _, t := range o.roster.tracks {
 			if t.member != nil && len(t.window.Segments) > 1 && (largest == nil || t.window.Bytes > largest.window.Bytes) {
 				largest = t
 			}
@@ -132,12 +192,12 @@ func (p *Packager) trim() {
 		if largest == nil {
 			return
 		}
-		p.bytes -= largest.window.Drop()
+		o.bytes -= largest.window.Drop()
 	}
 }
 
 // describe measures anew what the multivariant playlist says of t.
-func (p *Packager) describe(t *track) {
+func (o *output) describe(t *track) {
 	if t.info.Track != t.track || t.info.Rendition != t.Rendition {
 		width, height := fmp4.Resolution(t.track)
 		t.info = playlist.Info{
@@ -154,7 +214,7 @@ func (p *Packager) describe(t *track) {
 	if t.kind == media.Video {
 		t.info.FrameRate = frameRate(t)
 	}
-	p.Present(false)
+	o.present(false)
 }
 
 // frameRate is the measured one; what the header says counts if it is within a hundredth of that,
@@ -178,44 +238,34 @@ const patienceSegments = 3
 // grows.
 const earlyPatience = time.Second
 
-// catchUp bounds how long the first multivariant playlist waits for publications whose kept units
-// are being read.
-const catchUp = time.Second
-
-// caughtUp says that what was kept of all publications has been read.
-func (p *Packager) caughtUp() bool {
-	behind := slices.ContainsFunc(p.pubs, func(pub *Publication) bool { return pub.Behind })
-	return !behind || p.opt.Now().Sub(p.begun) > catchUp
-}
-
 // awaits says that the first multivariant playlist waits for renditions that are late.
-func (p *Packager) awaits() bool {
-	if p.growing {
-		return p.line.now-p.line.bounds[0].At < earlyPatience
+func (o *output) awaits() bool {
+	if o.line.growing {
+		return o.line.now-o.line.bounds[0].At < earlyPatience
 	}
-	return p.line.next-p.line.first <= patienceSegments
+	return o.line.next-o.line.first <= patienceSegments
 }
 
-// Present gives requests a new multivariant playlist, if there is something new. now says that
+// present gives requests a new multivariant playlist, if there is something new. now says that
 // nothing more is to be waited for.
-func (p *Packager) Present(now bool) {
-	old := p.show.View.Load()
-	if old == nil && !now && !p.caughtUp() {
+func (o *output) present(now bool) {
+	old := o.show.View.Load()
+	if old == nil && !now && !o.roster.caughtUp() {
 		return
 	}
-	infos := make([]playlist.Info, 0, len(p.tracks))
-	for _, t := range p.tracks {
+	infos := make([]playlist.Info, 0, len(o.roster.tracks))
+	for _, t := range o.roster.tracks {
 		switch {
 		case t.member != nil && t.View.Load() != nil && t.info.Rendition == t.Rendition:
 			infos = append(infos, t.info)
-		case t.standing != out && old == nil && !now && p.awaits():
+		case t.standing != out && old == nil && !now && o.awaits():
 			return // players take what the first playlist names for all that there will be
 		}
 	}
-	if len(infos) == 0 || old != nil && old.Independent == !p.dependent && slices.Equal(infos, old.Renditions) {
+	if len(infos) == 0 || old != nil && old.Independent == !o.dependent && slices.Equal(infos, old.Renditions) {
 		return
 	}
-	p.show.View.Store(&playlist.Multivariant{Renditions: infos, Independent: !p.dependent})
-	p.show.Refusal.Store(nil)
-	p.show.Answer()
+	o.show.View.Store(&playlist.Multivariant{Renditions: infos, Independent: !o.dependent})
+	o.show.Refusal.Store(nil)
+	o.show.Answer()
 }
