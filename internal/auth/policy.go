@@ -146,7 +146,7 @@ func (p *APIPolicy) howToAllow(peer netip.Addr) string {
 
 // checkLocal returns why the request may come from elsewhere although its connection is local.
 func checkLocal(r *http.Request) string {
-	if what := Stranger(r); what != "" {
+	if what := MadeElsewhere(r); what != "" {
 		return "without jwt.secret the API answers " + what + howToOpen
 	}
 	return ""
@@ -170,11 +170,11 @@ func checkListed(r *http.Request) string {
 	return "without jwt.secret the API answers " + what + howToOpen
 }
 
-// Stranger says by what a request from this machine shows that somebody elsewhere made it, as words
+// MadeElsewhere says by what a request from this machine shows that somebody elsewhere made it, as words
 // after "the server answers"; empty if by nothing. It is addressed to another name (a page that
 // rebinds its own name to 127.0.0.1 keeps that name in Host), it came through a proxy, or a page of
 // another origin made a browser send it.
-func Stranger(r *http.Request) string {
+func MadeElsewhere(r *http.Request) string {
 	if !isLocalHost(r.Host) {
 		return "only requests to localhost or a loopback address"
 	}

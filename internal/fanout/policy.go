@@ -126,12 +126,12 @@ func (p *Player) endIfOver() error {
 	}
 	p.ending = true
 	p.pending = p.opt.Trailer
-	p.hush(*cause)
+	p.stopControl(*cause)
 	return nil
 }
 
-// hush lets nothing follow the trailer.
-func (p *Player) hush(cause error) {
+// stopControl lets nothing follow the trailer.
+func (p *Player) stopControl(cause error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cause == nil {

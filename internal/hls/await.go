@@ -22,7 +22,7 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, name string, f fo
 	if l := s.wanted(name, f); l != nil {
 		return l
 	}
-	wait := time.Until(s.returnBy)
+	wait := s.mayReturn()
 	if s.opt.Bring != nil {
 		wait = max(wait, s.opt.Bring(name))
 	}
@@ -43,6 +43,10 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, name string, f fo
 	}
 	return l
 }
+
+// mayReturn is for how long streams may still come back that a former process had, 0 or less if
+// that is over.
+func (s *Server) mayReturn() time.Duration { return time.Until(s.returnBy) }
 
 // expect returns what is closed when a life of the stream begins, and what says that nobody waits
 // for it any more.

@@ -171,7 +171,7 @@ func (s *Server) block(w http.ResponseWriter, r *http.Request, t target, l *life
 // and returns the rendition if it is in the ladder then. With again the request will be served
 // anew.
 func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *ladder.Presentation, id string) (in *playlist.Rendition, again bool) {
-	for wait := time.Until(ladder.Doubt()); wait > 0 && ladder.Left(id); wait = time.Until(ladder.Doubt()) {
+	for wait := ladder.Doubt(); wait > 0 && ladder.Left(id); wait = ladder.Doubt() {
 		switch s.hold(w, r, wait, once(ladder.Over)) {
 		case http1.Late:
 			continue
@@ -187,7 +187,7 @@ func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *ladder
 // publisher may come a little after those of others. hls.js (1.7.4) never plays one again whose
 // playlist was 404, and Shaka Player stands still. It returns what awaitEnd does.
 func (s *Server) awaitReturn(w http.ResponseWriter, r *http.Request, ladder *ladder.Presentation, id string) (in *playlist.Rendition, again bool) {
-	wait := time.Until(s.returnBy)
+	wait := s.mayReturn()
 	if wait > 0 && http1.Elsewhere(w) {
 		return nil, true
 	}

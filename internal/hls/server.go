@@ -33,7 +33,8 @@ type Server struct {
 	gzip    playlist.Compressor
 	holds   *http1.Holds
 	answers answers
-	// returnBy is until when streams may come back that a former process had.
+	// returnBy is until when, by the clock of timers, streams may come back that a former process
+	// had.
 	returnBy time.Time
 
 	// lastSeq is the highest sequence number that any stream used: a bound for each of them that

@@ -81,6 +81,7 @@ const maxAudiences = 10_000
 type Audiences struct {
 	seed   maphash.Seed
 	period time.Duration
+	now    func() time.Time
 
 	mu sync.Mutex
 	of map[string]*audience
@@ -88,7 +89,7 @@ type Audiences struct {
 
 // NewAudiences returns one for players that ask for a playlist once in a period.
 func NewAudiences(period time.Duration) *Audiences {
-	return &Audiences{seed: maphash.MakeSeed(), period: period, of: make(map[string]*audience)}
+	return &Audiences{seed: maphash.MakeSeed(), period: period, now: time.Now, of: make(map[string]*audience)}
 }
 
 // IsWatched says whether who asks for a file, again and again, is a viewer: it is a playlist, and
@@ -106,7 +107,7 @@ func (a *Audiences) Knows(stream string, r *http.Request) bool {
 	a.mu.Lock()
 	at := a.of[stream]
 	a.mu.Unlock()
-	return at != nil && at.knows(clientID(a.seed, r), time.Now(), a.period)
+	return at != nil && at.knows(clientID(a.seed, r), a.now(), a.period)
 }
 
 // Knows is the same for a stream of the server's own.
@@ -130,7 +131,7 @@ func (a *Audiences) See(stream string, r *http.Request) {
 		a.of[stream] = at
 	}
 	a.mu.Unlock()
-	at.see(clientID(a.seed, r), time.Now(), a.period)
+	at.see(clientID(a.seed, r), a.now(), a.period)
 }
 
 // Counts returns the viewers by stream, and forgets streams without any.
@@ -139,7 +140,7 @@ func (a *Audiences) Counts() map[string]int {
 	defer a.mu.Unlock()
 	all := make(map[string]int, len(a.of))
 	for stream, at := range a.of {
-		if n := at.count(time.Now(), a.period); n > 0 {
+		if n := at.count(a.now(), a.period); n > 0 {
 			all[stream] = n
 		} else {
 			delete(a.of, stream)

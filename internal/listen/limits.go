@@ -120,8 +120,8 @@ func (l *Limits) Figures() Figures {
 	}
 }
 
-// relieve closes connections that do nothing: descriptors have run out.
-func (l *Limits) relieve() {
+// evictIdle closes connections that do nothing: descriptors have run out.
+func (l *Limits) evictIdle() {
 	l.mu.Lock()
 	evicted := l.evict()
 	l.mu.Unlock()

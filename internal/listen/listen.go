@@ -126,7 +126,7 @@ func (l *Listener) survivable(err error) bool {
 		return false
 	}
 	l.warn("cannot accept connections, trying on", "err", err)
-	l.Limits.relieve()
+	l.Limits.evictIdle()
 	l.delay = min(max(2*l.delay, minAcceptDelay), maxAcceptDelay)
 	time.Sleep(l.delay)
 	return true

@@ -235,7 +235,7 @@ func profiler() http.Handler {
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if what := auth.Stranger(r); what != "" {
+		if what := auth.MadeElsewhere(r); what != "" {
 			http.Error(w, "the profiler answers "+what+"; from elsewhere use ssh -L", http.StatusForbidden)
 			return
 		}

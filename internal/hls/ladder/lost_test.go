@@ -26,7 +26,7 @@ func TestDeserted(t *testing.T) {
 			t.Fatalf("%s has left already\n%s", id, &d.log)
 		}
 		d.feed(hlstest.NameOf(other), d.make(other, 9*time.Second+2*cut.Departure)...)
-		if d.show.Rendition(id) != nil || !d.show.Left(id) || len(d.show.View.Load().Renditions) != 2 || time.Until(d.show.Doubt()) > 0 {
+		if d.show.Rendition(id) != nil || !d.show.Left(id) || len(d.show.View.Load().Renditions) != 2 || d.show.Doubt() > 0 {
 			t.Fatalf("%s has not left\n%s", id, &d.log)
 		}
 		select {

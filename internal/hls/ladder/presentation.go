@@ -40,7 +40,8 @@ type Presentation struct {
 	departed map[string]*playlist.Rendition
 	// came is closed, and made anew, when a rendition has its first view.
 	came chan struct{}
-	// doubtful is until when the stream may end too, because one of its publishers did.
+	// doubtful is until when, by the clock of timers, the stream may end too, because one of its
+	// publishers did.
 	doubtful time.Time
 }
 
@@ -118,11 +119,12 @@ func (p *Presentation) Suspect(within time.Duration) {
 	p.doubtful = time.Now().Add(within)
 }
 
-// Doubt is until when the stream may end because one of its publishers did.
-func (p *Presentation) Doubt() time.Time {
+// Doubt is for how long the stream may still end because one of its publishers did, 0 or less if
+// that is over.
+func (p *Presentation) Doubt() time.Duration {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	return p.doubtful
+	return time.Until(p.doubtful)
 }
 
 // Left says whether the rendition left a short while ago.
