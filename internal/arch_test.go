@@ -19,29 +19,18 @@ import (
 
 const module = "livego/"
 
-// layers is the import table: a package imports packages of lower layers only. The top stands
-// first.
-var layers = [][]string{
-	{"cmd/livego"},
-	{"internal/config", "internal/bench", "internal/demo"},
-	{"internal/server"},
-	{"internal/api", "internal/api/v1", "internal/watch", "internal/console", "internal/relay", "internal/record", "internal/hook", "internal/metrics", "internal/cluster", "internal/command", "internal/edge", "internal/listen"},
-	{"internal/hls", "internal/rtmp", "internal/fanout", "internal/live", "internal/keys", "internal/auth", "internal/ticket"},
-	{"internal/hls/ladder", "internal/hls/segmenter", "internal/hls/hlswatch"},
-	{"internal/hls/cut", "internal/hls/hlstest"},
-	{"internal/hls/playlist"},
-	{"internal/redisconn", "internal/hlsclient", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/spool", "internal/ledger", "internal/bucket", "internal/pages", "internal/http1"},
-	{"internal/repair"},
-	{"internal/codec"},
-	{"internal/nal"},
-	{"internal/media", "internal/amf", "internal/obu", "internal/bits", "internal/event", "internal/hls/hlscheck", "internal/iouring"},
-}
-
 // exceptions are the imports allowed between neighbours.
 var exceptions = map[string]string{"internal/fanout": "internal/live"}
 
-// pure packages do no input or output, read no clock and write no log.
-var pure = []string{"internal/media", "internal/amf", "internal/obu", "internal/bits", "internal/nal", "internal/codec", "internal/repair", "internal/flv", "internal/mpegts", "internal/fmp4", "internal/hls/hlscheck", "internal/hls/playlist", "internal/hls/cut"}
+// place is where a package stands in the map of ARCHITECTURE.md: it imports packages of higher
+// layers only. A pure one does no input or output, reads no clock and writes no log.
+type place struct {
+	layer int
+	pure  bool
+}
+
+// row is one of the map: layer, whether it is pure, package.
+var row = regexp.MustCompile("(?m)^\\| (\\d+)(, pure)? \\| `([^`]+)` \\|")
 
 var (
 	impureImports  = []string{"net", "net/http", "os", "os/exec", "syscall", "log", "log/slog"}
@@ -49,21 +38,24 @@ var (
 	vagueNames     = []string{"pkg", "util", "utils", "common", "base", "helper", "helpers", "misc"}
 )
 
-// TestImports checks that imports point down only.
+// TestImports checks that imports point down the map only, and that it has the packages that there
+// are.
 func TestImports(t *testing.T) {
-	for dir, files := range sources(t) {
-		here := layer(dir)
-		if here < 0 {
-			t.Errorf("%s has no place in the import table", dir)
-			continue
+	places, found := places(t), sources(t)
+	for dir := range places {
+		if found[dir] == nil {
+			t.Errorf("ARCHITECTURE.md has the package %s, which there is not", dir)
+		}
+	}
+	for dir, files := range found {
+		here, ok := places[dir]
+		if !ok {
+			t.Errorf("%s has no place in the map of ARCHITECTURE.md", dir)
 		}
 		for _, file := range files {
 			for _, imported := range imports(file.tree) {
 				target, ours := strings.CutPrefix(imported, module)
-				if !ours || exceptions[dir] == target {
-					continue
-				}
-				if layer(target) <= here {
+				if ours && exceptions[dir] != target && places[target].layer <= here.layer {
 					t.Errorf("%s imports %s, which is not below it", file.name, target)
 				}
 			}
@@ -71,10 +63,30 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// places reads the map of ARCHITECTURE.md.
+func places(t *testing.T) map[string]place {
+	t.Helper()
+	page, err := os.ReadFile("../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]place)
+	for _, r := range row.FindAllStringSubmatch(string(page), -1) {
+		dir := r[3]
+		if !strings.HasPrefix(dir, "cmd/") {
+			dir = "internal/" + dir
+		}
+		layer, _ := strconv.Atoi(r[1])
+		found[dir] = place{layer, r[2] != ""}
+	}
+	return found
+}
+
 // TestPurity checks that the packages which only turn bytes into values and back do nothing else.
 func TestPurity(t *testing.T) {
+	places := places(t)
 	for dir, files := range sources(t) {
-		if !slices.Contains(pure, dir) {
+		if !places[dir].pure {
 			continue
 		}
 		for _, file := range files {
@@ -182,10 +194,6 @@ func sources(t *testing.T) map[string][]source {
 		}
 	}
 	return found
-}
-
-func layer(dir string) int {
-	return slices.IndexFunc(layers, func(packages []string) bool { return slices.Contains(packages, dir) })
 }
 
 func imports(tree *ast.File) (paths []string) {
