@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"livego/internal/pause"
+
 	"golang.org/x/time/rate"
 )
 
@@ -69,7 +71,7 @@ func Run(ctx context.Context, opt Options) {
 		if time.Since(began) > goodTime {
 			backoff = minBackoff
 		}
-		wait(ctx, backoff)
+		_ = pause.For(ctx, backoff) // the loop sees its end
 		backoff = min(2*backoff, maxBackoff)
 	}
 }
@@ -146,16 +148,6 @@ func (l *lines) end() {
 	l.say()
 	if l.leftOut > 0 {
 		l.log.Info("lines of a command were left out", "lines", l.leftOut)
-	}
-}
-
-// wait waits, or until ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"livego/internal/flv"
+	"livego/internal/pause"
 	"livego/internal/rtmp"
 )
 
@@ -64,7 +65,7 @@ func Run(ctx context.Context, o Options) error {
 			return fmt.Errorf("publishing the demo clip: %w", err)
 		}
 		o.Log.Warn("demo publisher lost its connection", "err", err, "retry_in", retryDelay)
-		if err := sleep(ctx, retryDelay); err != nil {
+		if err := pause.For(ctx, retryDelay); err != nil {
 			return err
 		}
 	}
@@ -120,7 +121,7 @@ func send(ctx context.Context, client *rtmp.Client, tags []flv.Tag) error {
 				continue
 			}
 			at := round*clipLength + time.Duration(tag.TimestampMS)*time.Millisecond
-			if err := sleep(ctx, time.Until(start.Add(at))); err != nil {
+			if err := pause.For(ctx, time.Until(start.Add(at))); err != nil {
 				return err
 			}
 			message := rtmp.Message{Type: tag.Type, TimestampMS: uint32(at.Milliseconds()), Body: tag.Body}
@@ -142,19 +143,4 @@ func isHeader(tag flv.Tag) bool {
 		return len(tag.Body) > 1 && tag.Body[1] == 0
 	}
 	return true
-}
-
-// sleep waits, or returns the cause of the context's end.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"livego/internal/media"
+	"livego/internal/pause"
 )
 
 // feed follows one media playlist. run fetches, all else is for who reads.
@@ -72,28 +73,17 @@ func (f *feed) run() {
 			f.err = err
 			return
 		}
-		pause := list.target / 2 // RFC 8216 §6.3.4
+		interval := list.target / 2 // RFC 8216 §6.3.4
 		if fresh {
-			f.changed, pause = time.Now(), list.target
+			f.changed, interval = time.Now(), list.target
 		} else if time.Since(f.changed) > staleAfter*list.target+staleTime {
 			f.err = ErrStale
 			return
 		}
-		if err := wait(f.client.ctx, time.Until(asked.Add(pause))); err != nil {
+		if err := pause.For(f.client.ctx, time.Until(asked.Add(interval))); err != nil {
 			f.err = err
 			return
 		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 

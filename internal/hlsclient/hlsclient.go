@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"livego/internal/media"
+	"livego/internal/pause"
 )
 
 const (
@@ -234,7 +235,7 @@ func (p *pace) await(ctx context.Context, at time.Duration) error {
 		p.begun, p.base = true, now.Add(-at)
 		return context.Cause(ctx)
 	}
-	return wait(ctx, due.Sub(now))
+	return pause.For(ctx, due.Sub(now))
 }
 
 // get fetches a file, or a part of it, of at most so many bytes, and returns where it came from.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"livego/internal/pause"
+
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
 )
@@ -133,11 +135,7 @@ func (i *Issuer) Prepare(ctx context.Context) {
 		if len(missing) == 0 {
 			return
 		}
-		timer := time.NewTimer(acmeRetry)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if pause.For(ctx, acmeRetry) != nil {
 			return
 		}
 	}

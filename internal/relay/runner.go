@@ -11,6 +11,7 @@ import (
 
 	"livego/internal/event"
 	"livego/internal/fanout"
+	"livego/internal/pause"
 )
 
 // runner is one relay.
@@ -111,7 +112,7 @@ func (r *runner) run(ctx context.Context) {
 			continue
 		}
 		r.failed(err)
-		wait(r.idle, jittered(again.after(time.Since(began))))
+		_ = pause.For(r.idle, jittered(again.after(time.Since(began)))) // the loop sees its end
 	}
 }
 
@@ -186,14 +187,4 @@ func jittered(d time.Duration) time.Duration {
 		return d
 	}
 	return d/2 + time.Duration(n.Int64())
-}
-
-// wait waits, or until ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

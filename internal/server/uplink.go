@@ -11,6 +11,7 @@ import (
 	"livego/internal/cluster"
 	"livego/internal/flv"
 	"livego/internal/live"
+	"livego/internal/pause"
 )
 
 // home finds where a publisher's stream is to be: here, then begun is to be called when the
@@ -56,16 +57,7 @@ func (n *node) home(ctx context.Context, may permit, from origin, log *slog.Logg
 }
 
 // pauseFor waits. It is false if ctx ends.
-func pauseFor(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
+func pauseFor(ctx context.Context, d time.Duration) bool { return pause.For(ctx, d) == nil }
 
 // relayed is a publisher whose stream has its home on another node.
 type relayed struct {
