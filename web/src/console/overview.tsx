@@ -5,7 +5,7 @@ import { tone } from '../ui/tone'
 import { codecName } from '../watch/codecs'
 import { count, parts, rate } from './format'
 import { hintsFor } from './hints'
-import { Empty, Head, Spark, StateBadge } from './parts'
+import { Empty, Find, Head, Spark, StateBadge } from './parts'
 import { linkTo } from './route'
 import { type Server, useServer } from './server'
 import { Painter, Thumbnail } from './thumbnail'
@@ -47,18 +47,7 @@ export function Overview({ server }: { server: Server }): JSX.Element {
           values={totals.out}
         />
       </div>
-      {streams.length >= many && (
-        <label class="find">
-          <Icon name="find" />
-          <span class="unseen">Find a stream</span>
-          <input
-            type="search"
-            placeholder="Find a stream"
-            value={wanted}
-            onInput={event => setWanted(event.currentTarget.value)}
-          />
-        </label>
-      )}
+      {streams.length >= many && <Find label="Find a stream" value={wanted} change={setWanted} />}
       {server.loaded && streams.length === 0 && (
         <Empty icon="signal">
           <p>Nothing is on air now.</p>

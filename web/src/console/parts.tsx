@@ -26,6 +26,32 @@ export function Head({
   )
 }
 
+/** A field that finds things by their names. */
+export function Find({
+  label,
+  hint = label,
+  value,
+  change,
+}: {
+  label: string
+  hint?: string
+  value: string
+  change(value: string): void
+}): JSX.Element {
+  return (
+    <label class="find">
+      <Icon name="find" />
+      <span class="unseen">{label}</span>
+      <input
+        type="search"
+        placeholder={hint}
+        value={value}
+        onInput={event => change(event.currentTarget.value)}
+      />
+    </label>
+  )
+}
+
 /** A box of a page with a title. */
 export function Box({
   title,

@@ -1,8 +1,9 @@
 import type { JSX } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 import { Icon } from '../ui/icons'
 import { call, list } from './api'
 import { bytes } from './format'
+import { useLook } from './look'
 import { Box, Fault, messageOf, type Question } from './parts'
 import type { Relay } from './types'
 
@@ -28,11 +29,7 @@ export function Pushes({
       // The next look tells.
     }
   }
-  useEffect(() => {
-    void look()
-    const timer = setInterval(() => !document.hidden && void look(), every)
-    return () => clearInterval(timer)
-  }, [name])
+  useLook(look, every, [name])
   const add = async (event: Event) => {
     event.preventDefault()
     setFault('')

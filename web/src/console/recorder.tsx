@@ -1,7 +1,8 @@
 import type { JSX } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 import { Icon } from '../ui/icons'
 import { call, list } from './api'
+import { useLook } from './look'
 import { messageOf } from './parts'
 import type { Recording } from './types'
 
@@ -16,12 +17,7 @@ export function Recorder({ name }: { name: string }): JSX.Element {
     const all = await list<Recording>(`/recordings?stream=${encodeURIComponent(name)}`)
     setCurrent(all.find(r => r.state === 'live') ?? null)
   }
-  useEffect(() => {
-    const again = () => void look().catch(() => {})
-    again()
-    const timer = setInterval(() => !document.hidden && again(), every)
-    return () => clearInterval(timer)
-  }, [name])
+  useLook(() => look().catch(() => {}), every, [name])
   const change = async () => {
     try {
       await call(current ? 'DELETE' : 'PUT', path)

@@ -4,7 +4,8 @@ import { Icon } from '../ui/icons'
 import { clock } from '../watch/clock'
 import { call, list } from './api'
 import { bytes, count, span } from './format'
-import { Box, Confirm, Empty, Fault, Head, messageOf, type Question } from './parts'
+import { useLook } from './look'
+import { Box, Confirm, Empty, Fault, Find, Head, messageOf, type Question } from './parts'
 import { type Server, useServer } from './server'
 import type { Recording } from './types'
 
@@ -26,11 +27,7 @@ export function Recordings({ server, open }: { server: Server; open: string }): 
       setFault(messageOf(error))
     }
   }
-  useEffect(() => {
-    void look()
-    const timer = setInterval(() => !document.hidden && void look(), every)
-    return () => clearInterval(timer)
-  }, [])
+  useLook(look, every)
   const found = (recordings ?? []).filter(r =>
     r.stream.toLowerCase().includes(wanted.toLowerCase()),
   )
@@ -60,16 +57,12 @@ export function Recordings({ server, open }: { server: Server; open: string }): 
           <p>Nothing was recorded yet.</p>
         </Empty>
       ) : (
-        <label class="find">
-          <Icon name="find" />
-          <span class="unseen">Find a recording by its stream</span>
-          <input
-            type="search"
-            placeholder="Find by the stream"
-            value={wanted}
-            onInput={event => setWanted(event.currentTarget.value)}
-          />
-        </label>
+        <Find
+          label="Find a recording by its stream"
+          hint="Find by the stream"
+          value={wanted}
+          change={setWanted}
+        />
       )}
       <ul class="options recordings">
         {found.slice(0, shown).map(recording => (

@@ -4,6 +4,7 @@ import { Copy } from '../ui/copy'
 import { Icon } from '../ui/icons'
 import { answer, call, list } from './api'
 import { count } from './format'
+import { useLook } from './look'
 import { Confirm, Empty, Fault, Head, messageOf, type Question } from './parts'
 import { Code } from './qr'
 import { linkTo } from './route'
@@ -28,11 +29,7 @@ export function Rooms({ server, open }: { server: Server; open: string }): JSX.E
       setFault(messageOf(error))
     }
   }
-  useEffect(() => {
-    void look()
-    const timer = setInterval(() => !document.hidden && void look(), every)
-    return () => clearInterval(timer)
-  }, [server.streams.map(stream => stream.name).join('\n')])
+  useLook(look, every, [server.streams.map(stream => stream.name).join('\n')])
 
   const make = async (event: Event) => {
     event.preventDefault()

@@ -1,8 +1,7 @@
 import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
-import { Icon } from '../ui/icons'
 import { since } from './format'
-import { Box, Head } from './parts'
+import { Box, Find, Head } from './parts'
 import { type Server, useServer } from './server'
 
 /** The configuration in force. */
@@ -64,16 +63,7 @@ export function Settings({ server }: { server: Server }): JSX.Element {
         </Box>
       </div>
       <div class="line">
-        <label class="find">
-          <Icon name="find" />
-          <span class="unseen">Find an option</span>
-          <input
-            type="search"
-            placeholder="Find an option"
-            value={wanted}
-            onInput={event => setWanted(event.currentTarget.value)}
-          />
-        </label>
+        <Find label="Find an option" value={wanted} change={setWanted} />
         <label class="check">
           <input
             type="checkbox"
