@@ -72,6 +72,23 @@ func publish(t testing.TB, s *server, key string, tags []tag, how pacing) *publi
 	return pub
 }
 
+// publishAtOnce publishes tags as fast as the server takes them, and waits until they are on air.
+func publishAtOnce(t testing.TB, s *server, room string, tags []tag) *probe {
+	t.Helper()
+	p := dial(t, s.rtmp)
+	p.connect(t, "live")
+	if err := p.publish(s.key(t, room)); err != nil {
+		t.Fatal(err)
+	}
+	for _, tag := range tags {
+		if err := p.media(tag.kind, tag.time, tag.body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.waitOnAir(t, room)
+	return p
+}
+
 func (pub *publication) send(ctx context.Context, tags []tag, how pacing) error {
 	if how.speed == 0 {
 		how.speed = 1

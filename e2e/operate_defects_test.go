@@ -207,17 +207,7 @@ func TestDefect42LongGOP(t *testing.T) {
 		binary.BigEndian.PutUint32(data[5:], uint32(len(data)-9))
 		tags = append(tags, tag{typeVideo, 60 + 10*i, data}, tag{typeAudio, 61 + 10*i, binary.BigEndian.AppendUint32(slices.Clone(sound.body), i)})
 	}
-	p := dial(t, s.rtmp)
-	p.connect(t, "live")
-	if err := p.publish(s.key(t, room)); err != nil {
-		t.Fatal(err)
-	}
-	for _, tag := range tags {
-		if err := p.media(tag.kind, tag.time, tag.body); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.waitOnAir(t, room)
+	p := publishAtOnce(t, s, room, tags)
 	v := watchFLV(t, s, room)
 	eventually(t, 10*time.Second, "the last picture", func() bool {
 		got := v.tags()

@@ -173,17 +173,7 @@ func TestDefect22FastPublisher(t *testing.T) {
 	t.Parallel()
 	s, room := shared(t), roomOf(t)
 	tags := slices.Concat(flvClip(t, "h264-aac", 5))
-	p := dial(t, s.rtmp)
-	p.connect(t, "live")
-	if err := p.publish(s.key(t, room)); err != nil {
-		t.Fatal(err)
-	}
-	for _, tag := range tags {
-		if err := p.media(tag.kind, tag.time, tag.body); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.waitOnAir(t, room)
+	p := publishAtOnce(t, s, room, tags)
 	list := watchHLS(t, s, room)
 	eventually(t, 5*time.Second, "the list", func() bool { return list.count() > 0 })
 	_ = p.command(0, "deleteStream", 7, nil, 1)
