@@ -12,9 +12,8 @@ import (
 // then begins it, earlier than the pictures do.
 
 // waitsForHeader says that a unit of sound, the first that waits, must wait for longer: it is the
-// first of another header, and no segment begins yet; or a segment begins here because the pictures
-// have another header, and it may be that the sound soon has one too, which begins that segment
-// then.
+// first of another header, and no segment begins yet. Or a segment begins here because the pictures
+// have another header: the sound may soon have one too, which begins that segment then.
 func (d *ladder) waitsForHeader(t *track, u *media.AccessUnit) bool {
 	if t.kind != media.Audio || t.member == nil || d.leader.leads(t) {
 		return false

@@ -10,7 +10,7 @@ import (
 
 const (
 	// patience is how long, in media time, audio waits for the leading video before it goes on
-	// alone, and videoPatience how long video of the ladder waits before it leads itself: by then
+	// alone. videoPatience is how long video of the ladder waits before it leads itself: by then
 	// the other one has stopped, it is not only late.
 	patience      = 500 * time.Millisecond
 	videoPatience = 1500 * time.Millisecond

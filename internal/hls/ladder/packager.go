@@ -2,7 +2,8 @@
 // (Low-Latency HLS, draft-pantos-hls-rfc8216bis), cut at the same times in all of them. DESIGN.md
 // says what the rules are, and why.
 //
-//	Packager.Write → leader (where segments begin) → ladder (which segment) → cutter (parts) → output → Presentation (what requests see)
+//	Packager.Write → leader (where segments begin) → ladder (which segment) → cutter (parts)
+//	               → output → Presentation (what requests see)
 package ladder
 
 import (

@@ -140,7 +140,7 @@ func (t *track) fits(lasts time.Duration) bool {
 }
 
 // overhang takes the last unit out of the part under way if there is a hole behind it, up to a
-// time, that would make the part too long, and that unit alone is not: it lasts through the hole,
+// time, that would make the part too long, and that unit alone is not. It lasts through the hole,
 // in a part behind this one.
 func (t *track) overhang(at time.Duration) (last media.AccessUnit, held bool) {
 	n := len(t.part)
@@ -266,7 +266,7 @@ func (t *track) fragment(pieces [][]byte, f *fmp4.Fragment) ([][]byte, fmp4.Writ
 // list adds a part that begins at a time and lasts so long, and is never listed as longer than the
 // part target duration (RFC 8216bis 4.4.4.9). What it would be too long by is listed with the next
 // one. Where that is much, its last unit lasts for longer than a part may, and only the segment is
-// as long as its media: a part with GAP=YES, which could stand for the rest, makes hls.js (1.7.4)
+// as long as its media. A part with GAP=YES, which could stand for the rest, makes hls.js (1.7.4)
 // stand still for good.
 func (c *cutter) list(t *track, next playlist.Part, start, lasts time.Duration) {
 	s := t.segment
@@ -347,10 +347,9 @@ const (
 // brings. It is false if the end is due at once.
 //
 // As soon as a playlist has a segment's end, hls.js (1.7.4, FragmentTracker.bufferPadding) takes
-// the segment for buffered when no more than 200 ms of it are missing. Were the end to come
-// together with a last part that is as short as that, and while hls.js parses the part before it,
-// then it would never ask for the last part, and stand in front of it until the segment's parts are
-// listed no more.
+// the segment for buffered when no more than 200 ms of it are missing. The end may come together
+// with a last part that is as short as that, while hls.js parses the part before it. Then it would
+// never ask for the last part, and stand in front of it until the segment's parts are listed no more.
 func (c *cutter) withhold(t *track) bool {
 	n := len(t.segment.Parts)
 	if n < 2 || len(t.window.Segments) == 0 || t.target > maxWithheld || t.segment.Parts[n-1].Duration > shortPart {

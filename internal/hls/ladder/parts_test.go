@@ -107,7 +107,7 @@ func sent(s hlstest.Source, change func(u *media.AccessUnit, n int) bool, d time
 }
 
 // TestPartsOfOddEncoders: whatever encoders send, no part is listed as longer than the part target
-// duration (which rig checks), none that need not be is shorter than 85 % of it, segments are as
+// duration, which rig checks. None that need not be is shorter than 85 % of it, segments are as
 // long as their media, and nothing is lost.
 func TestPartsOfOddEncoders(t *testing.T) {
 	for _, odd := range oddities {

@@ -90,8 +90,8 @@ func (p *Packager) stopSilence(t *track) {
 	t.endSilence()
 }
 
-// silencePatience is how long, in media time, the sound of t may be away before there is silence:
-// nothing is late of a publisher that was lost, another one's sound is better, and what an encoder
+// silencePatience is how long, in media time, the sound of t may be away before there is silence.
+// Nothing is late of a publisher that was lost, another one's sound is better, and what an encoder
 // always sends late is not away.
 func (a *audio) silencePatience(t *track) time.Duration {
 	wait := soundPatience

@@ -345,8 +345,8 @@ func (l *timeline) fix(units []media.AccessUnit, frame, end time.Duration) {
 }
 
 // firstTarget estimates the target duration while the first segment is under way, for about as long
-// as elapsed: what the life before needed, for players look for news as seldom as that says, or
-// what random access points need that are as far apart as encoders usually make them.
+// as elapsed. It is what the life before needed, for players look for news as seldom as that says.
+// Else it is what random access points need that are as far apart as encoders usually make them.
 func (l *timeline) firstTarget(kind media.Kind, elapsed, frame time.Duration) time.Duration {
 	switch {
 	case l.longest > elapsed:
