@@ -18,6 +18,8 @@ const (
 	// many target durations at least: players ask once in each, and a paused one may come back.
 	idleTime    = 2 * time.Minute
 	idleTargets = 6
+	// ringTime is how old a publication is of which its Source has enough for a playlist at once.
+	ringTime = 2 * time.Second
 )
 
 var (
@@ -51,6 +53,9 @@ type demand struct {
 	wanted [forms]want
 	// held: the stream is packaged whether somebody asks or not.
 	held atomic.Bool
+	// offered is since when a publication is, which a Source reads on demand, in Unix nanoseconds,
+	// 0 if there is none.
+	offered atomic.Int64
 }
 
 // want is whether a form is wanted.
@@ -135,6 +140,15 @@ func (d *demand) last() int64 { return max(d.wanted[inTS].last.Load(), d.wanted[
 // asked says whether anybody ever asked.
 func (d *demand) asked() bool { return d.last() != 0 }
 
+// offer notes since when a publication is that is packaged on demand.
+func (d *demand) offer(since time.Time) { d.offered.CompareAndSwap(0, since.UnixNano()) }
+
+// ready says whether who asks gets a playlist at once, although there may be none yet.
+func (d *demand) ready(now time.Time) bool {
+	since := d.offered.Load()
+	return since != 0 && now.Sub(time.Unix(0, since)) > ringTime
+}
+
 // idle says that nobody has asked within patience.
 func (d *demand) idle(now time.Time, patience time.Duration) bool {
 	return !d.held.Load() && now.Sub(time.Unix(0, d.last())) > patience
@@ -164,7 +178,8 @@ func (s *Server) Asked(name string) time.Time {
 // does, when over is closed, and when ctx ends.
 func (s *Server) Offer(name, rendition string) func(ctx context.Context, open func() Source, over <-chan struct{}) error {
 	pub := &ladder.Publication{Rendition: rendition, Behind: true}
-	l := s.begin(name, pub)
+	l, since := s.begin(name, pub), s.opt.Now()
+	l.demand.offer(since)
 	return func(ctx context.Context, open func() Source, over <-chan struct{}) error {
 		for {
 			err := s.packageForms(ctx, l, pub, open, over)
@@ -172,6 +187,7 @@ func (s *Server) Offer(name, rendition string) func(ctx context.Context, open fu
 				return s.finish(ctx, l, pub, err)
 			}
 			l, pub = s.renew(ctx, l, pub)
+			l.demand.offer(since)
 		}
 	}
 }

@@ -89,13 +89,22 @@ func TestOnDemand(t *testing.T) {
 		s := newServer(Options{})
 		st := hlstest.Encoders(25, 25)[0]
 		p, _, done, _ := offer(t, s, "", st.Until(8*time.Second))
+		outlook := func(what string, packaged, onDemand bool) {
+			t.Helper()
+			if o, ok := s.Outlook("live/movie"); !ok || o.Packaged != packaged || o.OnDemand != onDemand {
+				t.Errorf("%s: %v, %+v", what, ok, o)
+			}
+		}
+		outlook("just begun", false, false)
 		time.Sleep(time.Hour)
+		outlook("without a request", false, true)
 		wantOpen(t, "without a request", p, 0, 0)
 		first := (&station{t: t, s: s}).playlist()
 		if len(first.Segments) == 0 {
 			t.Errorf("%+v", first)
 		}
 		wantOpen(t, "MPEG-TS is asked for", p, 1, 1)
+		outlook("MPEG-TS is asked for", true, true)
 		if r := ask(s, "GET", "/live/movie/index.m3u8"); r.StatusCode != 200 {
 			t.Errorf("index: %d", r.StatusCode)
 		}
@@ -114,6 +123,7 @@ func TestOnDemand(t *testing.T) {
 			next()
 		}
 		wantOpen(t, "nobody asks", p, 2, 0)
+		outlook("nobody asks", false, true)
 		p.kept = st.Until(at + 20*time.Second)[:600]
 		again := (&station{t: t, s: s}).playlist()
 		wantOpen(t, "MPEG-TS is asked for again", p, 3, 1)

@@ -13,8 +13,9 @@ type Outlook struct {
 	// Playlists are the URIs that a browser may try, the best one first, relative to a page at
 	// /{app}/{stream}/.
 	Playlists []string
-	// Packaged: there is a playlist, and who asks for one need not wait.
-	Packaged bool
+	// Packaged: there is a playlist. OnDemand: there is one at once for who asks, if there are
+	// media.
+	Packaged, OnDemand bool
 	// Ended: the stream is over, what there was of it can still be had.
 	Ended bool
 	// Settles is in how many seconds a browser plays the stream safely by itself, 0: now.
@@ -34,6 +35,7 @@ func (s *Server) Outlook(name string) (Outlook, bool) {
 	}
 	packaged := l.cmaf.View.Load() != nil || l.transport().view.Load() != nil
 	o := Outlook{Packaged: packaged, Ended: l.over.Load(), Playlists: l.playlists(), Settles: l.settlesIn(s.opt.SegmentDuration)}
+	o.OnDemand = len(o.Playlists) > 0 && l.demand.ready(s.opt.Now())
 	if target := l.target(); target > 0 {
 		o.Viewers = l.audience.count(s.opt.Now(), l.period(target))
 	}

@@ -103,16 +103,12 @@ func (s onAir) statusHere(name live.Name) watch.Status {
 	case len(publications) > 0:
 		st.State = watch.Live
 		st.Still = slices.ContainsFunc(st.Tracks, func(t watch.Track) bool { return t.Kind == media.Video.String() })
-		// On demand, a request is answered from the ring.
-		st.Packaged = st.Packaged || len(st.Playlists) > 0 && s.opt.HLSOnDemand && time.Since(publications[0].Begun()) > ringWait
+		st.Packaged = seen.Packaged || seen.OnDemand
 	case packaged || s.endings.has(st.Stream):
 		st.State = watch.Ended
 	}
 	return st
 }
-
-// ringWait is how old a stream is of which the ring has enough for HLS to begin at once.
-const ringWait = 2 * time.Second
 
 // settled says whether it is known which tracks a publication has.
 func settled(p *live.Publication) bool {

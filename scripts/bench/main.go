@@ -35,7 +35,7 @@ import (
 
 // options are the flags.
 type options struct {
-	rounds             int
+	rounds, players    int
 	livego             string
 	serverCPU, loadCPU string
 	duration, warmup   time.Duration
@@ -55,6 +55,7 @@ func main() {
 	flag.BoolVar(&o.realtime, "realtime", false, "give server and load real-time priority, before whatever else runs (root)")
 	flag.DurationVar(&o.duration, "duration", 4*time.Second, "time of one measurement")
 	flag.DurationVar(&o.warmup, "warmup", 1500*time.Millisecond, "time before it, after the last player has joined")
+	flag.IntVar(&o.players, "players", 0, "players in place of those of the scenario, 0: those")
 	flag.StringVar(&o.only, "only", "", "measure only rows whose name has this in it, and the first one")
 	flag.StringVar(&o.into, "into", "", "put the table into this file too, between <!-- bench SCENARIO --> and <!-- end -->")
 	flag.BoolVar(&o.verbose, "v", false, "show what the load tool and the servers say")
@@ -249,6 +250,9 @@ func (m *measurement) load(ctx context.Context, r row, target *target, servers [
 		args = append(args, "--pid", strconv.Itoa(pid))
 	}
 	args = slices.Concat(args, target.load, m.scenario.load, r.load)
+	if m.players > 0 {
+		args = append(args, "--players", strconv.Itoa(m.players))
+	}
 	load := m.pinned(ctx, m.loadCPU, append([]string{m.livego}, args...)...)
 	load.Dir = m.dir
 	var out, said bytes.Buffer

@@ -106,10 +106,18 @@ func (m *measurement) repeat() string {
 	if m.scenario.name != "fanout" {
 		target += "-" + m.scenario.name
 	}
+	target = fmt.Sprintf("%s ROUNDS=%d", target, m.rounds)
+	var flags []string
 	if m.realtime {
-		return fmt.Sprintf("%s ROUNDS=%d BENCHFLAGS=-realtime", target, m.rounds)
+		flags = append(flags, "-realtime")
 	}
-	return fmt.Sprintf("%s ROUNDS=%d", target, m.rounds)
+	if m.players > 0 {
+		flags = append(flags, fmt.Sprint("-players ", m.players))
+	}
+	if flags == nil {
+		return target
+	}
+	return fmt.Sprintf("%s BENCHFLAGS=%q", target, strings.Join(flags, " "))
 }
 
 // problems lists what makes figures doubtful.
