@@ -28,6 +28,8 @@ var codes = [...]int{
 type answers struct {
 	counts [len(kinds)][len(codes)]atomic.Uint64
 	bytes  atomic.Uint64
+	// toServers are those of them that went to other servers.
+	toServers atomic.Uint64
 	// idle are observers for further requests.
 	idle sync.Pool
 }

@@ -50,6 +50,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		bytes := seen.bytes
 		waiter.Share(func() { s.answers.count(t.kind, http.StatusOK, bytes) })
 	}
+	if isUncounted(r) {
+		s.answers.toServers.Add(uint64(seen.bytes))
+	}
 	s.answers.add(t.kind, seen)
 }
 
@@ -119,7 +122,7 @@ const fullFor = 5 * time.Second
 // watched counts the client as a viewer. It is false if there is no room for one more, which the
 // client was told.
 func (s *Server) watched(w http.ResponseWriter, r *http.Request, l *life) bool {
-	if r.Method != http.MethodGet || r.Context().Value(uncounted{}) != nil {
+	if r.Method != http.MethodGet || isUncounted(r) {
 		return true
 	}
 	client, now, period := clientID(s.seed, r), s.opt.Now(), l.period(l.target())
@@ -134,6 +137,8 @@ func (s *Server) watched(w http.ResponseWriter, r *http.Request, l *life) bool {
 
 // uncounted marks the context of a request.
 type uncounted struct{}
+
+func isUncounted(r *http.Request) bool { return r.Context().Value(uncounted{}) != nil }
 
 // Uncounted returns a request that is not one of a viewer: another server asks for its own.
 func Uncounted(r *http.Request) *http.Request {

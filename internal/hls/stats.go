@@ -44,10 +44,11 @@ type Totals struct {
 	// WindowBytes is the size of the segments that can be fetched now.
 	WindowBytes int64
 	// Answers counts requests, SentBytes the bytes of what they were answered with, without
-	// headers. Held is how many wait now.
-	Answers   []Answers
-	SentBytes uint64
-	Held      int
+	// headers, and ServerBytes those of them that went to other servers (Uncounted). Held is how
+	// many wait now.
+	Answers                []Answers
+	SentBytes, ServerBytes uint64
+	Held                   int
 }
 
 // Totals returns the sums of now. It takes no lock that packaging takes.
@@ -60,6 +61,7 @@ func (s *Server) Totals() Totals {
 	}
 	s.mu.RUnlock()
 	t.Answers, t.SentBytes, t.Held = s.answers.list(), s.answers.bytes.Load(), s.Waiting()
+	t.ServerBytes = s.answers.toServers.Load()
 	return t
 }
 

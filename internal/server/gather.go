@@ -216,7 +216,11 @@ func (n *node) allSessions() []v1.Session {
 }
 
 // shown is this node as the API shows it.
-func (n *node) shown() v1.Node { return shownNode(n.member.Self()) }
+func (n *node) shown() v1.Node {
+	d := shownNode(n.member.Self())
+	d.BitRateOut = n.out.rate.Load()
+	return d
+}
 
 func shownNode(o cluster.Node) v1.Node {
 	return v1.Node{
@@ -250,6 +254,19 @@ func (s resources) Nodes() (all []v1.Node) {
 		all = append(all, d)
 	}
 	return all
+}
+
+// BitRateOut implements v1.Streams.
+func (s resources) BitRateOut() uint64 {
+	sum := s.out.rate.Load()
+	if s.node != nil {
+		for _, part := range gather[v1.Node](s.node, nodePath) {
+			for _, o := range part {
+				sum += o.BitRateOut
+			}
+		}
+	}
+	return sum
 }
 
 // endAway ends a stream at the node that has it. away is false if that is this one, or none.

@@ -61,9 +61,39 @@ func (m *loadMeter) measure(now time.Time, r reading, processors int, limit floa
 	return m.load
 }
 
+// bytesOut is how many bytes viewers here have got so far.
+func (s *Server) bytesOut() uint64 {
+	files := s.hls.Totals()
+	bytes := s.sessions.sentToPlayers() + files.SentBytes - min(files.SentBytes, files.ServerBytes)
+	if s.node != nil {
+		bytes += s.node.cache.Stats().Sent
+	}
+	return bytes
+}
+
+// outMeter says what viewers get, in bit/s, in the mean of some seconds: files of HLS go out at once,
+// and then nothing for a while.
+type outMeter struct {
+	bytes [rateSamples + 1]uint64 // the newest totals, one for each sampleInterval, at n modulo the length
+	n     int                     // how many there were, only for the sampler
+	rate  atomic.Uint64
+}
+
+// sample takes the total of now, each sampleInterval.
+func (m *outMeter) sample(bytes uint64) {
+	oldest, span := m.bytes[(m.n+1)%len(m.bytes)], rateSamples
+	if m.n < rateSamples {
+		oldest, span = m.bytes[0], m.n
+	}
+	m.bytes[m.n%len(m.bytes)] = bytes
+	if m.n++; span > 0 && bytes >= oldest { // sums of what is open and what is over may lag behind each other
+		m.rate.Store((bytes - oldest) * 8 / uint64(time.Duration(span)*sampleInterval/time.Second))
+	}
+}
+
 // load is how full this node is, from 0 to 1: the most of processors, network and viewers.
 func (n *node) load(viewers int) float64 {
-	bytes := n.sessions.sentToPlayers() + n.hls.Totals().SentBytes + n.cache.Stats().Sent + n.meter.toNodes.Load()
+	bytes := n.bytesOut() + n.hls.Totals().ServerBytes + n.meter.toNodes.Load()
 	load := n.meter.measure(time.Now(), reading{fanout.CPUTime(), bytes}, runtime.GOMAXPROCS(0), float64(n.opt.EgressLimit)/8)
 	if most := n.now().opt.MaxViewers; most > 0 {
 		load = max(load, min(1, float64(viewers)/float64(most)))

@@ -48,6 +48,38 @@ func TestLoadMeter(t *testing.T) {
 	}
 }
 
+// TestOutMeter: what viewers get is the mean of five seconds.
+func TestOutMeter(t *testing.T) {
+	var m outMeter
+	total := uint64(1 << 40)
+	for i, c := range []struct{ bytes, want uint64 }{
+		{0, 0}, {1000, 8000}, {1000, 8000}, {0, 16000 / 3}, {0, 4000}, {0, 3200}, {0, 1600}, {5000, 8000}, {0, 8000}, {0, 8000},
+		{0, 8000}, {0, 8000}, {0, 0},
+	} {
+		total += c.bytes
+		m.sample(total)
+		if got := m.rate.Load(); got != c.want {
+			t.Errorf("second %d: %d bit/s, want %d", i, got, c.want)
+		}
+	}
+	m.sample(total - 100) // as when a session is over that is not summed up yet
+	wantEqual(t, "with less bytes than before", m.rate.Load(), 0)
+}
+
+// TestBitRateOut: what viewers of HLS get counts, also at another node than the one that is asked.
+func TestBitRateOut(t *testing.T) {
+	t.Parallel()
+	g, tags := startGroup(t, 2, func(o *Options) { o.HLS.SegmentDuration = time.Second }), clip(t)
+	publish(t, g.nodes[0], "movie").send(tags...)
+	eventually(t, "both nodes know what viewers at one of them get", func() bool {
+		if call(t, http.MethodGet, g.nodes[1].url("http", "hls", "/live/movie.m3u8")).status != http.StatusOK {
+			return false
+		}
+		return resources{g.nodes[0].Server}.BitRateOut() > 0 && resources{g.nodes[1].Server}.BitRateOut() > 0
+	})
+	wantEqual(t, "what viewers at its home get", g.nodes[0].out.rate.Load(), 0)
+}
+
 // TestRedirects: a node with too much to do sends new viewers to another one of its region, once;
 // who watches already stays.
 func TestRedirects(t *testing.T) {

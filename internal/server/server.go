@@ -70,6 +70,7 @@ type Server struct {
 	streams  http.Handler            // the list of the HTTP-FLV port
 	posters  *recent[string, []byte] // pictures that commands beside streams made, by the streams' keys
 	sessions *registry
+	out      outMeter
 	events   *event.Bus
 	endings  *recent[string, struct{}] // streams that ended a moment ago
 	limits   *listen.Limits
@@ -259,7 +260,10 @@ func (s *Server) Run(ctx context.Context) error {
 	sampled := make(chan struct{})
 	go func() {
 		defer close(sampled)
-		s.sessions.sample(s.ctx, func() { s.lines.report(s.ctx, time.Now()) })
+		s.sessions.sample(s.ctx, func() {
+			s.out.sample(s.bytesOut())
+			s.lines.report(s.ctx, time.Now())
+		})
 	}()
 
 	if s.issuer != nil {

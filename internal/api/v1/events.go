@@ -70,7 +70,7 @@ type Figures struct {
 	OnAir      int             `json:"on_air" doc:"All streams."`
 	Viewers    int             `json:"viewers" doc:"Of all streams."`
 	BitRateIn  uint64          `json:"bit_rate_in" doc:"What all encoders send, in bit/s."`
-	BitRateOut uint64          `json:"bit_rate_out" doc:"What viewers over connections of their own get, in bit/s."`
+	BitRateOut uint64          `json:"bit_rate_out" doc:"What all viewers get, in bit/s, mean of 5 s."`
 }
 
 // StreamFigures are those of one stream.
@@ -186,12 +186,11 @@ func (a *API) tellFigures(ctx context.Context) {
 }
 
 func (a *API) figures(now time.Time) Figures {
-	f := Figures{Time: now.UTC(), Streams: []StreamFigures{}}
+	f := Figures{Time: now.UTC(), Streams: []StreamFigures{}, BitRateOut: a.opt.Streams.BitRateOut()}
 	for _, s := range a.opt.Streams.Streams() {
 		f.OnAir++
 		f.Viewers += s.Viewers.Total
 		f.BitRateIn += s.BitRate
-		f.BitRateOut += s.Viewers.BitRate
 		f.Streams = append(f.Streams, StreamFigures{s.Name, s.State, s.Viewers.Total, s.BitRate})
 	}
 	slices.SortFunc(f.Streams, func(a, b StreamFigures) int {

@@ -86,6 +86,8 @@ func (w *world) Revoke(id string, _ time.Time) error {
 	return nil
 }
 
+func (w *world) BitRateOut() uint64 { return 9000 }
+
 var began = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
 func newWorld() *world {

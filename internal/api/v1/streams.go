@@ -16,6 +16,9 @@ type Streams interface {
 	// the slice.
 	Streams() []Stream
 	Stream(name string) (Stream, bool)
+	// BitRateOut is what all viewers get, in bit/s, those of HLS too, in a cluster those of all
+	// nodes.
+	BitRateOut() uint64
 	// EndStream ends a stream at once, with all its renditions, and says whether there was one. The
 	// reason reaches the encoders.
 	EndStream(name, reason string) bool

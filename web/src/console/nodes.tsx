@@ -1,7 +1,7 @@
 import type { JSX } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { list } from './api'
-import { count, since } from './format'
+import { count, rate, since } from './format'
 import { Box, Fault, Head, messageOf } from './parts'
 import { linkTo } from './route'
 import { type Server, useServer } from './server'
@@ -36,6 +36,7 @@ export function Nodes({ server }: { server: Server }): JSX.Element {
                 <th scope="col">Region</th>
                 <th scope="col">Load</th>
                 <th scope="col">Viewers</th>
+                <th scope="col">To viewers</th>
                 <th scope="col">Streams</th>
                 <th scope="col">Up</th>
                 <th scope="col">Version</th>
@@ -110,6 +111,7 @@ function Row({ node }: { node: Node }): JSX.Element {
       <td>{node.region ?? ''}</td>
       <td>{there ? `${Math.round(node.load * 100)} %` : '–'}</td>
       <td>{there ? node.viewers.toLocaleString('en') : '–'}</td>
+      <td>{there ? rate(node.bit_rate_out) : '–'}</td>
       <td>{there ? node.streams.toLocaleString('en') : '–'}</td>
       <td>{there ? since(node.started) : '–'}</td>
       <td>{node.version}</td>

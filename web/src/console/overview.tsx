@@ -42,7 +42,7 @@ export function Overview({ server }: { server: Server }): JSX.Element {
           values={totals.bitRate}
         />
         <Tile
-          label="To viewers, without HLS"
+          label="To viewers"
           value={figures ? rate(figures.bit_rate_out) : '–'}
           values={totals.out}
         />

@@ -53,6 +53,7 @@ export interface Node {
   load: number
   viewers: number
   streams: number
+  bit_rate_out: number
   self: boolean
 }
 
