@@ -84,7 +84,7 @@ func (l *leader) decided(t *track, u *media.AccessUnit) bool {
 func (l *leader) bound(t *track) {
 	for share := l.roster.share(); t.queue.len() > maxQueue || t.queue.bytes > share; {
 		if t == l.track {
-			l.line.full = true
+			l.line.overflow()
 			if t.queue.len() <= maxQueue+1 {
 				return
 			}
@@ -121,7 +121,7 @@ func (l *leader) reclaim(t *track, u *media.AccessUnit) {
 // setLead makes t the leading track.
 func (l *leader) setLead(t *track) {
 	l.track, l.alone = t, false
-	l.line.previous = 0
+	l.line.turn()
 	if l.line.fixed() {
 		l.measure()
 	}
@@ -145,7 +145,7 @@ func (l *leader) promote(t *track) {
 // decide asks the timeline about the next unit of the leading track.
 func (l *leader) decide(t *track, u *media.AccessUnit, length time.Duration) {
 	if t.lastHeader != nil && (u.Epoch != t.lastSession || u.Track != t.lastHeader) {
-		l.line.discontinuityDue, l.line.newHeader = true, u.Epoch == t.lastSession
+		l.line.change(u.Epoch == t.lastSession)
 	}
 	t.lastHeader, t.lastSession = u.Track, u.Epoch
 	if u.DTS < l.line.now && len(l.line.bounds) > 0 {

@@ -80,7 +80,7 @@ func (c *cutter) add(t *track, u *media.AccessUnit, b *Boundary) {
 	t.captions.scan(u)
 	t.rates.Step(u.DTS)
 	if c.leader.leads(t) && s.Size+bytesOf(t.part) > c.roster.share() {
-		c.line.full = true
+		c.line.overflow()
 	}
 	if t.kind == media.Audio && t.ends(c.line, t.next) && c.known(t, b, t.next+length) {
 		c.finishPart(t, t.next)

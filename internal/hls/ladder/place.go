@@ -156,9 +156,7 @@ func (d *ladder) cross(t *track, u *media.AccessUnit, b *Boundary) bool {
 	}
 	t.session = u.Epoch // sound goes on without a seam
 	t.segment.Init = t.init
-	if b == d.line.last() {
-		d.line.early = max(d.line.early, min(b.At-u.DTS, d.line.limit()/2))
-	}
+	d.line.began(b, u.DTS)
 	return true
 }
 
@@ -187,7 +185,7 @@ func (t *track) open(b *Boundary) {
 func (d *ladder) change(t *track) {
 	d.counts.Dropped.Add(1)
 	if d.leader.leads(t) || t.kind == media.Audio {
-		d.line.discontinuityDue = d.line.discontinuityDue || d.line.get(t.seq+1) == nil
+		d.line.interrupt(t.seq)
 		return
 	}
 	d.leave(t, "its encoder changed something that the others did not")

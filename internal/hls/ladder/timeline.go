@@ -217,6 +217,28 @@ func (l *timeline) pace(u *media.AccessUnit, step time.Duration) {
 	}
 }
 
+// turn notes that another track leads from here on.
+func (l *timeline) turn() { l.previous = 0 }
+
+// change notes that the leading track has another header from here on, or is of another session.
+func (l *timeline) change(header bool) { l.discontinuityDue, l.newHeader = true, header }
+
+// interrupt has the segment behind the one with a number begin with a discontinuity, unless it began
+// already.
+func (l *timeline) interrupt(seq int64) {
+	l.discontinuityDue = l.discontinuityDue || l.get(seq+1) == nil
+}
+
+// overflow has a segment begin with the next unit, as one has too many bytes.
+func (l *timeline) overflow() { l.full = true }
+
+// began notes when a track began the segment of b, which may be before the boundary.
+func (l *timeline) began(b *Boundary, at time.Duration) {
+	if b == l.last() {
+		l.early = max(l.early, min(b.At-at, l.limit()/2))
+	}
+}
+
 // askForHeader asks for a segment for sound that has another header from a time on. It begins with
 // the next random access point if that comes soon, for often both headers come together.
 func (l *timeline) askForHeader(at time.Duration) {
