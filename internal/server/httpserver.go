@@ -199,7 +199,7 @@ func (s *Server) guarded(use listen.Role, h http.Handler) http.Handler {
 				panic(http.ErrAbortHandler)
 			}
 		}()
-		h.ServeHTTP(w, withoutFlood(r))
+		h.ServeHTTP(w, withGoodRange(r))
 	})
 }
 

@@ -12,16 +12,51 @@ import (
 // costs a part of its own in the answer, and a request has room for thousands.
 const maxRanges = 4
 
-// withoutFlood returns the request, without its Range header if that names too many ranges or some
-// that overlap: who asks for that gets the whole file (RFC 9110 §14.2).
-func withoutFlood(r *http.Request) *http.Request {
-	if bearable(r.Header.Get("Range")) {
+// withGoodRange returns the request with a Range header that http.ServeContent answers as RFC 9110
+// asks: without one if it names too many ranges, or some that overlap, or a unit that is not bytes.
+// Who asks for that gets the whole file (§14.2).
+func withGoodRange(r *http.Request) *http.Request {
+	header := r.Header.Get("Range")
+	good := goodRange(header)
+	if good == header {
 		return r
 	}
-	whole := *r
-	whole.Header = r.Header.Clone()
-	whole.Header.Del("Range")
-	return &whole
+	other := *r
+	other.Header = r.Header.Clone()
+	if other.Header.Del("Range"); good != "" {
+		other.Header.Set("Range", good)
+	}
+	return &other
+}
+
+// unsatisfiable is a range that no file has, and manyDigits is how many digits say a number beyond
+// all files.
+const (
+	unsatisfiable = "9223372036854775807-"
+	manyDigits    = 19
+)
+
+// goodRange returns what is meant by a Range header, empty if that is the whole file.
+func goodRange(header string) string {
+	unit, set, ok := strings.Cut(header, "=")
+	if !ok || !strings.EqualFold(unit, "bytes") || !bearable(header) {
+		return ""
+	}
+	specs := strings.Split(set, ",")
+	for i, spec := range specs {
+		first, last, ok := strings.Cut(strings.TrimSpace(spec), "-")
+		switch digits := strings.Trim(last, "0123456789") == "" && last != ""; {
+		case !ok || !digits:
+		case first == "" && strings.Trim(last, "0") == "": // the last 0 bytes (§14.1.2)
+			specs[i] = unsatisfiable
+		case len(last) < manyDigits:
+		case first == "": // all of it
+			specs[i] = "0-"
+		default: // to the end
+			specs[i] = first + "-"
+		}
+	}
+	return "bytes=" + strings.Join(specs, ",")
 }
 
 // bearable says whether the ranges are few and, as far as that shows without the size of the file,
