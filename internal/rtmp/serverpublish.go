@@ -21,8 +21,11 @@ func (c *serverConn) onPublish(ctx context.Context, cmd command) error {
 	if c.playback != nil {
 		return c.send(appendStatus(nil, id, levelError, CodePublishDenied, "This connection plays."))
 	}
-	if err := c.publishAllowed(id); err != nil {
-		return &refusal{streamID: id, err: err}
+	if before := c.publications[id]; before != nil {
+		return c.publishAgain(before, cmd.str(0))
+	}
+	if len(c.publications) >= maxPublications {
+		return &refusal{streamID: id, err: &StatusError{Code: CodePublishDenied, Description: fmt.Sprintf("More than %d streams on one connection.", maxPublications)}}
 	}
 	p := &publication{name: cmd.str(0)}
 	if len(p.name) > maxText {
@@ -44,15 +47,13 @@ func (c *serverConn) onPublish(ctx context.Context, cmd command) error {
 // errLongName is what clients hear whose name has more than maxText bytes.
 const errLongName = "The stream name is too long."
 
-// publishAllowed says whether a message stream may publish, as far as the protocol goes.
-func (c *serverConn) publishAllowed(id uint32) error {
-	if c.publications[id] != nil {
-		return &StatusError{Code: CodePublishBadName, Description: "This message stream publishes already."}
+// publishAgain answers a publish on a message stream that publishes: as before if it says the same,
+// else with an error. What is on air goes on.
+func (c *serverConn) publishAgain(p *publication, name string) error {
+	if name == p.name {
+		return c.send(c.appendPublishing(nil, p))
 	}
-	if len(c.publications) >= maxPublications {
-		return &StatusError{Code: CodePublishDenied, Description: fmt.Sprintf("More than %d streams on one connection.", maxPublications)}
-	}
-	return nil
+	return c.send(appendStatus(nil, p.request.StreamID, levelError, CodePublishBadName, "This message stream publishes already."))
 }
 
 // appendPublishing appends the answer to an accepted publish (§7.3.1).
