@@ -3,6 +3,7 @@ package hls
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -110,6 +111,47 @@ func TestBackAtLastCall(t *testing.T) {
 		if err := end(io.EOF); err != nil || !first.isReplaced() {
 			t.Error(err)
 		}
+		time.Sleep(time.Minute)
+	})
+}
+
+// TestBackBeforeListed: what players know of the life before is not refused while the next one has
+// not listed anything: its files are there, and what comes next is waited for.
+func TestBackBeforeListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(Options{})
+		feed, end := onAirAs(t, s, "", hlstest.Encoders(25, 50)[0])
+		feed(9300 * time.Millisecond)
+		view := s.wanted("live/movie", inCMAF).cmaf.Rendition("v0").View.Load()
+		next, part, _ := view.Next()
+		file := func(seq int64, part int) string { return fmt.Sprintf("/live/movie/v0/%d.%d.m4s", seq, part) }
+		go func() { _ = end(io.EOF) }()
+		time.Sleep(lastCall / 2)
+		held := later(t, s, file(next+1, 0))
+		feed, end = onAirAs(t, s, "", hlstest.Encoders(25, 50)[0])
+		list, unknown := later(t, s, "/live/movie/index-v0.m3u8"), ask(s, "GET", "/live/movie/v1/1.0.m4s")
+		waits := later(t, s, file(next, part+9))
+		if r := ask(s, "GET", file(next, part-1)); r.StatusCode != 200 || body(t, r) == "" {
+			t.Errorf("a part of the last life: %d", r.StatusCode)
+		}
+		if r := ask(s, "GET", fmt.Sprintf("/live/movie/v0/%d.mp4", view.Segments[0].Init.Seq)); r.StatusCode != 200 {
+			t.Errorf("its initialization section: %d", r.StatusCode)
+		}
+		if unknown.StatusCode != 404 {
+			t.Errorf("a rendition that never was: %d", unknown.StatusCode)
+		}
+		time.Sleep(3 * time.Second)
+		feed(4 * time.Second)
+		for what, answer := range map[string]<-chan *http.Response{"the playlist": list, "the part that was to come": held, "one that the last segment did not have": waits} {
+			if r := <-answer; r.StatusCode != 200 {
+				t.Errorf("%s: %d %s", what, r.StatusCode, body(t, r))
+			}
+		}
+		time.Sleep(time.Minute)
+		if r := ask(s, "GET", file(next, part-1)); r.StatusCode != 200 || body(t, r) != "" {
+			t.Errorf("a part of the last life, later: %d", r.StatusCode)
+		}
+		_ = end(io.EOF)
 		time.Sleep(time.Minute)
 	})
 }

@@ -92,9 +92,13 @@ func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target
 	case rendition == nil && l.cmaf.Left(t.id):
 		rendition, again = s.awaitEnd(w, r, l.cmaf, t.id)
 	default:
-		rendition, again = s.awaitReturn(w, r, l.cmaf, t.id)
+		rendition, again = s.awaitReturn(w, r, l, t.id)
 	}
 	if again {
+		return
+	}
+	if l.isReplaced() {
+		s.serveRendition(w, r, t)
 		return
 	}
 	if rendition == nil || t.kind == framesPlaylist && rendition.Kind != media.Video {
@@ -183,24 +187,24 @@ func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *ladder
 	return ladder.Rendition(id), false
 }
 
-// awaitReturn waits shortly after the server's start for a rendition that a former process had: its
-// publisher may come a little after those of others. hls.js (1.7.4) never plays one again whose
-// playlist was 404, and Shaka Player stands still. It returns what awaitEnd does.
-func (s *Server) awaitReturn(w http.ResponseWriter, r *http.Request, ladder *ladder.Presentation, id string) (in *playlist.Rendition, again bool) {
-	wait := s.mayReturn()
+// awaitReturn waits for a rendition that players may know already, until expects says: its publisher
+// may come a little after those of others. hls.js (1.7.4) never plays one again whose playlist was
+// 404, and Shaka Player stands still. It returns what awaitEnd does.
+func (s *Server) awaitReturn(w http.ResponseWriter, r *http.Request, l *life, id string) (in *playlist.Rendition, again bool) {
+	wait := time.Until(s.expects(l, id))
 	if wait > 0 && http1.Elsewhere(w) {
 		return nil, true
 	}
 	if wait > 0 {
 		s.hold(w, r, wait, func() <-chan struct{} {
-			came := ladder.Came() // before it is looked for
-			if r := ladder.Rendition(id); r != nil && r.View.Load() != nil {
+			came := l.cmaf.Came() // before it is looked for
+			if r := l.cmaf.Rendition(id); r != nil && r.View.Load() != nil || l.over.Load() {
 				return nil
 			}
 			return came
 		})
 	}
-	return ladder.Rendition(id), false
+	return l.cmaf.Rendition(id), false
 }
 
 // refuseLeft answers a request for a playlist that goes no further: its rendition left the ladder,
@@ -266,7 +270,17 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, t target) {
 			return
 		}
 	}
+	if pieces, kind := l.formerPieces(t); pieces != nil {
+		serveBytes(w, r, kind, t, pieces)
+		return
+	}
 	rendition := l.cmaf.Rendition(t.id)
+	if rendition == nil || rendition.View.Load() == nil {
+		var again bool
+		if rendition, again = s.awaitReturn(w, r, l, t.id); again {
+			return
+		}
+	}
 	if rendition == nil {
 		refuse(w, http.StatusNotFound, noRendition)
 		return
@@ -274,7 +288,7 @@ func (s *Server) serveFile(w http.ResponseWriter, r *http.Request, t target) {
 	view := rendition.View.Load()
 	if t.kind == cmafPartFile && view != nil {
 		var done bool
-		if view, done = s.awaitPart(w, r, rendition, view, t); done {
+		if view, done = s.awaitPart(w, r, l, rendition, view, t); done {
 			return
 		}
 	}
@@ -316,16 +330,18 @@ func writeNothing(w http.ResponseWriter, kind media.Kind) {
 }
 
 // awaitPart holds the request for the part that comes next until it is there, or will not be. It
-// returns the view that knows, and whether the request is answered already.
-func (s *Server) awaitPart(w http.ResponseWriter, r *http.Request, rendition *playlist.Rendition, v *playlist.View, t target) (*playlist.View, bool) {
+// returns the view that knows, and whether the request is answered already. Where the next life of
+// the stream has begun, that answers.
+func (s *Server) awaitPart(w http.ResponseWriter, r *http.Request, l *life, rendition *playlist.Rendition, v *playlist.View, t target) (*playlist.View, bool) {
+	isNext := func() bool {
+		seq, part, ok := v.Next()
+		return ok && seq == t.seq && part == t.part
+	}
+	left := false
 	verdict := s.hold(w, r, blockFor*v.Target, func() <-chan struct{} {
-		for {
-			seq, part, ok := v.Next()
-			if !ok || seq != t.seq || part != t.part {
-				return nil
-			}
-			next, left := newer(rendition, v)
-			if left {
+		for isNext() {
+			var next *playlist.View
+			if next, left = newer(rendition, v); left {
 				return nil
 			}
 			if next == v {
@@ -333,8 +349,18 @@ func (s *Server) awaitPart(w http.ResponseWriter, r *http.Request, rendition *pl
 			}
 			v = next
 		}
+		return nil
 	})
-	return v, s.refuseWait(w, verdict, v.Target, "the stream stands still")
+	switch {
+	case s.refuseWait(w, verdict, v.Target, "the stream stands still"):
+	case left && l.isReplaced():
+		s.serveFile(w, r, t)
+	case left && l.cmaf.Rendition(t.id) == rendition: // it will be back
+		refuseLeft(w, true, v.Target)
+	default:
+		return v, false
+	}
+	return nil, true
 }
 
 // piecesOf returns the bytes of a file, nil if the view does not have it.

@@ -24,6 +24,10 @@ type life struct {
 	over  atomic.Bool
 	// replaced is closed when the next life of the stream begins.
 	replaced chan struct{}
+	// former is the CMAF side of the life before, as long as players may have its playlists; until
+	// expected its renditions are waited for.
+	former   atomic.Pointer[ladder.Presentation]
+	expected time.Time
 	// cmaf is the CMAF side.
 	cmaf *ladder.Presentation
 	log  *slog.Logger

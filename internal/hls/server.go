@@ -204,11 +204,15 @@ func (s *Server) enter(name string) *life {
 	defer s.mu.Unlock()
 	l := s.lives[name]
 	if l == nil || l.closed {
-		if l != nil {
-			s.forget(l)
-			close(l.replaced)
+		last := l
+		if last != nil {
+			s.forget(last)
+			close(last.replaced)
 		}
 		l = s.newLife(name)
+		if last != nil {
+			s.succeed(l, last)
+		}
 		s.lives[name] = l
 		s.announce(name)
 	}

@@ -275,6 +275,7 @@ func (c *cutter) list(t *track, next playlist.Part, start, lasts time.Duration) 
 	}
 	s.Duration += t.skip(start)
 	next.Duration = max(min(start+lasts-t.listed, t.target), cut.MinDuration)
+	next.Independent = next.Independent && t.mayBegin(&next)
 	s.Parts = append(s.Parts, next)
 	s.Duration += next.Duration
 	t.listed += next.Duration
@@ -283,6 +284,18 @@ func (c *cutter) list(t *track, next playlist.Part, start, lasts time.Duration) 
 		c.journal.noteWide(t, start, lasts)
 	}
 	t.unlisted = start + lasts - t.listed
+}
+
+// mayBegin says that players are told that they may begin with a part of the segment under way.
+//
+// hls.js (1.7.4) that began with a part at most 200 ms behind the start of a segment takes that for
+// buffered at its end (FragmentTracker.bufferPadding). But as long as it has not loaded all parts of
+// it, it asks for nothing behind it (getFragmentAtPosition), unless what is buffered ends behind it
+// too, which the rounding of the browser decides: it stood still for good. Only what is independent
+// may be shorter than 85 % of the part target duration (RFC 8216bis 4.4.4.9).
+func (t *track) mayBegin(part *playlist.Part) bool {
+	s := t.segment
+	return len(s.Parts) == 0 || s.Duration > shortPart || 100*part.Duration < 85*t.target
 }
 
 // skip leaves out what no part lists up to a time, unless it is so little that the next one makes
@@ -336,8 +349,8 @@ func (c *cutter) close(t *track, next time.Duration, end *Boundary, follows bool
 }
 
 const (
-	// shortPart is a last part's length up to which a segment's end is withheld: the 200 ms of
-	// hls.js and the rounding of times.
+	// shortPart is how much media of a segment may be missing where hls.js takes it for buffered: its
+	// 200 ms and the rounding of times.
 	shortPart = 250 * time.Millisecond
 	// maxWithheld bounds for how long: what comes next is a part.
 	maxWithheld = 500 * time.Millisecond

@@ -139,6 +139,30 @@ func TestPartsOfOddEncoders(t *testing.T) {
 	}
 }
 
+// TestPartsToBeginWith: players begin with the first part of a segment, or with one so far behind it
+// that hls.js does not take the segment for buffered without those before.
+func TestPartsToBeginWith(t *testing.T) {
+	for _, length := range []time.Duration{80 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond} {
+		r := newRig(t, Options{PartDuration: length})
+		r.feed("", sent(hlstest.Source{}, nil, 20*time.Second)...)
+		r.finish()
+		parts := 0
+		for seq, s := range r.seen["a0"].segments {
+			at := time.Duration(0)
+			for i, part := range s.Parts {
+				if want := at == 0 || at > 250*time.Millisecond; part.Independent != want {
+					t.Errorf("parts of %v: one may begin with part %d of segment %d, %v behind its start: %v", length, i, seq, at, part.Independent)
+				}
+				at += part.Duration
+				parts++
+			}
+		}
+		if parts < 30 {
+			t.Errorf("parts of %v: there are %d", length, parts)
+		}
+	}
+}
+
 // short counts the parts that are shorter than 85 % of the part target duration and must not be
 // (RFC 8216bis 4.4.4.9), of how many.
 func (rec *record) short() (short, all int) {

@@ -38,7 +38,8 @@ type Presentation struct {
 	// departed holds those that have left, for as long as players may ask for what their playlists
 	// named.
 	departed map[string]*playlist.Rendition
-	// came is closed, and made anew, when a rendition has its first view.
+	// came is closed, and made anew, when a rendition has its first view, and when the stream is
+	// over.
 	came chan struct{}
 	// doubtful is until when, by the clock of timers, the stream may end too, because one of its
 	// publishers did.
@@ -110,6 +111,7 @@ func (p *Presentation) Finish(proper bool) {
 	p.mu.Unlock()
 	p.Answer()
 	close(p.Over)
+	p.tell() // who waits for a rendition
 }
 
 // Suspect says that the stream may end within a time, because one of its publishers just did.
@@ -142,6 +144,31 @@ func (p *Presentation) LastView(id string) (*playlist.View, media.Kind) {
 		return r.View.Load(), r.Kind
 	}
 	return nil, 0
+}
+
+// Known returns a rendition that has something to play, or had until a short while ago, nil if there
+// is none.
+func (p *Presentation) Known(id string) *playlist.Rendition {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, r := range []*playlist.Rendition{p.renditions[id], p.departed[id]} {
+		if r != nil && r.View.Load() != nil {
+			return r
+		}
+	}
+	return nil
+}
+
+// Duration is that of the longest playlist.
+func (p *Presentation) Duration() (longest time.Duration) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for _, r := range p.renditions {
+		if v := r.View.Load(); v != nil {
+			longest = max(longest, v.Duration())
+		}
+	}
+	return longest
 }
 
 // MayHave says whether there is a playlist, or will be one.
@@ -190,7 +217,8 @@ func (p *Presentation) Put(r *playlist.Rendition) {
 	p.renditions[r.ID] = r
 }
 
-// Came returns what is closed when there is something to play of one more rendition.
+// Came returns what is closed when there is something to play of one more rendition, and when the
+// stream is over.
 func (p *Presentation) Came() <-chan struct{} {
 	p.mu.RLock()
 	defer p.mu.RUnlock()

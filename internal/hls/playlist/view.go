@@ -124,7 +124,8 @@ func (s *Segment) Pieces() (pieces [][]byte) {
 
 // Part is one partial segment. It never changes.
 type Part struct {
-	Duration    time.Duration
+	Duration time.Duration
+	// Independent: players are told that they may begin with it.
 	Independent bool
 	// Gap: there is no media of this time, and no data.
 	Gap  bool
