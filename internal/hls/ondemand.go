@@ -149,6 +149,11 @@ func (d *demand) ready(now time.Time) bool {
 	return since != 0 && now.Sub(time.Unix(0, since)) > ringTime
 }
 
+// askedFor returns what says whether anybody ever asked for a form.
+func (d *demand) askedFor(f form) func() bool {
+	return func() bool { return d.wanted[f].last.Load() != 0 }
+}
+
 // idle says that nobody has asked within patience.
 func (d *demand) idle(now time.Time, patience time.Duration) bool {
 	return !d.held.Load() && now.Sub(time.Unix(0, d.last())) > patience

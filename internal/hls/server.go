@@ -153,7 +153,7 @@ func (s *Server) leave(ctx context.Context, l *life, pub *ladder.Publication, pr
 	if !last {
 		return false
 	}
-	if listed && l.demand.asked() {
+	if listed && l.demand.askedFor(inCMAF)() {
 		l.cmaf.Suspect(lastCall + cut.Departure)
 		select {
 		case <-time.After(lastCall):
@@ -242,7 +242,7 @@ func (s *Server) newLife(name string) *life {
 			}
 			l.noteSegment(b)
 		},
-		Show: l.cmaf, Wanted: l.demand.asked, Log: l.log, Counts: &l.counts.cmaf,
+		Show: l.cmaf, Wanted: l.demand.askedFor(inCMAF), Log: l.log, Counts: &l.counts.cmaf,
 	}
 	l.time.floor = max(l.time.floor, s.rewind(name, last.Segment+1, &start))
 	if s.opt.Recorder != nil && s.opt.CMAF {

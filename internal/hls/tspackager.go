@@ -74,7 +74,7 @@ func newTSPackager(s *Server, l *life, first, discontinuities int64) *tsPackager
 				t.shown.answer()
 			}
 		},
-		Wanted: l.demand.asked,
+		Wanted: l.demand.askedFor(inTS),
 		Log:    l.log, Counts: &l.counts.ts,
 	})
 	l.shown.Store(t.shown)
