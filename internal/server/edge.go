@@ -58,7 +58,7 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, cluster.ErrFlood):
 		refuseFile(w, err, time.Second)
 		return
-	case !away:
+	case !away && !n.isBehind(stream, r.URL.Path):
 		n.hls.ServeHTTP(w, r)
 		return
 	}
@@ -70,6 +70,19 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n.audiences.See(stream, r)
 	}
 	n.serveFile(w, r, edge.File{Stream: stream, Straight: n.isStraight(r.Context(), stream)}, nil)
+}
+
+// isBehind says whether a file is not here because the stream had its home on another node a moment
+// ago. Players here know of the file from there.
+func (n *node) isBehind(stream, path string) bool {
+	_, lately := n.lately(stream)
+	return lately && n.hls.Lacks(path)
+}
+
+// lately returns which other node had a stream a moment ago, or has it.
+func (n *node) lately(stream string) (home cluster.Node, ok bool) {
+	home, seen, known := n.homes.get(stream)
+	return home, known && time.Since(seen) <= mournTime
 }
 
 // isKnown says whether this node knows without a question where the files of a stream are.
@@ -151,12 +164,16 @@ func (n *node) fetch(ctx context.Context, f edge.File, via []string) (*http.Resp
 		header.Set("Accept-Encoding", "gzip")
 	}
 	folder, playlist := "/hls", strings.HasSuffix(f.Path, playlistSuffix)
+	isMedia := !playlist && f.Path != statusPath
 	if f.Path == statusPath {
 		folder = "/api"
 	}
 	ask := n.lookup
 	for began := time.Now(); ; ask = n.lookAgain {
 		if _, holds := n.member.Holds(f.Stream); holds {
+			if last, lately := n.lately(f.Stream); lately && isMedia {
+				return n.fetchFormer(ctx, f, last, header, nil)
+			}
 			return nil, errHere
 		}
 		e, err := n.placeOf(ctx, f.Stream, ask)
@@ -177,9 +194,8 @@ func (n *node) fetch(ctx context.Context, f edge.File, via []string) (*http.Resp
 			default:
 				n.noteHome(f.Stream, e.Node)
 				n.confirm(e, resp.Header)
-				// A segment of the life before is one that is missing (200 without bytes).
-				if lacks := resp.StatusCode == http.StatusNotFound || resp.ContentLength == 0; lacks && !playlist && f.Path != statusPath {
-					return n.fetchFormer(ctx, f, folder, header, resp)
+				if last, _, moved := n.former.get(f.Stream); moved && isMedia && isEmpty(resp) {
+					return n.fetchFormer(ctx, f, last, header, resp)
 				}
 				return resp, nil
 			}
@@ -195,27 +211,37 @@ func (n *node) fetch(ctx context.Context, f edge.File, via []string) (*http.Resp
 	}
 }
 
-// fetchFormer asks for a file that the home of a stream does not have, where the stream was a
-// moment ago. Otherwise the home's answer stays.
-func (n *node) fetchFormer(ctx context.Context, f edge.File, folder string, header http.Header, answer *http.Response) (*http.Response, error) {
-	from, _, ok := n.former.get(f.Stream)
-	if !ok {
-		return answer, nil
-	}
+// isEmpty says whether a node has no file of media. A segment of the life before is one that is
+// missing there (200 without bytes).
+func isEmpty(answer *http.Response) bool {
+	return answer.StatusCode == http.StatusNotFound || answer.StatusCode == http.StatusOK && answer.ContentLength == 0
+}
+
+// fetchFormer asks for a file of media that the home of a stream does not have, where the stream was
+// a moment ago. Otherwise the home's answer stays; nil: this node is the home.
+func (n *node) fetchFormer(ctx context.Context, f edge.File, from cluster.Node, header http.Header, answer *http.Response) (*http.Response, error) {
 	if from.ID == n.opt.ID {
-		answer.Body.Close()
+		letGo(answer)
 		return nil, errHere
 	}
-	resp, err := n.peers.Get(ctx, from, folder+f.Path, f.Query, header, nil)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		if err == nil {
-			resp.Body.Close()
-		}
-		return answer, nil
+	resp, err := n.peers.Get(ctx, from, "/hls"+f.Path, f.Query, header, nil)
+	if err == nil && resp.StatusCode == http.StatusOK && !isEmpty(resp) {
+		letGo(answer)
+		resp.Header.Del(cluster.HeaderToken)
+		return resp, nil
 	}
-	answer.Body.Close()
-	resp.Header.Del(cluster.HeaderToken)
-	return resp, nil
+	letGo(resp)
+	if answer == nil {
+		return nil, errHere
+	}
+	return answer, nil
+}
+
+// letGo lets go of an answer, if there is one.
+func letGo(answer *http.Response) {
+	if answer != nil {
+		answer.Body.Close()
+	}
 }
 
 // confirm notes that a stream's home says that it is. That is not for viewers.

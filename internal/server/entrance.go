@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"livego/internal/cluster"
 	"livego/internal/flv"
 	"livego/internal/live"
@@ -28,8 +30,10 @@ type entrance struct {
 
 	// to is what takes the messages, nil while the stream has no home.
 	to hop
-	// moving: the stream is to have another home.
+	// moving: the stream is to have another home. moves bounds how often homes on other nodes are
+	// left that would take more.
 	moving atomic.Bool
+	moves  *rate.Limiter
 
 	demuxer flv.Demuxer
 	units   []media.AccessUnit
@@ -38,6 +42,14 @@ type entrance struct {
 	// video: there are pictures.
 	video bool
 }
+
+const (
+	// maxMoves is how often at once a stream leaves homes on other nodes that say so, and
+	// moveInterval how often on the average: nodes that end one after the other do, a node that lies
+	// says so without end.
+	maxMoves     = 4
+	moveInterval = 10 * time.Second
+)
 
 // hop takes what a publisher sends, here or on its way to the stream's home.
 type hop interface {
@@ -57,7 +69,7 @@ const maxHeaders = 64
 
 // enter takes a publisher on air that came to this node.
 func (n *node) enter(ctx context.Context, may permit, from origin, log *slog.Logger) (sink, error) {
-	e := &entrance{node: n, may: may, from: from, log: log}
+	e := &entrance{node: n, may: may, from: from, log: log, moves: rate.NewLimiter(rate.Every(moveInterval), maxMoves)}
 	e.held, e.may.lease = n.watchLease(may.lease, from.close), nil
 	e.from.move = func() { e.moving.Store(true) }
 	n.entrances.Add(1)
@@ -134,8 +146,15 @@ func (e *entrance) leave() {
 // move gives the stream another home, which begins with the message that comes next.
 func (e *entrance) move(ms uint32) error {
 	e.moving.Store(false)
-	if _, here := e.to.(atHome); here && len(e.node.successors(e.may.name.Key())) == 0 {
-		return nil // there is none
+	switch e.to.(type) {
+	case atHome:
+		if len(e.node.successors(e.may.name.Key())) == 0 {
+			return nil // there is none
+		}
+	case *relayed:
+		if !e.moves.Allow() {
+			return nil // while it takes what comes
+		}
 	}
 	if e.to != nil {
 		e.to.End(live.ErrMoved)
@@ -164,7 +183,7 @@ func (e *entrance) note(m cluster.Message) (begins bool) {
 			begins = begins || u.RandomAccess
 		case u.Header == media.Sample:
 			begins = begins || !e.video
-		case u.Header != media.Command && u.Track != nil:
+		case u.Header != media.Command && u.Header != media.SequenceEnd && u.Track != nil:
 			e.keep(u, m)
 		}
 	}

@@ -2,12 +2,18 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"livego/internal/cluster"
 	"livego/internal/flv"
+	"livego/internal/live"
 )
 
 // TestStreamMoves ends the home of a stream in order, whose encoder knows nothing of nodes and
@@ -95,3 +101,137 @@ func TestAloneNodeDrains(t *testing.T) {
 	wantEqual(t, "playlist", call(t, http.MethodGet, g.nodes[0].url("http", "hls", "/live/movie.m3u8")).status, http.StatusOK)
 	g.nodes[0].stopWithin(10 * time.Second)
 }
+
+// TestFilesAfterAMove ends the home of a stream in order while its encoder stays. What the home made
+// last is there for HLS players at each node, also at the one that has the stream then.
+func TestFilesAfterAMove(t *testing.T) {
+	t.Parallel()
+	g, tags := startGroup(t, 3, func(o *Options) { o.HLS.SegmentDuration, o.DrainPublishers = time.Second, time.Minute }), clip(t)
+	a := g.nodes[0]
+	e := publish(t, a, "movie")
+	performed := make(chan struct{})
+	go func() {
+		defer close(performed)
+		e.perform(t, tags, 6)
+	}()
+	defer func() { <-performed }()
+	path := playlistPath(t, a)
+	ask := func(s *testServer, path string) answer { return call(t, http.MethodGet, s.url("http", "hls", path)) }
+	for _, s := range g.nodes {
+		eventually(t, "a part is listed", func() bool { return lastPart(ask(s, path).body) != "" })
+	}
+	a.cancel()
+	last := ""
+	eventually(t, "another node is the home", func() bool {
+		if now := lastPart(ask(a, path).body); now != "" && !a.node.former.has("live/movie") {
+			last = now
+		}
+		for _, s := range g.nodes[1:] { // players there are served from a until then
+			ask(s, path)
+		}
+		found, err := g.registry.Lookup(t.Context(), "live/movie")
+		return err == nil && found.Node.ID != "a"
+	})
+	if last == "" {
+		t.Fatal("no part of the former home is known")
+	}
+	want := ask(a, "/live/movie/"+last)
+	if want.status != http.StatusOK || want.body == "" {
+		t.Fatalf("at the former home: %d, %d bytes", want.status, len(want.body))
+	}
+	for _, s := range g.nodes[1:] {
+		ask(s, path) // the new home is noted
+		if got := ask(s, "/live/movie/"+last); got.status != http.StatusOK || got.body != want.body {
+			_, holds := s.node.member.Holds("live/movie")
+			t.Errorf("%s (new home: %v): %d, %d bytes, want %d", s.node.opt.ID, holds, got.status, len(got.body), len(want.body))
+		}
+	}
+}
+
+// playlistPath waits for the path of the first rendition's playlist of the stream movie.
+func playlistPath(t *testing.T, s *testServer) (path string) {
+	t.Helper()
+	eventually(t, "there is a rendition", func() bool {
+		for line := range strings.Lines(call(t, http.MethodGet, s.url("http", "hls", "/live/movie/index.m3u8")).body) {
+			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+				path = "/live/movie/" + line
+			}
+		}
+		return path != ""
+	})
+	return path
+}
+
+// lastPart is the URI of the last part that a playlist lists.
+func lastPart(playlist string) (uri string) {
+	for line := range strings.Lines(playlist) {
+		if rest, ok := strings.CutPrefix(line, "#EXT-X-PART:"); ok {
+			_, uri, _ = strings.Cut(rest, `URI="`)
+			uri, _, _ = strings.Cut(uri, `"`)
+		}
+	}
+	return uri
+}
+
+// TestHomeThatSaysMove: a home that tells a publisher without end to go to another one is left some
+// times, and then has the rest of the stream: nothing is lost, and nodes have other things to do.
+func TestHomeThatSaysMove(t *testing.T) {
+	t.Parallel()
+	g, tags := startGroup(t, 1), clip(t)
+	home := newMover(t)
+	node := cluster.Node{ID: "mover", Addr: home.addr}
+	registerNode(t, g.registry, node)
+	node.Boot, node.State = "boot", cluster.Ready
+	eventually(t, "the stream is the other node's", func() bool {
+		_, err := g.registry.Claim(t.Context(), "live/movie", node)
+		return err == nil
+	})
+	e := publish(t, g.nodes[0], "movie")
+	const times = 3 // of four key frames each
+	e.perform(t, tags, times)
+	want := times * len(bodies(only(tags, flv.TypeVideo)))
+	eventually(t, "all pictures are at the home", func() bool { return int(home.pictures.Load()) >= want })
+	e.unpublish()
+	if n := home.publishers.Load(); n < 2 || n > maxMoves+2 { // the first one, and one more after a while
+		t.Errorf("the publisher came %d times", n)
+	}
+	wantEqual(t, "pictures", int(home.pictures.Load()), want)
+}
+
+// mover is a node that has each publisher go elsewhere, again and again.
+type mover struct {
+	addr                 string
+	publishers, pictures atomic.Int64
+}
+
+func newMover(t *testing.T) *mover {
+	m := &mover{}
+	handler := cluster.NewHandler("mover", testSecret, cluster.Services{
+		Publish: func(_ context.Context, _ cluster.Request, _ cluster.Origin, to cluster.Voice) (cluster.Sink, error) {
+			m.publishers.Add(1)
+			return movedOn{m, to}, nil
+		},
+		HomeOf: func(context.Context, string) string { return "" },
+		Over:   live.ErrUnpublished, Moved: live.ErrMoved, Gone: live.ErrLost,
+	}, nil)
+	s := httptest.NewServer(handler)
+	t.Cleanup(s.Close)
+	m.addr = s.Listener.Addr().String()
+	return m
+}
+
+// movedOn takes what comes, and says at each message that it is to go elsewhere.
+type movedOn struct {
+	*mover
+	cluster.Voice
+}
+
+func (m movedOn) Message(message cluster.Message) error {
+	if message.Type == flv.TypeVideo && len(message.Body) > 1 && message.Body[1] != 0 {
+		m.pictures.Add(1)
+	}
+	m.Move()
+	return nil
+}
+
+func (m movedOn) End(error) {}
