@@ -203,6 +203,35 @@ func TestRewindAcrossRestart(t *testing.T) {
 	})
 }
 
+// TestRewindAcrossEarlyRestart: the gap before the first segment, which early viewers have, stays
+// after a restart until the playlist is long enough without it.
+func TestRewindAcrossEarlyRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, v := t.TempDir(), newViewer(t)
+		r := startRewinding(t, dir)
+		r.publish()
+		early := later(t, r.s, "/live/movie/index.m3u8")
+		before := r.play(0, 13*time.Second, v, "v0", "a0")
+		if text := body(t, ask(r.s, "GET", "/live/movie/index-v0.m3u8")); (<-early).StatusCode != 200 || !strings.Contains(text, "TARGETDURATION:10\n") || !strings.Contains(text, "#EXT-X-GAP\n") {
+			t.Errorf("at the start:\n%s", text)
+		}
+		r.stop()
+		v.forgiven = "the parts of segment" // as in TestRewindAcrossShutdown
+		again := startRewinding(t, dir)
+		again.publish()
+		after := again.play(0, 8*time.Second, v, "v0", "a0")
+		consecutive(t, after)
+		if after[0] != before[0] {
+			t.Errorf("%v became %v", before, after)
+		}
+		rest := again.play(8*time.Second, 21*time.Second, v, "v0", "a0")
+		if rest[0] != before[0]+1 {
+			t.Errorf("the gap stays: %v", rest)
+		}
+		again.stop()
+	})
+}
+
 // TestRewindAcrossShutdown: after a proper end of the server there is no hole.
 func TestRewindAcrossShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

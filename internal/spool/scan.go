@@ -31,6 +31,7 @@ func (s *Store) scan() error {
 		}
 		if len(st.shelves) > 0 {
 			st.sortOrder()
+			s.unlistLead(st)
 			s.segments += len(st.order)
 			s.streams[entry.Name()] = st
 		}
@@ -131,7 +132,7 @@ func (s *Store) scanShelf(sh *shelf) (last record, err error) {
 			last = mark
 		}
 	}
-	for sh.list.len() > 0 && sh.list.at(sh.list.first).Gap {
+	for sh.list.len() > 0 && sh.list.at(sh.list.first).Gap && !sh.beginsWithGap() {
 		sh.list.pop() // its file was removed
 	}
 	if sh.list.len() > 0 {
@@ -140,6 +141,12 @@ func (s *Store) scanShelf(sh *shelf) (last record, err error) {
 	}
 	s.adopt(sh, &c)
 	return last, nil
+}
+
+// beginsWithGap says that a gap stands before all that was ever stored.
+func (sh *shelf) beginsWithGap() bool {
+	next := sh.list.at(sh.list.first + 1)
+	return sh.list.at(sh.list.first).leads() && next != nil && next.written
 }
 
 // readIndex reads an index file as far as one may be long.

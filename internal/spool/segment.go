@@ -11,7 +11,8 @@ type Segment struct {
 	Start, Duration time.Duration
 	// At is the wall clock at Start in nanoseconds since 1970, 0 if unknown.
 	At int64
-	// Init is the number of the init segment that it needs.
+	// Init is the number of the init segment that it needs, 0 for a gap before all media, which needs
+	// none.
 	Init int64
 	// DiscontinuitySeq is the number of discontinuities of the rendition before this segment, its
 	// own left out.
@@ -32,6 +33,9 @@ type Segment struct {
 	// written: its file is on disk.
 	written bool
 }
+
+// leads says that the segment is a gap before all media.
+func (e *Segment) leads() bool { return e.Gap && e.Init == 0 }
 
 // blank is a gap of the same time.
 func (e *Segment) blank(seq int64) Segment {

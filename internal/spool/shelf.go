@@ -111,6 +111,32 @@ func (s *Store) push(sh *shelf, e Segment) {
 	s.chargeListed(st, e.cost())
 	s.unlistAt = min(s.unlistAt, e.stored+int64(s.opt.Window))
 	s.evictAt = min(s.evictAt, e.stored+int64(s.opt.Window+keepUnlisted))
+	s.unlistLead(st)
+}
+
+// listedTargets is how many target durations a playlist lasts at least when a segment leaves it
+// (RFC 8216bis 6.2.2).
+const listedTargets = 3
+
+// unlistLead takes gaps that stand before all media of a stream out of the windows, as soon as that
+// may be. The caller holds mu.
+func (s *Store) unlistLead(st *stream) {
+	for st.unlisted < len(st.order) {
+		sh := st.order[st.unlisted]
+		e := sh.list.at(sh.listed)
+		if !e.leads() || !sh.lasts(e.Seq+1, listedTargets*time.Duration(e.Target)*time.Second) {
+			return
+		}
+		s.unlistNext(st)
+	}
+}
+
+// lasts says that what is stored from a number on lasts so long.
+func (sh *shelf) lasts(seq int64, least time.Duration) bool {
+	for ; seq < sh.list.end && least > 0; seq++ {
+		least -= sh.list.at(seq).Duration
+	}
+	return least <= 0
 }
 
 // blank makes a segment that has no file a gap. The caller holds mu.

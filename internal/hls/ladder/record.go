@@ -68,7 +68,12 @@ func (o *output) store(t *track, s *playlist.Segment) {
 	if t.Disk == nil {
 		return
 	}
-	if err := t.Disk.Append(s.ToStore(o.line.target), s.Init.Data, s.Pieces()...); err != nil {
+	var init []byte
+	var pieces [][]byte
+	if !s.Gap {
+		init, pieces = s.Init.Data, s.Pieces()
+	}
+	if err := t.Disk.Append(s.ToStore(o.line.target), init, pieces...); err != nil {
 		o.journal.tellUnstored(t, err)
 	}
 }

@@ -84,6 +84,9 @@ func (o *output) publish(t *track, ended bool) {
 			return
 		}
 		w.Segments = o.leadingGaps(t, t.segment)
+		if lead := w.Segments[0]; lead.Init == nil && t.segment.Seq == o.line.first {
+			o.store(t, lead) // a restart does not take it away
+		}
 		defer o.describe(t)
 	} else if o.show.View.Load() == nil {
 		defer o.present(false)

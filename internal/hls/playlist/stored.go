@@ -134,8 +134,11 @@ func renderRun(gzip *Compressor, id string, form Form, w *spool.Window, from, to
 // storedSegment is a segment from disk as one from memory.
 func storedSegment(e *spool.Segment) Segment {
 	s := Segment{
-		Seq: e.Seq, Start: e.Start, Duration: e.Duration, Init: &Init{Seq: e.Init}, Discontinuity: e.Discontinuity,
+		Seq: e.Seq, Start: e.Start, Duration: e.Duration, Discontinuity: e.Discontinuity,
 		Independent: e.Independent, Gap: e.Gap, Complete: true, Key: int(e.Key), Size: int(e.Size),
+	}
+	if e.Init != 0 {
+		s.Init = &Init{Seq: e.Init}
 	}
 	if e.At != 0 {
 		s.At = time.Unix(0, e.At)
@@ -149,9 +152,12 @@ func storedSegment(e *spool.Segment) Segment {
 // ToStore is a segment from memory as one for the disk.
 func (s *Segment) ToStore(target time.Duration) spool.Segment {
 	e := spool.Segment{
-		Seq: s.Seq, Start: s.Start, Duration: s.Duration, Init: s.Init.Seq,
+		Seq: s.Seq, Start: s.Start, Duration: s.Duration,
 		Discontinuity: s.Discontinuity, DiscontinuitySeq: s.Before, Independent: s.Independent, Gap: s.Gap,
 		Key: int32(s.Key), Target: int32(target / time.Second), Dates: strings.Join(s.Dates, "\n"),
+	}
+	if s.Init != nil {
+		e.Init = s.Init.Seq
 	}
 	if !s.At.IsZero() {
 		e.At = s.At.UnixNano()
