@@ -155,3 +155,31 @@ func TestBackBeforeListed(t *testing.T) {
 		time.Sleep(time.Minute)
 	})
 }
+
+// TestBackBeforeItLeft: a publisher that is back before the one that ended has left begins the next
+// life, and its renditions are not refused meanwhile.
+func TestBackBeforeItLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(Options{})
+		feed, end := onAirAs(t, s, "", hlstest.Encoders(25, 50)[0])
+		feed(9300 * time.Millisecond)
+		first := s.wanted("live/movie", inCMAF)
+		last, _, _ := first.cmaf.Rendition("v0").View.Load().Last()
+		feedNext, endNext := onAirAs(t, s, "", hlstest.Encoders(25, 50)[0])
+		held := later(t, s, fmt.Sprintf("/live/movie/index-v0.m3u8?_HLS_msn=%d&_HLS_part=0", last+1))
+		go func() { _ = end(io.EOF) }()
+		time.Sleep(lastCall / 2)
+		list := later(t, s, "/live/movie/index-v0.m3u8")
+		feedNext(9300 * time.Millisecond)
+		for _, answer := range []<-chan *http.Response{held, list} {
+			if text := body(t, <-answer); !strings.Contains(text, fmt.Sprintf("\nv0/%d.m4s\n", last+2)) || strings.Contains(text, "ENDLIST") {
+				t.Errorf("who asked gets\n%s", text)
+			}
+		}
+		if !first.isReplaced() {
+			t.Error("the stream has the life that it had")
+		}
+		_ = endNext(io.EOF)
+		time.Sleep(time.Minute)
+	})
+}

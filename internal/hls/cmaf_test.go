@@ -120,7 +120,7 @@ func TestKeyFramesAreNotWatched(t *testing.T) {
 func TestMultivariantAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(Options{})
-		l := s.begin("live/movie", &ladder.Publication{})
+		l := s.begin("live/movie", &ladder.Publication{})(context.Background())
 		began := time.Now()
 		r := ask(s, "GET", "/live/movie/index.m3u8")
 		if r.StatusCode != 404 || r.Header.Get("Retry-After") != "3" || time.Since(began) != 10*time.Second || body(t, r) != "no segment yet\n" {

@@ -2,6 +2,7 @@ package hls
 
 import (
 	"compress/gzip"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -18,7 +19,7 @@ import (
 func onAir(opt Options, segments int) *Server {
 	opt.Now = func() time.Time { return time.Unix(1000, 0) }
 	s := newServer(opt)
-	l := s.begin("live/movie", &ladder.Publication{})
+	l := s.begin("live/movie", &ladder.Publication{})(context.Background())
 	w := &playlist.TSWindow{Dir: "movie", ListSize: 3, MaxBytes: 1 << 20, Target: 3 * time.Second, DiscontinuitySeq: 1000, Gzip: &playlist.Compressor{}}
 	for i := range segments {
 		sg := &playlist.TSSegment{Seq: int64(1000 + i), Duration: 3 * time.Second, Independent: true, Data: make([]byte, 1000)}

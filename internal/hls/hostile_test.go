@@ -16,12 +16,12 @@ import (
 // nobody waits for it.
 func TestRequestsDoNotWaitForAJoiningPublication(t *testing.T) {
 	s := newServer(Options{})
-	l := s.begin("live/movie", &ladder.Publication{})
+	l := s.begin("live/movie", &ladder.Publication{})(context.Background())
 	l.mu.Lock() // packaging
 	joined, found := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(joined)
-		s.begin("live/movie", &ladder.Publication{Rendition: "720p"})
+		s.begin("live/movie", &ladder.Publication{Rendition: "720p"})(context.Background())
 	}()
 	go func() {
 		defer close(found)

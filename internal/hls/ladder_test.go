@@ -1,6 +1,7 @@
 package hls
 
 import (
+	"context"
 	"time"
 
 	"livego/internal/hls/hlstest"
@@ -23,7 +24,7 @@ func lowLatency(opt Options) (s *Server, l *life, video, audio *hlstest.Drawn) {
 		opt.Now = func() time.Time { return time.Unix(1000, 0) }
 	}
 	s = newServer(opt)
-	l = s.begin("live/movie", &ladder.Publication{})
+	l = s.begin("live/movie", &ladder.Publication{})(context.Background())
 	video, audio = hlstest.DrawPair()
 	onto(l.cmaf, video).Show(3)
 	onto(l.cmaf, audio).Show(3)

@@ -34,8 +34,10 @@ type life struct {
 
 	demand *demand
 
-	// active counts the publications; closed: no further one joins. The server's mu guards them.
+	// active counts the publications, of which onAir has what is closed when they have left, by the
+	// name of the rendition; closed: no further one joins. The server's mu guards them.
 	active int
+	onAir  map[string]chan struct{}
 	closed bool
 	// mu guards the packagers and the time.
 	mu       sync.Mutex

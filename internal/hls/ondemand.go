@@ -183,9 +183,10 @@ func (s *Server) Asked(name string) time.Time {
 // does, when over is closed, and when ctx ends.
 func (s *Server) Offer(name, rendition string) func(ctx context.Context, open func() Source, over <-chan struct{}) error {
 	pub := &ladder.Publication{Rendition: rendition, Behind: true}
-	l, since := s.begin(name, pub), s.opt.Now()
-	l.demand.offer(since)
+	begun, since := s.begin(name, pub), s.opt.Now()
 	return func(ctx context.Context, open func() Source, over <-chan struct{}) error {
+		l := begun(ctx)
+		l.demand.offer(since)
 		for {
 			err := s.packageForms(ctx, l, pub, open, over)
 			if !errors.Is(err, errIdle) {
@@ -260,7 +261,7 @@ func (s *Server) renew(ctx context.Context, l *life, pub *ladder.Publication) (*
 	l.closed = true
 	s.mu.Unlock()
 	next := &ladder.Publication{Rendition: pub.Rendition, Behind: true}
-	fresh := s.begin(l.name, next)
+	fresh := s.begin(l.name, next)(ctx)
 	s.finish(ctx, l, pub, errIdle)
 	return fresh, next
 }

@@ -85,8 +85,8 @@ func NewServer(opt Options) *Server {
 // encoder.
 func (s *Server) Begin(name, rendition string) func(ctx context.Context, r media.Reader) error {
 	pub := &ladder.Publication{Rendition: rendition}
-	l := s.begin(name, pub)
-	return func(ctx context.Context, r media.Reader) error { return s.run(ctx, l, pub, r) }
+	begun := s.begin(name, pub)
+	return func(ctx context.Context, r media.Reader) error { return s.run(ctx, begun(ctx), pub, r) }
 }
 
 // run packages a publication of the life l.
@@ -150,6 +150,7 @@ func (s *Server) leave(ctx context.Context, l *life, pub *ladder.Publication, pr
 		}
 	}
 	l.mu.Unlock()
+	s.gone(l, pub.Rendition)
 	if !last {
 		return false
 	}
@@ -188,21 +189,46 @@ func (l *life) isReplaced() bool {
 	}
 }
 
-// begin adds a publication to the life of its stream, which begins if need be.
-func (s *Server) begin(name string, pub *ladder.Publication) *life {
-	l := s.enter(name)
+// leaveTime bounds the time for which a publication waits for one that has ended and whose place it
+// takes.
+const leaveTime = 2 * time.Second
+
+// begin adds a publication to the life of its stream, which begins if need be. What it returns must
+// be called, once, and returns the life. A publication of the same name may not have left yet, which
+// an encoder that is back at once ended a moment ago: then it is waited for there, and the life ends
+// with it, instead of a rendition that leaves the ladder and comes back.
+func (s *Server) begin(name string, pub *ladder.Publication) func(context.Context) *life {
+	l, leaving := s.enter(name, pub.Rendition, false)
+	if leaving == nil {
+		l.add(pub)
+		return func(context.Context) *life { return l }
+	}
+	return func(ctx context.Context) *life {
+		select {
+		case <-leaving:
+		case <-ctx.Done():
+		case <-time.After(leaveTime):
+		}
+		l, _ := s.enter(name, pub.Rendition, true)
+		l.add(pub)
+		return l
+	}
+}
+
+// add gives a publication to the packagers.
+func (l *life) add(pub *ladder.Publication) {
 	l.mu.Lock() // not with the server's: requests need that, and packaging takes its time
 	defer l.mu.Unlock()
 	l.packager.Enter(pub)
 	l.ts.enter(pub)
-	return l
 }
 
-// enter counts one more publication into the life of a stream.
-func (s *Server) enter(name string) *life {
+// enter counts one more publication into the life of a stream. If one of the same name is there it
+// returns what is closed when that has left instead, unless it must not.
+func (s *Server) enter(name, rendition string, always bool) (l *life, leaving <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := s.lives[name]
+	l = s.lives[name]
 	if l == nil || l.closed {
 		last := l
 		if last != nil {
@@ -216,8 +242,22 @@ func (s *Server) enter(name string) *life {
 		s.lives[name] = l
 		s.announce(name)
 	}
+	if there := l.onAir[rendition]; there != nil && !always {
+		return nil, there
+	}
 	l.active++
-	return l
+	l.onAir[rendition] = make(chan struct{})
+	return l, nil
+}
+
+// gone says that a publication has left its life.
+func (s *Server) gone(l *life, rendition string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if there := l.onAir[rendition]; there != nil {
+		close(there)
+		delete(l.onAir, rendition)
+	}
 }
 
 // newLife makes a life that follows the last one of the stream.
@@ -225,7 +265,7 @@ func (s *Server) newLife(name string) *life {
 	record, last, known := s.lastLife(name)
 	first := s.numbersAfter(&last, known)
 	l := &life{
-		name: name, demand: newDemand(), log: s.opt.Log.With("stream", name), replaced: make(chan struct{}),
+		name: name, onAir: make(map[string]chan struct{}), demand: newDemand(), log: s.opt.Log.With("stream", name), replaced: make(chan struct{}),
 		cmaf:               ladder.NewPresentation(),
 		firstDiscontinuity: last.Discontinuity, record: record, noted: s.noted(name), used: last,
 	}
