@@ -260,7 +260,7 @@ func webPlay(t testing.TB, player, address string, config map[string]any) *webPl
 		if t.Failed() {
 			t.Logf("%s in Chromium: %v", player, p.report(t))
 			var traced []string
-			p.evaluate(t, "trace.slice(-150).map(line => line.slice(0, 300))", &traced)
+			p.evaluate(t, "trace.slice(-400).map(line => line.slice(0, 300))", &traced)
 			if len(traced) > 0 {
 				t.Logf("what it did last:\n%s", strings.Join(traced, "\n"))
 			}

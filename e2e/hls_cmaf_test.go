@@ -10,7 +10,7 @@ import (
 // lowLatency lets hls.js play Low-Latency HLS, as it does by default, and close in on the distance
 // to live that the playlist asks for, which it does not: by default it stays as far behind as the
 // start of the player took.
-var lowLatency = map[string]any{"lowLatencyMode": true, "maxLiveSyncPlaybackRate": 1.5}
+var lowLatency = map[string]any{"lowLatencyMode": true, "maxLiveSyncPlaybackRate": 1.5, "trace": true}
 
 // waitIndex waits for the multivariant playlist.
 func waitIndex(t testing.TB, s *server, stream string) {

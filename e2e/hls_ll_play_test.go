@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"slices"
@@ -76,6 +77,28 @@ func TestLLHLSPlays(t *testing.T) {
 	p.waitPlaying(t)
 	if r := p.waitProgress(t, 10, 60*time.Second); r.Decoded < 100 {
 		t.Errorf("%d pictures in 10 s", r.Decoded)
+	}
+}
+
+// TestLLHLSStartPart: wherever in a segment hls.js begins, it goes on behind that. It stood for good
+// when it had loaded all parts of the sound but the first.
+func TestLLHLSStartPart(t *testing.T) {
+	t.Parallel()
+	chromium.turn(t)
+	s, tags := shared(t), loopOf(flvClip(t, "h264-aac", 5), 6)
+	for i, part := range []int{1, 1, 1, 2} {
+		t.Run(fmt.Sprintf("%d in part %d", i, part), func(t *testing.T) {
+			room := roomOf(t)
+			publish(t, s, s.key(t, room), tags, pacing{stamp: stampings()[5].stamp})
+			s.waitOnAir(t, room)
+			list := strings.Replace(s.indexURL(room), "index.", "index-v0.", 1)
+			if !waitUntil(20*time.Second, func() bool { _, text, _ := s.fetch(t, list); return strings.Count(text, "#EXTINF") > 2 }) {
+				t.Fatal("there are no segments")
+			}
+			p := webPlay(t, hlsJS, s.indexURL(room), map[string]any{"lowLatencyMode": true, "trace": true, "startPart": part})
+			p.waitPlaying(t)
+			p.waitProgress(t, 2, 20*time.Second)
+		})
 	}
 }
 

@@ -32,12 +32,18 @@ function begin(player, url, config) {
 
 const trace = [] // what hls.js says, if the configuration has trace
 
-function beginHLS(url, { trace: traced, ...config }) {
+// startPart is the index of the part of the newest whole segment in which it is to begin.
+function beginHLS(url, { trace: traced, startPart, ...config }) {
   if (traced) {
     const say = (...words) => trace.push(`${(performance.now() / 1000).toFixed(3)} @${video.currentTime.toFixed(3)} ${words.join(' ')}`)
     config.debug = { trace: say, debug: say, log: say, warn: say, info: say, error: say }
   }
   hls = new Hls(config)
+  if (startPart !== undefined)
+    hls.once(Hls.Events.LEVEL_LOADED, (_, { details }) => {
+      hls.stopLoad()
+      hls.startLoad(details.partList.findLast(part => part.fragment.sn === details.endSN && part.index === startPart).start + 0.01)
+    })
   hls.on(Hls.Events.ERROR, (_, data) => {
     account.errors.push(`${data.details} ${data.error?.message ?? ''}`.trim())
     if (data.fatal) account.fatal.push(data.details)
