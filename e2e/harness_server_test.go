@@ -362,12 +362,12 @@ func (s *server) players(t testing.TB, stream string) (n int) {
 
 func (s *server) waitOnAir(t testing.TB, stream string) {
 	t.Helper()
-	eventually(t, 10*time.Second, stream+" is on air", func() bool { return s.onAir(t, stream) })
+	eventually(t, 30*time.Second, stream+" is on air", func() bool { return s.onAir(t, stream) })
 }
 
 func (s *server) waitOffAir(t testing.TB, stream string) {
 	t.Helper()
-	eventually(t, 10*time.Second, stream+" is off air", func() bool { return !s.onAir(t, stream) })
+	eventually(t, 30*time.Second, stream+" is off air", func() bool { return !s.onAir(t, stream) })
 }
 
 // eventually waits until the condition holds, and fails the test when it does not in time.

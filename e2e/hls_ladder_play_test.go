@@ -149,7 +149,7 @@ func TestLadderLeaves(t *testing.T) {
 			gone(t, low)
 			p.waitLeaves(t, 180)
 			p.waitFor(t, 40*time.Second, "it plays the level that is left", func(r webReport) bool { return r.Height == 180 })
-			r := p.waitProgress(t, 5, 30*time.Second)
+			r := p.waitProgress(t, 5, 60*time.Second)
 			if r.stood() > mayStand {
 				t.Errorf("it stood still for %.1f s: %s", r.stood(), r)
 			}
@@ -177,12 +177,12 @@ func TestLadderSoundMoves(t *testing.T) {
 			departures[c.gone](t, high)
 			p.waitLeaves(t, 90)
 			p.waitFor(t, 40*time.Second, "it plays the level that is left", func(r webReport) bool { return r.Height == 90 })
-			r := p.waitProgress(t, 6, 30*time.Second) // more than hls.js had buffered
+			r := p.waitProgress(t, 6, 60*time.Second) // more than hls.js had buffered
 			if r.stood() > mayStand {
 				t.Errorf("it stood still for %.1f s: %s", r.stood(), r)
 			}
 			before := p.decodedSound(t)
-			r = p.waitProgress(t, 5, 30*time.Second)
+			r = p.waitProgress(t, 5, 60*time.Second)
 			if sound := p.decodedSound(t) - before; sound < 5000 || len(r.Fatal) > 0 {
 				t.Errorf("%d bytes of sound in five seconds: %s", sound, r)
 			}

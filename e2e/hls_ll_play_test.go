@@ -181,8 +181,8 @@ func TestLLHLSRepublish(t *testing.T) {
 			s.waitOnAir(t, room)
 			p.waitProgress(t, 5, 60*time.Second)
 			encode() // takes over
-			p.waitProgress(t, 5, 30*time.Second)
-			p.waitFor(t, 20*time.Second, "it is close to live again", func(r webReport) bool { return r.Latency < 3 })
+			p.waitProgress(t, 5, 60*time.Second)
+			p.waitFor(t, 60*time.Second, "it is close to live again", func(r webReport) bool { return r.Latency < 3 })
 		})
 	}
 }

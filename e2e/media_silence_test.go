@@ -52,7 +52,7 @@ func TestSilence(t *testing.T) {
 				t.Errorf("it stood still for %.1f s while there was no sound: %s", r.stood(), r)
 			}
 			quiet := p.decodedSound(t) - sound
-			p.waitProgress(t, 6, 30*time.Second)
+			p.waitProgress(t, 6, 60*time.Second)
 			r = p.report(t)
 			if loud := p.decodedSound(t) - sound - quiet; r.stood() > mayStand || len(r.Fatal) > 0 || loud < 5000 {
 				t.Errorf("it stood still for %.1f s, and decoded %d bytes of sound after it was back, %d before: %s", r.stood(), loud, quiet, r)

@@ -153,7 +153,7 @@ func TestStampsPlay(t *testing.T) {
 			p := webPlay(t, hlsJS, s.indexURL(room), lowLatency)
 			p.waitPlaying(t)
 			p.forget(t)
-			r := p.waitProgress(t, 8, 20*time.Second)
+			r := p.waitProgress(t, 8, 40*time.Second)
 			if r.stood() > mayStand || len(r.Fatal) > 0 {
 				t.Errorf("it stood still for %.1f s: %s", r.stood(), r)
 			}

@@ -35,7 +35,7 @@ func TestRunOnStream(t *testing.T) {
 	p.waitProgress(t, 3, 30*time.Second)
 	for level, height := range map[int]int{0: 240, 2: 480} { // the encoder's has 360
 		q := webPlay(t, hlsJS, s.indexURL(room), map[string]any{"startLevel": level, "lowLatencyMode": true})
-		q.waitFor(t, 40*time.Second, fmt.Sprintf("it plays the rendition of %d lines that FFmpeg made", height), func(r webReport) bool {
+		q.waitFor(t, 90*time.Second, fmt.Sprintf("it plays the rendition of %d lines that FFmpeg made", height), func(r webReport) bool {
 			return r.Height > 0 && slices.Contains(r.Switches, height)
 		})
 	}
