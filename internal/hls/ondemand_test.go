@@ -26,13 +26,14 @@ type tap struct {
 
 type tapReader struct {
 	fakeReader
-	of *tap
+	of     *tap
+	closed chan struct{}
 }
 
 func (p *tap) make() Source {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r := &tapReader{fakeReader: fakeReader{feed: make(chan any), pending: slices.Clone(p.kept)}, of: p}
+	r := &tapReader{fakeReader: fakeReader{feed: make(chan any), pending: slices.Clone(p.kept)}, of: p, closed: make(chan struct{})}
 	p.opened++
 	p.open[r] = true
 	return r
@@ -42,6 +43,7 @@ func (r *tapReader) Close() {
 	r.of.mu.Lock()
 	defer r.of.mu.Unlock()
 	delete(r.of.open, r)
+	close(r.closed)
 }
 
 // counts says how often sources were made, and how many are open.
@@ -57,7 +59,10 @@ func (p *tap) send(what any) {
 	readers := slices.Collect(maps.Keys(p.open))
 	p.mu.Unlock()
 	for _, r := range readers {
-		r.feed <- what
+		select {
+		case r.feed <- what:
+		case <-r.closed: // as another one was told that nobody watches
+		}
 	}
 	synctest.Wait()
 }
