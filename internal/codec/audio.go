@@ -45,8 +45,11 @@ func parseAAC(t *media.Track) error {
 	if c.isGeneralAudio() {
 		c.readGeneralAudio(&r, channelConfig == 0)
 	}
-	if r.Bad {
+	switch {
+	case r.Bad:
 		return errCutOff
+	case c.object == 0:
+		return errNoObject
 	}
 	if c.extensionRate == 0 && c.isGeneralAudio() && channelConfig != 0 {
 		c.readSyncExtension(&r)

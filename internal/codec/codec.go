@@ -4,6 +4,8 @@
 package codec
 
 import (
+	"bytes"
+
 	"livego/internal/media"
 )
 
@@ -41,6 +43,15 @@ func Configure(t *media.Track, config []byte) {
 	t.Parsed, t.Err = true, ""
 }
 
-// CutOff says that a track's decoder configuration record ends before what it announces, or is
-// empty.
-func CutOff(t *media.Track) bool { return t.Err == errCutOff.Error() }
+// Useless says that nothing can be made of a track's decoder configuration record: it is empty, ends
+// before what it announces, has no parameter sets, or is none at all. One that is in the form of the
+// bitstream, which begins with a start code or a length, is of use to those who read that.
+func Useless(t *media.Track) bool {
+	switch t.Err {
+	case errCutOff.Error(), errNoSPS.Error(), errNoSequence.Error(), errNoObject.Error():
+		return true
+	case errVersion.Error():
+		return !bytes.HasPrefix(t.Config, []byte{0, 0})
+	}
+	return false
+}

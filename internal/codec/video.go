@@ -29,10 +29,12 @@ const (
 
 // Why a header did not parse. These reach the log through Track.Err only.
 var (
-	errVersion = errors.New("configuration record of another version")
-	errCutOff  = errors.New("configuration record is cut off")
-	errNoSPS   = errors.New("configuration record without sequence parameter set")
-	errNoSize  = errors.New("picture size comes with the first key frame")
+	errVersion    = errors.New("configuration record of another version")
+	errCutOff     = errors.New("configuration record is cut off")
+	errNoSPS      = errors.New("configuration record without sequence parameter set")
+	errNoSequence = errors.New("no sequence header among the OBUs")
+	errNoObject   = errors.New("no audio object type")
+	errNoSize     = errors.New("picture size comes with the first key frame")
 )
 
 // parseAVC reads an AVCDecoderConfigurationRecord (ISO/IEC 14496-15 §5.3.3.1). The extension at the
@@ -193,7 +195,7 @@ func parseAV1(t *media.Track) error {
 		t.Width, t.Height = parsed.Width(), parsed.Height()
 		return nil
 	}
-	return errors.New("no sequence header among the OBUs")
+	return errNoSequence
 }
 
 // parseVPC reads a VPCodecConfigurationRecord (VP Codec ISO Media File Format Binding §2.2), before

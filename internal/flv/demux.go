@@ -22,8 +22,8 @@ import (
 //
 // A sequence header makes a new Track unless it is byte-equal to the one before it of that track;
 // codecs without header get their Track from the first frame, and a new one when rate, channels or
-// picture size change. A header that is cut off, or empty, is an error where there was a whole one,
-// which remains in force. Frames of a codec whose header did not come or did not parse, and of codecs
+// picture size change. A header of no use (codec.Useless) is an error where there was one that
+// parses, which remains in force. Frames of a codec whose header did not come or did not parse, and of codecs
 // nobody knows, are samples of a Track with Parsed false, for RTMP and FLV players can use them.
 // VP8 and VP9 headers do not hold the picture size, so that such a Track is followed by a parsed
 // one at the first key frame. A key frame also begins a new Track if colour information that came
@@ -195,13 +195,13 @@ func (m *message) sequenceHeader(s *trackState, packetType uint8, payload []byte
 		codec.Configure(t, header)
 	}
 	switch {
-	case !codec.CutOff(t) || !s.track.Parsed:
+	case !codec.Useless(t) || !s.track.Parsed:
 		s.header, s.headerType, s.track = header, packetType, t
 		return m.unit(s, media.SequenceHeader), nil
 	case m.multitrack: // the others' headers are in this message
 		return m.unit(s, media.Command), nil
 	}
-	return media.AccessUnit{}, fmt.Errorf("sequence header of %d bytes, the one before holds: %w", len(payload), ErrTruncated)
+	return media.AccessUnit{}, fmt.Errorf("sequence header of %d bytes: %s; the one before holds: %w", len(payload), t.Err, ErrTruncated)
 }
 
 // appendScript takes a data message, which must begin with the name of its handler.

@@ -395,35 +395,42 @@ func TestAppendErrors(t *testing.T) {
 	}
 }
 
-// TestHeadersCutOff: a sequence header that is cut off, or empty, does not take the place of a whole
-// one, as some encoders send at each reconnect or with each key frame.
-func TestHeadersCutOff(t *testing.T) {
+// TestUselessHeaders: a sequence header that is cut off, empty, without parameter sets, or no header
+// at all does not take the place of one that parses.
+func TestUselessHeaders(t *testing.T) {
 	for _, c := range []struct {
 		name        string
 		messageType uint8
 		start       string
 		header      string
+		bare        string // without parameter sets
+		other       string // something else
 		frame       string
 	}{
-		{"H.264", 9, "17 00 000000", avcC, "27 01 000000 00000001 41"},
-		{"HEVC", 9, "90 'hvc1'", hvcC, "a1 'hvc1' 000000 00000002 0201"},
-		{"AV1", 9, "90 'av01'", av1C, "a1 'av01' 32 00"},
-		{"AAC", 8, "af 00", "1210", "af 01 21"},
+		{"H.264", 9, "17 00 000000", avcC, "0164000d ff e0 00", "0264000d ff", "27 01 000000 00000001 41"},
+		{"HEVC", 9, "90 'hvc1'", hvcC, "0104080000009e08000000003cf000fcfff8f800000f 00", "aabbcc", "a1 'hvc1' 000000 00000002 0201"},
+		{"AV1", 9, "90 'av01'", av1C, "81000c00 1200", "40", "a1 'av01' 32 00"},
+		{"AAC", 8, "af 00", "1210", "0000", "", "af 01 21"},
 	} {
 		var d Demuxer
 		start, whole := unhex(t, c.start), unhex(t, c.header)
 		want := one(t, &d, c.messageType, 0, slices.Concat(start, whole)).Track
-		for _, n := range []int{0, 1} {
-			if units, err := d.Append(nil, c.messageType, 40, slices.Concat(start, whole[:n])); !errors.Is(err, ErrTruncated) || len(units) > 0 {
-				t.Errorf("%s: %d bytes of the header: %d units, error %v", c.name, n, len(units), err)
+		for _, bad := range [][]byte{nil, whole[:1], unhex(t, c.bare), unhex(t, c.other)} {
+			if units, err := d.Append(nil, c.messageType, 40, slices.Concat(start, bad)); !errors.Is(err, ErrTruncated) || len(units) > 0 {
+				t.Errorf("%s: the header %x: %d units, error %v", c.name, bad, len(units), err)
 			}
 			if got := one(t, &d, c.messageType, 40, unhex(t, c.frame)).Track; got != want {
-				t.Errorf("%s: a frame after %d bytes of the header is of another track: %q", c.name, n, got.Err)
+				t.Errorf("%s: a frame after the header %x is of another track: %q", c.name, bad, got.Err)
 			}
 		}
 		if got := one(t, &d, c.messageType, 80, slices.Concat(start, whole)).Track; got != want {
 			t.Errorf("%s: the same header again makes another track", c.name)
 		}
+	}
+	var bitstream Demuxer // a header in another form may be made one
+	before := one(t, &bitstream, 9, 0, unhex(t, "17 00 000000"+avcC)).Track
+	if got := one(t, &bitstream, 9, 40, unhex(t, "17 00 000000 00000001 67")).Track; got == before {
+		t.Error("start codes: the header before is in force")
 	}
 	// Others' headers are in the same message.
 	var d Demuxer

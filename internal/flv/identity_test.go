@@ -25,7 +25,7 @@ func TestTrackIdentity(t *testing.T) {
 	if second == first || !second.Parsed {
 		t.Error("another header must make a new track")
 	}
-	if feed(9, "17 00 000000 02") == second || feed(9, "17 00 000000"+avcC) == first {
+	if feed(9, "17 00 000000 00000001 67") == second || feed(9, "17 00 000000"+avcC) == first {
 		t.Error("a header that does not parse is a change, and the one after it too")
 	}
 	enhanced := feed(9, "90 'avc1'"+avcC)
