@@ -116,6 +116,7 @@ func TestConsoleSteers(t *testing.T) {
 		defer close(gone)
 		_, _ = io.Copy(io.Discard, viewer.Body)
 	}()
+	p.has(t, 3, "tbody tr") // also the page's own player, which ends with the next click
 	p.click(t, `.switch span:text-is("LL-HLS")`)
 	p.has(t, 2, "tbody tr")
 	p.click(t, `tr:has(td:text-is("Viewer")) button`)
