@@ -141,8 +141,8 @@ func (f *flight) under() <-chan struct{} {
 }
 
 // Serve answers a request, GET or HEAD, for a file, which came through some nodes. An error says
-// why it did not: ErrBusy, that of Fetch, or context.Canceled if the client is gone. In a loop of http1 it may leave the request to wait,
-// or to net/http.
+// why it did not: ErrBusy, that of Fetch, or context.Canceled if the client is gone. In a loop of
+// http1 it may leave the request to wait, or to net/http.
 func (c *Cache) Serve(w http.ResponseWriter, r *http.Request, f File, via []string) error {
 	a, err := c.await(w, r, f, via)
 	switch {
