@@ -187,9 +187,9 @@ func (s *Server) awaitEnd(w http.ResponseWriter, r *http.Request, ladder *ladder
 	return ladder.Rendition(id), false
 }
 
-// awaitReturn waits for a rendition that players may know already, until expects says: its publisher
-// may come a little after those of others. hls.js (1.7.4) never plays one again whose playlist was
-// 404, and Shaka Player stands still. It returns what awaitEnd does.
+// awaitReturn waits for a rendition that players may know already, until expects says: its
+// publisher may come a little after those of others. hls.js (1.7.4) never plays one again whose
+// playlist was 404, and Shaka Player stands still. It returns what awaitEnd does.
 func (s *Server) awaitReturn(w http.ResponseWriter, r *http.Request, l *life, id string) (in *playlist.Rendition, again bool) {
 	wait := time.Until(s.expects(l, id))
 	if wait > 0 && http1.Elsewhere(w) {

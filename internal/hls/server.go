@@ -194,9 +194,9 @@ func (l *life) isReplaced() bool {
 const leaveTime = 2 * time.Second
 
 // begin adds a publication to the life of its stream, which begins if need be. What it returns must
-// be called, once, and returns the life. A publication of the same name may not have left yet, which
-// an encoder that is back at once ended a moment ago: then it is waited for there, and the life ends
-// with it, instead of a rendition that leaves the ladder and comes back.
+// be called, once, and returns the life. A publication of the same name may not have left yet,
+// which an encoder that is back at once ended a moment ago: then it is waited for there, and the
+// life ends with it, instead of a rendition that leaves the ladder and comes back.
 func (s *Server) begin(name string, pub *ladder.Publication) func(context.Context) *life {
 	l, leaving := s.enter(name, pub.Rendition, false)
 	if leaving == nil {

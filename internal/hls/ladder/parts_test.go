@@ -139,8 +139,8 @@ func TestPartsOfOddEncoders(t *testing.T) {
 	}
 }
 
-// TestPartsToBeginWith: players begin with the first part of a segment, or with one so far behind it
-// that hls.js does not take the segment for buffered without those before.
+// TestPartsToBeginWith: players begin with the first part of a segment, or with one so far behind
+// it that hls.js does not take the segment for buffered without those before.
 func TestPartsToBeginWith(t *testing.T) {
 	for _, length := range []time.Duration{80 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond} {
 		r := newRig(t, Options{PartDuration: length})

@@ -146,8 +146,8 @@ func (p *Presentation) LastView(id string) (*playlist.View, media.Kind) {
 	return nil, 0
 }
 
-// Known returns a rendition that has something to play, or had until a short while ago, nil if there
-// is none.
+// Known returns a rendition that has something to play, or had until a short while ago, nil if
+// there is none.
 func (p *Presentation) Known(id string) *playlist.Rendition {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
