@@ -58,6 +58,23 @@ type trackState struct {
 	headerType uint8
 	// colour is what the last colour information said.
 	colour media.ColourDescription
+	// before is what the track was before its format changed, if there was a header. Nil otherwise.
+	before *trackState
+}
+
+// turn goes on with a track of another format. If that is the one before, and nothing but frames
+// came since, its header is in force still: a few frames with a wrong codec do not take it away.
+func (s *trackState) turn(track *media.Track, f format) {
+	before := s.before
+	switch {
+	case s.header != nil:
+		old := *s
+		old.before, before = nil, &old
+	case before != nil && before.format == f:
+		*s = *before
+		return
+	}
+	*s = trackState{track: track, format: f, before: before}
 }
 
 // message is a message on its way through the demuxer.
@@ -120,7 +137,7 @@ func (d *Demuxer) track(kind media.Kind, id uint8, f format) (*trackState, error
 			continue
 		}
 		if s.format != f {
-			s.track, s.format, s.header, s.colour = newTrack(kind, id, f), f, nil, media.ColourDescription{}
+			s.turn(newTrack(kind, id, f), f)
 		}
 		return s, nil
 	}

@@ -50,6 +50,32 @@ func TestTrackIdentity(t *testing.T) {
 	}
 }
 
+// TestFramesOfAnotherCodec: frames with a wrong codec in between take no header away, but another
+// codec's header does.
+func TestFramesOfAnotherCodec(t *testing.T) {
+	var d Demuxer
+	feed := func(messageType uint8, body string) *media.Track {
+		return one(t, &d, messageType, 0, unhex(t, body)).Track
+	}
+	first := feed(9, "17 00 000000"+avcC)
+	if other := feed(9, "24 aa"); other == first || feed(9, "25 aa") == other {
+		t.Error("frames of other codecs are of another track")
+	}
+	if feed(9, "27 01 000000 aa") != first {
+		t.Error("frames of unknown codecs took the header away")
+	}
+	second := feed(9, "1c 00 000000"+hvcC)
+	if back := feed(9, "27 01 000000 aa"); back == first || back.Parsed {
+		t.Error("after another header the one before is in force")
+	}
+	if feed(9, "2c 01 000000 aa") != second {
+		t.Error("frames without a header took the last one away")
+	}
+	if aac := feed(8, "af 00 1210"); feed(8, "5f aa") == aac || feed(8, "af 01 21") != aac {
+		t.Error("a frame of sound of an unknown codec took the header away")
+	}
+}
+
 // TestRepeatedUnparsedHeader checks that a header which does not parse is still the same track when
 // it is repeated.
 func TestRepeatedUnparsedHeader(t *testing.T) {
