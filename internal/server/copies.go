@@ -50,6 +50,8 @@ type copied struct {
 	token atomic.Int64
 	// path are the nodes that it has passed, its home first.
 	path atomic.Pointer[[]string]
+	// newest is when the last message came, in ns since 1970.
+	newest atomic.Int64
 	// stop ends it for a cause; over is closed when it has ended.
 	stop context.CancelCauseFunc
 	over chan struct{}
@@ -241,7 +243,7 @@ func (c *copied) connect(ctx context.Context, find func(context.Context, string)
 	}
 	defer context.AfterFunc(watched, func() { _ = feed.Close() })()
 	go c.watch(watched, end)
-	err = take(feed, p)
+	err = c.take(feed, p)
 	if cause := context.Cause(watched); cause != nil {
 		err = cause
 	}
@@ -269,12 +271,13 @@ func (c *copied) ask(ctx context.Context, e cluster.Entry) (feed *cluster.Feed, 
 }
 
 // take hands on what comes.
-func take(feed *cluster.Feed, p *publication) error {
+func (c *copied) take(feed *cluster.Feed, p *publication) error {
 	for {
 		m, err := feed.Next()
 		if err != nil {
 			return err
 		}
+		c.newest.Store(time.Now().UnixNano())
 		if err := p.message(m.Type, m.TimeMS, m.Arrived, m.Body); err != nil {
 			return err
 		}

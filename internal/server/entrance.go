@@ -34,6 +34,8 @@ type entrance struct {
 	// left that would take more.
 	moving atomic.Bool
 	moves  *rate.Limiter
+	// moved: it had another one.
+	moved bool
 
 	demuxer flv.Demuxer
 	units   []media.AccessUnit
@@ -91,6 +93,9 @@ func (e *entrance) settle(ctx context.Context) error {
 	case away != nil:
 		e.to = away
 		return nil
+	}
+	if e.moved {
+		n.runOut(e.may.name) // viewers here had it from the former home
 	}
 	p, err := n.publishHere(ctx, e.may, e.from, e.log, begun)
 	if err != nil {
@@ -159,6 +164,7 @@ func (e *entrance) move(ms uint32) error {
 	if e.to != nil {
 		e.to.End(live.ErrMoved)
 		e.to = nil
+		e.moved = true
 	}
 	if err := e.settle(e.node.ctx); err != nil {
 		return err

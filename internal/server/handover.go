@@ -163,6 +163,14 @@ func (n *node) awaitLast(stream live.Name, cause error) {
 	}
 }
 
+// runOut waits until the copies of a stream, which its former home has given up, have the last of
+// it: nothing has come for longer than it is on its way.
+func (n *node) runOut(stream live.Name) {
+	n.await(time.Now().Add(feedsTime), func() bool {
+		return !slices.ContainsFunc(n.copiesOf(stream), func(c *copied) bool { return time.Since(time.Unix(0, c.newest.Load())) < 2*feedFlush })
+	})
+}
+
 // carryOn lets the viewers of a publication go on with what comes from another node. It is false if
 // that cannot be.
 func (n *node) carryOn(pub *live.Publication) bool {

@@ -18,7 +18,7 @@ import (
 
 // TestStreamMoves ends the home of a stream in order, whose encoder knows nothing of nodes and
 // stays: at the home, or at another node. Another node becomes the home. Viewers at other nodes get
-// each picture and each sound once, and so do those at the node that ends while its encoder stays.
+// each picture once, and the sound, and so do those at the node that ends while its encoder stays.
 func TestStreamMoves(t *testing.T) {
 	t.Parallel()
 	for where, at := range map[string]int{"the encoder at the home": 0, "the encoder at another node": 1} {
@@ -65,7 +65,8 @@ func TestStreamMoves(t *testing.T) {
 }
 
 // sameMedia checks that a viewer got all pictures and frames of what was performed so many times,
-// each once and in order, but for frames before the first picture.
+// each once and in order. A few frames may be missing: those before the first picture, and what came
+// behind the picture with which the stream moved, but belongs before it.
 func sameMedia(t testing.TB, name string, tags []flv.Tag, times int, got []flv.Tag) {
 	t.Helper()
 	for _, kind := range []uint8{flv.TypeVideo, flv.TypeAudio} {
@@ -76,8 +77,14 @@ func sameMedia(t testing.TB, name string, tags []flv.Tag, times int, got []flv.T
 		}
 		if missing := len(want) - len(have); missing > 5 || kind == flv.TypeVideo && missing > 0 {
 			t.Errorf("%s: %d of type %d, want %d", name, len(have), kind, len(want))
-		} else if !slices.EqualFunc(have, want[missing:], bytes.Equal) {
-			t.Errorf("%s: what came of type %d is not what was sent", name, kind)
+		}
+		for i, body := range have {
+			at := slices.IndexFunc(want, func(w []byte) bool { return bytes.Equal(w, body) })
+			if at < 0 || kind == flv.TypeVideo && at > 0 || at > 5 {
+				t.Errorf("%s: number %d of type %d is not what was sent", name, i, kind)
+				break
+			}
+			want = want[at+1:]
 		}
 	}
 }
