@@ -60,16 +60,16 @@ func TestFolderThatCannotBeMadeYet(t *testing.T) {
 	wantEqual(t, "lines about the full disk", log.count("segments get lost"), 1)
 	l := s.Begin("a")
 	r := l.Rendition("v0")
-	fill(t, r, 0, 3)
+	fill(t, r, 100, 103)
 	settled(t, s)
-	if there, gaps := check(t, r, r.List(3)); there != 0 || gaps != 3 {
+	if there, gaps := check(t, r, r.List(103)); there != 0 || gaps != 3 {
 		t.Errorf("%d segments and %d gaps on the full disk", there, gaps)
 	}
 	wantEqual(t, "bytes that wait", s.Stats().Queued, 0)
 	d.fill(0, "")
-	fill(t, r, 3, 6)
+	fill(t, r, 103, 106)
 	settled(t, s)
-	if there, gaps := check(t, r, r.List(6)); there != 3 || gaps != 3 {
+	if there, gaps := check(t, r, r.List(106)); there != 3 || gaps != 3 {
 		t.Errorf("%d segments and %d gaps when there is room", there, gaps)
 	}
 	if _, err := Open(Options{Dir: dir}); !errors.Is(err, ErrInUse) {
