@@ -73,5 +73,7 @@ for target in $targets; do
   pack "$name"
   [ "$os" != linux ] || debian "$arch" "$program"
 done
-cd "$dist" && sha256sum ./* | sed 's|\./||' >SHA256SUMS
+cd "$dist"
+sums=$(sha256sum ./*) # before there is the file that they go into
+sed 's|\./||' <<<"$sums" >SHA256SUMS
 echo "in $dist/: $(ls | wc -l) files"
