@@ -48,6 +48,8 @@ type ClusterOptions struct {
 	// known.
 	RedirectAbove float64
 	EgressLimit   int64
+	// cpuTime is that of the program, other than fanout.CPUTime in tests, which share it.
+	cpuTime func() time.Duration
 }
 
 const (

@@ -94,7 +94,11 @@ func (m *outMeter) sample(bytes uint64) {
 // load is how full this node is, from 0 to 1: the most of processors, network and viewers.
 func (n *node) load(viewers int) float64 {
 	bytes := n.bytesOut() + n.hls.Totals().ServerBytes + n.meter.toNodes.Load()
-	load := n.meter.measure(time.Now(), reading{fanout.CPUTime(), bytes}, runtime.GOMAXPROCS(0), float64(n.opt.EgressLimit)/8)
+	cpuTime := n.opt.cpuTime
+	if cpuTime == nil {
+		cpuTime = fanout.CPUTime
+	}
+	load := n.meter.measure(time.Now(), reading{cpuTime(), bytes}, runtime.GOMAXPROCS(0), float64(n.opt.EgressLimit)/8)
 	if most := n.now().opt.MaxViewers; most > 0 {
 		load = max(load, min(1, float64(viewers)/float64(most)))
 	}
