@@ -80,8 +80,8 @@ func TestLLHLSPlays(t *testing.T) {
 	}
 }
 
-// TestLLHLSStartPart: wherever in a segment hls.js begins, it goes on behind that. It stood for good
-// when it had loaded all parts of the sound but the first.
+// TestLLHLSStartPart: wherever in a segment hls.js begins, it goes on behind that. It stood for
+// good when it had loaded all parts of the sound but the first.
 func TestLLHLSStartPart(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)

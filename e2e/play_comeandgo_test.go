@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	// crowds is how many groups of players come and go beside each other, maxCrowd how large one is.
+	// crowds is how many groups of players come and go beside each other, maxCrowd how large one
+	// is.
 	crowds, maxCrowd = 3, 60
 	rudeEvery        = 50 * time.Millisecond
 )

@@ -171,9 +171,9 @@ func checkListed(r *http.Request) string {
 }
 
 // MadeElsewhere says by what a request from this machine shows that somebody elsewhere made it, as
-// words after "the server answers"; empty if by nothing. It is addressed to another name (a page that
-// rebinds its own name to 127.0.0.1 keeps that name in Host), it came through a proxy, or a page of
-// another origin made a browser send it.
+// words after "the server answers"; empty if by nothing. It is addressed to another name (a page
+// that rebinds its own name to 127.0.0.1 keeps that name in Host), it came through a proxy, or a
+// page of another origin made a browser send it.
 func MadeElsewhere(r *http.Request) string {
 	if !isLocalHost(r.Host) {
 		return "only requests to localhost or a loopback address"

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"livego/internal/pause"
 )
 
 const (
@@ -181,7 +183,7 @@ func (r *rendition) play(ctx context.Context, l *mediaPlaylist) (err error) {
 			return err
 		}
 		l = nil
-		if err := sleep(ctx, time.Until(loaded.Add(wait))); err != nil {
+		if err := pause.For(ctx, time.Until(loaded.Add(wait))); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"livego/internal/pause"
 )
 
 // This file plays Low-Latency HLS (RFC 8216bis §6.2.5): it asks for the next part by the preload
@@ -39,7 +41,7 @@ func (r *rendition) playParts(ctx context.Context, l *mediaPlaylist) error {
 		// A server that does not hold requests although it said so is not asked more often than
 		// parts come.
 		if r.at == before && !l.ended {
-			if err := sleep(ctx, time.Until(asked.Add(l.partTarget/2))); err != nil {
+			if err := pause.For(ctx, time.Until(asked.Add(l.partTarget/2))); err != nil {
 				return err
 			}
 		}

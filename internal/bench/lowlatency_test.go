@@ -17,6 +17,7 @@ import (
 	"livego/internal/flv"
 	"livego/internal/fmp4"
 	"livego/internal/media"
+	"livego/internal/pause"
 )
 
 // playlistOf makes a playlist of segments by the durations of their parts, the last one open.
@@ -136,7 +137,7 @@ func (o *origin) parts() int { return min(int(time.Since(o.began)/originPart), o
 
 // await waits for a part, or the end of the stream.
 func (o *origin) await(ctx context.Context, n int) {
-	_ = sleep(ctx, time.Until(o.began.Add(time.Duration(min(n, originLast)+1)*originPart)))
+	_ = pause.For(ctx, time.Until(o.began.Add(time.Duration(min(n, originLast)+1)*originPart)))
 }
 
 // playlist lists the parts of the last two segments.

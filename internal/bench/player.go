@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"livego/internal/pause"
 )
 
 // player plays one stream, connecting again whenever the connection ends.
@@ -50,7 +52,7 @@ func (p *player) play(ctx context.Context, n *network, d *drain, joins *rate.Lim
 			return err
 		}
 		p.lastErr.Store(&err)
-		if sleep(ctx, retryDelay) != nil {
+		if pause.For(ctx, retryDelay) != nil {
 			return nil
 		}
 	}

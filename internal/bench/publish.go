@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"livego/internal/flv"
+	"livego/internal/pause"
 	"livego/internal/rtmp"
 )
 
@@ -42,7 +43,7 @@ type target interface {
 // publish sends the clip until ctx ends, connecting again when the connection is lost. A refusal at
 // the first attempt is an error.
 func (s *stream) publish(ctx context.Context, n *network, c *clip) error {
-	if err := sleep(ctx, s.delay); err != nil {
+	if err := pause.For(ctx, s.delay); err != nil {
 		return nil
 	}
 	for first := true; ; first = false {
@@ -54,7 +55,7 @@ func (s *stream) publish(ctx context.Context, n *network, c *clip) error {
 			return fmt.Errorf("publishing stream %s: %w", s.name, err)
 		}
 		s.reconnects.Add(1)
-		if sleep(ctx, retryDelay) != nil {
+		if pause.For(ctx, retryDelay) != nil {
 			return nil
 		}
 	}
@@ -98,7 +99,7 @@ func (s *stream) send(ctx context.Context, to target, c *clip) error {
 		for i := range c.media {
 			m := &c.media[i]
 			at := round*c.length + m.at
-			if err := sleep(ctx, time.Until(start.Add(at))); err != nil {
+			if err := pause.For(ctx, time.Until(start.Add(at))); err != nil {
 				return err
 			}
 			now := time.Now()

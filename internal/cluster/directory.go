@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"livego/internal/pause"
+
 	"golang.org/x/time/rate"
 )
 
@@ -189,7 +191,7 @@ func (d *Directory) lookup(ctx context.Context, stream string, isNew bool) (e En
 			turn.CancelAt(at)
 			return e, at, ErrFlood
 		}
-		wait(ctx, delay)
+		_ = pause.For(ctx, delay)
 		d.asking <- struct{}{}
 		defer func() { <-d.asking }()
 	}

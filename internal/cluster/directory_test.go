@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"livego/internal/pause"
 )
 
 // counted is a registry that counts look-ups, takes its time, and can be away.
@@ -36,7 +38,7 @@ func keepAlive(t *testing.T, r Registry, n Node) {
 	beating.Go(func() {
 		for ctx.Err() == nil {
 			_, _ = r.Beat(ctx, n, nil)
-			wait(ctx, beatInterval)
+			_ = pause.For(ctx, beatInterval)
 		}
 	})
 	t.Cleanup(func() { cancel(); beating.Wait() })

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"livego/internal/pause"
 )
 
 const (
@@ -36,7 +38,7 @@ type MemberOptions struct {
 	// Self is what the registry is told of this node. State is set by Drain.
 	Self Node
 	// Figures, if set, returns what changes all the time.
-	Figures func() (load float64, viewers, streams int)
+	Figures func() (load float64, viewers, streams int, bitRateOut uint64)
 	// Lost is called when another node turns out to have a stream that this one holds. It must not
 	// wait.
 	Lost func(stream string)
@@ -111,7 +113,7 @@ func (m *Member) Run(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-m.noted:
-			wait(ctx, noteDelay)
+			_ = pause.For(ctx, noteDelay)
 		case <-ctx.Done():
 		}
 	}
@@ -135,7 +137,7 @@ func (m *Member) awaitName(ctx context.Context) error {
 		case time.Now().After(end):
 			return fmt.Errorf("%w: %s", ErrTwin, m.ID())
 		}
-		wait(ctx, beatInterval/2)
+		_ = pause.For(ctx, beatInterval/2)
 	}
 }
 
@@ -150,7 +152,7 @@ func (m *Member) Self() Node {
 func (m *Member) self() Node {
 	n := m.opt.Self
 	if m.opt.Figures != nil {
-		n.Load, n.Viewers, n.Streams = m.opt.Figures()
+		n.Load, n.Viewers, n.Streams, n.BitRateOut = m.opt.Figures()
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"livego/internal/pause"
 	"livego/internal/redisconn"
 )
 
@@ -293,7 +294,7 @@ func (r *redisRegistry) Watch(ctx context.Context, f func(Change)) error {
 			return context.Cause(ctx)
 		}
 		if err != nil && !r.alive(ctx, subscription) {
-			wait(ctx, beatInterval)
+			_ = pause.For(ctx, beatInterval)
 		}
 	}
 }
@@ -306,16 +307,6 @@ func (r *redisRegistry) alive(ctx context.Context, s *redis.PubSub) bool {
 	ctx, cancel := context.WithTimeout(ctx, redisconn.OpTimeout)
 	defer cancel()
 	return s.Ping(ctx) == nil
-}
-
-// wait waits, or until ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // forGood is the time of what is revoked for good, in Unix milliseconds.

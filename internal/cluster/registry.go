@@ -67,10 +67,12 @@ type Node struct {
 	Version   string    `json:"version"`
 	State     NodeState `json:"state"`
 	// Load is from 0 to 1.
-	Load    float64   `json:"load"`
-	Viewers int       `json:"viewers"`
-	Streams int       `json:"streams"`
-	Started time.Time `json:"started"`
+	Load    float64 `json:"load"`
+	Viewers int     `json:"viewers"`
+	Streams int     `json:"streams"`
+	// BitRateOut is what viewers here get, in bit/s.
+	BitRateOut uint64    `json:"bit_rate_out"`
+	Started    time.Time `json:"started"`
 	// Alive says that its lease lives. The registry sets it.
 	Alive bool `json:"-"`
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
+	"livego/internal/pause"
 	"livego/internal/redisconn"
 )
 
@@ -134,7 +135,7 @@ func until(limit time.Duration, holds func(context.Context) bool) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	for !holds(ctx) {
-		if wait(ctx, 20*time.Millisecond); ctx.Err() != nil {
+		if pause.For(ctx, 20*time.Millisecond) != nil {
 			return false
 		}
 	}

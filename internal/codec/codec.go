@@ -43,9 +43,9 @@ func Configure(t *media.Track, config []byte) {
 	t.Parsed, t.Err = true, ""
 }
 
-// Useless says that nothing can be made of a track's decoder configuration record: it is empty, ends
-// before what it announces, has no parameter sets, or is none at all. One that is in the form of the
-// bitstream, which begins with a start code or a length, is of use to those who read that.
+// Useless says that nothing can be made of a track's decoder configuration record: it is empty,
+// ends before what it announces, has no parameter sets, or is none at all. One that is in the form
+// of the bitstream, which begins with a start code or a length, is of use to those who read that.
 func Useless(t *media.Track) bool {
 	switch t.Err {
 	case errCutOff.Error(), errNoSPS.Error(), errNoSequence.Error(), errNoObject.Error():

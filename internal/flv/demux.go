@@ -23,11 +23,11 @@ import (
 // A sequence header makes a new Track unless it is byte-equal to the one before it of that track;
 // codecs without header get their Track from the first frame, and a new one when rate, channels or
 // picture size change. A header of no use (codec.Useless) is an error where there was one that
-// parses, which remains in force. Frames of a codec whose header did not come or did not parse, and of codecs
-// nobody knows, are samples of a Track with Parsed false, for RTMP and FLV players can use them.
-// VP8 and VP9 headers do not hold the picture size, so that such a Track is followed by a parsed
-// one at the first key frame. A key frame also begins a new Track if colour information that came
-// before it, or the Dolby Vision metadata in it, is not that of the Track. What belongs to no
+// parses, which remains in force. Frames of a codec whose header did not come or did not parse, and
+// of codecs nobody knows, are samples of a Track with Parsed false, for RTMP and FLV players can
+// use them. VP8 and VP9 headers do not hold the picture size, so that such a Track is followed by a
+// parsed one at the first key frame. A key frame also begins a new Track if colour information that
+// came before it, or the Dolby Vision metadata in it, is not that of the Track. What belongs to no
 // sample and to no known header (seek commands, packet types of the future, pictures of no bytes)
 // comes out as media.Command; if there was no track of its kind yet, with a placeholder as Track
 // whose codec is unknown and whose name is empty.

@@ -395,8 +395,8 @@ func TestAppendErrors(t *testing.T) {
 	}
 }
 
-// TestUselessHeaders: a sequence header that is cut off, empty, without parameter sets, or no header
-// at all does not take the place of one that parses.
+// TestUselessHeaders: a sequence header that is cut off, empty, without parameter sets, or no
+// header at all does not take the place of one that parses.
 func TestUselessHeaders(t *testing.T) {
 	for _, c := range []struct {
 		name        string

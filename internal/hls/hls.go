@@ -87,8 +87,8 @@ type Options struct {
 
 	// Log gets one line per event of a stream, never one per access unit. Nil: nothing is logged.
 	Log *slog.Logger
-	// Now (time.Now) is the wall clock: all that is dated, counted or noted goes by it. Only how long
-	// requests wait goes by timers.
+	// Now (time.Now) is the wall clock: all that is dated, counted or noted goes by it. Only how
+	// long requests wait goes by timers.
 	Now func() time.Time
 }
 

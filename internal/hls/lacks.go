@@ -1,7 +1,7 @@
 package hls
 
-// Lacks says whether a path is one of a file of media of a stream that is here, and the file is not,
-// nor comes in a moment: another server may have made it, if that had the stream before.
+// Lacks says whether a path is one of a file of media of a stream that is here, and the file is
+// not, nor comes in a moment: another server may have made it, if that had the stream before.
 func (s *Server) Lacks(path string) bool {
 	t := route(path)
 	l := s.find(t.name)

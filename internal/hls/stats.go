@@ -44,11 +44,10 @@ type Totals struct {
 	// WindowBytes is the size of the segments that can be fetched now.
 	WindowBytes int64
 	// Answers counts requests, SentBytes the bytes of what they were answered with, without
-	// headers, and ServerBytes those of them that went to other servers (Uncounted). Held is how
-	// many wait now.
-	Answers                []Answers
-	SentBytes, ServerBytes uint64
-	Held                   int
+	// headers. Held is how many wait now.
+	Answers   []Answers
+	SentBytes uint64
+	Held      int
 }
 
 // Totals returns the sums of now. It takes no lock that packaging takes.
@@ -61,8 +60,15 @@ func (s *Server) Totals() Totals {
 	}
 	s.mu.RUnlock()
 	t.Answers, t.SentBytes, t.Held = s.answers.list(), s.answers.bytes.Load(), s.Waiting()
-	t.ServerBytes = s.answers.toServers.Load()
 	return t
+}
+
+// Sent returns how many bytes went out so far, without headers: to viewers, and to other servers
+// (Uncounted). It takes no lock.
+func (s *Server) Sent() (viewers, servers uint64) {
+	servers = s.answers.toServers.Load()
+	all := s.answers.bytes.Load()
+	return all - min(servers, all), servers
 }
 
 // add adds the counts of a stream.

@@ -25,10 +25,10 @@ func NewHolds(most int, write time.Duration) *Holds {
 // Waiting returns how many requests are held now.
 func (h *Holds) Waiting() int { return int(h.waiting.all.Load()) }
 
-// Hold keeps a request until next returns nil, at most for limit: the result is Ready, Late, Gone or
-// Crowded then. next returns what to wait for before it is asked again. In the loop the result may
-// be Waiting. left, if set, is called once, when the request does not wait any more, or if it does
-// not at all.
+// Hold keeps a request until next returns nil, at most for limit: the result is Ready, Late, Gone
+// or Crowded then. next returns what to wait for before it is asked again. In the loop the result
+// may be Waiting. left, if set, is called once, when the request does not wait any more, or if it
+// does not at all.
 //
 // The connection's deadlines stay as they are for a wait that leaves half of the time for the
 // response: to move them costs as much as to wait.

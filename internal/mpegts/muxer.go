@@ -60,9 +60,9 @@ type Muxer struct {
 	tablesWritten bool
 	// reorder is how far decode times are moved back so that none lies after its presentation time.
 	reorder time.Duration
-	// firstPicture says that the next picture is the first of its segment. It has the parameter sets
-	// with it, also where it is no random access point: hls.js (1.7.4) otherwise takes a segment
-	// that it begins with for one without pictures, and gives up at the next one.
+	// firstPicture says that the next picture is the first of its segment. It has the parameter
+	// sets with it, also where it is no random access point: hls.js (1.7.4) otherwise takes a
+	// segment that it begins with for one without pictures, and gives up at the next one.
 	firstPicture bool
 }
 

@@ -303,8 +303,8 @@ func TestVideo(t *testing.T) {
 	}
 }
 
-// TestSegmentsBeginWithParameterSets: the first picture of a segment has them, also where it is none
-// that decoding can begin with, and no other picture but those.
+// TestSegmentsBeginWithParameterSets: the first picture of a segment has them, also where it is
+// none that decoding can begin with, and no other picture but those.
 func TestSegmentsBeginWithParameterSets(t *testing.T) {
 	video := h264Track()
 	m := NewMuxer(video)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// For waits for a duration, and returns the cause of ctx's end if that comes first. It does not wait
-// for one that is 0 or less.
+// For waits for a duration, and returns the cause of ctx's end if that comes first. It does not
+// wait for one that is 0 or less.
 func For(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil

@@ -32,7 +32,8 @@ type runner struct {
 	mu     sync.Mutex
 	status Status
 	logged string // the last error that was logged
-	// player is what a push is at the fan-out while it runs, sent and skipped what is counted of it.
+	// player is what a push is at the fan-out while it runs, sent and skipped what is counted of
+	// it.
 	player        *fanout.Player
 	sent, skipped uint64
 }

@@ -9,8 +9,8 @@ import (
 	"livego/internal/nal"
 )
 
-// A picture that may be of more messages is kept back; one that is whole is handed on, with what its
-// parameter sets say.
+// A picture that may be of more messages is kept back; one that is whole is handed on, with what
+// its parameter sets say.
 
 // keep keeps a picture back.
 func (p *pictures) keep(pic *picture) {

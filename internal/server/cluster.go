@@ -18,6 +18,7 @@ import (
 
 	"livego/internal/cluster"
 	"livego/internal/edge"
+	"livego/internal/fanout"
 	"livego/internal/hls"
 	"livego/internal/ledger"
 	"livego/internal/listen"
@@ -116,6 +117,9 @@ func (s *Server) openNode() error {
 	}
 	if o.Idle <= 0 {
 		o.Idle = defaultIdle
+	}
+	if o.cpuTime == nil {
+		o.cpuTime = fanout.CPUTime
 	}
 	n := &node{
 		Server: s, opt: o, limits: listen.NewLimits(maxNodeConns, 0, 0), tls: listen.Certificate{Option: "cluster_cert/cluster_key", Cert: o.Cert, Key: o.Key},
@@ -256,12 +260,12 @@ func ownAddress() string {
 }
 
 // figures are those that change all the time.
-func (n *node) figures() (load float64, viewers, streams int) {
+func (n *node) figures() (load float64, viewers, streams int, bitRateOut uint64) {
 	for _, v := range n.HLSViewers() {
 		viewers += v
 	}
 	n.sessions.eachAudience(func(_ string, players int) { viewers += players })
-	return n.load(viewers), viewers, len(n.hub.Publications())
+	return n.load(viewers), viewers, len(n.hub.Publications()), n.out.rate.Load()
 }
 
 // noted tells the stream's next home what its HLS uses here.

@@ -217,8 +217,8 @@ func isEmpty(answer *http.Response) bool {
 	return answer.StatusCode == http.StatusNotFound || answer.StatusCode == http.StatusOK && answer.ContentLength == 0
 }
 
-// fetchFormer asks for a file of media that the home of a stream does not have, where the stream was
-// a moment ago. Otherwise the home's answer stays; nil: this node is the home.
+// fetchFormer asks for a file of media that the home of a stream does not have, where the stream
+// was a moment ago. Otherwise the home's answer stays; nil: this node is the home.
 func (n *node) fetchFormer(ctx context.Context, f edge.File, from cluster.Node, header http.Header, answer *http.Response) (*http.Response, error) {
 	if from.ID == n.opt.ID {
 		letGo(answer)

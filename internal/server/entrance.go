@@ -47,8 +47,8 @@ type entrance struct {
 
 const (
 	// maxMoves is how often at once a stream leaves homes on other nodes that say so, and
-	// moveInterval how often on the average: nodes that end one after the other do, a node that lies
-	// says so without end.
+	// moveInterval how often on the average: nodes that end one after the other do, a node that
+	// lies says so without end.
 	maxMoves     = 4
 	moveInterval = 10 * time.Second
 )

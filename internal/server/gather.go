@@ -216,16 +216,12 @@ func (n *node) allSessions() []v1.Session {
 }
 
 // shown is this node as the API shows it.
-func (n *node) shown() v1.Node {
-	d := shownNode(n.member.Self())
-	d.BitRateOut = n.out.rate.Load()
-	return d
-}
+func (n *node) shown() v1.Node { return shownNode(n.member.Self()) }
 
 func shownNode(o cluster.Node) v1.Node {
 	return v1.Node{
 		ID: o.ID, State: string(o.State), Region: o.Region, Address: o.Addr, PublicURL: o.PublicURL, Version: o.Version, Started: o.Started,
-		Load: o.Load, Viewers: o.Viewers, Streams: o.Streams,
+		Load: o.Load, Viewers: o.Viewers, Streams: o.Streams, BitRateOut: o.BitRateOut,
 	}
 }
 
@@ -260,10 +256,8 @@ func (s resources) Nodes() (all []v1.Node) {
 func (s resources) BitRateOut() uint64 {
 	sum := s.out.rate.Load()
 	if s.node != nil {
-		for _, part := range gather[v1.Node](s.node, nodePath) {
-			for _, o := range part {
-				sum += o.BitRateOut
-			}
+		for _, o := range s.node.others() {
+			sum += o.BitRateOut
 		}
 	}
 	return sum

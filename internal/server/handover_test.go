@@ -65,8 +65,8 @@ func TestStreamMoves(t *testing.T) {
 }
 
 // sameMedia checks that a viewer got all pictures and frames of what was performed so many times,
-// each once and in order. A few frames may be missing: those before the first picture, and what came
-// behind the picture with which the stream moved, but belongs before it.
+// each once and in order. A few frames may be missing: those before the first picture, and what
+// came behind the picture with which the stream moved, but belongs before it.
 func sameMedia(t testing.TB, name string, tags []flv.Tag, times int, got []flv.Tag) {
 	t.Helper()
 	for _, kind := range []uint8{flv.TypeVideo, flv.TypeAudio} {
@@ -109,8 +109,8 @@ func TestAloneNodeDrains(t *testing.T) {
 	g.nodes[0].stopWithin(10 * time.Second)
 }
 
-// TestFilesAfterAMove ends the home of a stream in order while its encoder stays. What the home made
-// last is there for HLS players at each node, also at the one that has the stream then.
+// TestFilesAfterAMove ends the home of a stream in order while its encoder stays. What the home
+// made last is there for HLS players at each node, also at the one that has the stream then.
 func TestFilesAfterAMove(t *testing.T) {
 	t.Parallel()
 	g, tags := startGroup(t, 3, func(o *Options) { o.HLS.SegmentDuration, o.DrainPublishers = time.Second, time.Minute }), clip(t)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"livego/internal/cluster"
-	"livego/internal/fanout"
 	"livego/internal/hls"
 )
 
@@ -63,20 +62,22 @@ func (m *loadMeter) measure(now time.Time, r reading, processors int, limit floa
 
 // bytesOut is how many bytes viewers here have got so far.
 func (s *Server) bytesOut() uint64 {
-	files := s.hls.Totals()
-	bytes := s.sessions.sentToPlayers() + files.SentBytes - min(files.SentBytes, files.ServerBytes)
+	files, _ := s.hls.Sent()
+	bytes := s.sessions.sentToPlayers() + files
 	if s.node != nil {
 		bytes += s.node.cache.Stats().Sent
 	}
 	return bytes
 }
 
-// outMeter says what viewers get, in bit/s, in the mean of some seconds: files of HLS go out at once,
-// and then nothing for a while.
+// outMeter says what viewers get, in bit/s, in the mean of some seconds: files of HLS go out at
+// once, and then nothing for a while.
 type outMeter struct {
-	bytes [rateSamples + 1]uint64 // the newest totals, one for each sampleInterval, at n modulo the length
-	n     int                     // how many there were, only for the sampler
-	rate  atomic.Uint64
+	// bytes are the newest totals, one for each sampleInterval: number n at n modulo the length.
+	bytes [rateSamples + 1]uint64
+	// n is how many there were, only for the sampler.
+	n    int
+	rate atomic.Uint64
 }
 
 // sample takes the total of now, each sampleInterval.
@@ -93,12 +94,9 @@ func (m *outMeter) sample(bytes uint64) {
 
 // load is how full this node is, from 0 to 1: the most of processors, network and viewers.
 func (n *node) load(viewers int) float64 {
-	bytes := n.bytesOut() + n.hls.Totals().ServerBytes + n.meter.toNodes.Load()
-	cpuTime := n.opt.cpuTime
-	if cpuTime == nil {
-		cpuTime = fanout.CPUTime
-	}
-	load := n.meter.measure(time.Now(), reading{cpuTime(), bytes}, runtime.GOMAXPROCS(0), float64(n.opt.EgressLimit)/8)
+	_, files := n.hls.Sent()
+	bytes := n.bytesOut() + files + n.meter.toNodes.Load()
+	load := n.meter.measure(time.Now(), reading{n.opt.cpuTime(), bytes}, runtime.GOMAXPROCS(0), float64(n.opt.EgressLimit)/8)
 	if most := n.now().opt.MaxViewers; most > 0 {
 		load = max(load, min(1, float64(viewers)/float64(most)))
 	}

@@ -11,8 +11,8 @@ type Segment struct {
 	Start, Duration time.Duration
 	// At is the wall clock at Start in nanoseconds since 1970, 0 if unknown.
 	At int64
-	// Init is the number of the init segment that it needs, 0 for a gap before all media, which needs
-	// none.
+	// Init is the number of the init segment that it needs, 0 for a gap before all media, which
+	// needs none.
 	Init int64
 	// DiscontinuitySeq is the number of discontinuities of the rendition before this segment, its
 	// own left out.

@@ -76,10 +76,10 @@ func (n *node) die() {
 	_ = n.close()
 }
 
-func (n *node) figures() (load float64, viewers, streams int) {
+func (n *node) figures() (load float64, viewers, streams int, bitRateOut uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return float64(n.viewers) / float64(n.world.capacity), n.viewers, len(n.streams)
+	return float64(n.viewers) / float64(n.world.capacity), n.viewers, len(n.streams), 0
 }
 
 func (n *node) leave(stream string) {

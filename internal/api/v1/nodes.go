@@ -27,7 +27,7 @@ type Node struct {
 	Load       float64   `json:"load" doc:"0: idle, 1: full; the most of processors, network (egress_limit) and viewers (max_viewers)."`
 	Viewers    int       `json:"viewers" doc:"Those that it serves. Those of HLS are an estimate."`
 	Streams    int       `json:"streams" doc:"Renditions that are there, those of other nodes too."`
-	BitRateOut uint64    `json:"bit_rate_out" doc:"What it sends to viewers, in bit/s, mean of 5 s. 0 for nodes that do not answer."`
+	BitRateOut uint64    `json:"bit_rate_out" doc:"What it sends to viewers, in bit/s, mean of 5 s."`
 	Self       bool      `json:"self" doc:"It is the one that answers."`
 }
 

@@ -289,10 +289,10 @@ func (c *cutter) list(t *track, next playlist.Part, start, lasts time.Duration) 
 // mayBegin says that players are told that they may begin with a part of the segment under way.
 //
 // hls.js (1.7.4) that began with a part at most 200 ms behind the start of a segment takes that for
-// buffered at its end (FragmentTracker.bufferPadding). But as long as it has not loaded all parts of
-// it, it asks for nothing behind it (getFragmentAtPosition), unless what is buffered ends behind it
-// too, which the rounding of the browser decides: it stood still for good. Only what is independent
-// may be shorter than 85 % of the part target duration (RFC 8216bis 4.4.4.9).
+// buffered at its end (FragmentTracker.bufferPadding). But as long as it has not loaded all parts
+// of it, it asks for nothing behind it (getFragmentAtPosition), unless what is buffered ends behind
+// it too, which the rounding of the browser decides: it stood still for good. Only what is
+// independent may be shorter than 85 % of the part target duration (RFC 8216bis 4.4.4.9).
 func (t *track) mayBegin(part *playlist.Part) bool {
 	s := t.segment
 	return len(s.Parts) == 0 || s.Duration > shortPart || 100*part.Duration < 85*t.target
@@ -349,8 +349,8 @@ func (c *cutter) close(t *track, next time.Duration, end *Boundary, follows bool
 }
 
 const (
-	// shortPart is how much media of a segment may be missing where hls.js takes it for buffered: its
-	// 200 ms and the rounding of times.
+	// shortPart is how much media of a segment may be missing where hls.js takes it for buffered:
+	// its 200 ms and the rounding of times.
 	shortPart = 250 * time.Millisecond
 	// maxWithheld bounds for how long: what comes next is a part.
 	maxWithheld = 500 * time.Millisecond
@@ -362,7 +362,8 @@ const (
 // As soon as a playlist has a segment's end, hls.js (1.7.4, FragmentTracker.bufferPadding) takes
 // the segment for buffered when no more than 200 ms of it are missing. The end may come together
 // with a last part that is as short as that, while hls.js parses the part before it. Then it would
-// never ask for the last part, and stand in front of it until the segment's parts are listed no more.
+// never ask for the last part, and stand in front of it until the segment's parts are listed no
+// more.
 func (c *cutter) withhold(t *track) bool {
 	n := len(t.segment.Parts)
 	if n < 2 || len(t.window.Segments) == 0 || t.target > maxWithheld || t.segment.Parts[n-1].Duration > shortPart {

@@ -223,8 +223,8 @@ func (l *timeline) turn() { l.previous = 0 }
 // change notes that the leading track has another header from here on, or is of another session.
 func (l *timeline) change(header bool) { l.discontinuityDue, l.newHeader = true, header }
 
-// interrupt has the segment behind the one with a number begin with a discontinuity, unless it began
-// already.
+// interrupt has the segment behind the one with a number begin with a discontinuity, unless it
+// began already.
 func (l *timeline) interrupt(seq int64) {
 	l.discontinuityDue = l.discontinuityDue || l.get(seq+1) == nil
 }

@@ -14,7 +14,7 @@ import (
 //	cutter.add               → the part to which it belongs
 //	output.publish, complete → what requests see
 //	watch                    → tracks for which nothing comes: silence, gaps, leaving
-//	moveSound                → sound that goes on from another publication, whose units then walk
+//	moveSound                → sound goes on from another publication, whose units then walk
 
 // take puts a unit of a track in line, and silence before it where sound is missing.
 func (p *Packager) take(t *track, u *media.AccessUnit) {
