@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"livego/internal/pause"
-
 	"golang.org/x/time/rate"
 )
 
@@ -147,15 +145,29 @@ func (d *Directory) place(stream string) *place {
 		d.recent.MoveToFront(e)
 		return e.Value.(*place)
 	}
-	p := &place{stream: stream}
-	d.places[stream] = d.recent.PushFront(p)
-	if d.recent.Len() > maxNames {
-		oldest := d.recent.Back()
-		forgotten := d.recent.Remove(oldest).(*place)
+	if d.recent.Len() >= maxNames {
+		oldest := d.oldest()
+		d.recent.Remove(oldest)
+		forgotten := oldest.Value.(*place)
 		forgotten.old()
 		delete(d.places, forgotten.stream)
 	}
+	p := &place{stream: stream}
+	d.places[stream] = d.recent.PushFront(p)
 	return p
+}
+
+// oldest returns the place to forget: one that is asked for stays while there are others, as those
+// who wait for its answer would have to ask again. The caller holds mu.
+func (d *Directory) oldest() *list.Element {
+	for range d.recent.Len() {
+		e := d.recent.Back()
+		if e.Value.(*place).asked == nil {
+			return e
+		}
+		d.recent.MoveToFront(e)
+	}
+	return d.recent.Back()
 }
 
 // fetch asks the registry. Its calls end in time by themselves.
@@ -183,15 +195,13 @@ func (d *Directory) fetch(ctx context.Context, p *place, asked chan struct{}, is
 
 // lookup asks the registry when it is its turn, and says when that was.
 func (d *Directory) lookup(ctx context.Context, stream string, isNew bool) (e Entry, at time.Time, err error) {
-	at = time.Now()
 	if isNew {
-		turn := d.fresh.ReserveN(at, 1)
-		delay := turn.DelayFrom(at)
-		if delay > newWait {
-			turn.CancelAt(at)
-			return e, at, ErrFlood
+		turn, cancel := context.WithTimeout(ctx, newWait)
+		defer cancel()
+		// It fails at once if the turn would come too late.
+		if err := d.fresh.Wait(turn); err != nil {
+			return e, time.Now(), ErrFlood
 		}
-		_ = pause.For(ctx, delay)
 		d.asking <- struct{}{}
 		defer func() { <-d.asking }()
 	}

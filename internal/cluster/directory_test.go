@@ -211,6 +211,30 @@ func TestDirectoryIsBounded(t *testing.T) {
 	}
 }
 
+// TestForgottenWhileAsked: a name that is asked for is not forgotten for newer ones. Who waits for
+// its answer would have to ask again.
+func TestForgottenWhileAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &counted{Memory: NewMemory(nil), delay: time.Second}
+		claim(t, r.Memory, "live/movie", node("a"))
+		d := NewDirectory(r)
+		var asking sync.WaitGroup
+		asking.Go(func() {
+			if e, err := d.Lookup(t.Context(), "live/movie"); err != nil || e.Node.ID != "a" {
+				t.Errorf("%+v, %v", e, err)
+			}
+		})
+		synctest.Wait()
+		for i := range maxNames {
+			_ = d.Changed(fmt.Sprint("live/", i))
+		}
+		asking.Wait()
+		if n := r.lookups.Load(); n != 1 || len(d.places) != maxNames {
+			t.Errorf("%d questions, %d names", n, len(d.places))
+		}
+	})
+}
+
 // TestImpatient: who gives up waiting does not take the answer from the others.
 func TestImpatient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
