@@ -317,8 +317,8 @@ type Origin struct {
 // Voice is what the home of a stream says to its publisher. Both are called from any goroutine, and
 // do not wait.
 type Voice struct {
-	// End ends it, by a word of a fixed set and a text for people. It is called once; without a word
-	// and a text the home is gone.
+	// End ends it, by a word of a fixed set and a text for people. It is called once; without a
+	// word and a text the home is gone.
 	End func(word, text string)
 	// Move asks for it to be taken to another home.
 	Move func()

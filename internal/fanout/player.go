@@ -30,8 +30,8 @@ type PlayerOptions struct {
 	View View
 	// TimeLimit is the first time that the format cannot express; 0: it wraps.
 	TimeLimit time.Duration
-	// FixedCodecs: the player ends where a track goes on with another codec, for it would not notice
-	// or not decode it. One that begins anew is right.
+	// FixedCodecs: the player ends where a track goes on with another codec, for it would not
+	// notice or not decode it. One that begins anew is right.
 	FixedCodecs bool
 	// Trailer goes out when the stream ends.
 	Trailer []byte

@@ -51,8 +51,8 @@ type Options struct {
 	// Notify, if set, is told what happens to streams, in its order. It is called with locks held:
 	// it must not block and not call back.
 	Notify func(Notice)
-	// OnPublication, if set, is called when a publication is published here, for the first time in its
-	// life or since it was a copy last, before the first unit, from the publisher's goroutine.
+	// OnPublication, if set, is called when a publication is published here, for the first time in
+	// its life or since it was a copy last, before the first unit, from the publisher's goroutine.
 	OnPublication func(*Publication)
 }
 

@@ -32,9 +32,9 @@ type Options struct {
 	// Hub has the streams that are pushed, Fanout delivers them.
 	Hub    *live.Hub
 	Fanout *fanout.Fanout
-	// Publish begins the publication of a stream that is pulled from a server, and has passed others
-	// as far as that is known. end is called to end it from here, from any goroutine, and does not
-	// wait.
+	// Publish begins the publication of a stream that is pulled from a server, and has passed
+	// others as far as that is known. end is called to end it from here, from any goroutine, and
+	// does not wait.
 	Publish func(ctx context.Context, r Relay, remote string, passed []string, end func(cause error)) (Sink, error)
 	// Path, if set, says what other servers are told, so that no stream goes in a circle: which
 	// servers a stream has passed that is pushed, or the request for one that is pulled.

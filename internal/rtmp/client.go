@@ -41,8 +41,8 @@ type ClientOptions struct {
 	FlashVer string
 	// TLSConfig is used for rtmps. Its ServerName is the URL's host if empty.
 	TLSConfig *tls.Config
-	// Path is told to servers of this program: which servers the published stream has passed, or the
-	// request to play one. The names may have no commas.
+	// Path is told to servers of this program: which servers the published stream has passed, or
+	// the request to play one. The names may have no commas.
 	Path []string
 	// Legacy declares nothing of Enhanced RTMP, as players do that know nothing of it.
 	Legacy bool

@@ -63,7 +63,8 @@ type ConnectRequest struct {
 	// Caps bits.
 	CapsEx     uint32
 	RemoteAddr net.Addr
-	// Path is what servers of this program tell each other (ClientOptions.Path), about 1 KB at most.
+	// Path is what servers of this program tell each other (ClientOptions.Path), about 1 KB at
+	// most.
 	Path []string
 
 	conn *serverConn

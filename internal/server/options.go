@@ -145,8 +145,8 @@ type Options struct {
 	// HLSHTTP3 serves HLS over HTTP/3 too, on the UDP port with the number of HTTPSAddr's, or of
 	// HLSAddr's with HLSTLS.
 	HLSHTTP3 bool
-	// HLSLoop answers requests that HLS players make again and again in a loop of its own, where the
-	// system has what that needs. Without it net/http answers all.
+	// HLSLoop answers requests that HLS players make again and again in a loop of its own, where
+	// the system has what that needs. Without it net/http answers all.
 	HLSLoop bool
 	// HLSOnDemand packages a stream only while somebody watches it over HLS, with each of MPEG-TS
 	// and CMAF for itself. Streams with rewinding or recordings have CMAF always, and with
@@ -160,8 +160,8 @@ type Options struct {
 	FrameOrigins []string
 	// MediaOrigins are the web origins whose pages may play, "*" for all, which nil stands for too.
 	MediaOrigins []string
-	// Rewind says for how long segments stay in playlists, from disk: Window; 0: as long as ListSize
-	// of HLS says, from memory. They are below Dir and take at most MaxBytes.
+	// Rewind says for how long segments stay in playlists, from disk: Window; 0: as long as
+	// ListSize of HLS says, from memory. They are below Dir and take at most MaxBytes.
 	Rewind spool.Options
 
 	// HLSLedger is a file that keeps the numbers of HLS segments over restarts; empty: nothing

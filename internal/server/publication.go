@@ -49,8 +49,8 @@ type origin struct {
 	close func(cause error)
 	// reconnect, if set, asks the encoder to connect again, to another server if one is named.
 	reconnect func(to string)
-	// move, if set, takes the publisher to another home of its stream in a moment. It does not wait,
-	// and is called from any goroutine.
+	// move, if set, takes the publisher to another home of its stream in a moment. It does not
+	// wait, and is called from any goroutine.
 	move func()
 }
 
