@@ -242,10 +242,13 @@ func (d *webDriver) turn(t testing.TB) {
 		return
 	}
 	d.start(t)
+	waits := time.Now()
 	d.slots <- struct{}{}
+	begun := time.Now()
 	t.Cleanup(func() {
 		d.turns.Delete(t.Name())
 		<-d.slots
+		t.Logf("had the browser for %.0f s after %.0f s", time.Since(begun).Seconds(), begun.Sub(waits).Seconds())
 	})
 }
 

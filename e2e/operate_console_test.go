@@ -305,6 +305,9 @@ func TestConsoleNodes(t *testing.T) {
 	c.expectCrash = true
 	c.kill()
 	p.says(t, "tbody .badge", "Ready", "Ready", "Gone")
+	p.click(t, `[aria-label="Drain a"]`)
+	p.click(t, `dialog button:text-is("Drain the node")`)
+	p.says(t, "tbody .badge", "Gone", "Ready", "Gone")
 	p.clean(t)
 }
 

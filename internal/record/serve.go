@@ -74,14 +74,14 @@ func validFile(name string) bool {
 	})
 }
 
-// StreamName returns the stream ("app/stream") that a path of ServeHTTP is about, for checks before
-// it; "" for none.
-func StreamName(path string) string {
+// Names returns of which stream ("app/stream") and of which recording a path of ServeHTTP is, for
+// checks before it. The recording is empty for the list of a stream, both are for other paths.
+func Names(path string) (stream, id string) {
 	p, ok := parsePath(path)
 	if !ok {
-		return ""
+		return "", ""
 	}
-	return p.stream
+	return p.stream, p.id
 }
 
 // ServeHTTP serves, below /rec/APP/STREAM/ID/, the files of a recording with ranges, and clips of

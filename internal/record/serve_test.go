@@ -181,13 +181,13 @@ func TestServe(t *testing.T) {
 	})
 }
 
-func TestStreamName(t *testing.T) {
+func TestNamesInPaths(t *testing.T) {
 	for path, want := range map[string]string{
 		"/rec/live/movie/abc/index.m3u8": "live/movie", "/rec/live/a/b/abc/v0/7.m4s": "live/a/b", "/rec/live/a/b/abc/360p.v0/7.mp4": "live/a/b",
 		"/rec/live/movie/abc/clip.mp4": "live/movie", "/rec/live/movie/recordings.json": "live/movie", "/rec/live/movie/": "", "/live/movie/index.m3u8": "",
 		"/rec//movie/abc/index.m3u8": "",
 	} {
-		if got := StreamName(path); got != want {
+		if got, _ := Names(path); got != want {
 			t.Errorf("%s: %q, want %q", path, got, want)
 		}
 	}

@@ -28,10 +28,11 @@ const (
 // stream's proper end, and why else.
 func (r *runner) push(ctx context.Context) error {
 	r.is(Waiting)
-	if _, there := r.relays.opt.Hub.Lookup(r.relay.name()); !there {
+	pub, err := r.relays.opt.Subscribe(r.idle, r.relay.name(), 0)
+	if errors.Is(err, live.ErrNotFound) {
 		r.settle()
+		pub, err = r.relays.opt.Subscribe(r.idle, r.relay.name(), subscribeWait)
 	}
-	pub, err := r.relays.opt.Hub.Subscribe(r.idle, r.relay.name(), subscribeWait)
 	if errors.Is(err, live.ErrNotFound) {
 		return nil
 	}

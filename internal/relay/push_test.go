@@ -160,7 +160,7 @@ func pushing(t *testing.T, o fanout.Options) (*Relays, *live.Hub) {
 	hub := live.NewHub(live.Options{})
 	o.GOPs = 1
 	f := fanout.New(o)
-	r := New(Options{Log: slog.New(slog.DiscardHandler), Hub: hub, Fanout: f})
+	r := New(Options{Log: slog.New(slog.DiscardHandler), Subscribe: hub.Subscribe, Fanout: f})
 	t.Cleanup(func() { hub.Close(); r.Close(); f.Wait() })
 	return r, hub
 }

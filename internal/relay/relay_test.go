@@ -69,7 +69,7 @@ func TestBackoff(t *testing.T) {
 		began := time.Now()
 		var logs strings.Builder
 		r := New(Options{
-			Log: slog.New(slog.NewTextHandler(&logs, nil)), Hub: live.NewHub(live.Options{}),
+			Log: slog.New(slog.NewTextHandler(&logs, nil)), Subscribe: live.NewHub(live.Options{}).Subscribe,
 			Dial: func(context.Context, string, string) (net.Conn, error) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -107,7 +107,7 @@ func TestBackoff(t *testing.T) {
 
 // TestBounds: a stream comes from one place, and goes to so many at most.
 func TestBounds(t *testing.T) {
-	r := New(Options{Log: slog.New(slog.DiscardHandler), Hub: live.NewHub(live.Options{})})
+	r := New(Options{Log: slog.New(slog.DiscardHandler), Subscribe: live.NewHub(live.Options{}).Subscribe})
 	defer r.Close()
 	for i := range maxPerStream + 1 {
 		err := r.Start(Relay{Push, "live", "movie", fmt.Sprintf("rtmp://h/live/%d", i)}, false)
@@ -129,7 +129,7 @@ func TestBounds(t *testing.T) {
 // TestSave tells what is to be kept: not what stands in the configuration.
 func TestSave(t *testing.T) {
 	var kept []Relay
-	r := New(Options{Log: slog.New(slog.DiscardHandler), Hub: live.NewHub(live.Options{}), Save: func(all []Relay) { kept = all }})
+	r := New(Options{Log: slog.New(slog.DiscardHandler), Subscribe: live.NewHub(live.Options{}).Subscribe, Save: func(all []Relay) { kept = all }})
 	static, ours := Relay{Push, "live", "a", "rtmp://h/live/a"}, Relay{Push, "live", "b", "rtmp://h/live/b"}
 	_ = r.Start(static, true)
 	_ = r.Start(ours, false)

@@ -29,8 +29,10 @@ type Sink interface {
 type Options struct {
 	Log    *slog.Logger
 	Events *event.Bus
-	// Hub has the streams that are pushed, Fanout delivers them.
-	Hub    *live.Hub
+	// Subscribe returns a stream that is pushed. If it is not on air, it waits at most so long, and
+	// fails with live.ErrNotFound.
+	Subscribe func(ctx context.Context, name live.Name, wait time.Duration) (*live.Publication, error)
+	// Fanout delivers streams that are pushed.
 	Fanout *fanout.Fanout
 	// Publish begins the publication of a stream that is pulled from a server, and has passed
 	// others as far as that is known. end is called to end it from here, from any goroutine, and

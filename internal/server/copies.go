@@ -31,8 +31,6 @@ const (
 	// passTimeout is how long a node waits at most for a stream that comes from another region for
 	// another node, which asks the next one then.
 	passTimeout = 1500 * time.Millisecond
-	// slice is how often somebody who waits for a stream asks which node has it.
-	slice = 500 * time.Millisecond
 )
 
 // errIdle: nobody watches a stream that comes from another node.
@@ -84,35 +82,6 @@ func (n *node) find(ctx context.Context, name live.Name, via []string) (*live.Pu
 	default:
 	}
 	return nil, live.ErrNotFound
-}
-
-// findAnywhere is Server.find for a node of a cluster: other nodes are asked before a source is,
-// and again while it waits.
-func (n *node) findAnywhere(ctx context.Context, name live.Name, path []string, wait time.Duration) (*live.Publication, error) {
-	until := time.Now().Add(wait)
-	for brought := false; ; brought = true {
-		_, holds := n.member.Holds(name.Key())
-		if !holds {
-			if pub, err := n.find(ctx, name, nil); !errors.Is(err, live.ErrNotFound) {
-				return pub, err
-			}
-		}
-		if pub, ok := n.hub.Lookup(name); ok {
-			return pub, nil
-		}
-		if !brought {
-			if more := n.Server.bring(name, path); more > wait {
-				until = time.Now().Add(more)
-			}
-		}
-		left := time.Until(until)
-		if left <= 0 {
-			return nil, live.ErrNotFound
-		}
-		if pub, err := n.hub.Subscribe(ctx, name, min(left, slice)); !errors.Is(err, live.ErrNotFound) {
-			return pub, err
-		}
-	}
 }
 
 func (n *node) copyOf(name live.Name) *copied {

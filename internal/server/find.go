@@ -2,10 +2,19 @@ package server
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
 	"livego/internal/live"
+)
+
+const (
+	// slice is how often somebody who waits for a stream asks which node has it.
+	slice = 500 * time.Millisecond
+	// awaitedSlice is the same for a push, which waits for hours: changes are told to it, unless
+	// Redis is away.
+	awaitedSlice = 5 * time.Second
 )
 
 // source brings streams that nobody publishes here. It returns for how long to wait for one, 0 if
@@ -45,4 +54,67 @@ func (s *Server) bringHLS(stream string) time.Duration { return s.bring(nameOf(s
 func nameOf(stream string) (n live.Name) {
 	n.App, n.Stream, _ = strings.Cut(stream, "/")
 	return n
+}
+
+// findAnywhere is Server.find for a node of a cluster: other nodes are asked before a source is,
+// and again while it waits.
+func (n *node) findAnywhere(ctx context.Context, name live.Name, path []string, wait time.Duration) (*live.Publication, error) {
+	until := time.Now().Add(wait)
+	for brought := false; ; brought = true {
+		_, holds := n.member.Holds(name.Key())
+		if !holds {
+			if pub, err := n.find(ctx, name, nil); !errors.Is(err, live.ErrNotFound) {
+				return pub, err
+			}
+		}
+		if pub, ok := n.hub.Lookup(name); ok {
+			return pub, nil
+		}
+		if !brought {
+			if more := n.Server.bring(name, path); more > wait {
+				until = time.Now().Add(more)
+			}
+		}
+		left := time.Until(until)
+		if left <= 0 {
+			return nil, live.ErrNotFound
+		}
+		if pub, err := n.hub.Subscribe(ctx, name, min(left, slice)); !errors.Is(err, live.ErrNotFound) {
+			return pub, err
+		}
+	}
+}
+
+// awaited is Server.awaited for a node of a cluster.
+func (n *node) awaited(ctx context.Context, name live.Name, wait time.Duration) (*live.Publication, error) {
+	for until := time.Now().Add(wait); ; {
+		changed := n.member.Changed(name.Key())
+		if _, holds := n.member.Holds(name.Key()); !holds {
+			if pub, err := n.find(ctx, name, nil); !errors.Is(err, live.ErrNotFound) {
+				return pub, err
+			}
+		}
+		pub, err := n.subscribeUntil(ctx, changed, name, min(time.Until(until), awaitedSlice))
+		if !errors.Is(err, live.ErrNotFound) || time.Now().After(until) {
+			return pub, err
+		}
+	}
+}
+
+// subscribeUntil waits for a stream here. live.ErrNotFound: it does not come in time, or has perhaps
+// come at another node.
+func (n *node) subscribeUntil(ctx context.Context, changed <-chan struct{}, name live.Name, wait time.Duration) (*live.Publication, error) {
+	within, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	heard := make(chan struct{})
+	defer func() { cancel(nil); <-heard }()
+	go func() {
+		defer close(heard)
+		select {
+		case <-changed:
+			cancel(live.ErrNotFound)
+		case <-within.Done():
+		}
+	}()
+	return n.hub.Subscribe(within, name, wait)
 }

@@ -11,10 +11,12 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	v1 "livego/internal/api/v1"
 	"livego/internal/cluster"
+	"livego/internal/relay"
 )
 
 const (
@@ -32,8 +34,14 @@ const (
 	streamsPath  = "/streams"
 	sessionsPath = "/sessions"
 	nodePath     = "/node"
+	relaysPath   = "/relays"
+	recordsPath  = "/recordings"
 	kickPath     = "/kick"
 	endPath      = "/end"
+	unrelayPath  = "/unrelay"
+	recordPath   = "/record"
+	recordedPath = "/recorded"
+	drainPath    = "/drain"
 )
 
 // ownPart answers other nodes for what the management API says and does here.
@@ -42,10 +50,19 @@ func (n *node) ownPart() http.Handler {
 	mux.HandleFunc("GET "+statusPath, n.serveStatus)
 	mux.HandleFunc("GET "+streamsPath, func(w http.ResponseWriter, _ *http.Request) { writePart(w, n.streamParts()) })
 	mux.HandleFunc("GET "+sessionsPath, func(w http.ResponseWriter, _ *http.Request) { writePart(w, n.sessionParts()) })
+	mux.HandleFunc("GET "+relaysPath, func(w http.ResponseWriter, _ *http.Request) { writePart(w, resources{n.Server}.relaysHere()) })
+	mux.HandleFunc("GET "+recordsPath, func(w http.ResponseWriter, _ *http.Request) { writePart(w, resources{n.Server}.recordingsHere()) })
 	mux.HandleFunc("GET "+nodePath, func(w http.ResponseWriter, _ *http.Request) { writePart(w, []v1.Node{n.shown()}) })
 	mux.HandleFunc("POST "+kickPath, func(w http.ResponseWriter, r *http.Request) {
 		done(w, resources{n.Server}.kickHere(r.URL.Query().Get("id"), r.URL.Query().Get("reason")))
 	})
+	mux.HandleFunc("POST "+unrelayPath, func(w http.ResponseWriter, r *http.Request) {
+		done(w, resources{n.Server}.stopRelayHere(r.URL.Query().Get("id")))
+	})
+	mux.HandleFunc("GET "+recordsPath+"/{id}", n.serveOwnRecording)
+	mux.HandleFunc("GET "+recordedPath+"/", n.serveOwnRecorded)
+	mux.HandleFunc("POST "+recordPath, n.serveRecord)
+	mux.HandleFunc("POST "+drainPath, func(_ http.ResponseWriter, r *http.Request) { n.endItself(r.URL.Query().Get("reason")) })
 	mux.HandleFunc("POST "+endPath, func(w http.ResponseWriter, r *http.Request) {
 		name := r.URL.Query().Get("stream")
 		_, holds := n.member.Holds(name)
@@ -88,22 +105,33 @@ func (n *node) fromOthers(f func(ctx context.Context, o cluster.Node)) {
 	asking.Wait()
 }
 
-// gather returns the parts of a list that the other nodes have, by node; none of those that do not
-// answer in time.
-func gather[T any](n *node, path string) map[string][]T {
+// gather returns the parts of a list that the other nodes have, by node, and which do not answer in
+// time, in order.
+func gather[T any](n *node, path string) (all map[string][]T, silent []string) {
 	var mu sync.Mutex
-	all := make(map[string][]T)
+	all = make(map[string][]T)
 	n.fromOthers(func(ctx context.Context, o cluster.Node) {
 		part, err := partOf[T](ctx, n, o, path)
-		if err != nil {
-			n.log.Debug("a node does not say its part", "node", o.ID, "path", path, "err", err)
-			return
-		}
 		mu.Lock()
 		defer mu.Unlock()
+		if err != nil {
+			n.log.Debug("a node does not say its part", "node", o.ID, "path", path, "err", err)
+			silent = append(silent, o.ID)
+			return
+		}
 		all[o.ID] = part
 	})
-	return all
+	slices.Sort(silent)
+	return all, silent
+}
+
+// everywhere is the list of what is here and what the other nodes have.
+func everywhere[T any](n *node, here []T, path string) v1.List[T] {
+	parts, silent := gather[T](n, path)
+	for _, part := range parts {
+		here = append(here, part...)
+	}
+	return v1.List[T]{Items: here, Incomplete: silent}
 }
 
 func partOf[T any](ctx context.Context, n *node, o cluster.Node, path string) (part []T, err error) {
@@ -144,12 +172,9 @@ func (n *node) streamParts() (all []streamPart) {
 }
 
 // allStreams are the streams of all nodes, with the viewers at each of them.
-func (n *node) allStreams() []v1.Stream {
-	parts := n.streamParts()
-	for _, of := range gather[streamPart](n, streamsPath) {
-		parts = append(parts, of...)
-	}
-	return merged(parts)
+func (n *node) allStreams() v1.List[v1.Stream] {
+	parts := everywhere(n, n.streamParts(), streamsPath)
+	return v1.List[v1.Stream]{Items: merged(parts.Items), Incomplete: parts.Incomplete}
 }
 
 // merged puts the parts of streams together. Who has a stream only from another node says nothing
@@ -206,15 +231,6 @@ func (n *node) sessionParts() (all []v1.Session) {
 	return all
 }
 
-// allSessions are those of all nodes.
-func (n *node) allSessions() []v1.Session {
-	all := n.sessionParts()
-	for _, of := range gather[v1.Session](n, sessionsPath) {
-		all = append(all, of...)
-	}
-	return all
-}
-
 // shown is this node as the API shows it.
 func (n *node) shown() v1.Node { return shownNode(n.member.Self()) }
 
@@ -233,7 +249,7 @@ func (s resources) Nodes() (all []v1.Node) {
 	self := s.node.shown()
 	self.Self = true
 	all = append(all, self)
-	now := gather[v1.Node](s.node, nodePath)
+	now, _ := gather[v1.Node](s.node, nodePath)
 	for _, o := range s.node.member.Known() {
 		d := shownNode(o)
 		switch part := now[o.ID]; {
@@ -265,30 +281,64 @@ func (s resources) BitRateOut() uint64 {
 
 // endAway ends a stream at the node that has it. away is false if that is this one, or none.
 func (n *node) endAway(stream, why string) (done, away bool) {
-	if _, holds := n.member.Holds(stream); holds {
-		return false, false
-	}
 	ctx, cancel := context.WithTimeout(n.ctx, statusTimeout)
 	defer cancel()
-	e, err := n.lookup(ctx, stream)
-	if err != nil {
-		return false, false
-	}
-	return n.have(ctx, e.Node, endPath, url.Values{"stream": {stream}, "reason": {why}}), true
+	home, away := n.awayAt(ctx, stream)
+	return away && n.have(ctx, home, endPath, url.Values{"stream": {stream}, "reason": {why}}), away
 }
 
-// kickAway ends a session that another node has.
-func (n *node) kickAway(id, why string) bool {
-	var mu sync.Mutex
-	kicked := false
+// awayAt returns the node that has a stream, if that is another one.
+func (n *node) awayAt(ctx context.Context, stream string) (o cluster.Node, away bool) {
+	if _, holds := n.member.Holds(stream); holds {
+		return o, false
+	}
+	e, err := n.lookup(ctx, stream)
+	return e.Node, err == nil
+}
+
+// haveAll has all other nodes do something that they can, and says whether one could.
+func (n *node) haveAll(path string, query url.Values) bool {
+	var could atomic.Bool
 	n.fromOthers(func(ctx context.Context, o cluster.Node) {
-		if n.have(ctx, o, kickPath, url.Values{"id": {id}, "reason": {why}}) {
-			mu.Lock()
-			defer mu.Unlock()
-			kicked = true
+		if n.have(ctx, o, path, query) {
+			could.Store(true)
 		}
 	})
-	return kicked
+	return could.Load()
+}
+
+// othersRelay says whether another node has a relay.
+func (n *node) othersRelay(r relay.Relay) bool {
+	id := relayID(r)
+	parts, _ := gather[v1.Relay](n, relaysPath)
+	for _, part := range parts {
+		if slices.ContainsFunc(part, func(o v1.Relay) bool { return o.ID == id }) {
+			return true
+		}
+	}
+	return false
+}
+
+// Drain implements v1.Nodes.
+func (s resources) Drain(id, why string) error {
+	if s.node == nil {
+		return v1.ErrNoNode
+	}
+	if id == s.node.opt.ID {
+		s.endItself(why)
+		return nil
+	}
+	others := s.node.others()
+	i := slices.IndexFunc(others, func(o cluster.Node) bool { return o.ID == id })
+	if i < 0 {
+		return v1.ErrNoNode
+	}
+	ctx, cancel := context.WithTimeout(s.node.ctx, statusTimeout)
+	defer cancel()
+	if !s.node.have(ctx, others[i], drainPath, url.Values{"reason": {why}}) {
+		return v1.ErrNodeSilent
+	}
+	return nil
 }
 
 // have has another node do something, and says whether it did.

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	v1 "livego/internal/api/v1"
@@ -121,56 +120,110 @@ func (s *Server) hold(stream string) {
 var _ v1.Recordings = resources{}
 
 // Recordings implements v1.Recordings.
-func (s resources) Recordings() (all []v1.Recording) {
+func (s resources) Recordings() v1.List[v1.Recording] {
+	if s.node != nil {
+		return everywhere(s.node, s.recordingsHere(), recordsPath)
+	}
+	return v1.List[v1.Recording]{Items: s.recordingsHere()}
+}
+
+func (s resources) recordingsHere() (all []v1.Recording) {
 	if s.recorder() == nil {
 		return nil
 	}
 	for _, r := range s.recorder().List("") {
-		all = append(all, shownRecording(r))
+		all = append(all, s.shownRecording(r))
 	}
 	return all
 }
 
+// What is done about the recording of a stream.
+const (
+	recordingShow  = "show"
+	recordingStart = "start"
+	recordingStop  = "stop"
+	// recordingDelete is done about one by its id.
+	recordingDelete = "delete"
+)
+
 // RecordingOf implements v1.Recordings.
 func (s resources) RecordingOf(stream string) (v1.Recording, bool) {
-	if s.recorder() == nil {
-		return v1.Recording{}, false
-	}
-	r, err := s.recorder().Of(stream)
-	return shownRecording(r), err == nil
+	r, err := s.recording(recordingShow, stream)
+	return r, err == nil
 }
 
 // StartRecording implements v1.Recordings.
 func (s resources) StartRecording(stream string) (v1.Recording, error) {
-	if s.recorder() == nil {
-		return v1.Recording{}, v1.ErrNotRecorded
+	return s.recording(recordingStart, stream)
+}
+
+// StopRecording implements v1.Recordings.
+func (s resources) StopRecording(stream string) (v1.Recording, bool) {
+	r, err := s.recording(recordingStop, stream)
+	return r, err == nil
+}
+
+// recording does something about the recording of a stream, where that is, and returns it. It fails
+// with one of v1's errors.
+func (s resources) recording(what, stream string) (v1.Recording, error) {
+	if s.node != nil {
+		ctx, cancel := context.WithTimeout(s.node.ctx, statusTimeout)
+		defer cancel()
+		if home, away := s.node.awayAt(ctx, stream); away {
+			return s.node.recordingAt(ctx, home, url.Values{"do": {what}, "stream": {stream}})
+		}
 	}
-	r, err := s.recorder().Start(stream)
+	return s.recordingHere(what, stream)
+}
+
+func (s resources) recordingHere(what, stream string) (v1.Recording, error) {
+	switch {
+	case s.recorder() != nil:
+	case what == recordingStart:
+		return v1.Recording{}, v1.ErrNotRecorded
+	default:
+		return v1.Recording{}, v1.ErrNoRecording
+	}
+	var r record.Recording
+	var err error
+	switch what {
+	case recordingStart:
+		if r, err = s.recorder().Start(stream); err == nil {
+			s.hold(stream)
+		}
+	case recordingStop:
+		if r, err = s.recorder().Stop(stream); err == nil {
+			s.hls.Hold(stream, false)
+		}
+	default:
+		r, err = s.recorder().Of(stream)
+	}
 	switch {
 	case errors.Is(err, record.ErrOff):
 		err = v1.ErrNotRecorded
 	case errors.Is(err, record.ErrOffAir):
 		err = v1.ErrNotPackaged
-	case err == nil:
-		s.hold(stream)
+	case errors.Is(err, record.ErrNotFound):
+		err = v1.ErrNoRecording
 	}
-	return shownRecording(r), err
-}
-
-// StopRecording implements v1.Recordings.
-func (s resources) StopRecording(stream string) (v1.Recording, bool) {
-	if s.recorder() == nil {
-		return v1.Recording{}, false
-	}
-	r, err := s.recorder().Stop(stream)
-	if err == nil {
-		s.hls.Hold(stream, false)
-	}
-	return shownRecording(r), err == nil
+	return s.shownRecording(r), err
 }
 
 // DeleteRecording implements v1.Recordings.
 func (s resources) DeleteRecording(id string) error {
+	err := s.deleteRecordingHere(id)
+	if s.node == nil || !errors.Is(err, v1.ErrNoRecording) {
+		return err
+	}
+	for _, r := range s.Recordings().Items {
+		if r.ID == id {
+			return s.node.deleteRecordingAt(r.Node, id)
+		}
+	}
+	return err
+}
+
+func (s resources) deleteRecordingHere(id string) error {
 	if s.recorder() == nil {
 		return v1.ErrNoRecording
 	}
@@ -185,10 +238,10 @@ func (s resources) DeleteRecording(id string) error {
 }
 
 // shownRecording is a recording as the API shows it.
-func shownRecording(r record.Recording) v1.Recording {
+func (s resources) shownRecording(r record.Recording) v1.Recording {
 	path := url.URL{Path: record.Path + r.Stream + "/" + r.ID + "/index.m3u8"}
 	shown := v1.Recording{
-		ID: r.ID, Stream: r.Stream, State: string(r.State), Reason: r.Reason, Started: r.Started, Ended: r.Ended,
+		Node: s.nodeID(), ID: r.ID, Stream: r.Stream, State: string(r.State), Reason: r.Reason, Started: r.Started, Ended: r.Ended,
 		Duration: r.Duration, Bytes: r.Bytes, Lost: r.Lost, Path: path.EscapedPath(), Renditions: []v1.RecordingRendition{},
 	}
 	for _, d := range r.Renditions {
@@ -199,9 +252,16 @@ func shownRecording(r record.Recording) v1.Recording {
 
 // onHLS serves what the HLS port has: recordings, streams and their pages.
 func (s *Server) onHLS(w http.ResponseWriter, r *http.Request) {
-	if app, ok := s.app(nameOf(s.recorded(r.URL.Path)).App); ok && app.HLS {
-		s.recorder().ServeHTTP(w, r)
-		return
+	if stream, id := s.recorded(r.URL.Path); stream != "" {
+		app, ok := s.app(nameOf(stream).App)
+		switch {
+		case !ok || !app.HLS:
+		case s.node != nil && s.node.serveRecordingElsewhere(w, r, id):
+			return
+		case s.recorder() != nil:
+			s.recorder().ServeHTTP(w, r)
+			return
+		}
 	}
 	if stream := posterStream(r.URL.Path); stream != "" {
 		if app, ok := s.app(nameOf(stream).App); ok && app.HLS {
@@ -214,12 +274,13 @@ func (s *Server) onHLS(w http.ResponseWriter, r *http.Request) {
 	s.watch.ServeHTTP(w, r)
 }
 
-// recorded returns the stream of which a path is a recording, "" if it is none.
-func (s *Server) recorded(path string) string {
-	if s.recorder() == nil || !strings.HasPrefix(path, record.Path) {
-		return ""
+// recorded returns of which stream and of which recording a path is; the stream is empty if it is of
+// none, or nothing can have been recorded.
+func (s *Server) recorded(path string) (stream, id string) {
+	if s.recorder() == nil && s.node == nil {
+		return "", ""
 	}
-	return record.StreamName(path)
+	return record.Names(path)
 }
 
 // closeRecorder puts what waits on the disk, until a time.

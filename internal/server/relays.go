@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"livego/internal/api"
 	"livego/internal/flv"
@@ -26,9 +27,18 @@ import (
 // openRelays makes the relays, without starting any.
 func (s *Server) openRelays() {
 	s.relays = relay.New(relay.Options{
-		Log: s.log, Events: s.events, Hub: s.hub, Fanout: s.fanout, Publish: s.publishRelay, Body: flv.AppendBody,
+		Log: s.log, Events: s.events, Subscribe: s.awaited, Fanout: s.fanout, Publish: s.publishRelay, Body: flv.AppendBody,
 		VerifyTLS: s.opt.VerifyTLS, Save: s.saveRelays, Path: s.relayPath,
 	})
+}
+
+// awaited returns a stream that is to be pushed; at a node of a cluster also that of another one.
+// It is not brought on demand, as nobody watches it.
+func (s *Server) awaited(ctx context.Context, name live.Name, wait time.Duration) (*live.Publication, error) {
+	if s.node != nil {
+		return s.node.awaited(ctx, name, wait)
+	}
+	return s.hub.Subscribe(ctx, name, wait)
 }
 
 // pullProtocol begins the protocol's name of what is pulled.
@@ -63,8 +73,9 @@ func (s *Server) outputPush(pub *live.Publication) func(context.Context) error {
 		}
 		select {
 		case <-pub.Done():
-		case <-ctx.Done():
+		case <-s.outCtx.Done():
 			return nil // the end of the server ends all relays
+		case <-ctx.Done(): // the stream has another home, which pushes it
 		}
 		for _, r := range begun {
 			s.relays.Finish(r)
@@ -83,6 +94,9 @@ func (s *Server) StartRelay(ctx context.Context, direction, app, name, url strin
 func (s *Server) startRelay(ctx context.Context, r *relay.Relay) error {
 	if err := s.checkRelay(ctx, r); err != nil {
 		return fmt.Errorf("%w: %w", api.ErrRelayURL, err)
+	}
+	if s.node != nil && s.node.othersRelay(*r) {
+		return api.ErrRelayRunning
 	}
 	err := s.relays.Try(ctx, *r)
 	switch {

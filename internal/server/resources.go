@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -45,11 +46,11 @@ var (
 )
 
 // Streams implements v1.Streams.
-func (s resources) Streams() []v1.Stream {
+func (s resources) Streams() v1.List[v1.Stream] {
 	if s.node != nil {
 		return s.node.allStreams()
 	}
-	return s.streamsHere()
+	return v1.List[v1.Stream]{Items: s.streamsHere()}
 }
 
 // streamsHere are the streams that are at this node, also those of other ones.
@@ -71,7 +72,7 @@ func (s resources) Stream(name string) (v1.Stream, bool) {
 	if s.node == nil {
 		return s.streamHere(name)
 	}
-	all := s.node.allStreams()
+	all := s.node.allStreams().Items
 	i := slices.IndexFunc(all, func(st v1.Stream) bool { return st.Name == name })
 	if i < 0 {
 		return v1.Stream{}, false
@@ -220,11 +221,11 @@ func because(cause error, why string) error {
 }
 
 // Sessions implements v1.Sessions.
-func (s resources) Sessions() []v1.Session {
+func (s resources) Sessions() v1.List[v1.Session] {
 	if s.node != nil {
-		return s.node.allSessions()
+		return everywhere(s.node, s.node.sessionParts(), sessionsPath)
 	}
-	return s.sessionsHere()
+	return v1.List[v1.Session]{Items: s.sessionsHere()}
 }
 
 func (s resources) sessionsHere() (all []v1.Session) {
@@ -245,7 +246,7 @@ func (s resources) sessionsHere() (all []v1.Session) {
 
 // Kick implements v1.Sessions.
 func (s resources) Kick(id, why string) bool {
-	return s.kickHere(id, why) || s.node != nil && s.node.kickAway(id, why)
+	return s.kickHere(id, why) || s.node != nil && s.node.haveAll(kickPath, url.Values{"id": {id}, "reason": {why}})
 }
 
 func (s resources) kickHere(id, why string) bool {
@@ -259,16 +260,32 @@ func (s resources) kickHere(id, why string) bool {
 }
 
 // Relays implements v1.Relays.
-func (s resources) Relays() (all []v1.Relay) {
+func (s resources) Relays() v1.List[v1.Relay] {
+	if s.node != nil {
+		return everywhere(s.node, s.relaysHere(), relaysPath)
+	}
+	return v1.List[v1.Relay]{Items: s.relaysHere()}
+}
+
+func (s resources) relaysHere() (all []v1.Relay) {
 	for _, st := range s.relays.List() {
-		all = append(all, shownRelay(st))
+		all = append(all, s.shownRelay(st))
 	}
 	return all
 }
 
-func shownRelay(st relay.Status) v1.Relay {
+// nodeID names this node of a cluster; it is empty for a server alone.
+func (s *Server) nodeID() string {
+	if s.node == nil {
+		return ""
+	}
+	return s.node.opt.ID
+}
+
+func (s resources) shownRelay(st relay.Status) v1.Relay {
 	return v1.Relay{
-		ID: relayID(st.Relay), Stream: st.App + "/" + st.Stream, Direction: string(st.Direction), URL: relay.Shown(st.URL),
+		Node: s.nodeID(),
+		ID:   relayID(st.Relay), Stream: st.App + "/" + st.Stream, Direction: string(st.Direction), URL: relay.Shown(st.URL),
 		State: string(st.State), Since: st.Since.UTC(), Error: st.Error, Tries: st.Tries, Bytes: st.Bytes, Skipped: st.Skipped, Static: st.Static,
 	}
 }
@@ -296,14 +313,19 @@ func (s resources) StartRelay(ctx context.Context, direction, stream, url string
 	}
 	for _, st := range s.relays.List() {
 		if st.Relay == r {
-			return shownRelay(st), nil
+			return s.shownRelay(st), nil
 		}
 	}
-	return shownRelay(relay.Status{Relay: r, State: relay.Waiting, Since: time.Now()}), nil // it was ended meanwhile
+	return s.shownRelay(relay.Status{Relay: r, State: relay.Waiting, Since: time.Now()}), nil // it was ended meanwhile
 }
 
 // StopRelay implements v1.Relays.
 func (s resources) StopRelay(id string) bool {
+	stopped := s.stopRelayHere(id)
+	return s.node != nil && s.node.haveAll(unrelayPath, url.Values{"id": {id}}) || stopped
+}
+
+func (s resources) stopRelayHere(id string) bool {
 	for _, st := range s.relays.List() {
 		if relayID(st.Relay) == id {
 			_, err := s.relays.Stop(st.Relay)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,6 +94,7 @@ type Server struct {
 	archive   *record.Archive                 // nil: off
 	records   atomic.Pointer[record.Recorder] // nil: off
 	outputs   []output
+	leaving   chan string // has why Run is to end, if the API wants that
 	sources   []source
 	pulls     *pulls
 	marker    []byte
@@ -125,6 +127,7 @@ func New(opt Options) (*Server, error) {
 		events: event.NewBus(event.Options{Boot: newID()}), endings: newRecent[string, struct{}](maxEndings, endingTold, time.Now),
 		posters: newRecent[string, []byte](maxPosters, 0, time.Now),
 		limits:  listen.NewLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, listen.MaxFiles()),
+		leaving: make(chan string, 1),
 	}
 	s.sessions, s.marker = newRegistry(s.events), newMarker(opt.Cluster)
 	s.streams = api.StreamsHandler(s)
@@ -283,6 +286,8 @@ func (s *Server) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		s.log.Info("shutting down", "reason", fmt.Sprint(context.Cause(ctx)))
+	case why := <-s.leaving:
+		s.log.Info("shutting down", "reason", cmp.Or(why, "the API says so"))
 	case err = <-broken:
 	}
 	s.drain()
@@ -291,6 +296,14 @@ func (s *Server) Run(ctx context.Context) error {
 	<-sampled
 	<-told
 	return err
+}
+
+// endItself lets Run end as its context does. It does not wait.
+func (s *Server) endItself(why string) {
+	select {
+	case s.leaving <- why:
+	default: // it ends already
+	}
 }
 
 // drain ends everything in the order in which viewers lose least: no new connections, HLS without

@@ -98,7 +98,8 @@ func (s *Server) serveHLS(w http.ResponseWriter, r *http.Request) {
 
 // serveGuarded serves what not everybody may see. prefix is the token in front of the path.
 func (s *Server) serveGuarded(w http.ResponseWriter, r *http.Request, prefix string) {
-	name, isMedia := cmp.Or(s.recorded(r.URL.Path), posterStream(r.URL.Path), hls.StreamName(r.URL.Path)), true
+	recorded, _ := s.recorded(r.URL.Path)
+	name, isMedia := cmp.Or(recorded, posterStream(r.URL.Path), hls.StreamName(r.URL.Path)), true
 	if name == "" {
 		name, isMedia = watch.StreamName(r.URL.Path), false
 	}

@@ -63,7 +63,7 @@ func (a *API) about() {
 		})
 	huma.Register(a.api, operation("listListeners", http.MethodGet, "/listeners", tag, "On which ports there is what"),
 		func(_ context.Context, in *Paging) (*Listing[Listener], error) {
-			return page(*in, "listeners", a.opt.Listeners(), func(l Listener) string { return l.Protocol + " " + l.Scheme })
+			return page(*in, "listeners", List[Listener]{Items: a.opt.Listeners()}, func(l Listener) string { return l.Protocol + " " + l.Scheme })
 		})
 	reload := operation("reloadConfig", http.MethodPost, "/config/reload", tag, "Read the configuration again")
 	reload.Description = "What can change while the server runs is taken over, those who are connected stay. If anything is wrong with the " +

@@ -187,7 +187,7 @@ func (a *API) tellFigures(ctx context.Context) {
 
 func (a *API) figures(now time.Time) Figures {
 	f := Figures{Time: now.UTC(), Streams: []StreamFigures{}, BitRateOut: a.opt.Streams.BitRateOut()}
-	for _, s := range a.opt.Streams.Streams() {
+	for _, s := range a.opt.Streams.Streams().Items {
 		f.OnAir++
 		f.Viewers += s.Viewers.Total
 		f.BitRateIn += s.BitRate

@@ -33,11 +33,23 @@ type world struct {
 	ended    []string // "name reason", "id reason"
 	recorded []Recording
 	nodes    []Node
+	silent   []string
 }
 
 func (w *world) Nodes() []Node { return slices.Clone(w.nodes) }
 
-func (w *world) Streams() []Stream { return slices.Clone(w.streams) }
+func (w *world) Drain(id, reason string) error {
+	if slices.Contains(w.silent, id) {
+		return ErrNodeSilent
+	}
+	if !slices.ContainsFunc(w.nodes, func(n Node) bool { return n.ID == id }) {
+		return ErrNoNode
+	}
+	w.ended = append(w.ended, id+" "+reason)
+	return nil
+}
+
+func (w *world) Streams() List[Stream] { return List[Stream]{slices.Clone(w.streams), w.silent} }
 
 func (w *world) Stream(name string) (Stream, bool) {
 	i := slices.IndexFunc(w.streams, func(s Stream) bool { return s.Name == name })
@@ -53,14 +65,14 @@ func (w *world) EndStream(name, reason string) bool {
 	return ok
 }
 
-func (w *world) Sessions() []Session { return slices.Clone(w.sessions) }
+func (w *world) Sessions() List[Session] { return List[Session]{slices.Clone(w.sessions), w.silent} }
 
 func (w *world) Kick(id, reason string) bool {
 	w.ended = append(w.ended, id+" "+reason)
 	return slices.ContainsFunc(w.sessions, func(s Session) bool { return s.ID == id })
 }
 
-func (w *world) Relays() []Relay { return slices.Clone(w.relays) }
+func (w *world) Relays() List[Relay] { return List[Relay]{slices.Clone(w.relays), w.silent} }
 
 func (w *world) StartRelay(_ context.Context, direction, stream, url string) (Relay, error) {
 	if w.relayErr != nil {

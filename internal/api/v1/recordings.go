@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -15,12 +14,11 @@ import (
 
 // Recordings keeps what was streamed.
 type Recordings interface {
-	// Recordings returns all of them, in any order; the caller owns the slice.
-	Recordings() []Recording
+	Recordings() List[Recording]
 	// RecordingOf returns the one of a stream that is under way, and whether there is one.
 	RecordingOf(stream string) (Recording, bool)
-	// StartRecording begins one, or returns the one that is under way. It fails with ErrNotRecorded
-	// or ErrNotPackaged.
+	// StartRecording begins one where the stream is, or returns the one that is under way. It fails
+	// with ErrNotRecorded or ErrNotPackaged.
 	StartRecording(stream string) (Recording, error)
 	// StopRecording ends one, and says whether there was one.
 	StopRecording(stream string) (Recording, bool)
@@ -50,6 +48,7 @@ type Recording struct {
 	Lost       int                  `json:"lost" doc:"Segments that are missing because disks or buckets did not take them."`
 	Path       string               `json:"path" doc:"Its playlist on the HLS port. clip.m3u8 and clip.mp4 beside it take from and to." example:"/rec/live/movie/k3v5q7x2m4p6a/index.m3u8"`
 	Renditions []RecordingRendition `json:"renditions" nullable:"false"`
+	Node       string               `json:"node,omitempty" doc:"The node of the cluster that has it; not there if the server is alone."`
 }
 
 // RecordingRendition is one rendition of a recording.
@@ -82,17 +81,16 @@ func (a *API) recordings() {
 			Paging
 			Stream string `query:"stream" maxLength:"1024" doc:"app/room" example:"live/movie"`
 		}) (*Listing[Recording], error) {
-			all := slices.DeleteFunc(a.opt.Recordings.Recordings(), func(r Recording) bool { return in.Stream != "" && r.Stream != keys.Normal(in.Stream) })
+			all := a.opt.Recordings.Recordings().only(func(r Recording) bool { return in.Stream == "" || r.Stream == keys.Normal(in.Stream) })
 			return page(in.Paging, "recordings", all, Recording.key)
 		})
 	huma.Register(a.api, operation("getRecording", http.MethodGet, one, tag, "One recording", http.StatusNotFound),
 		func(_ context.Context, in *RecordingPath) (*RecordingAnswer, error) {
-			all := a.opt.Recordings.Recordings()
-			i := slices.IndexFunc(all, func(r Recording) bool { return r.ID == in.ID })
-			if i < 0 {
+			r, ok := a.opt.Recordings.Recordings().find(func(r Recording) bool { return r.ID == in.ID })
+			if !ok {
 				return nil, problem(http.StatusNotFound, "path.id", ErrNoRecording.Error())
 			}
-			return &RecordingAnswer{all[i]}, nil
+			return &RecordingAnswer{r}, nil
 		})
 	huma.Register(a.api, operation("deleteRecording", http.MethodDelete, one, tag, "Delete a recording and its files", http.StatusNotFound, http.StatusConflict),
 		func(_ context.Context, in *RecordingPath) (*struct{}, error) {

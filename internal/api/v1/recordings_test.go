@@ -7,7 +7,9 @@ import (
 	"time"
 )
 
-func (w *world) Recordings() []Recording { return slices.Clone(w.recorded) }
+func (w *world) Recordings() List[Recording] {
+	return List[Recording]{slices.Clone(w.recorded), w.silent}
+}
 
 func (w *world) RecordingOf(stream string) (Recording, bool) {
 	i := slices.IndexFunc(w.recorded, func(r Recording) bool { return r.Stream == stream && r.State == "live" })

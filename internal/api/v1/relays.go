@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -20,12 +19,11 @@ const (
 
 // Relays moves streams between this server and others.
 type Relays interface {
-	// Relays returns all of them, in any order; the caller owns the slice.
-	Relays() []Relay
-	// StartRelay begins one and returns once it runs, or waits for its stream. It fails with one of
-	// the errors below, or with why the other server cannot be had.
+	Relays() List[Relay]
+	// StartRelay begins one here, and returns once it runs, or waits for its stream, which may be at
+	// any node. It fails with one of the errors below, or with why the other server cannot be had.
 	StartRelay(ctx context.Context, direction, stream, url string) (Relay, error)
-	// StopRelay ends one, and says whether there was one.
+	// StopRelay ends one at each node that has it, and says whether there was one.
 	StopRelay(id string) bool
 }
 
@@ -48,6 +46,7 @@ type Relay struct {
 	Bytes     uint64    `json:"bytes" doc:"Of media, in all connections."`
 	Skipped   uint64    `json:"skipped" doc:"Access units that a slow server did not take."`
 	Static    bool      `json:"static" doc:"It stands in the configuration."`
+	Node      string    `json:"node,omitempty" doc:"The node of the cluster that has it; not there if the server is alone."`
 }
 
 // RelayURL is where a relay goes or comes from.
@@ -104,14 +103,14 @@ func (a *API) relays() {
 }
 
 // relaysOf returns those of a direction, and of a stream unless that is empty.
-func (a *API) relaysOf(direction, stream string) []Relay {
-	return slices.DeleteFunc(a.opt.Relays.Relays(), func(r Relay) bool {
-		return r.Direction != direction || stream != "" && r.Stream != stream
+func (a *API) relaysOf(direction, stream string) List[Relay] {
+	return a.opt.Relays.Relays().only(func(r Relay) bool {
+		return r.Direction == direction && (stream == "" || r.Stream == stream)
 	})
 }
 
 func (a *API) listRelays(p Paging, direction, stream string) (*Listing[Relay], error) {
-	return page(p, "relays", a.relaysOf(direction, stream), func(r Relay) string { return r.Stream + " " + r.ID })
+	return page(p, "relays", a.relaysOf(direction, stream), func(r Relay) string { return r.Stream + " " + r.ID + " " + r.Node })
 }
 
 func (a *API) startRelay(ctx context.Context, direction, location, stream, url string) (*RelayAnswer, error) {
@@ -131,8 +130,7 @@ func (a *API) startRelay(ctx context.Context, direction, location, stream, url s
 }
 
 func (a *API) stopRelay(id, direction, stream string) error {
-	all := a.relaysOf(direction, stream)
-	if !slices.ContainsFunc(all, func(r Relay) bool { return r.ID == id }) || !a.opt.Relays.StopRelay(id) {
+	if _, ok := a.relaysOf(direction, stream).find(func(r Relay) bool { return r.ID == id }); !ok || !a.opt.Relays.StopRelay(id) {
 		return problem(http.StatusNotFound, "path.id", "there is no such relay")
 	}
 	a.opt.Log.Info("relay ended by the API", "direction", direction, "id", id)

@@ -104,7 +104,7 @@ func (a *API) listRooms(ctx context.Context, in *Paging) (*Listing[Room], error)
 		out.Body.Next = cursorTo("rooms", names[in.Limit-1])
 	}
 	onAir := make(map[string][]string)
-	for _, s := range a.opt.Streams.Streams() {
+	for _, s := range a.opt.Streams.Streams().Items {
 		_, room, _ := strings.Cut(s.Name, "/")
 		onAir[room] = append(onAir[room], s.Name)
 	}
@@ -123,7 +123,7 @@ func newRoom(name string, streams []string) Room {
 // room describes a room that there is.
 func (a *API) room(name string) Room {
 	var streams []string
-	for _, s := range a.opt.Streams.Streams() {
+	for _, s := range a.opt.Streams.Streams().Items {
 		if _, room, _ := strings.Cut(s.Name, "/"); room == name {
 			streams = append(streams, s.Name)
 		}

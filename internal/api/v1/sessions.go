@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -14,9 +13,7 @@ import (
 
 // Sessions are who is connected.
 type Sessions interface {
-	// Sessions returns all of them, in a cluster those of all nodes, in any order; the caller owns
-	// the slice.
-	Sessions() []Session
+	Sessions() List[Session]
 	// Kick disconnects a session, and says whether there was one.
 	Kick(id, reason string) bool
 }
@@ -46,6 +43,7 @@ type SessionFilter struct {
 	Stream   string `query:"stream" maxLength:"1024" doc:"app/room" example:"live/movie"`
 	Role     string `query:"role" enum:"publisher,viewer"`
 	Protocol string `query:"protocol" maxLength:"32" example:"http-flv"`
+	Node     string `query:"node" maxLength:"64" doc:"The node of the cluster to which the client is connected." example:"node-1"`
 }
 
 // SessionPath names a session.
@@ -63,17 +61,15 @@ func (a *API) sessions() {
 			Paging
 			SessionFilter
 		}) (*Listing[Session], error) {
-			all := slices.DeleteFunc(a.opt.Sessions.Sessions(), func(s Session) bool { return !in.picks(s) })
-			return page(in.Paging, "sessions", all, Session.key)
+			return page(in.Paging, "sessions", a.opt.Sessions.Sessions().only(in.picks), Session.key)
 		})
 	huma.Register(a.api, operation("getSession", http.MethodGet, "/sessions/{id}", tag, "One session", http.StatusNotFound),
 		func(_ context.Context, in *SessionPath) (*SessionAnswer, error) {
-			all := a.opt.Sessions.Sessions()
-			i := slices.IndexFunc(all, func(s Session) bool { return s.ID == in.ID })
-			if i < 0 {
+			s, ok := a.opt.Sessions.Sessions().find(func(s Session) bool { return s.ID == in.ID })
+			if !ok {
 				return nil, noSession()
 			}
-			return &SessionAnswer{all[i]}, nil
+			return &SessionAnswer{s}, nil
 		})
 	kick := operation("kickSession", http.MethodDelete, "/sessions/{id}", tag, "Disconnect a publisher or a viewer", http.StatusNotFound)
 	kick.Description = "The stream of a publisher waits for its return (republish_grace). To end the stream, delete the stream."
@@ -90,7 +86,8 @@ func (a *API) sessions() {
 }
 
 func (f SessionFilter) picks(s Session) bool {
-	return (f.Stream == "" || s.Stream == keys.Normal(f.Stream)) && (f.Role == "" || s.Role == f.Role) && (f.Protocol == "" || s.Protocol == f.Protocol)
+	return (f.Stream == "" || s.Stream == keys.Normal(f.Stream)) && (f.Role == "" || s.Role == f.Role) &&
+		(f.Protocol == "" || s.Protocol == f.Protocol) && (f.Node == "" || s.Node == f.Node)
 }
 
 func noSession() error {

@@ -12,9 +12,7 @@ import (
 
 // Streams are what is on air, or waits for the return of its encoder.
 type Streams interface {
-	// Streams returns all of them, in a cluster those of all nodes, in any order; the caller owns
-	// the slice.
-	Streams() []Stream
+	Streams() List[Stream]
 	Stream(name string) (Stream, bool)
 	// BitRateOut is what all viewers get, in bit/s, those of HLS too, in a cluster those of all
 	// nodes.

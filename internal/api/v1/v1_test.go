@@ -82,6 +82,38 @@ func TestSessions(t *testing.T) {
 	}
 }
 
+// TestNodes: a list says which nodes it has nothing of, sessions are picked by node, and a node is
+// let go.
+func TestNodes(t *testing.T) {
+	a, w := newAPI(t)
+	w.nodes, w.silent = []Node{{ID: "n1", State: "ready"}, {ID: "n3", State: "silent"}}, []string{"n3"}
+	w.sessions[0].Node, w.relays = "n2", []Relay{{ID: "r", Direction: Push, Stream: "live/a", Node: "n1"}, {ID: "r", Direction: Push, Stream: "live/a", Node: "n2"}}
+	for _, path := range []string{"/streams", "/sessions", "/recordings", "/pulls", "/streams/live%2Fa/pushes?limit=1"} {
+		if p := answer[Page[any]](t, call(a, "GET", path, "")); !slices.Equal(p.Incomplete, []string{"n3"}) {
+			t.Errorf("%s: %q are missing", path, p.Incomplete)
+		}
+	}
+	if p := answer[Page[Node]](t, call(a, "GET", "/nodes", "")); len(p.Items) != 2 || p.Incomplete != nil {
+		t.Errorf("nodes: %+v", p)
+	}
+	if p := answer[Page[Session]](t, call(a, "GET", "/sessions?node=n2", "")); len(p.Items) != 1 || p.Items[0].ID != w.sessions[0].ID {
+		t.Errorf("sessions of n2: %+v", p.Items)
+	}
+	first := answer[Page[Relay]](t, call(a, "GET", "/streams/live%2Fa/pushes?limit=1", ""))
+	second := answer[Page[Relay]](t, call(a, "GET", "/streams/live%2Fa/pushes?limit=1&cursor="+first.Next, ""))
+	if len(second.Items) != 1 || second.Items[0].Node != "n2" || second.Next != "" {
+		t.Errorf("a push that two nodes have: %+v, %+v", first, second)
+	}
+	for path, status := range map[string]int{"/nodes/n1/drain?reason=new+disk": 202, "/nodes/n2/drain": 404, "/nodes/n3/drain": 503} {
+		if w := call(a, "POST", path, ""); w.Code != status {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+	if !slices.Equal(w.ended, []string{"n1 new disk"}) {
+		t.Errorf("ended: %q", w.ended)
+	}
+}
+
 func TestLifeOfAKey(t *testing.T) {
 	a, _ := newAPI(t)
 	if r := call(a, "GET", "/rooms/a/key", ""); r.Code != 404 {

@@ -1,8 +1,9 @@
 import type { JSX } from 'preact'
-import { useEffect, useState } from 'preact/hooks'
-import { list } from './api'
+import { useState } from 'preact/hooks'
+import { call, list } from './api'
 import { count, rate, since } from './format'
-import { Box, Fault, Head, messageOf } from './parts'
+import { Box, Confirm, Fault, Head, messageOf, type Question } from './parts'
+import { useLook } from './look'
 import { linkTo } from './route'
 import { type Server, useServer } from './server'
 import type { Node } from './types'
@@ -13,7 +14,18 @@ const every = 2000
 /** The servers of the cluster: how each is, and what it has. */
 export function Nodes({ server }: { server: Server }): JSX.Element {
   useServer(server)
-  const { nodes, fault } = useNodes()
+  const { nodes, fault, look } = useNodes()
+  const [question, setQuestion] = useState<Question | null>(null)
+  const drain = ({ id, self }: Node) =>
+    setQuestion({
+      title: `Drain ${id}?`,
+      text: `Its streams move to other nodes, and its process ends${self ? ', and with it this page' : ''}.`,
+      button: 'Drain the node',
+      act: async () => {
+        await call('POST', `/nodes/${encodeURIComponent(id)}/drain`)
+        await look()
+      },
+    })
   const living = nodes.filter(n => n.state === 'ready')
   return (
     <>
@@ -41,11 +53,14 @@ export function Nodes({ server }: { server: Server }): JSX.Element {
                 <th scope="col">Up</th>
                 <th scope="col">Version</th>
                 <th scope="col">Address</th>
+                <th scope="col">
+                  <span class="unseen">Steer</span>
+                </th>
               </tr>
             </thead>
             <tbody>
               {nodes.map(node => (
-                <Row key={node.id} node={node} />
+                <Row key={node.id} node={node} drain={drain} />
               ))}
             </tbody>
           </table>
@@ -64,40 +79,30 @@ export function Nodes({ server }: { server: Server }): JSX.Element {
           ))}
         </ul>
       </Box>
+      <Confirm question={question} close={() => setQuestion(null)} />
     </>
   )
 }
 
-function useNodes(): { nodes: Node[]; fault: string } {
+function useNodes() {
   const [nodes, setNodes] = useState<Node[]>([])
   const [fault, setFault] = useState('')
-  useEffect(() => {
-    let over = false
-    const look = async () => {
-      if (document.hidden) return
-      try {
-        const nodes = await list<Node>('/nodes')
-        if (over) return
-        setNodes(nodes)
-        setFault('')
-      } catch (error) {
-        if (!over) setFault(messageOf(error))
-      }
+  const look = async () => {
+    try {
+      setNodes(await list<Node>('/nodes'))
+      setFault('')
+    } catch (error) {
+      setFault(messageOf(error))
     }
-    void look()
-    const timer = setInterval(() => void look(), every)
-    return () => {
-      over = true
-      clearInterval(timer)
-    }
-  }, [])
-  return { nodes, fault }
+  }
+  useLook(look, every)
+  return { nodes, fault, look }
 }
 
 const looks = { ready: 'good', draining: 'wait', silent: 'bad', gone: 'off' } as const
 const labels = { ready: 'Ready', draining: 'Draining', silent: 'Silent', gone: 'Gone' } as const
 
-function Row({ node }: { node: Node }): JSX.Element {
+function Row({ node, drain }: { node: Node; drain(node: Node): void }): JSX.Element {
   const there = node.state !== 'gone'
   return (
     <tr>
@@ -116,6 +121,18 @@ function Row({ node }: { node: Node }): JSX.Element {
       <td>{there ? since(node.started) : '–'}</td>
       <td>{node.version}</td>
       <td>{node.address}</td>
+      <td>
+        {node.state === 'ready' && (
+          <button
+            type="button"
+            class="button"
+            aria-label={`Drain ${node.id}`}
+            onClick={() => drain(node)}
+          >
+            Drain
+          </button>
+        )}
+      </td>
     </tr>
   )
 }
