@@ -71,14 +71,17 @@ func (s *Server) outputPush(pub *live.Publication) func(context.Context) error {
 				s.log.Error("static_push cannot be", "stream", name.String(), "err", err)
 			}
 		}
+		over := s.relays.Finish
 		select {
 		case <-pub.Done():
-		case <-s.outCtx.Done():
-			return nil // the end of the server ends all relays
-		case <-ctx.Done(): // the stream has another home, which pushes it
+		case <-ctx.Done():
+			if s.outCtx.Err() != nil {
+				return nil // the end of the server ends all relays
+			}
+			over = func(r relay.Relay) { _, _ = s.relays.Stop(r) } // the stream has another home, which pushes it
 		}
 		for _, r := range begun {
-			s.relays.Finish(r)
+			over(r)
 		}
 		return nil
 	}
