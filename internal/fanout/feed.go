@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// pollBatch is how many units are taken from the ring at a time.
-	pollBatch = 64
+	// pollBatch is how many units are taken from the ring at a time: seldom are there more.
+	pollBatch = 16
 	// playersPerShard is how many players one goroutine delivers to before another core is worth
 	// its wake-ups.
 	playersPerShard = 256
@@ -283,7 +283,7 @@ func (fd *feed) timestamp(u *media.AccessUnit) (ms uint32, ok bool) {
 
 // spareLog is how much longer the log is than joiners need, whoever reads it: a player that has
 // just joined is not counted yet.
-const spareLog = time.Second
+const spareLog = 500 * time.Millisecond
 
 // publish makes the new part of the log visible and bounds the log: it keeps the GOPs that joiners
 // get, and what players still need as long as they do not lag too far behind those, within the

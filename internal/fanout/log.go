@@ -18,6 +18,9 @@ const (
 	minBlock      = 16 << 10
 	maxBlock      = 1 << 20
 	minEntries    = 32
+	// Memory of more than largeObject bytes comes in whole pages, of pageSize each.
+	largeObject = 32 << 10
+	pageSize    = 8 << 10
 )
 
 // entry describes one message in a block.
@@ -173,8 +176,7 @@ func (l *feedLog) reserve(n int, at time.Duration) *block {
 	if b != nil {
 		next.seq, next.number = b.seq+1, b.number+uint64(b.messages)
 	}
-	next.buf = make([]byte, max(n, l.blockSize))
-	next.entries = make([]entry, l.perBlock)
+	next.buf, next.entries = allOf[byte](max(n, l.blockSize)), allOf[entry](l.perBlock)
 	l.bytes.Add(int64(len(next.buf)))
 	l.last, l.blockSince = next, at
 	l.fresh = append(l.fresh, next)
@@ -189,8 +191,17 @@ func (l *feedLog) seal(b *block, at time.Duration) {
 	b.sealed.Store(true)
 	if span := at - l.blockSince; span > 0 {
 		l.blockSize = clamp(scale(b.used, span), minBlock, maxBlock)
+		if l.blockSize > largeObject {
+			l.blockSize -= l.blockSize % pageSize
+		}
 		l.perBlock = clamp(scale(b.messages, span)*5/4, minEntries, 4096)
 	}
+}
+
+// allOf returns at least n elements, and all that fit into the memory which they take.
+func allOf[T any](n int) []T {
+	s := slices.Grow([]T(nil), n)
+	return s[:cap(s)]
 }
 
 func scale(n int, span time.Duration) int {

@@ -46,9 +46,15 @@ func (e *encoder) sound(at int) media.AccessUnit {
 	return media.AccessUnit{Track: e.audio, RandomAccess: true, DTS: ms(at), PTS: ms(at), Body: make([]byte, 100), Data: []byte{1}}
 }
 
+// kept is how much the publications of newHub keep.
+const kept = 5 * time.Second
+
 // newHub makes a hub as a server has it that nobody configured.
 func newHub(opt Options) *Hub {
 	opt.Takeover, opt.Grace = true, cmp.Or(opt.Grace, 10*time.Second)
+	if opt.OnPublication == nil {
+		opt.OnPublication = func(pub *Publication) { pub.Keep(kept) }
+	}
 	return NewHub(opt)
 }
 
@@ -651,22 +657,22 @@ func TestRingBounds(t *testing.T) {
 
 }
 
-// TestRingDuration: the ring keeps more for a reader that is behind than for those who join.
+// TestRingDuration: the ring keeps the newest GOP, what it was asked to keep, and more for a reader
+// that is behind than for those who join.
 func TestRingDuration(t *testing.T) {
-	h := newHub(Options{GOPs: 1})
+	h := NewHub(Options{GOPs: 1})
 	defer h.Close()
 	p, e := publish(t, h), newEncoder()
+	pub := p.Publication()
 	wantSpan := func(what string, least time.Duration) {
 		t.Helper()
-		pub, _ := h.Lookup(name)
 		span := pub.ring.at(pub.ring.next-1).DTS - pub.ring.at(pub.ring.first).DTS
-		if span < least || span > least+2*time.Second {
+		if span < least || span > least+time.Second {
 			t.Errorf("%s: the ring holds %v, want %v", what, span, least)
 		}
 	}
 	e.gops(t, p, 0, 100)
-	wantSpan("nobody reads", ringDuration)
-	pub, _ := h.Lookup(name)
+	wantSpan("nobody reads", 0)
 	slow := pub.NewReader(ReaderOptions{GOPs: 1})
 	defer slow.Close()
 	e.gops(t, p, 100_000, 9)
@@ -679,8 +685,28 @@ func TestRingDuration(t *testing.T) {
 	if _, _ = drain(t, slow); slow.Skipped() == 0 {
 		t.Error("a reader that was 20 s behind skips nothing")
 	}
-	e.gops(t, p, 129_000, 1)
-	wantSpan("it has caught up", ringDuration)
+	write(t, p, e.sound(129_000))
+	wantSpan("it has caught up", 0)
+	pub.Keep(kept)
+	pub.Keep(time.Second)
+	slow.Close()
+	e.gops(t, p, 129_000, 20)
+	wantSpan("more is to be kept", kept)
+}
+
+// TestRingOfSeveralTracks: who picks a track may begin a GOP before the others do.
+func TestRingOfSeveralTracks(t *testing.T) {
+	h := NewHub(Options{GOPs: 1})
+	defer h.Close()
+	p, e := publish(t, h), newEncoder()
+	e.gops(t, p, 0, 2)
+	several := e.picture(2000, true)
+	several.Multitrack = true
+	write(t, p, several)
+	e.gops(t, p, 3000, 5)
+	if n := len(p.Publication().ring.joins); n != 2 {
+		t.Errorf("the ring holds %d GOPs, want 2", n)
+	}
 }
 
 // TestNoOtherKeyFrame: where the only random access point is no longer in memory, who comes gets

@@ -183,6 +183,15 @@ func (pub *Publication) keepTracks(p *Publisher) {
 	}
 }
 
+// Keep has the publication hold at least so much of the stream, if memory allows, for readers that
+// begin with all of it. Without it there are the GOPs with which players begin, and what readers
+// that are behind have not read yet.
+func (pub *Publication) Keep(d time.Duration) {
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	pub.ring.keep = max(pub.ring.keep, d)
+}
+
 // Bytes returns how much memory the ring accounts for.
 func (pub *Publication) Bytes() int {
 	pub.mu.Lock()

@@ -7,16 +7,13 @@ import (
 )
 
 const (
-	// ringDuration is how much of a stream the ring keeps at least, if memory allows: the first
-	// viewer of HLS gets segments of it at once.
-	ringDuration = 5 * time.Second
 	// ringLag is how much of it the ring keeps for readers that are behind: who lags less loses
 	// nothing.
 	ringLag = 10 * time.Second
 	// unitOverhead is what a unit costs beside its body.
 	unitOverhead = 192
 	// minRing is the first capacity of the ring, in units.
-	minRing = 256
+	minRing = 64
 )
 
 // ring holds the newest units of a publication, whole GOPs as long as one fits the memory bound.
@@ -34,6 +31,11 @@ type ring struct {
 
 	maxBytes int
 	gops     int
+	// keep is how much of the stream it holds at least, if memory allows.
+	keep time.Duration
+	// tracks: messages may have several tracks. Players that pick one of video may need a GOP more,
+	// as its random access points are others.
+	tracks bool
 }
 
 func newRing(maxBytes, gops int) ring {
@@ -49,6 +51,7 @@ func (r *ring) push(u media.AccessUnit, reading uint64) {
 		r.grow()
 	}
 	u.Seq = r.next
+	r.tracks = r.tracks || u.Multitrack
 	*r.at(r.next) = u
 	r.next++
 	r.bytes += cost(&u)
@@ -58,13 +61,13 @@ func (r *ring) push(u media.AccessUnit, reading uint64) {
 	}
 	if u.Join {
 		r.joins = append(r.joins, u.Seq)
-		r.evictGOPs(reading)
 	}
+	r.evictGOPs(reading)
 	r.evictBytes()
 }
 
 func (r *ring) grow() {
-	bigger := make([]media.AccessUnit, len(r.units)*3/2)
+	bigger := make([]media.AccessUnit, len(r.units)*5/4)
 	for seq := r.first; seq < r.next; seq++ {
 		bigger[seq%uint64(len(bigger))] = *r.at(seq)
 	}
@@ -74,10 +77,13 @@ func (r *ring) grow() {
 // evictGOPs drops the oldest GOPs while the rest is as long as the ring has to be: longer where a
 // reader is still in them.
 func (r *ring) evictGOPs(reading uint64) {
-	newest := r.at(r.next - 1).DTS
-	for len(r.joins) > r.gops {
-		rest := newest - r.at(r.joins[1]).DTS
-		if rest < ringDuration || rest < ringLag && reading < r.joins[1] {
+	least := r.gops
+	if r.tracks {
+		least++
+	}
+	for len(r.joins) > least {
+		rest := r.at(r.next-1).DTS - r.at(r.joins[1]).DTS
+		if rest < r.keep || rest < ringLag && reading < r.joins[1] {
 			return
 		}
 		r.dropBefore(r.joins[1])

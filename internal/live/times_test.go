@@ -586,7 +586,7 @@ func TestTimeBasesAfterAReturn(t *testing.T) {
 // TestLastUnitThatIsDoubted is handed out at the end.
 func TestLastUnitThatIsDoubted(t *testing.T) {
 	for _, by := range []int{5000, -500, 3_600_000} {
-		h := NewHub(Options{Takeover: true})
+		h := NewHub(Options{Takeover: true, GOPs: 2})
 		p, e := publish(t, h), newEncoder()
 		e.gops(t, p, 0, 2)
 		r := p.Publication().NewReader(ReaderOptions{GOPs: -1})

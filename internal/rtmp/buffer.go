@@ -24,14 +24,35 @@ func (r *chunkReader) fill(n int) error {
 	for r.end < n {
 		k, err := r.receive(r.buf[r.end:])
 		r.end += k
-		if r.end == len(r.buf) && r.slabSize > 0 {
-			r.bufSize = min(2*len(r.buf), mediaBufferSize)
+		if r.slabSize > 0 {
+			r.judge()
 		}
 		if err != nil && r.end < n {
 			return err
 		}
 	}
 	return nil
+}
+
+// judge sizes the buffer by what reads of media bring.
+func (r *chunkReader) judge() {
+	r.reads++
+	if r.end == len(r.buf) {
+		r.full++
+	}
+	if r.end > len(r.buf)/2 {
+		r.half++
+	}
+	if r.reads < judgedReads {
+		return
+	}
+	switch {
+	case r.full >= judgedReads/4:
+		r.bufSize = min(2*len(r.buf), mediaBufferSize)
+	case r.half < judgedReads/16:
+		r.bufSize = max(len(r.buf)/2, minBufferSize)
+	}
+	r.reads, r.full, r.half = 0, 0, 0
 }
 
 // take returns the next n buffered bytes. They hold until the next fill.

@@ -33,12 +33,15 @@ const (
 	mediaBufferSize  = 64 << 10
 	mediaSlabSize    = 256 << 10
 	// minBufferSize and minSlabSize are what a publisher begins with: both double while it fills
-	// them quickly.
-	minBufferSize = 16 << 10
-	minSlabSize   = 16 << 10
+	// them quickly, and go back to half when they are more than it needs.
+	minBufferSize = 4 << 10
+	minSlabSize   = 8 << 10
+	// judgedReads is after how many reads the buffer's size is judged: it doubles if a quarter of
+	// them filled it, and halves if hardly any, as those of key frames, took more than half.
+	judgedReads = 64
 	// slabDuration is how long a slab should last: the longer, the fewer; but it stays as long as
 	// the newest body cut from it.
-	slabDuration = 500 * time.Millisecond
+	slabDuration = 250 * time.Millisecond
 	// slabShare: bodies longer than this part of a slab get memory of their own, so that little is
 	// lost where a slab ends. All bodies do before publish: there are few, and what is left of a
 	// slab would stay with each player.
@@ -94,6 +97,9 @@ type chunkReader struct {
 	buf        []byte
 	start, end int // what of buf is yet to be read
 	bufSize    int // what buf is to have; it changes with the next fill
+	// reads counts the reads of media into buf since its size was judged, full those that filled
+	// it, half those that took more than half of it.
+	reads, full, half int
 
 	chunkSize      int
 	maxMessageSize int

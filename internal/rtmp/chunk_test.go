@@ -465,6 +465,53 @@ func TestBufferChangesItsSize(t *testing.T) {
 	}
 }
 
+// arrivals is a socket of which each read brings one message, or a part of it.
+type arrivals [][]byte
+
+func (a *arrivals) Read(p []byte) (int, error) {
+	if len(*a) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, (*a)[0])
+	if (*a)[0] = (*a)[0][n:]; len((*a)[0]) == 0 {
+		*a = (*a)[1:]
+	}
+	return n, nil
+}
+
+// TestBufferFitsWhatComes: most messages come with one read each, and a publisher keeps no larger
+// buffer than it needs for that.
+func TestBufferFitsWhatComes(t *testing.T) {
+	var socket arrivals
+	r := newChunkReader(&socket, func(uint32) error { return nil })
+	r.chunkSize = ChunkSize
+	r.allowMedia(defaultMaxMessageSize)
+	for _, step := range []struct {
+		what                 string
+		picture, key, buffer int
+	}{
+		{"small pictures", 1600, 20_000, 4 << 10},
+		{"large pictures", 9000, 90_000, 16 << 10},
+		{"very large pictures", 200_000, 200_000, mediaBufferSize},
+		{"small pictures again", 1600, 20_000, 4 << 10},
+	} {
+		for i := range 1000 {
+			size := step.picture
+			if i%60 == 0 {
+				size = step.key
+			}
+			body := pattern(size, byte(i))
+			socket = append(socket, Format{StreamID: 1}.AppendMessage(nil, TypeVideo, uint32(i), body))
+			if m, err := r.read(); err != nil || !bytes.Equal(m.Body, body) {
+				t.Fatalf("%s, message %d: %d bytes, %v", step.what, i, len(m.Body), err)
+			}
+		}
+		if len(r.buf) != step.buffer {
+			t.Errorf("%s: a buffer of %d bytes, want %d", step.what, len(r.buf), step.buffer)
+		}
+	}
+}
+
 func TestAcknowledgements(t *testing.T) {
 	message := Format{StreamID: 1, ChunkSize: defaultChunkSize}.AppendMessage(nil, TypeVideo, 0, make([]byte, 100_000))
 	for _, tc := range []struct {

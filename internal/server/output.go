@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"sync"
+	"time"
 
 	"livego/internal/hls"
 	"livego/internal/live"
@@ -49,6 +50,10 @@ func (s *Server) endOutput(ctx context.Context, pub *live.Publication, err error
 	}
 }
 
+// keptForHLS is how much is kept of a publication that is packaged on demand: its first viewer gets
+// segments of it at once.
+const keptForHLS = 5 * time.Second
+
 // outputHLS packages a publication for HLS: while somebody watches, or always.
 func (s *Server) outputHLS(pub *live.Publication) func(context.Context) error {
 	name, reader := pub.Name(), live.ReaderOptions{GOPs: -1, Settled: true, Lazy: true}
@@ -58,6 +63,7 @@ func (s *Server) outputHLS(pub *live.Publication) func(context.Context) error {
 	s.hold(name.Key())
 	// At once: whoever hears of the stream may ask for its playlist.
 	if s.opt.HLSOnDemand && !s.opt.HLS.KeepAfterEnd {
+		pub.Keep(keptForHLS)
 		run := s.hls.Offer(name.Key(), name.Rendition)
 		return func(ctx context.Context) error {
 			return run(ctx, func() hls.Source { return pub.NewReader(reader) }, pub.Done())
