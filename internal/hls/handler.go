@@ -273,7 +273,7 @@ func (s *Server) serveSegment(w http.ResponseWriter, r *http.Request, name strin
 	h := w.Header()
 	h["Cache-Control"] = keepForever
 	h["Content-Type"] = transportType
-	f := playlist.NewFile(playlist.DocumentOf(seg.Data), strconv.FormatInt(seq, 10))
+	f := playlist.NewFile(playlist.DocumentOf(seg.Data.Bytes()), strconv.FormatInt(seq, 10))
 	WriteFile(w, r, &f)
 }
 

@@ -22,8 +22,8 @@ func onAir(opt Options, segments int) *Server {
 	l := s.begin("live/movie", &ladder.Publication{})(context.Background())
 	w := &playlist.TSWindow{Dir: "movie", ListSize: 3, MaxBytes: 1 << 20, Target: 3 * time.Second, DiscontinuitySeq: 1000, Gzip: &playlist.Compressor{}}
 	for i := range segments {
-		sg := &playlist.TSSegment{Seq: int64(1000 + i), Duration: 3 * time.Second, Independent: true, Data: make([]byte, 1000)}
-		sg.Data = fmt.Appendf(nil, "segment %d", sg.Seq)
+		sg := &playlist.TSSegment{Seq: int64(1000 + i), Duration: 3 * time.Second, Independent: true}
+		sg.Data = playlist.NewTSMedia(fmt.Appendf(nil, "segment %d", sg.Seq), nil)
 		w.Add(sg)
 		l.ts.window = w
 		l.ts.show(false)

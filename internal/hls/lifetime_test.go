@@ -75,7 +75,7 @@ func TestLifeBeginsAtTheClock(t *testing.T) {
 		}
 		// 10 s is where the multiplexer's times begin, and 0.7 s how far its clock is behind.
 		ticks := int64((want+10*time.Second-700*time.Millisecond)/time.Millisecond) * 90 % (1 << 33)
-		if got := firstPCR(t, l.transport().view.Load().Segments[0].Data); (got-ticks) > 0 || got-ticks < -90*350 {
+		if got := firstPCR(t, l.transport().view.Load().Segments[0].Data.Bytes()); (got-ticks) > 0 || got-ticks < -90*350 {
 			t.Errorf("the clock of MPEG-TS begins at %d, want %d", got, ticks)
 		}
 		endA(io.EOF)

@@ -89,6 +89,13 @@ func NewMuxer(tracks ...*media.Track) *Muxer {
 	return m
 }
 
+// Clone returns a muxer that writes from here on what m would write.
+func (m *Muxer) Clone() *Muxer {
+	c := *m
+	c.group.buf = bytes.Clone(m.group.buf)
+	return &c
+}
+
 // SetTracks changes the tracks, chosen as by NewMuxer. Audio frames that wait are lost if their
 // track goes: Flush first.
 func (m *Muxer) SetTracks(tracks ...*media.Track) {

@@ -73,12 +73,15 @@ func nginxHLS() []string {
 const (
 	// streamRate is the built-in clip's, in bytes per second.
 	streamRate = 2_600_000 / 8
-	// ringHeld is what livego's ring keeps for joiners, in seconds: five, and what there is of a
-	// GOP. Media that CMAF lists too are held once. segmentsHeld is what it keeps
-	// for HLS, in MPEG-TS and as much again in CMAF: segments of 4 s, of which three are listed and
-	// four more were so until a while ago, and half of one that is being made.
-	ringHeld     = 6
+	// ringHeld is what livego's ring keeps for the first viewer of HLS, in seconds: five, and half a
+	// GOP; gopHeld what it keeps without HLS.
+	ringHeld = 6
+	gopHeld  = 2
+	// segmentsHeld is what it keeps for HLS, once for both forms: segments of 4 s, of which three
+	// are listed and four more were so until a while ago, and half of one that is being made.
+	// wholeHeld are the segments of MPEG-TS that it has beside them: two, and half of the next one.
 	segmentsHeld = 7*4 + 2
+	wholeHeld    = 2*4 + 2
 	// ringFilled and windowFilled are long enough to hold as much.
 	ringFilled   = "12s"
 	windowFilled = "45s"
@@ -191,10 +194,10 @@ var singleScenarios = []scenario{
 		columns: []column{coresColumn, coresRatioColumn, memoryColumn, heapColumn, heldColumn, heapShareColumn, memoryShareColumn},
 		rows: []row{
 			{name: "nginx-rtmp, HLS on (on disk)", kind: nginx{}, args: nginxHLS(), load: []string{"--warmup", ringFilled}},
-			{name: "livego, HLS packaged always (MPEG-TS and CMAF)", kind: livego{}, args: []string{packaged}, load: []string{"--warmup", windowFilled}, held: 2 * segmentsHeld},
-			{name: "livego, HLS packaged always (MPEG-TS only)", kind: livego{}, args: []string{packaged, "--hls_cmaf=false"}, load: []string{"--warmup", windowFilled}, held: ringHeld + segmentsHeld},
+			{name: "livego, HLS packaged always (MPEG-TS and CMAF)", kind: livego{}, args: []string{packaged}, load: []string{"--warmup", windowFilled}, held: segmentsHeld + wholeHeld},
+			{name: "livego, HLS packaged always (MPEG-TS only)", kind: livego{}, args: []string{packaged, "--hls_cmaf=false"}, load: []string{"--warmup", windowFilled}, held: segmentsHeld + wholeHeld},
 			{name: "nginx-rtmp, HLS off", kind: nginx{}, load: []string{"--warmup", ringFilled}, base: true},
-			{name: "livego, HLS off", kind: livego{}, args: []string{noHLS}, load: []string{"--warmup", ringFilled}, held: ringHeld},
+			{name: "livego, HLS off", kind: livego{}, args: []string{noHLS}, load: []string{"--warmup", ringFilled}, held: gopHeld},
 		},
 	},
 	{

@@ -153,7 +153,7 @@ func Demux(t *testing.T, data []byte) (d Demuxed) {
 func DemuxAll(t *testing.T, list []*playlist.TSSegment) (d Demuxed) {
 	t.Helper()
 	for _, seg := range list {
-		one := Demux(t, seg.Data)
+		one := Demux(t, seg.Data.Bytes())
 		d.Video = append(d.Video, one.Video...)
 		d.Audio = append(d.Audio, one.Audio...)
 	}

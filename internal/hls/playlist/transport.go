@@ -43,7 +43,10 @@ type TSWindow struct {
 // Add puts a segment at the end and lets those go that are due.
 func (w *TSWindow) Add(s *TSSegment) {
 	w.Segments = append(w.Segments, s)
-	w.bytes += len(s.Data)
+	w.bytes += s.Data.Size()
+	if n := len(w.Segments) - heldSegments; n > 0 {
+		w.Segments[n-1].Data.release()
+	}
 	w.dependent = w.dependent || !s.Independent
 	for w.mayUnlist() {
 		w.unlist()
@@ -80,7 +83,7 @@ func (w *TSWindow) drop() {
 		w.unlist()
 	}
 	w.listed--
-	w.bytes -= len(w.Segments[0].Data)
+	w.bytes -= w.Segments[0].Data.Size()
 	w.Segments = slices.Delete(w.Segments, 0, 1)
 }
 

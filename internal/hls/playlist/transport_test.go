@@ -19,7 +19,7 @@ var Update = flag.Bool("update", false, "rewrite golden files")
 
 // seg makes a segment for window tests.
 func seg(seq int64, d time.Duration) *TSSegment {
-	return &TSSegment{Seq: seq, Duration: d, Independent: true, Data: make([]byte, 1000)}
+	return &TSSegment{Seq: seq, Duration: d, Independent: true, Data: NewTSMedia(make([]byte, 1000), nil)}
 }
 
 func newTestWindow() *TSWindow {

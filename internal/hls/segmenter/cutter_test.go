@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
+	"testing"
 	"time"
 
 	"livego/internal/hls/playlist"
@@ -42,6 +44,26 @@ func (s *segments) feed(units []media.AccessUnit) *segments {
 		s.Write(&units[i])
 	}
 	return s
+}
+
+// checkMadeAgain: when a window has let go of the bytes of segments, they are made again as they
+// were.
+func (s *segments) checkMadeAgain(t *testing.T) {
+	t.Helper()
+	w := &playlist.TSWindow{ListSize: len(s.list), MaxBytes: 1 << 30}
+	var sent []string
+	for _, seg := range s.list {
+		sent = append(sent, string(seg.Data.Bytes()))
+	}
+	for i := range append(s.list, s.list...) {
+		w.Add(s.list[i%len(s.list)])
+	}
+	runtime.GC()
+	for i, seg := range s.list {
+		if b := seg.Data.Bytes(); string(b) != sent[i] || len(b) != seg.Data.Size() {
+			t.Errorf("segment %d is made of other bytes: %d and %d", seg.Seq, len(b), len(sent[i]))
+		}
+	}
 }
 
 // String lists the segments: number, start, duration, and what is special.

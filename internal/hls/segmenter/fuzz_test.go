@@ -57,10 +57,11 @@ func FuzzSegmenter(f *testing.F) {
 			}
 		}
 		s.Flush()
+		s.checkMadeAgain(t)
 		all := 0
 		silence, _ := fmp4.Silence(hlstest.MP3Track(), nil)
 		for i, seg := range s.list {
-			d := hlstest.Demux(t, seg.Data)
+			d := hlstest.Demux(t, seg.Data.Bytes())
 			all += len(d.Video) + len(slices.DeleteFunc(d.Audio, func(data string) bool { return data == string(silence) }))
 			if seg.Seq != int64(100+i) || seg.Duration <= 0 || seg.Duration > s.target+cut.Rounding {
 				t.Errorf("segment %d: number %d, %v of %v", i, seg.Seq, seg.Duration, s.target)

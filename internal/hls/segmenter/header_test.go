@@ -20,6 +20,7 @@ func TestHeaderTS(t *testing.T) {
 			s := cutter(Options{})
 			units := c.Units(13 * time.Second)
 			s.feed(units).Flush()
+			s.checkMadeAgain(t)
 			got := hlstest.DemuxAll(t, s.list)
 			want := hlstest.Contents(units)
 			if !slices.Equal(got.Audio, want.Audio) {
@@ -39,7 +40,7 @@ func TestHeaderTS(t *testing.T) {
 				if !seg.Independent {
 					dependent++
 				}
-				for j, a := range adtsOf(t, seg.Data) {
+				for j, a := range adtsOf(t, seg.Data.Bytes()) {
 					head := *a
 					head.AU = nil
 					if i+j > 0 && (head.SampleRate != before.SampleRate || head.ChannelConfig != before.ChannelConfig) && !(j == 0 && seg.Discontinuity) {
@@ -77,7 +78,7 @@ func TestEndBehindHeader(t *testing.T) {
 			s.feed(units).Flush()
 			var got []string
 			for _, seg := range s.list {
-				for _, a := range adtsOf(t, seg.Data) {
+				for _, a := range adtsOf(t, seg.Data.Bytes()) {
 					got = append(got, string(a.AU))
 				}
 			}

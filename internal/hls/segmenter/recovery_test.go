@@ -38,7 +38,7 @@ func TestRecoveryPointsTS(t *testing.T) {
 				if seg.Independent != (c.whole || i == 0 && !c.sync) || seg.Start != time.Duration(i)*4*time.Second {
 					t.Errorf("segment %d at %v: independent %v", i, seg.Start, seg.Independent)
 				}
-				if !beginsRandomAccess(seg.Data) {
+				if !beginsRandomAccess(seg.Data.Bytes()) {
 					t.Errorf("segment %d does not begin with a random access indicator", i)
 				}
 				w.Add(seg)

@@ -63,6 +63,8 @@ type Segmenter struct {
 	// buf holds the segment under way, beginning with room for the tables: they are written last,
 	// when all tracks are known.
 	buf []byte
+	// units is how many units the last segment had.
+	units int
 	// current is the segment under way, nil while waiting for a unit that one may start with.
 	current *draft
 
@@ -108,6 +110,8 @@ type draft struct {
 	pictures, sound, independent bool
 	// newHeader: it began because of another header.
 	newHeader bool
+	// recipe has what it is made of.
+	recipe recipe
 }
 
 // New makes a segmenter.
@@ -266,7 +270,7 @@ func (g *Segmenter) begin(u *media.AccessUnit, tracks pair) {
 		g.discontinuity = true
 		g.setTracks(tracks)
 	}
-	g.current = &draft{start: u.DTS, discontinuity: g.discontinuity, independent: true}
+	g.current = &draft{start: u.DTS, discontinuity: g.discontinuity, independent: true, recipe: newRecipe(g.mux, g.units)}
 	g.discontinuity = false
 	g.buf = append(g.buf[:0], make([]byte, mpegts.TablesSize)...)
 	if g.clock == (cut.Clock{}) {
@@ -277,6 +281,9 @@ func (g *Segmenter) begin(u *media.AccessUnit, tracks pair) {
 func (g *Segmenter) setTracks(p pair) {
 	g.tracks = p
 	g.mux.SetTracks(p.video, p.audio)
+	if g.current != nil {
+		g.current.recipe.tracks(p)
+	}
 }
 
 // append adds u to the segment under way.
@@ -292,6 +299,7 @@ func (g *Segmenter) append(u *media.AccessUnit) {
 	}
 	g.buf = buf
 	g.current.units++
+	g.current.recipe.add(u)
 	g.paceOf(u).Mark(u.DTS)
 	if u.Track.Kind == media.Video {
 		if u.RandomAccess {
@@ -366,11 +374,12 @@ func (g *Segmenter) finish(end time.Duration, early bool) {
 	s := &playlist.TSSegment{
 		Seq: g.nextSeq, Start: d.start, Duration: duration, At: g.clock.At(d.start),
 		Discontinuity: d.discontinuity && !first, Independent: d.independent,
-		Data: bytes.Clone(g.buf),
+		Data: playlist.NewTSMedia(bytes.Clone(g.buf), d.recipe.make(len(g.buf))),
 	}
 	g.nextSeq++
+	g.units = d.units
 	g.Counts.Segments.Add(1)
-	g.Counts.Bytes.Add(uint64(len(s.Data)))
+	g.Counts.Bytes.Add(uint64(len(g.buf)))
 	if cap(g.buf) > 2*len(g.buf)+spareCapacity {
 		g.buf = nil
 	}

@@ -112,11 +112,12 @@ func TestCuts(t *testing.T) {
 				t.Error(diff)
 			}
 			for _, seg := range s.list {
-				hlstest.Demux(t, seg.Data)
+				hlstest.Demux(t, seg.Data.Bytes())
 				if c.opt.SegmentDuration == 0 && seg.Duration > s.target+cut.Rounding {
 					t.Errorf("segment %d of %v exceeds the target duration %v", seg.Seq, seg.Duration, s.target)
 				}
 			}
+			s.checkMadeAgain(t)
 		})
 	}
 }
@@ -217,8 +218,8 @@ func TestSegmentBytes(t *testing.T) {
 	}
 	s.Flush()
 	for _, seg := range s.list {
-		if len(seg.Data) > 1<<20 {
-			t.Errorf("segment %d has %d bytes", seg.Seq, len(seg.Data))
+		if seg.Data.Size() > 1<<20 {
+			t.Errorf("segment %d has %d bytes", seg.Seq, seg.Data.Size())
 		}
 	}
 	if s.counts.Forced.Load() != 3 || len(s.list) != 4 {

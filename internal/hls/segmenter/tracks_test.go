@@ -19,10 +19,10 @@ func TestTracksOut(t *testing.T) {
 	e.Audio = hlstest.AACTrack()
 	late := slices.Concat(e.Headers(), e.Play(2500))
 	s.feed(late).Flush()
-	if got := hlstest.Demux(t, s.list[0].Data); len(got.Audio) != 0 {
+	if got := hlstest.Demux(t, s.list[0].Data.Bytes()); len(got.Audio) != 0 {
 		t.Errorf("audio before there was any: %q", got.Audio)
 	}
-	if got := hlstest.Demux(t, s.list[1].Data); !slices.Equal(got.Audio, hlstest.Contents(late).Audio) {
+	if got := hlstest.Demux(t, s.list[1].Data.Bytes()); !slices.Equal(got.Audio, hlstest.Contents(late).Audio) {
 		t.Errorf("late audio: %d frames of %d", len(got.Audio), len(hlstest.Contents(late).Audio))
 	}
 }
@@ -107,7 +107,7 @@ func TestSecondTrack(t *testing.T) {
 	if got, want := s.String(), "100 0s+3s\n"; got != want {
 		t.Errorf("\n%s, want\n%s", got, want)
 	}
-	if got := hlstest.Demux(t, s.list[0].Data); len(got.Video) != 75 {
+	if got := hlstest.Demux(t, s.list[0].Data.Bytes()); len(got.Video) != 75 {
 		t.Errorf("%d pictures", len(got.Video))
 	}
 }
