@@ -316,8 +316,8 @@ func (p *webPlayer) forget(t testing.TB) {
 func (p *webPlayer) waitFor(t testing.TB, limit time.Duration, what string, holds func(webReport) bool) webReport {
 	t.Helper()
 	var r webReport
-	if !waitUntil(limit, func() bool { r = p.report(t); return holds(r) || len(r.Fatal) > 0 }) {
-		t.Fatalf("not within %v: %s", limit, what)
+	if !waitUntil(slack*limit, func() bool { r = p.report(t); return holds(r) || len(r.Fatal) > 0 }) {
+		t.Fatalf("not within %v: %s", slack*limit, what)
 	}
 	if len(r.Fatal) > 0 {
 		t.Fatalf("waiting for %s: the player gave up: %q", what, r.Fatal)
