@@ -179,14 +179,14 @@ func watchMoves(t testing.TB, page, name string) {
 		c.width = 64; c.height = 36; const x = c.getContext('2d'); x.drawImage(v, 0, 0, 64, 36);
 		return Array.from(x.getImageData(0, 0, 64, 36).data).filter((_, i) => i % 16 < 3).join() })()`
 	var start float64
-	if !waitUntil(30*time.Second, func() bool { start = position(); return start > 0 }) {
+	if !waitUntil(slack*30*time.Second, func() bool { start = position(); return start > 0 }) {
 		var state string
 		b.evaluate(t, "(() => { const v = document.querySelector('video'); return `readyState ${v.readyState}, networkState ${v.networkState}, error ${v.error && v.error.message}, src ${v.currentSrc}` })()", &state)
 		t.Fatalf("the video does not play: %s", state)
 	}
 	var pictures, shots []string
 	for i := range 3 {
-		if !waitUntil(20*time.Second, func() bool { return position() > start+float64(i) }) {
+		if !waitUntil(slack*20*time.Second, func() bool { return position() > start+float64(i) }) {
 			t.Fatalf("the video stands at %.2f s", position())
 		}
 		var pixels string

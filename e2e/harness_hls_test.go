@@ -255,7 +255,7 @@ func (v *hlsViewer) waitEnd(t testing.TB, limit time.Duration) []segment {
 	t.Helper()
 	select {
 	case <-v.ended:
-	case <-time.After(slack*limit):
+	case <-time.After(slack * limit):
 		t.Fatal("HLS: no ENDLIST")
 	}
 	v.mutex.Lock()

@@ -269,7 +269,7 @@ func (v *llViewer) waitEnd(t testing.TB, limit time.Duration) {
 	go func() { v.tasks.Wait(); close(ended) }()
 	select {
 	case <-ended:
-	case <-time.After(slack*limit):
+	case <-time.After(slack * limit):
 		t.Fatal("Low-Latency HLS: no ENDLIST")
 	}
 	v.mutex.Lock()

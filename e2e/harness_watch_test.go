@@ -103,7 +103,7 @@ func (v *viewer) waitEnd(t testing.TB, limit time.Duration) []tag {
 	t.Helper()
 	select {
 	case <-v.ended:
-	case <-time.After(slack*limit):
+	case <-time.After(slack * limit):
 		t.Fatalf("%s: the stream does not end", v.name)
 	}
 	if v.end != nil {

@@ -37,7 +37,7 @@ func waitLadder(t testing.TB, s *server, stream string, n int) {
 	t.Helper()
 	var list multivariant
 	var text []byte
-	if !waitUntil(30*time.Second, func() bool {
+	if !waitUntil(slack*30*time.Second, func() bool {
 		_, text, _ = get(s.indexURL(stream))
 		var err error
 		list, err = parseMultivariant(s.indexURL(stream), string(text))

@@ -37,7 +37,7 @@ func TestLLHLSGohlslib(t *testing.T) {
 				if got.frames[codec] == nil {
 					t.Fatalf("it finds no %s: %v", codec, got.frames)
 				}
-				if !waitUntil(20*time.Second, func() bool { return got.frames[codec].Load() > 100 }) {
+				if !waitUntil(slack*20*time.Second, func() bool { return got.frames[codec].Load() > 100 }) {
 					t.Errorf("%d frames of %s came", got.frames[codec].Load(), codec)
 				}
 			}

@@ -92,7 +92,7 @@ func TestLLHLSStartPart(t *testing.T) {
 			publish(t, s, s.key(t, room), tags, pacing{stamp: stampings()[5].stamp})
 			s.waitOnAir(t, room)
 			list := strings.Replace(s.indexURL(room), "index.", "index-v0.", 1)
-			if !waitUntil(20*time.Second, func() bool { _, text, _ := s.fetch(t, list); return strings.Count(text, "#EXTINF") > 2 }) {
+			if !waitUntil(slack*20*time.Second, func() bool { _, text, _ := s.fetch(t, list); return strings.Count(text, "#EXTINF") > 2 }) {
 				t.Fatal("there are no segments")
 			}
 			p := webPlay(t, hlsJS, s.indexURL(room), map[string]any{"lowLatencyMode": true, "trace": true, "startPart": part})

@@ -84,7 +84,7 @@ func TestCuesInBrowser(t *testing.T) {
 		}
 		return true
 	}
-	if !waitUntil(30*time.Second, func() bool {
+	if !waitUntil(slack*30*time.Second, func() bool {
 		p.evaluate(t, cueScript, &cues)
 		return all() && apart() <= 0.1
 	}) {

@@ -468,13 +468,13 @@ func TestSizeInPictures(t *testing.T) {
 			encoder := publish(t, s, s.key(t, room), tags, pacing{})
 			s.waitOnAir(t, room)
 			list, cmaf := watchHLS(t, s, room), watchLL(t, s.indexURL(room), nil)
-			if !waitUntil(10*time.Second, func() bool {
+			if !waitUntil(slack*10*time.Second, func() bool {
 				_, body, _ := s.fetch(t, s.indexURL(room))
 				return strings.Contains(string(body), "RESOLUTION=320x180")
 			}) {
 				t.Error("the index does not name the size of the pictures")
 			}
-			if !waitUntil(10*time.Second, func() bool {
+			if !waitUntil(slack*10*time.Second, func() bool {
 				_, body, _ := s.fetch(t, s.indexURL(room))
 				return strings.Contains(string(body), "RESOLUTION=160x90")
 			}) {

@@ -24,7 +24,7 @@ func (p *watchPage) fill(t testing.TB, selector, text string) {
 func (p *watchPage) says(t testing.TB, selector string, want ...string) {
 	t.Helper()
 	var got []string
-	if !waitUntil(30*time.Second, func() bool { got = p.text(t, selector); return slices.Equal(got, want) }) {
+	if !waitUntil(slack*30*time.Second, func() bool { got = p.text(t, selector); return slices.Equal(got, want) }) {
 		t.Fatalf("%s is %q, want %q", selector, got, want)
 	}
 }

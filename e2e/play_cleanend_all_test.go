@@ -140,7 +140,7 @@ func TestCleanEndPlayers(t *testing.T) {
 		}
 	}
 	for name, e := range all {
-		if !waitUntil(20*time.Second, e.plays) {
+		if !waitUntil(slack*20*time.Second, e.plays) {
 			t.Errorf("%s does not play", name)
 		}
 	}

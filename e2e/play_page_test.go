@@ -110,8 +110,8 @@ func (p *watchPage) text(t testing.TB, selector string) (list []string) {
 func (p *watchPage) await(t testing.TB, what string, holds func(pageState) bool) pageState {
 	t.Helper()
 	var s pageState
-	if !waitUntil(30*time.Second, func() bool { s = p.look(t); return holds(s) }) {
-		t.Fatalf("not within 30 s: %s: %+v", what, s)
+	if !waitUntil(slack*30*time.Second, func() bool { s = p.look(t); return holds(s) }) {
+		t.Fatalf("never: %s: %+v", what, s)
 	}
 	return s
 }

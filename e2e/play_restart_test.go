@@ -270,7 +270,7 @@ func TestPlayersWrap(t *testing.T) {
 				c.running = c.player.play(t, c.address(s, rooms[c.kind.name]))
 			}
 			for _, c := range batch {
-				if !waitUntil(30*time.Second, func() bool { return c.running.account(t).played > 4 }) {
+				if !waitUntil(slack*30*time.Second, func() bool { return c.running.account(t).played > 4 }) {
 					c.verdict, c.standing = "does not play at all: "+c.running.account(t).said, true
 				}
 			}
@@ -379,7 +379,7 @@ func restartBeneath(t *testing.T, s *server, rooms map[string]string, batch []*c
 		c.running = c.player.play(t, c.address(s, rooms[c.kind.name]))
 	}
 	for _, c := range batch {
-		if !waitUntil(40*time.Second, func() bool { return c.running.account(t).played > 4 }) {
+		if !waitUntil(slack*40*time.Second, func() bool { return c.running.account(t).played > 4 }) {
 			c.verdict, c.standing = "does not play at all: "+c.running.account(t).said, true
 		}
 	}
