@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"livego/internal/codec"
 	"livego/internal/media"
 )
 
@@ -137,7 +138,7 @@ func (w *Writer) AppendHead(dst []byte, f *Fragment) ([]byte, Written, error) {
 func (w *Writer) appendHead(dst []byte, f *Fragment, l *layout) ([]byte, Written) {
 	first := &f.Units[0]
 	w.clock.reorder = l.reorder
-	start := w.clock.start(first, frameSamples(w.track, first.Data), w.clock.end)
+	start := w.clock.start(first, codec.FrameSamples(w.track, first.Data), w.clock.end)
 
 	if f.Segment {
 		dst = appendStyp(dst)
@@ -288,12 +289,12 @@ func (w *Writer) appendTrun(dst []byte, f *Fragment, l *layout, start int64) []b
 // end returns where unit i ends, which begins at start: where the next one begins.
 func (w *Writer) end(f *Fragment, i int, start int64) int64 {
 	u := &f.Units[i]
-	w.clock.count(u, frameSamples(w.track, u.Data), start)
+	w.clock.count(u, codec.FrameSamples(w.track, u.Data), start)
 	if i+1 == len(f.Units) {
 		return w.clock.last(u, start, f.Next)
 	}
 	next := &f.Units[i+1]
-	return w.clock.start(next, frameSamples(w.track, next.Data), start+1)
+	return w.clock.start(next, codec.FrameSamples(w.track, next.Data), start+1)
 }
 
 func sampleFlags(u *media.AccessUnit) uint32 {

@@ -26,7 +26,7 @@ func Silence(t *media.Track, like []byte) (frame []byte, length time.Duration) {
 	case media.EAC3:
 		frame = silentEAC3(like)
 	}
-	if n := frameSamples(t, frame); frame != nil && n > 0 && t.SampleRate > 0 {
+	if n := codec.FrameSamples(t, frame); frame != nil && n > 0 && t.SampleRate > 0 {
 		return frame, time.Duration(n) * time.Second / time.Duration(t.SampleRate)
 	}
 	return nil, 0

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"time"
 
+	"livego/internal/codec"
 	"livego/internal/fmp4"
 	"livego/internal/hls/cut"
 	"livego/internal/hls/playlist"
@@ -71,7 +72,7 @@ func (c *cutter) add(t *track, u *media.AccessUnit, b *Boundary) {
 	}
 	length := t.length()
 	if t.kind == media.Audio {
-		length = cmp.Or(fmp4.FrameLength(u), length)
+		length = cmp.Or(codec.FrameLength(u), length)
 		t.held += length
 	}
 	t.next = at + length

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"livego/internal/codec"
 	"livego/internal/fmp4"
 	"livego/internal/hls/cut"
 	"livego/internal/hls/playlist"
@@ -153,7 +154,7 @@ func (t *track) toList() time.Duration {
 // count notes a unit, and returns how long one lasts.
 func (t *track) count(u *media.AccessUnit) (length time.Duration) {
 	if t.kind == media.Audio {
-		t.sound.Take(u, cmp.Or(fmp4.FrameLength(u), t.length()))
+		t.sound.Take(u, cmp.Or(codec.FrameLength(u), t.length()))
 	}
 	length = t.length()
 	t.newest, t.shown = u.DTS, max(t.shown, u.PTS)

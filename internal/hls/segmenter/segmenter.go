@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"livego/internal/fmp4"
+	"livego/internal/codec"
 	"livego/internal/hls/cut"
 	"livego/internal/hls/playlist"
 	"livego/internal/media"
@@ -205,7 +205,7 @@ func (g *Segmenter) place(u *media.AccessUnit) {
 // put puts a unit into the segment under way.
 func (g *Segmenter) put(u *media.AccessUnit) {
 	if u.Track.Kind == media.Audio {
-		g.sound.Take(u, cmp.Or(fmp4.FrameLength(u), g.audio.Step))
+		g.sound.Take(u, cmp.Or(codec.FrameLength(u), g.audio.Step))
 	}
 	g.append(u)
 }
