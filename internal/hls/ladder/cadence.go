@@ -16,9 +16,10 @@ type cadence struct {
 	counted bool
 }
 
-// minFrames is the least number of frames from which on one more or less is within 85 % of the part
-// target duration, which is what a part must have (RFC 8216bis 4.4.4.9).
-const minFrames = 6
+// minFrames is the largest number of frames of which one less may be shorter than 85 % of the part
+// target duration, which is what a part must have (RFC 8216bis 4.4.4.9): 6 of 7 are, if they are
+// short and the target is rounded up.
+const minFrames = 7
 
 // pictureCadence leaves room for times that jitter, above as much as below.
 func pictureCadence(part time.Duration) cadence {

@@ -140,25 +140,37 @@ func TestPartsOfOddEncoders(t *testing.T) {
 }
 
 // TestPartsToBeginWith: players begin with the first part of a segment, or with one so far behind
-// it that hls.js does not take the segment for buffered without those before.
+// it that hls.js does not take the segment for buffered without those before. It is so where
+// pictures are so few that a part has one.
 func TestPartsToBeginWith(t *testing.T) {
-	for _, length := range []time.Duration{80 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond} {
-		r := newRig(t, Options{PartDuration: length})
-		r.feed("", sent(hlstest.Source{}, nil, 20*time.Second)...)
+	for _, c := range []struct {
+		length time.Duration
+		source hlstest.Source
+	}{
+		{length: 80 * time.Millisecond}, {length: 200 * time.Millisecond}, {length: 500 * time.Millisecond},
+		{source: hlstest.Source{Rate: 7, Gop: 14}},
+		{source: hlstest.Source{Rate: 6.5, Gop: 13, Audio: hlstest.AAC(44100), AudioEvery: 1024.0 / 44100}},
+		{source: hlstest.Source{Rate: 7, Gop: 14, Audio: hlstest.AAC(44100), AudioEvery: 1024.0 / 44100}},
+		{source: hlstest.Source{Rate: 6, Gop: 12}}, {source: hlstest.Source{Rate: 5, Gop: 10}}, {source: hlstest.Source{Rate: 2.5, Gop: 5}},
+		{source: hlstest.Source{Audio: hlstest.AAC(32000), AudioEvery: 1024.0 / 32000}},
+	} {
+		r := newRig(t, Options{PartDuration: c.length})
+		r.feed("", sent(c.source, nil, 20*time.Second)...)
 		r.finish()
 		parts := 0
 		for seq, s := range r.seen["a0"].segments {
 			at := time.Duration(0)
 			for i, part := range s.Parts {
 				if want := at == 0 || at > 250*time.Millisecond; part.Independent != want {
-					t.Errorf("parts of %v: one may begin with part %d of segment %d, %v behind its start: %v", length, i, seq, at, part.Independent)
+					t.Errorf("%v pictures a second, parts of %v: one may begin with part %d of segment %d, %v behind its start: %v",
+						c.source.Rate, part.Duration, i, seq, at, part.Independent)
 				}
 				at += part.Duration
 				parts++
 			}
 		}
 		if parts < 30 {
-			t.Errorf("parts of %v: there are %d", length, parts)
+			t.Errorf("%v pictures a second, parts of %v: there are %d", c.source.Rate, c.length, parts)
 		}
 	}
 }
