@@ -14,7 +14,7 @@ import (
 func (d *Demuxer) appendAudio(dst []media.AccessUnit, m *message) ([]media.AccessUnit, error) {
 	m.key = true
 	if len(m.body) == 0 {
-		return append(dst, d.silence(m)), nil
+		return d.appendSilence(dst, m)
 	}
 	soundFormat := m.body[0] >> 4
 	if soundFormat == soundExHeader {
@@ -27,19 +27,28 @@ func (d *Demuxer) appendAudio(dst []media.AccessUnit, m *message) ([]media.Acces
 	if soundFormat == soundAAC {
 		return m.appendLegacyAAC(dst, s)
 	}
-	return append(dst, m.sample(s, 0, m.body[1:])), nil
+	return m.appendSample(dst, s, m.body[1:])
 }
 
-// silence returns the unit of an empty message.
-func (d *Demuxer) silence(m *message) media.AccessUnit {
+// appendSilence appends the unit of an empty message.
+func (d *Demuxer) appendSilence(dst []media.AccessUnit, m *message) ([]media.AccessUnit, error) {
 	if m.body == nil {
 		m.body = []byte{} // nil would say that the unit has no body
 	}
 	s := d.current(media.Audio)
 	if len(d.audio) == 0 {
-		return m.unit(s, media.Command)
+		return append(dst, m.unit(s, media.Command)), nil
 	}
-	return m.sample(s, 0, m.body)
+	return m.appendSample(dst, s, m.body)
+}
+
+// appendSample appends the unit of a frame of sound.
+func (m *message) appendSample(dst []media.AccessUnit, s *trackState, data []byte) ([]media.AccessUnit, error) {
+	u, err := m.sample(s, 0, data)
+	if err != nil {
+		return dst, err
+	}
+	return append(dst, u), nil
 }
 
 func (m *message) appendLegacyAAC(dst []media.AccessUnit, s *trackState) ([]media.AccessUnit, error) {
@@ -54,7 +63,7 @@ func (m *message) appendLegacyAAC(dst []media.AccessUnit, s *trackState) ([]medi
 		}
 		return append(dst, u), nil
 	case legacyFrame:
-		return append(dst, m.sample(s, 0, m.body[2:])), nil
+		return m.appendSample(dst, s, m.body[2:])
 	}
 	return append(dst, m.unit(s, media.Command)), nil
 }
@@ -92,7 +101,7 @@ func (m *message) exAudio(s *trackState, p *tracks) (media.AccessUnit, error) {
 	case packetSequenceStart:
 		return m.sequenceHeader(s, p.packetType, p.payload)
 	case packetCodedFrames:
-		return m.sample(s, 0, p.payload), nil
+		return m.sample(s, 0, p.payload)
 	case packetSequenceEnd:
 		return m.unit(s, media.SequenceEnd), nil
 	case audioMultichannel:

@@ -13,17 +13,52 @@ const (
 	maxTime = 1 << 42
 )
 
-// clock unwraps the 32-bit milliseconds of one session, which all its tracks share.
+// clocks are those of sound and of pictures of one session. Nearly always they are one, but some
+// encoders stamp one of them in other units, and then they part by more than half of the circle.
+type clocks struct {
+	kinds  [2]clock
+	newest *clock
+}
+
+// media returns the unwrapped time of an audio or video message.
+func (c *clocks) media(messageType uint8, timestampMS uint32) int64 {
+	own, other := &c.kinds[0], &c.kinds[1]
+	if messageType == TypeAudio {
+		own, other = other, own
+	}
+	c.newest = own
+	return own.media(timestampMS, other)
+}
+
+// script returns the time of a script data message, which does not move a clock.
+func (c *clocks) script(timestampMS uint32) int64 {
+	if c.newest == nil {
+		return int64(timestampMS)
+	}
+	ms := c.newest.unwrap(timestampMS)
+	if !near(ms, c.newest.ms, maxSkew) {
+		return c.newest.ms
+	}
+	return ms
+}
+
+// clock unwraps the 32-bit milliseconds of one kind.
 type clock struct {
 	ms      int64
 	far     int64 // the last time that was too far away
 	started bool
 }
 
-// media returns the unwrapped time of an audio or video message. Of the two ways round the 32-bit
-// circle it takes the shorter (RTMP 1.0 §5.3.1: serial number arithmetic), so that times out of
-// order near the wrap come out right, and so do jumps.
-func (c *clock) media(timestampMS uint32) int64 {
+// media returns the unwrapped time of a message, of whose session the other kind has a clock. Of
+// the two ways round the 32-bit circle it takes the shorter (RTMP 1.0 §5.3.1: serial number
+// arithmetic), so that times out of order near the wrap come out right, and so do jumps.
+func (c *clock) media(timestampMS uint32, other *clock) int64 {
+	switch {
+	case !c.started:
+		*c = *other
+	case other.started && (near(other.ms, c.far, maxStep) || near(other.far, c.far, maxStep)):
+		c.ms = c.far // both have gone there
+	}
 	ms := c.unwrap(timestampMS)
 	if !c.started || ms > maxTime || ms < -maxTime {
 		ms = int64(timestampMS)
@@ -33,18 +68,6 @@ func (c *clock) media(timestampMS uint32) int64 {
 		c.ms = ms
 	}
 	c.far = ms
-	return ms
-}
-
-// script returns the time of a script data message, which does not move the clock.
-func (c *clock) script(timestampMS uint32) int64 {
-	if !c.started {
-		return int64(timestampMS)
-	}
-	ms := c.unwrap(timestampMS)
-	if !near(ms, c.ms, maxSkew) {
-		return c.ms
-	}
 	return ms
 }
 

@@ -35,6 +35,10 @@ func TestTime(t *testing.T) {
 		{"a restart from 0", []at{{9, 50000, 50000}, {8, 50000, 50000}, {9, 0, 0}, {8, 0, 0}, {9, 40, 40}}},
 		{"a jump forward is passed on", []at{{9, 0, 0}, {9, 1 << 30, 1 << 30}, {9, 1<<30 + 40, 1<<30 + 40}}},
 		{"below 0, for a start near the wrap", []at{{9, 10, 10}, {8, wrap - 10, -10}}},
+		{"of two speeds, over days", []at{
+			{9, 0, 0}, {8, 0, 0}, {9, 40, 40}, {8, 0x40000000, 0x40000000}, {8, 0x40000040, 0x40000040}, {9, 80, 80}, {8, 0x7fffffff, 0x7fffffff},
+			{8, 0x80000010, 0x80000010}, {9, 120, 120}, {8, 0xc0000000, 0xc0000000}, {8, 0xc0000010, 0xc0000010}, {9, 160, 160}, {8, 5, wrap + 5}, {9, 200, 200},
+		}},
 		{"metadata at 0 in the middle does not move the clock", []at{{9, 50000, 50000}, {18, 0, 50000}, {9, 50040, 50040}, {18, 50030, 50030}}},
 		{"metadata at 0 before media near the wrap", []at{{18, 0, 0}, {9, wrap - 10, wrap - 10}, {18, 5, wrap + 5}}},
 	} {

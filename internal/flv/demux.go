@@ -38,10 +38,10 @@ import (
 //
 // # Time
 //
-// DTS is the message's time, unwrapped, on one line for all tracks, right or wrong: who takes the
-// units judges it. PTS is DTS plus the composition time, which may be negative.
+// DTS is the message's time, unwrapped, on one line for all tracks while they keep together, right
+// or wrong: who takes the units judges it. PTS is DTS plus the composition time, which may be negative.
 type Demuxer struct {
-	clock        clock
+	clocks       clocks
 	video, audio []*trackState
 	script       trackState
 	expected     expected
@@ -58,16 +58,22 @@ type trackState struct {
 	headerType uint8
 	// colour is what the last colour information said.
 	colour media.ColourDescription
-	// before is what the track was before its format changed, if there was a header. Nil otherwise.
+	// before is what the track was before its format changed, if it was known. Nil otherwise.
 	before *trackState
+	// strays is how many frames came since, without a header.
+	strays int
 }
+
+// maxStrays is how many frames in a row are left out that are of an unknown codec, or of another one
+// whose header did not come.
+const maxStrays = 10
 
 // turn goes on with a track of another format. If that is the one before, and nothing but frames
 // came since, its header is in force still: a few frames with a wrong codec do not take it away.
 func (s *trackState) turn(track *media.Track, f format) {
 	before := s.before
 	switch {
-	case s.header != nil:
+	case s.header != nil || s.track.Parsed && before == nil:
 		old := *s
 		old.before, before = nil, &old
 	case before != nil && before.format == f:
@@ -97,13 +103,13 @@ func (d *Demuxer) Append(dst []media.AccessUnit, messageType uint8, timestampMS 
 	var err error
 	switch messageType {
 	case TypeVideo:
-		m.ms = d.clock.media(timestampMS)
+		m.ms = d.clocks.media(messageType, timestampMS)
 		dst, err = d.appendVideo(dst, &m)
 	case TypeAudio:
-		m.ms = d.clock.media(timestampMS)
+		m.ms = d.clocks.media(messageType, timestampMS)
 		dst, err = d.appendAudio(dst, &m)
 	case TypeData, TypeDataAMF3:
-		m.ms = d.clock.script(timestampMS)
+		m.ms = d.clocks.script(timestampMS)
 		dst, err = d.appendScript(dst, &m)
 	default:
 		err = ErrUnsupported
@@ -185,9 +191,25 @@ func (m *message) header(s *trackState, header media.Header, content []byte) med
 	return u
 }
 
+// stray says that a frame is of another codec than those before it, of which nothing is known yet.
+// Players of RTMP and FLV may end at such frames, and those of HLS would begin anew at each.
+func (s *trackState) stray() bool {
+	if s.before == nil || s.track.Parsed || s.header != nil || s.before.track.Codec == s.track.Codec || s.strays >= maxStrays {
+		return false
+	}
+	s.strays++
+	return true
+}
+
 // sample returns a unit with a sample, which first may tell more about its track.
-func (m *message) sample(s *trackState, compositionMS int32, data []byte) media.AccessUnit {
+func (m *message) sample(s *trackState, compositionMS int32, data []byte) (media.AccessUnit, error) {
 	s.track = codec.Refine(s.track, m.key, data)
+	switch stray := s.stray(); {
+	case stray && m.multitrack: // the others' frames are in this message
+		return m.unit(s.before, media.Command), nil
+	case stray:
+		return media.AccessUnit{}, fmt.Errorf("a frame of codec %s among those of %s: %w", s.track.Name, s.before.track.Codec, ErrUnsupported)
+	}
 	if m.key && s.track.Kind == media.Video {
 		s.track = codec.Describe(s.track, s.colour, codec.DolbyVision(s.track, data))
 	}
@@ -195,7 +217,7 @@ func (m *message) sample(s *trackState, compositionMS int32, data []byte) media.
 	u.RandomAccess = m.key
 	u.PTS += time.Duration(compositionMS) * time.Millisecond
 	u.Data = data
-	return u
+	return u, nil
 }
 
 // sequenceHeader returns a unit for a sequence header, after it has made a new track of it unless

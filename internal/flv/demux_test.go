@@ -154,14 +154,14 @@ func TestAppend(t *testing.T) {
 			{8, 52, "72 aa"},
 			{8, 72, "83 bb"},
 			{8, 92, "b2 cc"},
-			{8, 112, "5e dd"},
-			{8, 132, "f0 ee"},
 		}, []string{
 			"audio0 MP3/2 sample key 0 [fffb40c000]",
 			"audio0 MP3/14 sample key 26 [ffe338c000]",
 			"audio0 PCMA/7 sample key 52 [aa]",
 			"audio0 PCMU/8 sample key 72 [bb]",
 			"audio0 Speex/11 sample key 92 [cc]",
+		}},
+		{"unknown legacy audio", []input{{8, 112, "5e dd"}, {8, 132, "f0 ee"}}, []string{
 			"audio0 /5 sample key 112 [dd]",
 			"audio0 /15 sample key 132 [ee]",
 		}},
@@ -187,14 +187,17 @@ func TestAppend(t *testing.T) {
 			{9, 0, "91 'avc1' 000001 aa"},
 			{9, 0, "91 'vvc1' 000002 bb"},
 		}, []string{"video0 H264/avc1 sample key 0+1 [aa]", "video0 VVC/vvc1 sample key 0+2 [bb]"}},
-		{"enhanced AV1, VP9, VP8 have none", []input{
+		{"enhanced AV1", []input{
 			{9, 0, "90 'av01'" + av1C},
 			{9, 40, "91 'av01' 0a0b00"},
-			{9, 80, "91 'vp09'" + vp9Key},
-			{9, 120, "91 'vp08'" + vp8Key},
 		}, []string{
 			"video0 AV1/av01 header 0",
 			"video0 AV1/av01 sample key 40 [0a0b00]",
+		}},
+		{"enhanced VP9, VP8 without a header", []input{
+			{9, 80, "91 'vp09'" + vp9Key},
+			{9, 120, "91 'vp08'" + vp8Key},
+		}, []string{
 			"video0 VP9/vp09 sample key 80 [824983420013f00ef600]",
 			"video0 VP8/vp08 sample key 120 [b05a009d012a4001f0000000]",
 		}},
@@ -482,7 +485,7 @@ func TestAliasing(t *testing.T) {
 	if !bytes.Equal(u.Track.Config, unhex(t, avcC)) || u.Track.ParameterSets[0][0] != 0x67 {
 		t.Error("the track must keep a copy of its header")
 	}
-	frame := unhex(t, "96 11 'hvc1' 00 000004 000000 aa 01 000004 000000 bb")
+	frame := unhex(t, "96 11 'avc1' 00 000004 000000 aa 01 000004 000000 bb")
 	units, err := d.Append(nil, 9, 0, frame)
 	if err != nil {
 		t.Fatal(err)

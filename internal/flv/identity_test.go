@@ -50,29 +50,70 @@ func TestTrackIdentity(t *testing.T) {
 	}
 }
 
-// TestFramesOfAnotherCodec: frames with a wrong codec in between take no header away, but another
-// codec's header does.
+// TestFramesOfAnotherCodec: frames with a wrong codec in between are left out, of known codecs and of
+// unknown ones, and take no header away, but another codec's header does.
 func TestFramesOfAnotherCodec(t *testing.T) {
+	const picture, sound = "27 01 000000 aa", "af 01 21"
 	var d Demuxer
 	feed := func(messageType uint8, body string) *media.Track {
+		t.Helper()
 		return one(t, &d, messageType, 0, unhex(t, body)).Track
 	}
-	first := feed(9, "17 00 000000"+avcC)
-	if other := feed(9, "24 aa"); other == first || feed(9, "25 aa") == other {
-		t.Error("frames of other codecs are of another track")
+	stray := func(messageType uint8, body string) {
+		t.Helper()
+		if u, err := d.Append(nil, messageType, 0, unhex(t, body)); err == nil {
+			t.Errorf("%s is of track %v", body, u[0].Track)
+		}
 	}
-	if feed(9, "27 01 000000 aa") != first {
-		t.Error("frames of unknown codecs took the header away")
+	first := feed(9, "17 00 000000"+avcC)
+	for range 100 {
+		for _, body := range []string{"24 aa", "25 aa", "2c 01 000000 aa", "1c 01 000000 aa", "a1 'abcd' aa", "91 'av01' aa", "a3 'hvc1' aa"} {
+			stray(9, body)
+		}
+		if feed(9, picture) != first {
+			t.Fatal("frames of other codecs took the header away")
+		}
+	}
+	u := one(t, &d, 9, 0, unhex(t, "a6 11 'abcd' 00 000001 aa"))
+	if u.Header != media.Command || u.Track != first {
+		t.Errorf("a frame in a message of several tracks: %+v", u)
 	}
 	second := feed(9, "1c 00 000000"+hvcC)
-	if back := feed(9, "27 01 000000 aa"); back == first || back.Parsed {
-		t.Error("after another header the one before is in force")
-	}
+	stray(9, picture)
 	if feed(9, "2c 01 000000 aa") != second {
 		t.Error("frames without a header took the last one away")
 	}
-	if aac := feed(8, "af 00 1210"); feed(8, "5f aa") == aac || feed(8, "af 01 21") != aac {
+	aac := feed(8, "af 00 1210")
+	stray(8, "5f aa")
+	stray(8, "91 'abcd' aa")
+	if feed(8, sound) != aac {
 		t.Error("a frame of sound of an unknown codec took the header away")
+	}
+}
+
+// TestAnotherCodecWithoutHeader is believed after some frames, and so is what it is then.
+func TestAnotherCodecWithoutHeader(t *testing.T) {
+	const other, another = "5f aa", "6f aa"
+	var d Demuxer
+	one(t, &d, 8, 0, unhex(t, "af 00 1210"))
+	var track *media.Track
+	for n := range maxStrays + 5 {
+		u, err := d.Append(nil, 8, 0, unhex(t, other))
+		if left := err != nil; left != (n < maxStrays) {
+			t.Fatalf("frame %d: %v", n, err)
+		}
+		if err == nil {
+			track = u[0].Track
+		}
+	}
+	if track == nil || track.Name != "5" {
+		t.Fatalf("it is %+v", track)
+	}
+	if _, err := d.Append(nil, 8, 0, unhex(t, "af 01 21")); err != nil {
+		t.Error(err)
+	}
+	if _, err := d.Append(nil, 8, 0, unhex(t, another)); err == nil {
+		t.Error("a stray frame is taken")
 	}
 }
 

@@ -77,9 +77,9 @@ func TestBodyLikeErrors(t *testing.T) {
 		"another kind of unit":   {picture, media.AccessUnit{Track: picture.Track, Header: media.Colour}},
 		"no body":                {media.AccessUnit{Track: picture.Track}, picture},
 		"a sample like a header": {one(t, &d, 9, 0, unhex(t, "17 00 000000"+avcC)), picture},
-		"another codec id":       {one(t, &d, 9, 0, unhex(t, "12 aa")), media.AccessUnit{Track: picture.Track, Header: media.SequenceHeader}},
-		"unknown codec": {one(t, &d, 9, 0, unhex(t, "91 'abcd' aa")), media.AccessUnit{
-			Track: one(t, &d, 9, 0, unhex(t, "91 'abcd' aa")).Track, Header: media.SequenceHeader,
+		"another codec id":       {one(t, new(Demuxer), 9, 0, unhex(t, "12 aa")), media.AccessUnit{Track: picture.Track, Header: media.SequenceHeader}},
+		"unknown codec": {one(t, new(Demuxer), 9, 0, unhex(t, "91 'abcd' aa")), media.AccessUnit{
+			Track: one(t, new(Demuxer), 9, 0, unhex(t, "91 'abcd' aa")).Track, Header: media.SequenceHeader,
 		}},
 	} {
 		if got, err := BodyLike(&c.like, &c.unit); err == nil {

@@ -30,7 +30,7 @@ func (d *Demuxer) appendVideo(dst []media.AccessUnit, m *message) ([]media.Acces
 	if codecID == videoAVC || codecID == videoHEVC {
 		return m.appendLegacyNAL(dst, s)
 	}
-	return append(dst, m.picture(s, 0, m.body[1:])), nil
+	return m.appendPicture(dst, s, 0, m.body[1:])
 }
 
 // appendLegacyNAL takes a body with the AVCPacketType and CompositionTime of FLV E.4.3.1.
@@ -50,7 +50,7 @@ func (m *message) appendLegacyNAL(dst []media.AccessUnit, s *trackState) ([]medi
 		return dst, ErrTruncated
 	}
 	if packetType == legacyFrame {
-		return append(dst, m.picture(s, si24(m.body[2:5]), m.body[5:])), nil
+		return m.appendPicture(dst, s, si24(m.body[2:5]), m.body[5:])
 	}
 	u, err := m.sequenceHeader(s, packetSequenceStart, m.body[5:])
 	if err != nil {
@@ -115,11 +115,11 @@ func (m *message) exVideo(s *trackState, p *tracks) (media.AccessUnit, error) {
 			if len(p.payload) < 3 {
 				return media.AccessUnit{}, ErrTruncated
 			}
-			return m.picture(s, si24(p.payload), p.payload[3:]), nil
+			return m.picture(s, si24(p.payload), p.payload[3:])
 		}
-		return m.picture(s, 0, p.payload), nil
+		return m.picture(s, 0, p.payload)
 	case videoCodedFramesX:
-		return m.picture(s, 0, p.payload), nil
+		return m.picture(s, 0, p.payload)
 	case packetSequenceEnd:
 		return m.unit(s, media.SequenceEnd), nil
 	case videoMetadata:
@@ -133,11 +133,20 @@ func (m *message) exVideo(s *trackState, p *tracks) (media.AccessUnit, error) {
 
 // picture returns a unit with a coded picture. Without a byte of it there is nothing to decode or
 // to begin with: such a message is only passed on.
-func (m *message) picture(s *trackState, compositionMS int32, data []byte) media.AccessUnit {
+func (m *message) picture(s *trackState, compositionMS int32, data []byte) (media.AccessUnit, error) {
 	if len(data) == 0 {
-		return m.unit(s, media.Command)
+		return m.unit(s, media.Command), nil
 	}
 	return m.sample(s, compositionMS, data)
+}
+
+// appendPicture appends the unit of picture.
+func (m *message) appendPicture(dst []media.AccessUnit, s *trackState, compositionMS int32, data []byte) ([]media.AccessUnit, error) {
+	u, err := m.picture(s, compositionMS, data)
+	if err != nil {
+		return dst, err
+	}
+	return append(dst, u), nil
 }
 
 func si24(b []byte) int32 {
