@@ -3,6 +3,7 @@ package http1
 import (
 	"bytes"
 	"net/http"
+	"net/netip"
 	"net/textproto"
 	"strings"
 )
@@ -213,7 +214,8 @@ func printable(b []byte) bool {
 	return true
 }
 
-// plainHost says whether a Host field has a name or an address, and maybe a port.
+// plainHost says whether a Host field has a name or an address, and maybe a port, of characters that
+// stand for themselves.
 func plainHost(host string) bool {
 	for i := range len(host) {
 		switch c := host[i]; {
@@ -222,5 +224,24 @@ func plainHost(host string) bool {
 			return false
 		}
 	}
-	return host != ""
+	return host != "" && ValidHost(host)
+}
+
+// ValidHost says whether a Host field has the form of a host, and maybe a port (RFC 9110 7.2, RFC
+// 3986 3.2.2): brackets stand around addresses of IPv6, and nowhere else. Which characters a name
+// has is net/http's to say; nothing at all is valid too.
+func ValidHost(host string) bool {
+	name, port, _ := strings.Cut(host, ":")
+	if address, ok := strings.CutPrefix(host, "["); ok {
+		var rest string
+		if address, rest, ok = strings.Cut(address, "]"); !ok || rest != "" && rest[0] != ':' {
+			return false
+		}
+		if ip, err := netip.ParseAddr(address); err != nil || !ip.Is6() {
+			return false
+		}
+		name, port = "", strings.TrimPrefix(rest, ":")
+	}
+	digit := func(c rune) bool { return c >= '0' && c <= '9' }
+	return !strings.ContainsAny(name, "[]") && strings.TrimLeftFunc(port, digit) == ""
 }

@@ -35,6 +35,8 @@ func TestFates(t *testing.T) {
 		{"an empty query", "GET /? HTTP/1.1\r\n" + host + "\r\n", foreign},
 		{"two blanks", "GET  / HTTP/1.1\r\n" + host + "\r\n", foreign},
 		{"no host", "GET / HTTP/1.1\r\n\r\n", foreign},
+		{"an address", "GET / HTTP/1.1\r\nHost: [::1]:7002\r\n\r\n", plain},
+		{"half an address", "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", foreign},
 		{"two hosts", "GET / HTTP/1.1\r\n" + host + host + "\r\n", foreign},
 		{"a range", "GET / HTTP/1.1\r\n" + host + "Range: bytes=0-1\r\n\r\n", alone},
 		{"a condition", "GET / HTTP/1.1\r\n" + host + "if-none-match: *\r\n\r\n", alone},
@@ -49,6 +51,20 @@ func TestFates(t *testing.T) {
 	} {
 		if _, got := new(heads).parse([]byte(tc.head)); got != tc.want {
 			t.Errorf("%s: %d, want %d", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestValidHost(t *testing.T) {
+	t.Parallel()
+	for _, host := range []string{"", "h", "h:", "h:80", "127.0.0.1:8090", "[::1]", "[::1]:7002", "[::1]:", "[fe80::1%25eth0]:80", "a_b.example", "bücher.example", "a%20b"} {
+		if !ValidHost(host) {
+			t.Errorf("%q is none", host)
+		}
+	}
+	for _, host := range []string{"[::1", "[::1:80", "::1", "::1]", "[", "]", "[]", "[]:80", "[h]", "[127.0.0.1]", "[::1]80", "[::1]]", "[[::1]]", "h:x", "h:80:80", "h:-1", "h]", "a[b]", "[::1]:80x", ":80:", "[::1]:[::1]"} {
+		if ValidHost(host) {
+			t.Errorf("%q is one", host)
 		}
 	}
 }

@@ -179,9 +179,12 @@ func withoutHandshake(c net.Conn) bool {
 	return ok && !secure.ConnectionState().HandshakeComplete
 }
 
-// guarded keeps a handler from requests that cost much, tells it who the client behind a proxy is,
-// and logs a panic of it as what it is, our error, and ends its connection or stream. The HTTP
-// servers' own log is for debugging, as it is full of what clients do.
+// guarded keeps a handler from requests that cost much or name no host, tells it who the client
+// behind a proxy is, and logs a panic of it as what it is, our error, and ends its connection or
+// stream. The HTTP servers' own log is for debugging, as it is full of what clients do.
+//
+// An answer does not wait for content that the handler does not read: net/http would, and a client
+// that announces some and sends none would see nothing until it is closed.
 func (s *Server) guarded(use listen.Role, h http.Handler) http.Handler {
 	h = s.throughProxies(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -193,6 +196,16 @@ func (s *Server) guarded(use listen.Role, h http.Handler) http.Handler {
 			return
 		}
 		defer place.Done(use)
+		if !http1.ValidHost(r.Host) {
+			w.Header().Set("Connection", "close")
+			http.Error(w, "malformed Host header", http.StatusBadRequest)
+			return
+		}
+		if r.ContentLength != 0 && r.ProtoMajor == 1 {
+			content, asked := withContent(w, r)
+			defer content.finish()
+			w, r = content, asked
+		}
 		defer func() {
 			if v := recover(); v != nil {
 				s.logPanic(r, v)
