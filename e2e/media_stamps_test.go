@@ -64,6 +64,20 @@ func stampings() []stamping {
 			}
 			return at + 11_000
 		}, 150, true},
+		{"sound counts samples", func(kind byte, _ int, at uint32) uint32 {
+			if kind == typeAudio {
+				return at * 48
+			}
+			return at
+		}, 50, false},
+		{"pictures count ticks of 90 kHz", func(kind byte, _ int, at uint32) uint32 {
+			if kind == typeVideo {
+				return at * 90
+			}
+			return at
+		}, 50, false},
+		{"all counts ticks of 90 kHz", func(_ byte, _ int, at uint32) uint32 { return at * 90 }, 50, false},
+		{"time stamps jitter by 300 ms", func(_ byte, n int, at uint32) uint32 { return at + uint32(n*7919%601) }, 250, false},
 	}
 }
 

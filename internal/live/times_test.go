@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"livego/internal/media"
+	"livego/internal/stamps"
 )
 
 // camera is a modelled encoder: pictures each 40 ms with a key frame each second, and AAC frames of
@@ -55,7 +56,8 @@ func (c camera) shots() []shot {
 			stamp = c.stamp(kind, n, ms)
 		}
 		u.DTS = time.Duration(stamp) * time.Millisecond
-		u.PTS, u.Seq, u.Arrived, u.Multitrack = u.DTS, 0, int64(n), c.multitrack
+		u.PTS, u.Seq, u.Nanos, u.Multitrack = u.DTS, 0, uint32(n), c.multitrack
+		u.Arrived = wall(arrives).UnixNano()
 		all = append(all, shot{kind, n, at, arrives, u})
 	}
 	interval := cmp.Or(c.interval, 40)
@@ -119,23 +121,27 @@ func (c camera) run(t reporter) ([]shown, *Publisher) {
 		for {
 			n, err := r.Poll(buf)
 			for _, u := range buf[:n] {
-				at, ok := captured[[2]int{int(u.Track.Kind), int(u.Arrived)}]
+				at, ok := captured[[2]int{int(u.Track.Kind), int(u.Nanos)}]
 				if !ok {
 					t.Fatalf("a unit that was not sent")
 				}
-				got = append(got, shown{u.Track.Kind, int(u.Arrived), at, float64(u.DTS) / 1e6, u.Discontinuity})
+				got = append(got, shown{u.Track.Kind, int(u.Nanos), at, float64(u.DTS) / 1e6, u.Discontinuity})
 			}
 			if n == 0 || err != nil {
 				return
 			}
 		}
 	}
+	var clocks stamps.Session
 	for _, s := range shots {
 		captured[[2]int{int(s.kind), s.n}] = s.captured
-		if err := p.write([]media.AccessUnit{s.unit}, wall(s.arrives)); err != nil {
+		if err := p.write(clocks.Append(nil, []media.AccessUnit{s.unit}), wall(s.arrives)); err != nil {
 			t.Fatalf("%v", err)
 		}
 		read()
+	}
+	if err := p.write(clocks.Flush(nil), wall(c.seconds*1000)); err != nil {
+		t.Fatalf("%v", err)
 	}
 	p.finish()
 	read()

@@ -9,6 +9,7 @@ import (
 	"livego/internal/live"
 	"livego/internal/media"
 	"livego/internal/repair"
+	"livego/internal/stamps"
 )
 
 const (
@@ -29,9 +30,11 @@ type ingest struct {
 	log   *slog.Logger
 
 	mu     sync.Mutex
+	clocks stamps.Session
 	repair repair.Session
+	timed  []media.AccessUnit // of the write in hand, with the times that are meant
 	out    []media.AccessUnit
-	stamps []live.Fault // what the stream put right of the write in hand
+	placed []live.Fault // what the stream put right of the write in hand
 	// timer ends the wait for the rest of a picture.
 	timer *time.Timer
 	over  bool
@@ -53,6 +56,7 @@ type trackID struct {
 
 func newIngest(pub *live.Publisher, g *gauge, watch *limitWatch, log *slog.Logger) *ingest {
 	i := &ingest{pub: pub, gauge: g, watch: watch, log: log, tracks: make(map[trackID]*media.Track), faults: make(map[repair.Fault]*rarely)}
+	i.clocks = stamps.Session{Body: flv.BodyLike, Report: func(f stamps.Fault) { i.noteFault(repair.Fault(f)) }}
 	i.repair = repair.Session{Body: flv.BodyLike, Report: i.noteFault}
 	return i
 }
@@ -67,11 +71,26 @@ func (i *ingest) write(units []media.AccessUnit, now, arrived time.Time) error {
 		units[at].Arrived = arrived.UnixNano()
 		i.gauge.note(&units[at])
 	}
-	i.out = i.repair.Append(i.out[:0], units)
-	if wait := i.repair.Waits(); wait > 0 {
+	i.out = i.out[:0]
+	i.timed = i.clocks.Append(i.timed[:0], units)
+	i.mend()
+	if wait := max(i.clocks.Waits(), i.repair.Waits()); wait > 0 {
 		i.await(wait)
 	}
 	return i.hand()
+}
+
+// mend puts the units right whose times are known. Those of one message stay together.
+func (i *ingest) mend() {
+	for rest := i.timed; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && rest[n].Shared {
+			n++
+		}
+		i.out = i.repair.Append(i.out, rest[:n])
+		rest = rest[n:]
+	}
+	clear(i.timed)
 }
 
 // await lets what is kept back go when nothing more of it comes.
@@ -91,7 +110,10 @@ func (i *ingest) release() {
 		return
 	}
 	i.now = time.Now()
-	i.out = i.repair.Flush(i.out[:0])
+	i.out = i.out[:0]
+	i.timed = i.clocks.Flush(i.timed[:0])
+	i.mend()
+	i.out = i.repair.Flush(i.out)
 	_ = i.hand() // the next write has the error
 }
 
@@ -127,8 +149,8 @@ func (i *ingest) hand() error {
 		}
 	}
 	clear(i.out)
-	i.stamps = i.pub.Faults(i.stamps[:0])
-	for _, f := range i.stamps {
+	i.placed = i.pub.Faults(i.placed[:0])
+	for _, f := range i.placed {
 		i.noteFault(repair.Fault(f))
 	}
 	return err
