@@ -194,7 +194,12 @@ func (m *message) header(s *trackState, header media.Header, content []byte) med
 // stray says that a frame is of another codec than those before it, of which nothing is known yet.
 // Players of RTMP and FLV may end at such frames, and those of HLS would begin anew at each.
 func (s *trackState) stray() bool {
-	if s.before == nil || s.track.Parsed || s.header != nil || s.before.track.Codec == s.track.Codec || s.strays >= maxStrays {
+	said := s.track.Parsed
+	switch s.track.Codec {
+	case media.PCMA, media.PCMU, media.Speex: // any bytes would do
+		said = false
+	}
+	if s.before == nil || said || s.header != nil || s.before.track.Codec == s.track.Codec || s.strays >= maxStrays {
 		return false
 	}
 	s.strays++

@@ -151,16 +151,13 @@ func TestAppend(t *testing.T) {
 		{"other legacy audio", []input{
 			{8, 0, "2f" + mp3At44100},
 			{8, 26, "e2" + mp3At8000},
-			{8, 52, "72 aa"},
-			{8, 72, "83 bb"},
-			{8, 92, "b2 cc"},
 		}, []string{
 			"audio0 MP3/2 sample key 0 [fffb40c000]",
 			"audio0 MP3/14 sample key 26 [ffe338c000]",
-			"audio0 PCMA/7 sample key 52 [aa]",
-			"audio0 PCMU/8 sample key 72 [bb]",
-			"audio0 Speex/11 sample key 92 [cc]",
 		}},
+		{"PCMA", []input{{8, 52, "72 aa"}}, []string{"audio0 PCMA/7 sample key 52 [aa]"}},
+		{"PCMU", []input{{8, 72, "83 bb"}}, []string{"audio0 PCMU/8 sample key 72 [bb]"}},
+		{"Speex", []input{{8, 92, "b2 cc"}}, []string{"audio0 Speex/11 sample key 92 [cc]"}},
 		{"unknown legacy audio", []input{{8, 112, "5e dd"}, {8, 132, "f0 ee"}}, []string{
 			"audio0 /5 sample key 112 [dd]",
 			"audio0 /15 sample key 132 [ee]",

@@ -44,6 +44,7 @@ func TestTrackIdentity(t *testing.T) {
 	if feed(8, "2f deadbeef00") != mp3 || feed(8, "2f") != mp3 || feed(8, "") != mp3 {
 		t.Error("a frame that cannot be read, or none, must keep the track")
 	}
+	d = Demuxer{}
 	pcm := feed(8, "72 aa")
 	if feed(8, "72 bb") != pcm || feed(8, "73 aa") == pcm {
 		t.Error("G.711 in stereo is another track than in mono")
@@ -85,6 +86,8 @@ func TestFramesOfAnotherCodec(t *testing.T) {
 	}
 	aac := feed(8, "af 00 1210")
 	stray(8, "5f aa")
+	stray(8, "b2 aa")
+	stray(8, "7f aa")
 	stray(8, "91 'abcd' aa")
 	if feed(8, sound) != aac {
 		t.Error("a frame of sound of an unknown codec took the header away")

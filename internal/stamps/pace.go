@@ -91,7 +91,9 @@ func (t *track) judge(now mark) {
 	unit := tickOf(t.rate*speed, t.session.sampleRate(), rough)
 	switch {
 	case sound && near(speed, 1, 0.5):
-		t.settle()
+		if t.jitter.back == 0 { // else it may jitter
+			t.settle()
+		}
 	case speed < ticks:
 	case unit > 0 && float64(p.pictures) <= maxPictures*stamps.Seconds()*t.rate/unit:
 		t.turn(unit/t.rate, false)

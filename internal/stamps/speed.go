@@ -99,7 +99,7 @@ func (t *track) compare(now mark) {
 		r.counted = 0
 	}
 	switch {
-	case r.counted == 0 || t.calm >= calmSteps && r.counted < agreed || r.speed() < ticks && r.counted < runs:
+	case r.counted == 0 || !t.young() && r.counted < agreed || r.speed() < ticks && r.counted < runs:
 	case unit > 0:
 		t.turn(unit/t.rate, false)
 	default:

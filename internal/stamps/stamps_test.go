@@ -3,6 +3,7 @@ package stamps
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -182,6 +183,31 @@ func TestFirstUnits(t *testing.T) {
 	}
 	if s.send(s.audio, 10_042, 0, 300); len(s.got) != len(s.sent) {
 		t.Error("the first picture waits on")
+	}
+}
+
+// TestJitterFromTheBegin: nothing is handed out before it is known where it belongs, though the
+// pictures come as fast as the sound.
+func TestJitterFromTheBegin(t *testing.T) {
+	for seed := range 20 {
+		s := newSender()
+		s.video.FrameRate, s.audio.SamplesPerFrame = 25, 1920
+		rnd := rand.New(rand.NewPCG(uint64(seed), 0))
+		for n := range 200 {
+			s.send(s.video, 5000+n*40+rnd.IntN(601)-300, 0, n*40)
+			s.send(s.audio, 5000+n*40, 0, n*40)
+		}
+		last, least := time.Duration(0), time.Duration(0)
+		for i := 0; i < len(s.got); i += 2 {
+			u := s.got[i]
+			if step := u.DTS - last; i > 0 && step < least {
+				least = step
+			}
+			last = u.DTS
+		}
+		if least < -150*time.Millisecond {
+			t.Errorf("seed %d: time goes back by %v", seed, least)
+		}
 	}
 }
 

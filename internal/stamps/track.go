@@ -33,7 +33,7 @@ type track struct {
 	first, last mark
 	length      time.Duration
 	units       int
-	// calm counts steps that are right, up to calmSteps: from then on nothing waits for the track.
+	// calm counts steps that are right, up to recentSteps: from then on nothing waits for the track.
 	// doubted: it began with steps that are not right. alone: its first unit waits for the second.
 	calm           int
 	doubted, alone bool
@@ -81,14 +81,15 @@ type mark struct {
 }
 
 // young says that the track has to show yet that its clock is right.
-func (t *track) young() bool { return t.calm < calmSteps }
+func (t *track) young() bool { return t.calm < recentSteps }
 
 // settle believes the track's clock.
-func (t *track) settle() { t.calm, t.doubted = calmSteps, false }
+func (t *track) settle() { t.calm, t.doubted = recentSteps, false }
 
-// steady notes a step that is right.
+// steady notes a step that is right. Some in a row show that the clock is, but where time stamps went
+// back they may do so by chance.
 func (t *track) steady() {
-	if t.calm++; t.calm >= calmSteps {
+	if t.calm++; t.calm >= recentSteps || t.calm >= calmSteps && t.jitter.back == 0 {
 		t.settle()
 	}
 }
