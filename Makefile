@@ -17,7 +17,7 @@ E2E      := LIVEGO_E2E=1 LIVEGO_BIN=$(CURDIR)/bin/livego LIVEGO_RACE_BIN=$(CURDI
 
 BENCHES  := bench bench-load bench-memory bench-tls bench-join bench-many bench-audio bench-ingest bench-streams bench-hls bench-llhls bench-stopped bench-relay bench-record bench-tokens bench-events bench-cluster bench-cluster-hls bench-cluster-registry
 
-.PHONY: help demo cluster-demo run build pages release test tools lint unit race e2e versitygw e2e-s3 soak soak-players latency players cluster-halts attack cross fuzz $(BENCHES) simulate bench-all bench-tools clean
+.PHONY: help demo cluster-demo run build pages release test tools lint unit race e2e versitygw e2e-s3 soak soak-players latency players cluster-halts cluster-redis attack cross fuzz $(BENCHES) simulate bench-all bench-tools clean
 
 help:   ; @sed -n 's|^\([a-z0-9-]*\):[^;]*## |\1\t|p' Makefile
 demo: build ## server plus a looping test stream, with links to watch it
@@ -57,6 +57,9 @@ latency: ## hls.js on an idle machine: how far it is behind live, how it changes
 cluster-halts: export LIVEGO_HALTS = $(ROUNDS)
 cluster-halts: ## for how long players stand still when a stream's home is killed, or ended; ROUNDS=10
 	@$(MAKE) e2e TESTS=TestClusterHalts
+cluster-redis: export LIVEGO_REDIS_AWAY ?= 60s
+cluster-redis: ## two nodes under load without Redis for LIVEGO_REDIS_AWAY (60s)
+	@$(MAKE) e2e TESTS=TestClusterRedisAway
 players: export LIVEGO_PLAYERS ?= all
 players: ## players of all kinds over restarts and wraps, and of streams that have just begun (ROUNDS=1 times), 40 minutes; LIVEGO_PLAYERS=Shaka,CMAF picks some
 	@$(MAKE) e2e TESTS='TestPlayers(Restart|Wrap|First)|TestCleanEndPlayers'

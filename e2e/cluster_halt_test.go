@@ -70,8 +70,8 @@ func haltRounds() (rounds int, measured bool) {
 const haltRoom = "m"
 
 // haltArgs let a node that ends take what its encoders send for so long that viewers at others are
-// seen to go on.
-var haltArgs = []string{"--hls_segment_duration", "2", "--drain_publishers", "7s"}
+// seen to go on, and viewers wait for an FFmpeg that needs long to begin on a busy machine.
+var haltArgs = []string{"--hls_segment_duration", "2", "--drain_publishers", "12s", "--republish_grace", "40s"}
 
 // startHaltBed starts all of it. With figures to take it is the program as it is shipped.
 func startHaltBed(t *testing.T) *haltBed {
@@ -139,15 +139,16 @@ func (b *haltBed) round(t *testing.T, signal syscall.Signal, h halts) {
 // still.
 func (b *haltBed) note(t *testing.T, when string, since time.Time, seconds float64, h halts) {
 	t.Helper()
-	b.flv.waitFrames(t, int(25*seconds))
-	b.rtmp.waitFrames(t, int(25*seconds))
+	b.flv.waitFrames(t, int(50*seconds))
+	b.rtmp.waitFrames(t, int(50*seconds))
+	flv, rtmp := b.flv.halt(since), b.rtmp.halt(since) // the browser may be so slow that the next halt comes meanwhile
 	r := b.web.waitProgress(t, seconds, 30*time.Second)
 	b.flv.going(t)
 	b.rtmp.going(t)
 	h.add("hls.js"+when, time.Duration(r.stood()*float64(time.Second)))
-	h.add("HTTP-FLV"+when, b.flv.halt(since))
-	h.add("RTMP"+when, b.rtmp.halt(since))
-	t.Logf("halts%s: hls.js %.2f s, HTTP-FLV %.2f s, RTMP %.2f s; %v", when, r.stood(), b.flv.halt(since).Seconds(), b.rtmp.halt(since).Seconds(), r)
+	h.add("HTTP-FLV"+when, flv)
+	h.add("RTMP"+when, rtmp)
+	t.Logf("halts%s: hls.js %.2f s, HTTP-FLV %.2f s, RTMP %.2f s; %v", when, r.stood(), flv.Seconds(), rtmp.Seconds(), r)
 }
 
 // TestClusterHalts ends the home of a stream, again and again, by a signal that nothing can catch

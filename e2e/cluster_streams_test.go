@@ -6,12 +6,15 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"os"
 	"path"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"livego/internal/bench"
 )
 
 const clusterSecret = "0123456789abcdef0123456789abcdef"
@@ -179,69 +182,134 @@ func TestClusterHomeDies(t *testing.T) {
 }
 
 // TestClusterHomeIsStopped stops the home for ten seconds, as a machine that is suspended. Its
-// stream has a new home then, from which it serves its viewers.
+// stream has a new home then, from which it serves its viewers. Players at another node stay, and
+// each request for a file there is answered within seconds.
 func TestClusterHomeIsStopped(t *testing.T) {
 	t.Parallel()
-	nodes := startCluster(t, startRedis(t), 2)
-	a, b := nodes[0], nodes[1]
+	nodes := startCluster(t, startRedis(t), 3)
+	a, b, c := nodes[0], nodes[1], nodes[2]
 	tags := flvClip(t, "h264-aac", 5)
 	key := a.key(t, "m")
 	first := publish(t, a.server, key, tags, pacing{loop: true})
 	a.waitOnAir(t, "m")
-	v := watchFLV(t, a.server, "m")
+	v, elsewhere := watchFLV(t, a.server, "m"), watchFLV(t, c.server, "m")
 	v.waitFrames(t, 20)
+	elsewhere.waitFrames(t, 20)
+	eventually(t, 20*time.Second, "HLS at another node", func() bool {
+		status, _, _ := c.fetch(t, c.hlsURL("m"))
+		return status == http.StatusOK
+	})
 	if err := a.command.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	stopped := time.Now()
+	for time.Since(stopped) < 4*time.Second { // nobody else has the stream
+		began := time.Now()
+		status, text, _ := c.fetch(t, c.hlsURL("m"))
+		if took := time.Since(began); status != http.StatusOK && status != http.StatusServiceUnavailable || took > 20*time.Second {
+			t.Errorf("while the home is stopped: %d %s after %v", status, text, took)
+		}
+		pause(t, 500*time.Millisecond)
+	}
 	publish(t, b.server, key, tags, pacing{loop: true})
 	b.waitOnAir(t, "m")
+	before := len(elsewhere.tags())
+	eventually(t, 20*time.Second, "the viewer at another node goes on", func() bool { return len(elsewhere.tags()) > before+50 })
+	elsewhere.going(t)
+	eventually(t, 20*time.Second, "HLS at another node goes on", func() bool {
+		status, _, _ := c.fetch(t, c.hlsURL("m"))
+		return status == http.StatusOK
+	})
 	pause(t, 10*time.Second-time.Since(stopped))
 	if err := a.command.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	first.closedByServer(t, 20*time.Second)
-	before := len(v.tags())
+	before = len(v.tags())
 	eventually(t, 20*time.Second, "the viewer at the old home goes on", func() bool { return len(v.tags()) > before+50 })
 	v.going(t)
 }
 
-// TestClusterRedisAway kills Redis for a while, which then comes back empty: what runs goes on, and
-// everything is registered again.
+// TestClusterRedisAway kills Redis for a while under load, which then comes back empty. What plays
+// goes on at each node, by all protocols, and new viewers join it; encoders whose keys a node has
+// accepted lately come and go, others are refused; and everything is registered again.
+// LIVEGO_REDIS_AWAY says for how long (make cluster-redis).
 func TestClusterRedisAway(t *testing.T) {
-	t.Parallel()
+	away, err := time.ParseDuration(os.Getenv("LIVEGO_REDIS_AWAY"))
+	if err != nil {
+		away = 10 * time.Second
+		t.Parallel()
+	}
 	r := startRedis(t)
 	nodes := startCluster(t, r, 2)
 	a, b := nodes[0], nodes[1]
 	tags := flvClip(t, "h264-aac", 5)
-	key := a.key(t, "m")
-	publish(t, a.server, key, tags, pacing{loop: true})
-	a.waitOnAir(t, "m")
-	flv := watchFLV(t, b.server, "m")
-	flv.waitFrames(t, 20)
-	eventually(t, 20*time.Second, "HLS at the other node", func() bool {
-		status, _, _ := b.fetch(t, b.hlsURL("m"))
-		return status == http.StatusOK
-	})
+	known := a.key(t, "known")
+	accepted := publish(t, b.server, known, tags, pacing{loop: true})
+	b.waitOnAir(t, "known")
+	accepted.cancel()
+	accepted.finish(t)
+	b.waitOffAir(t, "known")
 
-	r.program.kill()
-	for end := time.Now().Add(12 * time.Second); time.Now().Before(end); pause(t, 500*time.Millisecond) {
-		if status, text, _ := b.fetch(t, b.hlsURL("m")); status != http.StatusOK {
-			t.Fatalf("HLS without Redis: %d %s", status, text)
-		}
-		if status, _, _ := b.fetch(t, "http://"+b.api+"/healthz"); status != http.StatusOK {
-			t.Fatalf("healthz without Redis: %d", status)
+	const players, urls = 100, 10
+	args := []string{"--stream", "m", "--players", fmt.Sprint(players), "--sample", "30", "--video-rate", "400", "--warmup", "2s", "--duration", fmt.Sprint(away + 8*time.Second)}
+	for _, node := range nodes {
+		for _, url := range []string{node.rtmpURL("m"), node.flvURL("m"), node.wsURL("m"), node.hlsURL("m"), node.indexURL("m")} {
+			args = append(args, "--play", url)
 		}
 	}
-	flv.going(t)
-	late := watchRTMP(t, b.server, "m")
-	late.waitFrames(t, 20)
+	type result struct {
+		report *bench.Report
+		err    error
+	}
+	load := make(chan result, 1)
+	go func() {
+		report, err := runLoad(t.Context(), setting(t, "LIVEGO_BIN"), a.server, args...)
+		load <- result{report, err}
+	}()
+	for _, node := range nodes {
+		eventually(t, 60*time.Second, "players of RTMP, FLV and WebSocket", func() bool { return node.players(t, "m") >= 3*players/urls })
+		eventually(t, 30*time.Second, "HLS", func() bool {
+			status, _, _ := node.fetch(t, node.indexURL("m"))
+			return status == http.StatusOK
+		})
+	}
+
+	r.program.kill()
+	for end := time.Now().Add(away); time.Now().Before(end); pause(t, 500*time.Millisecond) {
+		for _, node := range nodes {
+			if status, text, _ := node.fetch(t, node.indexURL("m")); status != http.StatusOK {
+				t.Fatalf("HLS without Redis: %d %s", status, text)
+			}
+			if status, _, _ := node.fetch(t, "http://"+node.api+"/healthz"); status != http.StatusOK {
+				t.Fatalf("healthz without Redis: %d", status)
+			}
+		}
+		comes := publish(t, b.server, known, tags, pacing{loop: true})
+		b.waitOnAir(t, "known")
+		late := watchRTMP(t, b.server, "m")
+		late.waitFrames(t, 20)
+		watchFLV(t, b.server, "known").waitFrames(t, 20)
+		late.leave()
+		comes.cancel()
+		comes.finish(t)
+		b.waitOffAir(t, "known")
+		if code := refused(t, b.server, "live", strings.Repeat("x", len(known))); code == "" {
+			t.Error("a key that nobody knows is not refused")
+		}
+	}
 
 	r.dir = t.TempDir()
 	r.up(t)
 	eventually(t, 20*time.Second, "the stream is registered again", func() bool { return r.do(t, "EXISTS {livego}:stream:live/m") == "1" })
-	flv.going(t)
 	watchFLV(t, b.server, "m").waitFrames(t, 20)
+	got := <-load
+	if got.err != nil {
+		t.Fatal(got.err)
+	}
+	if l := got.report; l.Connected != players || l.Reconnects != 0 || l.PublisherReconnects != 0 || l.Jumps != 0 || l.Faults != (bench.Faults{}) {
+		t.Errorf("what played did not go on:\n%v", l)
+	}
 }
 
 // TestClusterStrangers: who does not know the secret gets nothing, and streams go in no circle.

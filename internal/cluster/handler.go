@@ -36,6 +36,8 @@ type Request struct {
 	Stream, Rendition, From string
 	Via                     []string
 	Remote                  string
+	// Awaits: this node is thought to become the home in a moment.
+	Awaits bool
 }
 
 // Outlet is a stream that another node gets.
@@ -107,6 +109,7 @@ func (h *Handler) Feeds() int { return int(h.feeds.Load()) }
 //	GET  /feed/{app}/{stream}?rendition=     FLV tags without end
 //	POST /publish/{app}/{stream}?rendition=  FLV tags up, lines down
 //	GET  /hls/…, /api/…
+//	GET  /ping                               204: the node is there
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	now := time.Now()
@@ -124,7 +127,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, ErrLoop.Error(), http.StatusLoopDetected)
 		return
 	}
-	req := Request{Stream: path, Rendition: r.URL.Query().Get("rendition"), From: node, Via: via, Remote: r.RemoteAddr}
+	req := Request{Stream: path, Rendition: r.URL.Query().Get("rendition"), From: node, Via: via, Remote: r.RemoteAddr, Awaits: r.Header.Get(headerAwaits) != ""}
 	switch {
 	case folder == "feed" && r.Method == http.MethodGet:
 		h.feed(w, r, req)
@@ -135,6 +138,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.StripPrefix("/hls", h.services.HLS).ServeHTTP(w, r)
 	case folder == "api" && h.services.API != nil:
 		http.StripPrefix("/api", h.services.API).ServeHTTP(w, r)
+	case r.URL.Path == pingPath:
+		w.WriteHeader(http.StatusNoContent)
 	default:
 		http.Error(w, "nothing for nodes here", http.StatusNotFound)
 	}
@@ -218,8 +223,11 @@ func (h *Handler) feed(w http.ResponseWriter, r *http.Request, req Request) {
 	out.Play(nc, flv.AppendFileHeader(head, true, true))
 }
 
-// AppendMoved appends a tag that says that what follows is at another node.
-func AppendMoved(dst []byte) []byte { return flv.AppendTag(dst, tagMoved, 0, nil) }
+// AppendMoved appends a tag that says that what follows is at another node, and at which, if that is
+// known.
+func AppendMoved(dst []byte, to string) []byte {
+	return flv.AppendTag(dst, tagMoved, 0, []byte(cut(to)))
+}
 
 // AppendPing appends a tag that says that the node is there.
 func AppendPing(dst []byte) []byte { return flv.AppendTag(dst, tagPing, 0, nil) }

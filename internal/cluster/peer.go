@@ -11,8 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -41,7 +39,7 @@ const (
 
 // Tags of our own between those of FLV, by types that FLV does not use (FLV E.4.1).
 const (
-	tagMoved = 29 // what follows is at another node
+	tagMoved = 29 // what follows is at another node, which the body may name
 	tagPing  = 30 // nothing: the node is there
 	tagEnd   = 31 // the stream is over
 )
@@ -62,7 +60,10 @@ const (
 	headerRendition = "Livego-Rendition"
 	headerPath      = "Livego-Path"
 	headerOrigin    = "Livego-Origin"
+	headerAwaits    = "Livego-Awaits"
 	protocolPublish = "livego-publish"
+	// pingPath is answered with nothing.
+	pingPath = "/ping"
 )
 
 var (
@@ -86,6 +87,7 @@ type Peers struct {
 	secret Secret
 	tls    *tls.Config
 	http   *http.Client
+	pulses pulses
 }
 
 // NewPeers returns what asks in the name of the node id. With TLS options it speaks TLS.
@@ -100,11 +102,15 @@ func NewPeers(id string, secret Secret, tls *tls.Config) *Peers {
 		DisableCompression:  true,
 	}
 	p.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	p.pulses.open(p.ping)
 	return p
 }
 
-// Close ends idle connections.
-func (p *Peers) Close() { p.http.CloseIdleConnections() }
+// Close ends idle connections. Nobody may ask any more.
+func (p *Peers) Close() {
+	p.pulses.close()
+	p.http.CloseIdleConnections()
+}
 
 // request makes a request to a node.
 func (p *Peers) request(ctx context.Context, method string, to Node, path, query string, via []string) (*http.Request, error) {
@@ -125,7 +131,8 @@ func (p *Peers) request(ctx context.Context, method string, to Node, path, query
 }
 
 // Get asks a node for a file, in any state that its answer has. The path begins with /hls/, for
-// example. via are the nodes that it passes after this one.
+// example. via are the nodes that it passes after this one. It takes as long as the node needs;
+// some seconds after that says nothing any more the error is ErrUnreachable.
 func (p *Peers) Get(ctx context.Context, to Node, path, query string, header http.Header, via []string) (*http.Response, error) {
 	r, err := p.request(ctx, http.MethodGet, to, path, query, via)
 	if err != nil {
@@ -144,14 +151,6 @@ func (p *Peers) Post(ctx context.Context, to Node, path, query string) (*http.Re
 		return nil, err
 	}
 	return p.do(r, to)
-}
-
-func (p *Peers) do(r *http.Request, to Node) (*http.Response, error) {
-	answer, err := p.http.Do(r)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrUnreachable, to.ID, unwrapURL(err))
-	}
-	return answer, nil
 }
 
 // unwrapURL is an error without the URL before it.
@@ -202,45 +201,6 @@ func renditionQuery(rendition string) string {
 	return "rendition=" + url.QueryEscape(rendition)
 }
 
-// Feed is a stream that comes from another node. It has one user at a time, but for Close.
-type Feed struct {
-	// Token is that of the home's claim. Rendition is which one comes: the first one, for who asked
-	// for none.
-	Token     int64
-	Rendition string
-	// Path are the nodes that it has passed, its home first.
-	Path []string
-
-	nc  net.Conn
-	flv *flv.Reader
-}
-
-// Feed asks a node for a stream, "app/stream". via are the nodes that it passes after this one. The
-// error is ErrElsewhere, ErrLoop, ErrUnreachable, ErrUnauthorized, or something that the node says.
-func (p *Peers) Feed(ctx context.Context, from Node, stream, rendition string, via []string) (*Feed, error) {
-	r, err := p.request(ctx, http.MethodGet, from, streamPath("feed", stream), renditionQuery(rendition), via)
-	if err != nil {
-		return nil, err
-	}
-	nc, in, answer, err := p.talk(r)
-	if err != nil {
-		return nil, err
-	}
-	if answer.StatusCode != http.StatusOK {
-		err := refusal(answer)
-		_ = nc.Close()
-		return nil, err
-	}
-	f := &Feed{Rendition: answer.Header.Get(headerRendition), Path: nodesIn(answer.Header.Get(headerPath)), nc: nc}
-	if slices.Contains(f.Path, p.id) || len(f.Path) > maxHops {
-		_ = nc.Close()
-		return nil, ErrLoop
-	}
-	f.Token, _ = strconv.ParseInt(answer.Header.Get(HeaderToken), 10, 64)
-	f.flv = flv.NewReader(patient{in, nc})
-	return f, nil
-}
-
 // refusal is the error of an answer.
 func refusal(answer *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxLine))
@@ -259,55 +219,6 @@ func refusal(answer *http.Response) error {
 	}
 	return fmt.Errorf("%w: it answers %.64q", ErrUnreachable, answer.Status)
 }
-
-// patient reads from a connection that must not be silent for long.
-type patient struct {
-	in *bufio.Reader
-	nc net.Conn
-}
-
-func (p patient) Read(b []byte) (int, error) {
-	if p.in.Buffered() == 0 {
-		_ = p.nc.SetReadDeadline(time.Now().Add(silence))
-	}
-	return p.in.Read(b)
-}
-
-// Message is one of a stream: its RTMP type, its time in milliseconds and its body. Arrived is when
-// it entered the cluster, not after now.
-type Message struct {
-	Type    uint8
-	TimeMS  uint32
-	Arrived time.Time
-	Body    []byte
-}
-
-// Next returns the next message of the stream, whose body is the caller's. io.EOF: the stream is
-// over; ErrMoved: it goes on at another node; any other error: the connection is over.
-func (f *Feed) Next() (Message, error) {
-	for {
-		switch tag, err := f.flv.ReadTag(); {
-		case errors.Is(err, io.EOF):
-			return Message{}, io.ErrUnexpectedEOF
-		case err != nil:
-			return Message{}, err
-		case tag.Type == tagEnd:
-			return Message{}, io.EOF
-		case tag.Type == tagMoved:
-			return Message{}, ErrMoved
-		case tag.Type != tagPing:
-			return messageOf(tag), nil
-		}
-	}
-}
-
-// messageOf is what a tag of another node says.
-func messageOf(tag flv.Tag) Message {
-	return Message{tag.Type, tag.TimestampMS, arrivedAt(tag.StreamID, time.Now()), tag.Body}
-}
-
-// Close ends the feed. A Next that waits fails. It may be called from any goroutine.
-func (f *Feed) Close() error { return f.nc.Close() }
 
 // Origin is where a publisher came to the cluster.
 type Origin struct {

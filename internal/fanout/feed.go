@@ -54,6 +54,8 @@ type feed struct {
 	based   bool
 	last    time.Time // start of the last pass
 	counted int64     // bytes of the log that the budget knows of
+	// moves is how often the stream had moved to another node before.
+	moves uint32
 	// codecs are those of the media in the log, by kind.
 	codecs [media.Data]media.Codec
 }
@@ -61,11 +63,12 @@ type feed struct {
 func newFeed(f *Fanout, key feedKey, b *budget) *feed {
 	fd := &feed{
 		owner: f, key: key, budget: b, class: key.view.class(), log: newFeedLog(), stop: make(chan struct{}),
-		reader: key.pub.NewReader(live.ReaderOptions{GOPs: key.view.gops(f.opt.GOPs), Lazy: true}),
+		reader: key.pub.NewReader(live.ReaderOptions{GOPs: key.view.gops(f.opt.GOPs), Lazy: true, Session: key.moves}),
 		cutter: cutter{view: key.view, body: f.opt.Body},
 		units:  make([]media.AccessUnit, pollBatch),
 	}
 	fd.shards = make([]*shard, f.opt.MaxShards)
+	fd.moves, _ = key.pub.Moved()
 	for i := range fd.shards {
 		fd.shards[i] = &shard{feed: fd, wake: make(chan struct{}, 1)}
 		fd.shards[i].oldest.Store(math.MaxUint64)
@@ -155,8 +158,9 @@ func later(a, b time.Time) time.Time {
 func (fd *feed) collect() (grew bool) {
 	for fd.ended.Load() == nil {
 		n, err := fd.reader.Poll(fd.units)
-		for i := range n {
-			fd.encode(&fd.units[i], fd.units[i+1:n])
+		before := fd.beforeMove(fd.units[:n])
+		for i := range before {
+			fd.encode(&fd.units[i], fd.units[i+1:before])
 		}
 		clear(fd.units[:n])
 		fd.share()
@@ -164,6 +168,10 @@ func (fd *feed) collect() (grew bool) {
 		if errors.Is(err, io.EOF) {
 			fd.publish() // who sees the end must see all that came before it
 			fd.finish(ErrStreamEnded)
+		}
+		if before < n || fd.hasMoved() && errors.Is(err, media.ErrSuspended) {
+			fd.publish()
+			fd.finish(live.ErrMoved)
 		}
 		if n == 0 && !errors.Is(err, media.ErrSuspended) {
 			break
@@ -173,6 +181,30 @@ func (fd *feed) collect() (grew bool) {
 		fd.publish()
 	}
 	return grew
+}
+
+// hasMoved says whether the stream has moved to another node since the feed began, which then ends
+// there.
+func (fd *feed) hasMoved() bool {
+	if !fd.key.moves {
+		return false
+	}
+	times, _ := fd.key.pub.Moved()
+	return times != fd.moves
+}
+
+// beforeMove returns how many of some units are from before the stream moved.
+func (fd *feed) beforeMove(units []media.AccessUnit) int {
+	if !fd.hasMoved() {
+		return len(units)
+	}
+	_, behind := fd.key.pub.Moved()
+	for i := range units {
+		if units[i].Header == media.Sample && units[i].Seq >= behind {
+			return i
+		}
+	}
+	return len(units)
 }
 
 // share lets the ring hold what is in the log instead of bytes of its own.

@@ -298,3 +298,40 @@ func TestBodyIn(t *testing.T) {
 		}
 	}
 }
+
+// TestPlayerUntilMoved ends where the stream moves to another node, with all that came before, and
+// nothing of what comes from there, however soon that is. Others play on.
+func TestPlayerUntilMoved(t *testing.T) {
+	src := newSource(t, live.Options{})
+	f := New(Options{GOPs: 1})
+	src.headers()
+	src.steps(10)
+	server, client := pair(t)
+	other, all := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}}), watching(t, client)
+	until, untilClient := pair(t)
+	p, watched := play(f, src.stream, PlayerOptions{Conn: until, Format: plainFormat{}, UntilMoved: true}), watching(t, untilClient)
+	eventually(t, "the players get everything", func() bool { return p.Stats().Audio == 1000 && other.Stats().Audio == 1000 })
+
+	src.steps(5)
+	src.pub.Move()
+	var err error
+	if src.pub, err = src.hub.Copy(src.stream.Name(), func(error) {}); err != nil {
+		t.Fatal(err)
+	}
+	src.at += 200 * time.Millisecond // a key frame is next
+	src.headers()
+	src.steps(10)
+	if err := wait(t, p); !errors.Is(err, live.ErrMoved) {
+		t.Error(err)
+	}
+	until.Close()
+	if c := <-watched; c.messages != 30 || c.gaps != 0 {
+		t.Errorf("%d messages, %d gaps", c.messages, c.gaps)
+	}
+	eventually(t, "the other one gets everything", func() bool { return other.Stats().Audio >= 2500 })
+	src.pub.Unpublish()
+	_ = wait(t, other)
+	server.Close()
+	<-all
+	f.Wait()
+}

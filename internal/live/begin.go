@@ -92,7 +92,7 @@ func (p *Publisher) tryStartAudio() {
 // start makes the session visible: its headers, then first, then what was held back of other tracks
 // from there on.
 func (p *Publisher) start(first *arrival, to mapping) {
-	p.started = true
+	p.started, p.pub.sessionAt = true, p.pub.ring.next
 	to.floor -= p.early(&first.unit, to)
 	p.floor, p.base = to.floor, to
 	p.beginTimeline(to)

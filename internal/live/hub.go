@@ -269,6 +269,9 @@ func (h *Hub) leave(p *Publisher, cause error, grace time.Duration) {
 	pub.publisher, pub.lost, pub.suspended = nil, p, true
 	pub.gauges.onAir.Store(false)
 	pub.suspensions++
+	if errors.Is(cause, ErrMoved) {
+		pub.moves, pub.movedAt = pub.moves+1, pub.ring.next
+	}
 	pub.wakeAll()
 	h.lines = append(h.lines, func() {
 		h.opt.Log.Info("publisher lost, stream waits for it", "stream", pub.name.String(), "grace", grace)

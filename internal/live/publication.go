@@ -54,6 +54,9 @@ type Publication struct {
 	multitrack  bool                       // a message of a form for several tracks came
 	suspended   bool
 	suspensions uint32
+	moves       uint32 // sessions that moved to another node
+	movedAt     uint64 // the number of the unit behind the last of them
+	sessionAt   uint64 // the number of the first unit of the newest session
 	ended       bool
 	cause       error // why it ended
 	takeovers   []time.Time
@@ -155,6 +158,21 @@ func (pub *Publication) OnAir() bool {
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
 	return pub.publisher != nil
+}
+
+// Moved returns how often sessions have moved to another node, and the number of the unit behind the
+// last one of the last that did.
+func (pub *Publication) Moved() (times uint32, behind uint64) {
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	return pub.moves, pub.movedAt
+}
+
+// HasBegun says whether there is a publisher now of which readers get something.
+func (pub *Publication) HasBegun() bool {
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	return pub.publisher != nil && pub.publisher.started
 }
 
 // Tracks returns the tracks of the current session, in the order of their appearance; until those

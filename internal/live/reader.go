@@ -19,6 +19,8 @@ type ReaderOptions struct {
 	// players): other units wait for the next picture, at most 1.5 mean picture intervals and never
 	// over 50 ms; without video all units wait up to 60 ms. Who polls has to look at Wait and Doze.
 	Lazy bool
+	// Session leaves cached GOPs out that are of sessions before the newest one.
+	Session bool
 	// Settled keeps back all units until the set of tracks is settled.
 	Settled bool
 }
@@ -59,6 +61,9 @@ func (pub *Publication) NewReader(opt ReaderOptions) *Reader {
 	}
 	if seq, ok := pub.ring.joinBack(gops); ok {
 		r.next = seq
+	}
+	if opt.Session {
+		r.next = max(r.next, pub.sessionAt)
 	}
 	if pub.suspended {
 		r.suspended = pub.suspensions

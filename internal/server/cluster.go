@@ -81,7 +81,9 @@ type node struct {
 	homes *recent[string, cluster.Node]
 	// former are the homes that gave a stream up to the next one a moment ago.
 	former *recent[string, cluster.Node]
-	cache  *edge.Cache
+	// next are the nodes that are about to have streams which move.
+	next  *recent[string, string]
+	cache *edge.Cache
 	// recordings has which other nodes have which recordings.
 	recordings recordingPlaces
 	// audiences are the viewers of HLS here of streams of other nodes.
@@ -127,6 +129,7 @@ func (s *Server) openNode() error {
 		Server: s, opt: o, limits: listen.NewLimits(maxNodeConns, 0, 0), tls: listen.Certificate{Option: "cluster_cert/cluster_key", Cert: o.Cert, Key: o.Key},
 		homes:     newRecent[string, cluster.Node](maxHomes, 0, time.Now),
 		former:    newRecent[string, cluster.Node](maxHomes, mournTime, time.Now),
+		next:      newRecent[string, string](maxHomes, mournTime, time.Now),
 		audiences: hls.NewAudiences(max(awayPeriod, s.opt.HLS.SegmentDuration*3/2)), recordings: newRecordingPlaces(),
 		copies: make(map[live.Name]*copied), writing: make(map[*live.Publication]*writing), departures: make(map[string]*departure),
 	}

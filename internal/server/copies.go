@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"livego/internal/cluster"
-	"livego/internal/fanout"
 	"livego/internal/live"
 )
 
@@ -45,17 +43,22 @@ type copied struct {
 	// ready is closed when stream is known, or that there is none.
 	ready chan struct{}
 	pub   *live.Publication
+	// away: there is none, because the node that has it does not answer.
+	away  bool
 	token atomic.Int64
 	// path are the nodes that it has passed, its home first.
 	path atomic.Pointer[[]string]
-	// newest is when the last message came, in ns since 1970.
-	newest atomic.Int64
+	// flows: it comes from a node now.
+	flows atomic.Bool
+	// next is the node that is about to have the stream, empty if that is not known.
+	next string
 	// stop ends it for a cause; over is closed when it has ended.
 	stop context.CancelCauseFunc
 	over chan struct{}
 }
 
-// find returns a stream that another node has. ErrNotFound: none has.
+// find returns a stream that another node has. ErrNotFound: none has, or, with errAway, the one that
+// has it does not answer.
 func (n *node) find(ctx context.Context, name live.Name, via []string) (*live.Publication, error) {
 	c := n.copyOf(name)
 	if c == nil {
@@ -76,13 +79,20 @@ func (n *node) find(ctx context.Context, name live.Name, via []string) (*live.Pu
 	}
 	select {
 	case <-c.ready:
-		if c.pub != nil {
-			return c.pub, nil
-		}
 	default:
+		return nil, errNotFoundAway
+	}
+	switch {
+	case c.pub != nil:
+		return c.pub, nil
+	case c.away:
+		return nil, errNotFoundAway
 	}
 	return nil, live.ErrNotFound
 }
+
+// errNotFoundAway: a stream is not to be had, for the node that has it does not answer.
+var errNotFoundAway = fmt.Errorf("%w: %w", live.ErrNotFound, errAway)
 
 func (n *node) copyOf(name live.Name) *copied {
 	n.mu.Lock()
@@ -91,10 +101,11 @@ func (n *node) copyOf(name live.Name) *copied {
 }
 
 // start finds or begins the copy of a stream, nil if there are too many or the server ends.
-func (n *node) start(name live.Name, via []string) *copied { return n.startCopy(name, via, nil) }
+func (n *node) start(name live.Name, via []string) *copied { return n.startCopy(name, via, nil, "") }
 
-// startCopy is start; pub, if not nil, is what it goes on with, because it was published here.
-func (n *node) startCopy(name live.Name, via []string, pub *live.Publication) *copied {
+// startCopy is start; pub, if not nil, is what it goes on with, because it was published here, and
+// next the node that is about to have it.
+func (n *node) startCopy(name live.Name, via []string, pub *live.Publication, next string) *copied {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if c := n.copies[name]; c != nil {
@@ -104,7 +115,7 @@ func (n *node) startCopy(name live.Name, via []string, pub *live.Publication) *c
 		return nil
 	}
 	ctx, stop := context.WithCancelCause(n.outCtx)
-	c := &copied{node: n, name: name, via: via, ready: make(chan struct{}), stop: stop, over: make(chan struct{})}
+	c := &copied{node: n, name: name, via: via, next: next, ready: make(chan struct{}), stop: stop, over: make(chan struct{})}
 	if pub != nil {
 		c.pub = pub
 		close(c.ready)
@@ -131,7 +142,7 @@ func (c *copied) run(ctx context.Context) {
 	}()
 	find, moves := c.node.lookup, 0
 	for tries := 0; ctx.Err() == nil; tries++ {
-		began := time.Now()
+		began, changed := time.Now(), c.node.member.Changed(c.name.Key())
 		err := c.connect(ctx, find)
 		switch {
 		case errors.Is(err, cluster.ErrMoved) && moves < copyTries:
@@ -141,6 +152,7 @@ func (c *copied) run(ctx context.Context) {
 			return
 		case c.pub == nil && (tries >= copyTries || errors.Is(err, cluster.ErrNotFound) || errors.Is(err, cluster.ErrLoop) ||
 			tries > 0 && errors.Is(err, cluster.ErrElsewhere)):
+			c.away = errors.Is(err, cluster.ErrUnreachable)
 			c.node.log.Info("stream of another node cannot be had", "stream", c.name.String(), "reason", err.Error())
 			return
 		}
@@ -150,11 +162,11 @@ func (c *copied) run(ctx context.Context) {
 		if tries == 0 {
 			c.node.log.Warn("stream of another node interrupted", "stream", c.name.String(), "reason", err.Error())
 		}
-		changed, goOn := c.pause(ctx, tries)
+		hasChanged, goOn := c.pause(ctx, tries, changed)
 		if !goOn {
 			return
 		}
-		if changed { // somebody may be about to have it
+		if hasChanged { // somebody may be about to have it
 			tries = 0
 		}
 		find = c.node.lookAgain
@@ -163,7 +175,7 @@ func (c *copied) run(ctx context.Context) {
 
 // pause waits until the next try, or until it is known that something has changed. goOn is false if
 // the stream is over meanwhile.
-func (c *copied) pause(ctx context.Context, tries int) (changed, goOn bool) {
+func (c *copied) pause(ctx context.Context, tries int, changed <-chan struct{}) (hasChanged, goOn bool) {
 	wait := min(copyRetryMin<<min(tries, 8), copyRetryMax)
 	timer := time.NewTimer(wait/2 + rand.N(wait/2))
 	defer timer.Stop()
@@ -172,7 +184,7 @@ func (c *copied) pause(ctx context.Context, tries int) (changed, goOn bool) {
 		done = c.pub.Done()
 	}
 	select {
-	case <-c.node.member.Changed(c.name.Key()):
+	case <-changed:
 		return true, true
 	case <-timer.C:
 		return false, true
@@ -184,11 +196,7 @@ func (c *copied) pause(ctx context.Context, tries int) (changed, goOn bool) {
 
 // connect finds the home, and takes what comes from there. io.EOF: the stream is over.
 func (c *copied) connect(ctx context.Context, find func(context.Context, string) (cluster.Entry, error)) error {
-	e, err := find(ctx, c.name.Key())
-	if err != nil {
-		return err
-	}
-	feed, err := c.ask(ctx, e)
+	feed, e, err := c.open(ctx, find)
 	if err != nil {
 		return err
 	}
@@ -212,7 +220,10 @@ func (c *copied) connect(ctx context.Context, find func(context.Context, string)
 	}
 	defer context.AfterFunc(watched, func() { _ = feed.Close() })()
 	go c.watch(watched, end)
+	c.flows.Store(true)
+	defer c.flows.Store(false)
 	err = c.take(feed, p)
+	c.next = feed.MovedTo
 	if cause := context.Cause(watched); cause != nil {
 		err = cause
 	}
@@ -225,10 +236,37 @@ func (c *copied) connect(ctx context.Context, find func(context.Context, string)
 	return err
 }
 
-// ask asks for the stream on its way from its home.
-func (c *copied) ask(ctx context.Context, e cluster.Entry) (feed *cluster.Feed, err error) {
+// open asks for the stream where it is about to be, if that is known, or where it is.
+func (c *copied) open(ctx context.Context, find func(context.Context, string) (cluster.Entry, error)) (*cluster.Feed, cluster.Entry, error) {
+	if next, known := c.node.other(c.next); known {
+		c.next = ""
+		e := cluster.Entry{Stream: c.name.Key(), Node: next}
+		if feed, err := c.ask(ctx, e, true); err == nil {
+			return feed, e, nil
+		}
+	}
+	e, err := find(ctx, c.name.Key())
+	if err != nil {
+		return nil, e, err
+	}
+	feed, err := c.ask(ctx, e, c.pub != nil) // who goes on with it may ask before the next home has it
+	return feed, e, err
+}
+
+// other returns another node by its name.
+func (n *node) other(id string) (cluster.Node, bool) {
+	known := n.member.Known()
+	at := slices.IndexFunc(known, func(o cluster.Node) bool { return o.ID == id && id != n.opt.ID })
+	if at < 0 {
+		return cluster.Node{}, false
+	}
+	return known[at], true
+}
+
+// ask asks for the stream on its way from its home, which may be about to become that (awaits).
+func (c *copied) ask(ctx context.Context, e cluster.Entry, awaits bool) (feed *cluster.Feed, err error) {
 	for _, from := range c.node.wayTo(e, len(c.via) > 0) {
-		feed, err = c.node.peers.Feed(ctx, from, e.Stream, c.name.Rendition, c.via)
+		feed, err = c.node.peers.Feed(ctx, from, e.Stream, c.name.Rendition, c.via, awaits && from.ID == e.Node.ID)
 		if err == nil || ctx.Err() != nil {
 			break
 		}
@@ -246,7 +284,6 @@ func (c *copied) take(feed *cluster.Feed, p *publication) error {
 		if err != nil {
 			return err
 		}
-		c.newest.Store(time.Now().UnixNano())
 		if err := p.message(m.Type, m.TimeMS, m.Arrived, m.Body); err != nil {
 			return err
 		}
@@ -285,116 +322,4 @@ func (n *node) copy(name live.Name, from cluster.Node, end func(error)) (*public
 	}
 	p.begin(PublishLimits{}, n.log.With("protocol", protocolNode, "node", from.ID))
 	return p, nil
-}
-
-// serveFeed gives another node a stream that has its home here, or comes here from another region.
-func (n *node) serveFeed(ctx context.Context, r cluster.Request) (cluster.Outlet, error) {
-	name := nameOf(r.Stream)
-	name.Rendition = r.Rendition
-	token, holds := n.member.Holds(r.Stream)
-	if !holds {
-		return n.passFeed(ctx, name, r)
-	}
-	pub, ok := n.hub.Lookup(name)
-	if !ok {
-		return cluster.Outlet{}, cluster.ErrElsewhere
-	}
-	held := func() bool {
-		select {
-		case <-pub.Done():
-			return true // what is left of it goes out
-		default:
-		}
-		_, holds := n.member.Holds(r.Stream)
-		return holds
-	}
-	return cluster.Outlet{Token: token, Rendition: pub.Name().Rendition, Play: func(nc net.Conn, first []byte) { n.playFeed(nc, first, pub, r, held) }}, nil
-}
-
-// passFeed gives another node a stream that comes here from another region.
-func (n *node) passFeed(ctx context.Context, name live.Name, r cluster.Request) (cluster.Outlet, error) {
-	if !n.passes(ctx, r.Stream) {
-		return cluster.Outlet{}, cluster.ErrElsewhere
-	}
-	ctx, cancel := context.WithTimeout(ctx, passTimeout)
-	defer cancel()
-	pub, err := n.find(ctx, name, r.Via)
-	c := n.copyOf(name)
-	if err != nil || c == nil || c.path.Load() == nil {
-		return cluster.Outlet{}, cluster.ErrElsewhere
-	}
-	path := *c.path.Load()
-	if slices.Contains(path, r.From) {
-		return cluster.Outlet{}, cluster.ErrLoop
-	}
-	return cluster.Outlet{
-		Token: c.token.Load(), Rendition: pub.Name().Rendition, Path: path,
-		Play: func(nc net.Conn, first []byte) { n.playFeed(nc, first, pub, r, func() bool { return true }) },
-	}, nil
-}
-
-// playFeed sends a stream to another node, while it is held here.
-func (n *node) playFeed(nc net.Conn, first []byte, pub *live.Publication, r cluster.Request, held func() bool) {
-	player, err := n.fanout.Play(pub, fanout.PlayerOptions{Conn: nc, Format: cluster.Format{}, View: fanout.View{Whole: true}})
-	if err != nil {
-		return // the other node asks again
-	}
-	log := n.log.With("stream", pub.Name().String(), "node", r.From, "remote", r.Remote)
-	log.Info("stream goes to another node")
-	player.Start(first)
-	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
-		_, err := io.CopyN(io.Discard, nc, maxViewerBytes)
-		player.Close(fmt.Errorf("%w: %w", fanout.ErrGone, orEOF(err)))
-	}()
-	stop := context.AfterFunc(n.ctx, func() { player.Close(errShutdown) })
-	var sent uint64
-	count := func() {
-		before := sent
-		sent = player.Stats().Sent
-		n.meter.toNodes.Add(sent - before)
-	}
-	n.attend(player, r.Stream, func() bool { count(); return held() })
-	count()
-	stop()
-	err = player.Err()
-	var last []byte
-	switch ended := errors.Is(err, fanout.ErrStreamEnded); {
-	case errors.Is(err, live.ErrMoved), ended && errors.Is(pub.Cause(), live.ErrMoved):
-		last = cluster.AppendMoved(nil)
-	case ended && !errors.Is(pub.Cause(), live.ErrClosed):
-		last = cluster.AppendEnd(nil)
-	}
-	if last != nil {
-		_ = nc.SetWriteDeadline(time.Now().Add(n.Server.opt.Fanout.WriteTimeout))
-		_, _ = nc.Write(last)
-	}
-	_ = nc.Close()
-	<-gone
-	log.Info("stream goes to another node no more", "reason", err.Error(), "bytes", player.Stats().Sent)
-}
-
-// attend says each second that this node is there, until the player ends, or the stream has its
-// home elsewhere: then what there is goes out.
-func (n *node) attend(player *fanout.Player, stream string, held func() bool) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	changed := n.member.Changed(stream)
-	for held() {
-		select {
-		case <-tick.C:
-			_ = player.Post(cluster.AppendPing(nil))
-		case <-changed:
-			changed = n.member.Changed(stream)
-		case <-player.Done():
-			return
-		}
-	}
-	select {
-	case <-time.After(feedFlush):
-		player.Stop(live.ErrMoved)
-	case <-player.Done():
-	}
-	<-player.Done()
 }

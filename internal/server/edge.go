@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// mournTime is for how long the files of a stream whose home died are not said to be gone: its
-	// encoder comes back somewhere.
+	// mournTime is for how long at least, or for the grace time of streams, the files of a stream
+	// whose home died are not said to be gone: its encoder comes back somewhere.
 	mournTime = 10 * time.Second
 	// holdTime is for how long a request for a playlist waits for the next home. hls.js (1.7.4)
 	// gives up after its third try.
@@ -201,7 +201,7 @@ func (n *node) fetch(ctx context.Context, f edge.File, via []string) (*http.Resp
 			}
 			resp.Body.Close()
 		}
-		if _, seen, known := n.homes.get(f.Stream); known && time.Since(seen) > mournTime {
+		if _, seen, known := n.homes.get(f.Stream); known && time.Since(seen) > max(mournTime, n.now().opt.Live.Grace) {
 			n.homes.forget(f.Stream)
 			return nil, errHere
 		}

@@ -34,15 +34,26 @@ type entrance struct {
 	// left that would take more.
 	moving atomic.Bool
 	moves  *rate.Limiter
-	// moved: it had another one.
-	moved bool
 
 	demuxer flv.Demuxer
 	units   []media.AccessUnit
-	// headers are what a new home needs first: metadata, and the newest headers of each track.
-	headers []header
+	// sounds are the tracks of sound, cut is where the stream is to move, and late what the next home
+	// gets from there on, once the home of now has the sound before it; none while it does not move.
+	sounds map[uint8]sound
+	cut    time.Duration
+	late   []cluster.Message
+	// headers are what a new home needs first: metadata, and the newest headers of each track; first
+	// are those of the cut.
+	headers, first []header
 	// video: there are pictures.
 	video bool
+}
+
+// sound is how far a track of sound has come: its newest frame, by its time stamp, how long that
+// is, and when it arrived.
+type sound struct {
+	at, length time.Duration
+	arrived    time.Time
 }
 
 const (
@@ -51,6 +62,12 @@ const (
 	// lies says so without end.
 	maxMoves     = 4
 	moveInterval = 10 * time.Second
+	// lateSound is for how long the picture with which a stream moves waits for the sound before it,
+	// maxLate how many messages do at most.
+	lateSound = 250 * time.Millisecond
+	maxLate   = 512
+	// soundGone: a track of which nothing came for that long has no more to be waited for.
+	soundGone = time.Second
 )
 
 // hop takes what a publisher sends, here or on its way to the stream's home.
@@ -71,7 +88,7 @@ const maxHeaders = 64
 
 // enter takes a publisher on air that came to this node.
 func (n *node) enter(ctx context.Context, may permit, from origin, log *slog.Logger) (sink, error) {
-	e := &entrance{node: n, may: may, from: from, log: log, moves: rate.NewLimiter(rate.Every(moveInterval), maxMoves)}
+	e := &entrance{node: n, may: may, from: from, log: log, moves: rate.NewLimiter(rate.Every(moveInterval), maxMoves), sounds: make(map[uint8]sound)}
 	e.held, e.may.lease = n.watchLease(may.lease, from.close), nil
 	e.from.move = func() { e.moving.Store(true) }
 	n.entrances.Add(1)
@@ -94,9 +111,6 @@ func (e *entrance) settle(ctx context.Context) error {
 		e.to = away
 		return nil
 	}
-	if e.moved {
-		n.runOut(e.may.name) // viewers here had it from the former home
-	}
 	p, err := n.publishHere(ctx, e.may, e.from, e.log, begun)
 	if err != nil {
 		return err
@@ -116,11 +130,69 @@ func (p atHome) Message(m cluster.Message) error {
 // Message implements sink.
 func (e *entrance) Message(messageType uint8, ms uint32, body []byte) error {
 	m := cluster.Message{Type: messageType, TimeMS: ms, Arrived: time.Now(), Body: body}
-	if begins := e.note(m); e.moving.Load() && begins {
-		if err := e.move(ms); err != nil {
+	begins := e.note(m)
+	switch {
+	case len(e.late) > 0:
+		return e.postpone(m)
+	case !e.moving.Load() || !begins:
+		return e.hand(m)
+	}
+	e.cut, e.first = e.units[0].DTS, slices.Clone(e.headers)
+	return e.postpone(m)
+}
+
+// postpone keeps a message for the next home, unless it is sound from before the picture with which
+// that begins, and moves the stream when there is no more of that to come.
+func (e *entrance) postpone(m cluster.Message) error {
+	if len(e.late) > 0 && e.isBefore() {
+		if err := e.hand(m); err != nil {
+			return err
+		}
+	} else {
+		e.late = append(e.late, m)
+	}
+	first := e.late[0]
+	if e.to != nil && e.isLate(m.Arrived) && len(e.late) < maxLate && m.Arrived.Sub(first.Arrived) < lateSound {
+		return nil
+	}
+	if err := e.move(first.TimeMS); err != nil {
+		return err
+	}
+	return e.handLate()
+}
+
+// isBefore says whether the message in hand is sound from before the cut.
+func (e *entrance) isBefore() bool {
+	return len(e.units) > 0 && !slices.ContainsFunc(e.units, func(u media.AccessUnit) bool {
+		return u.Header != media.Sample || u.Track.Kind != media.Audio || u.DTS >= e.cut
+	})
+}
+
+// isLate says whether sound from before the cut is still to come.
+func (e *entrance) isLate(now time.Time) bool {
+	for _, s := range e.sounds {
+		// Stamps are whole milliseconds: the next frame may come one earlier than by its length.
+		if s.at+s.length <= e.cut+time.Millisecond && now.Sub(s.arrived) < soundGone {
+			return true
+		}
+	}
+	return false
+}
+
+// handLate hands on what waited.
+func (e *entrance) handLate() error {
+	late := e.late
+	e.late = nil
+	for _, m := range late {
+		if err := e.hand(m); err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// hand hands a message to the stream's home.
+func (e *entrance) hand(m cluster.Message) error {
 	if e.to == nil {
 		return nil // until the next random access point
 	}
@@ -136,6 +208,7 @@ func (e *entrance) Message(messageType uint8, ms uint32, body []byte) error {
 
 // End implements sink.
 func (e *entrance) End(cause error) {
+	_ = e.handLate() // to the home of now
 	if e.to != nil {
 		e.to.End(cause)
 	}
@@ -151,11 +224,13 @@ func (e *entrance) leave() {
 // move gives the stream another home, which begins with the message that comes next.
 func (e *entrance) move(ms uint32) error {
 	e.moving.Store(false)
-	switch e.to.(type) {
+	switch to := e.to.(type) {
 	case atHome:
-		if len(e.node.successors(e.may.name.Key())) == 0 {
+		next := e.node.successors(e.may.name.Key())
+		if len(next) == 0 {
 			return nil // there is none
 		}
+		to.next = next[0].ID
 	case *relayed:
 		if !e.moves.Allow() {
 			return nil // while it takes what comes
@@ -164,12 +239,11 @@ func (e *entrance) move(ms uint32) error {
 	if e.to != nil {
 		e.to.End(live.ErrMoved)
 		e.to = nil
-		e.moved = true
 	}
 	if err := e.settle(e.node.ctx); err != nil {
 		return err
 	}
-	for _, h := range e.headers {
+	for _, h := range e.first {
 		h.TimeMS = ms
 		if err := e.to.Message(h.Message); err != nil {
 			return err
@@ -180,8 +254,8 @@ func (e *entrance) move(ms uint32) error {
 
 // note keeps what is no sample, and says whether a new home may begin with a message.
 func (e *entrance) note(m cluster.Message) (begins bool) {
+	clear(e.units)
 	e.units, _ = e.demuxer.Append(e.units[:0], m.Type, m.TimeMS, m.Body) // the home says what is wrong
-	defer func() { clear(e.units) }()
 	for i := range e.units {
 		switch u := &e.units[i]; {
 		case u.Header == media.Sample && u.Track.Kind == media.Video:
@@ -189,11 +263,25 @@ func (e *entrance) note(m cluster.Message) (begins bool) {
 			begins = begins || u.RandomAccess
 		case u.Header == media.Sample:
 			begins = begins || !e.video
+			e.noteSound(u, m.Arrived)
 		case u.Header != media.Command && u.Header != media.SequenceEnd && u.Track != nil:
 			e.keep(u, m)
 		}
 	}
 	return begins
+}
+
+// noteSound notes how far a track of sound has come.
+func (e *entrance) noteSound(u *media.AccessUnit, arrived time.Time) {
+	if u.Track.Kind != media.Audio {
+		return
+	}
+	before, known := e.sounds[u.Track.ID]
+	s := sound{u.DTS, before.length, arrived}
+	if length := u.DTS - before.at; known && length > 0 && length < lateSound {
+		s.length = length
+	}
+	e.sounds[u.Track.ID] = s
 }
 
 // keep keeps a header in the place of the one before.

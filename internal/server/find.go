@@ -59,13 +59,15 @@ func nameOf(stream string) (n live.Name) {
 // findAnywhere is Server.find for a node of a cluster: other nodes are asked before a source is,
 // and again while it waits.
 func (n *node) findAnywhere(ctx context.Context, name live.Name, path []string, wait time.Duration) (*live.Publication, error) {
-	until := time.Now().Add(wait)
+	until, why := time.Now().Add(wait), live.ErrNotFound
 	for brought := false; ; brought = true {
 		_, holds := n.member.Holds(name.Key())
 		if !holds {
-			if pub, err := n.find(ctx, name, nil); !errors.Is(err, live.ErrNotFound) {
+			pub, err := n.find(ctx, name, nil)
+			if !errors.Is(err, live.ErrNotFound) {
 				return pub, err
 			}
+			why = err
 		}
 		if pub, ok := n.hub.Lookup(name); ok {
 			return pub, nil
@@ -77,7 +79,7 @@ func (n *node) findAnywhere(ctx context.Context, name live.Name, path []string, 
 		}
 		left := time.Until(until)
 		if left <= 0 {
-			return nil, live.ErrNotFound
+			return nil, why
 		}
 		if pub, err := n.hub.Subscribe(ctx, name, min(left, slice)); !errors.Is(err, live.ErrNotFound) {
 			return pub, err

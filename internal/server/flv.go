@@ -113,6 +113,10 @@ func (s *Server) findFLV(w http.ResponseWriter, r *http.Request, token string) (
 		}
 		p.pub, err = s.find(r.Context(), name, p.path, 0)
 	}
+	if errors.Is(err, errAway) {
+		refuseFile(w, errAway, time.Second)
+		return p, false
+	}
 	if err != nil {
 		w.Header().Set("Cache-Control", "no-store")
 		http.Error(w, "no publisher", http.StatusNotFound)

@@ -21,8 +21,10 @@ const (
 	feedFlush = 60 * time.Millisecond
 	// feedsTime bounds the time in which other nodes that watch go to the next home.
 	feedsTime = 500 * time.Millisecond
-	// handOverTick is how often it is looked whether publishers are gone.
+	// handOverTick is how often it is looked whether publishers are gone, streamTick whether a stream
+	// has come that viewers wait for.
 	handOverTick = 20 * time.Millisecond
+	streamTick   = 5 * time.Millisecond
 )
 
 // departure is a stream that gets another home.
@@ -53,7 +55,7 @@ func (n *node) handOver(pub *live.Publication) {
 	}
 	n.giveUp(key, d)
 	n.conns.Go(func() {
-		pauseFor(n.ctx, 2*feedFlush) // other nodes that watch are gone then
+		pauseFor(n.ctx, feedFlush) // other nodes that watch are gone then
 		if pub.Readers() == 0 || !n.carryOn(pub) {
 			pub.Evict(live.ErrMoved)
 		}
@@ -135,15 +137,15 @@ func (n *node) handOverAll(within, publishers time.Duration) {
 			s.move()
 		}
 	}
-	n.await(begin.Add(max(within, publishers)), func() bool { return !slices.ContainsFunc(n.sessions.all(nil), atHome) })
-	n.await(time.Now().Add(feedsTime), func() bool { return n.handler.Feeds() == 0 })
-	n.await(begin.Add(publishers), func() bool { return n.entrances.Load() == 0 })
+	n.await(handOverTick, begin.Add(max(within, publishers)), func() bool { return !slices.ContainsFunc(n.sessions.all(nil), atHome) })
+	n.await(handOverTick, time.Now().Add(feedsTime), func() bool { return n.handler.Feeds() == 0 })
+	n.await(handOverTick, begin.Add(publishers), func() bool { return n.entrances.Load() == 0 })
 }
 
-// await looks until something is so, or for as long as it may take.
-func (n *node) await(until time.Time, so func() bool) {
-	for !so() && time.Now().Before(until) {
-		pauseFor(n.ctx, handOverTick)
+// await looks now and then until something is so, for as long as it may take, or until the server
+// has ended.
+func (n *node) await(tick time.Duration, until time.Time, so func() bool) {
+	for !so() && time.Now().Before(until) && pauseFor(n.ctx, tick) {
 	}
 }
 
@@ -163,18 +165,17 @@ func (n *node) awaitLast(stream live.Name, cause error) {
 	}
 }
 
-// runOut waits until the copies of a stream, which its former home has given up, have the last of
-// it: nothing has come for longer than it is on its way.
-func (n *node) runOut(stream live.Name) {
-	n.await(time.Now().Add(feedsTime), func() bool {
-		return !slices.ContainsFunc(n.copiesOf(stream), func(c *copied) bool { return time.Since(time.Unix(0, c.newest.Load())) < 2*feedFlush })
-	})
+// nextHome is the node that is about to have a stream whose publisher goes on there, empty if that
+// is not known.
+func (n *node) nextHome(stream string) string {
+	id, _, _ := n.next.get(stream)
+	return id
 }
 
 // carryOn lets the viewers of a publication go on with what comes from another node. It is false if
 // that cannot be.
 func (n *node) carryOn(pub *live.Publication) bool {
-	return n.startCopy(pub.Name(), nil, pub) != nil
+	return n.startCopy(pub.Name(), nil, pub, n.nextHome(pub.Name().Key())) != nil
 }
 
 // copiesOf returns the copies of a stream in all its renditions.
@@ -189,10 +190,11 @@ func (n *node) copiesOf(stream live.Name) (all []*copied) {
 	return all
 }
 
-// yield ends the copies of a stream that gets its home here, and waits for that. Their viewers
-// stay.
+// yield ends the copies of a stream that gets its home here, and waits for that, and before for the
+// last of what the former home has: that says when it is over. Their viewers stay.
 func (n *node) yield(stream live.Name) {
 	all := n.copiesOf(stream)
+	n.await(streamTick, time.Now().Add(feedsTime), func() bool { return !slices.ContainsFunc(all, func(c *copied) bool { return c.flows.Load() }) })
 	for _, c := range all {
 		c.stop(live.ErrTakenOver)
 	}

@@ -177,7 +177,7 @@ func TestNodeWithForeignCertificate(t *testing.T) {
 		e, err := g.registry.Lookup(t.Context(), "live/movie")
 		return err == nil && e.Node.ID == "liar"
 	})
-	wantEqual(t, "FLV", call(t, http.MethodGet, a.url("http", "http-flv", "/live/movie.flv")).status, http.StatusNotFound)
+	wantEqual(t, "FLV", call(t, http.MethodGet, a.url("http", "http-flv", "/live/movie.flv")).status, http.StatusServiceUnavailable)
 	wantEqual(t, "HLS", call(t, http.MethodGet, a.url("http", "hls", "/live/movie/index.m3u8")).status, http.StatusServiceUnavailable)
 	// A publisher has to wait until the other's lease is over, for it is not sent there.
 	_, err := a.node.peers.Publish(t.Context(), cluster.Node{ID: "liar", Addr: liar.addr("cluster")}, "live/movie", "", cluster.Origin{}, cluster.Voice{})

@@ -24,6 +24,8 @@ type publication struct {
 	pub     *live.Publisher
 	session *session
 	log     *slog.Logger
+	// next is the node to which the publisher goes if it moves, empty if that is not known.
+	next string
 
 	demuxer flv.Demuxer
 	units   []media.AccessUnit
@@ -227,6 +229,7 @@ func (p *publication) End(cause error) {
 	case final(cause):
 		p.pub.Unpublish()
 	case errors.Is(cause, live.ErrMoved):
+		p.server.node.next.put(p.pub.Publication().Name().Key(), p.next)
 		p.pub.Move()
 		p.server.node.handOver(p.pub.Publication())
 	default:

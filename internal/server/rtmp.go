@@ -287,6 +287,10 @@ func (c *rtmpConn) findAndPlay(ctx context.Context, r *rtmp.PlayRequest, ps *rtm
 		return &rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "Relaying is refused: " + err.Error() + ".", Err: err}
 	}
 	pub, err := s.find(ctx, name, r.Path, s.now().opt.PlayWait)
+	if errors.Is(err, errAway) {
+		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
+		return &rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "Stream " + said(name.String()) + " is not to be had now: " + errAway.Error() + ".", Err: err}
+	}
 	if errors.Is(err, live.ErrNotFound) {
 		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
 		return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "Stream " + said(name.String()) + " is not on air.", Err: err}

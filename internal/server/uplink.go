@@ -170,5 +170,6 @@ func (n *node) servePublish(ctx context.Context, r cluster.Request, from cluster
 	if err != nil {
 		return nil, err
 	}
+	p.next = r.From
 	return atHome{p}, nil
 }
