@@ -192,6 +192,37 @@ func TestStaticPush(t *testing.T) {
 	v.going(t)
 }
 
+// TestRelayCircle pushes a stream to nginx-rtmp, which pushes all that it has back: that is refused
+// again and again, with the reason in the log, and the encoder and its viewers notice nothing.
+func TestRelayCircle(t *testing.T) {
+	t.Parallel()
+	s, address, room := start(t), freeAddress(t), roomOf(t)
+	key := s.key(t, room)
+	nginx := startNginxAt(t, address, fmt.Sprintf("application up { live on; push %s; }", s.publishURL(key)))
+	defer nginx.kill()
+	pub := publish(t, s, key, flvClip(t, "h264-aac-b", 5), pacing{loop: true})
+	defer pub.lose()
+	s.waitOnAir(t, room)
+	v := watchFLV(t, s, room)
+	v.waitFrames(t, 30)
+	status, text := relayed(t, s, "push", room, "rtmp://"+address+"/up/x")
+	wantAnswer(t, "start", status, text, 200)
+	eventually(t, 30*time.Second, "what comes back is refused", func() bool {
+		return strings.Count(s.log(), "publisher refused") >= 2 && strings.Contains(s.log(), "leads back")
+	})
+	v.waitFrames(t, len(v.tags())+30)
+	v.going(t)
+	gapless(t, v.name, v.tags(), 250)
+	select {
+	case <-pub.ended:
+		t.Errorf("the encoder was ended: %v", pub.err)
+	default:
+	}
+	if strings.Contains(s.log(), "publisher taken over") {
+		t.Error("the encoder was taken over")
+	}
+}
+
 // TestRelaysSurviveRestart: what the API began goes on after a restart.
 func TestRelaysSurviveRestart(t *testing.T) {
 	t.Parallel()

@@ -46,6 +46,7 @@ type Demuxer struct {
 	script       trackState
 	expected     expected
 	encoder      string // as the last onMetaData has it
+	passed       string // likewise
 }
 
 // trackState is a track as it is now, with what is needed to see that it changes.
@@ -131,6 +132,10 @@ func (d *Demuxer) Expected() (video, audio int, known bool) {
 // Encoder returns what the last onMetaData calls the encoder (FLV E.5 leaves it to the sender), at
 // most 128 bytes; empty if it does not say.
 func (d *Demuxer) Encoder() string { return d.encoder }
+
+// Passed returns which servers the stream has passed by relays, as the last onMetaData says it (see
+// AppendPassed); empty if it does not say.
+func (d *Demuxer) Passed() string { return d.passed }
 
 // track returns the state of a track, which is made, or made anew if the format changed.
 func (d *Demuxer) track(kind media.Kind, id uint8, f format) (*trackState, error) {
@@ -278,7 +283,7 @@ func (d *Demuxer) appendScript(dst []media.AccessUnit, m *message) ([]media.Acce
 	if name == "onMetaData" {
 		if len(arguments) > 0 {
 			metadata := amf.Properties(arguments[0])
-			d.expected, d.encoder = expectedBy(metadata), encoderOf(metadata)
+			d.expected, d.encoder, d.passed = expectedBy(metadata), encoderOf(metadata), passedBy(metadata)
 		}
 		return append(dst, m.unit(&d.script, media.Metadata)), nil
 	}

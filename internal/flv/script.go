@@ -88,3 +88,52 @@ func says(value any) bool {
 	}
 	return len(amf.Properties(value)) > 0
 }
+
+// Where onMetaData says which servers a stream has passed: in a property of our own, which servers
+// keep that pass all of it on, and the last one in one that nginx-rtmp keeps, which makes metadata
+// of its own from what it knows, 31 bytes of each text.
+const (
+	passedProperty  = "livegoPath"
+	profileProperty = "profile"
+	passedLast      = "livego "
+	// maxPassed bounds what is read of it, in bytes.
+	maxPassed = 1 << 10
+)
+
+// AppendPassed appends the body of a data message to dst, and if it is onMetaData, by which servers
+// the stream has come: names with commas between them, the last one of at most 16 bytes.
+func AppendPassed(dst, body []byte, passed string) []byte {
+	name, n, err := handler(body)
+	if err != nil || name != "onMetaData" || passed == "" {
+		return append(dst, body...)
+	}
+	arguments, err := scriptArguments(body[n:])
+	if err != nil || len(arguments) == 0 {
+		return append(dst, body...)
+	}
+	metadata := amf.Properties(arguments[0])
+	last := passed[strings.LastIndexByte(passed, ',')+1:]
+	with := append(metadata[:len(metadata):len(metadata)], amf.Property{Name: passedProperty, Value: passed})
+	if _, there := metadata.Lookup(profileProperty); !there {
+		with = append(with, amf.Property{Name: profileProperty, Value: passedLast + last})
+	}
+	return amf.Append(dst, name, amf.ECMAArray(with))
+}
+
+// MaxPassed is by how many bytes AppendPassed may make a message longer.
+func MaxPassed(passed string) int {
+	return 2*len(passed) + len(passedProperty) + len(profileProperty) + len(passedLast) + 32
+}
+
+// passedBy returns which servers a stream has passed.
+func passedBy(metadata amf.Object) string {
+	if passed := metadata.String(passedProperty); passed != "" && len(passed) <= maxPassed {
+		return strings.Clone(passed)
+	}
+	profile, _, _ := strings.Cut(metadata.String(profileProperty), "\x00") // nginx-rtmp fills it up with zeros
+	last, ok := strings.CutPrefix(profile, passedLast)
+	if !ok || len(last) > maxPassed {
+		return ""
+	}
+	return strings.Clone(last)
+}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"sync"
@@ -66,6 +67,8 @@ type Options struct {
 	URL string
 	// TLS is for https; nil: Go's defaults.
 	TLS *tls.Config
+	// Header is sent with each request.
+	Header http.Header
 	// Body appends the message body of a unit.
 	Body func(dst []byte, u *media.AccessUnit) ([]byte, error)
 }
@@ -79,6 +82,7 @@ type Client struct {
 	feeds []*feed
 	all   sync.WaitGroup
 	pace  pace
+	said  http.Header // of the first answer
 
 	tracks map[media.Kind]*media.Track // whose headers were sent
 	next   []byte                      // a message that waits for its header to go before it
@@ -100,6 +104,9 @@ func Open(ctx context.Context, opt Options) (*Client, error) {
 	}
 	return c, nil
 }
+
+// Header returns that of the first answer.
+func (c *Client) Header() http.Header { return c.said }
 
 func (c *Client) open(u *url.URL) error {
 	text, from, err := c.get(u, byteRange{}, maxPlaylist)
@@ -246,6 +253,7 @@ func (c *Client) get(u *url.URL, part byteRange, most int64) (text []byte, from 
 	if err != nil {
 		return nil, nil, errors.New("bad URL")
 	}
+	maps.Copy(r.Header, c.opt.Header)
 	r.Header.Set("User-Agent", "livego")
 	if part.length > 0 {
 		r.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", part.start, part.start+part.length-1))
@@ -258,6 +266,9 @@ func (c *Client) get(u *url.URL, part byteRange, most int64) (text []byte, from 
 		return nil, nil, withoutURL(err)
 	}
 	defer answer.Body.Close()
+	if c.said == nil {
+		c.said = answer.Header
+	}
 	switch {
 	case answer.StatusCode == http.StatusOK && part.length == 0, answer.StatusCode == http.StatusPartialContent && part.length > 0:
 	default:

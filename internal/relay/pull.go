@@ -17,7 +17,7 @@ import (
 	"livego/internal/rtmp"
 )
 
-// HeaderPath is where requests for HTTP-FLV, and the answers to those that have it, say which
+// HeaderPath is where requests for HTTP-FLV and HLS, and the answers to those that have it, say which
 // servers they have passed.
 const HeaderPath = "Livego-Path"
 
@@ -121,7 +121,11 @@ func isHLS(address string) bool {
 
 // openHLS reads playlists up to the first segments.
 func (r *runner) openHLS(ctx context.Context) (source, string, error) {
-	c, err := hlsclient.Open(ctx, hlsclient.Options{URL: r.relay.URL, TLS: r.tlsConfig(), Body: r.relays.opt.Body})
+	header := http.Header{}
+	if path := r.path(); len(path) > 0 {
+		header.Set(HeaderPath, strings.Join(path, ","))
+	}
+	c, err := hlsclient.Open(ctx, hlsclient.Options{URL: r.relay.URL, TLS: r.tlsConfig(), Header: header, Body: r.relays.opt.Body})
 	if err != nil {
 		return nil, "", err
 	}
@@ -133,7 +137,8 @@ type hlsSource struct{ *hlsclient.Client }
 
 func (s hlsSource) read() (uint8, uint32, []byte, error) { return s.Read() }
 
-func (s hlsSource) passed() []string { return nil } // the answers may come from caches
+// passed says nothing where the answer came from a cache that others had filled.
+func (s hlsSource) passed() []string { return rtmp.SplitPath(s.Header().Get(HeaderPath)) }
 
 // openFLV asks for an FLV file without end.
 func (r *runner) openFLV(ctx context.Context) (source, string, error) {

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"livego/internal/fanout"
+	"livego/internal/flv"
 	"livego/internal/live"
 	"livego/internal/rtmp"
 )
@@ -98,13 +100,15 @@ func (r *runner) send(ctx context.Context, client *rtmp.Client, pub *live.Public
 	var player *fanout.Player
 	conn, bye := client.HandOver(func(b []byte) error { return player.Post(b) })
 	player, err := r.relays.opt.Fanout.Play(pub, fanout.PlayerOptions{
-		Conn: conn, Format: published{rtmp.Format{StreamID: 1}}, View: fanout.View{Whole: true}, TimeLimit: maxTime, Trailer: bye,
+		Conn: conn, Format: published{rtmp.Format{StreamID: 1}, strings.Join(r.path(), ",")}, View: fanout.View{Whole: true}, TimeLimit: maxTime, Trailer: bye,
 		OnEnd: func(err error) { _ = conn.SetReadDeadline(time.Now().Add(patience(err))) },
 	})
 	if err != nil {
 		return err
 	}
 	r.plays(player)
+	r.reaches(conn.RemoteAddr())
+	defer r.reaches(nil)
 	r.connected()
 	player.Start(nil)
 	stop := context.AfterFunc(ctx, func() { player.Close(context.Cause(ctx)) })
@@ -130,8 +134,12 @@ func patience(err error) time.Duration {
 }
 
 // published frames messages as a publisher does: metadata in such a way that the server keeps it
-// for its players (as FMLE asks).
-type published struct{ rtmp.Format }
+// for its players (as FMLE asks), with the servers that the stream has passed, so that it is known
+// when it comes back by way of others.
+type published struct {
+	rtmp.Format
+	path string
+}
 
 // The names as AMF0 has them: a marker, a length of two bytes, the text (AMF0 §2.4).
 const (
@@ -142,11 +150,12 @@ const (
 // AppendMessage and Overhead implement fanout.Format.
 func (f published) AppendMessage(dst []byte, messageType uint8, timestampMS uint32, body []byte) []byte {
 	if messageType == rtmp.TypeDataAMF0 && bytes.HasPrefix(body, []byte(metadataName)) {
-		body = append([]byte(setDataFrame), body...)
+		body = flv.AppendPassed([]byte(setDataFrame), body, f.path)
 	}
 	return f.Format.AppendMessage(dst, messageType, timestampMS, body)
 }
 
 func (f published) Overhead(bodyLen int) int {
-	return len(setDataFrame) + f.Format.Overhead(bodyLen+len(setDataFrame))
+	more := len(setDataFrame) + flv.MaxPassed(f.path)
+	return more + f.Format.Overhead(bodyLen+more)
 }

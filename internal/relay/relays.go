@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -209,6 +210,18 @@ func (r *Relays) List() []Status {
 		return strings.Compare(a.String()+" "+a.URL, b.String()+" "+b.URL)
 	})
 	return all
+}
+
+// PushesTo says whether a stream is pushed to an address now.
+func (r *Relays) PushesTo(stream live.Name, at netip.Addr) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for relay, run := range r.relays {
+		if relay.Direction == Push && relay.name() == stream && run.isAt(at) {
+			return true
+		}
+	}
+	return false
 }
 
 // save tells which relays there are that do not stand in the configuration. The caller holds mu.

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"math/big"
+	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -36,6 +38,8 @@ type runner struct {
 	// it.
 	player        *fanout.Player
 	sent, skipped uint64
+	// peer is where a push goes while it runs.
+	peer netip.Addr
 }
 
 func (r *runner) now() Status {
@@ -51,6 +55,23 @@ func (r *runner) plays(p *fanout.Player) {
 	defer r.mu.Unlock()
 	r.tally()
 	r.player, r.sent, r.skipped = p, 0, 0
+}
+
+// reaches notes where a push goes, nil: nowhere any more.
+func (r *runner) reaches(at net.Addr) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.peer = netip.Addr{}
+	if at != nil {
+		to, _ := netip.ParseAddrPort(at.String())
+		r.peer = to.Addr().Unmap()
+	}
+}
+
+func (r *runner) isAt(at netip.Addr) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.peer == at
 }
 
 // tally counts what the player got since the last time. The caller holds mu.

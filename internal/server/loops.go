@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"net/http"
 	"slices"
+	"strings"
 
+	"livego/internal/hls"
 	"livego/internal/live"
 	"livego/internal/relay"
 )
@@ -54,12 +57,43 @@ func (s *Server) checkPath(name live.Name, path []string) error {
 	return nil
 }
 
-// pathOf returns which servers a stream on air has passed, this one last.
-func (s *Server) pathOf(pub *live.Publication) (path []string) {
-	if publisher := s.sessions.publisherOf(pub); publisher != nil {
-		path = append(path, publisher.path...)
+// isCircle refuses a request for a file of HLS by a server, by way of others, that would relay a
+// stream to itself. Otherwise the answer says which servers the stream has passed, and one that is
+// brought on demand is asked for on behalf of these.
+func (s *Server) isCircle(w http.ResponseWriter, r *http.Request, path []string) bool {
+	stream := hls.StreamName(r.URL.Path)
+	name := nameOf(stream)
+	if app, ok := s.app(name.App); !ok || !app.HLS {
+		return false
 	}
-	return append(path, s.markOf(pub.Name()))
+	if err := s.checkPath(name, path); err != nil {
+		w.Header().Set("Cache-Control", "no-store")
+		http.Error(w, err.Error(), http.StatusLoopDetected)
+		return true
+	}
+	passed := []string{s.markOf(name)}
+	if pub, onAir := s.hub.Lookup(name); onAir {
+		passed = s.pathOf(pub)
+	} else if s.node == nil || !s.node.isKnown(stream) {
+		s.bring(name, path)
+	}
+	w.Header().Set(relay.HeaderPath, strings.Join(passed, ","))
+	return false
+}
+
+// noteWay notes which servers a stream has passed.
+func (s *Server) noteWay(name live.Name, path []string) {
+	if len(path) == 0 {
+		s.ways.forget(name)
+		return
+	}
+	s.ways.put(name, path)
+}
+
+// pathOf returns which servers a stream on air has passed, this one last.
+func (s *Server) pathOf(pub *live.Publication) []string {
+	passed, _, _ := s.ways.get(pub.Name())
+	return append(slices.Clone(passed), s.markOf(pub.Name()))
 }
 
 // relayPath returns what another server is told to or from which a stream is relayed.

@@ -11,10 +11,10 @@ import (
 )
 
 // several returns so many servers.
-func several(t *testing.T, n int) (all []*testServer) {
+func several(t *testing.T, n int, change ...func(*Options)) (all []*testServer) {
 	t.Helper()
 	for range n {
-		all = append(all, start(t))
+		all = append(all, start(t, change...))
 	}
 	return all
 }
@@ -85,6 +85,30 @@ func TestPullCircle(t *testing.T) {
 	}
 }
 
+// TestPullCircleHLS: the same with playlists, which say by which servers a stream has come.
+func TestPullCircleHLS(t *testing.T) {
+	t.Parallel()
+	all := several(t, 2, func(o *Options) { o.HLS.SegmentDuration = time.Second })
+	e, performed := publish(t, all[0], "movie"), make(chan struct{})
+	go func() {
+		defer close(performed)
+		e.perform(t, clip(t), 10)
+	}()
+	defer func() { <-performed }()
+	for _, path := range []string{"/live/movie.m3u8", "/live/movie/index.m3u8"} {
+		url := func(s *testServer) string { return s.url("http", "hls", path) }
+		eventually(t, "there is a playlist", func() bool { return strings.Contains(call(t, "GET", url(all[0])).body, "#EXT") })
+		if err := all[1].relayTo(t, relay.Pull, url(all[0])); err != nil {
+			t.Fatal(err)
+		}
+		wantLoop(t, all[0].relayTo(t, relay.Pull, url(all[1])))
+		if _, err := all[1].relays.Stop(all[1].relays.List()[0].Relay); err != nil {
+			t.Error(err)
+		}
+	}
+	wantEqual(t, "publishers so far", all[0].logs.count("publisher on air"), 1)
+}
+
 // forwarder passes connections on to a server that is not there yet.
 func forwarder(t *testing.T) (addr string, to chan<- string) {
 	t.Helper()
@@ -119,12 +143,27 @@ func forwarder(t *testing.T) (addr string, to chan<- string) {
 // the other for as long as viewers wait, and not for the other's sake.
 func TestPullOnDemandCircle(t *testing.T) {
 	t.Parallel()
+	for _, c := range []struct{ scheme, protocol, suffix, reason string }{
+		{"rtmp", "rtmp", "", errLoop.Error()}, {"http", "hls", "/{stream}.m3u8", "508 Loop Detected"},
+	} {
+		t.Run(c.protocol, func(t *testing.T) {
+			t.Parallel()
+			pullCircle(t, c.scheme, c.protocol, c.suffix, c.reason)
+		})
+	}
+}
+
+func pullCircle(t *testing.T, scheme, protocol, suffix, reason string) {
 	addr, to := forwarder(t)
-	a := start(t, func(o *Options) {
-		o.Apps[0].Pull, o.Apps[0].PullIdle, o.PlayWait = "rtmp://"+addr+"/live", time.Second, -1
-	})
-	b := pulling(t, a, "rtmp", "rtmp", time.Second)
-	to <- b.addr("rtmp")
+	pull := func(addr string) func(o *Options) {
+		return func(o *Options) {
+			o.Apps[0].Pull, o.Apps[0].PullIdle = scheme+"://"+addr+"/live"+suffix, time.Second
+			o.PlayWait, o.Live.Grace = -1, 0
+		}
+	}
+	a := start(t, pull(addr))
+	b := start(t, pull(a.addr(protocol)))
+	to <- b.addr(protocol)
 	wantEqual(t, "status", call(t, "GET", a.url("http", "http-flv", "/live/movie.flv")).status, 404)
 	for _, s := range []*testServer{a, b} {
 		eventually(t, "pulls end", func() bool {
@@ -132,5 +171,5 @@ func TestPullOnDemandCircle(t *testing.T) {
 		})
 		wantEqual(t, "pulls", s.logs.count("stream is pulled, as"), 1)
 	}
-	wantContains(t, "log", b.logs.String(), errLoop.Error())
+	wantContains(t, "log", b.logs.String(), reason)
 }

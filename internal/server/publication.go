@@ -13,6 +13,7 @@ import (
 	"livego/internal/keys"
 	"livego/internal/live"
 	"livego/internal/media"
+	"livego/internal/rtmp"
 )
 
 // publication is one publisher on air, whatever protocol it speaks: what comes in are messages as
@@ -74,6 +75,14 @@ func (s *Server) publish(ctx context.Context, may permit, from origin, log *slog
 		}
 		return nil, err
 	}
+	if s.isSuspect(may.name, from) {
+		return &suspect{server: s, may: may, from: from, log: log, ctx: ctx}, nil
+	}
+	return s.admit(ctx, may, from, log)
+}
+
+// admit is publish for a stream that does not come from here, as far as that is known.
+func (s *Server) admit(ctx context.Context, may permit, from origin, log *slog.Logger) (sink, error) {
 	if s.node != nil {
 		return s.node.enter(ctx, may, from, log)
 	}
@@ -99,6 +108,7 @@ func (s *Server) publishHere(ctx context.Context, may permit, from origin, log *
 		if s.node != nil {
 			s.node.yield(name)
 		}
+		s.noteWay(name, from.path)
 		p.pub, err = s.hub.PublishBy(p.session, name, from.close)
 	}
 	begun(err == nil)
@@ -122,7 +132,6 @@ func (s *Server) tellRefused(may permit, ss *session, err error, log *slog.Logge
 
 // begin lists a publisher whose stream was begun.
 func (p *publication) begin(limits PublishLimits, log *slog.Logger) {
-	p.session.path = p.from.path
 	p.session.StreamID, p.session.agent, p.session.gauge = p.from.streamID, said(p.from.client), new(gauge)
 	p.session.figures = func() figures { return figures{video: p.video.Load(), audio: p.audio.Load(), jumps: p.pub.Jumps()} }
 	p.session.pub = p.pub.Publication()
@@ -202,6 +211,7 @@ func (p *publication) message(messageType uint8, ms uint32, arrived time.Time, b
 		return nil
 	}
 	if units[0].Header == media.Metadata {
+		p.notePassed()
 		if name := said(p.demuxer.Encoder()); name != "" {
 			p.session.encoder.Store(&name)
 		}
@@ -216,6 +226,13 @@ func (p *publication) message(messageType uint8, ms uint32, arrived time.Time, b
 		p.from.close(err)
 	}
 	return err
+}
+
+// notePassed notes by which servers the stream has come that do not say so when they begin.
+func (p *publication) notePassed() {
+	if passed := rtmp.SplitPath(p.demuxer.Passed()); len(p.from.path) == 0 && len(passed) > 0 {
+		p.server.noteWay(p.pub.Publication().Name(), passed)
+	}
 }
 
 // End takes the publisher off the air. For a final cause the stream ends, for live.ErrMoved it goes

@@ -12,6 +12,8 @@ import (
 	v1 "livego/internal/api/v1"
 	"livego/internal/hls"
 	"livego/internal/record"
+	"livego/internal/relay"
+	"livego/internal/rtmp"
 )
 
 // mayRecord says whether there are segments that could be recorded.
@@ -270,6 +272,9 @@ func (s *Server) onHLS(w http.ResponseWriter, r *http.Request) {
 			}
 			return
 		}
+	}
+	if path := r.Header[relay.HeaderPath]; path != nil && s.isCircle(w, r, rtmp.SplitPath(path[0])) {
+		return
 	}
 	s.watch.ServeHTTP(w, r)
 }

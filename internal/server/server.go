@@ -97,6 +97,8 @@ type Server struct {
 	leaving   chan string // has why Run is to end, if the API wants that
 	sources   []source
 	pulls     *pulls
+	// ways are the servers that streams have passed which come by relays.
+	ways      *recent[live.Name, []string]
 	marker    []byte
 	revoking  sync.Mutex      // held while the file of revoked tokens is written
 	node      *node           // nil: this server is alone
@@ -125,7 +127,7 @@ func New(opt Options) (*Server, error) {
 	s = &Server{
 		opt: opt, log: opt.Log, metrics: figures, lines: lines,
 		events: event.NewBus(event.Options{Boot: newID()}), endings: newRecent[string, struct{}](maxEndings, endingTold, time.Now),
-		posters: newRecent[string, []byte](maxPosters, 0, time.Now),
+		posters: newRecent[string, []byte](maxPosters, 0, time.Now), ways: newRecent[live.Name, []string](maxHomes, 0, time.Now),
 		limits:  listen.NewLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, listen.MaxFiles()),
 		leaving: make(chan string, 1),
 	}

@@ -38,8 +38,6 @@ type session struct {
 	encoder atomic.Pointer[string] // what a publisher's metadata calls it; nil: nothing
 	pub     *live.Publication      // nil: it has its home on another node
 	close   func(cause error)
-	// path are the servers that a publisher's stream has passed by relays.
-	path []string
 	// token is what lists call the viewer's token, empty without one.
 	token string
 	// reconnect, if set, asks the client to connect again (Enhanced RTMP v2): to another server
