@@ -30,8 +30,9 @@ type Feed struct {
 	flv *flv.Reader
 }
 
-// Feed asks a node for a stream, "app/stream". via are the nodes that it passes after this one. A node
-// that is about to become the home is asked to answer when it is (awaits). The error is ErrElsewhere, ErrLoop, ErrUnreachable, ErrUnauthorized, or something that the node says.
+// Feed asks a node for a stream, "app/stream". via are the nodes that it passes after this one. A
+// node that is about to become the home is asked to answer when it is (awaits). The error is
+// ErrElsewhere, ErrLoop, ErrUnreachable, ErrUnauthorized, or something that the node says.
 func (p *Peers) Feed(ctx context.Context, from Node, stream, rendition string, via []string, awaits bool) (*Feed, error) {
 	r, err := p.request(ctx, http.MethodGet, from, streamPath("feed", stream), renditionQuery(rendition), via)
 	if err != nil {

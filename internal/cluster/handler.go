@@ -223,8 +223,8 @@ func (h *Handler) feed(w http.ResponseWriter, r *http.Request, req Request) {
 	out.Play(nc, flv.AppendFileHeader(head, true, true))
 }
 
-// AppendMoved appends a tag that says that what follows is at another node, and at which, if that is
-// known.
+// AppendMoved appends a tag that says that what follows is at another node, and at which, if that
+// is known.
 func AppendMoved(dst []byte, to string) []byte {
 	return flv.AppendTag(dst, tagMoved, 0, []byte(cut(to)))
 }
