@@ -238,7 +238,7 @@ func (c *copied) connect(ctx context.Context, find func(context.Context, string)
 
 // open asks for the stream where it is about to be, if that is known, or where it is.
 func (c *copied) open(ctx context.Context, find func(context.Context, string) (cluster.Entry, error)) (*cluster.Feed, cluster.Entry, error) {
-	if next, known := c.node.other(c.next); known {
+	if next, known := c.node.nodeNamed(ctx, c.next); known {
 		c.next = ""
 		e := cluster.Entry{Stream: c.name.Key(), Node: next}
 		if feed, err := c.ask(ctx, e, true); err == nil {
@@ -253,10 +253,17 @@ func (c *copied) open(ctx context.Context, find func(context.Context, string) (c
 	return feed, e, err
 }
 
-// other returns another node by its name.
-func (n *node) other(id string) (cluster.Node, bool) {
+// nodeNamed returns another node, which may have come a moment ago.
+func (n *node) nodeNamed(ctx context.Context, id string) (cluster.Node, bool) {
+	if id == "" || id == n.opt.ID {
+		return cluster.Node{}, false
+	}
+	is := func(o cluster.Node) bool { return o.ID == id }
 	known := n.member.Known()
-	at := slices.IndexFunc(known, func(o cluster.Node) bool { return o.ID == id && id != n.opt.ID })
+	if !slices.ContainsFunc(known, is) {
+		known, _ = n.member.Nodes(ctx)
+	}
+	at := slices.IndexFunc(known, is)
 	if at < 0 {
 		return cluster.Node{}, false
 	}

@@ -18,7 +18,8 @@ import (
 func (n *node) serveFeed(ctx context.Context, r cluster.Request) (cluster.Outlet, error) {
 	name := nameOf(r.Stream)
 	name.Rendition = r.Rendition
-	if r.Awaits {
+	leaves := n.next.has(r.Stream)
+	if r.Awaits && !leaves {
 		n.awaitStream(ctx, name)
 	}
 	token, holds := n.member.Holds(r.Stream)
@@ -26,7 +27,7 @@ func (n *node) serveFeed(ctx context.Context, r cluster.Request) (cluster.Outlet
 		return n.passFeed(ctx, name, r)
 	}
 	pub, ok := n.hub.Lookup(name)
-	if !ok {
+	if !ok || leaves && !pub.OnAir() {
 		return cluster.Outlet{}, cluster.ErrElsewhere
 	}
 	held := func() bool {
