@@ -17,6 +17,8 @@ const (
 	// speed that is one: what is slower stands still.
 	ticks   = 4
 	slowest = 0.05
+	// farFirst is how far the first unit of a clock of ticks may be from the others.
+	farFirst = 500 * time.Millisecond
 	// maxTime bounds times, of which demuxers have as much, in ns.
 	maxTime = float64(1 << 42 * time.Millisecond)
 )
@@ -224,7 +226,8 @@ func (t *track) embody(like, u *media.AccessUnit) {
 }
 
 // begins returns the time of the track's first unit: its time stamp in ticks too, or in milliseconds
-// if that is nearer to where the others are, or where those are if nobody knows what ticks.
+// if that is nearer to where the others are; where those are if it is far from both, or nobody knows
+// what ticks.
 func (t *track) begins(stamp time.Duration) time.Duration {
 	scaled := t.scale(stamp)
 	for _, o := range t.session.tracks {
@@ -233,7 +236,7 @@ func (t *track) begins(stamp time.Duration) time.Duration {
 		}
 		there := o.scale(o.first.stamp) + t.first.came - o.first.came
 		switch {
-		case t.measured:
+		case t.measured, min((stamp-there).Abs(), (scaled-there).Abs()) > farFirst:
 			return there
 		case (stamp - there).Abs() < (scaled - there).Abs():
 			return stamp
