@@ -52,8 +52,8 @@ soak: build versitygw ## livego to livego to nginx-rtmp, and a recording in S3, 
 soak-players: build ## players of HLS that come and go, and leave in the middle, for DURATION (30m)
 	$(E2E) LIVEGO_COME_AND_GO=$(DURATION) go test -count=1 -v -timeout 0 -run '^TestComeAndGo$$' ./e2e
 latency: export LIVEGO_LATENCY = 1
-latency: ## hls.js on an idle machine: how far it is behind live, how it changes levels; 4 minutes
-	@$(MAKE) e2e TESTS='TestLLHLSLatency|TestLLHLSPictures|TestLadderThrottled'
+latency: ## hls.js and the page on an idle machine: how far they are behind live, how levels change; 6 minutes
+	@$(MAKE) e2e TESTS='TestLLHLSLatency|TestLLHLSPictures|TestLadderThrottled|TestPageAtOnce'
 cluster-halts: export LIVEGO_HALTS = $(ROUNDS)
 cluster-halts: ## for how long players stand still when a stream's home is killed, or ended; ROUNDS=10
 	@$(MAKE) e2e TESTS=TestClusterHalts
