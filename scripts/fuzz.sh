@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# fuzz.sh [TIME] runs every fuzz target of the module in turn, each for TIME (default 60s), and stops at the first finding.
+# fuzz.sh [TIME] tries the properties that tests hold with other draws than they, and runs every fuzz target of the module in turn, each for TIME
+# (default 60s). It stops at the first finding.
 set -euo pipefail
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+LIVEGO_RANDOM_DRAWS=1 go test -count=1 -rapid.checks=1000 $(grep -rl --include='*_test.go' 'property\.Fix' internal | xargs -n1 dirname | sort -u | sed 's|^|./|')
 for package in $(go list ./internal/...); do
   for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
     echo "== $package $target"

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"livego/internal/pause"
+	"livego/internal/property"
 	"livego/internal/redisconn"
 )
 
@@ -39,7 +40,10 @@ type shared struct {
 	err     error
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+func TestMain(m *testing.M) {
+	property.Fix()
+	goleak.VerifyTestMain(tests{m})
+}
 
 // tests end the programs before it is looked for what is left.
 type tests struct{ *testing.M }

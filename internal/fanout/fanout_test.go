@@ -21,9 +21,13 @@ import (
 
 	"livego/internal/live"
 	"livego/internal/media"
+	"livego/internal/property"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	property.Fix()
+	goleak.VerifyTestMain(m)
+}
 
 // plainFormat frames messages as a checksum, a length, a type, a time and the body.
 type plainFormat struct{ id int }

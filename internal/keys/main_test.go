@@ -15,9 +15,12 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"go.uber.org/goleak"
+
+	"livego/internal/property"
 )
 
 func TestMain(m *testing.M) {
+	property.Fix()
 	if path := os.Getenv(crashFileEnv); path != "" {
 		writeUntilKilled(path)
 	}

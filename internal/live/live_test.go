@@ -14,9 +14,13 @@ import (
 	"go.uber.org/goleak"
 
 	"livego/internal/media"
+	"livego/internal/property"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	property.Fix()
+	goleak.VerifyTestMain(m)
+}
 
 var name = Name{App: "live", Stream: "movie"}
 

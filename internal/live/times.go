@@ -127,7 +127,7 @@ func (c *trackTimes) regular(t *media.Track, line time.Duration) bool {
 // before comes a little after that, so that the track is soon where it should be.
 func (c *trackTimes) put(t *media.Track, line time.Duration) time.Duration {
 	if line > c.out {
-		return line
+		return max(line, c.out+minStep) // they are cut to whole milliseconds
 	}
 	return c.out + max(c.frame(t)/4, minStep)
 }

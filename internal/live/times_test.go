@@ -183,7 +183,7 @@ func check(t reporter, what string, c camera, got []shown, b bounds) {
 		var offs []float64
 		for i, u := range units {
 			if i > 0 && u.out <= units[i-1].out {
-				t.Fatalf("%s: %v %d is at %.0f after %.0f", what, kind, u.n, u.out, units[i-1].out)
+				t.Fatalf("%s: %v %d is at %.4f after %.4f", what, kind, u.n, u.out, units[i-1].out)
 			}
 			if u.discontinuity {
 				breaks++

@@ -18,9 +18,14 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"livego/internal/property"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	property.Fix()
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds every wait for something that must happen.
 const patience = 20 * time.Second

@@ -1,0 +1,12 @@
+package bits
+
+import (
+	"testing"
+
+	"livego/internal/property"
+)
+
+func TestMain(m *testing.M) {
+	property.Fix()
+	m.Run()
+}
