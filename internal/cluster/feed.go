@@ -22,8 +22,8 @@ type Feed struct {
 	Rendition string
 	// Path are the nodes that it has passed, its home first.
 	Path []string
-	// MovedTo is the node that is about to have the stream, once Next has said that it has moved, if
-	// that is known.
+	// MovedTo is the node that is about to have the stream, once Next has said that it has moved,
+	// if that is known.
 	MovedTo string
 
 	nc  net.Conn

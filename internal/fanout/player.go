@@ -33,8 +33,9 @@ type PlayerOptions struct {
 	// FixedCodecs: the player ends where a track goes on with another codec, for it would not
 	// notice or not decode it. One that begins anew is right.
 	FixedCodecs bool
-	// UntilMoved: the player ends with live.ErrMoved, and everything before it, where the stream moves
-	// to another node: it goes on there, and so has nothing of what came from elsewhere before.
+	// UntilMoved: the player ends with live.ErrMoved, and everything before it, where the stream
+	// moves to another node: it goes on there, and so has nothing of what came from elsewhere
+	// before.
 	UntilMoved bool
 	// Trailer goes out when the stream ends.
 	Trailer []byte

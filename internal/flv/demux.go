@@ -39,7 +39,8 @@ import (
 // # Time
 //
 // DTS is the message's time, unwrapped, on one line for all tracks while they keep together, right
-// or wrong: who takes the units judges it. PTS is DTS plus the composition time, which may be negative.
+// or wrong: who takes the units judges it. PTS is DTS plus the composition time, which may be
+// negative.
 type Demuxer struct {
 	clocks       clocks
 	video, audio []*trackState
@@ -65,8 +66,8 @@ type trackState struct {
 	strays int
 }
 
-// maxStrays is how many frames in a row are left out that are of an unknown codec, or of another one
-// whose header did not come.
+// maxStrays is how many frames in a row are left out that are of an unknown codec, or of another
+// one whose header did not come.
 const maxStrays = 10
 
 // turn goes on with a track of another format. If that is the one before, and nothing but frames

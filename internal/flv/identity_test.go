@@ -51,8 +51,8 @@ func TestTrackIdentity(t *testing.T) {
 	}
 }
 
-// TestFramesOfAnotherCodec: frames with a wrong codec in between are left out, of known codecs and of
-// unknown ones, and take no header away, but another codec's header does.
+// TestFramesOfAnotherCodec: frames with a wrong codec in between are left out, of known codecs and
+// of unknown ones, and take no header away, but another codec's header does.
 func TestFramesOfAnotherCodec(t *testing.T) {
 	const picture, sound = "27 01 000000 aa", "af 01 21"
 	var d Demuxer

@@ -214,8 +214,8 @@ func printable(b []byte) bool {
 	return true
 }
 
-// plainHost says whether a Host field has a name or an address, and maybe a port, of characters that
-// stand for themselves.
+// plainHost says whether a Host field has a name or an address, and maybe a port, of characters
+// that stand for themselves.
 func plainHost(host string) bool {
 	for i := range len(host) {
 		switch c := host[i]; {

@@ -9,8 +9,8 @@ import (
 	"livego/internal/media"
 )
 
-// TestClocksOfAnotherSpeed: time stamps count something else than milliseconds, in sound, in pictures
-// or in both. Stream time is that of the day, and sound stays with the pictures.
+// TestClocksOfAnotherSpeed: time stamps count something else than milliseconds, in sound, in
+// pictures or in both. Stream time is that of the day, and sound stays with the pictures.
 func TestClocksOfAnotherSpeed(t *testing.T) {
 	type speeds struct{ video, audio float64 }
 	for _, s := range []speeds{

@@ -160,8 +160,8 @@ func (pub *Publication) OnAir() bool {
 	return pub.publisher != nil
 }
 
-// Moved returns how often sessions have moved to another node, and the number of the unit behind the
-// last one of the last that did.
+// Moved returns how often sessions have moved to another node, and the number of the unit behind
+// the last one of the last that did.
 func (pub *Publication) Moved() (times uint32, behind uint64) {
 	pub.mu.Lock()
 	defer pub.mu.Unlock()

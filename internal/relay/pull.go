@@ -17,8 +17,8 @@ import (
 	"livego/internal/rtmp"
 )
 
-// HeaderPath is where requests for HTTP-FLV and HLS, and the answers to those that have it, say which
-// servers they have passed.
+// HeaderPath is where requests for HTTP-FLV and HLS, and the answers to those that have it, say
+// which servers they have passed.
 const HeaderPath = "Livego-Path"
 
 // source is where a pull takes messages from.

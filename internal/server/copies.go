@@ -57,8 +57,8 @@ type copied struct {
 	over chan struct{}
 }
 
-// find returns a stream that another node has. ErrNotFound: none has, or, with errAway, the one that
-// has it does not answer.
+// find returns a stream that another node has. ErrNotFound: none has, or, with errAway, the one
+// that has it does not answer.
 func (n *node) find(ctx context.Context, name live.Name, via []string) (*live.Publication, error) {
 	c := n.copyOf(name)
 	if c == nil {

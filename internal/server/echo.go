@@ -12,8 +12,8 @@ import (
 	"livego/internal/rtmp"
 )
 
-// suspect is a publisher of a stream that has another one, from where that is pushed to, or a pull: it
-// may be that stream, come back. Until its first picture or sound, before which servers send
+// suspect is a publisher of a stream that has another one, from where that is pushed to, or a pull:
+// it may be that stream, come back. Until its first picture or sound, before which servers send
 // metadata, it takes nobody's place. Its methods are called from one goroutine.
 type suspect struct {
 	server *Server

@@ -37,13 +37,14 @@ type entrance struct {
 
 	demuxer flv.Demuxer
 	units   []media.AccessUnit
-	// sounds are the tracks of sound, cut is where the stream is to move, and late what the next home
-	// gets from there on, once the home of now has the sound before it; none while it does not move.
+	// sounds are the tracks of sound, cut is where the stream is to move, and late what the next
+	// home gets from there on, once the home of now has the sound before it; none while it does not
+	// move.
 	sounds map[uint8]sound
 	cut    time.Duration
 	late   []cluster.Message
-	// headers are what a new home needs first: metadata, and the newest headers of each track; first
-	// are those of the cut.
+	// headers are what a new home needs first: metadata, and the newest headers of each track;
+	// first are those of the cut.
 	headers, first []header
 	// video: there are pictures.
 	video bool
@@ -62,8 +63,8 @@ const (
 	// lies says so without end.
 	maxMoves     = 4
 	moveInterval = 10 * time.Second
-	// lateSound is for how long the picture with which a stream moves waits for the sound before it,
-	// maxLate how many messages do at most.
+	// lateSound is for how long the picture with which a stream moves waits for the sound before
+	// it, maxLate how many messages do at most.
 	lateSound = 250 * time.Millisecond
 	maxLate   = 512
 	// soundGone: a track of which nothing came for that long has no more to be waited for.

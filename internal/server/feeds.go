@@ -42,8 +42,8 @@ func (n *node) serveFeed(ctx context.Context, r cluster.Request) (cluster.Outlet
 	return cluster.Outlet{Token: token, Rendition: pub.Name().Rendition, Play: func(nc net.Conn, first []byte) { n.playFeed(nc, first, pub, r, held) }}, nil
 }
 
-// awaitStream waits for a moment for a stream that is about to have its home here: who asks gets all
-// of it.
+// awaitStream waits for a moment for a stream that is about to have its home here: who asks gets
+// all of it.
 func (n *node) awaitStream(ctx context.Context, name live.Name) {
 	n.await(streamTick, time.Now().Add(passTimeout), func() bool {
 		pub, ok := n.hub.Lookup(name)

@@ -103,8 +103,8 @@ func (n *node) awaited(ctx context.Context, name live.Name, wait time.Duration) 
 	}
 }
 
-// subscribeUntil waits for a stream here. live.ErrNotFound: it does not come in time, or has perhaps
-// come at another node.
+// subscribeUntil waits for a stream here. live.ErrNotFound: it does not come in time, or has
+// perhaps come at another node.
 func (n *node) subscribeUntil(ctx context.Context, changed <-chan struct{}, name live.Name, wait time.Duration) (*live.Publication, error) {
 	within, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

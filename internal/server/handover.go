@@ -21,8 +21,8 @@ const (
 	feedFlush = 60 * time.Millisecond
 	// feedsTime bounds the time in which other nodes that watch go to the next home.
 	feedsTime = 500 * time.Millisecond
-	// handOverTick is how often it is looked whether publishers are gone, streamTick whether a stream
-	// has come that viewers wait for.
+	// handOverTick is how often it is looked whether publishers are gone, streamTick whether a
+	// stream has come that viewers wait for.
 	handOverTick = 20 * time.Millisecond
 	streamTick   = 5 * time.Millisecond
 )

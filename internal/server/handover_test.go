@@ -18,8 +18,8 @@ import (
 
 // TestStreamMoves ends the home of a stream in order, whose encoder knows nothing of nodes and
 // stays: at the home, or at another node. Another node becomes the home. Viewers at other nodes get
-// each picture once, and the sound, also where that comes behind its pictures, and so do those at the
-// node that ends while its encoder stays.
+// each picture once, and the sound, also where that comes behind its pictures, and so do those at
+// the node that ends while its encoder stays.
 func TestStreamMoves(t *testing.T) {
 	t.Parallel()
 	for where, c := range map[string]struct{ at, late int }{

@@ -14,8 +14,8 @@ import (
 )
 
 // TestMuteHome: the home of a stream takes connections and says nothing, as one that was stopped.
-// Who asks another node for the stream, by whatever protocol, is told so within seconds, and when to
-// ask again; and gets it once the home answers.
+// Who asks another node for the stream, by whatever protocol, is told so within seconds, and when
+// to ask again; and gets it once the home answers.
 func TestMuteHome(t *testing.T) {
 	t.Parallel()
 	g := startGroup(t, 1)

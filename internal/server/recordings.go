@@ -279,8 +279,8 @@ func (s *Server) onHLS(w http.ResponseWriter, r *http.Request) {
 	s.watch.ServeHTTP(w, r)
 }
 
-// recorded returns of which stream and of which recording a path is; the stream is empty if it is of
-// none, or nothing can have been recorded.
+// recorded returns of which stream and of which recording a path is; the stream is empty if it is
+// of none, or nothing can have been recorded.
 func (s *Server) recorded(path string) (stream, id string) {
 	if s.recorder() == nil && s.node == nil {
 		return "", ""

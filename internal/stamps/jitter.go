@@ -22,8 +22,8 @@ const (
 	// maxWild how many in a row may be before they are where the track's time is.
 	wildBy  = time.Second
 	maxWild = 3
-	// soundShare and pictureShare are what part of what a time stamp is beside the average moves it,
-	// at least, and frameShare what part of it changes the distance of pictures.
+	// soundShare and pictureShare are what part of what a time stamp is beside the average moves
+	// it, at least, and frameShare what part of it changes the distance of pictures.
 	soundShare, pictureShare, frameShare = 512, 24, 1024
 )
 

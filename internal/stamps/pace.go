@@ -103,8 +103,8 @@ func (t *track) judge(now mark) {
 }
 
 // measure looks at the speed of a clock that was believed: whether it is the same all the time, and
-// not that of the sound. Without sound there is no telling it from a network that is slow, or a file
-// that is fast.
+// not that of the sound. Without sound there is no telling it from a network that is slow, or a
+// file that is fast.
 func (t *track) measure(now mark) {
 	p := &t.pace
 	passed, sound := t.since(p.from, now)

@@ -2,10 +2,10 @@
 // jitters, before anybody else looks at them. What is stamped right passes as it came.
 //
 // Some encoders and bridges stamp sound in samples, or pictures in the 90 kHz of MPEG, and others
-// stamp units when they happen to send them. Then stream time runs many times too fast, or sound and
-// pictures part. Of sound, the lengths of its frames are the truth; of pictures, when they come, and
-// what sound came meanwhile. The package does no input or output and reads no clock: when a unit
-// came it says itself (media.AccessUnit.Arrived).
+// stamp units when they happen to send them. Then stream time runs many times too fast, or sound
+// and pictures part. Of sound, the lengths of its frames are the truth; of pictures, when they
+// come, and what sound came meanwhile. The package does no input or output and reads no clock: when
+// a unit came it says itself (media.AccessUnit.Arrived).
 package stamps
 
 import (

@@ -35,8 +35,9 @@ type track struct {
 	first, last mark
 	length      time.Duration
 	units       int
-	// calm counts steps that are right, up to recentSteps: from then on nothing waits for the track.
-	// doubted: it began with steps that are not right. alone: its first unit waits for the second.
+	// calm counts steps that are right, up to recentSteps: from then on nothing waits for the
+	// track. doubted: it began with steps that are not right. alone: its first unit waits for the
+	// second.
 	calm           int
 	doubted, alone bool
 	// passed is how much sound came since first, and holes how often some seemed to be missing.
@@ -48,8 +49,8 @@ type track struct {
 	pace     pace
 	jitter   jitter
 
-	// rate is by how much the track's clock is too fast; measured: about that. It has the time at where its time stamp is
-	// from. turned: that is to be settled with the next unit.
+	// rate is by how much the track's clock is too fast; measured: about that. It has the time at
+	// where its time stamp is from. turned: that is to be settled with the next unit.
 	rate     float64
 	measured bool
 	from, at time.Duration
@@ -75,8 +76,8 @@ type track struct {
 	newest, ahead time.Duration
 }
 
-// mark is a moment of the session: a time stamp, when it came, how much sound had come, and with how
-// many holes.
+// mark is a moment of the session: a time stamp, when it came, how much sound had come, and with
+// how many holes.
 type mark struct {
 	stamp, came, sound time.Duration
 	holes              int
@@ -88,8 +89,8 @@ func (t *track) young() bool { return t.calm < recentSteps }
 // settle believes the track's clock.
 func (t *track) settle() { t.calm, t.doubted = recentSteps, false }
 
-// steady notes a step that is right. Some in a row show that the clock is, but where time stamps went
-// back they may do so by chance.
+// steady notes a step that is right. Some in a row show that the clock is, but where time stamps
+// went back they may do so by chance.
 func (t *track) steady() {
 	if t.calm++; t.calm >= recentSteps || t.calm >= calmSteps && t.jitter.back == 0 {
 		t.settle()
@@ -225,9 +226,9 @@ func (t *track) embody(like, u *media.AccessUnit) {
 	u.Body = nil
 }
 
-// begins returns the time of the track's first unit: its time stamp in ticks too, or in milliseconds
-// if that is nearer to where the others are; where those are if it is far from both, or nobody knows
-// what ticks.
+// begins returns the time of the track's first unit: its time stamp in ticks too, or in
+// milliseconds if that is nearer to where the others are; where those are if it is far from both,
+// or nobody knows what ticks.
 func (t *track) begins(stamp time.Duration) time.Duration {
 	scaled := t.scale(stamp)
 	for _, o := range t.session.tracks {

@@ -73,8 +73,8 @@ func nginxHLS() []string {
 const (
 	// streamRate is the built-in clip's, in bytes per second.
 	streamRate = 2_600_000 / 8
-	// ringHeld is what livego's ring keeps for the first viewer of HLS, in seconds: five, and half a
-	// GOP; gopHeld what it keeps without HLS.
+	// ringHeld is what livego's ring keeps for the first viewer of HLS, in seconds: five, and half
+	// a GOP; gopHeld what it keeps without HLS.
 	ringHeld = 6
 	gopHeld  = 2
 	// segmentsHeld is what it keeps for HLS, once for both forms: segments of 4 s, of which three

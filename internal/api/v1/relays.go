@@ -20,8 +20,9 @@ const (
 // Relays moves streams between this server and others.
 type Relays interface {
 	Relays() List[Relay]
-	// StartRelay begins one here, and returns once it runs, or waits for its stream, which may be at
-	// any node. It fails with one of the errors below, or with why the other server cannot be had.
+	// StartRelay begins one here, and returns once it runs, or waits for its stream, which may be
+	// at any node. It fails with one of the errors below, or with why the other server cannot be
+	// had.
 	StartRelay(ctx context.Context, direction, stream, url string) (Relay, error)
 	// StopRelay ends one at each node that has it, and says whether there was one.
 	StopRelay(id string) bool
