@@ -25,8 +25,12 @@ type suspect struct {
 	demuxer flv.Demuxer
 	units   []media.AccessUnit
 	held    []heldMessage
+	bytes   int
 	to      sink // nil until then
 }
+
+// maxSuspectBytes bounds what a suspect keeps, beside maxHeaders.
+const maxSuspectBytes = 1 << 20
 
 // heldMessage is one that waits.
 type heldMessage struct {
@@ -49,7 +53,7 @@ func (s *suspect) Message(messageType uint8, ms uint32, body []byte) error {
 	if s.to != nil {
 		return s.to.Message(messageType, ms, body)
 	}
-	s.held = append(s.held, heldMessage{messageType, ms, body})
+	s.held, s.bytes = append(s.held, heldMessage{messageType, ms, body}), s.bytes+len(body)
 	s.units, _ = s.demuxer.Append(s.units[:0], messageType, ms, body)
 	if err := s.server.checkPath(s.may.name, rtmp.SplitPath(s.demuxer.Passed())); err != nil {
 		s.server.tellRefused(s.may, newSession(s.from.protocol, s.from.remote, s.may.name, s.from.url, true), err, s.log)
@@ -58,7 +62,7 @@ func (s *suspect) Message(messageType uint8, ms uint32, body []byte) error {
 	}
 	isSample := len(s.units) > 0 && s.units[0].Header == media.Sample
 	clear(s.units)
-	if !isSample && len(s.held) < maxHeaders {
+	if !isSample && len(s.held) < maxHeaders && s.bytes < maxSuspectBytes {
 		return nil
 	}
 	return s.begin()
