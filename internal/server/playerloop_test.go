@@ -30,7 +30,7 @@ func TestLoopAnswersAsNetHTTP(t *testing.T) {
 	e := publish(t, s, "movie")
 	e.perform(t, clip(t), 1)
 	e.unpublish()
-	replay(t, s, 24, 60)
+	replay(t, s, 24, 60, 0)
 }
 
 // TestLoopAtOtherNodes is TestLoopAnswersAsNetHTTP at a node that is not the stream's home.
@@ -44,12 +44,13 @@ func TestLoopAtOtherNodes(t *testing.T) {
 	wantEqual(t, "playlist", call(t, http.MethodGet, b.url("http", "hls", request.URL.Path)).status, http.StatusOK)
 	wantEqual(t, "in the loop", b.mayBeHot(request), true)
 	e.unpublish()
-	replay(t, b, 12, 40)
+	replay(t, b, 12, 40, time.Second)
 }
 
 // replay has so many clients at a time make so many requests each, at the HLS port of a server and
-// at net/http beside it.
-func replay(t *testing.T, s *testServer, workers, each int) {
+// at net/http beside it. They close their side after a time: net/http takes them for gone then, and
+// does not bring what is on its way.
+func replay(t *testing.T, s *testServer, workers, each int, open time.Duration) {
 	t.Helper()
 	l := &listener{Listener: listen.Listener{Name: "reference", At: "127.0.0.1:0", Limits: s.limits, Log: s.log}}
 	if err := l.Open(); err != nil {
@@ -68,7 +69,7 @@ func replay(t *testing.T, s *testServer, workers, each int) {
 		}
 		wg.Go(func() {
 			for _, request := range all {
-				sameAnswers(t, s.addr("hls"), l.Addr().String(), request)
+				sameAnswers(t, s.addr("hls"), l.Addr().String(), request, open)
 			}
 		})
 	}
@@ -174,10 +175,10 @@ const lastRequest = "GET /live/none/last HTTP/1.1\r\nHost: h\r\nConnection: clos
 
 // sameAnswers sends bytes to two servers and compares what they say. Both may be cut short where a
 // server does not read all, so that a difference is looked at again.
-func sameAnswers(t *testing.T, loop, reference, request string) {
+func sameAnswers(t *testing.T, loop, reference, request string, open time.Duration) {
 	var got, want string
 	for range 4 {
-		got, want = conversation(t, loop, request), conversation(t, reference, request)
+		got, want = conversation(t, loop, request, open), conversation(t, reference, request, open)
 		if got == want {
 			return
 		}
@@ -193,7 +194,7 @@ func sameAnswers(t *testing.T, loop, reference, request string) {
 // differs is what answers differ in: the time, the age, and boundaries between ranges.
 func differs() *regexp.Regexp { return regexp.MustCompile(`(Date|Age): [^\r]*\r\n|[0-9a-f]{60}`) }
 
-func conversation(t *testing.T, addr, request string) string {
+func conversation(t *testing.T, addr, request string, open time.Duration) string {
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Error(err)
@@ -202,7 +203,8 @@ func conversation(t *testing.T, addr, request string) string {
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(patience))
 	_, _ = fmt.Fprintf(c, "%s%s", request, lastRequest)
-	_ = c.(*net.TCPConn).CloseWrite()
+	closing := time.AfterFunc(open, func() { _ = c.(*net.TCPConn).CloseWrite() })
+	defer closing.Stop()
 	all, err := io.ReadAll(c)
 	if err != nil && !strings.Contains(err.Error(), "reset") {
 		t.Errorf("%q: %v", request, err)
