@@ -46,10 +46,11 @@ type pace struct {
 func (p *pace) begin(now mark) { p.from, p.pictures = now, 0 }
 
 // since returns how much time has passed between two moments: as much as sound came, or if there is
-// none, or not all, as the arrival says.
+// none, or not all, or its own time stamps say something else, as the arrival says.
 func (t *track) since(a, b mark) (passed time.Duration, sound bool) {
 	came, sounds := b.came-a.came, b.sound-a.sound
-	if sounds > 0 && sounds >= came/4 && a.holes == b.holes {
+	agrees := (b.heard - a.heard - sounds).Abs() <= max(sounds/4, minHole)
+	if sounds > 0 && sounds >= came/4 && a.holes == b.holes && agrees {
 		return sounds, true
 	}
 	return came, false

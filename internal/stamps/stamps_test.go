@@ -76,6 +76,21 @@ func TestRightStampsPass(t *testing.T) {
 	}
 }
 
+// TestPicturesBesideOddSound: pictures are not held against sound whose own time stamps are not those
+// of its frames: an encoder may leave half of the time out.
+func TestPicturesBesideOddSound(t *testing.T) {
+	s := newSender()
+	for n := range 4000 {
+		s.send(s.video, 10*n, 0, n/100)
+		s.send(s.audio, 10*n+1, 0, n/100)
+	}
+	for n, u := range s.got {
+		if u.DTS != s.sent[n].DTS {
+			t.Fatalf("unit %d is at %v, not %v: %v", n, u.DTS, s.sent[n].DTS, s.faults)
+		}
+	}
+}
+
 // TestRightSoundPasses at once and as it came.
 func TestRightSoundPasses(t *testing.T) {
 	const length = 1024.0 / 48

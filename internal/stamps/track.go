@@ -76,11 +76,11 @@ type track struct {
 	newest, ahead time.Duration
 }
 
-// mark is a moment of the session: a time stamp, when it came, how much sound had come, and with
-// how many holes.
+// mark is a moment of the session: a time stamp, when it came, how much sound had come, where its
+// time stamps were, and how many holes it had.
 type mark struct {
-	stamp, came, sound time.Duration
-	holes              int
+	stamp, came, sound, heard time.Duration
+	holes                     int
 }
 
 // young says that the track has to show yet that its clock is right.
@@ -108,7 +108,7 @@ func (t *track) odd() {
 func (t *track) observe(u *media.AccessUnit) {
 	now := mark{stamp: u.DTS, came: time.Duration(u.Arrived)}
 	if sound := t.session.counted(); sound != nil {
-		now.sound, now.holes = sound.passed, sound.holes
+		now.sound, now.heard, now.holes = sound.passed, sound.scale(sound.last.stamp), sound.holes
 	}
 	length := time.Duration(0)
 	if t.kind == media.Audio {
