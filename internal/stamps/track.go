@@ -76,8 +76,8 @@ type track struct {
 	newest, ahead time.Duration
 }
 
-// mark is a moment of the session: a time stamp, when it came, how much sound had come, where its
-// time stamps were, and how many holes it had.
+// mark is a moment of the session: a time stamp, when it came, how much sound had come, how far its
+// time stamps had come, and how many holes it had.
 type mark struct {
 	stamp, came, sound, heard time.Duration
 	holes                     int
@@ -108,7 +108,7 @@ func (t *track) odd() {
 func (t *track) observe(u *media.AccessUnit) {
 	now := mark{stamp: u.DTS, came: time.Duration(u.Arrived)}
 	if sound := t.session.counted(); sound != nil {
-		now.sound, now.heard, now.holes = sound.passed, sound.scale(sound.last.stamp), sound.holes
+		now.sound, now.heard, now.holes = sound.passed, sound.scale(sound.last.stamp-sound.first.stamp), sound.holes
 	}
 	length := time.Duration(0)
 	if t.kind == media.Audio {
