@@ -77,11 +77,6 @@ func stampings() []stamping {
 			return at
 		}, 50, false},
 		{"all counts ticks of 90 kHz", func(_ byte, _ int, at uint32) uint32 { return at * 90 }, 50, false},
-		{"time stamps jitter by 300 ms", func(_ byte, n int, at uint32) uint32 {
-			x := uint32(n) * 2654435761
-			x = (x ^ x>>15) * 2246822519
-			return at + (x^x>>13)%601
-		}, 400, false},
 	}
 }
 
