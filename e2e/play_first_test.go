@@ -15,14 +15,14 @@ func ffmpegGOP(t testing.TB, s *server, key, pictures string) *program {
 	return launch(t, "ffmpeg", append(strings.Fields(call), s.publishURL(key))...)
 }
 
-// TestFirstViewer watches a stream with a key frame each ten seconds from its first moment on:
+// TestFirstViewer watches a stream with a key frame each twenty seconds from its first moment on:
 // hls.js plays long before the second one, goes on over it, and MPEG-TS has its first segment by
 // then.
 func TestFirstViewer(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)
 	s, room := startShipped(t), roomOf(t)
-	ffmpegGOP(t, s, s.key(t, room), "250")
+	ffmpegGOP(t, s, s.key(t, room), "500")
 	s.waitOnAir(t, room)
 	began := time.Now()
 	if status, text, _ := get(s.indexURL(room)); status != http.StatusOK || !strings.Contains(string(text), "FRAME-RATE=25") {
@@ -31,13 +31,13 @@ func TestFirstViewer(t *testing.T) {
 	listed := time.Since(began)
 	p := webPlay(t, hlsJS, s.indexURL(room), lowLatency)
 	p.waitPlaying(t)
-	if plays := time.Since(began); listed > 5*time.Second || plays > 9*time.Second {
-		t.Errorf("its parts are listed after %v, it plays after %v, the next key frame comes after 10 s", listed, plays)
+	if plays := time.Since(began); listed > 5*time.Second || plays > 18*time.Second {
+		t.Errorf("its parts are listed after %v, it plays after %v, the next key frame comes after 20 s", listed, plays)
 	} else {
 		t.Logf("parts are listed after %v, it plays after %v", listed, plays)
 	}
-	if status, text, _ := get(s.hlsURL(room)); status != http.StatusOK || time.Since(began) > 9*time.Second {
+	if status, text, _ := get(s.hlsURL(room)); status != http.StatusOK || time.Since(began) > 18*time.Second {
 		t.Errorf("MPEG-TS after %v: %d %s", time.Since(began), status, text)
 	}
-	p.waitProgress(t, 12, 40*time.Second)
+	p.waitProgress(t, 22, 60*time.Second)
 }
