@@ -182,7 +182,8 @@ func TestLLHLSRepublish(t *testing.T) {
 			p.waitProgress(t, 5, 60*time.Second)
 			encode() // takes over
 			p.waitProgress(t, 5, 60*time.Second)
-			// For each halt, of which a busy machine makes some, hls.js stays a second further behind.
+			// For each halt, of which a busy machine makes some, hls.js stays a second further
+			// behind.
 			p.waitFor(t, 60*time.Second, "it is close to live again", func(r webReport) bool { return r.Latency < max(3, r.Target+0.5) })
 		})
 	}

@@ -34,7 +34,8 @@ func FrameSamples(t *media.Track, frame []byte) int64 {
 // flacSamples reads the block size of a frame header (RFC 9639 §9.1): a code, or a number of 8 or
 // 16 bits behind the frame's own.
 //
-//	sync 14 | 0 | strategy 1 | block size 4 | rate 4 | channels 4 | depth 3 | 0 | number 8-56 (| block size - 1) ...
+//	sync 14 | 0 | strategy 1 | block size 4 | rate 4 | channels 4 | depth 3 | 0 | number 8-56
+//	(| block size - 1) ...
 func flacSamples(frame []byte) int64 {
 	if len(frame) < 6 || frame[0] != 0xFF || frame[1]&0xFE != 0xF8 {
 		return 0

@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -70,31 +69,13 @@ func TestStaticPushMoves(t *testing.T) {
 // deletes that of a stream which another node has.
 func TestRecordingsOfAllNodes(t *testing.T) {
 	t.Parallel()
-	name, err := record.ParseTemplate("{app}/{stream}/{id}")
-	if err != nil {
-		t.Fatal(err)
-	}
 	g := startGroup(t, 2, func(o *Options) {
-		dir := t.TempDir()
-		o.HLSOnDemand, o.HLS.SegmentDuration, o.Apps[0].Record = true, time.Second, record.ByAPI
-		o.Record = record.Options{Dir: filepath.Join(dir, "spool"), To: filepath.Join(dir, "recordings"), Name: name}
+		recordingTo(t, t.TempDir(), record.ByAPI)(o)
 	})
 	a, b := g.nodes[0], g.nodes[1]
 	eventually(t, "the nodes know each other", func() bool { return len(a.node.member.Known()) == 2 && len(b.node.member.Known()) == 2 })
 	e := publish(t, a, "movie")
-	stop, performed := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(performed)
-		for tags := clip(t); ; { // its times begin anew each time
-			select {
-			case <-stop:
-				return
-			default:
-				e.perform(t, tags, 1)
-			}
-		}
-	}()
-	defer func() { close(stop); <-performed }()
+	defer e.performUntil(t)()
 	of := func(method string) answer {
 		return call(t, method, b.url("http", "api", "/api/v1/streams/live%2Fmovie/recording"))
 	}

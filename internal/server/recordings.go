@@ -217,10 +217,10 @@ func (s resources) DeleteRecording(id string) error {
 	if s.node == nil || !errors.Is(err, v1.ErrNoRecording) {
 		return err
 	}
-	for _, r := range s.Recordings().Items {
-		if r.ID == id {
-			return s.node.deleteRecordingAt(r.Node, id)
-		}
+	if o, ok := s.node.recordedAt(id); ok {
+		ctx, cancel := context.WithTimeout(s.node.ctx, statusTimeout)
+		defer cancel()
+		_, err = s.node.recordingAt(ctx, o, url.Values{"do": {recordingDelete}, "id": {id}})
 	}
 	return err
 }

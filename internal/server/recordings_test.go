@@ -8,39 +8,47 @@ import (
 	"livego/internal/record"
 )
 
-// TestReloadRecord: a reload lets a stream on air be recorded, ends that, and begins it anew, also
-// where nothing was ever recorded before.
-func TestReloadRecord(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	mode := func(m record.Mode) func(*Options) {
-		return func(o *Options) {
-			o.HLSOnDemand, o.HLS.SegmentDuration, o.Apps[0].Record = true, time.Second, m
-			name, err := record.ParseTemplate("{app}/{stream}/{id}")
-			if err != nil {
-				t.Fatal(err)
-			}
-			o.Record = record.Options{Dir: filepath.Join(dir, "spool"), To: filepath.Join(dir, "recordings"), Name: name}
+// recordingTo has streams recorded below a folder.
+func recordingTo(t *testing.T, dir string, mode record.Mode) func(*Options) {
+	return func(o *Options) {
+		o.HLSOnDemand, o.HLS.SegmentDuration, o.Apps[0].Record = true, time.Second, mode
+		name, err := record.ParseTemplate("{app}/{stream}/{id}")
+		if err != nil {
+			t.Fatal(err)
 		}
+		o.Record = record.Options{Dir: filepath.Join(dir, "spool"), To: filepath.Join(dir, "recordings"), Name: name}
 	}
-	s := start(t, mode(record.Off))
-	if s.recorder() != nil {
-		t.Error("there is a recorder for nothing")
-	}
-	e := publish(t, s, "movie")
-	stop, performed := make(chan struct{}), make(chan struct{})
+}
+
+// performUntil performs the clip again and again, its times beginning anew, until stop is called.
+func (e *encoder) performUntil(t *testing.T) (stop func()) {
+	over, performed := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(performed)
-		for tags := clip(t); ; { // its times begin anew each time
+		for tags := clip(t); ; {
 			select {
-			case <-stop:
+			case <-over:
 				return
 			default:
 				e.perform(t, tags, 1)
 			}
 		}
 	}()
-	defer func() { close(stop); <-performed }()
+	return func() { close(over); <-performed }
+}
+
+// TestReloadRecord: a reload lets a stream on air be recorded, ends that, and begins it anew, also
+// where nothing was ever recorded before.
+func TestReloadRecord(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mode := func(m record.Mode) func(*Options) { return recordingTo(t, dir, m) }
+	s := start(t, mode(record.Off))
+	if s.recorder() != nil {
+		t.Error("there is a recorder for nothing")
+	}
+	e := publish(t, s, "movie")
+	defer e.performUntil(t)()
 	for n := range 2 {
 		if err := s.reload(mode(record.All)); err != nil {
 			t.Fatal(err)

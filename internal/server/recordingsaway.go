@@ -185,15 +185,3 @@ func (n *node) recordingAt(ctx context.Context, o cluster.Node, query url.Values
 	}
 	return part[0], nil
 }
-
-func (n *node) deleteRecordingAt(id, recording string) error {
-	for _, o := range n.others() {
-		if o.ID == id {
-			ctx, cancel := context.WithTimeout(n.ctx, statusTimeout)
-			defer cancel()
-			_, err := n.recordingAt(ctx, o, url.Values{"do": {recordingDelete}, "id": {recording}})
-			return err
-		}
-	}
-	return v1.ErrNoRecording
-}

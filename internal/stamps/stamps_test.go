@@ -76,8 +76,8 @@ func TestRightStampsPass(t *testing.T) {
 	}
 }
 
-// TestPicturesBesideOddSound: pictures are not held against sound whose own time stamps are not those
-// of its frames: an encoder may leave half of the time out.
+// TestPicturesBesideOddSound: pictures are not held against sound whose own time stamps are not
+// those of its frames: an encoder may leave half of the time out.
 func TestPicturesBesideOddSound(t *testing.T) {
 	s := newSender()
 	for n := range 4000 {
