@@ -1,8 +1,13 @@
 package server
 
 import (
+	"context"
+	"log/slog"
+	"sync"
 	"testing"
 	"time"
+
+	"livego/internal/live"
 )
 
 // pulling is a server that pulls from another one what somebody wants to watch.
@@ -43,6 +48,41 @@ func TestPullOnDemand(t *testing.T) {
 			wantEqual(t, "pulls", edge.logs.count("stream is pulled, as"), 2)
 		})
 	}
+}
+
+// atLine calls a function when a line with a text is logged, before that is written.
+type atLine struct {
+	slog.Handler
+	text string
+	do   func()
+}
+
+func (h atLine) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == h.text {
+		h.do()
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+// TestPullWhileItEnds: who comes while a pull ends has it start again.
+func TestPullWhileItEnds(t *testing.T) {
+	t.Parallel()
+	origin, tags := start(t), clip(t)
+	publish(t, origin, "far").send(tags[:20]...)
+	asked := make(chan time.Duration, 2)
+	var edge *testServer
+	ending := func() { asked <- edge.bring(live.Name{App: "live", Stream: "far"}, nil) }
+	edge = open(t, func(o *Options) {
+		o.Apps[0].Pull, o.PlayWait, o.Live.Grace = origin.url("http", "http-flv", "/live"), 0, 0
+		o.Log = slog.New(atLine{o.Log.Handler(), "stream is pulled no more", sync.OnceFunc(ending)})
+	})
+	edge.run()
+	first := watchFLV(t, edge, "far")
+	awaitPlayers(t, origin, "far", 1)
+	first.leave()
+	wantEqual(t, "wait", receive(t, "asked while it ends", asked), pullWait)
+	eventually(t, "the pull starts again", func() bool { return edge.logs.count("stream is pulled, as") == 2 })
+	eventually(t, "and ends", func() bool { return edge.logs.count("stream is pulled no more") == 2 })
 }
 
 // TestPullOfNothing: what is not there is asked for once in a while, and nothing that may be a key
