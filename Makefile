@@ -30,19 +30,21 @@ build: pages ## bin/livego, static
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/livego ./cmd/livego
 pages: ## the web pages, where there is Node
 	@scripts/build-pages.sh
-test: tools lint unit cross e2e ## all checks, as in CI
+test: export GOTESTSUM := $(CACHE)/gotestsum/gotestsum
+test: tools lint unit cross e2e ## all checks, as in CI; up to three tests that fail are run again and named
 tools: ## programs that the end-to-end tests run
 	scripts/install-test-tools.sh
 	scripts/install-trixie-ffmpeg.sh $(TRIXIE)
 	scripts/install-go-tool.sh $(CACHE)/pebble github.com/letsencrypt/pebble/v2 cmd/pebble v2.10.3 'the test of acme_domains needs it'
+	scripts/install-go-tool.sh $(CACHE)/gotestsum gotest.tools/gotestsum '' v1.13.0 'make test runs tests by it'
 lint: ## gofmt, vet, staticcheck, go.mod; types and style of web/
 	scripts/lint.sh
 unit: ## unit tests with the race detector
-	go test -race -timeout 20m ./...
+	scripts/test.sh -race -timeout 20m ./...
 race: build
 	go build -race -o bin/livego-race ./cmd/livego
 e2e: race ## the built program against real clients
-	$(E2E) go test -count=1 -timeout $(if $(LIVEGO_PLAYERS),120m,30m) -parallel 6 $(if $(LIVEGO_LATENCY)$(LIVEGO_HALTS)$(LIVEGO_PLAYERS),-v )-run '$(TESTS)' ./e2e
+	$(E2E) scripts/test.sh -count=1 -timeout $(if $(LIVEGO_PLAYERS),120m,30m) -parallel 6 $(if $(LIVEGO_LATENCY)$(LIVEGO_HALTS)$(LIVEGO_PLAYERS),-v )-run '$(TESTS)' ./e2e
 versitygw:
 	@scripts/install-go-tool.sh $(CACHE)/versitygw github.com/versity/versitygw cmd/versitygw v1.8.0 'the tests against S3 need it'
 e2e-s3: race versitygw ## recordings in S3, that of versitygw, whose first build takes minutes: away, full, slow, refusing; 3 minutes
