@@ -64,5 +64,9 @@ func endOfNoted(last *ledger.Entry, now time.Time) time.Duration {
 	if last.Over {
 		return (last.Reach + lastUnit).Truncate(time.Millisecond)
 	}
-	return endOf(spool.Reach{Time: last.Reach, Stored: last.Noted.UnixNano(), Unknown: cut.MaxFirstSegment}, now)
+	unknown := cut.MaxFirstSegment // of the segment that was under way
+	if last.Longest > 0 {
+		unknown = min(unknown, last.Longest.Truncate(time.Second)+time.Second+cut.Rounding)
+	}
+	return endOf(spool.Reach{Time: last.Reach, Stored: last.Noted.UnixNano(), Unknown: unknown}, now)
 }

@@ -10,7 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"livego/internal/hls/hlstest"
+	"livego/internal/ledger"
 	"livego/internal/media"
 	"livego/internal/spool"
 )
@@ -163,16 +166,51 @@ func TestEndOfStoredLife(t *testing.T) {
 		want  time.Duration
 	}{
 		{"none", spool.Reach{}, 0},
-		{"in time, a minute ago", spool.Reach{Time: sinceYear(now.Add(-time.Minute)), Stored: at(time.Minute), Unknown: time.Minute}, sinceYear(now.Add(-59 * time.Second))},
-		{"of before media time went on", spool.Reach{Time: time.Hour, Stored: at(time.Minute), Unknown: time.Minute}, time.Hour + time.Second},
-		{"5 s ahead when the last segment came", spool.Reach{Time: sinceYear(now.Add(4 * time.Second)), Stored: at(time.Second), Unknown: time.Minute}, sinceYear(now.Add(11 * time.Second))},
-		{"the clock was set back", spool.Reach{Time: sinceYear(now.Add(time.Hour)), Stored: at(-time.Hour), Unknown: time.Minute}, sinceYear(now.Add(61*time.Minute + time.Second))},
+		{"in time, a minute ago", spool.Reach{Time: sinceYear(now.Add(-time.Minute)), Stored: at(time.Minute), Unknown: time.Minute}, sinceYear(now)},
+		{"of before media time went on", spool.Reach{Time: time.Hour, Stored: at(time.Minute), Unknown: time.Minute}, time.Hour + time.Minute},
+		{"4 s ahead when the last segment came", spool.Reach{Time: sinceYear(now.Add(-time.Second)), Stored: at(5 * time.Second), Unknown: time.Minute}, sinceYear(now.Add(3750 * time.Millisecond))},
+		{"4 s ahead, and a short segment may have come", spool.Reach{Time: sinceYear(now.Add(-time.Second)), Stored: at(5 * time.Second), Unknown: 2 * time.Second}, sinceYear(now.Add(time.Second))},
+		{"faster than the clock", spool.Reach{Time: sinceYear(now.Add(9 * time.Second)), Stored: at(time.Second), Unknown: time.Minute}, sinceYear(now.Add(69 * time.Second))},
+		{"the clock was set back", spool.Reach{Time: sinceYear(now.Add(time.Hour)), Stored: at(-time.Hour), Unknown: time.Minute}, sinceYear(now.Add(61 * time.Minute))},
 	}
 	for _, test := range tests {
 		if got := endOf(test.reach, now); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}
+}
+
+// TestKilledAgainAndAgain: no life begins before the end of the last one, and none ahead of the clock
+// but for the reordering of pictures, if encoders are not.
+func TestKilledAgainAndAgain(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		segment := time.Duration(rapid.SampledFrom([]int{1, 2, 4, 10, 20}).Draw(t, "segment in s")) * time.Second
+		speed := rapid.SampledFrom([]float64{0.98, 1, 1.05, 2}).Draw(t, "speed")
+		now, end := noon, time.Duration(0)
+		var noted ledger.Entry
+		for life := range 100 {
+			begin := max(sinceYear(now), endOfNoted(&noted, now))
+			// How much faster an encoder is than the clock is not known in its first segment.
+			if hurry := time.Duration(max(0, speed-1) * float64(segment)); begin < end-hurry {
+				t.Fatalf("life %d begins at %v, the one before it ended at %v", life, begin, end)
+			}
+			if lead := begin - sinceYear(now); lead > time.Second && speed <= 1 {
+				t.Fatalf("life %d begins %v ahead of the clock", life, lead)
+			}
+			// In milliseconds.
+			lasts := time.Duration(rapid.IntRange(1, 60_000).Draw(t, "lasts")) * time.Millisecond
+			away := time.Duration(rapid.IntRange(300, 5000).Draw(t, "away")) * time.Millisecond
+			media := time.Duration(float64(lasts) * speed)
+			whole := media / segment * segment
+			noted = ledger.Entry{
+				Reach: begin + whole + 40*time.Millisecond, Noted: now.Add(time.Duration(float64(whole) / speed)),
+			}
+			if whole > 0 {
+				noted.Longest = segment
+			}
+			now, end = now.Add(lasts+away), begin+media
+		}
+	})
 }
 
 // TestAwaitReturn: shortly after the start of a server the playlists of a stream that is not there

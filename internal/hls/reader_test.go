@@ -7,9 +7,13 @@ import (
 	"go.uber.org/goleak"
 
 	"livego/internal/media"
+	"livego/internal/property"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	property.Fix()
+	goleak.VerifyTestMain(m)
+}
 
 // fakeReader is a media.Reader fed by a test.
 type fakeReader struct {
