@@ -65,16 +65,21 @@ type chunkStream struct {
 	streamID    uint32
 	length      int
 	timestamp   uint32
-	// field is the time of the last header of type 0, 1 or 2: absolute in the first, else a delta.
-	// A new message that starts with type 3 adds it (§5.3.1.2.4).
-	field    uint32
-	extended bool
-	repeats  repetition
+	// field is the time of the last header of type 0, 1 or 2: absolute in the first, else a delta,
+	// and then relative is set. A new message that starts with type 3 adds it (§5.3.1.2.4), unless
+	// the sender means something else (sameTime).
+	field              uint32
+	relative, extended bool
+	repeats            repetition
 	// open: a message has begun and more of it is to come. body has less capacity than length while
 	// memory is given as data comes.
 	open bool
 	body []byte
 }
+
+// longDelta is the longest delta in ms that may stand for one in a header of type 0, of which the
+// next message has the same time otherwise.
+const longDelta = 500
 
 // repetition says whether a sender puts the extended timestamp into type 3 chunks. It should
 // (§5.3.1.3), but old librtmp does not.
@@ -106,6 +111,10 @@ type chunkReader struct {
 	maxStreams     int
 	streams        []*chunkStream
 	aggregate      aggregate
+	// sameTime: a message that begins with type 3 has the time of the one before. librtmp and
+	// nginx-rtmp mean that, and encoders with several tracks of sound send many such. They write each
+	// delta that is not 0; others leave out the one that was before.
+	sameTime bool
 
 	slab      []byte
 	slabSize  int // 0: bodies are not cut from slabs
@@ -298,7 +307,9 @@ func (r *chunkReader) messageHeader(cs *chunkStream, format uint8) error {
 		if cs.open {
 			return nil
 		}
-		cs.timestamp += cs.field
+		if !r.sameTime && (cs.relative || cs.field <= longDelta) {
+			cs.timestamp += cs.field
+		}
 		return r.begin(cs)
 	}
 	continues, err := r.newHeader(cs, format)
@@ -338,7 +349,9 @@ func (r *chunkReader) newHeader(cs *chunkStream, format uint8) (continues bool, 
 		}
 		cs.field = binary.BigEndian.Uint32(r.take(extendedTimeSize))
 	}
+	cs.relative = format > 0
 	if !cs.open {
+		r.sameTime = r.sameTime || format == 2 && old.relative && old.field == cs.field && cs.field > 0
 		return false, nil
 	}
 	if cs.length == old.length && cs.messageType == old.messageType && cs.streamID == old.streamID {

@@ -96,6 +96,32 @@ var readerCases = []readerCase{
 		want: []Message{{TypeVideo, 1, 100, []byte{0xaa}}, {TypeVideo, 1, 133, []byte{0xbb}}, {TypeVideo, 1, 166, []byte{0xcc}}},
 	},
 	{
+		// RTMP_SendPacket: type 3 for the time of the message before, and type 2 with each delta.
+		name: "librtmp begins messages of one time with type 3",
+		wire: `04 000064 000001 08 01000000 aa
+		       84 000015 bb
+		       84 000015 cc
+		       c4 dd
+		       84 000016 ee
+		       c4 ff
+		       05 004e20 000001 08 01000000 11
+		       c5 22`,
+		want: []Message{
+			{TypeAudio, 1, 100, []byte{0xaa}}, {TypeAudio, 1, 121, []byte{0xbb}}, {TypeAudio, 1, 142, []byte{0xcc}}, {TypeAudio, 1, 142, []byte{0xdd}},
+			{TypeAudio, 1, 164, []byte{0xee}}, {TypeAudio, 1, 164, []byte{0xff}}, {TypeAudio, 1, 20_000, []byte{0x11}}, {TypeAudio, 1, 20_000, []byte{0x22}},
+		},
+	},
+	{
+		name: "type 3 after a time that is no delta",
+		wire: `04 0f4240 000001 08 01000000 aa
+		       c4 bb
+		       84 000015 cc
+		       c4 dd`,
+		want: []Message{
+			{TypeAudio, 1, 1_000_000, []byte{0xaa}}, {TypeAudio, 1, 1_000_000, []byte{0xbb}}, {TypeAudio, 1, 1_000_021, []byte{0xcc}}, {TypeAudio, 1, 1_000_042, []byte{0xdd}},
+		},
+	},
+	{
 		// librtmp's first pong is a type 1 header on a new chunk stream.
 		name: "type 1 begins a chunk stream",
 		wire: `42 000000 000006 04 0007 00000001`,
