@@ -141,7 +141,7 @@ func (p *aacFrames) adts(dst []media.AccessUnit, u *media.AccessUnit) []media.Ac
 		dst = p.settle(dst, u, core.config())
 		p.core = core
 	}
-	return p.appendFrames(dst, u)
+	return p.track.appendFrames(dst, u, p.frames)
 }
 
 // loas takes a message of LOAS frames (ISO/IEC 14496-3 §1.7.2).
@@ -174,7 +174,7 @@ func (p *aacFrames) loas(dst []media.AccessUnit, u *media.AccessUnit) []media.Ac
 	if out := p.track.headers.out; config != nil && string(config) != string(out.Config) {
 		dst = p.settle(dst, u, config)
 	}
-	return p.appendFrames(dst, u)
+	return p.track.appendFrames(dst, u, p.frames)
 }
 
 // settle appends a sequence header of a configuration that the frames name, if that parses.
@@ -192,16 +192,17 @@ func (p *aacFrames) settle(dst []media.AccessUnit, u *media.AccessUnit, config [
 }
 
 // appendFrames appends the frames of a message, one after the other.
-func (p *aacFrames) appendFrames(dst []media.AccessUnit, u *media.AccessUnit) []media.AccessUnit {
-	t := p.track.headers.out
-	for i, frame := range p.frames {
-		v := *u
-		if t.SampleRate > 0 {
-			v.DTS += (time.Duration(i) * time.Duration(t.SamplesPerFrame) * time.Second / time.Duration(t.SampleRate)).Truncate(time.Millisecond)
-		}
-		v.PTS, v.Data = v.DTS, frame
-		dst = p.track.replace(dst, u, &v)
+func (t *track) appendFrames(dst []media.AccessUnit, u *media.AccessUnit, frames [][]byte) []media.AccessUnit {
+	length := time.Duration(0)
+	if out := t.headers.out; out.SampleRate > 0 {
+		length = time.Duration(out.SamplesPerFrame) * time.Second / time.Duration(out.SampleRate)
 	}
-	clear(p.frames)
+	for i, frame := range frames {
+		v := *u
+		v.DTS += (time.Duration(i) * length).Truncate(time.Millisecond)
+		v.PTS, v.Data = v.DTS, frame
+		dst = t.replace(dst, u, &v)
+	}
+	clear(frames)
 	return dst
 }

@@ -15,7 +15,7 @@ import (
 // FuzzSession feeds messages to a session and checks what everybody behind it relies on. Of the
 // input, a byte says what each message is, two its time, and two how long it is.
 func FuzzSession(f *testing.F) {
-	codecs := []media.Codec{media.H264, media.HEVC, media.VVC, media.AV1, media.AAC, media.Opus}
+	codecs := []media.Codec{media.H264, media.HEVC, media.VVC, media.AV1, media.AAC, media.Opus, media.MP3, media.AC3}
 	add := func(header string, messages ...string) {
 		for c := range codecs {
 			seed := []byte{}

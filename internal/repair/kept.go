@@ -81,16 +81,20 @@ func (p *pictures) hand(dst []media.AccessUnit, pic *picture) []media.AccessUnit
 // true.
 func (p *pictures) mark(pic *picture) {
 	u := &pic.like
-	sync, recovers := false, false
+	sync, recovers, inter := false, false, false
 	for i := range pic.units {
 		x := &pic.units[i]
 		sync, recovers = sync || x.kind == nal.SyncSlice, recovers || x.kind == nal.RecoverySlice
-		u.Skipped = u.Skipped || x.kind == nal.SkippedSlice
+		u.Skipped, inter = u.Skipped || x.kind == nal.SkippedSlice, inter || nal.Inter(p.track.codec, x.kind, x.b)
 		if x.kind == nal.SEI && !recovers {
 			_, recovers = nal.RecoveryPoint(p.track.codec, x.b)
 		}
 	}
 	switch {
+	case u.RandomAccess && inter && !sync && !recovers && p.synced(u.DTS):
+		p.track.report(faultMarked)
+		u.RandomAccess, pic.touched = false, true
+		return
 	case u.RandomAccess:
 		u.Recovery = !sync
 		return

@@ -67,7 +67,8 @@ type message struct {
 // trackOf makes the track of a codec with a header, which may be "".
 func trackOf(t testing.TB, c media.Codec, config string) *media.Track {
 	kind := media.Video
-	if c == media.AAC || c == media.Opus {
+	switch c {
+	case media.AAC, media.Opus, media.MP3, media.AC3:
 		kind = media.Audio
 	}
 	tr := &media.Track{Kind: kind, Codec: c, Err: "no sequence header yet"}

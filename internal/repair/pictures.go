@@ -31,6 +31,9 @@ const (
 	// anyAfter any picture, if there was none at all.
 	recoverAfter = 5 * time.Second
 	anyAfter     = 10 * time.Second
+	// syncedFor is for how long after an IDR picture none that is predicted from others is a random
+	// access point, unless it says that it is a recovery point.
+	syncedFor = 30 * time.Second
 	// wholes is after how many pictures, each of one message, nothing is kept back any more.
 	wholes = 120
 	// usualStep is the distance of pictures of one message where nothing else is known.
@@ -56,6 +59,7 @@ const (
 	faultSlices     = "pictures in several messages; they were put together"
 	faultPieces     = "several pictures in one message; they were taken apart"
 	faultUnmarked   = "key frames that are not marked as such; they were marked"
+	faultMarked     = "pictures that are predicted from others are marked as key frames; players do not begin there"
 	faultRecovery   = "recovery points and no IDR pictures (intra refresh, open GOPs): browsers that come later show nothing; let it send IDR pictures (x264: intra-refresh=0, open-gop=0)"
 	faultNoAccess   = "neither key frames nor recovery points: players begin anywhere, with wrong pictures"
 )
@@ -92,9 +96,9 @@ type pictures struct {
 	started, opened bool
 	// access is the time of the newest random access point, or of the first picture as long as
 	// there was none, sync that of the newest IDR picture or its like. met: there was a picture, so
-	// that they hold.
+	// that they hold. idr: there was an IDR picture.
 	access, sync time.Duration
-	met          bool
+	met, idr     bool
 	// recovery and skipped are what the picture in hand is, if it is right.
 	recovery, skipped bool
 
@@ -139,6 +143,7 @@ func (p *pictures) right(u *media.AccessUnit) bool {
 	}
 	c := p.track.codec
 	begun, slices, sync, count := false, false, false, 0
+	inter, recovers := false, false // of what is marked
 	p.recovery, p.skipped = false, false
 	for rest := u.Data; len(rest) > 0; {
 		b, tail, ok := nal.Next(rest, lengthSize)
@@ -156,7 +161,8 @@ func (p *pictures) right(u *media.AccessUnit) bool {
 			}
 			begun, slices, sync = true, slices || kind.IsSlice(), sync || kind == nal.SyncSlice
 			p.skipped = kind == nal.SkippedSlice
-			if kind == nal.RecoverySlice && p.starves(u) {
+			inter = inter || u.RandomAccess && nal.Inter(c, kind, b)
+			if recovers = recovers || kind == nal.RecoverySlice; recovers && p.starves(u) {
 				return false
 			}
 		case nal.Delimiter:
@@ -164,8 +170,9 @@ func (p *pictures) right(u *media.AccessUnit) bool {
 				return false
 			}
 		case nal.SEI:
-			if p.starves(u) {
-				if _, ok := nal.RecoveryPoint(c, b); ok {
+			if starves := p.starves(u); starves || u.RandomAccess {
+				_, point := nal.RecoveryPoint(c, b)
+				if recovers = recovers || point; point && starves {
 					return false
 				}
 			}
@@ -181,7 +188,13 @@ func (p *pictures) right(u *media.AccessUnit) bool {
 		rest = tail
 	}
 	p.recovery = u.RandomAccess && !sync
-	return slices && (u.RandomAccess || !sync)
+	return slices && (u.RandomAccess || !sync) && !(p.recovery && inter && !recovers && p.synced(u.DTS))
+}
+
+// synced says that there was an IDR picture or its like not long ago, so that a picture that is
+// predicted from others is none to begin with, whatever it is marked as.
+func (p *pictures) synced(dts time.Duration) bool {
+	return p.idr && (dts-p.sync).Abs() < syncedFor
 }
 
 // starves says that u is not marked as random access point, and none came for so long that a
@@ -206,7 +219,7 @@ func (p *pictures) pass(dst []media.AccessUnit, u *media.AccessUnit) []media.Acc
 // noteAccess takes notice of a random access point.
 func (p *pictures) noteAccess(u *media.AccessUnit) {
 	if !u.Recovery {
-		p.sync = u.DTS
+		p.sync, p.idr = u.DTS, true
 	} else if !p.opened || (u.DTS-p.sync).Abs() >= recoverAfter {
 		p.track.report(faultRecovery)
 	}

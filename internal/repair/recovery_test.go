@@ -80,6 +80,33 @@ func TestRecoveryPoints(t *testing.T) {
 	}
 }
 
+// TestMarkedPictures: all pictures are marked as key frames, and some are. Players begin at those; if
+// there was none for half a minute, anywhere.
+func TestMarkedPictures(t *testing.T) {
+	for _, c := range nalCodecs {
+		s := slicesOf(c)
+		sync, inter := units(s.first), units(s.interFirst)
+		r, tr := begin(t), trackOf(t, c, configOf(t, c))
+		r.header(tr)
+		for i, data := range []string{sync, inter, inter, sync, inter} {
+			r.send(tr, message{1000 * i, true, data})
+		}
+		r.send(tr, message{32_000, true, inter}, message{34_000, true, inter})
+		if got := r.access(); !slices.Equal(got, []string{"0", "3", "34R"}) {
+			t.Errorf("%s: random access points %v", c, got)
+		}
+		r.reported(string(c), faultMarked, faultRecovery)
+	}
+	// Pictures of intra slices are random access points in H.264, as cameras make them.
+	r, tr := begin(t), trackOf(t, media.H264, avcC)
+	r.header(tr)
+	r.send(tr, message{0, true, units(slicesOf(media.H264).first)}, message{1000, true, units("41888410")}, message{2000, true, units("41b08410")})
+	if got := r.access(); !slices.Equal(got, []string{"0", "1R", "2R"}) {
+		t.Errorf("of intra slices: random access points %v", got)
+	}
+	r.reported("of intra slices")
+}
+
 // TestSkippedPictures: RASL pictures behind a CRA picture are known, those that can be decoded
 // (RADL) are not among them.
 func TestSkippedPictures(t *testing.T) {

@@ -186,6 +186,8 @@ func (t *track) begin(c media.Codec) {
 		t.form = &temporalUnits{track: t}
 	case media.AAC:
 		t.form = &aacFrames{track: t}
+	case media.MP3, media.AC3:
+		t.form = &soundFrames{track: t}
 	default:
 		t.form = plain{track: t}
 	}
