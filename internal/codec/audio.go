@@ -57,6 +57,21 @@ func parseAAC(t *media.Track) error {
 	return c.fill(t)
 }
 
+// SameSound says that the headers of two tracks of AAC mean the same sound, though they may be
+// written in different ways: some encoders name what is left out, or repeat it, in some of them.
+func SameSound(a, b *media.Track) bool {
+	if a.Codec != media.AAC || b.Codec != media.AAC || !a.Parsed || !b.Parsed {
+		return false
+	}
+	if a.SampleRate != b.SampleRate || a.Channels != b.Channels || a.SamplesPerFrame != b.SamplesPerFrame {
+		return false
+	}
+	const objectLTP = 4 // those after it have more in their headers
+	ra, rb := bits.NewReader(a.Config), bits.NewReader(b.Config)
+	ca, cb := ReadAACConfig(&ra), ReadAACConfig(&rb)
+	return ca.Object <= objectLTP && ca.Object == cb.Object && ca.Rate == cb.Rate && ca.Layout > 0 && ca.Layout == cb.Layout
+}
+
 // channelsOf returns the number of channels of a channelConfiguration (table 1.19), 0 where it does
 // not say.
 func channelsOf(channelConfig uint32) int {

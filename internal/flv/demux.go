@@ -20,7 +20,8 @@ import (
 // track's configuration) is copied. Only a data message is cut: the leading "@setDataFrame", which
 // is meant for the server, and the format selector of type 15.
 //
-// A sequence header makes a new Track unless it is byte-equal to the one before it of that track;
+// A sequence header makes a new Track unless it is byte-equal to the one before it of that track,
+// or of AAC and says the same in another form;
 // codecs without header get their Track from the first frame, and a new one when rate, channels or
 // picture size change. A header of no use (codec.Useless) is an error where there was one that
 // parses, which remains in force. Frames of a codec whose header did not come or did not parse, and
@@ -245,6 +246,8 @@ func (m *message) sequenceHeader(s *trackState, packetType uint8, payload []byte
 		codec.Configure(t, header)
 	}
 	switch {
+	case codec.SameSound(t, s.track): // what it says otherwise changes nothing
+		return m.unit(s, media.SequenceHeader), nil
 	case !codec.Useless(t) || !s.track.Parsed:
 		s.header, s.headerType, s.track = header, packetType, t
 		return m.unit(s, media.SequenceHeader), nil

@@ -441,6 +441,24 @@ func TestUselessHeaders(t *testing.T) {
 	}
 }
 
+// TestSameSound: a header of AAC that says what the one before said, in another form, changes
+// nothing; one that says something else does.
+func TestSameSound(t *testing.T) {
+	var d Demuxer
+	first := one(t, &d, 8, 0, unhex(t, "af 00 1188")).Track
+	for _, same := range []string{"118856e500", "11880000", "1188", "118856e500"} { // without SBR, by name or not
+		if got := one(t, &d, 8, 40, unhex(t, "af 00 "+same)); got.Track != first || got.Header != media.SequenceHeader {
+			t.Errorf("header %s: another track", same)
+		}
+	}
+	for _, other := range []string{"1190", "1208", "0988", "2b098800", "118856e580", "1190"} { // channels, rate, object, SBR
+		before := first
+		if first = one(t, &d, 8, 80, unhex(t, "af 00 "+other)).Track; first == before {
+			t.Errorf("header %s: the same track", other)
+		}
+	}
+}
+
 func TestTrackLimit(t *testing.T) {
 	var d Demuxer
 	for id := range maxTracks {
