@@ -162,6 +162,9 @@ func (p *Publisher) timeOf(t *trackState, a *arrival, next *media.AccessUnit, mu
 	case c.repeats(t.track, line):
 		p.report(t, faultSpread)
 		return c.spread(t.track, p.since(a.at)), line, isPlaced
+	case c.backwards(t.track, line):
+		p.report(t, faultBackwards)
+		return c.spread(t.track, p.since(a.at)), line, isPlaced
 	case c.regular(t.track, line):
 		c.strays = 0
 		return c.put(t.track, line), line, isPlaced
@@ -392,9 +395,10 @@ type Fault struct {
 }
 
 const (
-	faultStray  = "a time stamp that does not fit those around it: placed one frame after the one before"
-	faultSpread = "several frames with one time stamp: spread by their length"
-	faultOwn    = "time stamps of a clock that is not that of the other tracks: placed by arrival"
+	faultStray     = "a time stamp that does not fit those around it: placed one frame after the one before"
+	faultSpread    = "several frames with one time stamp: spread by their length"
+	faultBackwards = "a clock that runs backwards: placed as they come"
+	faultOwn       = "time stamps of a clock that is not that of the other tracks: placed by arrival"
 	// maxFaults is how many faults are kept until they are asked for.
 	maxFaults = 16
 )

@@ -19,6 +19,9 @@ const (
 	meanOver = time.Second
 	// defaultAudioFrame is the length of an audio frame where nothing is known: that of Opus.
 	defaultAudioFrame = 20 * time.Millisecond
+	// maxFalls is how many time stamps in a row may be less than the one before: encoders that take
+	// the time of presentation have some. More come of a clock that runs backwards.
+	maxFalls = 8
 	// minStep is by how much times rise at least.
 	minStep = time.Millisecond
 )
@@ -45,6 +48,8 @@ type trackTimes struct {
 	// leapt: the newest unit was far ahead of the one before, at before.
 	leapt  bool
 	before time.Duration
+	// falls is how many units in a row had a lower time stamp than the one before.
+	falls int
 	// strays is how many units in a row were stamped wrong, each in another way; stray is the last
 	// such time stamp.
 	strays int
@@ -143,11 +148,19 @@ func (c *trackTimes) repeats(t *media.Track, line time.Duration) bool {
 	return off == 0 || off <= most && off < c.frame(t)/4
 }
 
+// backwards says that the track's clock runs backwards, as it does with a unit at line.
+func (c *trackTimes) backwards(t *media.Track, line time.Duration) bool {
+	return line < c.line && c.falls >= maxFalls && c.regular(t, line)
+}
+
 // accept notes that a unit was placed which its time stamp puts at line. It says whether it is time
 // to look at how the track comes.
 func (c *trackTimes) accept(t *media.Track, line, at, came time.Duration) (turned bool) {
 	if c.timed {
 		repeated, again := c.repeats(t, line), c.leapt
+		if c.falls++; line >= c.line {
+			c.falls = 0
+		}
 		if c.leapt = line > c.line && !c.regular(t, line); c.leapt {
 			c.before = c.line
 		}

@@ -486,6 +486,22 @@ func TestStampsThatStandStillApart(t *testing.T) {
 	}
 }
 
+// TestStampsThatFall: the clock runs backwards, in one track or in both. Time goes on as units come.
+func TestStampsThatFall(t *testing.T) {
+	for _, where := range []media.Kind{media.Video, media.Audio, 0} {
+		for _, from := range []int{0, 6000} {
+			c := camera{seconds: 20, stamp: func(k media.Kind, _, ms int) int {
+				if (where == 0 || where == k) && ms > from {
+					ms = 2*from - ms
+				}
+				return 100_000 + ms
+			}}
+			got, _ := c.run(t)
+			check(t, fmt.Sprint(where, " from ", from), c, got, bounds{from: float64(from + 4000), off: 120})
+		}
+	}
+}
+
 // TestOneKind: without another track to compare with.
 func TestOneKind(t *testing.T) {
 	for _, only := range []media.Kind{media.Video, media.Audio} {
