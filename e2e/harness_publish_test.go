@@ -31,6 +31,8 @@ type pacing struct {
 	// stamp, if not nil, returns the time stamp to be sent instead of the tag's time, which it
 	// comes at. n counts the tags of its kind that are no headers.
 	stamp func(kind byte, n int, time uint32) uint32
+	// send, if not nil, sends each message, in whatever chunks.
+	send func(p *probe, m message) error
 	// app is the application, live when empty.
 	app string
 	// then is what takes the place of the tags that are repeated, when they are over.
@@ -109,7 +111,12 @@ func (pub *publication) send(ctx context.Context, tags []tag, how pacing) error 
 				stamp = how.stamp(tag.kind, sent[tag.kind], stamp)
 				sent[tag.kind]++
 			}
-			if err := pub.probe.media(tag.kind, stamp, tag.body); err != nil {
+			if how.send != nil {
+				err := how.send(pub.probe, message{kind: tag.kind, stream: 1, time: stamp, body: tag.body})
+				if err != nil {
+					return err
+				}
+			} else if err := pub.probe.media(tag.kind, stamp, tag.body); err != nil {
 				return err
 			}
 			pub.sent.Add(1)
