@@ -105,6 +105,20 @@ func KindOf(c media.Codec, unit []byte) (k Kind, ok bool) {
 	return k, unit[1]&7 != 0
 }
 
+// Above says of a unit of kind Other that it is of a layer above the base layer: coded slice
+// extensions in H.264 (annexes F and G).
+func Above(c media.Codec, unit []byte) bool {
+	const scalable, depth = 20, 21
+	switch c {
+	case media.H264:
+		t := unit[0] & 0x1F
+		return t == scalable || t == depth
+	case media.HEVC:
+		return unit[0]&1 != 0 || unit[1]>>3 != 0
+	}
+	return unit[0]&0x3F != 0
+}
+
 // BeginsPicture says whether a unit is the first that holds a part of its picture, or in VVC its
 // picture header: first_mb_in_slice is 0 (H.264 §7.4.3, but for streams of arbitrary slice order),
 // first_slice_segment_in_pic_flag is set (H.265 §7.4.7.1), or the picture header stands in the

@@ -15,6 +15,7 @@ const (
 	faultADTS       = "AAC with ADTS headers; they were taken off"
 	faultADTSBroken = "AAC with ADTS headers that lie about the length of frames; what is whole was kept"
 	faultLOAS       = "AAC in LOAS (LATM); it was taken out"
+	faultNoFrame    = "frames of sound of no bytes; they were left out"
 )
 
 const (
@@ -98,6 +99,8 @@ func readADTS(b []byte) (c adtsCore, header, frame int, ok bool) {
 
 func (p *aacFrames) append(dst []media.AccessUnit, u *media.AccessUnit) []media.AccessUnit {
 	switch b := u.Data; {
+	case p.track.leavesOut(u):
+		return dst
 	case len(b) < adtsHeader:
 	case b[0] == 0xFF && b[1]&0xF6 == 0xF0:
 		return p.adts(dst, u)
@@ -189,6 +192,17 @@ func (p *aacFrames) settle(dst []media.AccessUnit, u *media.AccessUnit, config [
 	}
 	p.track.report(fault)
 	return p.track.appendOwnHeader(dst, u)
+}
+
+// leavesOut says that a message has a header and no frame, which players take for one. A message of
+// no bytes at all says that there is no sound (E-RTMP v2, AudioPacketType).
+func (t *track) leavesOut(u *media.AccessUnit) bool {
+	if len(u.Data) > 0 || len(u.Body) == 0 || u.Multitrack {
+		return false
+	}
+	t.changed = true
+	t.report(faultNoFrame)
+	return true
 }
 
 // appendFrames appends the frames of a message, one after the other.

@@ -41,6 +41,8 @@ func (*soundFrames) waits() time.Duration { return 0 }
 func (p *soundFrames) append(dst []media.AccessUnit, u *media.AccessUnit) []media.AccessUnit {
 	size := codec.FrameSize(p.track.codec, u.Data)
 	switch {
+	case p.track.leavesOut(u):
+		return dst
 	case size > 0 && size >= len(u.Data), len(u.Data) == 0: // one, which may be cut off, or silence
 		p.known = p.known || size > 0 && size == len(u.Data)
 		return p.track.pass(dst, u)

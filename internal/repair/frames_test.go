@@ -65,3 +65,18 @@ func TestSoundFrames(t *testing.T) {
 		r.reported("unknown")
 	}
 }
+
+// TestFramesOfNoBytes are left out of all codecs. A message of no bytes says that there is no sound.
+func TestFramesOfNoBytes(t *testing.T) {
+	for _, c := range []media.Codec{media.AAC, media.MP3, media.AC3, media.EAC3, media.FLAC} {
+		tr := &media.Track{Kind: media.Audio, Codec: c, Parsed: true}
+		r := begin(t)
+		r.send(tr, message{ms: 20})
+		r.check(string(c))
+		r.reported(string(c), faultNoFrame)
+		r.out = r.Append(nil, []media.AccessUnit{{Track: tr, Body: []byte{}}})
+		if len(r.out) != 1 {
+			t.Errorf("%s: silence is left out", c)
+		}
+	}
+}

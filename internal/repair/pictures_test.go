@@ -420,6 +420,19 @@ func TestLayers(t *testing.T) {
 	r.reported("layers")
 }
 
+// TestUnknownUnits: units that have no picture and mean nothing here, in messages of their own, go in
+// front of the next picture. Players took them for pictures.
+func TestUnknownUnits(t *testing.T) {
+	for c, other := range map[media.Codec]string{media.H264: "1e0304", media.HEVC: "60010304", media.VVC: "00f10304"} {
+		s := slicesOf(c)
+		r, tr := begin(t), trackOf(t, c, configOf(t, c))
+		r.header(tr)
+		r.send(tr, message{0, true, units(s.first)}, message{40, false, units(other)}, message{40, false, units(s.interFirst)}, message{80, false, units(other)})
+		r.check(string(c), "header "+configOf(t, c), "0* "+units(s.first), "40 "+units(other, s.interFirst))
+		r.reported(string(c), faultAlone)
+	}
+}
+
 // TestManyUnits: a message of nothing but tiny units costs no more than a bounded look.
 func TestManyUnits(t *testing.T) {
 	s := slicesOf(media.H264)

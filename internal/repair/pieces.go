@@ -25,11 +25,12 @@ type picture struct {
 func (p *pictures) appendUnits(dst []media.AccessUnit, u *media.AccessUnit) []media.AccessUnit {
 	slices, others := false, false
 	for i := range p.message.units {
-		k := p.message.units[i].kind
-		slices, others = slices || k.IsSlice() || k == nal.PictureHeader, others || k == nal.Other
+		x := &p.message.units[i]
+		slices = slices || x.kind.IsSlice() || x.kind == nal.PictureHeader
+		others = others || x.kind == nal.Other && (!p.known || nal.Above(p.track.codec, x.b))
 	}
 	switch {
-	case !slices && !p.message.rewrite && measure(p.message.units) == len(u.Data) && others: // of a layer above, or metadata
+	case !slices && !p.message.rewrite && measure(p.message.units) == len(u.Data) && others: // of a layer above
 		return p.pass(dst, u)
 	case !slices && !p.known && (others || len(p.message.units) == 0): // it may be that others know what this is
 		p.track.report(faultUnreadable)
