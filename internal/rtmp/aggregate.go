@@ -9,6 +9,8 @@ type aggregate struct {
 	streamID uint32
 	// offset is added to the time of each: that of the aggregate less that of the first.
 	offset uint32
+	// time and first are those of the aggregate and of the first in it.
+	time, first uint32
 }
 
 const (
@@ -16,10 +18,16 @@ const (
 	backPointerSize = 4
 )
 
-func newAggregate(m Message) aggregate {
-	a := aggregate{rest: m.Body, streamID: m.StreamID}
-	if len(a.rest) >= subHeaderSize {
-		a.offset = m.TimestampMS - subTimestamp(a.rest)
+// newAggregate reads an aggregate that came after another one. Where its time stands still and those
+// of the messages go on, theirs are meant: some senders write 0 in all.
+func newAggregate(m Message, before aggregate) aggregate {
+	a := aggregate{rest: m.Body, streamID: m.StreamID, time: m.TimestampMS}
+	if len(a.rest) < subHeaderSize {
+		return a
+	}
+	a.first = subTimestamp(a.rest)
+	if a.offset = a.time - a.first; a.time == before.time && a.first > before.first && before.streamID == a.streamID {
+		a.offset = before.offset
 	}
 	return a
 }

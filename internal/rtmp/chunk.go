@@ -195,7 +195,7 @@ func (r *chunkReader) read() (Message, error) {
 		case typeAbort:
 			err = r.abort(m.Body)
 		case typeAggregate:
-			r.aggregate = newAggregate(m)
+			r.aggregate = newAggregate(m, r.aggregate)
 		default:
 			return m, nil
 		}

@@ -268,6 +268,21 @@ var readerCases = []readerCase{
 		},
 	},
 	{
+		name: "aggregates of time 0, the times of whose messages go on",
+		wire: `06 000000 000020 16 01000000
+		         08 000001 000000 00 000000 aa 0000000c
+		         08 000001 000015 00 000000 bb 0000000c
+		       06 000000 000020 16 01000000
+		         08 000001 00002a 00 000000 cc 0000000c
+		         09 000001 000040 00 000000 dd 0000000c
+		       06 000000 000010 16 01000000
+		         08 000001 000054 00 000000 ee 0000000c`,
+		want: []Message{
+			{TypeAudio, 1, 0, []byte{0xaa}}, {TypeAudio, 1, 21, []byte{0xbb}},
+			{TypeAudio, 1, 42, []byte{0xcc}}, {TypeVideo, 1, 64, []byte{0xdd}}, {TypeAudio, 1, 84, []byte{0xee}},
+		},
+	},
+	{
 		name: "aggregate with 32-bit times, without the last back pointer",
 		wire: `06 ffffff 00001c 16 01000000 01000010
 		         08 000001 fffff0 00 000000 aa 0000000c
