@@ -45,6 +45,12 @@ func TestMove(t *testing.T) {
 		if l := b.find("live/movie"); !l.demand.asked() {
 			t.Error("nobody is said to watch")
 		}
+		feed(moves + 350*time.Millisecond)
+		if v := b.find("live/movie").cmaf.Rendition("v0"); v == nil || v.View.Load() == nil {
+			t.Error("who watched waits for a third of a second, and longer")
+		} else if n, part, ok := v.View.Load().Last(); !ok || n != segment+1 {
+			t.Errorf("the end is part %d of segment %d, want one of %d", part, n, segment+1)
+		}
 		feed(moves + 5*time.Second)
 		v := b.find("live/movie").cmaf.Rendition("v0").View.Load()
 		var first, gap int

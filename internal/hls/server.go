@@ -274,7 +274,7 @@ func (s *Server) newLife(name string) *life {
 	l.time = lifeTime{now: s.opt.Now, floor: endOfNoted(&last, s.opt.Now()), follows: first.follows}
 	l.ts = newTSPackager(s, l, first.ts, l.firstDiscontinuity)
 	start := ladder.Start{
-		First: first.cmaf, Lost: first.lost, Longest: first.longest, FirstDiscontinuity: l.firstDiscontinuity,
+		First: first.cmaf, Lost: first.lost, Follows: first.follows, Longest: first.longest, FirstDiscontinuity: l.firstDiscontinuity,
 		Announce: func(b *ladder.Boundary) {
 			s.used(b.Seq)
 			if b.Discontinuity {

@@ -242,7 +242,7 @@ func (l *leader) fixFirst() {
 // while it grows.
 func (l *leader) mayFix() bool {
 	return l.wanted() && l.track != nil && len(l.line.bounds) == 1 && !l.line.continues && l.roster.caughtUp() &&
-		l.line.now-l.line.bounds[0].At >= knowTime && l.track.queue.len() >= fewUnits
+		l.line.now-l.line.bounds[0].At >= l.line.knowTime() && l.track.queue.len() >= fewUnits
 }
 
 // fixEarly settles what depends on the first segment before that ends.

@@ -43,6 +43,8 @@ type Start struct {
 	// broke off a moment ago: players have something of them.
 	First int64
 	Lost  []Boundary
+	// Follows: players have all of that life, and wait for what is next.
+	Follows bool
 	// Longest is how long the segments of that life were, 0 if it is not known.
 	Longest time.Duration
 	// FirstDiscontinuity is the discontinuity sequence number at the begin.
@@ -91,7 +93,7 @@ func New(opt Options, start Start) *Packager {
 		show:    start.Show,
 		journal: &journal{log: start.Log, counts: start.Counts, leftOut: make(map[string]bool)},
 		line: &timeline{
-			opt: opt, announce: start.Announce, first: start.First, next: start.First, lost: start.Lost, longest: start.Longest,
+			opt: opt, announce: start.Announce, first: start.First, next: start.First, lost: start.Lost, follows: start.Follows, longest: start.Longest,
 			firstDiscontinuity: start.FirstDiscontinuity, continues: start.Continues, least: start.LeastTarget, until: start.Until,
 		},
 		roster: &roster{opt: opt},

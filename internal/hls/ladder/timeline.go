@@ -55,6 +55,8 @@ type timeline struct {
 	// lost are the last segments of the life before, if that broke off a moment ago: players have
 	// something of them.
 	lost []Boundary
+	// follows: they have all of it, up to where the first segment begins.
+	follows bool
 	// longest is how long the segments of that life were, 0 if it is not known.
 	longest time.Duration
 	// firstDiscontinuity is the discontinuity sequence number at the begin, and discontinuities how
@@ -379,6 +381,23 @@ func (l *timeline) firstTarget(kind media.Kind, elapsed, frame time.Duration) ti
 		return max(l.opt.SegmentDuration, cut.MaxFirstSegment)
 	}
 	return max(l.opt.SegmentDuration, cut.UsualGOP)
+}
+
+// knowTime is how much media there must be until it is known what a stream has.
+func (l *timeline) knowTime() time.Duration {
+	if l.follows {
+		return min(l.opt.PartDuration, knowTime) // all tracks were there before
+	}
+	return knowTime
+}
+
+// firstList is how much media there must be in the first segment before it is listed. Players begin
+// so far before the end as PART-HOLD-BACK says, but for those who have what comes before.
+func (l *timeline) firstList() time.Duration {
+	if l.follows {
+		return 0
+	}
+	return l.partHoldBack()
 }
 
 // tolerance is how far from a boundary a unit may lie that begins there.

@@ -80,7 +80,7 @@ func (o *output) complete(t *track, s *playlist.Segment, publish bool) {
 func (o *output) publish(t *track, ended bool) {
 	w := &t.window
 	if len(w.Segments) == 0 {
-		if !o.line.growing || t.segment == nil || t.segment.Duration < o.line.partHoldBack() {
+		if !o.line.growing || t.segment == nil || len(t.segment.Parts) == 0 || t.segment.Duration < o.line.firstList() {
 			return
 		}
 		w.Segments = o.leadingGaps(t, t.segment)
