@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,5 +140,95 @@ func TestSave(t *testing.T) {
 	r.Close()
 	if len(kept) != 1 {
 		t.Errorf("the end of the server forgets relays: %v", kept)
+	}
+}
+
+// TestStartWhileStops: a pull that is started while the one before it ends waits for that, as they
+// would be two publishers of one stream; and what it becomes is not that one's affair.
+func TestStartWhileStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var dials atomic.Int32
+		r := New(Options{
+			Log: slog.New(slog.DiscardHandler), Subscribe: live.NewHub(live.Options{}).Subscribe,
+			Dial: func(context.Context, string, string) (net.Conn, error) {
+				if dials.Add(1) == 1 {
+					<-release // it is slow to end
+				}
+				return nil, errors.New("nobody is there")
+			},
+		})
+		first, second := Relay{Pull, "live", "movie", "rtmp://h/live/a"}, Relay{Pull, "live", "movie", "rtmp://h/live/b"}
+		tried, stopped := make(chan error, 1), make(chan error, 1)
+		go func() { tried <- r.Try(t.Context(), first) }()
+		synctest.Wait()
+		go func() {
+			_, err := r.Stop(first)
+			stopped <- err
+		}()
+		synctest.Wait()
+		if err := r.Start(second, false); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if n := dials.Load(); n != 1 {
+			t.Errorf("%d connections before the first pull has ended", n)
+		}
+		close(release)
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+		<-tried
+		synctest.Wait()
+		if n := dials.Load(); n != 2 {
+			t.Errorf("%d connections after the first pull has ended", n)
+		}
+		if all := r.List(); len(all) != 1 || all[0].Relay != second {
+			t.Errorf("relays: %+v", all)
+		}
+		r.Close()
+	})
+}
+
+// TestShare: a push of the configuration goes on when the next life of its stream begins before the
+// last one has let go of it, and ends with the last that does.
+func TestShare(t *testing.T) {
+	r := New(Options{Log: slog.New(slog.DiscardHandler), Subscribe: live.NewHub(live.Options{}).Subscribe})
+	defer r.Close()
+	push := Relay{Push, "live", "movie", "rtmp://h/live/key"}
+	var lives []func(bool)
+	for range 3 {
+		letGo, err := r.Share(push)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lives = append(lives, letGo)
+	}
+	for i, letGo := range lives {
+		if n := len(r.List()); n != 1 {
+			t.Errorf("%d relays before life %d lets go", n, i)
+		}
+		letGo(i == 1)
+	}
+	if n := len(r.List()); n != 0 {
+		t.Errorf("%d relays after all have let go", n)
+	}
+	// What the API stops stays so for the lives that share it, and one of the API is not shared.
+	letGo, err := r.Share(push)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Stop(push); err != nil {
+		t.Error(err)
+	}
+	if err := r.Start(push, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Share(push); !errors.Is(err, ErrRunning) {
+		t.Errorf("sharing a relay of the API: %v", err)
+	}
+	letGo(false)
+	if n := len(r.List()); n != 1 {
+		t.Errorf("%d relays: one that is not its own has ended with a life", n)
 	}
 }

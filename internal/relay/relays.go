@@ -64,28 +64,36 @@ type Relays struct {
 
 	mu     sync.Mutex
 	relays map[Relay]*runner
+	// ending are relays that are none any more, and have not ended yet.
+	ending map[*runner]struct{}
 	closed bool
 }
 
 // New returns no relays yet.
 func New(opt Options) *Relays {
-	r := &Relays{opt: opt, relays: make(map[Relay]*runner)}
+	r := &Relays{opt: opt, relays: make(map[Relay]*runner), ending: make(map[*runner]struct{})}
 	r.ctx, r.end = context.WithCancelCause(context.Background())
 	return r
 }
 
 // Start begins a relay. static says that it stands in the configuration.
 func (r *Relays) Start(relay Relay, static bool) error {
-	if err := Check(relay); err != nil {
-		return err
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	_, err := r.start(relay, static)
+	return err
+}
+
+// start is Start. The caller holds mu.
+func (r *Relays) start(relay Relay, static bool) (*runner, error) {
+	if err := Check(relay); err != nil {
+		return nil, err
+	}
 	if r.closed {
-		return ErrStopped
+		return nil, ErrStopped
 	}
 	if r.relays[relay] != nil {
-		return ErrRunning
+		return nil, ErrRunning
 	}
 	same := 0
 	for other := range r.relays {
@@ -95,35 +103,91 @@ func (r *Relays) Start(relay Relay, static bool) error {
 	}
 	if len(r.relays) >= maxRelays || same >= maxPerStream || relay.Direction == Pull && same > 0 {
 		if relay.Direction == Pull && same > 0 {
-			return ErrRunning // a stream comes from one place
+			return nil, ErrRunning // a stream comes from one place
 		}
-		return ErrTooMany
+		return nil, ErrTooMany
 	}
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	idle, finish := context.WithCancelCause(ctx)
 	run := &runner{
-		idle: idle, finish: finish,
+		idle: idle, finish: finish, former: r.formerOf(relay),
 		relays: r, relay: relay, static: static, stop: cancel, done: make(chan struct{}), settled: make(chan struct{}),
 		status: Status{Relay: relay, State: Waiting, Since: time.Now(), Static: static},
 		log:    r.opt.Log.With("relay", relay.String(), "host", hostOf(relay.URL)),
 	}
 	r.relays[relay] = run
-	r.all.Go(func() { run.run(ctx) })
+	r.all.Go(func() {
+		run.run(ctx)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.ending, run)
+	})
 	r.save()
-	return nil
+	return run, nil
+}
+
+// formerOf returns the relays that end and in whose place a new one comes: pulls of the same
+// stream, and pushes to the same place. The caller holds mu.
+func (r *Relays) formerOf(relay Relay) (former []*runner) {
+	for run := range r.ending {
+		if run.relay == relay || relay.Direction == Pull && run.relay.Direction == Pull && run.relay.name() == relay.name() {
+			former = append(former, run)
+		}
+	}
+	return former
+}
+
+// Share begins a relay that stands in the configuration, for a life of its stream. If an earlier
+// life has not let go of it yet, that one goes on. Each life must call what it gets, once, at its
+// end: the last one ends the relay. It may tell the other server of the end of the stream before,
+// unless the stream goes on elsewhere.
+func (r *Relays) Share(relay Relay) (letGo func(elsewhere bool), err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	run := r.relays[relay]
+	if run == nil || run.lives == 0 {
+		if run, err = r.start(relay, true); err != nil {
+			return nil, err
+		}
+	}
+	run.lives++
+	return func(elsewhere bool) { r.letGo(run, elsewhere) }, nil
+}
+
+// letGo ends the part of one life in a relay.
+func (r *Relays) letGo(run *runner, elsewhere bool) {
+	r.mu.Lock()
+	run.lives--
+	goesOn := run.lives > 0
+	if !goesOn {
+		r.drop(run)
+	}
+	r.mu.Unlock()
+	if goesOn {
+		return
+	}
+	if !elsewhere {
+		run.sayEnd()
+	}
+	run.end()
+}
+
+// drop takes a relay away that is to end. The caller holds mu.
+func (r *Relays) drop(run *runner) {
+	if r.relays[run.relay] == run {
+		delete(r.relays, run.relay)
+		r.ending[run] = struct{}{}
+	}
 }
 
 // Try begins a relay as Start does, and waits until it runs, or waits for its stream. If its first
 // connection fails, it is not begun, and Try returns why.
 func (r *Relays) Try(ctx context.Context, relay Relay) error {
-	if err := r.Start(relay, false); err != nil {
-		return err
-	}
 	r.mu.Lock()
-	run := r.relays[relay]
+	run, err := r.start(relay, false)
 	r.mu.Unlock()
-	if run == nil {
-		return nil // it was stopped meanwhile
+	if err != nil {
+		return err
 	}
 	select {
 	case <-run.settled:
@@ -132,30 +196,14 @@ func (r *Relays) Try(ctx context.Context, relay Relay) error {
 		return context.Cause(ctx)
 	}
 	if s := run.now(); s.State == Failed {
-		_, _ = r.Stop(relay)
+		r.mu.Lock()
+		r.drop(run)
+		r.save()
+		r.mu.Unlock()
+		run.end()
 		return errors.New(s.Error)
 	}
 	return nil
-}
-
-// Finish lets a relay end by itself: its stream is over.
-func (r *Relays) Finish(relay Relay) {
-	r.mu.Lock()
-	run := r.relays[relay]
-	delete(r.relays, relay)
-	r.mu.Unlock()
-	if run == nil {
-		return
-	}
-	run.finish(ErrStopped)
-	timer := time.NewTimer(ioTimeout)
-	defer timer.Stop()
-	select {
-	case <-run.done: // it has told the other server
-	case <-timer.C:
-	}
-	run.stop(ErrStopped)
-	<-run.done
 }
 
 // Stop ends a relay and waits for that. Without URL it ends all of the direction and stream. It
@@ -165,7 +213,7 @@ func (r *Relays) Stop(relay Relay) ([]Relay, error) {
 	var ended []*runner
 	for other, run := range r.relays {
 		if other == relay || relay.URL == "" && other.Direction == relay.Direction && other.name() == relay.name() {
-			delete(r.relays, other)
+			r.drop(run)
 			ended = append(ended, run)
 		}
 	}
@@ -176,8 +224,7 @@ func (r *Relays) Stop(relay Relay) ([]Relay, error) {
 	}
 	var names []Relay
 	for _, run := range ended {
-		run.stop(ErrStopped)
-		<-run.done
+		run.end()
 		names = append(names, run.relay)
 	}
 	return names, nil

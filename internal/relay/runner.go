@@ -27,6 +27,11 @@ type runner struct {
 	// idle ends with finish: no connection is begun any more, and nothing is waited for.
 	idle   context.Context
 	finish context.CancelCauseFunc
+	// former are relays in whose place this one comes: it waits for their end.
+	former []*runner
+	// lives counts the lives of its stream that share it, 0 if it is not shared; guarded by the mu
+	// of relays.
+	lives int
 	// settled is closed when its first connection runs or failed, or its stream is waited for.
 	settled chan struct{}
 	once    sync.Once
@@ -117,6 +122,13 @@ func (r *runner) count(bytes, skipped uint64) {
 func (r *runner) run(ctx context.Context) {
 	defer close(r.done)
 	defer r.stop(ErrStopped)
+	for _, former := range r.former {
+		select {
+		case <-former.done:
+		case <-r.idle.Done():
+		}
+	}
+	r.former = nil
 	var again backoff
 	for r.idle.Err() == nil {
 		began := time.Now()
@@ -136,6 +148,23 @@ func (r *runner) run(ctx context.Context) {
 		r.failed(err)
 		_ = pause.For(r.idle, jittered(again.after(time.Since(began)))) // the loop sees its end
 	}
+}
+
+// sayEnd lets the relay end by itself, for a while: its stream is over, and the other server is told.
+func (r *runner) sayEnd() {
+	r.finish(ErrStopped)
+	timer := time.NewTimer(ioTimeout)
+	defer timer.Stop()
+	select {
+	case <-r.done:
+	case <-timer.C:
+	}
+}
+
+// end ends the relay, and waits for that.
+func (r *runner) end() {
+	r.stop(ErrStopped)
+	<-r.done
 }
 
 // backoff is the wait before the last try, 0 before the first one.

@@ -61,27 +61,27 @@ func (s *Server) outputPush(pub *live.Publication) func(context.Context) error {
 		return nil
 	}
 	return func(ctx context.Context) error {
-		var begun []relay.Relay
+		var begun []func(elsewhere bool)
 		for _, url := range app.StaticPush {
 			r := relay.Relay{Direction: relay.Push, App: name.App, Stream: name.Stream, URL: strings.TrimRight(url, "/") + "/" + name.Stream}
-			switch err := s.relays.Start(r, true); {
+			switch letGo, err := s.relays.Share(r); {
 			case err == nil:
-				begun = append(begun, r)
+				begun = append(begun, letGo)
 			case !errors.Is(err, relay.ErrRunning):
 				s.log.Error("static_push cannot be", "stream", name.String(), "err", err)
 			}
 		}
-		over := s.relays.Finish
+		elsewhere := false
 		select {
 		case <-pub.Done():
 		case <-ctx.Done():
 			if s.outCtx.Err() != nil {
 				return nil // the end of the server ends all relays
 			}
-			over = func(r relay.Relay) { _, _ = s.relays.Stop(r) } // the stream has another home, which pushes it
+			elsewhere = true // the stream has another home, which pushes it
 		}
-		for _, r := range begun {
-			over(r)
+		for _, letGo := range begun {
+			letGo(elsewhere)
 		}
 		return nil
 	}
