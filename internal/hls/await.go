@@ -17,14 +17,18 @@ type awaited struct {
 // answered the request. Shortly after the server's start it waits for a stream that is not there:
 // its viewers are those of a former process, and its publisher comes back in a moment. hls.js
 // (1.7.4) asks once more a second after it lost the server, and gives up for good if it gets no
-// playlist then. It waits too where Bring says that the stream comes.
+// playlist then. It waits too where Bring says that the stream comes, or comes again.
 func (s *Server) await(w http.ResponseWriter, r *http.Request, name string, f form) *life {
-	if l := s.wanted(name, f); l != nil {
+	l := s.wanted(name, f)
+	if l != nil && !l.closed.Load() {
 		return l
 	}
-	wait := s.mayReturn()
+	var wait time.Duration
+	if l == nil {
+		wait = s.mayReturn()
+	}
 	if s.opt.Bring != nil {
-		wait = max(wait, s.opt.Bring(name))
+		wait = max(wait, s.opt.Bring(name, l != nil))
 	}
 	if wait > 0 && http1.Elsewhere(w) {
 		return nil
@@ -37,8 +41,7 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, name string, f fo
 			return nil
 		}
 	}
-	l := s.wanted(name, f)
-	if l == nil {
+	if l = s.wanted(name, f); l == nil {
 		refuse(w, http.StatusNotFound, "no publisher")
 	}
 	return l
@@ -56,7 +59,7 @@ func (s *Server) expect(name string) (came <-chan struct{}, leave func()) {
 	a := s.awaited[name]
 	if a == nil {
 		a = &awaited{came: make(chan struct{})}
-		if s.lives[name] != nil {
+		if l := s.lives[name]; l != nil && !l.closed.Load() {
 			close(a.came)
 			return a.came, func() {}
 		}

@@ -26,16 +26,23 @@ const (
 
 // serveMultivariant serves the multivariant playlist.
 func (s *Server) serveMultivariant(w http.ResponseWriter, r *http.Request, t target) {
-	l := s.await(w, r, t.name, inCMAF)
-	if l == nil {
-		return
+	if l := s.await(w, r, t.name, inCMAF); l != nil {
+		s.serveMultivariantOf(w, r, t, l)
 	}
+}
+
+// serveMultivariantOf is serveMultivariant for who has found the life of the stream.
+func (s *Server) serveMultivariantOf(w http.ResponseWriter, r *http.Request, t target, l *life) {
 	if s.awaitCMAF(w, r, l) {
 		return
 	}
-	view := l.cmaf.View.Load()
+	view, reason := l.cmaf.View.Load(), l.cmaf.Refusal.Load()
+	if view == nil && reason == nil && l.isReplaced() {
+		s.serveMultivariant(w, r, t)
+		return
+	}
 	if view == nil {
-		s.refuseEmpty(w, l, l.cmaf.Refusal.Load())
+		s.refuseEmpty(w, l, reason)
 		return
 	}
 	if !s.watched(w, r, l) {

@@ -96,11 +96,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, t target) {
 }
 
 func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name string) {
-	l := s.await(w, r, name, inTS)
-	if l == nil {
-		return
+	if l := s.await(w, r, name, inTS); l != nil {
+		s.servePlaylistOf(w, r, l)
 	}
-	shown := l.transport()
+}
+
+// servePlaylistOf is servePlaylist for who has found the life of the stream.
+func (s *Server) servePlaylistOf(w http.ResponseWriter, r *http.Request, l *life) {
+	shown, name := l.transport(), l.name
 	if v := s.hold(w, r, s.opt.FirstSegmentWait, once(shown.answerable)); v != http1.Late && s.refuseWait(w, v, time.Second, "") {
 		return
 	}
@@ -108,6 +111,8 @@ func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name stri
 	switch {
 	case reason != nil && l.cmaf.MayHave():
 		redirect(w, path.Base(name)+"/"+playlist.IndexName+playlist.PlaylistSuffix)
+	case reason == nil && view == nil && l.isReplaced(): // it ended as nobody had asked, or too early
+		s.servePlaylist(w, r, name)
 	case reason != nil || view == nil:
 		s.refuseEmpty(w, l, reason)
 	case s.watched(w, r, l):

@@ -47,9 +47,10 @@ type Options struct {
 	// goroutines.
 	Admit func(stream string) bool
 	// Bring, if set, is called when a playlist is asked for of a stream ("app/stream") that is not
-	// there. It has the stream brought from elsewhere, if that can be, without waiting, and returns
-	// for how long requests wait for it. It is called from many goroutines.
-	Bring func(stream string) time.Duration
+	// there, or has ended and is left for a while. It has the stream brought from elsewhere, if
+	// that can be, without waiting, and returns for how long requests wait for it; 0: they get what
+	// is there. It is called from many goroutines.
+	Bring func(stream string, ended bool) time.Duration
 
 	// WriteTimeout (1 min) bounds the time that a response takes once it is known: a request that
 	// was held has half of it at least.

@@ -35,10 +35,11 @@ type life struct {
 	demand *demand
 
 	// active counts the publications, of which onAir has what is closed when they have left, by the
-	// name of the rendition; closed: no further one joins. The server's mu guards them.
+	// name of the rendition. The server's mu guards them. closed: no further one joins; it is set
+	// with mu held.
 	active int
 	onAir  map[string]chan struct{}
-	closed bool
+	closed atomic.Bool
 	// mu guards the packagers and the time.
 	mu       sync.Mutex
 	time     lifeTime

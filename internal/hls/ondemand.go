@@ -258,7 +258,7 @@ func (s *Server) packageWhileWanted(ctx context.Context, l *life, pub *ladder.Pu
 // renew moves a publication from a life for which nobody asks to the next one of the stream.
 func (s *Server) renew(ctx context.Context, l *life, pub *ladder.Publication) (*life, *ladder.Publication) {
 	s.mu.Lock()
-	l.closed = true
+	l.closed.Store(true)
 	s.mu.Unlock()
 	next := &ladder.Publication{Rendition: pub.Rendition, Behind: true}
 	fresh := s.begin(l.name, next)(ctx)

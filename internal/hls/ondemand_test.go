@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -140,6 +142,40 @@ func TestOnDemand(t *testing.T) {
 		case err := <-done:
 			t.Errorf("ended with one form, though the stream goes on: %v", err)
 		default:
+		}
+	})
+}
+
+// TestFoundWhileItRests: who has found the life of a stream which then ended, as nobody had asked for
+// long, is served by the next one.
+func TestFoundWhileItRests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for form, serve := range map[form]func(s *Server, w http.ResponseWriter, r *http.Request, l *life){
+			inTS: (*Server).servePlaylistOf,
+			inCMAF: func(s *Server, w http.ResponseWriter, r *http.Request, l *life) {
+				s.serveMultivariantOf(w, r, route(r.URL.Path), l)
+			},
+		} {
+			s := newServer(Options{})
+			st := hlstest.Encoders(25, 25)[0]
+			p, over, done, _ := offer(t, s, "", st.Until(8*time.Second))
+			paths := map[bool]string{true: "/live/movie.m3u8", false: "/live/movie/index.m3u8"}
+			ask(s, "GET", paths[form != inTS]) // the other form alone
+			found := s.find("live/movie")
+			time.Sleep(2 * idleTime)
+			p.send(st.Until(9 * time.Second))
+			if wantOpen(t, "nobody asks", p, 1, 0); s.find("live/movie") == found {
+				t.Fatal("the life goes on")
+			}
+			w := httptest.NewRecorder()
+			serve(s, w, httptest.NewRequest("GET", paths[form == inTS], nil), found)
+			if w.Code != 200 {
+				t.Errorf("form %d: %d %s", form, w.Code, w.Body)
+			}
+			close(over)
+			p.send(io.EOF)
+			<-done
+			time.Sleep(time.Minute)
 		}
 	})
 }

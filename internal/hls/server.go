@@ -125,7 +125,9 @@ func (s *Server) leave(ctx context.Context, l *life, pub *ladder.Publication, pr
 	s.mu.Lock()
 	l.active--
 	last := l.active == 0
-	l.closed = l.closed || last
+	if last {
+		l.closed.Store(true)
+	}
 	s.mu.Unlock()
 	listed := false
 	l.mu.Lock()
@@ -229,7 +231,7 @@ func (s *Server) enter(name, rendition string, always bool) (l *life, leaving <-
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	l = s.lives[name]
-	if l == nil || l.closed {
+	if l == nil || l.closed.Load() {
 		last := l
 		if last != nil {
 			s.forget(last)
