@@ -43,8 +43,7 @@ func (r *Recorder) Start(stream string) (Recording, error) {
 	case l == nil || r.closed:
 		return Recording{}, ErrOffAir
 	}
-	l.older = l.recording
-	l.stopped = false
+	l.stopped = false // what was stopped takes on what its other renditions have up to there: l.older
 	l.recording = r.begin(l, true, l.newest+1, time.Now())
 	return l.recording.snapshot(), nil
 }

@@ -615,6 +615,51 @@ func TestByAPI(t *testing.T) {
 	})
 }
 
+// TestStartWhileStops: a recording that is started while the one before it still waits for what its
+// other renditions have takes nothing from that.
+func TestStartWhileStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(o *Options) { o.Mode = func(string) Mode { return ByAPI } })
+		s := b.source("live/movie", 100).play(3)
+		first, err := b.Start("live/movie")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.play(4)
+		s.sink.Segment(s.segment("v0", media.Video)) // its sound comes later
+		if _, err := b.Stop("live/movie"); err != nil {
+			t.Error(err)
+		}
+		second, err := b.Start("live/movie")
+		if err != nil || second.ID == first.ID {
+			t.Fatal(second, err)
+		}
+		s.sink.Segment(s.segment("a0", media.Audio))
+		s.next()
+		s.play(4)
+		if _, err := b.Stop("live/movie"); err != nil {
+			t.Error(err)
+		}
+		s.play(20)
+		name := func(id string) string { // the folder of a recording
+			for _, name := range b.bucket.names() {
+				if folder := path.Base(path.Dir(name)); strings.HasSuffix(folder, "-"+id) {
+					return folder
+				}
+			}
+			return ""
+		}
+		for id, want := range map[string]string{first.ID: "i103 104 105 106 107 end", second.ID: "i108 109 110 111 end"} {
+			for _, rendition := range []string{"v0", "a0"} {
+				if got := listed(b.bucket.text(name(id) + "/" + rendition + ".m3u8")); got != want {
+					t.Errorf("%s of %s: %s, want %s", rendition, id, got, want)
+				}
+			}
+		}
+		b.stop(t)
+	})
+}
+
 // TestLong: a recording of more than a day is several, with all segments, and old ones go.
 func TestLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
