@@ -13,8 +13,10 @@ import (
 const (
 	// lookupTime is for how long an answer of the registry is believed, also that there is none.
 	lookupTime = time.Second
-	// staleTime is for how long an old answer is better than none while the registry is away.
-	staleTime = 10 * time.Minute
+	// staleTime is for how long an old answer is better than none while the registry is away,
+	// lookPatience how long who has an old one waits for a new one: the registry may say nothing.
+	staleTime    = 10 * time.Minute
+	lookPatience = 250 * time.Millisecond
 	// confirmTime is for how long the home's own word does instead of the registry's: since it was
 	// said, and confirmMost since the registry said so.
 	confirmTime = 10 * time.Second
@@ -46,8 +48,9 @@ type Directory struct {
 // place is what is known of one stream.
 type place struct {
 	stream string
-	// asked is closed when the question under way is answered; nil if none is.
-	asked chan struct{}
+	// asked is closed when the question under way, since askedAt, is answered; nil if none is.
+	asked   chan struct{}
+	askedAt time.Time
 	// entry and err are the newest answer, at the time at, which the home has confirmed until then.
 	// good is the newest of an entry, floor
 	// its token.
@@ -75,7 +78,8 @@ func (d *Directory) Run(ctx context.Context) error {
 }
 
 // Lookup returns where a stream is, by an answer that is at most a second old, ErrNotFound if it is
-// nowhere. While the registry is away an old answer will do; ErrUnavailable if there is none.
+// nowhere. While the registry is away, or says nothing, an old answer will do; ErrUnavailable if
+// there is none.
 func (d *Directory) Lookup(ctx context.Context, stream string) (Entry, error) {
 	return d.ask(ctx, stream, lookupTime)
 }
@@ -127,16 +131,36 @@ func (d *Directory) ask(ctx context.Context, stream string, age time.Duration) (
 		asked := p.asked
 		if asked == nil {
 			asked = make(chan struct{})
-			p.asked = asked
+			p.asked, p.askedAt = asked, time.Now()
 			go d.fetch(context.WithoutCancel(ctx), p, asked, p.good.IsZero())
+		}
+		var late <-chan time.Time
+		if old := p.old(); age > 0 && old != nil {
+			wait := p.patience()
+			if wait <= 0 {
+				e := *old
+				d.mu.Unlock()
+				return e, nil
+			}
+			late = time.After(wait)
 		}
 		d.mu.Unlock()
 		select {
 		case <-asked:
+		case <-late:
 		case <-ctx.Done():
 			return Entry{}, context.Cause(ctx)
 		}
 	}
+}
+
+// patience is how long who has an old answer still waits for that to the question under way. The
+// caller holds mu.
+func (p *place) patience() time.Duration {
+	if errors.Is(p.err, ErrUnavailable) {
+		return 0
+	}
+	return lookPatience - time.Since(p.askedAt)
 }
 
 // place finds or makes what is known of a stream. The caller holds mu.
@@ -149,7 +173,7 @@ func (d *Directory) place(stream string) *place {
 		oldest := d.oldest()
 		d.recent.Remove(oldest)
 		forgotten := oldest.Value.(*place)
-		forgotten.old()
+		forgotten.expire()
 		delete(d.places, forgotten.stream)
 	}
 	p := &place{stream: stream}
@@ -210,10 +234,18 @@ func (d *Directory) lookup(ctx context.Context, stream string, isNew bool) (e En
 	return e, at, err
 }
 
+// old is what was known last, nil if that is nothing, or too old. The caller holds mu.
+func (p *place) old() *Entry {
+	if p.entry.Stream == "" || time.Since(p.good) >= staleTime {
+		return nil
+	}
+	return &p.entry
+}
+
 // answer is what is known. The caller holds mu.
 func (p *place) answer() (Entry, error) {
-	if errors.Is(p.err, ErrUnavailable) && p.entry.Stream != "" && time.Since(p.good) < staleTime {
-		return p.entry, nil
+	if old := p.old(); errors.Is(p.err, ErrUnavailable) && old != nil {
+		return *old, nil
 	}
 	if p.err != nil {
 		return Entry{}, p.err
@@ -228,20 +260,20 @@ func (d *Directory) forget(c Change) {
 	defer d.mu.Unlock()
 	if c.Stream != "" {
 		if e := d.places[c.Stream]; e != nil {
-			e.Value.(*place).old()
+			e.Value.(*place).expire()
 		}
 		return
 	}
 	for _, e := range d.places {
 		if p := e.Value.(*place); c.Node == "" || p.entry.Node.ID == c.Node {
-			p.old()
+			p.expire()
 		}
 	}
 }
 
-// old lets the answer be asked for again. One that is on its way may be from before the change: it
-// is not waited for. The caller holds mu.
-func (p *place) old() {
+// expire lets the answer be asked for again. One that is on its way may be from before the change:
+// it is not waited for. The caller holds mu.
+func (p *place) expire() {
 	p.at, p.asked = time.Time{}, nil
 	if p.changed != nil {
 		close(p.changed)

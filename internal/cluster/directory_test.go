@@ -201,6 +201,52 @@ func TestAwayRegistry(t *testing.T) {
 	})
 }
 
+// TestMuteRegistry: while the registry takes questions and does not answer, who asks for what was
+// known waits for a moment once, and who knows nothing for as long as the registry may take.
+func TestMuteRegistry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const opTime = 2 * time.Second
+		r := &counted{Memory: NewMemory(nil)}
+		claim(t, r.Memory, "live/movie", node("a"))
+		d := NewDirectory(r)
+		_, _ = d.Lookup(t.Context(), "live/movie")
+		r.away.Store(true)
+		r.delay = opTime
+		time.Sleep(time.Minute)
+		began, waited := time.Now(), time.Duration(0)
+		for time.Since(began) < time.Minute {
+			asked := time.Now()
+			if e, err := d.Lookup(t.Context(), "live/movie"); err != nil || e.Node.ID != "a" {
+				t.Fatalf("a known stream: %+v, %v", e, err)
+			}
+			waited += time.Since(asked)
+			time.Sleep(100 * time.Millisecond)
+		}
+		if waited > lookPatience {
+			t.Errorf("who asks for a known stream waits for %v in a minute", waited)
+		}
+		if n := r.lookups.Load(); n > int64(time.Minute/opTime)+2 {
+			t.Errorf("%d questions", n)
+		}
+		asked := time.Now()
+		if _, err := d.Lookup(t.Context(), "live/none"); !errors.Is(err, ErrUnavailable) || time.Since(asked) > opTime {
+			t.Errorf("an unknown stream: %v after %v", err, time.Since(asked))
+		}
+		time.Sleep(opTime)
+		synctest.Wait()
+		r.away.Store(false)
+		r.delay = 0
+		keepAlive(t, r, node("b"))
+		_ = r.Leave(t.Context(), "a", node("a").Boot)
+		claim(t, r.Memory, "live/movie", node("b"))
+		_, _ = d.Lookup(t.Context(), "live/movie")
+		synctest.Wait()
+		if e, err := d.Lookup(t.Context(), "live/movie"); err != nil || e.Node.ID != "b" {
+			t.Errorf("after its return: %+v, %v", e, err)
+		}
+	})
+}
+
 func TestDirectoryIsBounded(t *testing.T) {
 	d := NewDirectory(NewMemory(nil))
 	for i := range maxNames + 100 {

@@ -30,18 +30,41 @@ type Feed struct {
 	flv *flv.Reader
 }
 
-// Feed asks a node for a stream, "app/stream". via are the nodes that it passes after this one. A
-// node that is about to become the home is asked to answer when it is (awaits). The error is
-// ErrElsewhere, ErrLoop, ErrUnreachable, ErrUnauthorized, or something that the node says.
-func (p *Peers) Feed(ctx context.Context, from Node, stream, rendition string, via []string, awaits bool) (*Feed, error) {
+// When says what who asks for a feed knows of where its stream is.
+type When uint8
+
+const (
+	// Here: the node has it, as far as is known.
+	Here When = iota
+	// Soon: the node may be about to have it, and answers when it does.
+	Soon
+	// Next: the same, as the former home said, of which all is known: what the next one has of the
+	// stream is wanted from the begin of its session on.
+	Next
+)
+
+// whenOf reads what a node says.
+func whenOf(text string) When {
+	switch n, err := strconv.Atoi(text); {
+	case err != nil:
+		return Here
+	case When(n) == Next:
+		return Next
+	}
+	return Soon
+}
+
+// Feed asks a node for a stream, "app/stream". via are the nodes that it passes after this one. The
+// error is ErrElsewhere, ErrLoop, ErrUnreachable, ErrUnauthorized, or something that the node says.
+func (p *Peers) Feed(ctx context.Context, from Node, stream, rendition string, via []string, when When) (*Feed, error) {
 	r, err := p.request(ctx, http.MethodGet, from, streamPath("feed", stream), renditionQuery(rendition), via)
 	if err != nil {
 		return nil, err
 	}
-	if awaits {
-		r.Header.Set(headerAwaits, "1")
+	if when != Here {
+		r.Header.Set(headerAwaits, strconv.Itoa(int(when)))
 	}
-	nc, in, answer, err := p.talk(r)
+	nc, in, answer, err := p.talk(r, answerTimeout)
 	if err != nil {
 		return nil, err
 	}

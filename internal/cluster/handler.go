@@ -36,8 +36,8 @@ type Request struct {
 	Stream, Rendition, From string
 	Via                     []string
 	Remote                  string
-	// Awaits: this node is thought to become the home in a moment.
-	Awaits bool
+	// When: this node is thought to become the home in a moment.
+	When When
 }
 
 // Outlet is a stream that another node gets.
@@ -127,7 +127,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, ErrLoop.Error(), http.StatusLoopDetected)
 		return
 	}
-	req := Request{Stream: path, Rendition: r.URL.Query().Get("rendition"), From: node, Via: via, Remote: r.RemoteAddr, Awaits: r.Header.Get(headerAwaits) != ""}
+	req := Request{Stream: path, Rendition: r.URL.Query().Get("rendition"), From: node, Via: via, Remote: r.RemoteAddr, When: whenOf(r.Header.Get(headerAwaits))}
 	switch {
 	case folder == "feed" && r.Method == http.MethodGet:
 		h.feed(w, r, req)

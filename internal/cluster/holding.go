@@ -42,21 +42,71 @@ func (m *Member) lose(stream string) {
 // ErrUnavailable: nobody can tell; Assume holds it anyway.
 func (m *Member) Claim(ctx context.Context, stream string) (Entry, error) {
 	m.mu.Lock()
-	ahead := m.ahead
+	ahead, away := m.ahead, m.away
 	m.mu.Unlock()
 	if ahead.Abs() > maxAhead {
 		return Entry{}, fmt.Errorf("%w: %v", ErrSkew, ahead.Round(time.Millisecond))
 	}
-	m.beating.Lock() // not beside a beat that has it as it was before
+	if away { // it may say nothing, and an encoder waits
+		if !m.beating.TryLock() {
+			return Entry{}, fmt.Errorf("%w: it has not answered", ErrUnavailable)
+		}
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, awayPatience)
+		defer cancel()
+	} else {
+		m.beating.Lock() // not beside a beat that has it as it was before
+	}
 	e, err := m.opt.Registry.Claim(ctx, stream, m.self())
 	if err == nil {
 		m.hold(stream, e.Claim)
 	}
 	m.beating.Unlock()
-	if errors.Is(err, ErrHeld) {
+	switch {
+	case errors.Is(err, ErrHeld):
 		m.lose(stream)
+	case errors.Is(err, ErrUnavailable):
+		m.doubt(stream)
 	}
 	return e, err
+}
+
+// doubt notes that the registry may take a claim, although it has not answered.
+func (m *Member) doubt(stream string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.doubtful) < maxNames {
+		m.doubtful[stream] = struct{}{}
+	}
+}
+
+// settleDoubts gives some streams back that the registry says this node has, and that it does not
+// hold, once what it was asked before it was away is over. The caller holds beating.
+func (m *Member) settleDoubts(ctx context.Context) {
+	var some []string
+	m.mu.Lock()
+	if time.Since(m.back) >= leaseTime {
+		for stream := range m.doubtful {
+			if len(some) == maxBatch {
+				break
+			}
+			some = append(some, stream)
+			delete(m.doubtful, stream)
+		}
+	}
+	m.mu.Unlock()
+	for _, stream := range some {
+		if m.Claims(stream) {
+			continue
+		}
+		e, err := m.opt.Registry.Lookup(ctx, stream)
+		switch {
+		case errors.Is(err, ErrUnavailable):
+			m.doubt(stream)
+		case err == nil && e.Node.ID == m.opt.Self.ID && e.Node.Boot == m.opt.Self.Boot:
+			m.give(ctx, stream, debt{token: e.Claim.Token})
+		}
+	}
 }
 
 // Assume makes this node the home of a stream of which the registry knows nothing yet.
@@ -77,17 +127,31 @@ func (m *Member) hold(stream string, c Claim) {
 	delete(m.owed, stream)
 }
 
-// Begun ends what Claim or Assume began: the publisher is on air, or not.
+// Begun ends what Claim or Assume began: the publisher is on air, or not. If another node has taken
+// the stream meanwhile, Lost is called.
 func (m *Member) Begun(stream string, onAir bool) {
 	m.mu.Lock()
-	if h := m.held[stream]; h != nil {
+	h := m.held[stream]
+	if h != nil {
 		h.begins--
 		if h.onAir = h.onAir || onAir; h.onAir {
 			m.mark(stream, h)
 		}
 	}
 	m.mu.Unlock()
+	if h == nil && onAir {
+		m.opt.Log.Warn("another node has taken the stream before it began here", "stream", stream)
+		m.opt.Lost(stream)
+	}
 	m.release(stream)
+}
+
+// Claims says whether a stream has its home here, or is about to: a publisher is about to begin.
+func (m *Member) Claims(stream string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h := m.held[stream]
+	return h != nil && (h.onAir || h.begins > 0)
 }
 
 // Note is told what the HLS of a stream uses, for its next home: players go on there if it knows
@@ -138,6 +202,9 @@ func (m *Member) takeDown(stream string) bool {
 
 // release gives a stream back that nobody publishes or is about to.
 func (m *Member) release(stream string) {
+	if m.Claims(stream) {
+		return // without a wait for a beat
+	}
 	m.beating.Lock()
 	defer m.beating.Unlock()
 	m.mu.Lock()

@@ -24,8 +24,10 @@ const (
 	nodesInterval = 2 * time.Second
 	// noteDelay is how long a beat waits for more of what Note is told.
 	noteDelay = 100 * time.Millisecond
-	// freeTimeout bounds the time in which a stream is given back.
-	freeTimeout = 5 * time.Second
+	// freeTimeout bounds the time in which a stream is given back, awayPatience that of a claim
+	// while the registry is away.
+	freeTimeout  = 5 * time.Second
+	awayPatience = 300 * time.Millisecond
 )
 
 // ErrTwin: another process runs under the name of this node.
@@ -66,11 +68,15 @@ type Member struct {
 	// changed are the names of those that changed since the last beat; some may be gone.
 	changed []string
 	// owed are streams that are to be given back when the registry is there again.
-	owed  map[string]debt
-	ahead time.Duration
-	away  bool // the last beat failed
-	told  bool // that the clocks differ
-	lost  uint64
+	owed map[string]debt
+	// doubtful are streams whose claim the registry may have taken, though it did not say so: it
+	// may do so late.
+	doubtful map[string]struct{}
+	back     time.Time // when the registry was back last
+	ahead    time.Duration
+	away     bool // the last beat failed
+	told     bool // that the clocks differ
+	lost     uint64
 	// nodes are those that the registry named last, at the time listed.
 	nodes  []Node
 	listed time.Time
@@ -82,7 +88,7 @@ func NewMember(opt MemberOptions) *Member {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Member{
-		opt: opt, directory: NewDirectory(opt.Registry), state: Ready, held: make(map[string]*holding), owed: make(map[string]debt), noted: make(chan struct{}, 1),
+		opt: opt, directory: NewDirectory(opt.Registry), state: Ready, held: make(map[string]*holding), owed: make(map[string]debt), doubtful: make(map[string]struct{}), noted: make(chan struct{}, 1),
 	}
 }
 
@@ -216,6 +222,9 @@ func (m *Member) beat(ctx context.Context, all bool) bool {
 	for name, d := range owed {
 		m.give(ctx, name, d)
 	}
+	if all {
+		m.settleDoubts(ctx)
+	}
 	return true
 }
 
@@ -252,7 +261,9 @@ func (m *Member) Known() []Node {
 func (m *Member) noteAway(err error) {
 	m.mu.Lock()
 	was := m.away
-	m.away = err != nil
+	if m.away = err != nil; was && !m.away {
+		m.back = time.Now()
+	}
 	m.mu.Unlock()
 	switch {
 	case err != nil && !was:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,12 +18,25 @@ import (
 type unsteady struct {
 	*Memory
 	away  atomic.Bool
+	mute  chan struct{} // if not nil, calls are answered when it has a value, or they are given up
 	ahead time.Duration
 	beats atomic.Int64 // streams in beats
 }
 
+// answers says whether a call is answered.
+func (u *unsteady) answers(ctx context.Context) bool {
+	if u.mute != nil {
+		select {
+		case <-u.mute:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return !u.away.Load()
+}
+
 func (u *unsteady) Beat(ctx context.Context, n Node, held []Held) (Beaten, error) {
-	if u.away.Load() {
+	if !u.answers(ctx) {
 		return Beaten{}, ErrUnavailable
 	}
 	u.beats.Add(int64(len(held)))
@@ -32,14 +46,14 @@ func (u *unsteady) Beat(ctx context.Context, n Node, held []Held) (Beaten, error
 }
 
 func (u *unsteady) Claim(ctx context.Context, stream string, n Node) (Entry, error) {
-	if u.away.Load() {
+	if !u.answers(ctx) {
 		return Entry{}, ErrUnavailable
 	}
 	return u.Memory.Claim(ctx, stream, n)
 }
 
 func (u *unsteady) Free(ctx context.Context, stream string, n Node, token int64, hand Hand) error {
-	if u.away.Load() {
+	if !u.answers(ctx) {
 		return ErrUnavailable
 	}
 	return u.Memory.Free(ctx, stream, n, token, hand)
@@ -151,6 +165,73 @@ func TestMemberAway(t *testing.T) {
 		if token, _ := a.Holds("live/begins"); token == 0 {
 			t.Error("the registry's token is not known")
 		}
+	})
+}
+
+// TestMemberMute: while the registry takes calls and answers none, publishers begin and end without
+// waiting for it, and it hears of them when it is back.
+func TestMemberMute(t *testing.T) {
+	r := &unsteady{Memory: NewMemory(nil), mute: make(chan struct{})}
+	m := NewMember(MemberOptions{Registry: r, Self: node("a"), Lost: func(stream string) { t.Error("lost: ", stream) }})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = m.Run(ctx) })
+	r.away.Store(true)
+	r.mute <- struct{}{} // a beat fails, and then nothing is answered
+	for !m.Away() {
+		runtime.Gosched()
+	}
+	for range 3 {
+		if _, err := m.Claim(ctx, "live/movie"); !errors.Is(err, ErrUnavailable) {
+			t.Fatal(err)
+		}
+		m.Assume("live/movie")
+		m.Begun("live/movie", true)
+		m.End("live/movie")
+	}
+	m.Assume("live/movie")
+	m.Begun("live/movie", true)
+	r.away.Store(false)
+	close(r.mute)
+	for token := int64(0); token == 0; token, _ = m.Holds("live/movie") {
+		runtime.Gosched()
+	}
+	wantHome(t, r, "live/movie", "a")
+	cancel()
+	running.Wait()
+	if err := m.Leave(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// late is a registry that takes a claim of which it says nothing.
+type late struct{ *unsteady }
+
+func (l late) Claim(ctx context.Context, stream string, n Node) (Entry, error) {
+	_, _ = l.Memory.Claim(ctx, stream, n)
+	return Entry{}, ErrUnavailable
+}
+
+// TestLateClaim: a claim that the registry took without an answer does not stay when the publisher
+// has gone.
+func TestLateClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &unsteady{Memory: NewMemory(nil)}
+		var lost []string
+		a := member(t, late{r}, "a", &lost)
+		for _, stream := range []string{"live/ends", "live/stays"} {
+			if _, err := a.Claim(t.Context(), stream); !errors.Is(err, ErrUnavailable) {
+				t.Fatal(err)
+			}
+			a.Assume(stream)
+			a.Begun(stream, true)
+		}
+		a.End("live/ends")
+		wantHome(t, r, "live/ends", "a")
+		time.Sleep(2 * fullBeat)
+		synctest.Wait()
+		wantHome(t, r, "live/ends", "")
+		wantHome(t, r, "live/stays", "a")
 	})
 }
 
@@ -290,5 +371,34 @@ func TestDirectoryKeepsToTheHigherToken(t *testing.T) {
 		if e, err := d.Fresh(t.Context(), "live/movie"); err != nil || e.Node.ID != "b" {
 			t.Errorf("%+v, %v", e, err)
 		}
+	})
+}
+
+// TestLostBeforeItBegan: a node that lost a stream while a publisher was about to begin there is
+// told so when it has begun, and nothing is held.
+func TestLostBeforeItBegan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &unsteady{Memory: NewMemory(nil)}
+		var lost []string
+		a, b := member(t, r, "a", &lost), member(t, r, "b", &lost)
+		if _, err := a.Claim(t.Context(), "live/movie"); err != nil {
+			t.Fatal(err)
+		}
+		if !a.Claims("live/movie") || b.Claims("live/movie") {
+			t.Error("it is not said who claims the stream")
+		}
+		if err := r.Leave(t.Context(), "a", node("a").Boot); err != nil { // its lease was over
+			t.Fatal(err)
+		}
+		publishAt(t, b, "live/movie")
+		if _, err := a.Claim(t.Context(), "live/movie"); !errors.Is(err, ErrHeld) { // for another rendition
+			t.Fatal(err)
+		}
+		a.Begun("live/movie", true)
+		synctest.Wait()
+		if len(lost) != 1 || a.Claims("live/movie") {
+			t.Errorf("lost: %v", lost)
+		}
+		wantHome(t, r, "live/movie", "b")
 	})
 }

@@ -22,6 +22,9 @@ const (
 	// dialTimeout bounds the time to connect to a node, answerTimeout the time until it answers.
 	dialTimeout   = 500 * time.Millisecond
 	answerTimeout = 2 * time.Second
+	// decideTimeout bounds the time in which the home of a stream decides about a publisher, for
+	// which it may ask others, while it says that it is there.
+	decideTimeout = 10 * time.Second
 	// silence is how long a node may say nothing, pingInterval how often it says something at
 	// least.
 	silence      = 3 * time.Second
@@ -162,15 +165,16 @@ func unwrapURL(err error) error {
 	return err
 }
 
-// talk sends a request on a connection of its own, and returns the answer with what follows it.
-func (p *Peers) talk(r *http.Request) (nc net.Conn, in *bufio.Reader, answer *http.Response, err error) {
+// talk sends a request on a connection of its own, and returns the answer, which may take so long,
+// with what follows it.
+func (p *Peers) talk(r *http.Request, timeout time.Duration) (nc net.Conn, in *bufio.Reader, answer *http.Response, err error) {
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	if nc, err = dialer.DialContext(r.Context(), "tcp", r.URL.Host); err != nil {
 		return nil, nil, nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	stop := context.AfterFunc(r.Context(), func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	_ = nc.SetDeadline(time.Now().Add(answerTimeout))
+	_ = nc.SetDeadline(time.Now().Add(timeout))
 	head := &io.LimitedReader{N: maxHead}
 	if p.tls != nil {
 		config := p.tls.Clone()
@@ -249,6 +253,8 @@ type Uplink struct {
 // ErrRefused with the home's reason, ErrElsewhere if it is not the home, ErrDraining, ErrLoop,
 // ErrUnreachable or ErrUnauthorized.
 func (p *Peers) Publish(ctx context.Context, home Node, stream, rendition string, from Origin, hears Voice) (*Uplink, error) {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	r, err := p.request(ctx, http.MethodPost, home, streamPath("publish", stream), renditionQuery(rendition), nil)
 	if err != nil {
 		return nil, err
@@ -258,7 +264,8 @@ func (p *Peers) Publish(ctx context.Context, home Node, stream, rendition string
 	r.Header.Set(headerOrigin, url.Values{
 		"protocol": {from.Protocol}, "remote": {from.Remote}, "client": {cut(from.Client)}, "query": {cut(from.Query)},
 	}.Encode())
-	nc, in, answer, err := p.talk(r)
+	p.pulses.watch(ctx, home, giveUp)
+	nc, in, answer, err := p.talk(r, decideTimeout)
 	if err != nil {
 		return nil, err
 	}

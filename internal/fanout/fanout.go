@@ -108,6 +108,7 @@ type feedKey struct {
 	limit  time.Duration
 	codecs bool
 	moves  bool
+	begin  bool
 	view   View
 }
 
@@ -147,7 +148,7 @@ func (f *Fanout) writeTimeout() time.Duration { return time.Duration(f.stall.Loa
 // once in any case. From then on it writes to o.Conn until it ends, and never closes it. It fails
 // with ErrTooManyViews.
 func (f *Fanout) Play(pub *live.Publication, o PlayerOptions) (*Player, error) {
-	key := feedKey{pub: pub, format: o.Format, limit: o.TimeLimit, codecs: o.FixedCodecs, moves: o.UntilMoved, view: o.View.shared(pub)}
+	key := feedKey{pub: pub, format: o.Format, limit: o.TimeLimit, codecs: o.FixedCodecs, moves: o.UntilMoved, begin: o.FromBegin, view: o.View.shared(pub)}
 	f.mu.Lock()
 	fd := f.feeds[key]
 	if fd == nil {

@@ -37,6 +37,7 @@ type feed struct {
 	stop   chan struct{} // closed when the last player is gone
 	// ended is why nothing will be added to the log; nil while something may.
 	ended atomic.Pointer[error]
+	made  time.Time
 	// kinds is the set of kinds of media in the log, as 1<<kind.
 	kinds atomic.Uint32
 
@@ -62,8 +63,8 @@ type feed struct {
 
 func newFeed(f *Fanout, key feedKey, b *budget) *feed {
 	fd := &feed{
-		owner: f, key: key, budget: b, class: key.view.class(), log: newFeedLog(), stop: make(chan struct{}),
-		reader: key.pub.NewReader(live.ReaderOptions{GOPs: key.view.gops(f.opt.GOPs), Lazy: true, Session: key.moves}),
+		owner: f, key: key, budget: b, class: key.view.class(), log: newFeedLog(), stop: make(chan struct{}), made: time.Now(),
+		reader: key.pub.NewReader(live.ReaderOptions{GOPs: key.gops(f.opt.GOPs), Lazy: true, Session: key.moves || key.begin}),
 		cutter: cutter{view: key.view, body: f.opt.Body},
 		units:  make([]media.AccessUnit, pollBatch),
 	}
@@ -74,6 +75,28 @@ func newFeed(f *Fanout, key feedKey, b *budget) *feed {
 		fd.shards[i].oldest.Store(math.MaxUint64)
 	}
 	return fd
+}
+
+// gops returns how many cached GOPs a feed begins with, negative: all of its session.
+func (k feedKey) gops(n int) int {
+	if k.begin {
+		return -1
+	}
+	return k.view.gops(n)
+}
+
+// beginTime is for how long a feed keeps all for players that begin where its session does.
+const beginTime = 5 * time.Second
+
+// gops returns how many GOPs joining players get.
+func (fd *feed) gops() int {
+	switch {
+	case !fd.key.begin:
+		return fd.owner.opt.GOPs
+	case time.Since(fd.made) < beginTime:
+		return math.MaxInt
+	}
+	return max(fd.owner.opt.GOPs, 1)
 }
 
 // leastLoaded picks the shard of a new player and counts it in. The caller holds owner.mu.
@@ -324,7 +347,7 @@ func (fd *feed) publish() {
 	opt := &fd.owner.opt
 	allowance := fd.budget.allowance(fd.class, fd.counted)
 	keep := retention{
-		gops: opt.GOPs, memory: allowance, allowance: allowance, spare: int64(min(spareLog, opt.PlayerLag)), first: math.MaxUint64,
+		gops: fd.gops(), memory: allowance, allowance: allowance, spare: int64(min(spareLog, opt.PlayerLag)), first: math.MaxUint64,
 		most: int64(opt.PlayerLag), mostBytes: int64(opt.PlayerBytes),
 	}
 	for _, sh := range fd.shards {

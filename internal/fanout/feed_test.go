@@ -335,3 +335,28 @@ func TestPlayerUntilMoved(t *testing.T) {
 	<-all
 	f.Wait()
 }
+
+// TestPlayerFromBegin: a player that has all before a session gets all of that, as far as it is
+// kept, however many GOPs others get.
+func TestPlayerFromBegin(t *testing.T) {
+	for _, gops := range []int{0, 1} {
+		src := newSource(t, live.Options{})
+		src.stream.Keep(time.Hour)
+		f := newFanout(Options{GOPs: gops})
+		src.headers()
+		src.steps(35)
+		server, client := pair(t)
+		p := play(f, src.stream, PlayerOptions{Conn: server, Format: plainFormat{}, FromBegin: true})
+		watched := watching(t, client)
+		src.steps(5)
+		src.pub.Unpublish()
+		if err := wait(t, p); !errors.Is(err, ErrStreamEnded) {
+			t.Error(err)
+		}
+		server.Close()
+		if c := <-watched; c.messages != 80 || c.gaps != 0 {
+			t.Errorf("%d GOPs: %d messages, %d gaps; want all 80", gops, c.messages, c.gaps)
+		}
+		f.Wait()
+	}
+}

@@ -37,6 +37,9 @@ type PlayerOptions struct {
 	// moves to another node: it goes on there, and so has nothing of what came from elsewhere
 	// before.
 	UntilMoved bool
+	// FromBegin: the player begins where the newest session does, as far as that is kept: it has
+	// all that came before. It is for players that come with that session.
+	FromBegin bool
 	// Trailer goes out when the stream ends.
 	Trailer []byte
 	// Kinds lists the kinds of media that the player was told of, if its protocol says that
@@ -126,7 +129,7 @@ func newPlayer(fd *feed, sh *shard, o PlayerOptions) *Player {
 	for _, k := range o.Kinds {
 		p.kinds |= 1 << k
 	}
-	if fd.owner.opt.GOPs == 0 {
+	if fd.owner.opt.GOPs == 0 && !fd.key.begin {
 		p.from = fd.log.tail.Load()
 	}
 	p.sock = newSocket(o.Conn)

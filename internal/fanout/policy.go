@@ -212,7 +212,7 @@ func (p *Player) join() bool {
 	}
 	at := joins[len(joins)-1]
 	if p.from < 0 {
-		at = joins[max(0, len(joins)-p.feed.owner.opt.GOPs)]
+		at = joins[max(0, len(joins)-p.feed.gops())]
 	} else if at.at < p.from {
 		return false
 	}
