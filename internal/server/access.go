@@ -43,7 +43,7 @@ type access struct {
 func newAccess(opt *Options) (*access, error) {
 	a := &access{
 		log: opt.Log, apps: make(map[string]App), keys: opt.Keys, noAuth: opt.NoAuth,
-		failures: auth.NewFailureLimiter(), badTickets: auth.NewFailureLimiter(), shown: new(tokenCounts), lent: &lent{names: make(map[string]live.Name)},
+		failures: auth.NewFailureLimiter(), badTickets: auth.NewFailureLimiter(), shown: new(tokenCounts), lent: &lent{lives: make(map[string]*commanded)},
 	}
 	for _, app := range opt.Apps {
 		app.Name = keys.Normal(app.Name)

@@ -19,7 +19,8 @@ import (
 // flaky is a registry that can be away.
 type flaky struct {
 	*cluster.Memory
-	away atomic.Bool
+	away    atomic.Bool
+	lookups atomic.Int64
 }
 
 func (f *flaky) err() error {
@@ -51,6 +52,7 @@ func (f *flaky) Free(ctx context.Context, stream string, n cluster.Node, token i
 }
 
 func (f *flaky) Lookup(ctx context.Context, stream string) (cluster.Entry, error) {
+	f.lookups.Add(1)
 	if err := f.err(); err != nil {
 		return cluster.Entry{}, err
 	}

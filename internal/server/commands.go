@@ -29,27 +29,49 @@ func (s *Server) outputCommands(pub *live.Publication) func(context.Context) err
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
+		of := newCommanded(name)
 		var all sync.WaitGroup
 		for _, args := range app.RunOnStream {
-			all.Go(func() { s.runCommand(ctx, name, args) })
+			all.Go(func() { s.runCommand(ctx, of, args) })
 		}
 		select {
 		case <-pub.Done():
 		case <-ctx.Done():
 		}
+		s.endPoster(of) // the stream's next life may have one before the last command has ended
 		cancel()
 		all.Wait()
-		s.posters.forget(name.Key())
 		return nil
 	}
 }
 
+// commanded is the life of a stream that has commands.
+type commanded struct {
+	name live.Name
+	over chan struct{} // closed at its end
+}
+
+func newCommanded(name live.Name) *commanded {
+	return &commanded{name, make(chan struct{})}
+}
+
+// isOver says whether the life is over. Its commands may run a moment longer.
+func (c *commanded) isOver() bool {
+	select {
+	case <-c.over:
+		return true
+	default:
+		return false
+	}
+}
+
 // runCommand keeps one command running until ctx ends.
-func (s *Server) runCommand(ctx context.Context, name live.Name, args []string) {
+func (s *Server) runCommand(ctx context.Context, of *commanded, args []string) {
+	name := of.name
 	command.Run(ctx, command.Options{
 		Log: s.log.With("stream", name.String()),
 		Args: func() ([]string, func()) {
-			key := s.now().access.lent.lend(name)
+			key := s.now().access.lent.lend(of)
 			return s.filled(args, name, key), func() { s.now().access.lent.takeBack(key) }
 		},
 		Clean: func(line string) string { return cut(masked(line), maxValue) },
@@ -109,15 +131,15 @@ func (s *Server) innerURL(protocol, scheme string, tls bool) string {
 // watch it.
 type lent struct {
 	mu    sync.Mutex
-	names map[string]live.Name
+	lives map[string]*commanded
 }
 
-// lend makes a key for a stream.
-func (l *lent) lend(name live.Name) (key string) {
+// lend makes a key for the commands of a stream.
+func (l *lent) lend(to *commanded) (key string) {
 	key = rand.Text() + rand.Text() // in the form of a channel key, which no log shows
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.names[key] = name
+	l.lives[key] = to
 	return key
 }
 
@@ -125,13 +147,21 @@ func (l *lent) lend(name live.Name) (key string) {
 func (l *lent) takeBack(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.names, key)
+	delete(l.lives, key)
 }
 
 // of returns the stream that a key was made for.
 func (l *lent) of(key string) (live.Name, bool) {
+	c := l.life(key)
+	if c == nil {
+		return live.Name{}, false
+	}
+	return c.name, true
+}
+
+// life returns the life that a key was made for, nil if it is worth nothing.
+func (l *lent) life(key string) *commanded {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	name, ok := l.names[key]
-	return name, ok
+	return l.lives[key]
 }

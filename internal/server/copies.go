@@ -52,6 +52,10 @@ type copied struct {
 	flows atomic.Bool
 	// next is the node that is about to have the stream, empty if that is not known.
 	next string
+	// asked is when somebody wanted to watch it last; ends: it ends, as nobody does. Guarded by the
+	// node's mu.
+	asked time.Time
+	ends  bool
 	// stop ends it for a cause; over is closed when it has ended.
 	stop context.CancelCauseFunc
 	over chan struct{}
@@ -60,35 +64,61 @@ type copied struct {
 // find returns a stream that another node has. ErrNotFound: none has, or, with errAway, the one
 // that has it does not answer.
 func (n *node) find(ctx context.Context, name live.Name, via []string) (*live.Publication, error) {
-	c := n.copyOf(name)
-	if c == nil {
-		if _, err := n.lookup(ctx, name.Key()); err != nil {
-			return nil, live.ErrNotFound
-		}
-		if c = n.start(name, via); c == nil {
-			return nil, live.ErrNotFound
-		}
-	}
 	timer := time.NewTimer(copyWait)
 	defer timer.Stop()
-	select {
-	case <-c.ready:
-	case <-timer.C:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	for {
+		c, began, err := n.want(ctx, name, via)
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-c.ready:
+		case <-timer.C:
+			return nil, errNotFoundAway
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		switch {
+		case c.pub != nil:
+			return c.pub, nil
+		case !began: // what others found before this one asked is no answer to it
+			continue
+		case c.away:
+			return nil, errNotFoundAway
+		}
+		return nil, live.ErrNotFound
 	}
-	select {
-	case <-c.ready:
-	default:
-		return nil, errNotFoundAway
+}
+
+// want returns the copy of a stream for somebody who wants to watch it, for whom it stays, and says
+// whether it begins with that.
+func (n *node) want(ctx context.Context, name live.Name, via []string) (c *copied, began bool, err error) {
+	for {
+		n.mu.Lock()
+		c := n.copies[name]
+		stays := c != nil && !c.ends
+		if stays {
+			c.asked = time.Now()
+		}
+		n.mu.Unlock()
+		switch {
+		case stays:
+			return c, false, nil
+		case c == nil:
+			if _, err := n.lookup(ctx, name.Key()); err != nil {
+				return nil, false, live.ErrNotFound
+			}
+			if c, began = n.start(name, via); c == nil {
+				return nil, false, live.ErrNotFound
+			}
+			return c, began, nil
+		}
+		select {
+		case <-c.over: // then it can begin anew
+		case <-ctx.Done():
+			return nil, false, context.Cause(ctx)
+		}
 	}
-	switch {
-	case c.pub != nil:
-		return c.pub, nil
-	case c.away:
-		return nil, errNotFoundAway
-	}
-	return nil, live.ErrNotFound
 }
 
 // errNotFoundAway: a stream is not to be had, for the node that has it does not answer.
@@ -100,32 +130,36 @@ func (n *node) copyOf(name live.Name) *copied {
 	return n.copies[name]
 }
 
-// start finds or begins the copy of a stream, nil if there are too many or the server ends.
-func (n *node) start(name live.Name, via []string) *copied { return n.startCopy(name, via, nil, "") }
+// start finds or begins the copy of a stream, nil if there are too many, the stream has its home
+// here, or the server ends.
+func (n *node) start(name live.Name, via []string) (c *copied, began bool) {
+	return n.startCopy(name, via, nil, "")
+}
 
 // startCopy is start; pub, if not nil, is what it goes on with, because it was published here, and
 // next the node that is about to have it.
-func (n *node) startCopy(name live.Name, via []string, pub *live.Publication, next string) *copied {
+func (n *node) startCopy(name live.Name, via []string, pub *live.Publication, next string) (c *copied, began bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if c := n.copies[name]; c != nil {
-		return c
+		return c, false
 	}
-	if len(n.copies) >= maxCopies {
-		return nil
+	// A publisher that is about to begin here has waited for the end of all copies.
+	if len(n.copies) >= maxCopies || n.member.Claims(name.Key()) {
+		return nil, false
 	}
 	ctx, stop := context.WithCancelCause(n.outCtx)
-	c := &copied{node: n, name: name, via: via, next: next, ready: make(chan struct{}), stop: stop, over: make(chan struct{})}
+	c = &copied{node: n, name: name, via: via, next: next, asked: time.Now(), ready: make(chan struct{}), stop: stop, over: make(chan struct{})}
 	if pub != nil {
 		c.pub = pub
 		close(c.ready)
 	}
 	if !n.conns.Go(func() { c.run(ctx) }) {
 		stop(nil)
-		return nil
+		return nil, false
 	}
 	n.copies[name] = c
-	return c
+	return c, true
 }
 
 // run brings the stream until it is over, nobody watches, or it cannot be had any more.
@@ -219,7 +253,7 @@ func (c *copied) connect(ctx context.Context, find func(context.Context, string)
 		close(c.ready)
 	}
 	defer context.AfterFunc(watched, func() { _ = feed.Close() })()
-	go c.watch(watched, end)
+	go c.watch(watched)
 	c.flows.Store(true)
 	defer c.flows.Store(false)
 	err = c.take(feed, p)
@@ -238,19 +272,42 @@ func (c *copied) connect(ctx context.Context, find func(context.Context, string)
 
 // open asks for the stream where it is about to be, if that is known, or where it is.
 func (c *copied) open(ctx context.Context, find func(context.Context, string) (cluster.Entry, error)) (*cluster.Feed, cluster.Entry, error) {
-	if next, known := c.node.nodeNamed(ctx, c.next); known {
-		c.next = ""
-		e := cluster.Entry{Stream: c.name.Key(), Node: next}
-		if feed, err := c.ask(ctx, e, true); err == nil {
-			return feed, e, nil
-		}
+	if feed, e := c.openNext(ctx); feed != nil {
+		return feed, e, nil
 	}
 	e, err := find(ctx, c.name.Key())
 	if err != nil {
 		return nil, e, err
 	}
-	feed, err := c.ask(ctx, e, c.pub != nil) // who goes on with it may ask before the next home has it
+	when := cluster.Here
+	if c.pub != nil { // who goes on with it may ask before the next home has it
+		when = cluster.Soon
+	}
+	feed, err := c.ask(ctx, e, when)
 	return feed, e, err
+}
+
+// openNext asks for the stream at the node that is about to have it, again while that may take its
+// time and no other one has it: who is late misses pictures.
+func (c *copied) openNext(ctx context.Context) (*cluster.Feed, cluster.Entry) {
+	next, known := c.node.nodeNamed(ctx, c.next)
+	c.next = ""
+	if !known {
+		return nil, cluster.Entry{}
+	}
+	e := cluster.Entry{Stream: c.name.Key(), Node: next}
+	for range copyTries {
+		feed, err := c.ask(ctx, e, cluster.Next)
+		if err == nil {
+			return feed, e
+		}
+		home, found := c.node.lookAgain(ctx, e.Stream)
+		isElsewhere := found == nil && home.Node.ID != next.ID || found != nil && !errors.Is(found, cluster.ErrNotFound)
+		if !errors.Is(err, cluster.ErrElsewhere) || isElsewhere || ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, e
 }
 
 // nodeNamed returns another node, which may have come a moment ago.
@@ -270,10 +327,14 @@ func (n *node) nodeNamed(ctx context.Context, id string) (cluster.Node, bool) {
 	return known[at], true
 }
 
-// ask asks for the stream on its way from its home, which may be about to become that (awaits).
-func (c *copied) ask(ctx context.Context, e cluster.Entry, awaits bool) (feed *cluster.Feed, err error) {
+// ask asks for the stream on its way from its home, which may be about to become that.
+func (c *copied) ask(ctx context.Context, e cluster.Entry, when cluster.When) (feed *cluster.Feed, err error) {
 	for _, from := range c.node.wayTo(e, len(c.via) > 0) {
-		feed, err = c.node.peers.Feed(ctx, from, e.Stream, c.name.Rendition, c.via, awaits && from.ID == e.Node.ID)
+		of := cluster.Here
+		if from.ID == e.Node.ID {
+			of = when
+		}
+		feed, err = c.node.peers.Feed(ctx, from, e.Stream, c.name.Rendition, c.via, of)
 		if err == nil || ctx.Err() != nil {
 			break
 		}
@@ -298,7 +359,7 @@ func (c *copied) take(feed *cluster.Feed, p *publication) error {
 }
 
 // watch ends the copy when nobody has watched it for a while.
-func (c *copied) watch(ctx context.Context, end context.CancelCauseFunc) {
+func (c *copied) watch(ctx context.Context) {
 	tick := time.NewTicker(idleInterval)
 	defer tick.Stop()
 	for seen := time.Now(); ; {
@@ -310,11 +371,20 @@ func (c *copied) watch(ctx context.Context, end context.CancelCauseFunc) {
 		if c.pub.Readers() > 0 {
 			seen = time.Now()
 		}
-		if time.Since(seen) >= c.node.opt.Idle {
-			end(errIdle)
+		if time.Since(seen) >= c.node.opt.Idle && c.letGo() {
+			c.stop(errIdle)
 			return
 		}
 	}
+}
+
+// letGo says that the copy ends, unless somebody wanted to watch it lately.
+func (c *copied) letGo() bool {
+	readers := c.pub.Readers()
+	c.node.mu.Lock()
+	defer c.node.mu.Unlock()
+	c.ends = readers == 0 && time.Since(c.asked) >= c.node.opt.Idle
+	return c.ends
 }
 
 // copy takes a stream on air here that comes from another node.

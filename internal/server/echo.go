@@ -1,11 +1,12 @@
 package server
 
 import (
-	"context"
 	"log/slog"
 	"net/netip"
 	"strings"
+	"time"
 
+	"livego/internal/cluster"
 	"livego/internal/flv"
 	"livego/internal/live"
 	"livego/internal/media"
@@ -20,24 +21,18 @@ type suspect struct {
 	may    permit
 	from   origin
 	log    *slog.Logger
-	ctx    context.Context
+	// admit takes it on air.
+	admit func() (hop, error)
 
 	demuxer flv.Demuxer
 	units   []media.AccessUnit
-	held    []heldMessage
+	held    []cluster.Message
 	bytes   int
-	to      sink // nil until then
+	to      hop // nil until then
 }
 
 // maxSuspectBytes bounds what a suspect keeps, beside maxHeaders.
 const maxSuspectBytes = 1 << 20
-
-// heldMessage is one that waits.
-type heldMessage struct {
-	kind uint8
-	ms   uint32
-	body []byte
-}
 
 // isSuspect says whether a publisher may be the stream itself.
 func (s *Server) isSuspect(name live.Name, from origin) bool {
@@ -48,13 +43,13 @@ func (s *Server) isSuspect(name live.Name, from origin) bool {
 	return strings.HasPrefix(from.protocol, pullProtocol) || err == nil && s.relays.PushesTo(name, at.Addr().Unmap())
 }
 
-// Message implements sink.
-func (s *suspect) Message(messageType uint8, ms uint32, body []byte) error {
+// Message implements hop.
+func (s *suspect) Message(m cluster.Message) error {
 	if s.to != nil {
-		return s.to.Message(messageType, ms, body)
+		return s.to.Message(m)
 	}
-	s.held, s.bytes = append(s.held, heldMessage{messageType, ms, body}), s.bytes+len(body)
-	s.units, _ = s.demuxer.Append(s.units[:0], messageType, ms, body)
+	s.held, s.bytes = append(s.held, m), s.bytes+len(m.Body)
+	s.units, _ = s.demuxer.Append(s.units[:0], m.Type, m.TimeMS, m.Body)
 	if err := s.server.checkPath(s.may.name, rtmp.SplitPath(s.demuxer.Passed())); err != nil {
 		s.server.tellRefused(s.may, newSession(s.from.protocol, s.from.remote, s.may.name, s.from.url, true), err, s.log)
 		s.from.close(err)
@@ -70,12 +65,13 @@ func (s *suspect) Message(messageType uint8, ms uint32, body []byte) error {
 
 // begin takes the publisher on air.
 func (s *suspect) begin() (err error) {
-	if s.to, err = s.server.admit(s.ctx, s.may, s.from, s.log); err != nil {
+	if s.to, err = s.admit(); err != nil {
+		s.to = nil // else it would be one that is no hop
 		s.from.close(err)
 		return err
 	}
 	for _, m := range s.held {
-		if err := s.to.Message(m.kind, m.ms, m.body); err != nil {
+		if err := s.to.Message(m); err != nil {
 			return err
 		}
 	}
@@ -83,7 +79,7 @@ func (s *suspect) begin() (err error) {
 	return nil
 }
 
-// End implements sink.
+// End implements hop.
 func (s *suspect) End(cause error) {
 	if s.to != nil {
 		s.to.End(cause)
@@ -91,3 +87,17 @@ func (s *suspect) End(cause error) {
 		s.may.lease.Release()
 	}
 }
+
+// suspectHere is a suspect that came to this server.
+type suspectHere struct{ *suspect }
+
+// Message implements sink.
+func (s suspectHere) Message(messageType uint8, ms uint32, body []byte) error {
+	return s.suspect.Message(cluster.Message{Type: messageType, TimeMS: ms, Arrived: time.Now(), Body: body})
+}
+
+// onlyHere is a sink as a hop: when its messages arrived is when it gets them.
+type onlyHere struct{ sink }
+
+// Message implements hop.
+func (s onlyHere) Message(m cluster.Message) error { return s.sink.Message(m.Type, m.TimeMS, m.Body) }

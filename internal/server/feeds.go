@@ -19,14 +19,14 @@ func (n *node) serveFeed(ctx context.Context, r cluster.Request) (cluster.Outlet
 	name := nameOf(r.Stream)
 	name.Rendition = r.Rendition
 	leaves := n.next.has(r.Stream)
-	if r.Awaits && !leaves {
+	if r.When != cluster.Here && !leaves {
 		n.awaitStream(ctx, name)
 	}
 	token, holds := n.member.Holds(r.Stream)
 	if !holds {
 		return n.passFeed(ctx, name, r)
 	}
-	pub, ok := n.hub.Lookup(name)
+	pub, ok := n.present(ctx, name)
 	if !ok || leaves && !pub.OnAir() {
 		return cluster.Outlet{}, cluster.ErrElsewhere
 	}
@@ -76,10 +76,13 @@ func (n *node) passFeed(ctx context.Context, name live.Name, r cluster.Request) 
 
 // playFeed sends a stream to another node, while it is held here.
 func (n *node) playFeed(nc net.Conn, first []byte, pub *live.Publication, r cluster.Request, held func() bool) {
-	player, err := n.fanout.Play(pub, fanout.PlayerOptions{Conn: nc, Format: cluster.Format{}, View: fanout.View{Whole: true}, UntilMoved: true})
+	player, err := n.fanout.Play(pub, fanout.PlayerOptions{
+		Conn: nc, Format: cluster.Format{}, View: fanout.View{Whole: true}, UntilMoved: true, FromBegin: r.When == cluster.Next,
+	})
 	if err != nil {
 		return // the other node asks again
 	}
+	defer n.pulls.feed(pub.Name())()
 	log := n.log.With("stream", pub.Name().String(), "node", r.From, "remote", r.Remote)
 	log.Info("stream goes to another node")
 	player.Start(first)

@@ -30,10 +30,30 @@ func (s *Server) find(ctx context.Context, name live.Name, path []string, wait t
 	if s.node != nil {
 		return s.node.findAnywhere(ctx, name, path, wait)
 	}
-	if pub, ok := s.hub.Lookup(name); ok {
+	if pub, ok := s.present(ctx, name); ok {
 		return pub, nil
 	}
 	return s.hub.Subscribe(ctx, name, max(wait, s.bring(name, path)))
+}
+
+// present returns a stream that is on air for who is about to watch it. One that ends because nobody
+// does is waited for to have ended: then it can be brought again.
+func (s *Server) present(ctx context.Context, name live.Name) (*live.Publication, bool) {
+	for {
+		pub, ok := s.hub.Lookup(name)
+		if !ok {
+			return nil, false
+		}
+		ending := s.pulls.joins(name)
+		if ending == nil {
+			return pub, true
+		}
+		select {
+		case <-ending:
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
 }
 
 // bring has a stream brought that is not on air. It returns for how long to wait for it, 0 if
@@ -47,8 +67,15 @@ func (s *Server) bring(name live.Name, path []string) time.Duration {
 	return 0
 }
 
-// bringHLS is bring for a stream as HLS names it.
-func (s *Server) bringHLS(stream string) time.Duration { return s.bring(nameOf(stream), nil) }
+// bringHLS is bring for a stream as HLS names it. One that has ended, of which something is left, is
+// brought again if it ended because nobody watched it.
+func (s *Server) bringHLS(stream string, ended bool) time.Duration {
+	name := nameOf(stream)
+	if ended && !s.pulls.rested.has(name) {
+		return 0
+	}
+	return s.bring(name, nil)
+}
 
 // nameOf takes "app/stream" apart.
 func nameOf(stream string) (n live.Name) {
@@ -69,7 +96,7 @@ func (n *node) findAnywhere(ctx context.Context, name live.Name, path []string, 
 			}
 			why = err
 		}
-		if pub, ok := n.hub.Lookup(name); ok {
+		if pub, ok := n.present(ctx, name); ok {
 			return pub, nil
 		}
 		if !brought {

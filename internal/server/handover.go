@@ -114,8 +114,11 @@ func (n *node) successors(stream string) []cluster.Node {
 // pass finds a home for a stream on another node, because this one ends: where it is, or a node
 // that is to have it. tries is how often that was said before.
 func (n *node) pass(ctx context.Context, stream string, tries int) (cluster.Entry, error) {
-	if e, err := n.lookAgain(ctx, stream); err == nil {
-		return e, cluster.ErrHeld
+	// Who has just given it up knows that nobody has it, or the one that is to.
+	if last, _, _ := n.former.get(stream); tries > 0 || last.ID != n.opt.ID {
+		if e, err := n.lookAgain(ctx, stream); err == nil {
+			return e, cluster.ErrHeld
+		}
 	}
 	all := n.successors(stream)
 	if len(all) == 0 {
@@ -175,7 +178,8 @@ func (n *node) nextHome(stream string) string {
 // carryOn lets the viewers of a publication go on with what comes from another node. It is false if
 // that cannot be.
 func (n *node) carryOn(pub *live.Publication) bool {
-	return n.startCopy(pub.Name(), nil, pub, n.nextHome(pub.Name().Key())) != nil
+	c, _ := n.startCopy(pub.Name(), nil, pub, n.nextHome(pub.Name().Key()))
+	return c != nil
 }
 
 // copiesOf returns the copies of a stream in all its renditions.

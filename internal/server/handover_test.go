@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"livego/internal/cluster"
 	"livego/internal/flv"
 	"livego/internal/live"
+	"livego/internal/pause"
 )
 
 // TestStreamMoves ends the home of a stream in order, whose encoder knows nothing of nodes and
@@ -67,6 +69,63 @@ func TestStreamMoves(t *testing.T) {
 			}
 			wantEqual(t, "encoders that were told to go", a.logs.count("server is shutting down"), 0)
 		})
+	}
+}
+
+// TestSlowNextHome: the next home of a stream must ask somebody about the publisher, who takes his
+// time. Viewers at both other nodes get each picture all the same.
+func TestSlowNextHome(t *testing.T) {
+	t.Parallel()
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = pause.For(r.Context(), passTimeout+time.Second)
+	}))
+	t.Cleanup(slow.Close)
+	g, tags := startGroup(t, 3, func(o *Options) {
+		o.DrainPublishers, o.HLSOnDemand = time.Minute, true
+		if o.Cluster.ID != "a" {
+			o.Hooks.PublishURL, o.Hooks.Timeout = slow.URL, patience
+		}
+	}), clip(t)
+	a := g.nodes[0]
+	e := publish(t, a, "movie")
+	played := marked(tags, 9)
+	e.send(played[:4]...)
+	watchers := []*watcher{watchRTMP(t, g.nodes[1], "movie"), watchFLV(t, g.nodes[2], "movie")}
+	awaitAll(t, watchers, played[3])
+	go func() {
+		watchers[0].await(t, played[len(played)/4])
+		a.cancel()
+	}()
+	e.performAt(t, 1, played[4:], 1) // the ring holds what comes meanwhile
+	eventually(t, "another node is the home", func() bool {
+		e, err := g.registry.Lookup(t.Context(), "live/movie")
+		return err == nil && e.Node.ID != "a"
+	})
+	e.unpublish()
+	for _, w := range watchers {
+		w.awaitEnd(t)
+		sameMedia(t, w.name, played[4:], 1, w.got())
+	}
+	if err := a.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPassWithoutAQuestion: a node that has just given a stream up passes it on without asking who
+// has it, and asks if the next home does not want it.
+func TestPassWithoutAQuestion(t *testing.T) {
+	t.Parallel()
+	g := startGroup(t, 2)
+	a := g.nodes[0].node
+	eventually(t, "the nodes know each other", func() bool { return len(a.member.Known()) == 2 })
+	a.former.put("live/movie", a.self)
+	for tries, asked := range []int64{0, 1} {
+		before := g.registry.lookups.Load()
+		e, err := a.pass(t.Context(), "live/movie", tries)
+		if !errors.Is(err, cluster.ErrHeld) || e.Node.ID != "b" {
+			t.Errorf("it is passed to %+v, %v", e, err)
+		}
+		wantEqual(t, "questions", g.registry.lookups.Load()-before, asked)
 	}
 }
 

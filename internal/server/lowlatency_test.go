@@ -20,6 +20,12 @@ const speed = 4
 // perform sends tags in their time, so many times one after the other. The clip lasts 8 s.
 func (e *encoder) perform(t testing.TB, tags []flv.Tag, times int) {
 	t.Helper()
+	e.performAt(t, speed, tags, times)
+}
+
+// performAt is perform at a speed.
+func (e *encoder) performAt(t testing.TB, speed time.Duration, tags []flv.Tag, times int) {
+	t.Helper()
 	const length = 8000
 	began := time.Now()
 	clock := time.NewTicker(5 * time.Millisecond)

@@ -33,15 +33,22 @@ type pulls struct {
 
 	mu      sync.Mutex
 	running map[live.Name]demand
+	// feeds counts the other nodes that get a stream from here.
+	feeds map[live.Name]int
 	// failed are those that could not be had, and are not pulled again at once.
 	failed *recent[live.Name, struct{}]
+	// rested are those that ended because nobody watched them, and have not begun again. What is
+	// left of them for HLS says that they are over, but they are to be had.
+	rested *recent[live.Name, struct{}]
 }
 
 // demand is why a pull runs.
 type demand struct {
-	// asked is when the stream was asked for last, and times how often it was.
+	// asked is when the stream was asked for or watched last, and times how often it was asked for.
 	asked time.Time
 	times int
+	// ending is closed when the pull has ended; nil while it does not end.
+	ending chan struct{}
 	// path are the servers by way of which it was asked for first, and latest those of the last
 	// time.
 	path, latest []string
@@ -49,7 +56,10 @@ type demand struct {
 
 // openPulls lets streams of apps with Pull be brought.
 func (s *Server) openPulls() {
-	p := &pulls{server: s, running: make(map[live.Name]demand), failed: newRecent[live.Name, struct{}](maxPulls, pullPause, time.Now)}
+	p := &pulls{
+		server: s, running: make(map[live.Name]demand), feeds: make(map[live.Name]int),
+		failed: newRecent[live.Name, struct{}](maxPulls, pullPause, time.Now), rested: newRecent[live.Name, struct{}](maxPulls, 0, time.Now),
+	}
 	s.pulls = p
 	s.sources = append(s.sources, p.bring)
 }
@@ -80,6 +90,36 @@ func (p *pulls) bring(name live.Name, path []string) time.Duration {
 	d.asked, d.times, d.latest = time.Now(), d.times+1, path
 	p.running[name] = d
 	return pullWait
+}
+
+// joins notes that somebody is about to watch a stream that is on air. If its pull ends, as nobody
+// did, it returns what is closed then: it is to be asked for anew.
+func (p *pulls) joins(name live.Name) (ending <-chan struct{}) {
+	name.Rendition = ""
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d, runs := p.running[name]
+	if !runs || d.ending != nil {
+		return d.ending
+	}
+	d.asked, d.times = time.Now(), d.times+1
+	p.running[name] = d
+	return nil
+}
+
+// feed notes that another node gets a stream from here, until what it returns is called: its
+// viewers are there.
+func (p *pulls) feed(name live.Name) (over func()) {
+	name.Rendition = ""
+	add := func(n int) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.feeds[name] += n; p.feeds[name] == 0 {
+			delete(p.feeds, name)
+		}
+	}
+	add(1)
+	return func() { add(-1) }
 }
 
 // start starts the relay of a pull.
@@ -129,6 +169,10 @@ func (p *pulls) over(ctx context.Context, name live.Name, r relay.Relay, times i
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	d := p.running[name]
+	if d.ending != nil {
+		close(d.ending)
+		d.ending = nil
+	}
 	if d.times > times && ctx.Err() == nil && !p.failed.has(name) && p.start(name, r) {
 		d.path = d.latest
 		p.running[name] = d
@@ -158,30 +202,42 @@ func (p *pulls) await(ctx context.Context, name live.Name, r relay.Relay) (times
 			return 0, errShutdown.Error()
 		case now = <-look.C:
 		}
-		st, _ := p.server.relays.Status(r)
-		if _, onAir := p.server.hub.Lookup(name); onAir {
+		st, runs := p.server.relays.Status(r)
+		_, onAir := p.server.hub.Lookup(name)
+		switch {
+		case !runs: // who has asked since the last look waits for it
+			return times, "it was stopped"
+		case onAir:
 			there = now
-		} else if now.Sub(there) > pullWait || st.State == relay.Failed && st.Tries >= pullTries {
+		case now.Sub(there) > pullWait || st.State == relay.Failed && st.Tries >= pullTries:
 			p.failed.put(name, struct{}{})
 			return 0, "it cannot be had: " + st.Error
 		}
-		last, times := p.wanted(name, now)
-		if now.Sub(last) > app.PullIdle {
+		var idle bool
+		if times, idle = p.letGo(name, now, app.PullIdle); idle {
 			return times, "nobody watches"
 		}
 	}
 }
 
-// wanted is when somebody wanted to watch a stream last, and how often it was asked for by then.
-func (p *pulls) wanted(name live.Name, now time.Time) (last time.Time, times int) {
+// letGo says whether a pull is to end, as nobody has watched its stream for a while, and how often
+// that was asked for until now. Nobody joins it then.
+func (p *pulls) letGo(name live.Name, now time.Time, idle time.Duration) (times int, ends bool) {
+	watched := p.server.sessions.playing(name.Key()) > 0
+	asked := p.server.hls.Asked(name.Key())
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	d := p.running[name]
-	p.mu.Unlock()
-	if p.server.sessions.playing(name.Key()) > 0 {
-		return now, d.times
+	switch {
+	case watched || p.feeds[name] > 0:
+		d.asked = now
+	case asked.After(d.asked):
+		d.asked = asked
 	}
-	if asked := p.server.hls.Asked(name.Key()); asked.After(d.asked) {
-		return asked, d.times
+	if ends = now.Sub(d.asked) > idle; ends {
+		d.ending = make(chan struct{})
+		p.rested.put(name, struct{}{})
 	}
-	return d.asked, d.times
+	p.running[name] = d
+	return d.times, ends
 }

@@ -37,6 +37,7 @@ func (s *Server) begin(pub *live.Publication) {
 			write() // shutting down: it ends at once
 		}
 	}
+	s.pulls.rested.forget(live.Name{App: pub.Name().App, Stream: pub.Name().Stream})
 }
 
 // endOutput looks at why an output ended.

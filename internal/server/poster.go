@@ -77,18 +77,48 @@ func (s *Server) servePoster(w http.ResponseWriter, r *http.Request, stream stri
 var errNoPoster = errors.New("there is no picture of this stream: let a command of run_on_stream make one, as examples/poster shows; " +
 	"poster.mp4 beside it has the last key frame, for a video element")
 
+// poster is a picture of a stream that a command beside it made.
+type poster struct {
+	jpeg []byte
+	of   *commanded
+}
+
 func (s *Server) posterOf(stream string) (jpeg []byte, made time.Time, err error) {
-	jpeg, made, ok := s.posters.get(stream)
+	p, made, ok := s.posters.get(stream)
 	if !ok {
 		return nil, made, errNoPoster
 	}
-	return jpeg, made, nil
+	return p.jpeg, made, nil
+}
+
+// putPoster keeps a picture, unless its stream's life is over. Then it is false.
+func (s *Server) putPoster(p poster) bool {
+	if p.of.isOver() {
+		return false // the next life may have one
+	}
+	s.posters.put(p.of.name.Key(), p)
+	if p.of.isOver() {
+		s.forgetPoster(p.of)
+		return false
+	}
+	return true
+}
+
+// endPoster ends the life of a stream for pictures: what there is of it goes, and none comes any
+// more.
+func (s *Server) endPoster(of *commanded) {
+	close(of.over)
+	s.forgetPoster(of)
+}
+
+func (s *Server) forgetPoster(of *commanded) {
+	s.posters.forgetIf(of.name.Key(), func(p poster) bool { return p.of == of })
 }
 
 // takePoster takes a picture from a command of the stream, which has a key for that.
 func (s *Server) takePoster(w http.ResponseWriter, r *http.Request, stream string, isJPEG bool) {
-	of, ok := s.now().access.lent.of(queryToken(r.URL.RawQuery))
-	if !ok || of.Key() != stream || !isJPEG {
+	of := s.now().access.lent.life(queryToken(r.URL.RawQuery))
+	if of == nil || of.name.Key() != stream || !isJPEG {
 		http.Error(w, "only commands of run_on_stream may send the picture of their stream, to {poster_url}", http.StatusForbidden)
 		return
 	}
@@ -98,8 +128,9 @@ func (s *Server) takePoster(w http.ResponseWriter, r *http.Request, stream strin
 		http.Error(w, "the picture is not whole, or too large", http.StatusRequestEntityTooLarge)
 	case !bytes.HasPrefix(jpeg, []byte{0xFF, 0xD8, 0xFF}):
 		http.Error(w, "this is no JPEG", http.StatusUnsupportedMediaType)
+	case !s.putPoster(poster{jpeg, of}):
+		http.Error(w, "the stream is over", http.StatusGone)
 	default:
-		s.posters.put(stream, jpeg)
 		w.WriteHeader(http.StatusNoContent)
 	}
 }

@@ -76,7 +76,10 @@ func (s *Server) publish(ctx context.Context, may permit, from origin, log *slog
 		return nil, err
 	}
 	if s.isSuspect(may.name, from) {
-		return &suspect{server: s, may: may, from: from, log: log, ctx: ctx}, nil
+		return suspectHere{&suspect{server: s, may: may, from: from, log: log, admit: func() (hop, error) {
+			to, err := s.admit(ctx, may, from, log)
+			return onlyHere{to}, err
+		}}}, nil
 	}
 	return s.admit(ctx, may, from, log)
 }

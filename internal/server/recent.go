@@ -81,3 +81,12 @@ func (r *recent[K, V]) forget(key K) {
 	defer r.mu.Unlock()
 	delete(r.of, key)
 }
+
+// forgetIf takes a value away if it is one of those.
+func (r *recent[K, V]) forgetIf(key K, is func(V) bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n, ok := r.of[key]; ok && is(n.value) {
+		delete(r.of, key)
+	}
+}

@@ -115,8 +115,18 @@ func (n *settings) mode(app string) record.Mode {
 // hold keeps a stream packaged while it is recorded.
 func (s *Server) hold(stream string) {
 	if s.recorder() != nil {
+		s.holding.Lock() // else what was true before one call would be said after another
+		defer s.holding.Unlock()
 		s.hls.Hold(stream, s.recorder().Wants(stream))
 	}
+}
+
+// letGo keeps a stream packaged no more whose recording was stopped, unless another one has begun.
+func (s *Server) letGo(stream string) {
+	s.holding.Lock()
+	defer s.holding.Unlock()
+	_, err := s.recorder().Of(stream)
+	s.hls.Hold(stream, err == nil)
 }
 
 var _ v1.Recordings = resources{}
@@ -195,7 +205,7 @@ func (s resources) recordingHere(what, stream string) (v1.Recording, error) {
 		}
 	case recordingStop:
 		if r, err = s.recorder().Stop(stream); err == nil {
-			s.hls.Hold(stream, false)
+			s.letGo(stream)
 		}
 	default:
 		r, err = s.recorder().Of(stream)

@@ -69,7 +69,7 @@ type Server struct {
 	ledger   *ledger.Ledger
 	ready    atomic.Bool             // the listeners are served
 	streams  http.Handler            // the list of the HTTP-FLV port
-	posters  *recent[string, []byte] // pictures that commands beside streams made, by the streams' keys
+	posters  *recent[string, poster] // pictures that commands beside streams made, by the streams' keys
 	sessions *registry
 	out      outMeter
 	events   *event.Bus
@@ -93,6 +93,7 @@ type Server struct {
 	relays    *relay.Relays
 	archive   *record.Archive                 // nil: off
 	records   atomic.Pointer[record.Recorder] // nil: off
+	holding   sync.Mutex                      // held while packaging is told what is recorded
 	outputs   []output
 	leaving   chan string // has why Run is to end, if the API wants that
 	sources   []source
@@ -127,7 +128,7 @@ func New(opt Options) (*Server, error) {
 	s = &Server{
 		opt: opt, log: opt.Log, metrics: figures, lines: lines,
 		events: event.NewBus(event.Options{Boot: newID()}), endings: newRecent[string, struct{}](maxEndings, endingTold, time.Now),
-		posters: newRecent[string, []byte](maxPosters, 0, time.Now), ways: newRecent[live.Name, []string](maxHomes, 0, time.Now),
+		posters: newRecent[string, poster](maxPosters, 0, time.Now), ways: newRecent[live.Name, []string](maxHomes, 0, time.Now),
 		limits:  listen.NewLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, listen.MaxFiles()),
 		leaving: make(chan string, 1),
 	}

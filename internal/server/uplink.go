@@ -30,7 +30,10 @@ func (n *node) home(ctx context.Context, may permit, from origin, log *slog.Logg
 		}
 		if errors.Is(err, cluster.ErrUnavailable) {
 			// Who is known to have it is the home also while nobody can tell.
-			if e, err = n.lookup(ctx, key); err != nil {
+			soon, cancel := context.WithTimeout(ctx, claimRetry)
+			e, err = n.lookup(soon, key)
+			cancel()
+			if err != nil {
 				n.member.Assume(key)
 				return nil, begun, nil
 			}
@@ -152,6 +155,24 @@ func (n *node) servePublish(ctx context.Context, r cluster.Request, from cluster
 	if _, ok := n.app(name.App); !ok {
 		return nil, fmt.Errorf("application %.64q is not configured at the stream's home", name.App)
 	}
+	may, log := permit{name: name}, n.log.With("protocol", from.Protocol, "remote", said(from.Remote), "node", r.From)
+	o := origin{
+		protocol: from.Protocol, remote: from.Remote, url: "cluster://" + r.From + "/" + name.Key(), client: from.Client, query: from.Query,
+		close: func(cause error) { to.End(reasonOf(cause), cause.Error()) }, move: to.Move,
+	}
+	if n.isSuspect(name, o) {
+		return &suspect{server: n.Server, may: may, from: o, log: log, admit: func() (hop, error) {
+			ctx, cancel := context.WithTimeout(n.ctx, claimTimeout)
+			defer cancel()
+			return n.takePublisher(ctx, r, may, o, log)
+		}}, nil
+	}
+	return n.takePublisher(ctx, r, may, o, log)
+}
+
+// takePublisher takes a publisher on air that came to another node, if this one is the home of its
+// stream, or can be.
+func (n *node) takePublisher(ctx context.Context, r cluster.Request, may permit, from origin, log *slog.Logger) (hop, error) {
 	switch _, err := n.claim(ctx, r.Stream); {
 	case errors.Is(err, cluster.ErrUnavailable):
 		if _, holds := n.member.Holds(r.Stream); !holds {
@@ -163,10 +184,7 @@ func (n *node) servePublish(ctx context.Context, r cluster.Request, from cluster
 	case err != nil:
 		return nil, err
 	}
-	p, err := n.publishHere(ctx, permit{name: name}, origin{
-		protocol: from.Protocol, remote: from.Remote, url: "cluster://" + r.From + "/" + name.Key(), client: from.Client, query: from.Query,
-		close: func(cause error) { to.End(reasonOf(cause), cause.Error()) }, move: to.Move,
-	}, n.log.With("protocol", from.Protocol, "remote", said(from.Remote), "node", r.From), func(onAir bool) { n.member.Begun(r.Stream, onAir) })
+	p, err := n.publishHere(ctx, may, from, log, func(onAir bool) { n.member.Begun(r.Stream, onAir) })
 	if err != nil {
 		return nil, err
 	}

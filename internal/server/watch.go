@@ -104,6 +104,7 @@ func (s onAir) statusHere(name live.Name) watch.Status {
 		st.State = watch.Live
 		st.Still = slices.ContainsFunc(st.Tracks, func(t watch.Track) bool { return t.Kind == media.Video.String() })
 		st.Packaged = seen.Packaged || seen.OnDemand
+	case s.pulls.rested.has(name): // it is there for who asks
 	case packaged || s.endings.has(st.Stream):
 		st.State = watch.Ended
 	}
