@@ -60,7 +60,7 @@ cluster-halts: export LIVEGO_HALTS = $(ROUNDS)
 cluster-halts: ## for how long players stand still when a stream's home is killed, or ended; ROUNDS=10
 	@$(MAKE) e2e TESTS=TestClusterHalts
 cluster-redis: export LIVEGO_REDIS_AWAY ?= 60s
-cluster-redis: ## two nodes under load without Redis for LIVEGO_REDIS_AWAY (60s)
+cluster-redis: ## two nodes under load without Redis, killed and mute, for LIVEGO_REDIS_AWAY (60s)
 	@$(MAKE) e2e TESTS=TestClusterRedisAway
 players: export LIVEGO_PLAYERS ?= all
 players: ## players of all kinds over restarts and wraps, and of streams that have just begun (ROUNDS=1 times), 40 minutes; LIVEGO_PLAYERS=Shaka,CMAF picks some

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Starts three servers as one and a redis-server on this machine, publishes a test picture at the first, and prints links to all three.
 set -euo pipefail
-for program in redis-server ffmpeg; do
-  command -v "$program" >/dev/null || { echo "the demo of a cluster needs $program (apt-get install redis-server ffmpeg)"; exit 1; }
+for program in redis-server ffmpeg curl; do
+  command -v "$program" >/dev/null || { echo "the demo of a cluster needs $program (apt-get install redis-server ffmpeg curl)"; exit 1; }
 done
 binary=${LIVEGO_BIN:-bin/livego}
 dir=$(mktemp -d)
@@ -30,10 +30,18 @@ start() {
 }
 for n in 1 2 3; do start $n; done
 nodes=("${pids[@]:1}")
+# Shows why something did not start, and ends.
+broken() {
+  echo "$1 does not start. Perhaps something else has its port; the end of its log:"
+  tail -n 5 "$2"
+  exit 1
+}
 for n in 1 2 3; do
-  for _ in $(seq 100); do curl -fs "http://127.0.0.1:7${n}90/healthz" >/dev/null && break; sleep 0.1; done
+  for _ in $(seq 100); do curl -fs "http://127.0.0.1:7${n}90/healthz" >/dev/null && continue 2; sleep 0.1; done
+  broken "node $n" "$dir/node$n.log"
 done
-key=$(curl -fs 'http://127.0.0.1:7190/control/get?room=demo&format=text')
+kill -0 "${pids[0]}" 2>/dev/null || broken redis-server "$dir/redis.log"
+key=$(curl -fs 'http://127.0.0.1:7190/control/get?room=demo&format=text') || broken redis-server "$dir/redis.log"
 
 # An encoder that comes back at the next node when its own is gone, as a load balancer would send it there.
 (
