@@ -30,7 +30,7 @@ func TestPrometheus(t *testing.T) {
 	defer receiver.Close()
 	address := freeAddress(t)
 	env := []string{"REDIS_ADDR=" + startRedis(t).address, "CLUSTER_ADDR=" + freeAddress(t), "CLUSTER_SECRET=" + clusterSecret, "NODE_ID=a"}
-	s := startWith(t, env, "--metrics_addr", address, "--record", "all", "--hls_dvr_window", "1m", "--hls_segment_duration", "1", "--publish_auth_url", receiver.URL, "--hook_url", receiver.URL)
+	s := startWith(t, env, "--metrics_addr", address, "--record", "all", "--hls_dvr_window", "1m", "--hls_segment_duration", "1", "--publish_auth_url", receiver.URL, "--viewer_auth", "hook", "--viewer_auth_url", receiver.URL, "--hook_url", receiver.URL)
 	room := roomOf(t)
 	pub := publish(t, s, s.key(t, room), flvClip(t, "h264-aac-b", 5), pacing{loop: true})
 	defer pub.lose()

@@ -428,3 +428,21 @@ server:
 		t.Errorf("a file that is not there: %v", err)
 	}
 }
+
+// TestOptionsOfLiveGoAreExplained: the page for those who come from LiveGo has each of its options
+// (spec 1.1, 1.2).
+func TestOptionsOfLiveGoAreExplained(t *testing.T) {
+	page, err := os.ReadFile("../../docs/coming-from-livego.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{
+		"config_file", "level", "rtmp_addr", "enable_rtmps", "rtmps_cert", "rtmps_key", "httpflv_addr", "hls_addr", "api_addr", "hls_keep_after_end", "use_hls_https",
+		"flv_archive", "flv_dir", "rtmp_noauth", "read_timeout", "write_timeout", "gop_num", "enable_tls_verify", "redis_addr", "redis_pwd", "jwt.secret", "jwt.algorithm",
+		"server", "appname", "live", "hls", "flv", "api", "static_push",
+	} {
+		if !strings.Contains(string(page), "`"+name+"`") {
+			t.Errorf("docs/coming-from-livego.md lacks %s", name)
+		}
+	}
+}

@@ -34,6 +34,9 @@ type kept struct {
 // NewCache returns a cache in front of an asker.
 func NewCache(asker *Asker) *Cache { return &Cache{asker: asker, answers: make(map[string]*kept)} }
 
+// Answers counts what became of questions that were asked.
+func (c *Cache) Answers() Answers { return c.asker.Answers() }
+
 // Ask is Asker.Ask for what key names: whoever asks while the answer holds, or the question is
 // under way, gets the same. That there was no answer is kept too, for a second. It fails with the
 // cause of ctx when that ends first.

@@ -66,6 +66,16 @@ func (to sender) count(f family, value uint64, labels ...string) {
 	to.send(f, float64(value), labels...)
 }
 
+// answers sends what became of questions, if somebody is asked.
+func (to sender) answers(f family, q *Questions) {
+	if q == nil {
+		return
+	}
+	to.count(f, q.Allowed, "allowed")
+	to.count(f, q.Refused, "refused")
+	to.count(f, q.Unanswered, "unanswered")
+}
+
 // families are all metrics that are made of figures.
 type families struct {
 	streams, publishers, viewers                         family
@@ -86,7 +96,7 @@ type families struct {
 
 	relays, relayTries, relayFailures, relayBytes, relaySkipped family
 
-	hooksDone, hookTries, hookMissed, hooksWaiting, questions, events family
+	hooksDone, hookTries, hookMissed, hooksWaiting, questions, viewerQuestions, events family
 
 	connections, viewerConnections, connectionLimit, viewerLimit, connRefused, connEvicted, handshakes family
 
@@ -168,7 +178,10 @@ func (c *collector) declare() families {
 		hookMissed:   c.counter("hook_missed_events_total", "Events that came faster than they could be taken."),
 		hooksWaiting: c.gauge("hook_waiting", "Events that wait for a receiver."),
 		questions:    c.counter("publish_questions_total", "Answers of publish_auth_url.", "result"),
-		events:       c.counter("events_total", "What happened, by the types that hooks know.", "type"),
+
+		viewerQuestions: c.counter("viewer_questions_total", "Answers of viewer_auth_url; viewers who come again while one holds are not counted.", "result"),
+
+		events: c.counter("events_total", "What happened, by the types that hooks know.", "type"),
 
 		connections:       c.gauge("connections", "Open connections of all listeners."),
 		viewerConnections: c.gauge("viewer_connections", "Connections over which somebody watches now."),
@@ -353,11 +366,8 @@ func (c *collector) collectOthers(to sender, f *Figures) {
 		to.count(c.hookMissed, h.Missed)
 		to.send(c.hooksWaiting, float64(h.Waiting))
 	}
-	if q := f.Questions; q != nil {
-		to.count(c.questions, q.Allowed, "allowed")
-		to.count(c.questions, q.Refused, "refused")
-		to.count(c.questions, q.Unanswered, "unanswered")
-	}
+	to.answers(c.questions, f.Questions)
+	to.answers(c.viewerQuestions, f.ViewerQuestions)
 	for _, t := range event.Types() {
 		to.count(c.events, f.Events[t], string(t))
 	}

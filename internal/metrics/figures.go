@@ -34,10 +34,11 @@ type Figures struct {
 	Cluster    *Cluster
 
 	Relays []Relays
-	// Hooks is nil where nobody is told what happens, Questions where nobody is asked.
-	Hooks     *Hooks
-	Questions *Questions
-	Events    map[event.Type]uint64
+	// Hooks is nil where nobody is told what happens, Questions and ViewerQuestions where nobody is
+	// asked about publishers or viewers.
+	Hooks                      *Hooks
+	Questions, ViewerQuestions *Questions
+	Events                     map[event.Type]uint64
 
 	Connections Connections
 	Handshakes  []Handshakes
@@ -103,7 +104,7 @@ type Hooks struct {
 	Waiting                                   int
 }
 
-// Questions counts the answers to whether a publisher may publish.
+// Questions counts the answers to whether somebody may publish or watch.
 type Questions struct{ Allowed, Refused, Unanswered uint64 }
 
 // Connections are those of all listeners.

@@ -48,6 +48,9 @@ func TestViewersByHook(t *testing.T) {
 	if len(asked) != 3 {
 		t.Errorf("asked %d times: %q", len(asked), asked)
 	}
+	answers := scrape(t, s.url("http", "api", "/metrics"))
+	wantEqual(t, "viewers that were allowed", answers[`livego_viewer_questions_total{result="allowed"}`], 2)
+	wantEqual(t, "viewers that were refused", answers[`livego_viewer_questions_total{result="refused"}`], 1)
 	wantContains(t, "question", asked[0], `"type":"view"`, `"stream":"live/movie"`, `"protocol":"hls"`, `"remote":"127.0.0.1`)
 }
 

@@ -233,6 +233,10 @@ func (h *hooks) addTo(f *metrics.Figures) {
 		q := metrics.Questions(h.publish.Answers())
 		f.Questions = &q
 	}
+	if h.view != nil {
+		q := metrics.Questions(h.view.Answers())
+		f.ViewerQuestions = &q
+	}
 }
 
 // census is the sessions at a moment, open and over.
