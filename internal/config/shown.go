@@ -1,9 +1,11 @@
 package config
 
 import (
+	"cmp"
 	"strings"
 
 	v1 "livego/internal/api/v1"
+	"livego/internal/record"
 )
 
 // Shown is the configuration as the API shows it: without secrets.
@@ -18,6 +20,7 @@ func (c Config) Shown() v1.Config {
 		app := c.complete(a)
 		shown.Apps[i] = v1.App{
 			Name: app.Name, Live: app.Live, HLS: app.HLS, FLV: app.FLV, StaticPush: len(app.StaticPush), ViewerAuth: viewerAuth(&app.ViewerAuth).print(),
+			Record: string(cmp.Or(app.Record, record.Off)),
 		}
 	}
 	return shown

@@ -129,12 +129,15 @@ func (b *Bus) emit(e Event, now time.Time) {
 	if b.closed {
 		return
 	}
-	e.ID, e.Time, e.Node = fmt.Sprintf("%s-%d", b.opt.Boot, b.next), now.UTC(), b.opt.Node
+	e.ID, e.Time, e.Node = b.id(b.next), now.UTC(), b.opt.Node
 	b.ring[b.next%uint64(len(b.ring))] = e
 	b.next++
 	b.counts[e.Type]++
 	b.wake()
 }
+
+// id names an event by its number.
+func (b *Bus) id(number uint64) string { return fmt.Sprintf("%s-%d", b.opt.Boot, number) }
 
 // Counts returns how many events of each type there were.
 func (b *Bus) Counts() map[Type]uint64 {
@@ -190,15 +193,18 @@ func (c *Cursor) Split() *Cursor {
 }
 
 // FollowAfter returns a cursor behind the event of that ID. If the bus has it no more, or it is one
-// of another life, the cursor stands at the oldest event that there is.
+// of another life, the cursor stands at the oldest event that there is, and Missed counts those
+// before.
 func (b *Bus) FollowAfter(id string) *Cursor {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	c := &Cursor{bus: b}
 	number, err := strconv.ParseUint(strings.TrimPrefix(id, b.opt.Boot+"-"), 10, 64)
-	if err != nil || number >= b.next {
-		return &Cursor{bus: b, next: b.oldest()}
+	if err == nil && number < b.next {
+		c.next = number + 1
 	}
-	return &Cursor{bus: b, next: max(number+1, b.oldest())}
+	c.skip()
+	return c
 }
 
 // oldest is the number of the oldest event. The caller holds mu.
@@ -228,10 +234,7 @@ func (c *Cursor) take() (Event, <-chan struct{}, error) {
 	if c.split && c.next >= c.end {
 		return Event{}, nil, ErrClosed
 	}
-	if oldest := b.oldest(); c.next < oldest {
-		c.missed += oldest - c.next
-		c.next = oldest
-	}
+	c.skip()
 	if c.next < b.next {
 		c.next++
 		return b.ring[(c.next-1)%uint64(len(b.ring))], nil, nil
@@ -240,6 +243,22 @@ func (c *Cursor) take() (Event, <-chan struct{}, error) {
 		return Event{}, nil, ErrClosed
 	}
 	return Event{}, b.changed, nil
+}
+
+// skip goes on to what the bus still has. The caller holds bus.mu.
+func (c *Cursor) skip() {
+	if oldest := c.bus.oldest(); c.next < oldest {
+		c.missed += oldest - c.next
+		c.next = oldest
+	}
+}
+
+// Behind returns the ID with which FollowAfter goes on where the cursor is.
+func (c *Cursor) Behind() string {
+	if c.next == 0 {
+		return ""
+	}
+	return c.bus.id(c.next - 1)
 }
 
 // Missed returns how many events the bus let go of before Next could return them.

@@ -79,21 +79,29 @@ func TestFollowAfter(t *testing.T) {
 		b.Emit(Event{Stream: fmt.Sprint(i)})
 	}
 	for _, c := range []struct {
-		id   string
-		want []string
+		id     string
+		want   []string
+		missed uint64
 	}{
-		{"b-8", []string{"9"}},
-		{"b-6", []string{"7", "8", "9"}},
-		{"b-5", []string{"6", "7", "8", "9"}},
-		{"b-1", []string{"6", "7", "8", "9"}},
-		{"b-99", []string{"6", "7", "8", "9"}},
-		{"other-8", []string{"6", "7", "8", "9"}},
-		{"b-18446744073709551615", []string{"6", "7", "8", "9"}},
-		{"", []string{"6", "7", "8", "9"}},
+		{"b-8", []string{"9"}, 0},
+		{"b-6", []string{"7", "8", "9"}, 0},
+		{"b-5", []string{"6", "7", "8", "9"}, 0},
+		{"b-1", []string{"6", "7", "8", "9"}, 4},
+		{"b-99", []string{"6", "7", "8", "9"}, 6},
+		{"other-8", []string{"6", "7", "8", "9"}, 6},
+		{"b-18446744073709551615", []string{"6", "7", "8", "9"}, 6},
+		{"", []string{"6", "7", "8", "9"}, 6},
 	} {
-		if diff := cmp.Diff(c.want, read(t, b.FollowAfter(c.id), len(c.want))); diff != "" {
+		cursor := b.FollowAfter(c.id)
+		if diff := cmp.Diff(c.want, read(t, cursor, len(c.want))); diff != "" {
 			t.Errorf("%q: %s", c.id, diff)
 		}
+		if cursor.Missed() != c.missed || cursor.Behind() != "b-9" {
+			t.Errorf("%q: %d missed, now behind %q", c.id, cursor.Missed(), cursor.Behind())
+		}
+	}
+	if id := newBus(4).Follow().Behind(); id != "" {
+		t.Errorf("where nothing has happened it is behind %q", id)
 	}
 }
 

@@ -53,6 +53,14 @@ type ClusterOptions struct {
 	cpuTime func() time.Duration
 }
 
+// name is the ID of the node, empty for a server alone.
+func (o *ClusterOptions) name() string {
+	if o.Addr == "" {
+		return ""
+	}
+	return o.ID
+}
+
 const (
 	defaultIdle = 30 * time.Second
 	// claimTimeout bounds the time in which the home of a publisher's stream is found: a lease of a
@@ -85,7 +93,7 @@ type node struct {
 	next  *recent[string, string]
 	cache *edge.Cache
 	// recordings has which other nodes have which recordings.
-	recordings recordingPlaces
+	recordings *recordingPlaces
 	// audiences are the viewers of HLS here of streams of other nodes.
 	audiences *hls.Audiences
 	meter     loadMeter

@@ -52,6 +52,7 @@ func (n *node) ownPart() http.Handler {
 	mux.HandleFunc("GET "+sessionsPath, func(w http.ResponseWriter, _ *http.Request) { writePart(w, n.sessionParts()) })
 	mux.HandleFunc("GET "+relaysPath, func(w http.ResponseWriter, _ *http.Request) { writePart(w, resources{n.Server}.relaysHere()) })
 	mux.HandleFunc("GET "+recordsPath, func(w http.ResponseWriter, _ *http.Request) { writePart(w, resources{n.Server}.recordingsHere()) })
+	mux.HandleFunc("GET "+eventsPath, n.serveEvents)
 	mux.HandleFunc("GET "+nodePath, func(w http.ResponseWriter, _ *http.Request) { writePart(w, []v1.Node{n.shown()}) })
 	mux.HandleFunc("POST "+kickPath, func(w http.ResponseWriter, r *http.Request) {
 		done(w, resources{n.Server}.kickHere(r.URL.Query().Get("id"), r.URL.Query().Get("reason")))
@@ -159,16 +160,26 @@ func (n *node) streamParts() (all []streamPart) {
 	for _, st := range (resources{n.Server}).streamsHere() {
 		_, holds := n.member.Holds(st.Name)
 		st.Node = n.opt.ID
+		st.Viewers.ByNode = n.viewersHere(st.Viewers.Total)
 		delete(hls, st.Name)
 		all = append(all, streamPart{st, holds})
 	}
 	for name, viewers := range hls { // they have it from another node, file by file
 		if viewers > 0 {
 			by := map[string]int{protocolHLS: viewers}
-			all = append(all, streamPart{v1.Stream{Name: name, Publications: []v1.Publication{}, Viewers: v1.Viewers{Total: viewers, ByProtocol: by}}, false})
+			watching := v1.Viewers{Total: viewers, ByProtocol: by, ByNode: n.viewersHere(viewers)}
+			all = append(all, streamPart{v1.Stream{Name: name, Publications: []v1.Publication{}, Viewers: watching}, false})
 		}
 	}
 	return all
+}
+
+// viewersHere are viewers at this node, by node.
+func (n *node) viewersHere(viewers int) map[string]int {
+	if viewers == 0 {
+		return map[string]int{}
+	}
+	return map[string]int{n.opt.ID: viewers}
 }
 
 // allStreams are the streams of all nodes, with the viewers at each of them.
@@ -191,7 +202,7 @@ func merged(parts []streamPart) (all []v1.Stream) {
 			if !p.Home {
 				p.Node = ""
 			}
-			p.Viewers.ByProtocol = maps.Clone(p.Viewers.ByProtocol)
+			p.Viewers.ByProtocol, p.Viewers.ByNode = maps.Clone(p.Viewers.ByProtocol), maps.Clone(p.Viewers.ByNode)
 			all = append(all, p.Stream)
 			continue
 		}
@@ -200,6 +211,12 @@ func merged(parts []streamPart) (all []v1.Stream) {
 		into.BitRate += p.Viewers.BitRate
 		for protocol, viewers := range p.Viewers.ByProtocol {
 			into.ByProtocol[protocol] += viewers
+		}
+		if into.ByNode == nil {
+			into.ByNode = make(map[string]int)
+		}
+		for node, viewers := range p.Viewers.ByNode {
+			into.ByNode[node] += viewers
 		}
 	}
 	return all

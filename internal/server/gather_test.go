@@ -82,6 +82,9 @@ func TestListsOfAllNodes(t *testing.T) {
 		if all[0].Viewers.Total != 4 || by["http-flv"] != 2 || by["rtmp"] != 1 || by["hls"] != 1 {
 			t.Errorf("viewers: %+v", all[0].Viewers)
 		}
+		if at := all[0].Viewers.ByNode; len(at) != 3 || at["a"] != 1 || at["b"] != 1 || at["c"] != 2 {
+			t.Errorf("viewers by node: %v", at)
+		}
 	}
 	at := map[string]string{}
 	var kicked string

@@ -97,7 +97,7 @@ func (s *Server) askView(ctx context.Context, from caller, name live.Name, token
 		return pass{}, &denied{ticket.ErrMalformed.Error(), ticket.ErrMalformed}
 	}
 	decision, err := now.hooks.view.Ask(ctx, name.Key()+"\x00"+who, hook.Question{
-		ID: "view-" + newID(), Type: "view", Time: time.Now().UTC(), Stream: name.Key(), Rendition: name.Rendition, Token: token, Query: withoutToken(from.query),
+		ID: "view-" + newID(), Type: "view", Time: time.Now().UTC(), Node: s.nodeID(), Stream: name.Key(), Rendition: name.Rendition, Token: token, Query: withoutToken(from.query),
 		Session: &event.Session{Protocol: from.protocol, Remote: netip.AddrPortFrom(from.addr, 0).String()},
 	})
 	switch {
@@ -157,7 +157,7 @@ func (s *Server) askPublish(ctx context.Context, name live.Name, ss *session, qu
 		return nil
 	}
 	decision, err := now.hooks.publish.Ask(ctx, hook.Question{
-		ID: "publish-" + ss.ID, Type: "publish", Time: time.Now().UTC(), Stream: name.Key(), Rendition: name.Rendition,
+		ID: "publish-" + ss.ID, Type: "publish", Time: time.Now().UTC(), Node: s.nodeID(), Stream: name.Key(), Rendition: name.Rendition,
 		Session: ss.who(), Query: query, Client: client,
 	})
 	asked := *limits

@@ -227,11 +227,16 @@ func (s resources) DeleteRecording(id string) error {
 	if s.node == nil || !errors.Is(err, v1.ErrNoRecording) {
 		return err
 	}
-	if o, ok := s.node.recordedAt(id); ok {
-		ctx, cancel := context.WithTimeout(s.node.ctx, statusTimeout)
-		defer cancel()
-		_, err = s.node.recordingAt(ctx, o, url.Values{"do": {recordingDelete}, "id": {id}})
+	o, err := s.node.recordedAt(id)
+	if err != nil {
+		if errors.Is(err, errNoPlace) {
+			err = v1.ErrNodeSilent
+		}
+		return err
 	}
+	ctx, cancel := context.WithTimeout(s.node.ctx, statusTimeout)
+	defer cancel()
+	_, err = s.node.recordingAt(ctx, o, url.Values{"do": {recordingDelete}, "id": {id}})
 	return err
 }
 

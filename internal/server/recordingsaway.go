@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -31,35 +32,93 @@ const (
 	stalled      = time.Minute
 )
 
+// errNoPlace: it is not known where a recording is.
+var errNoPlace = errors.New("it is not known now which server has the recording, try again")
+
 // recordingPlaces knows which nodes have which recordings.
 type recordingPlaces struct {
 	places *recent[string, cluster.Node] // without an id: nowhere
 	asking *rate.Limiter
+
+	mu    sync.Mutex
+	asked map[string]*placeQuestion // under way, by recording
 }
 
-func newRecordingPlaces() recordingPlaces {
-	return recordingPlaces{newRecent[string, cluster.Node](maxPlaces, placeTime, time.Now), rate.NewLimiter(newPlaces, newPlaces)}
+// placeQuestion is the question which node has a recording. Its answer holds once done is closed.
+type placeQuestion struct {
+	done chan struct{}
+	at   cluster.Node // without an id: nowhere
+	err  error
 }
 
-// recordedAt returns the other node that has a recording, and whether there is one.
-func (n *node) recordedAt(id string) (o cluster.Node, ok bool) {
-	if o, _, known := n.recordings.places.get(id); known {
-		return o, o.ID != ""
+func newRecordingPlaces() *recordingPlaces {
+	return &recordingPlaces{
+		places: newRecent[string, cluster.Node](maxPlaces, placeTime, time.Now), asking: rate.NewLimiter(newPlaces, newPlaces),
+		asked: make(map[string]*placeQuestion),
 	}
-	if !n.recordings.asking.Allow() {
-		return o, false
+}
+
+// find returns the node that has a recording, one without an id for none: as it is remembered, or
+// as ask says, which is asked once for all who want to know.
+func (p *recordingPlaces) find(id string, ask func() (cluster.Node, error)) (cluster.Node, error) {
+	p.mu.Lock()
+	if at, _, known := p.places.get(id); known {
+		p.mu.Unlock()
+		return at, nil
 	}
+	q, under := p.asked[id]
+	if !under {
+		if !p.asking.Allow() {
+			p.mu.Unlock()
+			return cluster.Node{}, errNoPlace
+		}
+		q = &placeQuestion{done: make(chan struct{})}
+		p.asked[id] = q
+	}
+	p.mu.Unlock()
+	if under {
+		<-q.done
+		return q.at, q.err
+	}
+	if q.at, q.err = ask(); q.err == nil {
+		p.places.put(id, q.at)
+	}
+	p.mu.Lock()
+	delete(p.asked, id)
+	p.mu.Unlock()
+	close(q.done)
+	return q.at, q.err
+}
+
+// recordedAt returns the other node that has a recording. It fails with v1.ErrNoRecording if none
+// has it, and with errNoPlace if that is not known: nodes do not answer, or too much is asked.
+func (n *node) recordedAt(id string) (cluster.Node, error) {
+	o, err := n.recordings.find(id, func() (cluster.Node, error) { return n.findRecording(id) })
+	if err == nil && o.ID == "" {
+		err = v1.ErrNoRecording
+	}
+	return o, err
+}
+
+// findRecording asks the other nodes for a recording, and returns one without an id if none has it.
+// It fails with errNoPlace.
+func (n *node) findRecording(id string) (o cluster.Node, err error) {
 	var mu sync.Mutex
 	n.fromOthers(func(ctx context.Context, other cluster.Node) {
-		part, err := partOf[v1.Recording](ctx, n, other, recordsPath+"/"+url.PathEscape(id))
-		if err == nil && len(part) == 1 {
-			mu.Lock()
-			defer mu.Unlock()
+		part, fault := partOf[v1.Recording](ctx, n, other, recordsPath+"/"+url.PathEscape(id))
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case fault != nil:
+			err = errNoPlace
+		case len(part) == 1:
 			o = other
 		}
 	})
-	n.recordings.places.put(id, o)
-	return o, o.ID != ""
+	if o.ID != "" {
+		err = nil
+	}
+	return o, err
 }
 
 // serveOwnRecording tells another node of a recording that is here.
@@ -94,8 +153,12 @@ func (n *node) serveRecordingElsewhere(w http.ResponseWriter, r *http.Request, i
 			return false
 		}
 	}
-	o, ok := n.recordedAt(id)
-	if !ok {
+	o, err := n.recordedAt(id)
+	if errors.Is(err, errNoPlace) {
+		refuseFile(w, err, time.Second)
+		return true
+	}
+	if err != nil {
 		return false
 	}
 	ctx, cancel := context.WithCancel(r.Context())

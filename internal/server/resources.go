@@ -27,11 +27,15 @@ func (s *Server) openAPI() {
 	if show == nil {
 		show = func() v1.Config { return v1.Config{Options: []v1.Option{}, Apps: []v1.App{}} }
 	}
+	var elsewhere func() v1.Follower
+	if s.opt.Cluster.Addr != "" {
+		elsewhere = func() v1.Follower { return s.node.newFollower() }
+	}
 	s.resources = v1.New(v1.Options{
 		Streams: resources{s}, Sessions: resources{s}, Nodes: resources{s}, Relays: resources{s}, Tokens: tokens{s}, Recordings: resources{s}, Keys: s.opt.Keys, Config: show, Reload: s.reloadConfig,
 		Listeners: s.mediaPorts,
 		Version:   v1.Version{Version: s.opt.Version, Go: runtime.Version(), Started: time.Now().UTC()},
-		Events:    s.events, Log: s.log,
+		Events:    s.events, Elsewhere: elsewhere, Log: s.log,
 	})
 }
 

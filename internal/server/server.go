@@ -127,7 +127,7 @@ func New(opt Options) (*Server, error) {
 	}
 	s = &Server{
 		opt: opt, log: opt.Log, metrics: figures, lines: lines,
-		events: event.NewBus(event.Options{Boot: newID()}), endings: newRecent[string, struct{}](maxEndings, endingTold, time.Now),
+		events: event.NewBus(event.Options{Node: opt.Cluster.name(), Boot: newID()}), endings: newRecent[string, struct{}](maxEndings, endingTold, time.Now),
 		posters: newRecent[string, poster](maxPosters, 0, time.Now), ways: newRecent[live.Name, []string](maxHomes, 0, time.Now),
 		limits:  listen.NewLimits(opt.MaxConnections, opt.MaxConnectionsPerAddr, listen.MaxFiles()),
 		leaving: make(chan string, 1),

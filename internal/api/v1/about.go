@@ -45,6 +45,7 @@ type App struct {
 	FLV        bool   `json:"flv"`
 	StaticPush int    `json:"static_push" doc:"To how many servers its streams are pushed."`
 	ViewerAuth string `json:"viewer_auth" enum:"off,token,hook" doc:"What viewers need."`
+	Record     string `json:"record" enum:"off,all,api" doc:"Which of its streams are recorded."`
 }
 
 // Listener is a port of the server, by which players and encoders reach it under the name by which

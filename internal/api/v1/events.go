@@ -140,13 +140,16 @@ func (a *API) Run(ctx context.Context) {
 	var both sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
 	both.Go(func() { a.tellFigures(ctx) })
+	if a.opt.Elsewhere != nil {
+		both.Go(func() { a.followElsewhere(ctx) })
+	}
 	for missed := uint64(0); ; missed = a.cursor.Missed() {
 		e, err := a.cursor.Next(ctx)
 		if err != nil {
 			break
 		}
 		if a.cursor.Missed() > missed {
-			a.events.add(0, typeMissed, []byte("{}"), "")
+			a.tellMissed()
 		}
 		a.tellEvent(e)
 	}
@@ -154,6 +157,9 @@ func (a *API) Run(ctx context.Context) {
 	a.events.close()
 	both.Wait()
 }
+
+// tellMissed tells that events are lost, now and to who comes back.
+func (a *API) tellMissed() { a.events.add(typeMissed, []byte("{}"), "") }
 
 func (a *API) tellEvent(e event.Event) {
 	out := Event{ID: e.ID, Type: string(e.Type), Time: e.Time, Node: e.Node, Stream: e.Stream, Rendition: e.Rendition, Data: e.Data}
@@ -165,7 +171,7 @@ func (a *API) tellEvent(e event.Event) {
 		a.opt.Log.Error("event cannot be told", "type", string(e.Type), "err", err)
 		return
 	}
-	a.events.add(numberOf(e.ID), e.Type, data, e.ID)
+	a.events.add(e.Type, data, e.ID)
 }
 
 // tellFigures makes figures each second, once for all clients, and not at all without.
@@ -179,7 +185,7 @@ func (a *API) tellFigures(ctx context.Context) {
 		case now := <-tick.C:
 			if a.events.wants(typeFigures) {
 				data, _ := json.Marshal(a.figures(now))
-				a.events.add(0, typeFigures, data, "")
+				a.events.add(typeFigures, data, "")
 			}
 		}
 	}
@@ -214,39 +220,43 @@ func lifeOf(id string) string { return id[:strings.LastIndexByte(id, '-')+1] }
 
 // message is one server-sent event, as it goes to all clients.
 type message struct {
-	number uint64
-	life   string
-	kind   event.Type
-	text   []byte
+	id   string
+	kind event.Type
+	text []byte
 }
+
+// missedText is the message that some are lost.
+var missedText = []byte("event: events.missed\ndata: {}\n\n")
 
 // stream hands messages to clients. Who adds one never waits.
 type stream struct {
 	mu      sync.Mutex
-	kept    []message // the newest, in order, at most maxKept
+	kept    []message // the newest, in order of their arrival, at most maxKept
+	gone    string    // the ID of the last one that was kept and is not any more
 	clients map[*client]bool
+	changed chan struct{} // closed when there are other clients
 	closed  bool
+	// alone: what happens at other nodes is not told now.
+	alone bool
 }
 
-func newStream() *stream { return &stream{clients: make(map[*client]bool)} }
+func newStream() *stream {
+	return &stream{clients: make(map[*client]bool), changed: make(chan struct{})}
+}
 
 // add gives a message to all who want it. One with an ID is kept, unless it is of viewers, which
-// come and go by thousands.
-func (s *stream) add(number uint64, kind event.Type, data []byte, id string) {
+// come and go by thousands, and so is that some are lost.
+func (s *stream) add(kind event.Type, data []byte, id string) {
 	var text bytes.Buffer
 	if id != "" {
 		fmt.Fprintf(&text, "id: %s\n", id)
 	}
 	fmt.Fprintf(&text, "event: %s\ndata: %s\n\n", kind, data)
-	m := message{number, lifeOf(id), kind, text.Bytes()}
+	m := message{id, kind, text.Bytes()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if id != "" && kind != event.ViewerJoined && kind != event.ViewerLeft {
-		if len(s.kept) == maxKept {
-			copy(s.kept, s.kept[1:])
-			s.kept = s.kept[:maxKept-1]
-		}
-		s.kept = append(s.kept, m)
+	if kind == typeMissed || id != "" && kind != event.ViewerJoined && kind != event.ViewerLeft {
+		s.keep(m)
 	}
 	for c := range s.clients {
 		if !c.types[kind] {
@@ -260,12 +270,29 @@ func (s *stream) add(number uint64, kind event.Type, data []byte, id string) {
 	}
 }
 
+// keep keeps a message for who comes back. The caller holds mu.
+func (s *stream) keep(m message) {
+	if len(s.kept) == maxKept {
+		s.gone = s.kept[0].id
+		copy(s.kept, s.kept[1:])
+		s.kept = s.kept[:maxKept-1]
+	}
+	s.kept = append(s.kept, m)
+}
+
 // drop ends a client. The caller holds mu.
 func (s *stream) drop(c *client) {
 	if s.clients[c] {
 		delete(s.clients, c)
 		close(c.queue)
+		s.wake()
 	}
+}
+
+// wake tells that there are other clients. The caller holds mu.
+func (s *stream) wake() {
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
 // wants says whether any client wants that.
@@ -294,18 +321,16 @@ func (s *stream) join(types map[event.Type]bool, last string) (*client, error) {
 		c.before = s.since(last, types)
 	}
 	s.clients[c] = true
+	s.wake()
 	return c, nil
 }
 
 // since returns what was told after the event with that ID, with a word before it if that is not
 // all. The caller holds mu.
 func (s *stream) since(id string, types map[event.Type]bool) (texts [][]byte) {
-	number, from := numberOf(id), 0
-	switch {
-	case len(s.kept) > 0 && lifeOf(id) == s.kept[0].life && number+1 >= s.kept[0].number:
-		from, _ = slices.BinarySearchFunc(s.kept, number+1, func(m message, n uint64) int { return int(m.number) - int(n) })
-	default:
-		texts = append(texts, []byte("event: "+typeMissed+"\ndata: {}\n\n"))
+	from, whole := s.behind(id)
+	if !whole || s.alone {
+		texts = append(texts, missedText)
 	}
 	for _, m := range s.kept[from:] {
 		if types[m.kind] {
@@ -313,6 +338,18 @@ func (s *stream) since(id string, types map[event.Type]bool) (texts [][]byte) {
 		}
 	}
 	return texts
+}
+
+// behind returns where in what is kept goes on who has seen the event with that ID, which need not
+// be kept itself, and whether nothing is lost before. The caller holds mu.
+func (s *stream) behind(id string) (from int, whole bool) {
+	life, number := lifeOf(id), numberOf(id)
+	for i, m := range slices.Backward(s.kept) {
+		if m.id != "" && lifeOf(m.id) == life && numberOf(m.id) <= number {
+			return i + 1, true
+		}
+	}
+	return 0, s.gone != "" && s.gone == id
 }
 
 func (s *stream) leave(c *client) {

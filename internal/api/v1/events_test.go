@@ -62,10 +62,10 @@ func next(t *testing.T, b *bufio.Reader) string {
 }
 
 // running serves an API whose events are told.
-func running(t *testing.T) (*httptest.Server, *event.Bus) {
+func running(t *testing.T, change ...func(*Options)) (*httptest.Server, *event.Bus) {
 	t.Helper()
 	bus := event.NewBus(event.Options{Boot: "boot"})
-	a, _ := newBareAPI(t, func(o *Options) { o.Events = bus })
+	a, _ := newBareAPI(t, append(change, func(o *Options) { o.Events = bus })...)
 	server := httptest.NewServer(a.Guarded(new(auth.APIPolicy)))
 	done := make(chan struct{})
 	go func() {
@@ -159,7 +159,7 @@ func TestSlowClient(t *testing.T) {
 	fast, _ := s.join(types, "")
 	got := 0
 	for i := range 2 * maxQueued {
-		s.add(uint64(i), event.KeyChanged, []byte("{}"), fmt.Sprintf("b-%d", i))
+		s.add(event.KeyChanged, []byte("{}"), fmt.Sprintf("b-%d", i))
 		if _, ok := <-fast.queue; ok {
 			got++
 		}

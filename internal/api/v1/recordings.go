@@ -22,8 +22,8 @@ type Recordings interface {
 	StartRecording(stream string) (Recording, error)
 	// StopRecording ends one, and says whether there was one.
 	StopRecording(stream string) (Recording, bool)
-	// DeleteRecording deletes one with its files. It fails with ErrNoRecording or
-	// ErrRecordingGoesOn.
+	// DeleteRecording deletes one with its files. It fails with ErrNoRecording,
+	// ErrRecordingGoesOn or ErrNodeSilent.
 	DeleteRecording(id string) error
 }
 
@@ -92,7 +92,8 @@ func (a *API) recordings() {
 			}
 			return &RecordingAnswer{r}, nil
 		})
-	huma.Register(a.api, operation("deleteRecording", http.MethodDelete, one, tag, "Delete a recording and its files", http.StatusNotFound, http.StatusConflict),
+	huma.Register(a.api, operation("deleteRecording", http.MethodDelete, one, tag, "Delete a recording and its files",
+		http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable),
 		func(_ context.Context, in *RecordingPath) (*struct{}, error) {
 			return nil, a.recordingChanged("deleted", in.ID, a.opt.Recordings.DeleteRecording(in.ID))
 		})
@@ -132,6 +133,8 @@ func (a *API) recordingChanged(what, id string, err error) error {
 		return nil
 	case errors.Is(err, ErrNoRecording):
 		return problem(http.StatusNotFound, "path.id", err.Error())
+	case errors.Is(err, ErrNodeSilent):
+		return problem(http.StatusServiceUnavailable, "path.id", err.Error())
 	case errors.Is(err, ErrNotRecorded), errors.Is(err, ErrNotPackaged), errors.Is(err, ErrRecordingGoesOn):
 		return problem(http.StatusConflict, "", err.Error())
 	}

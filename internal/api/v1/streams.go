@@ -83,6 +83,7 @@ type Viewers struct {
 	Total      int            `json:"total"`
 	BitRate    uint64         `json:"bit_rate" doc:"What those over connections of their own get, in bit/s, in the last second."`
 	ByProtocol map[string]int `json:"by_protocol" doc:"rtmp, rtmps, http-flv, ws-flv, hls. Those of hls are an estimate."`
+	ByNode     map[string]int `json:"by_node,omitempty" doc:"Of the nodes of a cluster, by name; not there if the server is alone."`
 }
 
 // StreamPath names a stream in a path.

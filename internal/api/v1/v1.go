@@ -51,8 +51,10 @@ type Options struct {
 	Reload func(context.Context) (taken, left []string, err error)
 	// Version is what /version answers.
 	Version Version
-	// Events is what /events tells.
-	Events *event.Bus
+	// Events is what /events tells, and Elsewhere what follows the same of the other nodes of a
+	// cluster; nil: there are none.
+	Events    *event.Bus
+	Elsewhere func() Follower
 	// Log takes what callers changed, and failures; nil: nothing is logged.
 	Log *slog.Logger
 }
@@ -74,6 +76,7 @@ func New(o Options) *API {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	a := &API{opt: o, mux: http.NewServeMux(), events: newStream(), cursor: o.Events.Follow()}
+	a.events.alone = o.Elsewhere != nil
 	a.api = humago.NewWithPrefix(a.mux, Prefix, huma.Config{
 		OpenAPI:       document(),
 		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat}, // and +json
