@@ -41,16 +41,20 @@ func (p *watchPage) has(t testing.TB, n int, selector string) {
 var desk = map[string]any{"viewport": map[string]int{"width": 1280, "height": 900}}
 
 // TestConsoleStream finds a stream by its picture, plays it by each protocol, and goes on by itself
-// after a stop of the encoder. Its name, which has markup, is text everywhere.
+// after a stop of the encoder. Its name and that of its encoder, which have markup, are text
+// everywhere.
 func TestConsoleStream(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)
 	s, room := start(t, "--hls_segment_duration", "1"), `a<b>"`+roomOf(t)+`"`
-	key, tags := s.key(t, room), flvClip(t, "h264-aac", 5)
+	const program = `<img src=x onerror="document.title=1">`
+	key, tags := s.key(t, room), slices.DeleteFunc(slices.Clone(flvClip(t, "h264-aac", 5)), func(g tag) bool { return g.kind == typeData })
+	tags = append([]tag{{typeData, 0, amf("onMetaData", object{}.with("encoder", program))}}, tags...)
 	encoder := publish(t, s, key, tags, pacing{loop: true})
 	p := openPage(t, s.consoleURL(""), desk, "")
 	p.says(t, ".card-name", room)
 	p.has(t, 1, ".thumbnail.drawn")
+	p.light(t, consoleLimit)
 	p.audit(t)
 	p.keep(t, "overview")
 	p.click(t, ".card")
@@ -66,6 +70,7 @@ func TestConsoleStream(t *testing.T) {
 	p.click(t, `.switch span:text-is("Automatic")`)
 	p.awaitMoving(t)
 	p.has(t, 4, ".chart canvas")
+	eventually(t, 10*time.Second, "the encoder's name is text", func() bool { return slices.Contains(p.text(t, ".box-head *"), program) })
 	if health := p.text(t, ".hints li"); len(health) == 0 {
 		t.Error("nothing is said about its health")
 	}
@@ -198,7 +203,11 @@ func TestConsoleViewerTokens(t *testing.T) {
 func TestConsoleRecordings(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)
-	s, room := start(t, "--hls_segment_duration", "1", "--record", "api", "--record_to", t.TempDir()), roomOf(t)
+	file := filepath.Join(t.TempDir(), "livego.yaml")
+	if err := os.WriteFile(file, []byte("server: [{appname: live, live: true, hls: true, flv: true, record: api}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, room := start(t, "--config_file", file, "--hls_segment_duration", "1", "--record_to", t.TempDir()), roomOf(t)
 	encoder := publish(t, s, s.key(t, room), flvClip(t, "h264-aac", 5), pacing{loop: true})
 	waitPlaylist(t, s.hlsURL(room))
 	p := openPage(t, s.consoleURL("stream/live%2F"+room), desk, "")

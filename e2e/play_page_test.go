@@ -150,6 +150,25 @@ func (p *watchPage) audit(t testing.TB) {
 	}
 }
 
+// The most that the pages' own files may weigh on their way to a browser that was never there,
+// compressed, in bytes.
+const (
+	watchPageLimit = 250_000
+	consoleLimit   = 400_000
+)
+
+// light fails the test if what the page has loaded of its own files, as it was sent, is more than
+// so many bytes.
+func (p *watchPage) light(t testing.TB, limit int) {
+	t.Helper()
+	var bytes int
+	p.evaluate(t, `[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
+		.filter(e => e.entryType === 'navigation' || e.name.includes('/assets/')).reduce((sum, e) => sum + e.encodedBodySize, 0)`, &bytes)
+	if t.Logf("the page weighs %d bytes", bytes); bytes > limit || bytes < 20_000 {
+		t.Errorf("the page weighs %d bytes, %d are allowed", bytes, limit)
+	}
+}
+
 // keep saves a picture of the page below the folder SCREENSHOTS, if that is set.
 func (p *watchPage) keep(t testing.TB, name string) {
 	t.Helper()
@@ -207,6 +226,7 @@ func TestPageAtOnce(t *testing.T) {
 		if idle && (took > 2*time.Second || state.Latency > 1.5) {
 			t.Errorf("try %d: picture after %v, then %.1f s behind", i, took, state.Latency)
 		}
+		p.light(t, watchPageLimit)
 		p.clean(t)
 		encoder.lose()
 	}
@@ -459,6 +479,7 @@ func TestPageRewinds(t *testing.T) {
 	publish(t, s, s.key(t, room), flvClip(t, "h264-aac", 5), pacing{loop: true})
 	p := openPage(t, s.pageURL(room), nil, "")
 	p.awaitMoving(t)
+	p.light(t, watchPageLimit)
 	live := p.await(t, "the bar", func(s pageState) bool { return s.Bar })
 	p.press(t, "ArrowLeft")
 	p.await(t, "ten seconds back", func(s pageState) bool { return s.Position < live.Position-5 })

@@ -242,3 +242,33 @@ func TestRelaysSurviveRestart(t *testing.T) {
 	to.relaunch(t, raceBinary(t), nil)
 	to.waitOnAir(t, "copy")
 }
+
+// TestRelayNginx pushes a stream to nginx-rtmp, and another server pulls it from there: what
+// arrives is what was published.
+func TestRelayNginx(t *testing.T) {
+	t.Parallel()
+	from, to := start(t), start(t)
+	room, tags := roomOf(t), flvClip(t, "h264-aac-b", 5)
+	between := "rtmp://" + startNginx(t, "application hop { live on; }") + "/hop/x"
+	pub := publish(t, from, from.key(t, room), tags, pacing{loop: true})
+	defer pub.lose()
+	from.waitOnAir(t, room)
+	for direction, s := range map[string]*server{"push": from, "pull": to} {
+		status, text := relayed(t, s, direction, map[string]string{"push": room, "pull": "copy"}[direction], between)
+		wantAnswer(t, direction, status, text, 200)
+	}
+	to.waitOnAir(t, "copy")
+	v := watchFLV(t, to, "copy")
+	v.waitFrames(t, 200)
+	rising(t, v.name, v.tags())
+	headersFirst(t, v.name, v.tags(), typeVideo, typeAudio)
+	known := map[string]bool{}
+	for _, u := range bodiesOf(tags) {
+		known[u.hash] = true
+	}
+	for _, u := range bodiesOf(v.tags()) {
+		if !known[u.hash] {
+			t.Fatalf("a unit at %d ms was never published", u.dts)
+		}
+	}
+}

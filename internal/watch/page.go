@@ -7,17 +7,19 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"livego/internal/pages"
 )
 
-// The source files of the pages in web/, and what the watch page needs as soon as there is a
-// stream.
+// The source files of the pages in web/, and of the players, one of which the watch page needs as
+// soon as there is a stream.
 const (
-	watchEntry  = "src/watch/main.tsx"
-	playerEntry = "src/watch/hls.ts"
-	listEntry   = "src/list/main.tsx"
+	watchEntry = "src/watch/main.tsx"
+	hlsEntry   = "src/watch/hls.ts"
+	flvEntry   = "src/watch/flv.ts"
+	listEntry  = "src/list/main.tsx"
 )
 
 // offAirRefresh is how often, in seconds, a page without script looks for what is not on air.
@@ -60,12 +62,40 @@ func (h *Handler) serveWatch(w http.ResponseWriter, r *http.Request, name string
 		data.OnAir, data.Refresh, data.Poster = true, s.Settles, s.Poster
 		data.offer(r, s)
 	}
-	data.Page, data.Built = h.opt.Pages.Page(watchEntry, playerEntry)
+	data.Page, data.Built = h.opt.Pages.Page(watchEntry, s.player(scheme(r) == "https"))
 	status := http.StatusOK
 	if !known {
 		status = http.StatusNotFound
 	}
 	h.servePage(w, r, status, "watch", &data, s, name)
+}
+
+// player is the source file of the player with which a page begins that came over TLS or not, so
+// that it is loaded at once, and the other one only if it is needed. The page decides by itself, in
+// the same way (web/src/watch/ways.ts).
+func (s Status) player(secure bool) string {
+	flv := s.URLs[HTTPFLV]
+	isOpen := flv != "" && (!secure || strings.HasPrefix(flv, "https:"))
+	lowLatency := len(s.Playlists) > 0 && strings.HasPrefix(s.Playlists[0], "index")
+	if !isOpen || lowLatency && (s.Packaged || s.losesByFLV()) {
+		return hlsEntry
+	}
+	return flvEntry // of a stream that begins it has a picture before there is a playlist
+}
+
+// losesByFLV says whether FLV costs viewers something: rewinding, levels, or codecs that its player
+// does not know.
+func (s Status) losesByFLV() bool {
+	videos := 0
+	for _, t := range s.Tracks {
+		if !slices.Contains([]string{"H264", "AAC", "MP3"}, t.Codec) {
+			return true
+		}
+		if t.Kind == "video" {
+			videos++
+		}
+	}
+	return s.Rewind > 0 || videos > 1
 }
 
 // offer names what a browser and other players may play.

@@ -43,7 +43,7 @@ func set(t *testing.T, built bool) *pages.Set {
 	if built {
 		files = fstest.MapFS{
 			".vite/manifest.json": {Data: []byte(`{"` + watchEntry + `": {"file": "assets/watch-1.js", "css": ["assets/watch-1.css"]},
-				"` + playerEntry + `": {"file": "assets/hls-1.js"}, "` + listEntry + `": {"file": "assets/list-1.js"}}`)},
+				"` + hlsEntry + `": {"file": "assets/hls-1.js"}, "` + flvEntry + `": {"file": "assets/flv-1.js"}, "` + listEntry + `": {"file": "assets/list-1.js"}}`)},
 			"assets/watch-1.js": {Data: []byte("script")},
 		}
 	}
@@ -164,7 +164,7 @@ func TestMethods(t *testing.T) {
 func TestBuiltPage(t *testing.T) {
 	r, page := ask(handler(t, live, nil), "GET", "http://tv.example:7002/live/movie/")
 	contains(t, "page", page, `<script type="module" src="assets/watch-1.js"></script>`, `<link rel="stylesheet" href="assets/watch-1.css">`,
-		`<link rel="modulepreload" href="assets/hls-1.js">`, `data-status="{&#34;stream&#34;:&#34;live/movie&#34;`, "<noscript>")
+		`<link rel="modulepreload" href="assets/flv-1.js">`, `data-status="{&#34;stream&#34;:&#34;live/movie&#34;`, "<noscript>")
 	before, _, _ := strings.Cut(page, "<noscript>\n<header>")
 	lacks(t, "page with script", before, "<video")
 	policy := r.Header.Get("Content-Security-Policy")
@@ -172,6 +172,31 @@ func TestBuiltPage(t *testing.T) {
 	lacks(t, "policy", policy, "unsafe", "1935")
 	if r.Header.Get("Cache-Control") != "no-store" || r.Header.Get("Referrer-Policy") != "no-referrer" || r.Header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("%v", r.Header)
+	}
+}
+
+// A page has the one player at once with which it begins, for the other one weighs too.
+func TestPlayerOfThePage(t *testing.T) {
+	plain := []Track{{Kind: "video", Codec: "H264"}, {Kind: "audio", Codec: "AAC"}}
+	for what, test := range map[string]struct {
+		status Status
+		scheme string
+		hls    bool
+	}{
+		"nothing is on air":            {Status{State: Offline}, "http", false},
+		"nothing is on air, over TLS":  {Status{State: Offline}, "https", true},
+		"it has just begun":            {Status{State: Live, Playlists: live.Playlists, Tracks: plain}, "http", false},
+		"it has just begun, over TLS":  {Status{State: Live, Playlists: live.Playlists, Tracks: plain}, "https", true},
+		"it is packaged":               {Status{State: Live, Playlists: live.Playlists, Tracks: plain, Packaged: true}, "http", true},
+		"it is packaged, without CMAF": {Status{State: Live, Playlists: live.Playlists[1:], Tracks: plain, Packaged: true}, "http", false},
+		"one can rewind":               {Status{State: Live, Playlists: live.Playlists, Tracks: plain, Rewind: 60}, "http", true},
+		"it has levels":                {Status{State: Live, Playlists: live.Playlists, Tracks: append(plain[:1:1], plain...)}, "http", true},
+		"HEVC":                         {Status{State: Live, Playlists: live.Playlists, Tracks: []Track{{Kind: "video", Codec: "HEVC"}}}, "http", true},
+	} {
+		_, page := ask(handler(t, test.status, nil), "GET", test.scheme+"://tv.example:7002/live/movie/")
+		if hls, flv := strings.Contains(page, "assets/hls-1.js"), strings.Contains(page, "assets/flv-1.js"); hls != test.hls || flv == hls {
+			t.Errorf("%s: hls.js %v, mpegts.js %v", what, hls, flv)
+		}
 	}
 }
 

@@ -121,10 +121,15 @@ export class Server {
     return this.pageOf(stream, auth === 'token' ? await this.tokenFor(app) : '')
   }
 
-  /** Whether streams are recorded. */
+  /** Whether streams of any app are recorded. */
   get records(): boolean {
-    const value = this.option('record')
-    return value !== '' && value !== 'off'
+    return this.config.apps.some(recorded)
+  }
+
+  /** Whether that one is, or can be. */
+  recordsOf(stream: string): boolean {
+    const app = stream.slice(0, stream.indexOf('/'))
+    return this.config.apps.some(a => a.name === app && recorded(a))
   }
 
   /** Whether there are other nodes. */
@@ -213,6 +218,10 @@ export class Server {
     if (document.hidden) return
     for (const watcher of this.watchers) watcher()
   }
+}
+
+function recorded(app: App): boolean {
+  return !!app.record && app.record !== 'off'
 }
 
 function append(series: Series, time: number, viewers: number, bitRate: number, out: number) {

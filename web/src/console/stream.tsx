@@ -59,7 +59,7 @@ export function StreamPage({ server, name }: { server: Server; name: string }): 
           )}
         </p>
         <span class="gap" />
-        {stream && server.records && <Recorder name={name} />}
+        {stream && server.recordsOf(name) && <Recorder name={name} />}
         {page && (
           <a class="button" href={page} target="_blank" rel="noopener">
             <Icon name="open" />

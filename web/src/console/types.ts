@@ -121,6 +121,7 @@ export interface App {
   flv: boolean
   static_push: number
   viewer_auth?: string
+  record?: string
 }
 
 export interface Config {
