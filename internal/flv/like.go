@@ -9,9 +9,8 @@ import (
 
 // BodyLike makes the message body of u, a sample or a sequence header, in the form in which the
 // encoder sends its track: that of like, a unit of the same track as it came out of a Demuxer. So
-// what is repaired reads as if the encoder had sent it so, with the composition time of u if that
-// of like is not
-// 0. A unit of a message of several tracks gets one that holds that track alone, with its number.
+// what is repaired reads as if the encoder had sent it so, with the composition time of u where there
+// is room for it. A unit of a message of several tracks gets one that holds that track alone, with its number.
 //
 // It returns ErrUnsupported for other units, and for codecs without a body of that form.
 func BodyLike(like, u *media.AccessUnit) ([]byte, error) {
@@ -28,9 +27,10 @@ func BodyLike(like, u *media.AccessUnit) ([]byte, error) {
 	if like.Header != media.Sample || len(head) == 0 {
 		return nil, fmt.Errorf("body like that of a message without a sample: %w", ErrUnsupported)
 	}
+	head, composes := composing(like, head, u.PTS-u.DTS != like.PTS-like.DTS)
 	b := make([]byte, 0, len(head)+len(u.Data))
 	b = append(append(b, head...), u.Data...)
-	if composes := like.PTS != like.DTS; composes && u.PTS-u.DTS != like.PTS-like.DTS {
+	if composes {
 		composition, err := compositionTime(u)
 		if err != nil {
 			return nil, err
@@ -41,6 +41,27 @@ func BodyLike(like, u *media.AccessUnit) ([]byte, error) {
 		b[0] = withFrameType(b[0], u.RandomAccess)
 	}
 	return b, nil
+}
+
+// composing returns what stands before the sample of like with a CompositionTime at its end that may
+// be changed, if it is to be, and whether there is one. Of E-RTMP's pictures without one those get it
+// that have nothing else before them.
+func composing(like *media.AccessUnit, head []byte, change bool) (with []byte, composes bool) {
+	const plain = 1 + 4 // first byte and FourCC
+	switch first := head[0]; {
+	case !change || like.Track.Kind != media.Video:
+		return head, false
+	case like.PTS != like.DTS:
+		return head, true
+	case first&exVideo == 0:
+		return head, first&0x0F == videoAVC || first&0x0F == videoHEVC
+	case first&0x0F == packetCodedFrames:
+		return head, len(head) == plain+3
+	case first&0x0F == videoCodedFramesX && len(head) == plain:
+		with = append([]byte{first&^0x0F | packetCodedFrames}, head[1:]...)
+		return append(with, 0, 0, 0), true
+	}
+	return head, false
 }
 
 // withFrameType returns the first byte of a video body with the frame type that says whether

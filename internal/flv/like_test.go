@@ -95,7 +95,11 @@ func TestBodyLikeComposes(t *testing.T) {
 		"2c 01 800000 00000001 02":                  "2c 01 000050 aa",
 		"97 02 07a120 01 'hvc1' 36ee80 00000001 26": "a7 02 07a120 01 'hvc1' 000050 aa",
 		"96 01 'avc1' 05 36ee80 00000001 65":        "a6 01 'avc1' 05 000050 aa",
-		"a3 'hvc1' 00000001 02":                     "a3 'hvc1' aa", // there is no room for it
+		"27 01 000000 00000001 41":                  "27 01 000050 aa",
+		"a1 'hvc1' 000000 00000001 02":              "a1 'hvc1' 000050 aa",
+		"a3 'hvc1' 00000001 02":                     "a1 'hvc1' 000050 aa",
+		"97 02 07a120 03 'hvc1' 00000001 26":        "a7 02 07a120 03 'hvc1' aa", // there is no room for it
+		"a1 'av01' 0a00":                            "a1 'av01' aa",
 	} {
 		var d Demuxer
 		units, err := d.Append(nil, 9, 40, unhex(t, body))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -164,6 +165,41 @@ func TestCompositionTimesInTicks(t *testing.T) {
 			if body := u.Body[0]; unit == 90 && n%4 > 0 && body != byte(n%4*40) {
 				t.Fatalf("picture %d says %d", n, body)
 			}
+		}
+	}
+}
+
+// TestTimesOfPresentation: pictures are stamped with when they are shown, in the order of decoding.
+// They get times of decoding that rise, and are shown when they were stamped.
+func TestTimesOfPresentation(t *testing.T) {
+	for name, order := range map[string][]int{"pairs": {1, 0}, "two B pictures": {2, 0, 1}, "a pyramid": {3, 1, 0, 2}} {
+		s := newSender()
+		s.session.Body = func(like, u *media.AccessUnit) ([]byte, error) {
+			return append([]byte{byte((u.PTS - u.DTS).Milliseconds())}, u.Data...), nil
+		}
+		var shown []int
+		for n := range 300 {
+			at := 1000 + 40*(n/len(order)*len(order)+order[n%len(order)])
+			if n == 200 {
+				at += 5000 // it may jump
+			}
+			shown = append(shown, at)
+			s.send(s.video, at, 0, n*40)
+		}
+		s.got = s.session.Flush(s.got)
+		for n, u := range s.got {
+			if n < 2*seen || n > 190 && n < 200+2*seen {
+				continue // until it is known
+			}
+			if before := s.got[n-1].DTS; u.DTS <= before || u.DTS > before+ms(81) || u.PTS != ms(shown[n]) || u.PTS < u.DTS || u.PTS-u.DTS > ms(200) {
+				t.Fatalf("%s: picture %d is decoded at %v after %v, shown at %v, not %d", name, n, u.DTS, before, u.PTS, shown[n])
+			}
+			if composition := (u.PTS - u.DTS).Milliseconds(); composition > 0 && u.Body[0] != byte(composition) {
+				t.Fatalf("%s: the message of picture %d says %d, not %d", name, n, u.Body[0], composition)
+			}
+		}
+		if !slices.ContainsFunc(s.faults, func(f Fault) bool { return f.What == faultPresentation }) {
+			t.Errorf("%s: faults %v", name, s.faults)
 		}
 	}
 }

@@ -48,6 +48,7 @@ type track struct {
 	run      run
 	pace     pace
 	jitter   jitter
+	shown    presentation
 
 	// rate is by how much the track's clock is too fast; measured: about that. It has the time at
 	// where its time stamp is from. turned: that is to be settled with the next unit.
@@ -160,8 +161,17 @@ func (t *track) report(what string) {
 	}
 }
 
-// convert returns a sample with the time that is meant.
+// convert returns a sample with the times that are meant.
 func (t *track) convert(u *media.AccessUnit) media.AccessUnit {
+	v := t.convertClock(u)
+	if t.kind == media.Video {
+		return t.present(u, v)
+	}
+	return v
+}
+
+// convertClock returns a sample with the time that its clock means.
+func (t *track) convertClock(u *media.AccessUnit) media.AccessUnit {
 	length := t.lasts
 	if t.kind == media.Audio {
 		t.lasts = codec.FrameLength(u)
