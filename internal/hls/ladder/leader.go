@@ -265,8 +265,8 @@ func (l *leader) fix(end time.Duration) {
 	l.line.fix(l.track.queue.waiting(), frame(l.track.header), end)
 	l.measure()
 	longest := time.Duration(0)
-	if l.track.kind == media.Audio {
-		longest = pictureCadence(l.line.part).target // pictures may join, and PART-HOLD-BACK stays
+	if l.line.bySound = l.track.kind == media.Audio; l.line.bySound {
+		longest = pictureCadence(l.line.part, l.line.interval).target // pictures may join, and PART-HOLD-BACK stays
 	}
 	for _, t := range l.roster.tracks {
 		longest = max(longest, l.line.cadenceOf(t).target)

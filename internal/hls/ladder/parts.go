@@ -125,13 +125,14 @@ func (c *cutter) cut(t *track, at time.Duration) {
 }
 
 // ends says whether the part of t that is under way ends before its next unit, which is at a time.
-// Parts lie on a grid, the same in all renditions, unless frames of sound are too long for it.
+// Parts lie on a grid, the same in all renditions, unless frames of sound are too long for it, or it
+// is one of frames of sound.
 func (t *track) ends(l *timeline, at time.Duration) bool {
 	due := !t.counted && t.cellOf(l, at) > t.cell
 	if t.kind == media.Audio {
 		return due || t.held+t.length() > t.target || at > t.next
 	}
-	return due || !t.fits(at+l.interval-t.part[0].DTS)
+	return due || !t.fits(at+t.interval-t.part[0].DTS)
 }
 
 // fits says that a part which lasts so long can be listed, together with what is not listed of
@@ -162,11 +163,10 @@ func (c *cutter) known(t *track, b *Boundary, then time.Duration) bool {
 
 // cellOf returns the place of a time on the grid of parts.
 func (t *track) cellOf(l *timeline, at time.Duration) int64 {
-	tolerance := l.interval / 2
 	if t.kind == media.Audio {
-		tolerance = t.length()/2 - time.Millisecond
+		return int64((at - t.origin + t.length()/2 - time.Millisecond) / l.part)
 	}
-	return int64((at - t.origin + tolerance) / l.part)
+	return int64((at - t.origin + t.interval/2) / t.usual)
 }
 
 func bytesOf(units []media.AccessUnit) int {

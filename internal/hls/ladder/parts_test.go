@@ -51,7 +51,16 @@ var oddities = []struct {
 	{"all are key frames", hlstest.Source{Rate: 25, Gop: 1}, nil, false},
 	{"pictures join late", hlstest.Source{}, func(u *media.AccessUnit, n int) bool {
 		return u.Track.Kind == media.Audio || u.DTS >= 6*time.Second
-	}, true},
+	}, false},
+	{"24 pictures a second join late", hlstest.Source{Rate: 24, Gop: 48, Video: ratedTrack(24)}, func(u *media.AccessUnit, n int) bool {
+		return u.Track.Kind == media.Audio || u.DTS >= 6*time.Second
+	}, false},
+	{"60 pictures a second join late", hlstest.Source{Rate: 60, Gop: 120, Video: ratedTrack(60)}, func(u *media.AccessUnit, n int) bool {
+		return u.Track.Kind == media.Audio || u.DTS >= 6*time.Second
+	}, false},
+	{"pictures join late beside frames of 46 ms", hlstest.Source{Audio: hlstest.AAC(22050), AudioEvery: 1024.0 / 22050}, func(u *media.AccessUnit, n int) bool {
+		return u.Track.Kind == media.Audio || u.DTS >= 6*time.Second
+	}, false},
 	{"frames of 11 ms", hlstest.Source{Audio: hlstest.AAC(96000), AudioEvery: 1024.0 / 96000}, nil, false},
 	{"sound only, frames of 11 ms", hlstest.Source{Video: noTrack, Audio: hlstest.AAC(96000), AudioEvery: 1024.0 / 96000}, nil, false},
 	{"sound only, frames of 46 ms", hlstest.Source{Video: noTrack, Audio: hlstest.AAC(22050), AudioEvery: 1024.0 / 22050}, nil, false},
@@ -70,6 +79,13 @@ var oddities = []struct {
 }
 
 var noTrack = &media.Track{}
+
+// ratedTrack is a track of H.264 whose header says how many pictures a second it has.
+func ratedTrack(rate float64) *media.Track {
+	t := *hlstest.AVCTrack(0)
+	t.FrameRate = rate
+	return &t
+}
 
 const flacHeader = "664c6143" + "80000022" + "0b400b40000000000000" + "0bb800f000000000" + "00000000000000000000000000000000"
 

@@ -92,6 +92,8 @@ type timeline struct {
 	// grid, target the target duration: all are fixed when the first segment is complete, and 0
 	// before.
 	interval, part, target time.Duration
+	// bySound: they are of frames of sound.
+	bySound bool
 	// longestPart is the longest part target duration of the first renditions.
 	longestPart time.Duration
 	// growing: the first segment is listed while it grows.
