@@ -45,7 +45,7 @@ key=$(curl -fs 'http://127.0.0.1:7190/control/get?room=demo&format=text') || bro
 
 # An encoder that comes back at the next node when its own is gone, as a load balancer would send it there.
 (
-  trap 'kill $! 2>/dev/null' TERM
+  trap 'kill $! 2>/dev/null; exit' TERM
   while :; do
     for n in 1 2 3; do
       ffmpeg -v error -re -f lavfi -i testsrc2=size=640x360:rate=25 -f lavfi -i sine=frequency=440:beep_factor=4 -c:v libx264 -preset ultrafast -tune zerolatency \
