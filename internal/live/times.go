@@ -22,6 +22,10 @@ const (
 	// maxFalls is how many time stamps in a row may be less than the one before: encoders that take
 	// the time of presentation have some. More come of a clock that runs backwards.
 	maxFalls = 8
+	// lateSound is by how much a frame of sound without a clock may come late, and manyLates how many in
+	// a row show that all do.
+	lateSound = 30 * time.Millisecond
+	manyLates = 16
 	// minStep is by how much times rise at least.
 	minStep = time.Millisecond
 )
@@ -48,6 +52,9 @@ type trackTimes struct {
 	// leapt: the newest unit was far ahead of the one before, at before.
 	leapt  bool
 	before time.Duration
+	// lates is how many frames in a row came late that have no clock, leastLate by how much at least.
+	lates     int
+	leastLate time.Duration
 	// falls is how many units in a row had a lower time stamp than the one before.
 	falls int
 	// strays is how many units in a row were stamped wrong, each in another way; stray is the last
@@ -109,13 +116,39 @@ func (c *trackTimes) reach(t *media.Track) time.Duration {
 }
 
 // spread returns the time of a unit with the same time stamp as the one before: bridges from RTSP
-// give several frames that of the first. Their number tells where they belong.
+// give several frames that of the first. Their number tells where they belong. If it goes on for
+// long, that is where they come.
 func (c *trackTimes) spread(t *media.Track, came time.Duration) time.Duration {
 	at := c.out + c.frame(t)
-	if at-c.line > maxSpread {
-		at = max(c.out+minStep, came-c.late.usual())
+	if at-c.line <= maxSpread {
+		return at
 	}
-	return at
+	off := came - c.late.usual() - at
+	if t.Kind == media.Audio && nominalFrame(t) > 0 {
+		off = c.steady(off)
+	}
+	return max(c.out+minStep, at+off)
+}
+
+// steady returns by how much a frame of sound that comes late by off is to follow the one before later
+// than it should: not at all if few are as late, for that would leave holes, and move all that follows.
+func (c *trackTimes) steady(off time.Duration) time.Duration {
+	switch {
+	case off < 0, off > jitter:
+		c.lates = 0
+		return off
+	case off <= lateSound:
+		c.lates = 0
+		return 0
+	}
+	if c.lates == 0 || off < c.leastLate {
+		c.leastLate = off
+	}
+	if c.lates++; c.lates < manyLates {
+		return 0
+	}
+	c.lates = 0
+	return c.leastLate
 }
 
 // regular says that a track goes on at line as it did, but for jitter.

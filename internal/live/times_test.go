@@ -486,6 +486,28 @@ func TestStampsThatStandStillApart(t *testing.T) {
 	}
 }
 
+// TestStandingSoundIsSmooth: frames of sound of one time stamp follow each other without holes, though
+// the network delivers them as it likes, and stay with the pictures.
+func TestStandingSoundIsSmooth(t *testing.T) {
+	for _, where := range []media.Kind{media.Audio, 0} {
+		c := camera{seconds: 40, delay: jittery(11, 100), stamp: func(k media.Kind, _, ms int) int {
+			if where == 0 || where == k {
+				return 0
+			}
+			return ms
+		}}
+		got, _ := c.run(t)
+		check(t, fmt.Sprint(where), c, got, bounds{from: 4000, off: 150})
+		last := 0.0
+		for _, u := range of(media.Audio, got) {
+			if step := u.out - last; u.captured > 4000 && step > 35 {
+				t.Errorf("%v: frame %d comes %.0f ms after the one before", where, u.n, step)
+			}
+			last = u.out
+		}
+	}
+}
+
 // TestStampsThatFall: the clock runs backwards, in one track or in both. Time goes on as units come.
 func TestStampsThatFall(t *testing.T) {
 	for _, where := range []media.Kind{media.Video, media.Audio, 0} {
