@@ -9,8 +9,9 @@ import (
 
 // BodyLike makes the message body of u, a sample or a sequence header, in the form in which the
 // encoder sends its track: that of like, a unit of the same track as it came out of a Demuxer. So
-// what is repaired reads as if the encoder had sent it so, with the composition time of u where there
-// is room for it. A unit of a message of several tracks gets one that holds that track alone, with its number.
+// what is repaired reads as if the encoder had sent it so, with the composition time of u where
+// there is room for it. A unit of a message of several tracks gets one that holds that track alone,
+// with its number.
 //
 // It returns ErrUnsupported for other units, and for codecs without a body of that form.
 func BodyLike(like, u *media.AccessUnit) ([]byte, error) {
@@ -43,9 +44,9 @@ func BodyLike(like, u *media.AccessUnit) ([]byte, error) {
 	return b, nil
 }
 
-// composing returns what stands before the sample of like with a CompositionTime at its end that may
-// be changed, if it is to be, and whether there is one. Of E-RTMP's pictures without one those get it
-// that have nothing else before them.
+// composing returns what stands before the sample of like with a CompositionTime at its end that
+// may be changed, if it is to be, and whether there is one. Of E-RTMP's pictures without one those
+// get it that have nothing else before them.
 func composing(like *media.AccessUnit, head []byte, change bool) (with []byte, composes bool) {
 	const plain = 1 + 4 // first byte and FourCC
 	switch first := head[0]; {

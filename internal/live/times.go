@@ -22,8 +22,8 @@ const (
 	// maxFalls is how many time stamps in a row may be less than the one before: encoders that take
 	// the time of presentation have some. More come of a clock that runs backwards.
 	maxFalls = 8
-	// lateSound is by how much a frame of sound without a clock may come late, and manyLates how many in
-	// a row show that all do.
+	// lateSound is by how much a frame of sound without a clock may come late, and manyLates how
+	// many in a row show that all do.
 	lateSound = 30 * time.Millisecond
 	manyLates = 16
 	// minStep is by how much times rise at least.
@@ -52,7 +52,8 @@ type trackTimes struct {
 	// leapt: the newest unit was far ahead of the one before, at before.
 	leapt  bool
 	before time.Duration
-	// lates is how many frames in a row came late that have no clock, leastLate by how much at least.
+	// lates is how many frames in a row came late that have no clock, leastLate by how much at
+	// least.
 	lates     int
 	leastLate time.Duration
 	// falls is how many units in a row had a lower time stamp than the one before.
@@ -130,8 +131,9 @@ func (c *trackTimes) spread(t *media.Track, came time.Duration) time.Duration {
 	return max(c.out+minStep, at+off)
 }
 
-// steady returns by how much a frame of sound that comes late by off is to follow the one before later
-// than it should: not at all if few are as late, for that would leave holes, and move all that follows.
+// steady returns by how much a frame of sound that comes late by off is to follow the one before
+// later than it should: not at all if few are as late, for that would leave holes, and move all
+// that follows.
 func (c *trackTimes) steady(off time.Duration) time.Duration {
 	switch {
 	case off < 0, off > jitter:

@@ -486,8 +486,8 @@ func TestStampsThatStandStillApart(t *testing.T) {
 	}
 }
 
-// TestStandingSoundIsSmooth: frames of sound of one time stamp follow each other without holes, though
-// the network delivers them as it likes, and stay with the pictures.
+// TestStandingSoundIsSmooth: frames of sound of one time stamp follow each other without holes,
+// though the network delivers them as it likes, and stay with the pictures.
 func TestStandingSoundIsSmooth(t *testing.T) {
 	for _, where := range []media.Kind{media.Audio, 0} {
 		c := camera{seconds: 40, delay: jittery(11, 100), stamp: func(k media.Kind, _, ms int) int {
@@ -508,7 +508,8 @@ func TestStandingSoundIsSmooth(t *testing.T) {
 	}
 }
 
-// TestStampsThatFall: the clock runs backwards, in one track or in both. Time goes on as units come.
+// TestStampsThatFall: the clock runs backwards, in one track or in both. Time goes on as units
+// come.
 func TestStampsThatFall(t *testing.T) {
 	for _, where := range []media.Kind{media.Video, media.Audio, 0} {
 		for _, from := range []int{0, 6000} {

@@ -66,7 +66,8 @@ func TestSoundFrames(t *testing.T) {
 	}
 }
 
-// TestFramesOfNoBytes are left out of all codecs. A message of no bytes says that there is no sound.
+// TestFramesOfNoBytes are left out of all codecs. A message of no bytes says that there is no
+// sound.
 func TestFramesOfNoBytes(t *testing.T) {
 	for _, c := range []media.Codec{media.AAC, media.MP3, media.AC3, media.EAC3, media.FLAC} {
 		tr := &media.Track{Kind: media.Audio, Codec: c, Parsed: true}

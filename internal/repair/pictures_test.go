@@ -420,8 +420,8 @@ func TestLayers(t *testing.T) {
 	r.reported("layers")
 }
 
-// TestUnknownUnits: units that have no picture and mean nothing here, in messages of their own, go in
-// front of the next picture. Players took them for pictures.
+// TestUnknownUnits: units that have no picture and mean nothing here, in messages of their own, go
+// in front of the next picture. Players took them for pictures.
 func TestUnknownUnits(t *testing.T) {
 	for c, other := range map[media.Codec]string{media.H264: "1e0304", media.HEVC: "60010304", media.VVC: "00f10304"} {
 		s := slicesOf(c)

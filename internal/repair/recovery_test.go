@@ -80,8 +80,8 @@ func TestRecoveryPoints(t *testing.T) {
 	}
 }
 
-// TestMarkedPictures: all pictures are marked as key frames, and some are. Players begin at those; if
-// there was none for half a minute, anywhere.
+// TestMarkedPictures: all pictures are marked as key frames, and some are. Players begin at those;
+// if there was none for half a minute, anywhere.
 func TestMarkedPictures(t *testing.T) {
 	for _, c := range nalCodecs {
 		s := slicesOf(c)

@@ -18,8 +18,8 @@ const (
 	backPointerSize = 4
 )
 
-// newAggregate reads an aggregate that came after another one. Where its time stands still and those
-// of the messages go on, theirs are meant: some senders write 0 in all.
+// newAggregate reads an aggregate that came after another one. Where its time stands still and
+// those of the messages go on, theirs are meant: some senders write 0 in all.
 func newAggregate(m Message, before aggregate) aggregate {
 	a := aggregate{rest: m.Body, streamID: m.StreamID, time: m.TimestampMS}
 	if len(a.rest) < subHeaderSize {

@@ -112,8 +112,8 @@ type chunkReader struct {
 	streams        []*chunkStream
 	aggregate      aggregate
 	// sameTime: a message that begins with type 3 has the time of the one before. librtmp and
-	// nginx-rtmp mean that, and encoders with several tracks of sound send many such. They write each
-	// delta that is not 0; others leave out the one that was before.
+	// nginx-rtmp mean that, and encoders with several tracks of sound send many such. They write
+	// each delta that is not 0; others leave out the one that was before.
 	sameTime bool
 
 	slab      []byte

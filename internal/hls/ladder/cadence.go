@@ -9,8 +9,8 @@ import (
 
 // cadence is how long the parts of a track are.
 type cadence struct {
-	// usual is their length where the units come as they should, target the part target duration, and
-	// interval how far pictures are apart.
+	// usual is their length where the units come as they should, target the part target duration,
+	// and interval how far pictures are apart.
 	usual, target, interval time.Duration
 	// counted: each has the same number of frames, and they are not on the grid of the other
 	// tracks.
@@ -59,8 +59,9 @@ func (l *timeline) cadenceOf(t *track) cadence {
 	return c
 }
 
-// picturesOf is cadenceOf for pictures. Where the grid is that of frames of sound, on which pictures do
-// not lie, they have one of their own, of as many pictures as fit into the longest part.
+// picturesOf is cadenceOf for pictures. Where the grid is that of frames of sound, on which
+// pictures do not lie, they have one of their own, of as many pictures as fit into the longest
+// part.
 func (l *timeline) picturesOf(t *track) cadence {
 	if !l.bySound || l.longestPart == 0 {
 		return pictureCadence(l.part, l.interval)

@@ -125,8 +125,8 @@ func (c *cutter) cut(t *track, at time.Duration) {
 }
 
 // ends says whether the part of t that is under way ends before its next unit, which is at a time.
-// Parts lie on a grid, the same in all renditions, unless frames of sound are too long for it, or it
-// is one of frames of sound.
+// Parts lie on a grid, the same in all renditions, unless frames of sound are too long for it, or
+// it is one of frames of sound.
 func (t *track) ends(l *timeline, at time.Duration) bool {
 	due := !t.counted && t.cellOf(l, at) > t.cell
 	if t.kind == media.Audio {
