@@ -40,7 +40,7 @@ tools: ## programs that the end-to-end tests run
 lint: ## gofmt, vet, staticcheck, go.mod; types and style of web/
 	scripts/lint.sh
 unit: ## unit tests with the race detector
-	scripts/test.sh -race -timeout 20m ./...
+	scripts/test.sh -race -timeout 40m ./...
 race: build
 	go build -race -o bin/livego-race ./cmd/livego
 e2e: race ## the built program against real clients
