@@ -149,6 +149,36 @@ func inPairs(tags []tag) (odd []tag) {
 	return odd
 }
 
+// besides sends NAL units by turns in messages of their own, each before a picture.
+func besides(nals ...[]byte) func([]tag) []tag {
+	return func(tags []tag) (odd []tag) {
+		for i, one := range tags {
+			if one.kind == typeVideo && !one.isHeader() && !one.isKey() {
+				odd = append(odd, tag{typeVideo, one.time, slices.Concat([]byte{0x27, 1, 0, 0, 0}, joinNALs(4, nals[i%len(nals)]))})
+			}
+			odd = append(odd, one)
+		}
+		return odd
+	}
+}
+
+// soundInPairs sends two frames of MP3 in each message, with the time of the first.
+func soundInPairs(tags []tag) (odd []tag) {
+	first := -1
+	for _, one := range tags {
+		if one.kind == typeAudio {
+			if first >= 0 {
+				odd[first].body = slices.Concat(odd[first].body, one.body[1:])
+				first = -1
+				continue
+			}
+			first = len(odd)
+		}
+		odd = append(odd, one)
+	}
+	return odd
+}
+
 // lengths sends NAL units with lengths of so many bytes.
 func lengths(size int) func([]tag) []tag {
 	return func(tags []tag) []tag {
@@ -262,6 +292,17 @@ func forms() []form {
 			}
 			return data
 		})},
+		{"all pictures are marked as key frames", "h264-aac-b", h264, h264NAL, func(tags []tag) []tag {
+			for i, one := range tags {
+				if one.kind == typeVideo && !one.isHeader() {
+					tags[i].body = append([]byte{0x17}, one.body[1:]...)
+				}
+			}
+			return tags
+		}},
+		{"messages of NAL units without a picture", "h264-aac", h264, h264NAL, besides(
+			[]byte{0x09, 0xF0}, []byte{0x0C, 0xFF, 0xFF, 0x80})},
+		{"two frames of MP3 in each message", "h264-mp3", h264, h264NAL, soundInPairs},
 		{"HEVC, start codes and no header", "hevc-aac", hevc, hevcNAL, func(tags []tag) []tag {
 			return eachPicture(startCodes)(withoutHeaders(typeVideo, inBand(hevcNAL, tags)))
 		}},
@@ -307,8 +348,13 @@ func TestForms(t *testing.T) {
 			comparison{whole: true, tolerance: 1}.check(t, "RTMP", sent, unitsOf(whole, test.nal))
 			comparison{tolerance: 1}.check(t, "HTTP-FLV", sent, unitsOf(flv.waitEnd(t, 10*time.Second), test.nal))
 			for _, v := range []*viewer{early, flv} {
-				rising(t, v.name, slices.DeleteFunc(v.tags(), tag.isHeader)) // sound may be behind a picture that came early
-				headersFirst(t, v.name, v.tags(), typeVideo, typeAudio)
+				// Sound may be behind a picture that came early.
+				rising(t, v.name, slices.DeleteFunc(v.tags(), tag.isHeader))
+				kinds := []byte{typeVideo, typeAudio}
+				if test.clip == "h264-mp3" { // which has no header
+					kinds = kinds[:1]
+				}
+				headersFirst(t, v.name, v.tags(), kinds...)
 				wellFormed(t, v.name, v.tags(), test.nal)
 			}
 			if problems := decode(t, fileOf(whole)); test.nal == h264NAL && problems != "" {
