@@ -19,8 +19,9 @@ func TestPoster(t *testing.T) {
 	if err := os.WriteFile(config, []byte(strings.Replace(example, "fps=1/5", "fps=2", 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, room := startClosed(t, "--config_file", config), roomOf(t)
-	page := "http://" + s.hls + "/~" + token(t, "live/"+room, "--for", "1h") + "/live/" + room + "/"
+	s, room := startClosed(t, "--config_file", config, "--public_status"), roomOf(t)
+	list := "http://" + s.hls + "/~" + token(t, "live/"+room, "--for", "1h") + "/"
+	page := list + "live/" + room + "/"
 	pub := publish(t, s, s.key(t, room), flvClip(t, "h264-aac-b", 5), pacing{loop: true})
 	s.waitOnAir(t, room)
 	if status, said, _ := s.fetch(t, page+"poster.jpg"); status == http.StatusNotFound && !strings.Contains(said, "run_on_stream") {
@@ -32,6 +33,17 @@ func TestPoster(t *testing.T) {
 	})
 	if _, said, _ := s.fetch(t, page+"status.json"); !strings.Contains(said, `"poster":"poster.jpg"`) {
 		t.Errorf("the status is %s", said)
+	}
+	for what, p := range map[string]*watchPage{"list": openPage(t, list, nil, ""), "console": openPage(t, s.consoleURL("stream/live%2F"+room), desk, "")} {
+		var seen bool
+		eventually(t, 20*time.Second, "it is in the "+what, func() bool {
+			p.evaluate(t, `[...document.querySelectorAll('.tile img')].some(i => i.naturalWidth > 0) || !!document.querySelector('video')?.poster`, &seen)
+			return seen
+		})
+		if what == "console" {
+			p.awaitMoving(t)
+		}
+		p.clean(t)
 	}
 	launch(t, "ffmpeg", "-v", "error", "-xerror", "-i", page+"poster.jpg", "-f", "null", "-").succeed(t, 20*time.Second)
 	probe := launch(t, "ffprobe", "-v", "error", "-count_frames", "-show_entries", "stream=codec_name,nb_read_frames", page+"poster.mp4")

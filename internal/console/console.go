@@ -116,6 +116,6 @@ func (h *Handler) policy(r *http.Request) string {
 			media.WriteString(" " + source)
 		}
 	}
-	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:" + media.String() +
+	return "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:" + media.String() + "; media-src 'self' blob:" + media.String() +
 		"; connect-src 'self'" + connect.String() + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }

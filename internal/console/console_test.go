@@ -43,7 +43,7 @@ func TestPage(t *testing.T) {
 			t.Errorf("the page lacks %s:\n%s", want, body)
 		}
 	}
-	const want = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; " +
+	const want = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob: http://tv.example:7001 https://tv.example:7002; " +
 		"media-src 'self' blob: http://tv.example:7001 https://tv.example:7002; " +
 		"connect-src 'self' http://tv.example:7001 ws://tv.example:7001 https://tv.example:7002; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -133,6 +133,8 @@ type pass struct {
 	id string
 	// until is when watching must be over; zero: never.
 	until time.Time
+	// own is set for a command of the server's own, which is no viewer.
+	own bool
 }
 
 // play decides about a viewer, who may have shown a token. Its error is errNotServed, or of the
@@ -144,7 +146,7 @@ func (a *access) play(ctx context.Context, from caller, name live.Name, token st
 	case !ok || !app.serves(from.protocol):
 		return pass{}, errNotServed
 	case isLent && of.Key() == name.Key():
-		return pass{}, nil
+		return pass{own: true}, nil
 	case !app.Viewers.admit(from.addr):
 		return pass{}, &denied{"this address may not watch here", errNetwork}
 	case a.viewerFits != nil && from.connected() && !a.viewerFits(name.App):
@@ -180,7 +182,7 @@ func (a *access) checkToken(ctx context.Context, from caller, name live.Name, to
 		}
 		return pass{}, &denied{err.Error(), err}
 	}
-	return pass{grant.ID, grant.Until}, nil
+	return pass{id: grant.ID, until: grant.Until}, nil
 }
 
 // serves says whether streams of the app are played over a protocol.

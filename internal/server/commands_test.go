@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	v1 "livego/internal/api/v1"
 	"livego/internal/live"
 )
 
@@ -32,6 +33,10 @@ func TestCommandsBesideStreams(t *testing.T) {
 	})
 	players := []*watcher{watchRTMPAt(t, urls[0]), watchFLVAt(t, urls[1])}
 	awaitAll(t, players, tags[19])
+	streams, sessions := items[v1.Stream](t, s, "/streams"), items[v1.Session](t, s, "/sessions?role=viewer")
+	if len(streams) != 1 || streams[0].Viewers.Total != 0 || len(sessions) != 2 {
+		t.Errorf("commands are counted as viewers: %+v, %+v", streams, sessions)
+	}
 	wantEqual(t, "another stream", call(t, "HEAD", strings.Replace(urls[1], "movie", "other", 1)).status, 403)
 	if _, err := tryPublish(t, urls[2]); err == nil || !strings.Contains(err.Error(), "renditions only") {
 		t.Errorf("publishing without a rendition: %v", err)

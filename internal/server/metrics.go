@@ -295,7 +295,9 @@ func (r *registry) census() *census {
 func (c *census) add(s *session) {
 	f := s.latest()
 	app, _, _ := strings.Cut(s.Key, "/")
-	c.open[sessionKind{app, s.Publisher, s.Protocol}]++
+	if s.Publisher || s.watches() {
+		c.open[sessionKind{app, s.Publisher, s.Protocol}]++
+	}
 	c.sum(sessionKind{"", s.Publisher, s.Protocol}, f)
 	at := c.streams[s.Key]
 	if !s.Publisher {

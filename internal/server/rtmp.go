@@ -378,7 +378,7 @@ func (s *Server) beginPlayer(ss *session, may pass, pub *live.Publication, p *fa
 	if !may.until.IsZero() {
 		over = time.AfterFunc(time.Until(may.until), func() { p.Close(errWatched) }).Stop
 	}
-	ss.pub, ss.token = pub, may.id
+	ss.pub, ss.token, ss.own = pub, may.id, may.own
 	ss.figures = func() figures {
 		st := p.Stats()
 		return figures{video: st.Video, audio: st.Audio, jumps: st.Jumps, behind: st.Behind}

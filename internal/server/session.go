@@ -40,6 +40,9 @@ type session struct {
 	close   func(cause error)
 	// token is what lists call the viewer's token, empty without one.
 	token string
+	// own is set for a command of the server's own that reads a stream: it is listed, and counted as
+	// no viewer.
+	own bool
 	// reconnect, if set, asks the client to connect again (Enhanced RTMP v2): to another server
 	// (rtmp://host:port), or to this one, which will be up then, for an empty one.
 	reconnect func(to string)
@@ -115,7 +118,7 @@ func newID() string {
 
 // add lists a session.
 func (r *registry) add(s *session) {
-	if !s.Publisher {
+	if s.watches() {
 		r.events.Emit(event.Event{Type: event.ViewerJoined, Stream: s.Key, Rendition: s.Rendition, Session: s.who()})
 	}
 	r.mu.Lock()
@@ -127,15 +130,19 @@ func (r *registry) add(s *session) {
 		r.streams[s.Key] = at
 	}
 	at.sessions++
-	if !s.Publisher {
+	switch {
+	case s.watches():
 		at.players[s.Protocol]++
-	} else if s.pub != nil {
+	case s.Publisher && s.pub != nil:
 		r.feeding[s.pub] = s
 	}
 	if r.closed && s.Publisher {
 		go s.close(errShutdown)
 	}
 }
+
+// watches says whether the session is a viewer's.
+func (s *session) watches() bool { return !s.Publisher && !s.own }
 
 // who is the session as events name it.
 func (s *session) who() *event.Session {
@@ -145,7 +152,7 @@ func (s *session) who() *event.Session {
 // remove takes a session out that ended for a cause.
 func (r *registry) remove(s *session, cause error) {
 	f, of := s.figures(), outcome{s.Publisher, s.Protocol, reasonOf(cause)}
-	if !s.Publisher {
+	if s.watches() {
 		r.events.Emit(event.Event{
 			Type: event.ViewerLeft, Stream: s.Key, Rendition: s.Rendition, Session: s.who(), Data: left{of.reason, f.video + f.audio, time.Since(s.Start).Seconds()},
 		})
@@ -156,7 +163,10 @@ func (r *registry) remove(s *session, cause error) {
 	at := r.streams[s.Key]
 	if !s.Publisher {
 		at.sent += f.video + f.audio
-		if at.players[s.Protocol]--; at.players[s.Protocol] == 0 {
+		if s.watches() {
+			at.players[s.Protocol]--
+		}
+		if at.players[s.Protocol] == 0 {
 			delete(at.players, s.Protocol)
 		}
 	} else {

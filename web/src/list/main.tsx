@@ -4,14 +4,16 @@ import { type JSX, render } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { Icon } from '../ui/icons'
 import { tone } from '../ui/tone'
+import { codecName } from '../watch/codecs'
 import { fetchStatus, firstStatus, type Status } from '../watch/status'
 
 interface List {
   streams: Status[]
 }
 
-// How often the list is asked for, in ms.
+// How often the list is asked for, and how long a picture stays, in ms.
 const every = 3000
+const pictureFor = 10_000
 
 function Page({ first }: { first: List }): JSX.Element {
   const [streams, setStreams] = useState(first.streams)
@@ -69,12 +71,15 @@ function Card({ status }: { status: Status }): JSX.Element {
   const [app, name] = [status.stream.slice(0, slash), status.stream.slice(slash + 1)]
   const tracks = status.tracks ?? []
   const height = Math.max(0, ...tracks.map(track => track.height ?? 0))
-  const codecs = [...new Set(tracks.map(track => track.codec))].join(' · ')
+  const codecs = [...new Set(tracks.map(track => codecName(track.codec)))].join(' · ')
+  const page = `./${status.stream.split('/').map(encodeURIComponent).join('/')}/`
+  const turn = Math.floor(Date.now() / pictureFor)
   return (
     <li>
-      <a class="card" href={`./${status.stream.split('/').map(encodeURIComponent).join('/')}/`}>
+      <a class="card" href={page}>
         <span class={`tile tone-${tone(status.stream)}`}>
           <Icon name={height > 0 ? 'play' : 'sound'} />
+          {status.poster && <img class="picture" src={`${page}${status.poster}?at=${turn}`} alt="" />}
           <span class={`badge ${status.state === 'live' ? 'live' : 'wait'}`}>
             {status.state === 'live'
               ? 'Live'
