@@ -79,7 +79,9 @@ function Card({ status }: { status: Status }): JSX.Element {
       <a class="card" href={page}>
         <span class={`tile tone-${tone(status.stream)}`}>
           <Icon name={height > 0 ? 'play' : 'sound'} />
-          {status.poster && <img class="picture" src={`${page}${status.poster}?at=${turn}`} alt="" />}
+          {status.poster && (
+            <img class="picture" src={`${page}${status.poster}?at=${turn}`} alt="" />
+          )}
           <span class={`badge ${status.state === 'live' ? 'live' : 'wait'}`}>
             {status.state === 'live'
               ? 'Live'
