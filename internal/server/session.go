@@ -40,8 +40,7 @@ type session struct {
 	close   func(cause error)
 	// token is what lists call the viewer's token, empty without one.
 	token string
-	// own is set for a command of the server's own that reads a stream: it is listed, and counted as
-	// no viewer.
+	// own is set for a command of the server's own, which is listed, and no viewer.
 	own bool
 	// reconnect, if set, asks the client to connect again (Enhanced RTMP v2): to another server
 	// (rtmp://host:port), or to this one, which will be up then, for an empty one.
@@ -163,10 +162,7 @@ func (r *registry) remove(s *session, cause error) {
 	at := r.streams[s.Key]
 	if !s.Publisher {
 		at.sent += f.video + f.audio
-		if s.watches() {
-			at.players[s.Protocol]--
-		}
-		if at.players[s.Protocol] == 0 {
+		if at.players[s.Protocol] -= number(s.watches()); at.players[s.Protocol] == 0 {
 			delete(at.players, s.Protocol)
 		}
 	} else {
@@ -287,7 +283,7 @@ func (r *registry) sample(ctx context.Context, then func()) {
 		connected = r.all(connected[:0])
 		sent := make(map[string]uint64)
 		for _, s := range connected {
-			if bytes := s.sample(); !s.Publisher && bytes > 0 {
+			if bytes := s.sample(); s.watches() && bytes > 0 {
 				sent[s.Key] += bytes * 8 / uint64(sampleInterval/time.Second)
 			}
 			if s.limits != nil {
