@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"livego/internal/pause"
 )
 
 // holding is a stream that has its home here.
@@ -47,15 +49,18 @@ func (m *Member) Claim(ctx context.Context, stream string) (Entry, error) {
 	if ahead.Abs() > maxAhead {
 		return Entry{}, fmt.Errorf("%w: %v", ErrSkew, ahead.Round(time.Millisecond))
 	}
+	// Not beside a beat that has it as it was before.
 	if away { // it may say nothing, and an encoder waits
-		if !m.beating.TryLock() {
-			return Entry{}, fmt.Errorf("%w: it has not answered", ErrUnavailable)
-		}
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, awayPatience)
 		defer cancel()
+		for !m.beating.TryLock() {
+			if pause.For(ctx, awayPatience/30) != nil {
+				return Entry{}, fmt.Errorf("%w: it has not answered", ErrUnavailable)
+			}
+		}
 	} else {
-		m.beating.Lock() // not beside a beat that has it as it was before
+		m.beating.Lock()
 	}
 	e, err := m.opt.Registry.Claim(ctx, stream, m.self())
 	if err == nil {
