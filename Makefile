@@ -44,7 +44,7 @@ unit: ## unit tests with the race detector
 race: build
 	go build -race -o bin/livego-race ./cmd/livego
 e2e: race ## the built program against real clients
-	$(E2E) scripts/test.sh -count=1 -timeout $(if $(LIVEGO_PLAYERS),120m,30m) -parallel 6 $(if $(LIVEGO_LATENCY)$(LIVEGO_HALTS)$(LIVEGO_PLAYERS),-v )-run '$(TESTS)' ./e2e
+	$(E2E) scripts/test.sh -count=1 -timeout $(if $(LIVEGO_PLAYERS),120m,45m) -parallel 6 $(if $(LIVEGO_LATENCY)$(LIVEGO_HALTS)$(LIVEGO_PLAYERS),-v )-run '$(TESTS)' ./e2e
 versitygw:
 	@scripts/install-go-tool.sh $(CACHE)/versitygw github.com/versity/versitygw cmd/versitygw v1.8.0 'the tests against S3 need it'
 e2e-s3: race versitygw ## recordings in S3, that of versitygw, whose first build takes minutes: away, full, slow, refusing; 3 minutes
@@ -54,8 +54,8 @@ soak: build versitygw ## livego to livego to nginx-rtmp, and a recording in S3, 
 soak-players: build ## players of HLS that come and go, and leave in the middle, for DURATION (30m)
 	$(E2E) LIVEGO_COME_AND_GO=$(DURATION) go test -count=1 -v -timeout 0 -run '^TestComeAndGo$$' ./e2e
 latency: export LIVEGO_LATENCY = 1
-latency: ## hls.js and the page on an idle machine: how far they are behind live, how levels change; 6 minutes
-	@$(MAKE) e2e TESTS='TestLLHLSLatency|TestLLHLSPictures|TestLadderThrottled|TestPageAtOnce'
+latency: ## hls.js, the page and the console on an idle machine: how far they are behind live, how levels change, what they cost; 6 minutes
+	@$(MAKE) e2e TESTS='TestLLHLSLatency|TestLLHLSPictures|TestLadderThrottled|TestPageAtOnce|TestConsoleMany'
 cluster-halts: export LIVEGO_HALTS = $(ROUNDS)
 cluster-halts: ## for how long players stand still when a stream's home is killed, or ended; ROUNDS=10
 	@$(MAKE) e2e TESTS=TestClusterHalts

@@ -10,6 +10,7 @@
 //                               other servers
 //   click {page, selector}, press {page, key}, fill {page, selector, text}, reload {page}
 //   audit {page}              → the serious faults that axe finds
+//   worked                    → for how many seconds the processes of the browser have used a processor
 //   screenshot {page, path}
 //   close {page}
 
@@ -76,6 +77,12 @@ const methods = {
     return violations
       .filter(({ impact }) => impact === 'serious' || impact === 'critical')
       .map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(node => node.html).join(' ')}`)
+  },
+  async worked() {
+    const session = await browser.newBrowserCDPSession()
+    const { processInfo } = await session.send('SystemInfo.getProcessInfo')
+    await session.detach()
+    return processInfo.reduce((sum, { cpuTime }) => sum + cpuTime, 0)
   },
   async screenshot({ page, path }) {
     await find(page).page.screenshot({ path })
