@@ -311,7 +311,7 @@ func consoleAtRest(t *testing.T, s *server) {
 		return seconds
 	}
 	const rest = 20 * time.Second
-	pause(t, 10*time.Second)
+	pause(t, 45*time.Second) // all that can be seen is drawn
 	before := worked()
 	pause(t, rest)
 	share := (worked() - before) / rest.Seconds()
