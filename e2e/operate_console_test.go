@@ -266,8 +266,8 @@ func TestConsoleReference(t *testing.T) {
 }
 
 // TestConsoleMany shows fifty streams with their pictures, and no other host is asked for anything.
-// On an idle machine (make latency) it is there within a second, and at rest the whole browser takes
-// less than 5 % of a core.
+// On an idle machine (make latency) it is there within a second, and at rest the whole browser
+// takes less than 5 % of a core.
 func TestConsoleMany(t *testing.T) {
 	idle := os.Getenv("LIVEGO_LATENCY") != ""
 	if !idle {

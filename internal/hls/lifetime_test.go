@@ -180,8 +180,8 @@ func TestEndOfStoredLife(t *testing.T) {
 	}
 }
 
-// TestKilledAgainAndAgain: no life begins before the end of the last one, and none ahead of the clock
-// but for the reordering of pictures, if encoders are not.
+// TestKilledAgainAndAgain: no life begins before the end of the last one, and none ahead of the
+// clock but for the reordering of pictures, if encoders are not.
 func TestKilledAgainAndAgain(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		segment := time.Duration(rapid.SampledFrom([]int{1, 2, 4, 10, 20}).Draw(t, "segment in s")) * time.Second

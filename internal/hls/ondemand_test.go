@@ -146,8 +146,8 @@ func TestOnDemand(t *testing.T) {
 	})
 }
 
-// TestFoundWhileItRests: who has found the life of a stream which then ended, as nobody had asked for
-// long, is served by the next one.
+// TestFoundWhileItRests: who has found the life of a stream which then ended, as nobody had asked
+// for long, is served by the next one.
 func TestFoundWhileItRests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for form, serve := range map[form]func(s *Server, w http.ResponseWriter, r *http.Request, l *life){

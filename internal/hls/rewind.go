@@ -32,19 +32,19 @@ func (s *Server) rewind(name string, unused int64, start *ladder.Start) (after t
 // encoder began in a hurry. One that is further ahead is faster than the clock.
 const steadyLead = 5 * time.Second
 
-// leastAway is less than it takes from the last unit of a life that broke off to the first one of the
-// next. So the lead shrinks, to which each life adds how far pictures are reordered.
+// leastAway is less than it takes from the last unit of a life that broke off to the first one of
+// the next. So the lead shrinks, to which each life adds how far pictures are reordered.
 const leastAway = 250 * time.Millisecond
 
 // endOf is from when on there is no media of a life, of which it is known what came to the disk. A
-// life that is ahead of the clock keeps to its lead: were that to grow with each life, a server that
-// is killed again and again would leave the clock behind.
+// life that is ahead of the clock keeps to its lead: were that to grow with each life, a server
+// that is killed again and again would leave the clock behind.
 func endOf(r spool.Reach, now time.Time) time.Duration {
 	if r.Time == 0 {
 		return 0
 	}
 	clock, stored, most := mediaTime(now), mediaTime(time.Unix(0, r.Stored)), r.Time+max(r.Unknown, lastUnit)
-	lead := max(0, r.Time-stored)
+	lead := r.Time - stored
 	if clock < stored || lead > steadyLead { // it was set back, or the encoder is faster
 		return most
 	}

@@ -150,7 +150,8 @@ func (r *runner) run(ctx context.Context) {
 	}
 }
 
-// sayEnd lets the relay end by itself, for a while: its stream is over, and the other server is told.
+// sayEnd lets the relay end by itself, for a while: its stream is over, and the other server is
+// told.
 func (r *runner) sayEnd() {
 	r.finish(ErrStopped)
 	timer := time.NewTimer(ioTimeout)

@@ -68,6 +68,15 @@ type group struct {
 
 var testSecret = cluster.Secret{[]byte(strings.Repeat("s", cluster.MinSecret))}
 
+// awaitMove waits until the stream movie has another home than the node a.
+func (g *group) awaitMove(t testing.TB) {
+	t.Helper()
+	eventually(t, "another node is the home", func() bool {
+		e, err := g.registry.Lookup(t.Context(), "live/movie")
+		return err == nil && e.Node.ID != "a"
+	})
+}
+
 // startGroup starts so many nodes with one registry and one store of keys.
 func startGroup(t testing.TB, n int, change ...func(*Options)) *group {
 	t.Helper()

@@ -36,8 +36,8 @@ func (s *Server) find(ctx context.Context, name live.Name, path []string, wait t
 	return s.hub.Subscribe(ctx, name, max(wait, s.bring(name, path)))
 }
 
-// present returns a stream that is on air for who is about to watch it. One that ends because nobody
-// does is waited for to have ended: then it can be brought again.
+// present returns a stream that is on air for who is about to watch it. One that ends because
+// nobody does is waited for to have ended: then it can be brought again.
 func (s *Server) present(ctx context.Context, name live.Name) (*live.Publication, bool) {
 	for {
 		pub, ok := s.hub.Lookup(name)
@@ -67,8 +67,8 @@ func (s *Server) bring(name live.Name, path []string) time.Duration {
 	return 0
 }
 
-// bringHLS is bring for a stream as HLS names it. One that has ended, of which something is left, is
-// brought again if it ended because nobody watched it.
+// bringHLS is bring for a stream as HLS names it. One that has ended, of which something is left,
+// is brought again if it ended because nobody watched it.
 func (s *Server) bringHLS(stream string, ended bool) time.Duration {
 	name := nameOf(stream)
 	if ended && !s.pulls.rested.has(name) {

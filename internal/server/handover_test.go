@@ -55,10 +55,7 @@ func TestStreamMoves(t *testing.T) {
 				a.cancel()
 			}()
 			e.perform(t, played[4:], times)
-			eventually(t, "another node is the home", func() bool {
-				e, err := g.registry.Lookup(t.Context(), "live/movie")
-				return err == nil && e.Node.ID != "a"
-			})
+			g.awaitMove(t)
 			e.unpublish()
 			for _, w := range watchers {
 				w.awaitEnd(t)
@@ -97,10 +94,7 @@ func TestSlowNextHome(t *testing.T) {
 		a.cancel()
 	}()
 	e.performAt(t, 1, played[4:], 1) // the ring holds what comes meanwhile
-	eventually(t, "another node is the home", func() bool {
-		e, err := g.registry.Lookup(t.Context(), "live/movie")
-		return err == nil && e.Node.ID != "a"
-	})
+	g.awaitMove(t)
 	e.unpublish()
 	for _, w := range watchers {
 		w.awaitEnd(t)
