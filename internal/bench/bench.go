@@ -123,6 +123,8 @@ func (o *Options) streamName(i int) string {
 type network struct {
 	dialer net.Dialer
 	tls    *tls.Config
+	// playlists are shared by all players: hundreds get the same one at the same moment.
+	playlists playlists
 }
 
 func newNetwork(o *Options) *network {

@@ -47,12 +47,29 @@ func (c counted) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// arrival is a connection that knows when the last of what was read from it reached this machine,
+// the zero time where that is not known.
+type arrival interface{ arrived() time.Time }
+
 // opener connects one player.
 type opener struct {
 	*network
 	url   *url.URL
 	bytes *atomic.Uint64
 	raw   *net.TCPConn
+	// timed: when bytes arrive is wanted; arrival tells, nil where nobody does.
+	timed   bool
+	arrival arrival
+}
+
+// arrived is when the last bytes that were read came: as the system says, or now.
+func (o *opener) arrived() time.Time {
+	if o.arrival != nil {
+		if at := o.arrival.arrived(); !at.IsZero() {
+			return at
+		}
+	}
+	return time.Now()
 }
 
 // open connects a player to a stream, up to the server's agreement. The bytes received are added to
@@ -84,7 +101,13 @@ func (o *opener) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	o.raw = conn.(*net.TCPConn)
+	o.raw, o.arrival = conn.(*net.TCPConn), nil
+	if o.timed {
+		if s, err := newStamped(o.raw, o.bytes); err == nil {
+			o.arrival = s
+			return s, nil
+		}
+	}
 	return counted{o.raw, o.bytes}, nil
 }
 

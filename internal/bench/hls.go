@@ -110,12 +110,13 @@ func (p *player) playlist(ctx context.Context, n *network, d *drain) error {
 // stamps.
 func (p *player) rendition(n *network, d *drain, list *url.URL, stamps bool) *rendition {
 	conn := newHTTPConn(n, d, &p.bytes)
+	conn.timed = cmp.Or(p.sample, p.arrival) != nil
 	r := &rendition{player: p, clock: &clock{}, list: list, lists: conn, media: conn, out: cmp.Or(p.sample, p.arrival)}
 	if r.out != nil {
 		r.check = &checker{out: r.out, dialed: time.Now(), video: true}
 		unit := func(random bool, b []byte) {
 			if stamps {
-				r.check.sample(time.Now(), random, b)
+				r.check.sample(r.media.arrived(), random, b)
 			}
 		}
 		unreadable := func() { r.out.fault(&r.out.Unreadable) }
@@ -161,7 +162,7 @@ func (r *rendition) load(ctx context.Context) (*mediaPlaylist, error) {
 		return nil, err
 	}
 	r.list = u
-	return parsePlaylist(r.text.String())
+	return r.lists.playlists.parse(r.text.Bytes())
 }
 
 // play goes on from a playlist, which it loads itself if it is nil, until the stream ends (io.EOF)

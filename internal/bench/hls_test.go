@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 	"time"
 
@@ -201,4 +202,30 @@ func FuzzPlaylist(f *testing.F) {
 			t.Errorf("%+v", l)
 		}
 	})
+}
+
+// TestPlaylistsShared: a text is read once, however many players get it, and few are remembered.
+func TestPlaylistsShared(t *testing.T) {
+	var p playlists
+	text := func(i int) []byte {
+		return fmt.Appendf(nil, "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:%d\n#EXTINF:4,\n%d.ts\n", i, i)
+	}
+	first, err := p.parse(text(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := p.parse(text(0)); err != nil || again != first {
+		t.Errorf("%p and %p, %v", first, again, err)
+	}
+	for i := range 3 * maxParsed {
+		if l, err := p.parse(text(i)); err != nil || l.sequence != i {
+			t.Fatalf("%+v, %v", l, err)
+		}
+	}
+	if n := len(p.parsed); n > maxParsed {
+		t.Errorf("%d are remembered", n)
+	}
+	if _, err := p.parse([]byte("no playlist")); err == nil {
+		t.Error("anything is a playlist")
+	}
 }

@@ -18,6 +18,7 @@ import (
 // playParts plays on from a playlist with parts until the stream ends.
 func (r *rendition) playParts(ctx context.Context, l *mediaPlaylist) error {
 	r.media = newHTTPConn(r.lists.network, r.lists.drain, r.lists.bytes)
+	r.media.timed = r.lists.timed
 	if !r.at.known {
 		r.at = l.start()
 	}
@@ -84,14 +85,14 @@ func (r *rendition) await(ctx context.Context, l *mediaPlaylist) (came string, n
 	if a.status != 200 {
 		return "", nil, statusError{r.list.Path, a.status}
 	}
-	next, err = parsePlaylist(r.text.String())
+	next, err = r.lists.playlists.parse(r.text.Bytes())
 	return came, next, err
 }
 
 // partCame measures a part that was hinted.
 func (r *rendition) partCame() {
 	if r.out != nil && !r.check.firstSent.IsZero() {
-		r.out.part(time.Since(r.check.firstSent))
+		r.out.part(r.media.arrived().Sub(r.check.firstSent))
 		r.check.firstSent = time.Time{}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -58,6 +59,33 @@ type playlistReader struct {
 	stream bool   // the next URI is that of a variant
 	group  string // of its audio
 	audio  map[string]string
+}
+
+// maxParsed bounds how many playlists are remembered.
+const maxParsed = 64
+
+// playlists reads playlists, each text once, however many players get it.
+type playlists struct {
+	mu     sync.Mutex
+	parsed map[string]*mediaPlaylist
+}
+
+// parse is parsePlaylist. What it returns is shared, and must not be changed.
+func (p *playlists) parse(text []byte) (*mediaPlaylist, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l := p.parsed[string(text)]; l != nil {
+		return l, nil
+	}
+	l, err := parsePlaylist(string(text))
+	if err != nil {
+		return nil, err
+	}
+	if p.parsed == nil || len(p.parsed) >= maxParsed {
+		p.parsed = make(map[string]*mediaPlaylist)
+	}
+	p.parsed[string(text)] = l
+	return l, nil
 }
 
 // parsePlaylist reads a playlist; tags that say nothing to this player are skipped.

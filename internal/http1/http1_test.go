@@ -85,9 +85,12 @@ type site struct {
 	waiting, begun, inLoop, each atomic.Int64
 	calls                        atomic.Int64
 	gone                         atomic.Int64
-	srv                          *Server
-	std                          *http.Server
-	addr                         string
+	// order has a letter for each shared answer to who asked with a query, by loop.
+	mu    sync.Mutex
+	order map[Waiter]string
+	srv   *Server
+	std   *http.Server
+	addr  string
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -139,15 +142,31 @@ func (s *site) wait(w http.ResponseWriter, r *http.Request, waiter Waiter) {
 		http.Error(w, fmt.Sprint("outcome ", outcome), http.StatusServiceUnavailable)
 		return
 	}
+	kind := "l"
 	fmt.Fprint(w, "open")
-	if waiter != nil {
-		waiter.Share(func() { s.each.Add(1) })
+	if r.URL.RawQuery == "media" {
+		kind = "m"
+		fmt.Fprint(w, strings.Repeat("m", 4*joined))
 	}
+	if waiter != nil {
+		waiter.Share(func() {
+			s.each.Add(1)
+			if r.URL.RawQuery != "" {
+				s.note(waiter, kind)
+			}
+		})
+	}
+}
+
+func (s *site) note(loop Waiter, kind string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.order[loop] += kind
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{t: t, open: make(chan struct{}), limit: time.Hour}
+	s := &site{t: t, open: make(chan struct{}), limit: time.Hour, order: make(map[Waiter]string)}
 	s.std = &http.Server{Handler: s, ReadTimeout: patience, IdleTimeout: patience, WriteTimeout: patience}
 	return s
 }
@@ -380,5 +399,39 @@ func TestShutdown(t *testing.T) {
 	waits.wantEnd()
 	if err := <-down; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestMediaFirst: of those who wait for the same moment, who wait for media get theirs first, for
+// playlists are needed a part later.
+func TestMediaFirst(t *testing.T) {
+	s := newSite(t).start()
+	const each = 50
+	var all []*client
+	for _, path := range []string{"/wait?list", "/wait?media"} {
+		for range each {
+			c := s.dial()
+			c.ask(path)
+			all = append(all, c)
+		}
+	}
+	eventually(t, "not all wait", func() bool { return s.waiting.Load() == 2*each })
+	close(s.open)
+	for i, c := range all {
+		if i < each {
+			c.want(200, "open")
+		} else {
+			c.want(200, "open"+strings.Repeat("m", 4*joined))
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, order := range s.order {
+		if strings.LastIndex(order, "m") > strings.Index(order, "l") {
+			t.Errorf("media and lists were answered in the order %s", order)
+		}
+	}
+	if len(s.order) == 0 {
+		t.Error("no answer was shared")
 	}
 }

@@ -64,6 +64,7 @@ type loop struct {
 	shared map[question]*shared
 	// resuming: those who waited are being answered.
 	resuming bool
+	behind   []*conn // that get theirs when all others have
 
 	draining, over bool
 	empty          chan struct{} // closed when a loop that drains has no connection any more
@@ -324,7 +325,8 @@ func (w *waitList) remove(c *conn) {
 	c.list = nil
 }
 
-// resume goes on with the requests that waited for change.
+// resume goes on with the requests that waited for change: first with those for media, for players
+// wait to show these. Of playlists, which are short, they need the next one only.
 func (l *loop) resume(change <-chan struct{}) {
 	list := l.waits[change]
 	delete(l.waits, change)
@@ -333,13 +335,21 @@ func (l *loop) resume(change <-chan struct{}) {
 		c.list = nil
 	}
 	l.resuming = true
+	l.behind = l.behind[:0]
 	for _, c := range conns {
-		if s := l.shared[c.asks()]; s != nil {
+		switch s := l.shared[c.asks()]; {
+		case s == nil:
+			c.serve(Waiting)
+		case len(s.bytes) <= joined:
+			l.behind = append(l.behind, c)
+		default:
 			c.takeShared(s)
-			continue
 		}
-		c.serve(Waiting)
 	}
+	for _, c := range l.behind {
+		c.takeShared(l.shared[c.asks()])
+	}
+	clear(l.behind)
 	l.resuming = false
 	l.flush()
 	clear(l.shared)
