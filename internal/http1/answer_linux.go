@@ -35,11 +35,26 @@ func (c *conn) takeShared(s *shared) {
 	c.requestOver()
 	c.state, c.last = writing, false
 	c.allow(c.loop.server.std.WriteTimeout)
-	c.loop.enqueue(c, s.bytes)
+	c.enqueue(s.bytes)
+}
+
+// enqueue has an answer sent together with others.
+func (c *conn) enqueue(b []byte) {
+	if c.over != nil {
+		c.out = [][]byte{b}
+		c.seal()
+		b = c.over.under.out[c.taken:]
+	}
+	c.loop.enqueue(c, b)
 }
 
 // settle goes on after n bytes of the answer b were sent, none also if that failed.
 func (c *conn) settle(b []byte, n int) {
+	if c.over != nil {
+		c.taken += n
+		c.sendSealed()
+		return
+	}
 	if n == len(b) {
 		c.sent()
 		return
@@ -61,7 +76,7 @@ func (c *conn) answer(w *response) {
 	if l.resuming && w.each != nil && !c.last {
 		s := &shared{w.join(l.wall()), w.each}
 		l.shared[c.asks()] = s
-		l.enqueue(c, s.bytes)
+		c.enqueue(s.bytes)
 		return
 	}
 	l.out = w.appendHead(l.out[:0], l.wall())
@@ -72,6 +87,12 @@ func (c *conn) answer(w *response) {
 	}
 	for _, b := range w.pieces {
 		l.out = append(l.out, b...)
+	}
+	if c.over != nil {
+		c.out = append(c.out, l.out)
+		c.seal() // all of it: what it was made in is used again
+		c.send()
+		return
 	}
 	n, err := send(c.fd, l.out)
 	switch {
@@ -86,6 +107,10 @@ func (c *conn) answer(w *response) {
 
 // send sends what is left of the answer, a bounded part of it at a time.
 func (c *conn) send() {
+	if c.over != nil {
+		c.sendSealed()
+		return
+	}
 	l := c.loop
 	l.vector = l.vector[:0]
 	size := 0
@@ -131,6 +156,7 @@ func (c *conn) sent() {
 	c.out = nil
 	switch {
 	case c.last:
+		c.bid()
 		_ = syscall.Shutdown(int(c.fd), syscall.SHUT_WR)
 		c.state = ending
 		c.allow(lingers)

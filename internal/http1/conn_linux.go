@@ -39,6 +39,9 @@ type conn struct {
 	loop *loop
 	net  holder
 	fd   int32
+	// over, if set, is TLS over it, taken is how much was sent of what that has to send.
+	over  *secured
+	taken int
 	// slot is its place in loop.conns.
 	slot  int
 	state state
@@ -75,7 +78,7 @@ type conn struct {
 }
 
 // newConn fails for connections that are closed, or not plain TCP.
-func newConn(l *loop, held holder) (*conn, bool) {
+func newConn(l *loop, held holder, over *secured) (*conn, bool) {
 	tcp, ok := held.NetConn().(*net.TCPConn)
 	if !ok {
 		return nil, false
@@ -84,12 +87,12 @@ func newConn(l *loop, held holder) (*conn, bool) {
 	if err != nil || !held.Hold() {
 		return nil, false
 	}
-	c := &conn{loop: l, net: held, state: away, fresh: true, remote: held.RemoteAddr().String(), ctx: context.Background()}
+	c := &conn{loop: l, net: held, over: over, state: away, fresh: true, remote: held.RemoteAddr().String(), ctx: context.Background()}
 	if raw.Control(func(fd uintptr) { c.fd = int32(fd) }) != nil {
 		held.Release()
 		return nil, false
 	}
-	if unread, ok := held.(interface{ Unread() []byte }); ok {
+	if unread, ok := held.(interface{ Unread() []byte }); ok && over == nil {
 		c.buf = unread.Unread()
 	}
 	if base := l.server.std.BaseContext; base != nil {
@@ -114,7 +117,11 @@ func (l *loop) add(c *conn, timeout time.Duration) {
 	l.conns = append(l.conns, c)
 	l.byFD[c.fd] = c
 	c.allow(timeout)
-	if len(c.buf) > 0 {
+	if c.over != nil { // it may have read more than was asked of it
+		c.over.enter(c.fd)
+		c.readable = true
+	}
+	if c.readable || len(c.buf) > 0 {
 		c.later()
 	}
 }
@@ -140,6 +147,7 @@ func (c *conn) forget() {
 
 func (c *conn) close() {
 	if c.state != away {
+		c.bid()
 		c.forget()
 		_ = c.net.Close()
 	}
@@ -166,7 +174,12 @@ func (c *conn) later() {
 func (c *conn) event(e uint32) {
 	const over = syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR
 	c.hup = c.hup || e&over != 0
-	c.readable = c.readable || e&(syscall.EPOLLIN|over) != 0
+	if e&(syscall.EPOLLIN|over) != 0 {
+		c.readable = true
+		if c.over != nil {
+			c.over.under.drained = false
+		}
+	}
 	switch c.state {
 	case reading, ending:
 		if c.readable {
@@ -205,7 +218,7 @@ func (c *conn) expire() {
 // read reads once.
 func (c *conn) read() {
 	buf := c.loop.scratch[:]
-	n, err := receive(c.fd, buf, 0)
+	n, err := c.receive(buf)
 	switch {
 	case err == syscall.EAGAIN:
 		c.readable = false
@@ -219,6 +232,8 @@ func (c *conn) read() {
 	}
 	c.readable = c.hup || n == len(buf)
 	switch {
+	case c.over != nil && len(c.over.under.out)-c.taken > maxUnasked:
+		c.close()
 	case c.state == ending:
 		if c.readable {
 			c.later()
@@ -229,6 +244,14 @@ func (c *conn) read() {
 	default:
 		c.consume(buf[:n])
 	}
+}
+
+// receive reads what there is, of TLS what is in it.
+func (c *conn) receive(b []byte) (int, error) {
+	if c.over != nil {
+		return c.over.fill(b)
+	}
+	return receive(c.fd, b, 0)
 }
 
 // consume takes a request from the beginning of what was read, b.
@@ -277,6 +300,9 @@ func (c *conn) begin() {
 	r.Method, r.URL, r.RequestURI, r.Host = http.MethodGet, &c.url, c.target, c.fields.host
 	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
 	r.Header, r.Body, r.RemoteAddr = c.fields.header, http.NoBody, c.remote
+	if c.over != nil {
+		r.TLS = &c.over.state
+	}
 	if !s.opt.Hot(r) || s.opt.Begin != nil && !s.opt.Begin(c.net) {
 		c.lend(c.head())
 		return
@@ -340,18 +366,23 @@ func (c *conn) wait(w *response) {
 	c.state, c.left, c.kept, c.deadline = waiting, w.left, w.keep, c.until
 	l.due(c.until)
 	l.enlist(c, w.change)
-	if c.hup {
+	if c.hup || c.over != nil && c.readable {
 		c.checkGone()
 	}
 }
 
 // checkGone ends the wait of a client that has gone. One that has sent its next request has not.
 func (c *conn) checkGone() {
-	if !c.hup || len(c.buf) > 0 {
+	if !c.hup && c.over == nil || len(c.buf) > 0 { // over TLS there is a word for it
 		return
 	}
 	var b [1]byte
-	if n, err := receive(c.fd, b[:], syscall.MSG_PEEK); n > 0 || err == syscall.EAGAIN {
+	if c.over != nil {
+		if n, err := c.over.fill(b[:]); n > 0 || err == syscall.EAGAIN {
+			c.buf = append(c.buf, b[:n]...)
+			return
+		}
+	} else if n, err := receive(c.fd, b[:], syscall.MSG_PEEK); n > 0 || err == syscall.EAGAIN {
 		return
 	}
 	c.list.remove(c)
@@ -360,9 +391,8 @@ func (c *conn) checkGone() {
 
 // hand gives the connection to net/http for good, with what was read, b.
 func (c *conn) hand(b []byte) {
-	unread := bytes.Clone(b)
 	c.forget()
-	c.loop.server.rest.give(&lent{Conn: c.net, unread: unread})
+	c.release(b, nil, nil)
 }
 
 // lend gives the connection to net/http for one request, whose head is b.
@@ -372,7 +402,7 @@ func (c *conn) lend(b []byte) {
 		return
 	}
 	c.forget()
-	c.loop.server.rest.give(&lent{Conn: c.net, unread: b, back: c.comeBack, watch: c.watch})
+	c.release(b, c.comeBack, c.watch)
 }
 
 // watch waits until the client has ended its side, or the read deadline, with an error for each.

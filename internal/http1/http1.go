@@ -1,4 +1,4 @@
-// Package http1 serves plain HTTP/1.1 (RFC 9112) to very many clients that wait for the same: for
+// Package http1 serves HTTP/1.1 (RFC 9112) to very many clients that wait for the same: for
 // the next part of a live stream, and for the playlist that names it.
 //
 // On Linux a loop for each processor has the connections. Requests in the form that players send
@@ -8,11 +8,15 @@
 // and its connection comes back; with bytes that are not understood here the connection goes to it
 // for good, untouched. So this package decides nothing about odd requests.
 //
+// Over TLS the same loops read and write through crypto/tls, which does not wait there; only
+// handshakes have goroutines. Clients that choose HTTP/2 are net/http's.
+//
 // On other systems net/http has all connections.
 package http1
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -32,6 +36,8 @@ type Options struct {
 	End   func(net.Conn)
 	// Panicked is told of a panic of Handler, whose connection is closed.
 	Panicked func(*http.Request, any)
+	// TLS, if set, is how connections are made TLS, which the listener gives out without.
+	TLS *tls.Config
 	// Rings lets the loops use io_uring.
 	Rings bool
 }
@@ -48,6 +54,10 @@ type Server struct {
 func New(std *http.Server, opt Options) *Server {
 	s := &Server{opt: opt, std: std, rest: newHandover()}
 	std.ConnState = noteIdle(std.ConnState)
+	if opt.TLS != nil {
+		std.ConnContext = noteTLS(std.ConnContext)
+		std.Handler = tellTLS(std.Handler)
+	}
 	return s
 }
 
@@ -65,7 +75,10 @@ func (s *Server) Serve(l net.Listener) error {
 		if err != nil {
 			return err
 		}
-		if !s.loops.take(c) {
+		switch {
+		case s.opt.TLS != nil:
+			s.loops.secure(s, c)
+		case !s.loops.take(c, nil):
 			s.rest.give(c)
 		}
 	}

@@ -3,9 +3,15 @@ package http1
 import (
 	"bufio"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -86,11 +92,12 @@ type site struct {
 	calls                        atomic.Int64
 	gone                         atomic.Int64
 	// order has a letter for each shared answer to who asked with a query, by loop.
-	mu    sync.Mutex
-	order map[Waiter]string
-	srv   *Server
-	std   *http.Server
-	addr  string
+	mu     sync.Mutex
+	order  map[Waiter]string
+	srv    *Server
+	secure bool
+	std    *http.Server
+	addr   string
 }
 
 func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -164,9 +171,17 @@ func (s *site) note(loop Waiter, kind string) {
 	s.order[loop] += kind
 }
 
-func newSite(t *testing.T) *site {
+// plainAndSecure runs a test with a site without TLS and with one.
+func plainAndSecure(t *testing.T, test func(t *testing.T, s *site)) {
 	t.Helper()
-	s := &site{t: t, open: make(chan struct{}), limit: time.Hour, order: make(map[Waiter]string)}
+	for name, secure := range map[string]bool{"plain": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) { test(t, newSite(t, secure)) })
+	}
+}
+
+func newSite(t *testing.T, secure bool) *site {
+	t.Helper()
+	s := &site{t: t, secure: secure, open: make(chan struct{}), limit: time.Hour, order: make(map[Waiter]string)}
 	s.std = &http.Server{Handler: s, ReadTimeout: patience, IdleTimeout: patience, WriteTimeout: patience}
 	return s
 }
@@ -178,8 +193,12 @@ func (s *site) start() *site {
 		s.t.Fatal(err)
 	}
 	s.addr = l.Addr().String()
+	var over *tls.Config
+	if s.secure {
+		over = serverTLS(s.t)
+	}
 	s.srv = New(s.std, Options{
-		Rings:   true,
+		Rings: true, TLS: over,
 		Handler: s, Hot: func(r *http.Request) bool { return r.URL.Path != "/cold" },
 		Begin: func(net.Conn) bool { s.begun.Add(1); return true }, End: func(net.Conn) { s.begun.Add(-1) },
 		Panicked: func(_ *http.Request, v any) {
@@ -201,12 +220,33 @@ func (s *site) start() *site {
 	return s
 }
 
+// serverTLS has a certificate that costs little to show.
+func serverTLS(t *testing.T) *tls.Config {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, of, of, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, NextProtos: []string{"h2", "http/1.1"}}
+}
+
+func clientTLS() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
+
 // client is one connection.
 type client struct {
 	t *testing.T
-	*net.TCPConn
-	in *bufio.Reader
+	net.Conn
+	tcp *net.TCPConn
+	in  *bufio.Reader
 }
+
+// CloseWrite ends its side.
+func (c *client) CloseWrite() error { return c.Conn.(interface{ CloseWrite() error }).CloseWrite() }
 
 func (s *site) dial() *client {
 	s.t.Helper()
@@ -216,7 +256,11 @@ func (s *site) dial() *client {
 	}
 	_ = c.SetDeadline(time.Now().Add(patience))
 	s.t.Cleanup(func() { c.Close() })
-	return &client{s.t, c.(*net.TCPConn), bufio.NewReader(c)}
+	tcp := c.(*net.TCPConn)
+	if s.secure {
+		c = tls.Client(c, clientTLS())
+	}
+	return &client{s.t, c, tcp, bufio.NewReader(c)}
 }
 
 func (c *client) ask(paths ...string) {
@@ -263,149 +307,195 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 // TestConnectionsComeBack: between requests for net/http a connection is in the loop.
 func TestConnectionsComeBack(t *testing.T) {
-	s := newSite(t).start()
-	c := s.dial()
-	for range 3 {
-		for path, body := range map[string]string{"/now": "/now true", "/cold": "/cold true", "/blocking": "from net/http"} {
-			c.ask(path)
-			c.want(200, body)
+	plainAndSecure(t, func(t *testing.T, s *site) {
+		s.start()
+		c := s.dial()
+		for range 3 {
+			for path, body := range map[string]string{"/now": "/now true", "/cold": "/cold true", "/blocking": "from net/http"} {
+				c.ask(path)
+				c.want(200, body)
+			}
 		}
-	}
-	if n := s.inLoop.Load(); n != 6 {
-		t.Errorf("%d calls from the loop, want 6", n)
-	}
+		if n := s.inLoop.Load(); n != 6 {
+			t.Errorf("%d calls from the loop, want 6", n)
+		}
+	})
 }
 
 // TestPipelining: answers come in the order of requests, whoever gives them, also when what comes
 // first waits.
 func TestPipelining(t *testing.T) {
-	s := newSite(t).start()
-	c := s.dial()
-	c.ask("/now", "/wait", "/now?2", "/big", "/cold", "/wait", "/now")
-	c.want(200, "/now true")
-	eventually(t, "nothing waits", func() bool { return s.waiting.Load() == 1 })
-	close(s.open)
-	c.want(200, "open")
-	c.want(200, "/now true")
-	r, err := http.ReadResponse(c.in, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n, err := io.Copy(io.Discard, r.Body); n != 4<<20 || err != nil {
-		t.Fatal(n, err)
-	}
-	c.want(200, "/cold true")
-	c.want(200, "open")
-	c.want(200, "/now true")
+	plainAndSecure(t, func(t *testing.T, s *site) {
+		s.start()
+		c := s.dial()
+		c.ask("/now", "/wait", "/now?2", "/big", "/cold", "/wait", "/now")
+		c.want(200, "/now true")
+		eventually(t, "nothing waits", func() bool { return s.waiting.Load() == 1 })
+		close(s.open)
+		c.want(200, "open")
+		c.want(200, "/now true")
+		r, err := http.ReadResponse(c.in, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, r.Body); n != 4<<20 || err != nil {
+			t.Fatal(n, err)
+		}
+		c.want(200, "/cold true")
+		c.want(200, "open")
+		c.want(200, "/now true")
+	})
 }
 
 // TestOneAnswerForAll: those who wait for the same cause one call of the handler when it comes.
 func TestOneAnswerForAll(t *testing.T) {
-	s := newSite(t).start()
-	const viewers = 200
-	var all []*client
-	for range viewers {
-		c := s.dial()
-		c.ask("/wait")
-		all = append(all, c)
-	}
-	eventually(t, "not all wait", func() bool { return s.waiting.Load() == viewers })
-	close(s.open)
-	for _, c := range all {
-		c.want(200, "open")
-	}
-	again := s.calls.Load() - viewers
-	if again+s.each.Load() != viewers || again > 64 {
-		t.Errorf("%d calls and %d shared answers for %d requests", again, s.each.Load(), viewers)
-	}
+	plainAndSecure(t, func(t *testing.T, s *site) {
+		s.start()
+		viewers := int64(200)
+		if s.secure { // each has a handshake
+			viewers = 50
+		}
+		var all []*client
+		for range viewers {
+			c := s.dial()
+			c.ask("/wait")
+			all = append(all, c)
+		}
+		eventually(t, "not all wait", func() bool { return s.waiting.Load() == viewers })
+		close(s.open)
+		for _, c := range all {
+			c.want(200, "open")
+		}
+		again := s.calls.Load() - viewers
+		if again+s.each.Load() != viewers || again > 64 {
+			t.Errorf("%d calls and %d shared answers for %d requests", again, s.each.Load(), viewers)
+		}
+	})
 }
 
 func TestWaitsEnd(t *testing.T) {
-	s := newSite(t)
-	s.limit = 10 * time.Millisecond
-	s.start()
-	c := s.dial()
-	c.ask("/wait")
-	c.want(503, "outcome 1\n")
-	c.ask("/now")
-	c.want(200, "/now true")
+	plainAndSecure(t, func(t *testing.T, s *site) {
+		s.limit = 10 * time.Millisecond
+		s.start()
+		c := s.dial()
+		c.ask("/wait")
+		c.want(503, "outcome 1\n")
+		c.ask("/now")
+		c.want(200, "/now true")
+	})
 }
 
 // TestClientsThatLeave: who ends his side while he waits is gone, unless he has asked for more.
 func TestClientsThatLeave(t *testing.T) {
-	s := newSite(t).start()
-	c := s.dial()
-	c.ask("/wait")
-	eventually(t, "nothing waits", func() bool { return s.waiting.Load() == 1 })
-	_ = c.CloseWrite()
-	c.want(503, "outcome 2\n")
-	c.wantEnd()
-	more := s.dial()
-	more.ask("/wait", "/now")
-	eventually(t, "nothing waits", func() bool { return s.waiting.Load() == 1 })
-	_ = more.CloseWrite()
-	lost := s.dial()
-	lost.ask("/wait")
-	eventually(t, "not both wait", func() bool { return s.waiting.Load() == 2 })
-	_ = lost.SetLinger(0)
-	lost.Close()
-	eventually(t, "a lost client is waited for", func() bool { return s.waiting.Load() == 1 })
-	close(s.open)
-	more.want(200, "open")
-	more.want(200, "/now true")
-	more.wantEnd()
+	plainAndSecure(t, func(t *testing.T, s *site) {
+		s.start()
+		c := s.dial()
+		c.ask("/wait")
+		eventually(t, "nothing waits", func() bool { return s.waiting.Load() == 1 })
+		_ = c.CloseWrite()
+		c.want(503, "outcome 2\n")
+		c.wantEnd()
+		more := s.dial()
+		more.ask("/wait", "/now")
+		eventually(t, "nothing waits", func() bool { return s.waiting.Load() == 1 })
+		_ = more.CloseWrite()
+		lost := s.dial()
+		lost.ask("/wait")
+		eventually(t, "not both wait", func() bool { return s.waiting.Load() == 2 })
+		_ = lost.tcp.SetLinger(0)
+		lost.tcp.Close()
+		eventually(t, "a lost client is waited for", func() bool { return s.waiting.Load() == 1 })
+		close(s.open)
+		more.want(200, "open")
+		more.want(200, "/now true")
+		more.wantEnd()
+	})
 }
 
 // TestSlowClients: who takes too long for a head, who is idle, and who does not read his answer
 // loses his connection.
 func TestSlowClients(t *testing.T) {
-	s := newSite(t)
-	s.std.ReadTimeout, s.std.IdleTimeout, s.std.WriteTimeout = 100*time.Millisecond, 200*time.Millisecond, 100*time.Millisecond
-	s.start()
-	silent, slow, idle, stopped := s.dial(), s.dial(), s.dial(), s.dial()
-	stopped.ask("/big", "/big", "/big", "/big", "/big", "/big", "/big", "/big")
-	idle.ask("/now")
-	idle.want(200, "/now true")
-	_, _ = io.WriteString(slow, "GET /now HTT")
-	silent.wantEnd()
-	slow.wantEnd()
-	idle.wantEnd()
-	time.Sleep(300 * time.Millisecond)
-	if n, err := io.Copy(io.Discard, stopped.in); n >= 8*4<<20 {
-		t.Errorf("%d bytes, %v", n, err)
-	}
+	plainAndSecure(t, func(t *testing.T, s *site) {
+		s.std.ReadTimeout, s.std.IdleTimeout, s.std.WriteTimeout = 2*time.Second, 2*time.Second, 100*time.Millisecond
+		s.start()
+		silent, slow, idle, stopped := s.dial(), s.dial(), s.dial(), s.dial()
+		stopped.ask("/big", "/big", "/big", "/big", "/big", "/big", "/big", "/big")
+		idle.ask("/now")
+		idle.want(200, "/now true")
+		_, _ = io.WriteString(slow, "GET /now HTT")
+		silent.wantEnd()
+		slow.wantEnd()
+		idle.wantEnd()
+		time.Sleep(300 * time.Millisecond)
+		if n, err := io.Copy(io.Discard, stopped.in); n >= 8*4<<20 {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+	})
 }
 
 func TestPanicsEndTheConnection(t *testing.T) {
-	s := newSite(t).start()
-	c := s.dial()
-	c.ask("/panic")
-	c.wantEnd()
+	plainAndSecure(t, func(t *testing.T, s *site) {
+		s.start()
+		c := s.dial()
+		c.ask("/panic")
+		c.wantEnd()
+	})
 }
 
 // TestShutdown lets requests under way end, and nothing else begin.
 func TestShutdown(t *testing.T) {
-	s := newSite(t).start()
-	idle, waits := s.dial(), s.dial()
-	idle.ask("/now")
-	idle.want(200, "/now true")
-	waits.ask("/wait")
-	eventually(t, "nothing waits", func() bool { return s.waiting.Load() == 1 })
-	down := make(chan error, 1)
-	go func() { down <- s.srv.Shutdown(context.Background()) }()
-	idle.wantEnd()
-	close(s.open)
-	waits.want(200, "open")
-	waits.wantEnd()
-	if err := <-down; err != nil {
-		t.Error(err)
+	plainAndSecure(t, func(t *testing.T, s *site) {
+		s.start()
+		idle, waits := s.dial(), s.dial()
+		idle.ask("/now")
+		idle.want(200, "/now true")
+		waits.ask("/wait")
+		eventually(t, "nothing waits", func() bool { return s.waiting.Load() == 1 })
+		down := make(chan error, 1)
+		go func() { down <- s.srv.Shutdown(context.Background()) }()
+		idle.wantEnd()
+		close(s.open)
+		waits.want(200, "open")
+		waits.wantEnd()
+		if err := <-down; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestHandshakes: who speaks no TLS is told so, who does not come to an end is cut off, and both are
+// noticed.
+func TestHandshakes(t *testing.T) {
+	s := newSite(t, true)
+	var closed atomic.Int64
+	s.std.ReadTimeout = 500 * time.Millisecond
+	s.std.ConnState = func(c net.Conn, state http.ConnState) {
+		if over, ok := c.(*tls.Conn); ok && state == http.StateClosed && !over.ConnectionState().HandshakeComplete {
+			closed.Add(1)
+		}
+	}
+	s.start()
+	for _, said := range []string{"GET / HTTP/1.1\r\nHost: h\r\n\r\n", "", "\x16\x03\x01\x02\x00"} {
+		c := s.dial()
+		_, _ = io.WriteString(c.tcp, said)
+		answer, _ := io.ReadAll(c.tcp)
+		if plain := strings.HasPrefix(said, "GET"); plain != strings.HasPrefix(string(answer), "HTTP/1.0 400 Bad Request\r\n") {
+			t.Errorf("%q is answered with %q", said, answer)
+		}
+	}
+	eventually(t, "not all are noticed", func() bool { return closed.Load() == 3 })
+	c := s.dial()
+	c.ask("/now")
+	c.want(200, "/now true")
+	if s.inLoop.Load() != 1 {
+		t.Error("the request was not answered in the loop")
 	}
 }
 
 // TestMediaFirst: of those who wait for the same moment, who wait for media get theirs first, for
 // playlists are needed a part later.
 func TestMediaFirst(t *testing.T) {
-	s := newSite(t).start()
+	s := newSite(t, false).start()
 	const each = 50
 	var all []*client
 	for _, path := range []string{"/wait?list", "/wait?media"} {

@@ -1,6 +1,10 @@
 package http1
 
 import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -84,5 +88,44 @@ func (c *lent) CloseWrite() error {
 	return errors.ErrUnsupported
 }
 
-// ReadFrom hands files and many pieces to the connection at once.
-func (c *lent) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
+// recordSize is what TLS sends at once, in bytes.
+const recordSize = 16 << 10
+
+// ReadFrom hands files and many pieces to the connection at once, or over TLS in whole records.
+func (c *lent) ReadFrom(r io.Reader) (int64, error) {
+	if _, ok := c.Conn.(*tls.Conn); !ok {
+		return io.Copy(c.Conn, r)
+	}
+	out := bufio.NewWriterSize(c.Conn, recordSize)
+	n, err := io.Copy(struct{ io.Writer }{out}, r)
+	return n, cmp.Or(err, out.Flush())
+}
+
+// stateKey is where the context of a connection that is lent has its TLS state.
+type stateKey struct{}
+
+// noteTLS notes the TLS state of connections that are lent: net/http sees that of its own only.
+func noteTLS(next func(context.Context, net.Conn) context.Context) func(context.Context, net.Conn) context.Context {
+	return func(ctx context.Context, c net.Conn) context.Context {
+		if next != nil {
+			ctx = next(ctx, c)
+		}
+		if l, ok := c.(*lent); ok {
+			if secure, ok := l.Conn.(*tls.Conn); ok {
+				state := secure.ConnectionState()
+				ctx = context.WithValue(ctx, stateKey{}, &state)
+			}
+		}
+		return ctx
+	}
+}
+
+// tellTLS lets requests over connections that are lent have the state that noteTLS noted.
+func tellTLS(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if state, ok := r.Context().Value(stateKey{}).(*tls.ConnectionState); ok && r.TLS == nil {
+			r.TLS = state
+		}
+		h.ServeHTTP(w, r)
+	})
+}

@@ -57,6 +57,9 @@ type loop struct {
 	scratch  [maxHead]byte
 	out      []byte
 	vector   []syscall.Iovec
+	// text is what is to be encrypted next, buffers are free ones for what was.
+	text    []byte
+	buffers [][]byte
 	// ring sends to many at once what they waited for, queued bytes so far; nil: one after the
 	// other. shared are the answers to those who waited for the same.
 	ring   *iouring.Ring[*conn]

@@ -15,6 +15,9 @@ type loops struct {
 	all    []*loop
 	closed bool
 	next   atomic.Uint32
+	// greeted are connections whose TLS handshake is under way.
+	greeted   map[net.Conn]struct{}
+	greetings sync.WaitGroup
 }
 
 // start makes a loop for each processor. Without any, where the system gives none, net/http has all
@@ -35,8 +38,9 @@ func (ls *loops) start(s *Server) {
 	}
 }
 
-// take gives a connection to a loop, if it is one over TCP that nobody else reads from.
-func (ls *loops) take(nc net.Conn) bool {
+// take gives a connection, over TLS if that is set, to a loop, if it is one over TCP that nobody
+// else reads from.
+func (ls *loops) take(nc net.Conn, over *secured) bool {
 	if len(ls.all) == 0 {
 		return false
 	}
@@ -45,7 +49,7 @@ func (ls *loops) take(nc net.Conn) bool {
 		return false
 	}
 	l := ls.all[int(ls.next.Add(1))%len(ls.all)]
-	c, ok := newConn(l, held)
+	c, ok := newConn(l, held, over)
 	return ok && l.post(func() { l.add(c, l.server.std.ReadTimeout) })
 }
 
@@ -57,6 +61,7 @@ func (ls *loops) list() []*loop {
 
 // drain lets what is under way end, and then all loops.
 func (ls *loops) drain(ctx context.Context) {
+	ls.dismiss()
 	all := ls.list()
 	for _, l := range all {
 		l.post(l.drain)
@@ -75,6 +80,7 @@ func (ls *loops) close() {
 	ls.mu.Lock()
 	ls.closed = true
 	ls.mu.Unlock()
+	ls.dismiss()
 	for _, l := range ls.list() {
 		l.end()
 	}

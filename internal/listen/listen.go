@@ -45,6 +45,9 @@ type Listener struct {
 	// Multiplexed offers HTTP/2 to TLS clients. Its connections are what net/http knows as TLS, so
 	// nobody else may take them over.
 	Multiplexed bool
+	// Bare has Accept return connections on which TLS has not begun: who takes them begins it, with
+	// what TLS returns.
+	Bare bool
 	// Clients, if set, are who signs the certificates that clients must have.
 	Clients *x509.CertPool
 	// Fronts, if set, are who may say by the PROXY protocol for whom they speak.
@@ -70,6 +73,8 @@ func (l *Listener) Open() error {
 		}
 		if l.Multiplexed {
 			l.tls.NextProtos = append([]string{"h2"}, cfg.NextProtos...)
+			// Files are large, and small records cost as much as large ones.
+			l.tls.DynamicRecordSizingDisabled = true
 		}
 	}
 	inner, err := net.Listen("tcp", l.At)
@@ -85,6 +90,9 @@ func (l *Listener) Open() error {
 	}
 	return nil
 }
+
+// TLS returns what an open listener that is Secure speaks TLS with, nil for others.
+func (l *Listener) TLS() *tls.Config { return l.tls }
 
 // Accept returns a connection that has a place. It waits shortages out, so that its errors are
 // final.
@@ -105,6 +113,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 			continue
 		}
 		fanout.LimitUnsent(c)
+		if l.Bare {
+			return lc, nil
+		}
 		if l.tls != nil && l.Multiplexed {
 			return tls.Server(lc, l.tls), nil
 		}

@@ -45,19 +45,25 @@ func (s *Server) httpServer(r listen.Role, h http.Handler) func(*listener) error
 // proxies may also speak without TLS (RFC 9113 3.3).
 func (s *Server) serveBrowsers(handle http.HandlerFunc) func(*listener) error {
 	return func(l *listener) error {
-		if l.Secure || !s.opt.HLSLoop {
+		if !s.opt.HLSLoop {
 			return s.serveHTTP(l, s.browserServer(l, handle))
 		}
-		return s.serveHTTP(l, s.playerServer(s.browserServer(l, handle), handle))
+		l.Bare = l.Secure
+		return s.serveHTTP(l, s.playerServer(l, s.browserServer(l, handle), handle))
 	}
+}
+
+// advertised has answers name HTTP/3, where that is beside a listener.
+func (s *Server) advertised(l *listener, h http.Handler) http.Handler {
+	if s.http3 != nil && s.http3.Beside(&l.Listener) {
+		return s.http3.Advertise(h)
+	}
+	return h
 }
 
 // browserServer makes a server that speaks HTTP/1.1 and HTTP/2.
 func (s *Server) browserServer(l *listener, h http.Handler) *http.Server {
-	if s.http3 != nil && s.http3.Beside(&l.Listener) {
-		h = s.http3.Advertise(h)
-	}
-	srv := s.newHTTPServer(l, listen.Watching, h)
+	srv := s.newHTTPServer(l, listen.Watching, s.advertised(l, h))
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetHTTP2(true)
 	srv.Protocols.SetUnencryptedHTTP2(!l.Secure)
@@ -68,10 +74,10 @@ func (s *Server) browserServer(l *listener, h http.Handler) *http.Server {
 	return srv
 }
 
-// playerServer serves the requests that players make again and again, over connections without TLS.
-func (s *Server) playerServer(srv *http.Server, h http.Handler) *http1.Server {
+// playerServer serves the requests that players make again and again.
+func (s *Server) playerServer(l *listener, srv *http.Server, h http.Handler) *http1.Server {
 	return http1.New(srv, http1.Options{
-		Handler: s.throughProxies(h), Hot: s.mayBeHot,
+		Handler: s.throughProxies(s.advertised(l, h)), Hot: s.mayBeHot, TLS: l.TLS(),
 		Begin:    func(c net.Conn) bool { return listen.ConnOf(c).Use(listen.Watching) },
 		End:      func(c net.Conn) { listen.ConnOf(c).Done(listen.Watching) },
 		Panicked: s.logPanic,

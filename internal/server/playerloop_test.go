@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,6 +35,16 @@ func TestLoopAnswersAsNetHTTP(t *testing.T) {
 	replay(t, s, 24, 60, 0)
 }
 
+// TestLoopAnswersAsNetHTTPOverTLS is the same over TLS.
+func TestLoopAnswersAsNetHTTPOverTLS(t *testing.T) {
+	t.Parallel()
+	s := start(t, withTLS(t), func(o *Options) { o.HLS.KeepAfterEnd = true })
+	e := publish(t, s, "movie")
+	e.perform(t, clip(t), 1)
+	e.unpublish()
+	replay(t, s, 12, 60, 0)
+}
+
 // TestLoopAtOtherNodes is TestLoopAnswersAsNetHTTP at a node that is not the stream's home.
 func TestLoopAtOtherNodes(t *testing.T) {
 	t.Parallel()
@@ -52,7 +64,10 @@ func TestLoopAtOtherNodes(t *testing.T) {
 // does not bring what is on its way.
 func replay(t *testing.T, s *testServer, workers, each int, open time.Duration) {
 	t.Helper()
-	l := &listener{Listener: listen.Listener{Name: "reference", At: "127.0.0.1:0", Limits: s.limits, Log: s.log}}
+	hls := &s.listeners[slices.IndexFunc(s.listeners, func(l *listener) bool { return l.Name == "hls" })].Listener
+	l := &listener{Listener: listen.Listener{
+		Name: "reference", At: "127.0.0.1:0", Limits: s.limits, Log: s.log, Secure: hls.Secure, Multiplexed: true, Certificate: hls.Certificate,
+	}}
 	if err := l.Open(); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +84,7 @@ func replay(t *testing.T, s *testServer, workers, each int, open time.Duration) 
 		}
 		wg.Go(func() {
 			for _, request := range all {
-				sameAnswers(t, s.addr("hls"), l.Addr().String(), request, open)
+				sameAnswers(t, l.Secure, s.addr("hls"), l.Addr().String(), request, open)
 			}
 		})
 	}
@@ -79,6 +94,10 @@ func replay(t *testing.T, s *testServer, workers, each int, open time.Duration) 
 // playedPaths are what a player of the stream movie asks for, and what it might.
 func playedPaths(t *testing.T, s *testServer) []string {
 	paths := []string{"/live/movie.m3u8", "/live/movie/index.m3u8", "/live/none/index.m3u8", "/closed/movie.m3u8", "/~token/live/movie.m3u8", "/live/movie/", "/", "/crossdomain.xml"}
+	scheme := "http"
+	if s.opt.HLSTLS {
+		scheme += "s"
+	}
 	for depth, next := 0, paths[:2]; depth < 2; depth++ {
 		var found []string
 		for _, list := range next {
@@ -89,7 +108,7 @@ func playedPaths(t *testing.T, s *testServer) []string {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, m := range regexp.MustCompile(`(?m)^[^#\s].*|URI="([^"]*)"`).FindAllStringSubmatch(call(t, "GET", s.url("http", "hls", list)).body, -1) {
+			for _, m := range regexp.MustCompile(`(?m)^[^#\s].*|URI="([^"]*)"`).FindAllStringSubmatch(call(t, "GET", s.url(scheme, "hls", list)).body, -1) {
 				ref := strings.TrimSpace(m[0])
 				if m[1] != "" {
 					ref = m[1]
@@ -175,10 +194,10 @@ const lastRequest = "GET /live/none/last HTTP/1.1\r\nHost: h\r\nConnection: clos
 
 // sameAnswers sends bytes to two servers and compares what they say. Both may be cut short where a
 // server does not read all, so that a difference is looked at again.
-func sameAnswers(t *testing.T, loop, reference, request string, open time.Duration) {
+func sameAnswers(t *testing.T, secure bool, loop, reference, request string, open time.Duration) {
 	var got, want string
 	for range 4 {
-		got, want = conversation(t, loop, request, open), conversation(t, reference, request, open)
+		got, want = conversation(t, secure, loop, request, open), conversation(t, secure, reference, request, open)
 		if got == want {
 			return
 		}
@@ -194,8 +213,12 @@ func sameAnswers(t *testing.T, loop, reference, request string, open time.Durati
 // differs is what answers differ in: the time, the age, and boundaries between ranges.
 func differs() *regexp.Regexp { return regexp.MustCompile(`(Date|Age): [^\r]*\r\n|[0-9a-f]{60}`) }
 
-func conversation(t *testing.T, addr, request string, open time.Duration) string {
-	c, err := net.Dial("tcp", addr)
+func conversation(t *testing.T, secure bool, addr, request string, open time.Duration) string {
+	dial := net.Dial
+	if secure {
+		dial = func(network, addr string) (net.Conn, error) { return tls.Dial(network, addr, trusting()) }
+	}
+	c, err := dial("tcp", addr)
 	if err != nil {
 		t.Error(err)
 		return ""
@@ -203,7 +226,7 @@ func conversation(t *testing.T, addr, request string, open time.Duration) string
 	defer c.Close()
 	_ = c.SetDeadline(time.Now().Add(patience))
 	_, _ = fmt.Fprintf(c, "%s%s", request, lastRequest)
-	closing := time.AfterFunc(open, func() { _ = c.(*net.TCPConn).CloseWrite() })
+	closing := time.AfterFunc(open, func() { _ = c.(interface{ CloseWrite() error }).CloseWrite() })
 	defer closing.Stop()
 	all, err := io.ReadAll(c)
 	if err != nil && !strings.Contains(err.Error(), "reset") {

@@ -90,14 +90,18 @@ type hlsResult struct {
 	p99          []float64 // milliseconds, NaN where it is not known
 }
 
-// hlsResults has the row of nginx in front of each one of livego.
-func hlsResults() (results []*hlsResult) {
+// hlsResults has the row of nginx in front of each one of livego. Only those files are measured
+// that have only in their names.
+func hlsResults(only string) (results []*hlsResult) {
 	for _, f := range formats {
 		for _, over := range f.over {
 			for _, playlist := range []bool{true, false} {
 				file := f.name + " segment" + over.name
 				if playlist {
 					file = f.name + " playlist" + over.name
+				}
+				if !strings.Contains(file, only) {
+					continue
 				}
 				results = append(results,
 					&hlsResult{name: "nginx, " + file, format: f, over: over, playlist: playlist},
@@ -233,7 +237,7 @@ func fetch(ctx context.Context, address string) ([]byte, error) {
 }
 
 func (m *measurement) hlsRounds(ctx context.Context, server, files *process) error {
-	results := hlsResults()
+	results := hlsResults(m.only)
 	for round := range m.rounds {
 		for _, r := range results {
 			address, process, err := m.hlsAddress(ctx, r, server, files)

@@ -56,7 +56,7 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", 4*time.Second, "time of one measurement")
 	flag.DurationVar(&o.warmup, "warmup", 1500*time.Millisecond, "time before it, after the last player has joined")
 	flag.IntVar(&o.players, "players", 0, "players in place of those of the scenario, 0: those")
-	flag.StringVar(&o.only, "only", "", "measure only rows whose name has this in it, and the first one")
+	flag.StringVar(&o.only, "only", "", "measure only rows whose name has this in it, and the first one; of hls, without that")
 	flag.StringVar(&o.into, "into", "", "put the table into this file too, between <!-- bench SCENARIO --> and <!-- end -->")
 	flag.BoolVar(&o.verbose, "v", false, "show what the load tool and the servers say")
 	flag.IntVar(&o.hold, "hold", 0, "be a node with so many streams and without media, in the Redis of -redis")
