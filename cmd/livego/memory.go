@@ -14,6 +14,8 @@ const (
 	// largeHeap is from where on it is worth while, in bytes: a heap that nobody collects, or
 	// memory that nobody needs.
 	largeHeap = 32 << 20
+	// sparePercent is how much more than gcPercent may be free, in percent of what lives.
+	sparePercent = 15
 	// hugeHeap is how much goes back at once where there is one processor, in bytes: that takes
 	// 0.15 s, in which it does nothing else. The runtime's own way takes longer for more, and
 	// nobody's time.
@@ -49,9 +51,12 @@ func (h heap) forgotten(before heap) bool {
 	return h.objects >= largeHeap && h.collections == before.collections
 }
 
-// spare says whether a lot is free, more than a heap of this size grows by until it is collected:
-// the runtime gives that back only in the course of minutes.
-func (h heap) spare() bool { return h.free >= largeHeap && h.free > h.live*gcPercent/100 }
+// spare says whether a lot is free, clearly more than a heap of this size grows by until it is
+// collected: the runtime gives that back only in the course of minutes. As much as it grows by is
+// free after each collection.
+func (h heap) spare() bool {
+	return h.free >= largeHeap && h.free > h.live*(gcPercent+sparePercent)/100
+}
 
 // returnMemory gives memory back to the system that was needed for a while, until what it returns
 // is called.

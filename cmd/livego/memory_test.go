@@ -16,8 +16,8 @@ func TestHeapDecisions(t *testing.T) {
 		{"large and collected", heap{collections: 5}, heap{live: 300 * mb, objects: 400 * mb, free: 20 * mb, collections: 6}, false, false},
 		{"large and not collected", heap{collections: 5}, heap{live: 300 * mb, objects: 400 * mb, free: 20 * mb, collections: 5}, true, false},
 		{"an attack is over", heap{collections: 5}, heap{live: 20 * mb, objects: 25 * mb, free: 800 * mb, collections: 6}, false, true},
-		{"room to grow", heap{collections: 5}, heap{live: 400 * mb, objects: 420 * mb, free: 180 * mb, collections: 6}, false, false},
-		{"more than room to grow", heap{collections: 5}, heap{live: 400 * mb, objects: 420 * mb, free: 210 * mb, collections: 6}, false, true},
+		{"room to grow", heap{collections: 5}, heap{live: 400 * mb, objects: 420 * mb, free: 130 * mb, collections: 6}, false, false},
+		{"more than room to grow", heap{collections: 5}, heap{live: 400 * mb, objects: 420 * mb, free: 170 * mb, collections: 6}, false, true},
 	} {
 		if got := tc.now.forgotten(tc.before); got != tc.forgotten {
 			t.Errorf("%s: forgotten %v", tc.name, got)
