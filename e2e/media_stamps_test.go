@@ -14,6 +14,8 @@ type stamping struct {
 	tolerance int64
 	// jumps: the encoder's clock is set, from the start near the wrap of 32 bits on.
 	jumps bool
+	// after is how long it takes, in milliseconds, until it is known.
+	after int64
 }
 
 func stampings() []stamping {
@@ -24,7 +26,7 @@ func stampings() []stamping {
 				return at + 10*hour
 			}
 			return at
-		}, 45, false},
+		}, 45, false, 0},
 		{"pictures in pairs two seconds ahead, sound behind", func(kind byte, n int, at uint32) uint32 {
 			switch {
 			case kind == typeVideo && n > 30 && n%30 < 2:
@@ -33,50 +35,70 @@ func stampings() []stamping {
 				return at - 2000
 			}
 			return at
-		}, 45, false},
+		}, 45, false, 0},
 		{"key frames at 0", func(kind byte, n int, at uint32) uint32 {
 			if kind == typeVideo && n > 0 && n%25 == 0 {
 				return 0
 			}
 			return at
-		}, 45, false},
+		}, 45, false, 0},
 		{"the clock of the pictures is 30 s ahead", func(kind byte, _ int, at uint32) uint32 {
 			if kind == typeVideo {
 				return at + 30_000
 			}
 			return at
-		}, 50, false},
+		}, 50, false, 0},
 		{"the clock of the pictures is 5 s behind", func(kind byte, _ int, at uint32) uint32 {
 			if kind == typeAudio {
 				return at + 5000
 			}
 			return at
-		}, 50, false},
+		}, 50, false, 0},
 		{"four frames have one time stamp", func(kind byte, n int, at uint32) uint32 {
 			if kind == typeAudio {
 				return at - uint32(n%4)*1024*1000/48000
 			}
 			return at
-		}, 50, false},
+		}, 50, false, 0},
 		{"the encoder's clock is set, over the wrap", func(_ byte, _ int, at uint32) uint32 {
 			if at >= 3500 {
 				return at - 2000 // 2^32 - 100,000 + 3,500 is the place where it happens
 			}
 			return at + 11_000
-		}, 150, true},
+		}, 150, true, 0},
 		{"sound counts samples", func(kind byte, _ int, at uint32) uint32 {
 			if kind == typeAudio {
 				return at * 48
 			}
 			return at
-		}, 50, false},
+		}, 50, false, 0},
 		{"pictures count ticks of 90 kHz", func(kind byte, _ int, at uint32) uint32 {
 			if kind == typeVideo {
 				return at * 90
 			}
 			return at
-		}, 50, false},
-		{"all counts ticks of 90 kHz", func(_ byte, _ int, at uint32) uint32 { return at * 90 }, 50, false},
+		}, 50, false, 0},
+		{"all counts ticks of 90 kHz", func(_ byte, _ int, at uint32) uint32 { return at * 90 }, 50, false, 0},
+		{"pictures are counted at 20 a second where 25 come", pictures(5, 4), 50, false, 2000},
+		{"pictures are counted at 30 a second where 25 come", pictures(5, 6), 50, false, 2000},
+		{"the clock of the pictures is a hundredth fast", pictures(101, 100), 50, false, 0},
+		{"pictures are stamped in units of 10 ms", pictures(1, 10), 50, false, 2000},
+		{"sound of 48 kHz is stamped as 52.2", func(kind byte, _ int, at uint32) uint32 {
+			if kind == typeAudio {
+				return at * 441 / 480
+			}
+			return at
+		}, 50, false, 2000},
+	}
+}
+
+// pictures stamps pictures by a clock that runs so many times too fast.
+func pictures(times, of uint32) func(kind byte, n int, at uint32) uint32 {
+	return func(kind byte, _ int, at uint32) uint32 {
+		if kind == typeVideo {
+			return at * times / of
+		}
+		return at
 	}
 }
 
@@ -102,7 +124,7 @@ func TestStamps(t *testing.T) {
 				if form.jumps && (name == "CMAF" || name == "HLS") { // a jump leaves a gap of a frame, in which there is silence
 					want, got = only(want, typeVideo), only(got, typeVideo)
 				}
-				comparison{tolerance: form.tolerance, whole: name != "HTTP-FLV"}.check(t, name, want, got)
+				comparison{tolerance: form.tolerance, whole: name != "HTTP-FLV", after: form.after}.check(t, name, want, got)
 			}
 		})
 	}

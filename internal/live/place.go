@@ -245,7 +245,7 @@ func (p *Publisher) confirmed(t *trackState, line, next time.Duration) bool {
 // its last unit, or others of the session are there already.
 func (p *Publisher) believable(t *trackState, at, came time.Duration) bool {
 	c := &t.times
-	if p.far(at) {
+	if at > p.pub.last+maxForwardJump { // a track that is far behind may come nearer
 		return false
 	}
 	if came-at >= c.late.usual()-earliness {

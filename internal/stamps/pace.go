@@ -71,6 +71,7 @@ func (t *track) see(now mark, step time.Duration, rate float64) {
 		t.steady()
 	}
 	t.pace.pictures++
+	t.part(now, step)
 	switch {
 	case t.noteJitter(now, step, t.jitter.usual()):
 	case t.doubted:
@@ -129,7 +130,7 @@ func (t *track) measure(now mark) {
 // follow keeps pictures of a clock that was wrong beside the sound.
 func (t *track) follow(now mark, speed float64) {
 	p := &t.pace
-	if t.turned || t.given == 0 {
+	if t.turned || t.given == 0 || t.drift.follows {
 		return
 	}
 	if !p.anchored {

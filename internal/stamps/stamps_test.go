@@ -322,3 +322,35 @@ func TestRightStampsDoNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", got)
 	}
 }
+
+// TestCompositionTimesOfAnotherRate: who counts pictures at another rate does so in composition
+// times too, in messages as well. Without sound nothing is known, and nothing is changed.
+func TestCompositionTimesOfAnotherRate(t *testing.T) {
+	for _, sound := range []bool{true, false} {
+		s := newSender()
+		s.session.Body = func(like, u *media.AccessUnit) ([]byte, error) {
+			return append([]byte{byte((u.PTS - u.DTS).Milliseconds())}, u.Data...), nil
+		}
+		s.audio.SamplesPerFrame = 1920
+		for n := range 200 { // counted at 20 a second, 25 come
+			s.send(s.video, n*50, n%3*50, n*40)
+			if sound {
+				s.send(s.audio, n*40, 0, n*40)
+			}
+		}
+		s.got = s.session.Flush(s.got)
+		for n, u := range s.got {
+			picture := n
+			if sound {
+				picture = n / 2
+			}
+			switch {
+			case u.Track == s.audio || sound && picture < 60:
+			case !sound && (u.DTS != ms(picture*50) || u.PTS != ms(picture*50+picture%3*50)):
+				t.Fatalf("without sound picture %d is at %v, shown at %v", picture, u.DTS, u.PTS)
+			case sound && ((u.DTS-ms(picture*40)).Abs() > ms(20) || (u.PTS-u.DTS-ms(picture%3*40)).Abs() > ms(1) || picture%3 > 0 && u.Body[0] != byte((u.PTS-u.DTS).Milliseconds())):
+				t.Fatalf("picture %d is at %v, shown at %v, as %v", picture, u.DTS, u.PTS, u.Body)
+			}
+		}
+	}
+}

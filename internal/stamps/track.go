@@ -49,6 +49,12 @@ type track struct {
 	pace     pace
 	jitter   jitter
 	shown    presentation
+	drift    drift
+	// owed is by how much the track is to come later yet, little by little.
+	owed time.Duration
+
+	// gap is how far apart sound comes, on average.
+	gap time.Duration
 
 	// rate is by how much the track's clock is too fast; measured: about that. It has the time at
 	// where its time stamp is from. turned: that is to be settled with the next unit.
@@ -128,6 +134,9 @@ func (t *track) observe(u *media.AccessUnit) {
 		t.length += length
 		return
 	case t.length > 0:
+		if gap := now.came - t.last.came; gap >= leastGap {
+			t.gap += (min(gap, maxQuiet) - t.gap) / gapShare
+		}
 		t.hear(now, t.scale(step))
 	default:
 		t.see(now, t.scale(step), u.Track.FrameRate)
@@ -151,6 +160,7 @@ func (t *track) turn(by float64, measured bool) {
 	t.turned, t.touched = true, true
 	t.run, t.jitter = run{}, jitter{}
 	t.pace = pace{from: t.last}
+	t.drift.restart()
 	t.settle()
 	t.report(faultSpeed)
 }
@@ -202,6 +212,7 @@ func (t *track) convertClock(u *media.AccessUnit) media.AccessUnit {
 	case length > 0:
 		t.out += step
 	default:
+		t.pay(step)
 		t.out = t.target
 	}
 	t.out = min(max(t.out, -time.Duration(maxTime)), time.Duration(maxTime))
@@ -215,7 +226,10 @@ func (t *track) place(u *media.AccessUnit) media.AccessUnit {
 	v.DTS = t.out.Round(time.Millisecond)
 	// Whoever counts ticks does so in composition times too: in milliseconds they would be longer
 	// than reordering takes.
-	if shortest := time.Duration(8 * t.rate * float64(time.Millisecond)); composition != 0 && t.rate >= ticks && t.composes >= shortest && !u.Multitrack {
+	// So does who counts pictures at another rate.
+	shortest := time.Duration(8 * t.rate * float64(time.Millisecond))
+	counted := t.rate >= ticks && t.composes >= shortest || t.drift.follows && !near(t.rate, 1, slightly)
+	if composition != 0 && counted && !u.Multitrack {
 		composition = t.scale(composition).Round(time.Millisecond)
 		v.PTS = v.DTS + composition
 		t.embody(u, &v)
