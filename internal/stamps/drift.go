@@ -135,7 +135,7 @@ func (d *drift) restart() { d.lines = [len(spans)]line{} }
 // part looks at how far a picture that comes now is from the sound.
 func (t *track) part(now mark, step time.Duration) {
 	d, sound := &t.drift, t.session.counted()
-	if sound == nil || t.kind != media.Video || t.doubted || t.smooth || t.turned || sound.doubted || sound.turned || sound.smooth ||
+	if sound == nil || t.kind != media.Video || t.doubted || t.smooth || t.turned || sound.doubted || sound.turned || sound.smooth || t.coarse.on || sound.coarse.on ||
 		t.given != t.units-1 || sound.given != sound.units || sound.given == 0 {
 		d.restart()
 		return

@@ -50,6 +50,7 @@ type track struct {
 	jitter   jitter
 	shown    presentation
 	drift    drift
+	coarse   coarse
 	// owed is by how much the track is to come later yet, little by little.
 	owed time.Duration
 
@@ -188,6 +189,9 @@ func (t *track) convertClock(u *media.AccessUnit) media.AccessUnit {
 	}
 	first := t.given == 0
 	t.given++
+	if t.coarsely(u, length) {
+		return t.place(u)
+	}
 	if !t.touched {
 		t.stamp, t.target, t.out = u.DTS, u.DTS, u.DTS
 		return *u
