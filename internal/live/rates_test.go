@@ -14,13 +14,17 @@ import (
 func TestPicturesCountedAtAnotherRate(t *testing.T) {
 	for _, rates := range [][2]float64{{20, 25}, {25, 20}, {24, 30}, {30, 24}, {60, 50}, {40, 50}, {29.97, 30}, {30, 29.97}, {25.25, 25}, {24.75, 25}, {25, 50}, {60, 30}, {30, 15}, {100, 10}} {
 		counted, real := rates[0], rates[1]
+		seconds := 20
+		if math.Abs(counted/real-1) < 0.01 {
+			seconds = 90
+		}
 		for name, delay := range map[string]func(media.Kind, int, int) int{"": nil, "jitter": jittery(9, 100), "uneven": func(_ media.Kind, n, _ int) int {
 			return rand.New(rand.NewPCG(uint64(n), 3)).IntN(15)
 		}} {
 			for _, base := range []int{0, 100_000} {
 				what := fmt.Sprintf("%v for %v, from %d, %s", counted, real, base, name)
 				t.Run(what, func(t *testing.T) {
-					c := camera{seconds: 90, interval: int(math.Round(1000 / real)), delay: delay}
+					c := camera{seconds: seconds, interval: int(math.Round(1000 / real)), delay: delay}
 					c.stamp = func(k media.Kind, n, ms int) int {
 						if k == media.Video {
 							return base + int(float64(ms)*real/counted)
@@ -47,7 +51,7 @@ func TestSoundCountedAtAnotherRate(t *testing.T) {
 			for _, base := range []int{0, 100_000} {
 				what := fmt.Sprintf("x %v, from %d, %s", speed, base, name)
 				t.Run(what, func(t *testing.T) {
-					c := camera{seconds: 90, delay: delay}
+					c := camera{seconds: 60, delay: delay}
 					c.stamp = func(k media.Kind, n, ms int) int {
 						if k == media.Audio {
 							return base + int(float64(ms)*speed)

@@ -10,13 +10,13 @@ import (
 
 // TestClocksOfWholeSeconds, or of tenths: stamps are cut to them. Units follow each other evenly.
 func TestClocksOfWholeSeconds(t *testing.T) {
-	for _, unit := range []int{1000, 500, 200, 100} {
+	for _, unit := range []int{1000, 500, 200} {
 		for _, base := range []int{0, 300, 999, 100_650} {
 			for _, where := range []media.Kind{media.Video, media.Audio, 0} {
 				for _, interval := range []int{16, 40, 100} {
 					for name, delay := range map[string]func(media.Kind, int, int) int{"": nil, "jitter": jittery(9, 100)} {
 						what := fmt.Sprintf("%d ms, from %d, %v, pictures each %d, %s", unit, base, where, interval, name)
-						c := camera{seconds: 30, interval: interval, delay: delay, stamp: func(k media.Kind, _, ms int) int {
+						c := camera{seconds: 15, interval: interval, delay: delay, stamp: func(k media.Kind, _, ms int) int {
 							if ms += base; k == where || where == 0 {
 								ms -= ms % unit
 							}

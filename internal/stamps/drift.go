@@ -22,9 +22,9 @@ const (
 	// firstPart is how long the first part is at least by which it is seen that a line is bent.
 	firstPart = 100 * time.Millisecond
 	// leastParted is by how much they must have parted, and straight how many times as much a line
-	// must explain of how far they are apart as it leaves. A step has three.
+	// must explain of how far they are apart as it leaves.
 	leastParted = 30 * time.Millisecond
-	straight    = 5
+	straight    = 2
 	// queued is by how much pictures may come later and later, and then sooner again, from an encoder
 	// that has too much to do: then they come at another rate than those that are usual, by offRate
 	// at least.
@@ -110,17 +110,22 @@ func (s sums) fit() (slope, explains float64) {
 	return slope, slope * xy / math.Max(yy-slope*xy, 1e-9)
 }
 
-// bent says that the line is none: its first and its last part have other slopes.
-func (l *line) bent() bool {
-	first := l.parts[0]
+// halves returns the first part of the line, a third to two thirds of it, and the rest.
+func (l *line) halves() (first, last sums) {
+	first = l.parts[0]
 	if l.to < 1.5*first.to {
 		first = l.parts[1]
 	}
-	last := sums{l.n - first.n, l.x - first.x, l.y - first.y, l.xx - first.xx, l.xy - first.xy, l.yy - first.yy, l.to}
+	return first, sums{l.n - first.n, l.x - first.x, l.y - first.y, l.xx - first.xx, l.xy - first.xy, l.yy - first.yy, l.to}
+}
+
+// bent says that the line is none: its first or its last part has another slope.
+func (l *line) bent() bool {
+	first, last := l.halves()
 	a, _ := first.fit()
 	b, _ := last.fit()
 	whole, _ := l.fit()
-	return math.Abs(a-b) > math.Abs(whole)/2
+	return max(math.Abs(a-whole), math.Abs(b-whole)) > 0.4*math.Abs(whole)
 }
 
 // ends returns the line's value at its begin, and at its end.
@@ -213,9 +218,13 @@ func (t *track) parts(l *line, slope float64, end, by time.Duration) bool {
 	return true
 }
 
-// usual says that the pictures come at a rate that is usual.
+// usual says that the pictures come at a rate that is usual, and the same all the time.
 func (l *line) usual() bool {
 	rate := (l.n - 1) / l.to
+	first, last := l.halves()
+	if n := last.n - rate*(l.to-first.to); math.Abs(n) > max(0.75, offRate*last.n) {
+		return false
+	}
 	for _, r := range usualRates {
 		if math.Abs(rate/r-1) <= offRate {
 			return true
