@@ -294,9 +294,52 @@ func TestConsoleMany(t *testing.T) {
 	t.Logf("the longest task took %.0f ms", longest)
 	p.clean(t)
 	if idle {
-		p.evaluate(t, `void (location = 'about:blank')`, nil)
+		p.evaluate(t, `void (location = 'about:blank')`, nil) // or it would be measured too
 		consoleAtRest(t, s)
 	}
+}
+
+// TestConsoleColours: each card has the picture of its own stream, again and again. One video element
+// for all of them had, after a seek, now and then the picture of the stream before.
+func TestConsoleColours(t *testing.T) {
+	t.Parallel()
+	chromium.turn(t)
+	s, room := start(t), roomOf(t)
+	colours := map[string][3]int{"red": {255, 0, 0}, "blue": {0, 0, 255}, "lime": {0, 255, 0}}
+	for name := range colours {
+		call := "-v error -re -f lavfi -i color=" + name + ":s=320x180:r=25 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25 -f flv"
+		launch(t, "ffmpeg", append(strings.Fields(call), s.publishURL(s.key(t, room+name)))...)
+	}
+	const script = `const draw = CanvasRenderingContext2D.prototype.drawImage; window.drawn = []
+		CanvasRenderingContext2D.prototype.drawImage = function (...args) {
+			draw.apply(this, args)
+			const stream = this.canvas.closest('.card').querySelector('.card-name').textContent
+			window.drawn.push({ stream, pixel: [...this.getImageData(10, 10, 1, 1).data] })
+		}`
+	p := openPage(t, s.consoleURL(""), desk, script)
+	var drawn []struct {
+		Stream string
+		Pixel  []int
+	}
+	eventually(t, 2*time.Minute, "nine pictures", func() bool {
+		p.evaluate(t, "window.drawn", &drawn)
+		return len(drawn) >= 9
+	})
+	seen := make(map[string]int)
+	for _, d := range drawn {
+		name := strings.TrimPrefix(d.Stream, room)
+		seen[name]++
+		for i, want := range colours[name] {
+			if off := d.Pixel[i] - want; off < -60 || off > 60 {
+				t.Errorf("the picture of %s has the colour %v", name, d.Pixel)
+				break
+			}
+		}
+	}
+	if len(seen) != len(colours) {
+		t.Errorf("pictures of %v", seen)
+	}
+	p.clean(t)
 }
 
 // consoleAtRest measures the console as it is opened, with what it shows before anybody scrolls.

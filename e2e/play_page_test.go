@@ -28,15 +28,17 @@ type pageState struct {
 	Muted, Paused, Bar bool
 }
 
-// seesPictures notes when the first picture is shown.
+// seesPictures notes when the first picture is shown. It waits for changes of the page, and asks not at
+// each frame: that would keep a page without a video from resting.
 const seesPictures = `
 	window.firstPicture = 0
-	const look = () => {
+	const change = new MutationObserver(() => {
 		const video = document.querySelector('video')
-		if (!video) return requestAnimationFrame(look)
+		if (!video) return
+		change.disconnect()
 		video.requestVideoFrameCallback(() => (window.firstPicture = performance.timeOrigin + performance.now()))
-	}
-	look()`
+	})
+	change.observe(document, { childList: true, subtree: true })`
 
 const readState = `(() => {
 	const text = selector => document.querySelector(selector)?.textContent ?? ''

@@ -13,10 +13,12 @@ import type { Stream } from './types'
 
 // From how many streams on a field to search them is worth its place.
 const many = 9
+// Figures of fifty streams cost a browser more to draw than to learn; in ms.
+const pace = 2000
 
 /** What is on air, at a glance. */
 export function Overview({ server }: { server: Server }): JSX.Element {
-  useServer(server)
+  useServer(server, pace)
   const painter = useMemo(() => new Painter(server), [server])
   const [wanted, setWanted] = useState('')
   const { figures, totals, streams } = server

@@ -236,8 +236,25 @@ function append(series: Series, time: number, viewers: number, bitRate: number, 
   series.out.shift()
 }
 
-/** Draws a component again when the server has said something. */
-export function useServer(server: Server) {
+/** Draws a component again when the server has said something, at most once in so many ms. */
+export function useServer(server: Server, pace = 0) {
   const [, redraw] = useReducer((n: number) => n + 1, 0)
-  useEffect(() => server.watch(() => redraw(0)), [server])
+  useEffect(() => {
+    let last = 0
+    let timer = 0
+    const draw = () => {
+      timer = 0
+      last = performance.now()
+      redraw(0)
+    }
+    const stop = server.watch(() => {
+      const rest = last + pace - performance.now()
+      if (rest <= 0) draw()
+      else timer ||= window.setTimeout(draw, rest)
+    })
+    return () => {
+      clearTimeout(timer)
+      stop()
+    }
+  }, [server, pace])
 }
