@@ -49,6 +49,29 @@ func TestFirstParts(t *testing.T) {
 	}
 }
 
+// TestFirstPicturesBehind the sound, for the first moments, as where an encoder counts them too
+// slowly: the first multivariant playlist names them all the same. Players take it for all there is.
+func TestFirstPicturesBehind(t *testing.T) {
+	for _, behind := range []time.Duration{600 * time.Millisecond, 900 * time.Millisecond, 1300 * time.Millisecond, 1800 * time.Millisecond} {
+		s := hlstest.Source{Video: hlstest.AVCTrack(0), Audio: hlstest.AAC(48000), AudioEvery: 1024.0 / 48000, Rate: 25, Gop: 25}
+		r := newRig(t, Options{})
+		r.leader.wanted = func() bool { return true }
+		for _, u := range s.Until(6 * time.Second) {
+			if u.Track == s.Video && u.DTS < behind {
+				u.DTS /= 10
+				u.PTS = u.DTS
+			}
+			r.feed("", u)
+			if v := r.show.View.Load(); v != nil {
+				if len(v.Renditions) != 2 || u.DTS > 2500*time.Millisecond {
+					t.Errorf("behind by up to %v: after %v the first multivariant playlist says %+v", behind, u.DTS, v.Renditions)
+				}
+				break
+			}
+		}
+	}
+}
+
 // TestFirstPartsInTime: nobody who asks later gets another target duration than the stream needs.
 func TestFirstPartsInTime(t *testing.T) {
 	s := hlstest.Source{Video: hlstest.AVCTrack(0), Audio: hlstest.AAC(48000), AudioEvery: 1024.0 / 48000, Rate: 25, Gop: 50}

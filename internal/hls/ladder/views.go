@@ -238,13 +238,22 @@ func frameRate(t *track) float64 {
 const patienceSegments = 3
 
 // earlyPatience is how much media it waits for them where the first segment is listed while it
-// grows.
-const earlyPatience = time.Second
+// grows, and picturePatience where there would be sound alone: pictures may be behind for a moment,
+// as those of an encoder that counts them at another rate.
+const (
+	earlyPatience   = time.Second
+	picturePatience = 2500 * time.Millisecond
+)
 
-// awaits says that the first multivariant playlist waits for renditions that are late.
-func (o *output) awaits() bool {
+// awaits says that the first multivariant playlist waits for a rendition of t, which is late, beside
+// those of which there is something.
+func (o *output) awaits(t *track, infos []playlist.Info) bool {
 	if o.line.growing {
-		return o.line.now-o.line.bounds[0].At < earlyPatience
+		patience := earlyPatience
+		if t.kind == media.Video && !slices.ContainsFunc(infos, func(i playlist.Info) bool { return i.Kind == media.Video }) {
+			patience = picturePatience
+		}
+		return o.line.now-o.line.bounds[0].At < patience
 	}
 	return o.line.next-o.line.first <= patienceSegments
 }
@@ -261,7 +270,7 @@ func (o *output) present(now bool) {
 		switch {
 		case t.member != nil && t.View.Load() != nil && t.info.Rendition == t.Rendition:
 			infos = append(infos, t.info)
-		case t.standing != out && old == nil && !now && o.awaits():
+		case t.standing != out && old == nil && !now && o.awaits(t, infos):
 			return // players take what the first playlist names for all that there will be
 		}
 	}
