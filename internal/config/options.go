@@ -135,7 +135,7 @@ var options = []option{
 		bind: func(c *Config) value { return boolean(&c.HLSTLS) }},
 	{key: "hls_http3", def: "false", doc: "Speak HTTP/3 too, on the UDP port with the number of hls_addr's. It needs use_hls_https.",
 		bind: func(c *Config) value { return boolean(&c.HLSHTTP3) }},
-	{key: "hls_fast_http", def: "true", doc: "Answer what HLS players ask for over HTTP/1.1, with and without TLS, in a loop of its own,\non Linux: a viewer costs half. false leaves all to Go's HTTP server.",
+	{key: "hls_fast_http", def: "true", doc: "Answer what HLS players ask for over HTTP/1.1, and with TLS over HTTP/2 too, in a loop of its own,\non Linux: a viewer costs half. false leaves all to Go's HTTP server.",
 		bind: func(c *Config) value { return boolean(&c.HLSLoop) }},
 	{key: "hls_segment_duration", def: "3s", doc: "Least length of a segment; it ends at the next key frame after this.",
 		bind: func(c *Config) value {

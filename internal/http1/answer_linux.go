@@ -20,19 +20,9 @@ const (
 	lingers = 500 * time.Millisecond
 )
 
-// question is what the answer to a request that waited depends on. Loops know targets and fields by
-// heart, so that it is compared quickly.
-type question struct {
-	target string
-	fields *fields
-}
-
-func (c *conn) asks() question { return question{c.target, c.fields} }
-
 // takeShared answers as others with the same question were answered.
 func (c *conn) takeShared(s *shared) {
-	s.each()
-	c.requestOver()
+	c.over()
 	c.state, c.last = writing, false
 	c.allow(c.loop.server.std.WriteTimeout)
 	c.enqueue(s.bytes)
@@ -40,17 +30,17 @@ func (c *conn) takeShared(s *shared) {
 
 // enqueue has an answer sent together with others.
 func (c *conn) enqueue(b []byte) {
-	if c.over != nil {
+	if c.tls != nil {
 		c.out = [][]byte{b}
 		c.seal()
-		b = c.over.under.out[c.taken:]
+		b = c.tls.under.out[c.taken:]
 	}
 	c.loop.enqueue(c, b)
 }
 
 // settle goes on after n bytes of the answer b were sent, none also if that failed.
 func (c *conn) settle(b []byte, n int) {
-	if c.over != nil {
+	if c.tls != nil {
 		c.taken += n
 		c.sendSealed()
 		return
@@ -66,7 +56,7 @@ func (c *conn) settle(b []byte, n int) {
 // answer sends what the handler has answered.
 func (c *conn) answer(w *response) {
 	l := c.loop
-	c.requestOver()
+	c.over()
 	if !w.whole() {
 		c.close()
 		return
@@ -74,7 +64,7 @@ func (c *conn) answer(w *response) {
 	c.state, c.last = writing, w.closes()
 	c.allow(l.server.std.WriteTimeout)
 	if l.resuming && w.each != nil && !c.last {
-		s := &shared{w.join(l.wall()), w.each}
+		s := &shared{bytes: w.join(l.wall()), size: w.size, each: w.each}
 		l.shared[c.asks()] = s
 		c.enqueue(s.bytes)
 		return
@@ -88,7 +78,7 @@ func (c *conn) answer(w *response) {
 	for _, b := range w.pieces {
 		l.out = append(l.out, b...)
 	}
-	if c.over != nil {
+	if c.tls != nil {
 		c.out = append(c.out, l.out)
 		c.seal() // all of it: what it was made in is used again
 		c.send()
@@ -107,7 +97,7 @@ func (c *conn) answer(w *response) {
 
 // send sends what is left of the answer, a bounded part of it at a time.
 func (c *conn) send() {
-	if c.over != nil {
+	if c.tls != nil {
 		c.sendSealed()
 		return
 	}

@@ -6,9 +6,6 @@ import (
 	"context"
 	"io"
 	"net"
-	"net/http"
-	"net/url"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -39,8 +36,8 @@ type conn struct {
 	loop *loop
 	net  holder
 	fd   int32
-	// over, if set, is TLS over it, taken is how much was sent of what that has to send.
-	over  *secured
+	// tls, if set, is TLS over it, taken is how much was sent of what that has to send.
+	tls   *secured
 	taken int
 	// slot is its place in loop.conns.
 	slot  int
@@ -55,22 +52,11 @@ type conn struct {
 	// buf is what was read and belongs to no request that is under way.
 	buf []byte
 
-	ctx     context.Context
-	remote  string
-	target  string
-	fields  *fields
-	request *http.Request
-	url     url.URL
-	begun   bool // Begin was told
-
-	// list is where the request waits, place where in it.
-	list  *waitList
-	place int
-	// limit is that of its wait, which ends at until.
-	limit, until time.Duration
-	left         func()
-	// kept is what the handler keeps until its next call.
-	kept any
+	ctx    context.Context
+	remote string
+	// exchange is the one of HTTP/1.1, two all those of HTTP/2, if it speaks that.
+	exchange
+	two *two
 
 	// out is what is still to be sent, last says that the connection ends with it.
 	out  [][]byte
@@ -87,7 +73,8 @@ func newConn(l *loop, held holder, over *secured) (*conn, bool) {
 	if err != nil || !held.Hold() {
 		return nil, false
 	}
-	c := &conn{loop: l, net: held, over: over, state: away, fresh: true, remote: held.RemoteAddr().String(), ctx: context.Background()}
+	c := &conn{loop: l, net: held, tls: over, state: away, fresh: true, remote: held.RemoteAddr().String(), ctx: context.Background()}
+	c.conn = c
 	if raw.Control(func(fd uintptr) { c.fd = int32(fd) }) != nil {
 		held.Release()
 		return nil, false
@@ -100,6 +87,9 @@ func newConn(l *loop, held holder, over *secured) (*conn, bool) {
 	}
 	if with := l.server.std.ConnContext; with != nil {
 		c.ctx = with(c.ctx, held)
+	}
+	if over != nil && over.state.NegotiatedProtocol == "h2" {
+		c.two = newTwo(c)
 	}
 	return c, true
 }
@@ -117,9 +107,12 @@ func (l *loop) add(c *conn, timeout time.Duration) {
 	l.conns = append(l.conns, c)
 	l.byFD[c.fd] = c
 	c.allow(timeout)
-	if c.over != nil { // it may have read more than was asked of it
-		c.over.enter(c.fd)
+	if c.tls != nil { // it may have read more than was asked of it
+		c.tls.enter(c.fd)
 		c.readable = true
+		if c.two != nil {
+			c.two.begin()
+		}
 	}
 	if c.readable || len(c.buf) > 0 {
 		c.later()
@@ -129,10 +122,10 @@ func (l *loop) add(c *conn, timeout time.Duration) {
 // forget takes the connection out of its loop.
 func (c *conn) forget() {
 	l := c.loop
-	if c.list != nil {
-		c.list.remove(c)
+	if c.two != nil {
+		c.two.end()
 	}
-	c.requestOver()
+	c.over()
 	c.state, c.out = away, nil
 	delete(l.byFD, c.fd)
 	last := len(l.conns) - 1
@@ -162,6 +155,12 @@ func (c *conn) allow(d time.Duration) {
 	}
 }
 
+// by has the connection looked at not later than then.
+func (c *conn) by(at time.Duration) {
+	c.deadline = min(c.deadline, at)
+	c.loop.due(at)
+}
+
 // later has the loop go on with the connection.
 func (c *conn) later() {
 	if !c.queued {
@@ -176,13 +175,16 @@ func (c *conn) event(e uint32) {
 	c.hup = c.hup || e&over != 0
 	if e&(syscall.EPOLLIN|over) != 0 {
 		c.readable = true
-		if c.over != nil {
-			c.over.under.drained = false
+		if c.tls != nil {
+			c.tls.under.drained = false
 		}
 	}
 	switch c.state {
 	case reading, ending:
-		if c.readable {
+		if c.two != nil && c.state == reading {
+			c.send()
+		}
+		if c.readable && c.state != away {
 			c.read()
 		}
 	case waiting:
@@ -195,6 +197,10 @@ func (c *conn) event(e uint32) {
 // goOn takes the next step without an event.
 func (c *conn) goOn() {
 	switch {
+	case c.two != nil && c.state == reading:
+		if c.send(); c.readable && c.state == reading {
+			c.read()
+		}
 	case c.state == writing:
 		c.send()
 	case c.state == reading && len(c.buf) > 0:
@@ -205,12 +211,12 @@ func (c *conn) goOn() {
 }
 
 func (c *conn) expire() {
-	switch c.state {
-	case waiting:
-		c.list.remove(c)
-		c.until = 0
-		c.serve(Late)
-	case reading, writing, ending:
+	switch {
+	case c.two != nil && c.state == reading:
+		c.two.expire()
+	case c.state == waiting:
+		c.late()
+	case c.state != away:
 		c.close()
 	}
 }
@@ -223,7 +229,7 @@ func (c *conn) read() {
 	case err == syscall.EAGAIN:
 		c.readable = false
 		return
-	case err == nil && n == 0 && len(c.buf) > 0 && c.state == reading:
+	case err == nil && n == 0 && len(c.buf) > 0 && c.state == reading && c.two == nil:
 		c.hand(c.buf) // it has a word for requests that break off
 		return
 	case err != nil || n == 0:
@@ -232,12 +238,14 @@ func (c *conn) read() {
 	}
 	c.readable = c.hup || n == len(buf)
 	switch {
-	case c.over != nil && len(c.over.under.out)-c.taken > maxUnasked:
+	case c.tls != nil && len(c.tls.under.out)-c.taken > maxUnasked:
 		c.close()
 	case c.state == ending:
 		if c.readable {
 			c.later()
 		}
+	case c.two != nil:
+		c.two.receive(buf[:n])
 	case len(c.buf) > 0:
 		c.buf = append(c.buf, buf[:n]...)
 		c.consume(c.buf)
@@ -248,8 +256,8 @@ func (c *conn) read() {
 
 // receive reads what there is, of TLS what is in it.
 func (c *conn) receive(b []byte) (int, error) {
-	if c.over != nil {
-		return c.over.fill(b)
+	if c.tls != nil {
+		return c.tls.fill(b)
 	}
 	return receive(c.fd, b, 0)
 }
@@ -290,24 +298,12 @@ func (c *conn) consume(b []byte) {
 
 // begin begins the request that was read.
 func (c *conn) begin() {
-	s := c.loop.server
-	if c.request == nil {
-		c.request = new(http.Request).WithContext(c.ctx)
-	}
-	path, query, _ := strings.Cut(c.target, "?")
-	c.url = url.URL{Path: path, RawQuery: query}
-	r := c.request
-	r.Method, r.URL, r.RequestURI, r.Host = http.MethodGet, &c.url, c.target, c.fields.host
+	r := c.ask()
 	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
-	r.Header, r.Body, r.RemoteAddr = c.fields.header, http.NoBody, c.remote
-	if c.over != nil {
-		r.TLS = &c.over.state
-	}
-	if !s.opt.Hot(r) || s.opt.Begin != nil && !s.opt.Begin(c.net) {
+	if !c.mayBegin() {
 		c.lend(c.head())
 		return
 	}
-	c.begun = true
 	c.serve(Waiting)
 }
 
@@ -316,76 +312,21 @@ func (c *conn) head() []byte {
 	return append(append(append(append([]byte(nil), "GET "...), c.target...), version...), c.fields.block...)
 }
 
-// requestOver notes that the request under way, if there is one, is over.
-func (c *conn) requestOver() {
-	if c.left != nil {
-		c.left()
-		c.left = nil
-	}
-	c.until, c.kept = 0, nil
-	if c.begun {
-		c.begun = false
-		if end := c.loop.server.opt.End; end != nil {
-			end(c.net)
-		}
-	}
-}
-
-// serve has the handler answer the request, for the first time or after a wait.
-func (c *conn) serve(outcome Outcome) {
-	l := c.loop
-	if c.left != nil {
-		c.left()
-		c.left = nil
-	}
-	w := &l.response
-	w.reset(outcome)
-	w.kept, c.kept = c.kept, nil
-	switch {
-	case !l.call(c.request):
-		if w.left != nil {
-			w.left()
-		}
-		c.close()
-	case w.elsewhere:
-		c.requestOver()
-		c.lend(c.head())
-	case w.change != nil:
-		c.wait(w)
-	default:
-		c.answer(w)
-	}
-}
-
-// wait lets the request wait.
-func (c *conn) wait(w *response) {
-	l := c.loop
-	if c.until == 0 || c.limit != w.limit {
-		c.limit, c.until = w.limit, l.now+w.limit
-	}
-	c.state, c.left, c.kept, c.deadline = waiting, w.left, w.keep, c.until
-	l.due(c.until)
-	l.enlist(c, w.change)
-	if c.hup || c.over != nil && c.readable {
-		c.checkGone()
-	}
-}
-
 // checkGone ends the wait of a client that has gone. One that has sent its next request has not.
 func (c *conn) checkGone() {
-	if !c.hup && c.over == nil || len(c.buf) > 0 { // over TLS there is a word for it
+	if !c.hup && c.tls == nil || len(c.buf) > 0 { // over TLS there is a word for it
 		return
 	}
 	var b [1]byte
-	if c.over != nil {
-		if n, err := c.over.fill(b[:]); n > 0 || err == syscall.EAGAIN {
+	if c.tls != nil {
+		if n, err := c.tls.fill(b[:]); n > 0 || err == syscall.EAGAIN {
 			c.buf = append(c.buf, b[:n]...)
 			return
 		}
 	} else if n, err := receive(c.fd, b[:], syscall.MSG_PEEK); n > 0 || err == syscall.EAGAIN {
 		return
 	}
-	c.list.remove(c)
+	c.list.remove(&c.exchange)
 	c.serve(Gone)
 }
 

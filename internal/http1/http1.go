@@ -1,5 +1,5 @@
-// Package http1 serves HTTP/1.1 (RFC 9112) to very many clients that wait for the same: for
-// the next part of a live stream, and for the playlist that names it.
+// Package http1 serves HTTP/1.1 (RFC 9112), and HTTP/2 over TLS, to very many clients that wait for
+// the same: for the next part of a live stream, and for the playlist that names it.
 //
 // On Linux a loop for each processor has the connections. Requests in the form that players send
 // (GET, no content, nothing conditional) are answered there by the ordinary http.Handler, to which
@@ -9,7 +9,8 @@
 // for good, untouched. So this package decides nothing about odd requests.
 //
 // Over TLS the same loops read and write through crypto/tls, which does not wait there; only
-// handshakes have goroutines. Clients that choose HTTP/2 are net/http's.
+// handshakes have goroutines. Clients that choose HTTP/2 (RFC 9113) there are in the loop too; what
+// is unusual of their requests the ordinary handler answers in goroutines.
 //
 // On other systems net/http has all connections.
 package http1

@@ -65,15 +65,19 @@ type loop struct {
 	ring   *iouring.Ring[*conn]
 	queued int
 	shared map[question]*shared
+	// touched are connections of HTTP/2 that may have something to send.
+	touched, tended []*conn
 	// resuming: those who waited are being answered.
 	resuming bool
-	behind   []*conn // that get theirs when all others have
+	behind   []*exchange // that get theirs when all others have
 
 	draining, over bool
 	empty          chan struct{} // closed when a loop that drains has no connection any more
 	stop           chan struct{}
 	done           chan struct{}
 	watchers       sync.WaitGroup
+	// tasksDone waits for requests over HTTP/2 that are answered in goroutines.
+	tasksDone sync.WaitGroup
 
 	mu     sync.Mutex
 	inbox  []func()
@@ -156,10 +160,15 @@ func (l *loop) end() {
 func (l *loop) drain() {
 	l.draining = true
 	for _, c := range slices.Clone(l.conns) {
+		if c.two != nil {
+			c.two.leave()
+			continue
+		}
 		if c.state == reading && len(c.buf) == 0 && !c.readable {
 			c.close()
 		}
 	}
+	l.tend()
 	l.checkEmpty()
 }
 
@@ -187,8 +196,10 @@ func (l *loop) run() {
 			}
 		}
 		l.attend()
+		l.tend()
 		if l.now >= l.next && n < maxEvents { // nobody is late whose bytes are there
 			l.expire()
+			l.tend()
 		}
 	}
 	l.shut()
@@ -211,6 +222,7 @@ func (l *loop) shut() {
 	l.checkEmpty()
 	close(l.stop)
 	l.watchers.Wait()
+	l.tasksDone.Wait()
 	l.release()
 }
 
@@ -298,10 +310,10 @@ func (l *loop) expire() {
 func (l *loop) due(at time.Duration) { l.next = min(l.next, at) }
 
 // waitList are the requests that wait for the same.
-type waitList struct{ conns []*conn }
+type waitList struct{ all []*exchange }
 
 // enlist lets a request wait for change.
-func (l *loop) enlist(c *conn, change <-chan struct{}) {
+func (l *loop) enlist(x *exchange, change <-chan struct{}) {
 	list := l.waits[change]
 	if list == nil {
 		list = new(waitList)
@@ -314,18 +326,18 @@ func (l *loop) enlist(c *conn, change <-chan struct{}) {
 			}
 		})
 	}
-	c.list, c.place = list, len(list.conns)
-	list.conns = append(list.conns, c)
+	x.list, x.place = list, len(list.all)
+	list.all = append(list.all, x)
 }
 
 // remove takes a request out.
-func (w *waitList) remove(c *conn) {
-	last := len(w.conns) - 1
-	w.conns[c.place] = w.conns[last]
-	w.conns[c.place].place = c.place
-	w.conns[last] = nil
-	w.conns = w.conns[:last]
-	c.list = nil
+func (w *waitList) remove(x *exchange) {
+	last := len(w.all) - 1
+	w.all[x.place] = w.all[last]
+	w.all[x.place].place = x.place
+	w.all[last] = nil
+	w.all = w.all[:last]
+	x.list = nil
 }
 
 // resume goes on with the requests that waited for change: first with those for media, for players
@@ -333,24 +345,23 @@ func (w *waitList) remove(c *conn) {
 func (l *loop) resume(change <-chan struct{}) {
 	list := l.waits[change]
 	delete(l.waits, change)
-	conns := list.conns
-	for _, c := range conns {
-		c.list = nil
+	for _, x := range list.all {
+		x.list = nil
 	}
 	l.resuming = true
 	l.behind = l.behind[:0]
-	for _, c := range conns {
-		switch s := l.shared[c.asks()]; {
+	for _, x := range list.all {
+		switch s := l.shared[x.asks()]; {
 		case s == nil:
-			c.serve(Waiting)
-		case len(s.bytes) <= joined:
-			l.behind = append(l.behind, c)
+			x.serve(Waiting)
+		case s.size <= joined:
+			l.behind = append(l.behind, x)
 		default:
-			c.takeShared(s)
+			x.takeShared(s)
 		}
 	}
-	for _, c := range l.behind {
-		c.takeShared(l.shared[c.asks()])
+	for _, x := range l.behind {
+		x.takeShared(l.shared[x.asks()])
 	}
 	clear(l.behind)
 	l.resuming = false

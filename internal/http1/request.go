@@ -42,6 +42,9 @@ type fields struct {
 	host   string
 	fate   fate
 	block  string // as it was read
+	// method, scheme and length are those of HTTP/2: length of content, -1: not said.
+	method string
+	length int64
 }
 
 // heads parses the heads of requests. Only what can have but one meaning is taken: everything else
@@ -49,6 +52,8 @@ type fields struct {
 type heads struct {
 	known   map[string]*fields
 	targets map[string]string
+	// blocks are those of HTTP/2 that are known.
+	blocks map[string]*fields
 }
 
 const (

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"livego/internal/http2"
 )
 
 // headRoom is about the length of the head of an answer, in bytes.
@@ -154,7 +156,11 @@ func (w *response) appendHead(b []byte, now time.Time) []byte {
 // shared is an answer for all who waited for the same.
 type shared struct {
 	bytes []byte
-	each  func()
+	// block and pieces take the place of bytes over HTTP/2.
+	block  []byte
+	pieces [][]byte
+	size   int // of the content
+	each   func()
 }
 
 // join returns the whole answer in one piece.
@@ -162,6 +168,38 @@ func (w *response) join(now time.Time) []byte {
 	b := w.appendHead(make([]byte, 0, headRoom+w.size), now)
 	for _, piece := range w.pieces {
 		b = append(b, piece...)
+	}
+	return b
+}
+
+// appendBlock appends the head of the answer as HTTP/2 has it, without what is for connections only.
+func (w *response) appendBlock(b []byte, now time.Time) []byte {
+	w.WriteHeader(http.StatusOK)
+	b = http2.AppendStatus(b, w.status)
+	w.keys = w.keys[:0]
+	for key := range w.header {
+		w.keys = append(w.keys, key)
+	}
+	slices.Sort(w.keys)
+	for _, key := range w.keys {
+		if key == "Connection" || key == "Content-Length" && !bodyAllowed(w.status) {
+			continue
+		}
+		for _, value := range w.header[key] {
+			b = http2.AppendField(b, key, oneLine(value))
+		}
+	}
+	if w.header["Date"] == nil {
+		b = http2.AppendField(b, "Date", string(w.date.at(now)))
+	}
+	if !bodyAllowed(w.status) {
+		return b
+	}
+	if w.header["Content-Length"] == nil {
+		b = http2.AppendField(b, "Content-Length", strconv.Itoa(w.size))
+	}
+	if w.size > 0 && w.header["Content-Type"] == nil && w.header["Content-Encoding"] == nil {
+		b = http2.AppendField(b, "Content-Type", http.DetectContentType(w.pieces[0]))
 	}
 	return b
 }

@@ -134,9 +134,23 @@ func (ls *loops) greet(s *Server, held holder) {
 		return
 	}
 	state := over.ConnectionState()
-	if state.NegotiatedProtocol == "h2" || !ls.take(held, &secured{over, state, t}) {
+	if weak(state) || !ls.take(held, &secured{over, state, t}) {
 		s.rest.give(over)
 	}
+}
+
+// weak says whether a client chose HTTP/2 with a cipher that it must not have (RFC 9113 9.2.2):
+// net/http has an answer to that.
+func weak(state tls.ConnectionState) bool {
+	if state.NegotiatedProtocol != "h2" || state.Version >= tls.VersionTLS13 {
+		return false
+	}
+	switch state.CipherSuite {
+	case tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256:
+		return false
+	}
+	return true
 }
 
 // refuse closes a connection whose handshake failed, as net/http does.
@@ -205,12 +219,15 @@ func (s *secured) fill(b []byte) (n int, err error) {
 
 // seal encrypts a bounded part of the answer.
 func (c *conn) seal() {
-	l, t := c.loop, c.over.under
+	l, t := c.loop, c.tls.under
 	if t.out == nil && len(l.buffers) > 0 {
 		last := len(l.buffers) - 1
 		t.out, l.buffers = l.buffers[last], l.buffers[:last]
 	}
 	l.text = l.text[:0]
+	if c.two != nil {
+		l.text = c.two.proto.Output(l.text, maxSealed)
+	}
 	for len(c.out) > 0 && len(l.text) < maxSealed {
 		n := min(len(c.out[0]), maxSealed-len(l.text))
 		l.text = append(l.text, c.out[0][:n]...)
@@ -219,16 +236,20 @@ func (c *conn) seal() {
 			c.out = c.out[1:]
 		}
 	}
-	_, _ = c.over.Write(l.text) // it is kept; else the client would notice
+	_, _ = c.tls.Write(l.text) // it is kept; else the client would notice
 }
 
 // sendSealed sends what is left of the answer, over TLS, a bounded part of it at a time.
 func (c *conn) sendSealed() {
-	t := c.over.under
+	t := c.tls.under
 	for size := 0; ; {
 		if len(t.out) == c.taken {
 			c.recycle()
-			if len(c.out) == 0 {
+			switch {
+			case c.two != nil && !c.two.proto.Pending():
+				c.two.sent()
+				return
+			case c.two == nil && len(c.out) == 0:
 				c.sent()
 				return
 			}
@@ -244,7 +265,13 @@ func (c *conn) sendSealed() {
 			return
 		}
 		size += n
+		if c.two != nil && n > 0 {
+			c.two.blocked = never
+		}
 		if c.taken += n; c.taken < len(t.out) { // an event tells when there is room
+			if c.two != nil {
+				c.two.stuck()
+			}
 			return
 		}
 	}
@@ -252,7 +279,7 @@ func (c *conn) sendSealed() {
 
 // recycle lets others use the buffer of what was sent.
 func (c *conn) recycle() {
-	l, t := c.loop, c.over.under
+	l, t := c.loop, c.tls.under
 	if cap(t.out) > 0 && len(l.buffers) < maxBuffers {
 		l.buffers = append(l.buffers, t.out[:0])
 	}
@@ -261,20 +288,20 @@ func (c *conn) recycle() {
 
 // bid tells the client that nothing more comes, if everything else was sent.
 func (c *conn) bid() {
-	if c.over == nil || len(c.over.under.out) > c.taken || len(c.out) > 0 {
+	if c.tls == nil || len(c.tls.under.out) > c.taken || len(c.out) > 0 || c.two != nil && c.two.proto.Pending() {
 		return
 	}
-	_ = c.over.CloseWrite()
-	_, _ = send(c.fd, c.over.under.out[c.taken:])
+	_ = c.tls.CloseWrite()
+	_, _ = send(c.fd, c.tls.under.out[c.taken:])
 	c.recycle()
 }
 
 // release gives the connection to net/http, with what was read.
 func (c *conn) release(unread []byte, back func(), watch func() error) {
 	given := &lent{Conn: c.net, unread: bytes.Clone(unread), back: back, watch: watch}
-	if c.over != nil {
-		c.over.leave()
-		given.Conn = c.over.Conn
+	if c.tls != nil {
+		c.tls.leave()
+		given.Conn = c.tls.Conn
 	}
 	c.loop.server.rest.give(given)
 }

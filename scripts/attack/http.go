@@ -25,6 +25,8 @@ func httpAttacks() []attack {
 		{name: "slow-http1", flags: slowFlags, run: slowSegments(dialHTTP1)},
 		{name: "slow-https", flags: slices.Concat(slowFlags, secured), run: slowSegments(dialHTTPS)},
 		{name: "slow-http2", flags: slowFlags, run: slowSegments(dialHTTP2)},
+		{name: "slow-https2", flags: slices.Concat(slowFlags, secured), run: slowSegments(dialHTTPS2)},
+		{name: "http2-floods", flags: secured, run: http2Floods},
 		{name: "slow-http3", flags: slices.Concat(slowFlags, secured, []string{"--hls_http3"}), run: slowSegments(dialHTTP3)},
 		{name: "pipelined", run: pipelined},
 		{name: "smuggled", run: smuggled},
