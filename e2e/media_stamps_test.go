@@ -79,17 +79,17 @@ func stampings() []stamping {
 			return at
 		}, 50, false, 0},
 		{"all counts ticks of 90 kHz", func(_ byte, _ int, at uint32) uint32 { return at * 90 }, 50, false, 0},
-		{"pictures are counted at 20 a second where 25 come", pictures(5, 4), 50, false, 2000},
-		{"pictures are counted at 30 a second where 25 come", pictures(5, 6), 50, false, 2000},
-		{"the clock of the pictures is a hundredth fast", pictures(101, 100), 50, false, 0},
-		{"pictures are stamped in units of 10 ms", pictures(1, 10), 50, false, 2000},
+		{"pictures are counted at 20 a second where 25 come", pictures(5, 4), 50, false, 3000},
+		{"pictures are counted at 30 a second where 25 come", pictures(5, 6), 50, false, 3000},
+		{"the clock of the pictures is a hundredth fast", pictures(101, 100), 60, false, 0},
+		{"pictures are stamped in units of 10 ms", pictures(1, 10), 50, false, 3000},
 		{"a clock of whole seconds", func(_ byte, _ int, at uint32) uint32 { return at - at%1000 }, 60, false, 3000},
 		{"sound of 48 kHz is stamped as 52.2", func(kind byte, _ int, at uint32) uint32 {
 			if kind == typeAudio {
 				return at * 441 / 480
 			}
 			return at
-		}, 50, false, 2000},
+		}, 50, false, 3000},
 	}
 }
 
@@ -148,6 +148,30 @@ func TestCompositionTimes(t *testing.T) {
 	s, room := shared(t), roomOf(t)
 	for name, got := range publishEverywhere(t, s, room, wrong, pacing{}) {
 		comparison{tolerance: 200, whole: name != "HTTP-FLV"}.check(t, name, unitsOf(tags, h264NAL), got)
+	}
+}
+
+// TestPicturesShownEarly: all pictures have a composition time of -200 ms. The playlists of pictures
+// and of sound agree about dates, and pictures are shown when they were stamped to be.
+func TestPicturesShownEarly(t *testing.T) {
+	t.Parallel()
+	tags := flvClip(t, "h264-aac", 5)
+	early := slices.Clone(tags)
+	for i := range early {
+		if one := &early[i]; one.kind == typeVideo && !one.isHeader() {
+			one.body = slices.Clone(one.body)
+			copy(one.body[2:5], []byte{0xFF, 0xFF, 0x38})
+		}
+	}
+	want := unitsOf(early, h264NAL)
+	for i := range want {
+		if want[i].kind == typeVideo {
+			want[i].dts = want[i].pts
+		}
+	}
+	s, room := shared(t), roomOf(t)
+	for name, got := range publishEverywhere(t, s, room, early, pacing{from: 10_000}) {
+		comparison{tolerance: 25, whole: name != "HTTP-FLV"}.check(t, name, want, got)
 	}
 }
 

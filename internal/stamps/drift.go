@@ -208,7 +208,7 @@ func (t *track) parts(l *line, slope float64, end, by time.Duration) bool {
 	case l.blames(slope):
 		sound.turn(1+l.fast, true)
 		slope = 0
-	case math.Abs(l.fast) > math.Abs(slope)/4, !l.usual() && by < queued:
+	case math.Abs(l.fast)*l.to > max(by/4, minHole).Seconds(), !l.usual() && by < queued:
 		return false
 	default:
 		t.report(faultRate)

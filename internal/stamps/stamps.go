@@ -56,6 +56,7 @@ const (
 	faultSpeed  = "time stamps of a clock that does not count milliseconds: they are converted"
 	faultRate   = "pictures counted at another rate than that at which they come: they are kept beside the sound"
 	faultCoarse = "time stamps of a clock of whole seconds, or parts of them: units are counted between them"
+	faultEarly  = "pictures shown before they are decoded: they are decoded earlier"
 	faultJitter = "time stamps that jump to and fro: placed by the lengths of frames, or the mean distance of pictures"
 )
 

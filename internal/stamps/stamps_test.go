@@ -354,3 +354,26 @@ func TestCompositionTimesOfAnotherRate(t *testing.T) {
 		}
 	}
 }
+
+// TestPicturesShownBeforeTheyAreDecoded are decoded earlier, and shown when they were. Where only
+// pictures between key frames are, as with negative composition times, nothing is wrong.
+func TestPicturesShownBeforeTheyAreDecoded(t *testing.T) {
+	for _, early := range []int{200, 0} {
+		s := newSender()
+		s.session.Body = func(like, u *media.AccessUnit) ([]byte, error) {
+			return append([]byte{byte((u.PTS - u.DTS).Milliseconds())}, u.Data...), nil
+		}
+		composition := func(n int) int { return (n%3-2*(n%3/2)*2)*40 - early } // 0, 40, -80
+		for n := range 100 {
+			u := media.AccessUnit{Track: s.video, DTS: ms(1000 + n*40), PTS: ms(1000 + n*40 + composition(n)), RandomAccess: n%30 == 0, Body: []byte{1, 2, 3}, Arrived: int64(ms(n * 40))}
+			u.Data = u.Body[1:]
+			s.got = s.session.Append(s.got, []media.AccessUnit{u})
+		}
+		s.got = s.session.Flush(s.got)
+		for n, u := range s.got {
+			if u.DTS != ms(1000+n*40-early) || u.PTS != ms(1000+n*40+composition(n)) || early > 0 && u.Body[0] != byte(composition(n)+early) || !bytes.Equal(u.Data, []byte{2, 3}) {
+				t.Fatalf("%d: picture %d is decoded at %v, shown at %v: %v", early, n, u.DTS, u.PTS, u.Body)
+			}
+		}
+	}
+}

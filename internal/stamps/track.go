@@ -17,6 +17,8 @@ const (
 	// speed that is one: what is slower stands still.
 	ticks   = 4
 	slowest = 0.05
+	// maxEarly bounds by how much pictures may be shown before they are decoded.
+	maxEarly = 2 * time.Second
 	// farFirst is how far the first unit of a clock of ticks may be from the others.
 	farFirst = 500 * time.Millisecond
 	// maxTime bounds times, of which demuxers have as much, in ns.
@@ -51,6 +53,8 @@ type track struct {
 	shown    presentation
 	drift    drift
 	coarse   coarse
+	// early is by how much pictures are decoded earlier than their time stamps say.
+	early time.Duration
 	// owed is by how much the track is to come later yet, little by little.
 	owed time.Duration
 
@@ -176,9 +180,25 @@ func (t *track) report(what string) {
 func (t *track) convert(u *media.AccessUnit) media.AccessUnit {
 	v := t.convertClock(u)
 	if t.kind == media.Video {
-		return t.present(u, v)
+		return t.decodeBefore(u, t.present(u, v))
 	}
 	return v
+}
+
+// decodeBefore gives the pictures of a track whose first one is shown before it is decoded earlier
+// times of decoding. They are shown when they were.
+func (t *track) decodeBefore(like *media.AccessUnit, v media.AccessUnit) media.AccessUnit {
+	if composition := v.PTS - v.DTS; t.given == 1 && v.RandomAccess && !v.Multitrack && composition < 0 && composition >= -maxEarly {
+		t.early = -composition
+		t.report(faultEarly)
+	}
+	if t.early == 0 {
+		return v
+	}
+	sooner := v
+	sooner.DTS -= t.early
+	t.embody(like, &sooner)
+	return sooner
 }
 
 // convertClock returns a sample with the time that its clock means.
