@@ -233,18 +233,25 @@ func TestClusterStrangers(t *testing.T) {
 	a := startCluster(t, startRedis(t), 1)[0]
 	publish(t, a.server, a.key(t, "m"), flvClip(t, "h264-aac", 5), pacing{loop: true})
 	a.waitOnAir(t, "m")
-	ask := func(path string, header http.Header) int {
+	var plain, two http.Protocols // HTTP/1.1, and HTTP/2 with prior knowledge
+	plain.SetHTTP1(true)
+	two.SetUnencryptedHTTP2(true)
+	ask := func(protocols *http.Protocols, path string, header http.Header) int {
 		t.Helper()
+		client := &http.Client{Transport: &http.Transport{Protocols: protocols, DisableKeepAlives: true}}
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+a.addr+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Header = header
-		answer, err := http.DefaultClient.Do(r)
+		answer, err := client.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
 		answer.Body.Close()
+		if is, want := answer.ProtoMajor, map[bool]int{true: 2, false: 1}[protocols == &two]; is != want {
+			t.Errorf("HTTP/%d, want %d", is, want)
+		}
 		return answer.StatusCode
 	}
 	signed := func(secret, path string, at int64, more ...string) http.Header {
@@ -258,24 +265,32 @@ func TestClusterStrangers(t *testing.T) {
 		return h
 	}
 	now := time.Now().Unix()
-	const feed = "/feed/live/m"
+	const feed, hls = "/feed/live/m", "/hls/live/m.m3u8"
+	eventually(t, 20*time.Second, "HLS", func() bool { return ask(&plain, hls, signed(clusterSecret, hls, now)) == http.StatusOK })
 	for what, c := range map[string]struct {
 		path   string
-		header http.Header
+		header func() http.Header // signed anew: each code is good once
 		want   int
 	}{
-		"with the secret":    {feed, signed(clusterSecret, feed, now), http.StatusOK},
-		"without":            {feed, http.Header{}, http.StatusUnauthorized},
-		"HLS without":        {"/hls/live/m.m3u8", http.Header{}, http.StatusUnauthorized},
-		"with another":       {feed, signed(strings.Repeat("x", 32), feed, now), http.StatusUnauthorized},
-		"of a minute ago":    {feed, signed(clusterSecret, feed, now-60), http.StatusUnauthorized},
-		"of another path":    {"/feed/live/n", signed(clusterSecret, feed, now), http.StatusUnauthorized},
-		"through itself":     {feed, signed(clusterSecret, feed, now, "Via", "x, a, y"), http.StatusLoopDetected},
-		"an unknown stream":  {"/feed/live/n", signed(clusterSecret, "/feed/live/n", now), http.StatusNotFound},
-		"nothing that there": {"/x", signed(clusterSecret, "/x", now), http.StatusNotFound},
+		"with the secret":    {feed, func() http.Header { return signed(clusterSecret, feed, now) }, http.StatusOK},
+		"without":            {feed, func() http.Header { return http.Header{} }, http.StatusUnauthorized},
+		"HLS":                {hls, func() http.Header { return signed(clusterSecret, hls, now) }, http.StatusOK},
+		"HLS without":        {"/hls/live/m.m3u8", func() http.Header { return http.Header{} }, http.StatusUnauthorized},
+		"with another":       {feed, func() http.Header { return signed(strings.Repeat("x", 32), feed, now) }, http.StatusUnauthorized},
+		"of a minute ago":    {feed, func() http.Header { return signed(clusterSecret, feed, now-60) }, http.StatusUnauthorized},
+		"of another path":    {"/feed/live/n", func() http.Header { return signed(clusterSecret, feed, now) }, http.StatusUnauthorized},
+		"through itself":     {feed, func() http.Header { return signed(clusterSecret, feed, now, "Via", "x, a, y") }, http.StatusLoopDetected},
+		"an unknown stream":  {"/feed/live/n", func() http.Header { return signed(clusterSecret, "/feed/live/n", now) }, http.StatusNotFound},
+		"nothing that there": {"/x", func() http.Header { return signed(clusterSecret, "/x", now) }, http.StatusNotFound},
 	} {
-		if got := ask(c.path, c.header); got != c.want {
-			t.Errorf("%s: %d, want %d", what, got, c.want)
+		for _, protocols := range []*http.Protocols{&plain, &two} {
+			want := c.want
+			if protocols == &two && c.path == feed && want == http.StatusOK {
+				want = http.StatusHTTPVersionNotSupported // a feed has a connection of its own
+			}
+			if got := ask(protocols, c.path, c.header()); got != want {
+				t.Errorf("%s, %v: %d, want %d", what, protocols, got, want)
+			}
 		}
 	}
 	if strings.Contains(a.log(), clusterSecret) {

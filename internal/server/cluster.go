@@ -218,8 +218,8 @@ func (s *Server) listenNode() *listener {
 	n := s.node
 	return &listener{listen.Listener{
 		Name: "cluster", Option: "cluster_addr", At: n.opt.Addr, Secure: n.opt.Cert != "", Certificate: n.tls, Clients: n.ca,
-		Limits: n.limits,
-	}, s.httpServer(listen.Working, n.handler)}
+		Limits: n.limits, Multiplexed: true,
+	}, s.serveNodes(n.handler)}
 }
 
 // joinCluster makes this server known to others until what it returns is called, which gives back

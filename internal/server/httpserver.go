@@ -61,9 +61,20 @@ func (s *Server) advertised(l *listener, h http.Handler) http.Handler {
 	return h
 }
 
-// browserServer makes a server that speaks HTTP/1.1 and HTTP/2.
+// serveNodes returns a serve function for other nodes, which have a choice of HTTP/1.1 and HTTP/2 as
+// browsers have. Ours take HTTP/1.1: a feed has a connection of its own, which no other one can hold up.
+func (s *Server) serveNodes(h http.Handler) func(*listener) error {
+	return func(l *listener) error { return s.serveHTTP(l, s.bothServer(l, listen.Working, h)) }
+}
+
+// browserServer makes a server for viewers that speaks HTTP/1.1 and HTTP/2.
 func (s *Server) browserServer(l *listener, h http.Handler) *http.Server {
-	srv := s.newHTTPServer(l, listen.Watching, s.advertised(l, h))
+	return s.bothServer(l, listen.Watching, s.advertised(l, h))
+}
+
+// bothServer makes a server that speaks HTTP/1.1 and HTTP/2.
+func (s *Server) bothServer(l *listener, r listen.Role, h http.Handler) *http.Server {
+	srv := s.newHTTPServer(l, r, h)
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetHTTP2(true)
 	srv.Protocols.SetUnencryptedHTTP2(!l.Secure)
