@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 )
 
 // monitorSlack is how late, in nanoseconds, the Go runtime's monitor thread may wake up.
@@ -29,6 +31,17 @@ func quietMonitor() {
 		}
 	}
 	if monitor != 0 {
+		leaveRealTime(monitor)
 		_ = os.WriteFile(fmt.Sprintf("/proc/%d/timerslack_ns", monitor), strconv.AppendInt(nil, monitorSlack, 10), 0)
 	}
+}
+
+// leaveRealTime gives a thread of a process with real-time priority (sched(7)) that of ordinary
+// ones: what has real-time priority is woken to the microsecond, whatever slack it allows.
+func leaveRealTime(thread int) {
+	policy, err := unix.SchedGetAttr(thread, 0)
+	if err != nil || policy.Policy != unix.SCHED_FIFO && policy.Policy != unix.SCHED_RR {
+		return
+	}
+	_ = unix.SchedSetAttr(thread, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0) // else it costs more
 }
