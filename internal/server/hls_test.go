@@ -31,8 +31,13 @@ func TestHLSDeliversWhatWasPublished(t *testing.T) {
 			s, tags := start(t, tc.change), clip(t)
 			address := s.url(tc.scheme, "hls", "/live/movie.m3u8")
 			e := publish(t, s, "movie")
-			e.send(tags...)
-			a := call(t, "GET", address) // held until the first segment
+			const few = 20 // what joiners have is not the whole clip: it is asked for before there is more
+			e.send(tags[:few]...)
+			asked := make(chan answer, 1)
+			go func() { asked <- call(t, "GET", address) }() // held until the first segment
+			eventually(t, "it is asked for", func() bool { return !s.hls.Asked("live/movie").IsZero() })
+			e.send(tags[few:]...)
+			a := <-asked
 			wantEqual(t, "playlist of a stream that has begun", a.status, 200)
 			e.unpublish()
 			eventually(t, "the playlist ends", func() bool {
