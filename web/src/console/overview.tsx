@@ -13,15 +13,17 @@ import type { Stream } from './types'
 
 // From how many streams on a field to search them is worth its place.
 const many = 9
-// Figures of fifty streams cost a browser more to draw than to learn; in ms.
-const pace = 2000
+// How often figures are drawn anew, of all streams together and of each, in ms: those of fifty
+// streams cost a browser more to draw than to learn.
+const pace = 3000
+const cardPace = 5000
 
 /** What is on air, at a glance. */
 export function Overview({ server }: { server: Server }): JSX.Element {
-  useServer(server, pace)
+  useServer(server, cardPace)
   const painter = useMemo(() => new Painter(server), [server])
   const [wanted, setWanted] = useState('')
-  const { figures, totals, streams } = server
+  const { streams } = server
   const found = streams.filter(s => s.name.toLowerCase().includes(wanted.toLowerCase()))
   return (
     <>
@@ -32,23 +34,7 @@ export function Overview({ server }: { server: Server }): JSX.Element {
           </span>
         </p>
       </Head>
-      <div class="tiles">
-        <Tile
-          label="Viewers"
-          value={figures ? figures.viewers.toLocaleString('en') : '–'}
-          values={totals.viewers}
-        />
-        <Tile
-          label="From encoders"
-          value={figures ? rate(figures.bit_rate_in) : '–'}
-          values={totals.bitRate}
-        />
-        <Tile
-          label="To viewers"
-          value={figures ? rate(figures.bit_rate_out) : '–'}
-          values={totals.out}
-        />
-      </div>
+      <Tiles server={server} />
       {streams.length >= many && <Find label="Find a stream" value={wanted} change={setWanted} />}
       {server.loaded && streams.length === 0 && (
         <Empty icon="signal">
@@ -66,6 +52,31 @@ export function Overview({ server }: { server: Server }): JSX.Element {
         ))}
       </ul>
     </>
+  )
+}
+
+/** What all streams come to. */
+function Tiles({ server }: { server: Server }): JSX.Element {
+  useServer(server, pace)
+  const { figures, totals } = server
+  return (
+    <div class="tiles">
+      <Tile
+        label="Viewers"
+        value={figures ? figures.viewers.toLocaleString('en') : '–'}
+        values={totals.viewers}
+      />
+      <Tile
+        label="From encoders"
+        value={figures ? rate(figures.bit_rate_in) : '–'}
+        values={totals.bitRate}
+      />
+      <Tile
+        label="To viewers"
+        value={figures ? rate(figures.bit_rate_out) : '–'}
+        values={totals.out}
+      />
+    </div>
   )
 }
 

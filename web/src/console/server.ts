@@ -43,7 +43,7 @@ export class Server {
   listeners: Listener[] = []
   version: Version | null = null
 
-  private readonly watchers = new Set<() => void>()
+  private readonly watchers = new Set<(figures: boolean) => void>()
   private readonly over = new AbortController()
   private readonly timer: ReturnType<typeof setInterval>
   private refreshing = 0
@@ -78,7 +78,8 @@ export class Server {
     this.watchers.clear()
   }
 
-  watch(listener: () => void): () => void {
+  /** Has a listener hear of what is new, and whether that is figures alone, which come each second. */
+  watch(listener: (figures: boolean) => void): () => void {
     this.watchers.add(listener)
     return () => this.watchers.delete(listener)
   }
@@ -211,12 +212,12 @@ export class Server {
       if (this.series.size <= mostSeries) break
       this.series.delete(name)
     }
-    this.tell()
+    this.tell(true)
   }
 
-  private tell() {
+  private tell(figures = false) {
     if (document.hidden) return
-    for (const watcher of this.watchers) watcher()
+    for (const watcher of this.watchers) watcher(figures)
   }
 }
 
@@ -236,25 +237,16 @@ function append(series: Series, time: number, viewers: number, bitRate: number, 
   series.out.shift()
 }
 
-/** Draws a component again when the server has said something, at most once in so many ms. */
+/** Draws a component again when the server has said something; for figures once in so many ms. */
 export function useServer(server: Server, pace = 0) {
   const [, redraw] = useReducer((n: number) => n + 1, 0)
   useEffect(() => {
     let last = 0
-    let timer = 0
-    const draw = () => {
-      timer = 0
-      last = performance.now()
+    return server.watch(figures => {
+      // A little less than a whole number of seconds is as good.
+      if (figures && performance.now() - last < pace - 200) return
+      if (figures) last = performance.now()
       redraw(0)
-    }
-    const stop = server.watch(() => {
-      const rest = last + pace - performance.now()
-      if (rest <= 0) draw()
-      else timer ||= window.setTimeout(draw, rest)
     })
-    return () => {
-      clearTimeout(timer)
-      stop()
-    }
   }, [server, pace])
 }

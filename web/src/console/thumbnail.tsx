@@ -11,8 +11,8 @@ const every = 10_000
 const notYet = 2000
 const afterFault = 30_000
 const leastRest = 150
-const restPer = 60
-const longestRest = 6000
+const restPer = 100
+const longestRest = 8000
 const patience = 6000
 
 interface Wanted {
