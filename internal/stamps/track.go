@@ -17,8 +17,9 @@ const (
 	// speed that is one: what is slower stands still.
 	ticks   = 4
 	slowest = 0.05
-	// maxEarly bounds by how much pictures may be shown before they are decoded.
-	maxEarly = 2 * time.Second
+	// leastEarly and maxEarly bound by how much pictures may be shown before they are decoded: less
+	// than a picture is left as it came.
+	leastEarly, maxEarly = 40 * time.Millisecond, 2 * time.Second
 	// farFirst is how far the first unit of a clock of ticks may be from the others.
 	farFirst = 500 * time.Millisecond
 	// maxTime bounds times, of which demuxers have as much, in ns.
@@ -188,7 +189,7 @@ func (t *track) convert(u *media.AccessUnit) media.AccessUnit {
 // decodeBefore gives the pictures of a track whose first one is shown before it is decoded earlier
 // times of decoding. They are shown when they were.
 func (t *track) decodeBefore(like *media.AccessUnit, v media.AccessUnit) media.AccessUnit {
-	if composition := v.PTS - v.DTS; t.given == 1 && v.RandomAccess && !v.Multitrack && composition < 0 && composition >= -maxEarly {
+	if composition := v.PTS - v.DTS; t.given == 1 && v.RandomAccess && !v.Multitrack && composition <= -leastEarly && composition >= -maxEarly {
 		t.early = -composition
 		t.report(faultEarly)
 	}
