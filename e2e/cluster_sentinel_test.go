@@ -24,9 +24,9 @@ func another(t testing.TB, args ...string) *redis {
 	return r
 }
 
-// TestClusterMasterDies kills the master of Redis under three nodes, an encoder and viewers at each of
-// them: nothing that runs stops, and with the new master, which three sentinels choose, streams come
-// and are found as before.
+// TestClusterMasterDies kills the master of Redis under three nodes, an encoder and viewers at each
+// of them: nothing that runs stops, and with the new master, which three sentinels choose, streams
+// come and are found as before.
 func TestClusterMasterDies(t *testing.T) {
 	t.Parallel()
 	master := another(t)
@@ -84,8 +84,8 @@ func redisInfo(r *redis, section string) string {
 	return string(out)
 }
 
-// TestClusterOnRedisCluster lets two nodes share a Redis Cluster of three masters, of which they are
-// told two: keys and what is registered have one hash tag, so that they are at one of them.
+// TestClusterOnRedisCluster lets two nodes share a Redis Cluster of three masters, of which they
+// are told two: keys and what is registered have one hash tag, so that they are at one of them.
 func TestClusterOnRedisCluster(t *testing.T) {
 	t.Parallel()
 	var addresses []string

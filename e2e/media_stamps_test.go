@@ -151,8 +151,8 @@ func TestCompositionTimes(t *testing.T) {
 	}
 }
 
-// TestPicturesShownEarly: all pictures have a composition time of -200 ms. The playlists of pictures
-// and of sound agree about dates, and pictures are shown when they were stamped to be.
+// TestPicturesShownEarly: all pictures have a composition time of -200 ms. The playlists of
+// pictures and of sound agree about dates, and pictures are shown when they were stamped to be.
 func TestPicturesShownEarly(t *testing.T) {
 	t.Parallel()
 	tags := flvClip(t, "h264-aac", 5)

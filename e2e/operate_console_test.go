@@ -299,8 +299,8 @@ func TestConsoleMany(t *testing.T) {
 	}
 }
 
-// TestConsoleColours: each card has the picture of its own stream, again and again. One video element
-// for all of them had, after a seek, now and then the picture of the stream before.
+// TestConsoleColours: each card has the picture of its own stream, again and again. One video
+// element for all of them had, after a seek, now and then the picture of the stream before.
 func TestConsoleColours(t *testing.T) {
 	t.Parallel()
 	chromium.turn(t)

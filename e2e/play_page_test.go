@@ -28,8 +28,8 @@ type pageState struct {
 	Muted, Paused, Bar bool
 }
 
-// seesPictures notes when the first picture is shown. It waits for changes of the page, and asks not at
-// each frame: that would keep a page without a video from resting.
+// seesPictures notes when the first picture is shown. It waits for changes of the page, and asks
+// not at each frame: that would keep a page without a video from resting.
 const seesPictures = `
 	window.firstPicture = 0
 	const change = new MutationObserver(() => {

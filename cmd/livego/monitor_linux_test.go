@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestLeaveRealTime: a thread with real-time priority gets the ordinary one, and others keep theirs.
+// TestLeaveRealTime: a thread with real-time priority gets the ordinary one, and others keep
+// theirs.
 func TestLeaveRealTime(t *testing.T) {
 	policies := make(chan uint32, 2)
 	go func() {

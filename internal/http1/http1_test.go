@@ -463,8 +463,8 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
-// TestHandshakes: who speaks no TLS is told so, who does not come to an end is cut off, and both are
-// noticed.
+// TestHandshakes: who speaks no TLS is told so, who does not come to an end is cut off, and both
+// are noticed.
 func TestHandshakes(t *testing.T) {
 	s := newSite(t, true)
 	var closed atomic.Int64

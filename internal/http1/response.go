@@ -172,7 +172,8 @@ func (w *response) join(now time.Time) []byte {
 	return b
 }
 
-// appendBlock appends the head of the answer as HTTP/2 has it, without what is for connections only.
+// appendBlock appends the head of the answer as HTTP/2 has it, without what is for connections
+// only.
 func (w *response) appendBlock(b []byte, now time.Time) []byte {
 	w.WriteHeader(http.StatusOK)
 	b = http2.AppendStatus(b, w.status)

@@ -245,8 +245,8 @@ func (r *raw2) wantEnd() {
 	}
 }
 
-// TestSlowOver2: who opens no window, who does not read, who is idle, who begins and does not go on,
-// and who is not there any more.
+// TestSlowOver2: who opens no window, who does not read, who is idle, who begins and does not go
+// on, and who is not there any more.
 func TestSlowOver2(t *testing.T) {
 	s := newSite(t, true)
 	s.std.ReadTimeout, s.std.IdleTimeout, s.std.WriteTimeout = 2*time.Second, 4*time.Second, 300*time.Millisecond

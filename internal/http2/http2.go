@@ -82,18 +82,18 @@ const (
 
 // Options configures a Conn.
 type Options struct {
-	// MaxStreams bounds the requests that are under way at once, MaxHeader the size of the fields of
-	// each (RFC 9113 6.5.2), in bytes.
+	// MaxStreams bounds the requests that are under way at once, MaxHeader the size of the fields
+	// of each (RFC 9113 6.5.2), in bytes.
 	MaxStreams, MaxHeader int
 	App                   App
 }
 
 // App answers requests. It is called within Receive, and may call methods of Conn and Stream.
 type App interface {
-	// Request is told of a request: its path, which was the value of the one field :path, all fields
-	// as they came, and key, which stands for all of them but that value. None of them may be kept,
-	// but strings. With end there is no content. It is false for requests that are malformed (RFC
-	// 9113 8.1.1).
+	// Request is told of a request: its path, which was the value of the one field :path, all
+	// fields as they came, and key, which stands for all of them but that value. None of them may
+	// be kept, but strings. With end there is no content. It is false for requests that are
+	// malformed (RFC 9113 8.1.1).
 	Request(s *Stream, path string, key []byte, fields []hpack.HeaderField, end bool) bool
 	// Content is told of content, which may not be kept: at most 64 KiB until Consumed is called.
 	Content(s *Stream, b []byte, end bool)

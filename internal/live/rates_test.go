@@ -43,8 +43,8 @@ func TestPicturesCountedAtAnotherRate(t *testing.T) {
 }
 
 // TestSoundCountedAtAnotherRate than that at which it comes, beside right pictures: that of another
-// sampling rate, or a clock that is a little wrong. The sound follows without holes from then on, and
-// is with the pictures.
+// sampling rate, or a clock that is a little wrong. The sound follows without holes from then on,
+// and is with the pictures.
 func TestSoundCountedAtAnotherRate(t *testing.T) {
 	for _, speed := range []float64{44.1 / 48, 48 / 44.1, 1.01, 0.99, 1.001, 0.999} {
 		for name, delay := range map[string]func(media.Kind, int, int) int{"": nil, "jitter": jittery(9, 100)} {

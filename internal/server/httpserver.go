@@ -61,8 +61,9 @@ func (s *Server) advertised(l *listener, h http.Handler) http.Handler {
 	return h
 }
 
-// serveNodes returns a serve function for other nodes, which have a choice of HTTP/1.1 and HTTP/2 as
-// browsers have. Ours take HTTP/1.1: a feed has a connection of its own, which no other one can hold up.
+// serveNodes returns a serve function for other nodes, which have a choice of HTTP/1.1 and HTTP/2
+// as browsers have. Ours take HTTP/1.1: a feed has a connection of its own, which no other one can
+// hold up.
 func (s *Server) serveNodes(h http.Handler) func(*listener) error {
 	return func(l *listener) error { return s.serveHTTP(l, s.bothServer(l, listen.Working, h)) }
 }

@@ -18,8 +18,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// TestLoopAnswersAsNetHTTPOver2 replays requests over HTTP/2, ordinary and odd ones, at the HLS port
-// and at net/http, and compares status, fields, content and how the stream ends.
+// TestLoopAnswersAsNetHTTPOver2 replays requests over HTTP/2, ordinary and odd ones, at the HLS
+// port and at net/http, and compares status, fields, content and how the stream ends.
 func TestLoopAnswersAsNetHTTPOver2(t *testing.T) {
 	t.Parallel()
 	s := start(t, withTLS(t), func(o *Options) {

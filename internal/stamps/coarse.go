@@ -116,8 +116,8 @@ func (t *track) set(at time.Duration) {
 	t.at, t.target, t.out, t.owed = at, at, at, 0
 }
 
-// meet sees how far a unit, with which the clock turned to stamp by a step, is from where it may be.
-// What sound is counted needs no correction. It says whether the clock has not jumped.
+// meet sees how far a unit, with which the clock turned to stamp by a step, is from where it may
+// be. What sound is counted needs no correction. It says whether the clock has not jumped.
 func (t *track) meet(stamp, step, length time.Duration, counted bool) bool {
 	off := time.Duration(0)
 	switch at := t.target + t.owed; {

@@ -25,9 +25,9 @@ const (
 	// must explain of how far they are apart as it leaves.
 	leastParted = 30 * time.Millisecond
 	straight    = 2
-	// queued is by how much pictures may come later and later, and then sooner again, from an encoder
-	// that has too much to do: then they come at another rate than those that are usual, by offRate
-	// at least.
+	// queued is by how much pictures may come later and later, and then sooner again, from an
+	// encoder that has too much to do: then they come at another rate than those that are usual, by
+	// offRate at least.
 	queued  = 2 * time.Second
 	offRate = 0.012
 	// holdOver is over what time pictures are compared with the sound once they are followed, and
@@ -64,7 +64,8 @@ type drift struct {
 	// sound is where the sound was at the newest picture, and holes how many it had.
 	sound time.Duration
 	holes int
-	// step is from the picture before to the newest one, and raw what the track's clock says of that.
+	// step is from the picture before to the newest one, and raw what the track's clock says of
+	// that.
 	step, raw time.Duration
 	// follows: the track was found to part from the sound, and is kept beside it.
 	follows bool
@@ -77,8 +78,8 @@ type line struct {
 	x0, y0 time.Duration
 	// parts are what it was at about a half and a quarter of its length.
 	parts [2]sums
-	// heard and sound are how far the time stamps of the sound and its samples had come, and fast is
-	// by how much more the former did since, as a share of the latter.
+	// heard and sound are how far the time stamps of the sound and its samples had come, and fast
+	// is by how much more the former did since, as a share of the latter.
 	heard, sound time.Duration
 	fast         float64
 }

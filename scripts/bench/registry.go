@@ -138,8 +138,8 @@ func (m *measurement) registryRound(ctx context.Context, r *registryResult) erro
 	return r.look(ctx, registry)
 }
 
-// quietMonitor does to a node what livego does to itself (cmd/livego/monitor_linux.go): else half of
-// what is measured is the Go runtime's monitor, the second thread of each program.
+// quietMonitor does to a node what livego does to itself (cmd/livego/monitor_linux.go): else half
+// of what is measured is the Go runtime's monitor, the second thread of each program.
 func quietMonitor(pid int) {
 	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	monitor := 0

@@ -50,7 +50,8 @@ func TestFirstParts(t *testing.T) {
 }
 
 // TestFirstPicturesBehind the sound, for the first moments, as where an encoder counts them too
-// slowly: the first multivariant playlist names them all the same. Players take it for all there is.
+// slowly: the first multivariant playlist names them all the same. Players take it for all there
+// is.
 func TestFirstPicturesBehind(t *testing.T) {
 	for _, behind := range []time.Duration{600 * time.Millisecond, 900 * time.Millisecond, 1300 * time.Millisecond, 1800 * time.Millisecond} {
 		s := hlstest.Source{Video: hlstest.AVCTrack(0), Audio: hlstest.AAC(48000), AudioEvery: 1024.0 / 48000, Rate: 25, Gop: 25}

@@ -245,8 +245,8 @@ const (
 	picturePatience = 2500 * time.Millisecond
 )
 
-// awaits says that the first multivariant playlist waits for a rendition of t, which is late, beside
-// those of which there is something.
+// awaits says that the first multivariant playlist waits for a rendition of t, which is late,
+// beside those of which there is something.
 func (o *output) awaits(t *track, infos []playlist.Info) bool {
 	if o.line.growing {
 		patience := earlyPatience
