@@ -55,7 +55,7 @@ func (s *Server) serveMultivariantOf(w http.ResponseWriter, r *http.Request, t t
 // awaitCMAF holds a request until the stream's CMAF side can answer. It is true if the request is
 // answered already.
 func (s *Server) awaitCMAF(w http.ResponseWriter, r *http.Request, l *life) bool {
-	v := s.hold(w, r, s.opt.FirstSegmentWait, once(l.cmaf.Answerable))
+	v := s.holdFor(l, w, r, s.opt.FirstSegmentWait, once(l.cmaf.Answerable))
 	if v == http1.Late {
 		v = http1.Ready
 	}
@@ -146,7 +146,7 @@ func (s *Server) block(w http.ResponseWriter, r *http.Request, t target, l *life
 		return nil
 	}
 	left, target := false, v.Target
-	verdict := s.hold(w, r, blockFor*v.Target, func() <-chan struct{} {
+	verdict := s.holdFor(l, w, r, blockFor*v.Target, func() <-chan struct{} {
 		if d.Met(v) {
 			return nil
 		}
@@ -345,7 +345,7 @@ func (s *Server) awaitPart(w http.ResponseWriter, r *http.Request, l *life, rend
 		return ok && seq == t.seq && part == t.part
 	}
 	left := false
-	verdict := s.hold(w, r, blockFor*v.Target, func() <-chan struct{} {
+	verdict := s.holdFor(l, w, r, blockFor*v.Target, func() <-chan struct{} {
 		for isNext() {
 			var next *playlist.View
 			if next, left = newer(rendition, v); left {

@@ -104,7 +104,7 @@ func (s *Server) servePlaylist(w http.ResponseWriter, r *http.Request, name stri
 // servePlaylistOf is servePlaylist for who has found the life of the stream.
 func (s *Server) servePlaylistOf(w http.ResponseWriter, r *http.Request, l *life) {
 	shown, name := l.transport(), l.name
-	if v := s.hold(w, r, s.opt.FirstSegmentWait, once(shown.answerable)); v != http1.Late && s.refuseWait(w, v, time.Second, "") {
+	if v := s.holdFor(l, w, r, s.opt.FirstSegmentWait, once(shown.answerable)); v != http1.Late && s.refuseWait(w, v, time.Second, "") {
 		return
 	}
 	view, reason := shown.view.Load(), shown.refusal.Load()

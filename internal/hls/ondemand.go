@@ -56,6 +56,9 @@ type demand struct {
 	// offered is since when a publication is, which a Source reads on demand, in Unix nanoseconds,
 	// 0 if there is none.
 	offered atomic.Int64
+	// waiting counts the requests that wait for something of the life, left counts one less.
+	waiting atomic.Int64
+	left    func()
 }
 
 // want is whether a form is wanted.
@@ -70,6 +73,7 @@ type want struct {
 
 func newDemand() *demand {
 	d := &demand{}
+	d.left = func() { d.waiting.Add(-1) }
 	for f := range d.wanted {
 		d.wanted[f].come = make(chan struct{})
 	}
@@ -164,12 +168,15 @@ func (s *Server) patience(l *life) time.Duration {
 	return max(idleTime, idleTargets*max(l.target(), s.opt.SegmentDuration))
 }
 
-// Asked is when somebody asked for a playlist or a file of a stream last; the zero time for one
-// that is not there.
+// Asked is when somebody asked for a playlist or a file of a stream last, which is now as long as a
+// request waits; the zero time for one that is not there.
 func (s *Server) Asked(name string) time.Time {
 	l := s.find(name)
-	if l == nil || !l.demand.asked() {
+	switch {
+	case l == nil || !l.demand.asked():
 		return time.Time{}
+	case l.demand.waiting.Load() > 0:
+		return s.opt.Now()
 	}
 	return time.Unix(0, l.demand.last())
 }

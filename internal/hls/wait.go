@@ -12,6 +12,12 @@ func (s *Server) hold(w http.ResponseWriter, r *http.Request, limit time.Duratio
 	return s.holds.Hold(w, r, limit, next, nil)
 }
 
+// holdFor is hold for what a life will have: who waits for that watches the stream.
+func (s *Server) holdFor(l *life, w http.ResponseWriter, r *http.Request, limit time.Duration, next func() <-chan struct{}) http1.Outcome {
+	l.demand.waiting.Add(1)
+	return s.holds.Hold(w, r, limit, next, l.demand.left)
+}
+
 // refuseWait answers a request that could not be held to its end, but for one that waits on. It is
 // false if the wait ended well.
 func (s *Server) refuseWait(w http.ResponseWriter, o http1.Outcome, retry time.Duration, text string) bool {

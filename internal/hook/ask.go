@@ -101,17 +101,26 @@ type Asker struct {
 	timeout time.Duration
 	format  Questions
 	client  *http.Client
-
-	allowed, refused, unanswered atomic.Uint64
+	tally   *Tally
 }
 
 // Answers counts what became of questions.
 type Answers struct{ Allowed, Refused, Unanswered uint64 }
 
+// Tally is what several askers count, and read by anyone. The zero value is ready.
+type Tally struct{ allowed, refused, unanswered atomic.Uint64 }
+
 // Answers returns the counts so far.
-func (a *Asker) Answers() Answers {
-	return Answers{a.allowed.Load(), a.refused.Load(), a.unanswered.Load()}
+func (t *Tally) Answers() Answers {
+	return Answers{t.allowed.Load(), t.refused.Load(), t.unanswered.Load()}
 }
+
+// CountIn has the asker count in t, together with those that it follows, so that what is counted
+// never goes back. It is called before the first question.
+func (a *Asker) CountIn(t *Tally) { a.tally = t }
+
+// Answers returns the counts so far: of all askers, if they count together.
+func (a *Asker) Answers() Answers { return a.tally.Answers() }
 
 // Questions is how a receiver wants to be asked.
 type Questions interface {
@@ -136,7 +145,7 @@ func NewAsker(address string, secrets []Secret, timeout time.Duration, format Qu
 	if transport == nil {
 		transport = newTransport()
 	}
-	return &Asker{address: address, secrets: secrets, timeout: timeout, format: format, client: newClient(transport)}, nil
+	return &Asker{address: address, secrets: secrets, timeout: timeout, format: format, client: newClient(transport), tally: new(Tally)}, nil
 }
 
 // Ask returns the receiver's decision, or ErrUnanswered with the reason. A connection that the
@@ -145,11 +154,11 @@ func (a *Asker) Ask(ctx context.Context, q Question) (Decision, error) {
 	d, err := a.ask(ctx, q)
 	switch {
 	case err != nil:
-		a.unanswered.Add(1)
+		a.tally.unanswered.Add(1)
 	case d.Allow:
-		a.allowed.Add(1)
+		a.tally.allowed.Add(1)
 	default:
-		a.refused.Add(1)
+		a.tally.refused.Add(1)
 	}
 	return d, err
 }

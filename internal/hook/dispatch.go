@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"livego/internal/event"
@@ -40,6 +41,9 @@ type Options struct {
 	Timeout time.Duration
 	// Format writes bodies and reads answers; nil: events as JSON, any 2xx will do.
 	Format Format
+	// Counts, if set, are of several dispatchers together: those that follow each other, so that
+	// what is counted never goes back.
+	Counts *Counts
 	// Transport, if set, is used in place of the network (tests).
 	Transport http.RoundTripper
 }
@@ -65,7 +69,7 @@ type Dispatcher struct {
 	work    *sync.Cond
 	running int
 	closed  bool
-	stats   Stats
+	missed  uint64 // so far
 	logged  map[string]time.Time
 }
 
@@ -100,6 +104,20 @@ type Stats struct {
 	Waiting int
 }
 
+// Counts are what several dispatchers count, and read by anyone. The zero value is ready.
+type Counts struct {
+	delivered, failed, dropped, missed, tries atomic.Uint64
+	waiting                                   atomic.Int64
+}
+
+// Stats returns what became of the deliveries so far.
+func (c *Counts) Stats() Stats {
+	return Stats{
+		Delivered: c.delivered.Load(), Failed: c.failed.Load(), Dropped: c.dropped.Load(), Missed: c.missed.Load(), Tries: c.tries.Load(),
+		Waiting: int(c.waiting.Load()),
+	}
+}
+
 // New checks the options.
 func New(opt Options) (*Dispatcher, error) {
 	for _, address := range opt.URLs {
@@ -118,6 +136,9 @@ func New(opt Options) (*Dispatcher, error) {
 	}
 	if opt.Transport == nil {
 		opt.Transport = newTransport()
+	}
+	if opt.Counts == nil {
+		opt.Counts = new(Counts)
 	}
 	d := &Dispatcher{
 		opt: opt, client: newClient(opt.Transport),
@@ -152,14 +173,8 @@ func (d *Dispatcher) Run(ctx context.Context, events *event.Cursor) error {
 	return err
 }
 
-// Stats returns what became of the deliveries so far.
-func (d *Dispatcher) Stats() Stats {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := d.stats
-	s.Waiting = d.queue.Len()
-	return s
-}
+// Stats returns what became of the deliveries so far: of all dispatchers, if they share Counts.
+func (d *Dispatcher) Stats() Stats { return d.opt.Counts.Stats() }
 
 // wants says whether the receivers are told of a type of event.
 func (d *Dispatcher) wants(t event.Type) bool {
@@ -173,7 +188,8 @@ func (d *Dispatcher) wants(t event.Type) bool {
 func (d *Dispatcher) add(e *event.Event, missed uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.stats.Missed = missed
+	d.opt.Counts.missed.Add(missed - d.missed)
+	d.missed = missed
 	if !d.wants(e.Type) {
 		return
 	}
@@ -190,6 +206,7 @@ func (d *Dispatcher) add(e *event.Event, missed uint64) {
 		}
 		v := &delivery{id: e.ID, body: body, lane: l}
 		v.place = d.queue.PushBack(v)
+		d.opt.Counts.waiting.Add(1)
 		l.queue = append(l.queue, v)
 		d.makeReady(l)
 		for d.queue.Len() > maxQueue {
@@ -215,8 +232,9 @@ func (d *Dispatcher) makeReady(l *lane) {
 func (d *Dispatcher) dropOldest() {
 	v := d.queue.Remove(d.queue.Front()).(*delivery)
 	v.place = nil
+	d.opt.Counts.waiting.Add(-1)
 	v.lane.queue = slices.DeleteFunc(v.lane.queue, func(o *delivery) bool { return o == v })
-	d.stats.Dropped++
+	d.opt.Counts.dropped.Add(1)
 }
 
 func (d *Dispatcher) wakeAll() {
@@ -270,6 +288,7 @@ func (d *Dispatcher) take(ctx context.Context) *delivery {
 			v := l.queue[0]
 			d.queue.Remove(v.place)
 			v.place = nil
+			d.opt.Counts.waiting.Add(-1)
 			d.running++
 			return v
 		}
@@ -296,22 +315,23 @@ func (d *Dispatcher) done(ctx context.Context, v *delivery, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.running--
-	d.stats.Tries++
+	d.opt.Counts.tries.Add(1)
 	v.tries++
 	l := v.lane
 	if err != nil && v.tries <= len(delays) && !d.closed && ctx.Err() == nil {
 		d.tell(l.key.url, err, "it is tried again")
 		v.place = d.queue.PushFront(v)
+		d.opt.Counts.waiting.Add(1)
 		time.AfterFunc(delays[v.tries-1], func() { d.again(l) })
 		return
 	}
 	l.queue = l.queue[1:]
 	l.busy = false
 	if err != nil {
-		d.stats.Failed++
+		d.opt.Counts.failed.Add(1)
 		d.tell(l.key.url, err, "that event is given up")
 	} else {
-		d.stats.Delivered++
+		d.opt.Counts.delivered.Add(1)
 	}
 	d.makeReady(l)
 	if d.closed {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -150,7 +151,7 @@ func (t *task) WriteHeader(status int) {
 	case t.status != 0:
 	case status >= 100 && status < 200 && status != http.StatusSwitchingProtocols:
 		block := http2.AppendStatus(nil, status)
-		for _, key := range sortedKeys(t.header) {
+		for _, key := range slices.Sorted(maps.Keys(t.header)) {
 			for _, value := range t.header[key] {
 				block = http2.AppendField(block, key, oneLine(value))
 			}
@@ -164,15 +165,6 @@ func (t *task) WriteHeader(status int) {
 			t.frozen.Del("Content-Length")
 		}
 	}
-}
-
-func sortedKeys(h http.Header) []string {
-	keys := make([]string, 0, len(h))
-	for key := range h {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 func (t *task) Write(b []byte) (int, error)       { return t.write(b, false) }
@@ -285,7 +277,7 @@ func (t *task) head(b []byte, done bool) []byte {
 		h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	}
 	block := http2.AppendStatus(make([]byte, 0, headRoom), t.status)
-	for _, key := range sortedKeys(h) {
+	for _, key := range slices.Sorted(maps.Keys(h)) {
 		switch key {
 		case "Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Trailer":
 			continue

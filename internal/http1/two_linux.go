@@ -96,6 +96,10 @@ func (t *two) sent() {
 		t.end()
 	}
 	if t.failed || t.proto.Leaving() && t.proto.Streams() == 0 {
+		if !t.failed && c.loop.draining && t.rests() {
+			c.close() // nothing is on its way for which its client would answer
+			return
+		}
 		c.bid()
 		_ = syscall.Shutdown(int(c.fd), syscall.SHUT_WR)
 		c.state = ending
@@ -104,6 +108,11 @@ func (t *two) sent() {
 			c.later()
 		}
 	}
+}
+
+// rests says that the last answer went out so long ago that its client has got it.
+func (t *two) rests() bool {
+	return t.idle != never && t.conn.loop.now-t.idle >= lingers && !t.conn.readable && len(t.conn.buf) == 0
 }
 
 // stuck is called when the socket takes no more.

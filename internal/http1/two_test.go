@@ -158,6 +158,38 @@ func TestShutdownOver2(t *testing.T) {
 	}
 }
 
+// TestShutdownOver2AtRest: a connection on which nothing was for a while is closed at once, though
+// its client does not close its side; one that got an answer just now is waited for, for its client
+// may have something to say to that.
+func TestShutdownOver2AtRest(t *testing.T) {
+	for _, rested := range []time.Duration{0, lingers} {
+		s := newSite(t, true).start()
+		c := s.raw2()
+		c.ask(1, "/now")
+		c.want("1 200", "1 data 9 end")
+		left := 0
+		for _, l := range s.srv.loops.list() {
+			drained := make(chan int)
+			l.post(func() {
+				for _, c := range l.conns {
+					c.two.idle = l.now - rested
+				}
+				l.drain()
+				drained <- len(l.conns)
+			})
+			left += <-drained
+		}
+		if want := map[bool]int{true: 0, false: 1}[rested == lingers]; left != want {
+			t.Errorf("at rest for %v: %d connections are left, want %d", rested, left, want)
+		}
+		c.want("goaway 1 NO_ERROR")
+		c.wantEnd()
+		if err := s.srv.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // raw2 is a connection of HTTP/2 that does what it is told.
 type raw2 struct {
 	t *testing.T

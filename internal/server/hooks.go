@@ -49,8 +49,15 @@ type hooks struct {
 	view       *hook.Cache      // the same for viewers
 }
 
+// hookCounts are of all hooks that the server had, so that a reload lets none of them begin anew.
+type hookCounts struct {
+	deliveries hook.Counts
+	// publish and view are of questions about publishers and viewers.
+	publish, view hook.Tally
+}
+
 // newHooks makes what the options name.
-func newHooks(o *HookOptions, log *slog.Logger) (h hooks, err error) {
+func newHooks(o *HookOptions, counts *hookCounts, log *slog.Logger) (h hooks, err error) {
 	var format hook.Format
 	var questions hook.Questions
 	if o.SRS {
@@ -59,6 +66,7 @@ func newHooks(o *HookOptions, log *slog.Logger) (h hooks, err error) {
 	if len(o.URLs) > 0 {
 		h.dispatcher, err = hook.New(hook.Options{
 			Log: log, URLs: o.URLs, Secrets: o.Secrets, Events: o.Events, Timeout: o.Timeout, Format: format,
+			Counts: &counts.deliveries,
 		})
 		if err != nil {
 			return hooks{}, err
@@ -68,12 +76,14 @@ func newHooks(o *HookOptions, log *slog.Logger) (h hooks, err error) {
 		if h.publish, err = hook.NewAsker(o.PublishURL, o.Secrets, o.Timeout, questions, nil); err != nil {
 			return hooks{}, fmt.Errorf("publish_auth_url: %w", err)
 		}
+		h.publish.CountIn(&counts.publish)
 	}
 	if o.ViewURL != "" {
 		asker, err := hook.NewAsker(o.ViewURL, o.Secrets, o.Timeout, questions, nil)
 		if err != nil {
 			return hooks{}, fmt.Errorf("viewer_auth_url: %w", err)
 		}
+		asker.CountIn(&counts.view)
 		h.view = hook.NewCache(asker)
 	}
 	return h, nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"livego/internal/cluster"
+	"livego/internal/hook"
 	"livego/internal/keys"
 	"livego/internal/live"
 	"livego/internal/metrics"
@@ -154,7 +155,7 @@ func (s *Server) figures() *metrics.Figures {
 		st := s.spool.Stats()
 		f.Rewind = &st
 	}
-	s.now().hooks.addTo(f)
+	s.now().hooks.addTo(f, &s.hookCounts)
 	f.LogLines, f.LeftOut = s.lines.totals()
 	if s.issuer != nil {
 		if until, ok := s.issuer.Expiry(); ok {
@@ -221,20 +222,17 @@ func (s *Server) addStreams(f *metrics.Figures, c *census) {
 	}
 }
 
-// addTo adds what hooks did.
-func (h *hooks) addTo(f *metrics.Figures) {
-	if h.dispatcher != nil {
-		st := h.dispatcher.Stats()
+// addTo adds what hooks did, those too that are no more: what is counted goes on.
+func (h *hooks) addTo(f *metrics.Figures, counts *hookCounts) {
+	if st := counts.deliveries.Stats(); h.dispatcher != nil || st != (hook.Stats{}) {
 		f.Hooks = &metrics.Hooks{
 			Delivered: st.Delivered, Failed: st.Failed, Dropped: st.Dropped, Missed: st.Missed, Tries: st.Tries, Waiting: st.Waiting,
 		}
 	}
-	if h.publish != nil {
-		q := metrics.Questions(h.publish.Answers())
+	if q := metrics.Questions(counts.publish.Answers()); h.publish != nil || q != (metrics.Questions{}) {
 		f.Questions = &q
 	}
-	if h.view != nil {
-		q := metrics.Questions(h.view.Answers())
+	if q := metrics.Questions(counts.view.Answers()); h.view != nil || q != (metrics.Questions{}) {
 		f.ViewerQuestions = &q
 	}
 }

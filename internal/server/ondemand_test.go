@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -47,6 +48,34 @@ func TestPullOnDemand(t *testing.T) {
 			awaitPlayers(t, origin, "far", 0)
 			wantEqual(t, "pulls", edge.logs.count("stream is pulled, as"), 2)
 		})
+	}
+}
+
+// TestPullForWhoWaits: a request for what comes next is somebody who watches, however long it waits.
+func TestPullForWhoWaits(t *testing.T) {
+	t.Parallel()
+	origin, tags := start(t), clip(t)
+	edge := pulling(t, origin, "http", "http-flv", time.Second)
+	e := publish(t, origin, "far")
+	half := len(tags) / 2
+	e.send(tags[:half]...)
+	wantEqual(t, "multivariant playlist", call(t, "GET", edge.url("http", "hls", "/live/far/index.m3u8")).status, 200)
+	list := edge.url("http", "hls", "/live/far/index-v0.m3u8")
+	var next string
+	for _, line := range strings.Split(call(t, "GET", list).body, "\n") {
+		if _, file, hints := strings.Cut(line, `TYPE=PART,URI="v0/`); hints {
+			segment, part, _ := strings.Cut(strings.TrimSuffix(file, `.m4s"`), ".")
+			next = "?_HLS_msn=" + segment + "&_HLS_part=" + part
+		}
+	}
+	answers := make(chan answer, 1)
+	go func() { answers <- call(t, "GET", list+next) }()
+	<-time.After(time.Second + 2*pullLook) // after which nobody would watch
+	e.send(tags[half:]...)
+	got := receive(t, "the answer to who waits", answers)
+	wantEqual(t, "status", got.status, 200)
+	if next == "" || strings.Contains(got.body, "#EXT-X-ENDLIST") || edge.logs.count("stream is pulled no more") > 0 {
+		t.Errorf("%q was waited for, and the pull ended meanwhile:\n%s", next, got.body)
 	}
 }
 

@@ -80,6 +80,7 @@ type Server struct {
 	// refused counts publishers by reason, handshakes connections that failed.
 	refused    tally[string]
 	handshakes tally[handshake]
+	hookCounts hookCounts
 
 	resources *v1.API
 	reloading sync.Mutex

@@ -45,7 +45,7 @@ func (s *Server) newSettings(opt Options) (*settings, error) {
 	n.api = api.New(api.Options{
 		Keys: s.opt.Keys, Sessions: s, Relays: s, Policy: policy, Metrics: s.metrics.Handler(), Log: s.log, Resources: s.resources.Guarded(policy), Console: s.console, Ready: s.ready.Load,
 	})
-	if n.hooks, err = newHooks(&opt.Hooks, s.log); err != nil {
+	if n.hooks, err = newHooks(&opt.Hooks, &s.hookCounts, s.log); err != nil {
 		return nil, err
 	}
 	return n, nil

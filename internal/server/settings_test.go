@@ -149,6 +149,52 @@ func TestReloadHooks(t *testing.T) {
 	}
 }
 
+// TestReloadHookCounts: what hooks were told and asked is counted on when they change, and when there
+// are none for a while.
+func TestReloadHookCounts(t *testing.T) {
+	t.Parallel()
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer receiver.Close()
+	with := func(path string) func(*Options) {
+		return func(o *Options) {
+			o.Apps[0].ViewerAuth = ViewersByHook
+			o.Hooks.URLs, o.Hooks.PublishURL, o.Hooks.ViewURL = []string{receiver.URL + path}, receiver.URL+path, receiver.URL+path
+		}
+	}
+	s := start(t, with("/one"))
+	const told, tries = `livego_hook_deliveries_total{result="delivered"}`, "livego_hook_attempts_total"
+	const publishers, viewers = `livego_publish_questions_total{result="allowed"}`, `livego_viewer_questions_total{result="allowed"}`
+	before := map[string]float64{}
+	look := func(what string) {
+		t.Helper()
+		now := scrape(t, s.url("http", "api", "/metrics"))
+		for _, name := range []string{told, tries, publishers, viewers} {
+			if now[name] < before[name] {
+				t.Errorf("%s: %s goes from %v back to %v", what, name, before[name], now[name])
+			}
+			before[name] = now[name]
+		}
+	}
+	for i, change := range []func(*Options){with("/two"), func(*Options) {}, with("/one")} {
+		if e := publish(t, s, "movie"); i != 2 {
+			e.send(clip(t)[:20]...)
+			wantEqual(t, "status", call(t, "HEAD", s.url("http", "http-flv", "/live/movie.flv")).status, 200)
+			eventually(t, "the receiver is told", func() bool { return scrape(t, s.url("http", "api", "/metrics"))[told] > 0 })
+			e.unpublish()
+		}
+		look("before a reload")
+		if err := s.reload(change); err != nil {
+			t.Fatal(err)
+		}
+		look("after it")
+	}
+	for name, n := range before {
+		if n == 0 {
+			t.Errorf("%s is 0", name)
+		}
+	}
+}
+
 // TestReloadOfPages: the list of streams, frames and who takes a stream over follow a reload.
 func TestReloadOfPages(t *testing.T) {
 	s := start(t)
