@@ -216,6 +216,8 @@ type comparison struct {
 	tolerance int64
 	// whole demands that out begins with the first key frame of in and goes on to its end.
 	whole bool
+	// begins demands that out has all the sound of in from its first picture on.
+	begins bool
 	// after is for how long, in milliseconds of the first units, times are not compared.
 	after int64
 }
@@ -224,7 +226,7 @@ type comparison struct {
 // intervals and composition times, with one offset of time for all tracks.
 func (c comparison) check(t testing.TB, what string, in, out []unit) {
 	t.Helper()
-	offset, known := int64(0), false
+	offset, known, begun := int64(0), false, int64(0)
 	for _, kind := range []byte{typeVideo, typeAudio} {
 		from, to := only(in, kind), only(out, kind)
 		if len(from) == 0 {
@@ -250,6 +252,11 @@ func (c comparison) check(t testing.TB, what string, in, out []unit) {
 		}
 		if kind == typeVideo && !to[0].key {
 			t.Errorf("%s: begins with a picture that is no key frame", what)
+		}
+		if kind == typeVideo {
+			begun = from[start].dts
+		} else if c.begins && start > 0 && from[start-1].dts >= begun {
+			t.Errorf("%s: begins with a picture sent as of %d ms, and has sound from %d ms on", what, begun, from[start].dts)
 		}
 		for i := range to {
 			if start+i >= len(from) {

@@ -57,6 +57,9 @@ type llMedia struct {
 	pieces [][]byte
 	whole  []byte
 	head   []byte // the init segment
+	// late: the playlist that had its end listed its parts no more, so that the viewer does not know
+	// them all. It was three target durations behind, on a busy machine.
+	late bool
 }
 
 // watchLL watches until the playlists end or the test does, and must find the stream within 20 s.
@@ -211,7 +214,7 @@ func (v *llViewer) takeSegment(r *llRendition, next llSegment, hinted map[string
 	}
 	update := llMedia{llSegment: next, pieces: slices.Clone(media.pieces), head: media.head}
 	if len(next.parts) == 0 {
-		update.parts = media.parts
+		update.parts, update.late = media.parts, true
 	}
 	if update.head == nil && next.init == "" && before != nil {
 		update.head = before.head // a delta update leaves the tag out
@@ -316,7 +319,7 @@ func (v *llViewer) verify(t testing.TB) {
 	for address, r := range v.renditions {
 		compared := 0
 		for _, media := range r.segments {
-			if len(media.parts) == 0 || media.whole == nil {
+			if len(media.parts) == 0 || media.whole == nil || media.late {
 				continue
 			}
 			compared++

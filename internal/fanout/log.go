@@ -88,9 +88,37 @@ type join struct {
 	arrived   int64
 	timestamp uint32 // ms on the wire
 	headers   *media.Headers
+	// ahead is sound that came before and is to be heard from here on, or later, as it is in the log.
+	ahead []inLog
 
-	once   sync.Once
-	prefix []byte
+	once sync.Once
+	// prefix is the headers, whole the sound behind them too.
+	prefix, whole []byte
+}
+
+// inLog is a message in the log, at an offset.
+type inLog struct {
+	at    int64
+	dts   time.Duration
+	bytes []byte
+}
+
+// prefixFor returns what a player gets that goes on here, has everything up to an offset of the log,
+// and knows the headers in force or not: those, unless it does, and the sound that is ahead.
+func (j *join) prefixFor(f Format, has int64, knows bool) []byte {
+	headers := j.framedPrefix(f)
+	switch {
+	case has == 0 && !knows:
+		return j.whole
+	case knows:
+		headers = nil
+	}
+	for i := range j.ahead {
+		if j.ahead[i].at >= has {
+			headers = append(headers[:len(headers):len(headers)], j.ahead[i].bytes...)
+		}
+	}
+	return headers
 }
 
 // framedPrefix returns the headers in force, framed and stamped with the join's time, metadata with
@@ -107,6 +135,13 @@ func (j *join) framedPrefix(f Format) []byte {
 			if len(u.Body) > 0 && !slices.ContainsFunc(units[:i], func(o media.AccessUnit) bool { return sameMessage(&o, &u) }) {
 				j.prefix = f.AppendMessage(j.prefix, u.MessageType, timestamp, u.Body)
 			}
+		}
+		j.whole = j.prefix
+		if len(j.ahead) > 0 {
+			j.whole = slices.Clone(j.prefix)
+		}
+		for i := range j.ahead {
+			j.whole = append(j.whole, j.ahead[i].bytes...)
 		}
 	})
 	return j.prefix
@@ -153,8 +188,9 @@ type feedLog struct {
 	perBlock   int
 	blockSince time.Duration // decode time at which the last block begins
 	reached    time.Duration // decode time of the last message
-	fresh      []*block      // not yet in index
-	joins      []*join       // not yet in index
+	ahead      ahead
+	fresh      []*block // not yet in index
+	joins      []*join  // not yet in index
 }
 
 func newFeedLog() *feedLog {
@@ -218,7 +254,7 @@ func (l *feedLog) append(f Format, u *media.AccessUnit, timestampMS uint32, head
 	pos := b.used
 	if u.Join {
 		l.joins = append(l.joins, &join{
-			block: b, pos: pos, at: l.end, arrived: u.Arrived, timestamp: timestampMS, headers: headers,
+			block: b, pos: pos, at: l.end, arrived: u.Arrived, timestamp: timestampMS, headers: headers, ahead: l.ahead.of(u),
 		})
 	}
 	if a, ok := f.(ArrivalFormat); ok {
@@ -234,8 +270,62 @@ func (l *feedLog) append(f Format, u *media.AccessUnit, timestampMS uint32, head
 	}
 	b.entries[b.messages] = entry{end: b.used, arrived: u.Arrived, video: l.v, audio: l.a, headers: headers}
 	b.messages++
-	l.end += int64(b.used - pos)
-	return b.buf[pos:b.used:b.used]
+	message := b.buf[pos:b.used:b.used]
+	l.ahead.note(u, inLog{at: l.end, dts: u.DTS, bytes: message})
+	l.end += int64(len(message))
+	return message
+}
+
+// maxAhead bounds by how much sound may come before the picture beside which it is to be heard.
+const maxAhead = 3 * time.Second
+
+// ahead is the sound in the log that is later than the pictures: an encoder sends it sooner, or its
+// pictures are shown before they are decoded. Players that begin with the next picture need it.
+type ahead struct {
+	sound   []inLog
+	picture time.Duration // the decode time of the newest picture, if there was one
+	shown   bool
+}
+
+// note takes a message of a unit.
+func (a *ahead) note(u *media.AccessUnit, message inLog) {
+	switch {
+	case u.Header != media.Sample:
+		if u.Track.Kind == media.Audio { // sound of another header is none to begin with
+			a.forget(len(a.sound))
+		}
+	case u.Track.Kind == media.Video:
+		a.picture, a.shown = u.DTS, true
+		a.forgetUntil(u.DTS)
+	case u.Track.Kind == media.Audio && a.shown && u.DTS >= a.picture:
+		a.sound = append(a.sound, message)
+		a.forgetUntil(u.DTS - maxAhead)
+	}
+}
+
+// of returns the sound that belongs behind a picture with which players may begin.
+func (a *ahead) of(u *media.AccessUnit) []inLog {
+	if u.Track.Kind != media.Video || len(a.sound) == 0 {
+		return nil
+	}
+	a.forgetUntil(u.DTS)
+	return slices.Clone(a.sound)
+}
+
+// forgetUntil forgets what is before a time.
+func (a *ahead) forgetUntil(at time.Duration) {
+	n := 0
+	for n < len(a.sound) && a.sound[n].dts < at {
+		n++
+	}
+	a.forget(n)
+}
+
+// forget lets the first n messages go, and so the blocks that they are in.
+func (a *ahead) forget(n int) {
+	rest := copy(a.sound, a.sound[n:])
+	clear(a.sound[rest:])
+	a.sound = a.sound[:rest]
 }
 
 // trailer is how many bytes FLV has behind a body (FLV 1.0 §E.3, PreviousTagSize).

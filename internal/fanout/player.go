@@ -114,6 +114,7 @@ type Player struct {
 
 	// Only for the owner of the writes.
 	from     int64  // a place to join has to be at or after it; negative: the cached GOPs may be used
+	has      int64  // up to where in the log it has got everything before a jump
 	left     uint64 // the number of the first message that it did not get before a jump
 	headers  *media.Headers
 	joinLag  time.Duration

@@ -223,9 +223,7 @@ func (p *Player) join() bool {
 // moveTo puts the player at a join; the headers in force there go out first unless the player has
 // them.
 func (p *Player) moveTo(j *join) {
-	if p.headers != j.headers || p.headers == nil {
-		p.pending = j.framedPrefix(p.opt.Format)
-	}
+	p.pending = j.prefixFor(p.opt.Format, p.has, p.headers == j.headers && p.headers != nil)
 	if p.from >= 0 && p.left > 0 {
 		p.skipped.Add(j.block.numberAt(j.pos) - p.left)
 		p.left = 0
@@ -261,7 +259,7 @@ func (p *Player) needs(first uint64) uint64 {
 func (p *Player) leave() {
 	p.lostSince = time.Time{}
 	p.headers, p.left = p.block.headersAt(p.pos), p.block.numberAt(p.pos)
-	p.from = p.at() + 1
+	p.from, p.has = p.at()+1, p.at()
 	p.block = nil
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -29,8 +29,9 @@ type ReaderOptions struct {
 const forever = time.Duration(1<<63 - 1)
 
 // Reader is a cursor into a publication's ring. It never slows the publisher: a reader that the
-// ring has overtaken goes on at the newest join unit, after the headers in force there. One
-// goroutine at a time may use it.
+// ring has overtaken goes on at the newest join unit, after the headers in force there. Where a
+// reader begins, or goes on, sound follows the join unit that was sent before it and is to be heard
+// with it, or later. One goroutine at a time may use it.
 type Reader struct {
 	pub   *Publication
 	opt   ReaderOptions
@@ -40,8 +41,8 @@ type Reader struct {
 	// Guarded by pub.mu.
 	next      uint64
 	joining   bool               // next is not a join unit yet
-	jumped    bool               // units were skipped, and the next sample has to say so
-	headers   []media.AccessUnit // to be handed out before next
+	jumped    bool               // units were skipped, and the next join unit has to say so
+	begin     []media.AccessUnit // to be handed out before next: headers, a join unit, sound that was ahead of it
 	suspended uint32             // suspensions reported
 	dozing    bool               // only a picture wakes it: it will look by itself
 	skipped   atomic.Uint64      // units lost by being overtaken
@@ -108,16 +109,13 @@ func (r *Reader) Poll(dst []media.AccessUnit) (int, error) {
 		return 0, nil
 	}
 	r.place()
-	n := copy(dst, r.headers)
-	r.headers = r.headers[n:]
-	if r.joining || len(r.headers) > 0 {
+	n := copy(dst, r.begin)
+	r.begin = r.begin[n:]
+	if r.joining || len(r.begin) > 0 {
 		return n, r.stateError(n)
 	}
 	for n < len(dst) && r.next < pub.ring.next {
 		dst[n] = *pub.ring.at(r.next)
-		if r.jumped && dst[n].Header == media.Sample {
-			dst[n].Discontinuity, r.jumped = true, false
-		}
 		n++
 		r.next++
 	}
@@ -165,7 +163,7 @@ func (r *Reader) Doze(now time.Time) time.Duration {
 // overtaken.
 func (r *Reader) place() {
 	ring := &r.pub.ring
-	if !r.joining && r.next >= ring.first {
+	if len(r.begin) > 0 || !r.joining && r.next >= ring.first {
 		return
 	}
 	if !r.joining {
@@ -177,18 +175,24 @@ func (r *Reader) place() {
 		r.skipped.Add(at - r.next)
 		r.next = at
 	}
-	seq, ok := ring.joinFrom(r.next)
+	j, ok := ring.joinFrom(r.next)
 	if !ok {
 		r.next = max(r.next, ring.next)
 		return
 	}
-	r.next, r.joining = seq, false
-	r.headers = slices.Clone(ring.headersAt(seq).Units())
-	for i := range r.headers {
+	r.next, r.joining = j.seq+1, false
+	first := *ring.at(j.seq)
+	r.begin = slices.Clone(ring.headersAt(j.seq).Units())
+	for i := range r.begin {
 		// They belong to the place where the reader begins: its time does not fall.
-		r.headers[i].DTS = ring.at(seq).DTS
-		r.headers[i].PTS = r.headers[i].DTS
+		r.begin[i].DTS, r.begin[i].PTS = first.DTS, first.DTS
 	}
+	ahead := ring.ahead(j)
+	if r.jumped {
+		r.skipped.Add(-uint64(len(ahead)))
+		first.Discontinuity, r.jumped = true, false
+	}
+	r.begin = append(append(r.begin, first), ahead...)
 }
 
 // stateError returns what a reader is told when it has read everything.

@@ -14,7 +14,20 @@ const (
 	unitOverhead = 192
 	// minRing is the first capacity of the ring, in units.
 	minRing = 64
+	// maxAhead bounds by how much sound may be sent before the picture beside which it is to be
+	// heard: what is further away is no matter of the order in which an encoder sends. tracksApart is
+	// how far tracks of sound are apart that are sent together.
+	maxAhead    = 3 * time.Second
+	tracksApart = 500 * time.Millisecond
 )
+
+// join is a unit with which readers may begin.
+type join struct {
+	seq uint64
+	// from is the first unit before it that belongs behind it: sound that is to be heard with it, or
+	// later. It is seq if there is none.
+	from uint64
+}
 
 // ring holds the newest units of a publication, whole GOPs as long as one fits the memory bound.
 // Unit seq lives at seq modulo the capacity.
@@ -22,7 +35,7 @@ type ring struct {
 	units  []media.AccessUnit
 	first  uint64         // sequence number of the oldest unit held
 	next   uint64         // sequence number of the next unit
-	joins  []uint64       // sequence numbers of the join units held, rising
+	joins  []join         // the join units held, rising
 	before *media.Headers // headers in force before the oldest unit
 	after  *media.Headers // headers in force after the newest unit
 	bytes  int
@@ -60,10 +73,44 @@ func (r *ring) push(u media.AccessUnit, reading uint64) {
 		r.pictures = r.next
 	}
 	if u.Join {
-		r.joins = append(r.joins, u.Seq)
+		r.joins = append(r.joins, join{seq: u.Seq, from: r.aheadOf(&u)})
 	}
 	r.evictGOPs(reading)
 	r.evictBytes()
+}
+
+// aheadOf returns the first unit of the sound that was sent before a picture, the newest unit, and
+// is to be heard with it, or later: by an encoder whose sound is ahead, or whose pictures are shown
+// before they are decoded. Without any it is the picture. Sound of another header does not count.
+func (r *ring) aheadOf(picture *media.AccessUnit) (from uint64) {
+	from = picture.Seq
+	if picture.Track.Kind != media.Video {
+		return from
+	}
+	for seq := picture.Seq; seq > r.first; seq-- {
+		u := r.at(seq - 1)
+		sound := u.Track.Kind == media.Audio
+		behind := picture.DTS - u.DTS
+		switch {
+		case u.Epoch != picture.Epoch || behind > maxAhead || sound && (u.Header != media.Sample || behind > tracksApart):
+			return from
+		case sound && behind <= 0:
+			from = u.Seq
+		}
+	}
+	return from
+}
+
+// ahead returns the sound that was sent before the unit that readers begin with and belongs behind
+// it, as far as the ring holds it.
+func (r *ring) ahead(j join) (units []media.AccessUnit) {
+	picture := r.at(j.seq)
+	for seq := max(j.from, r.first); seq < j.seq; seq++ {
+		if u := r.at(seq); u.Track.Kind == media.Audio && u.Header == media.Sample && u.DTS >= picture.DTS {
+			units = append(units, *u)
+		}
+	}
+	return units
 }
 
 func (r *ring) grow() {
@@ -82,11 +129,20 @@ func (r *ring) evictGOPs(reading uint64) {
 		least++
 	}
 	for len(r.joins) > least {
-		rest := r.at(r.next-1).DTS - r.at(r.joins[1]).DTS
-		if rest < r.keep || rest < ringLag && reading < r.joins[1] {
+		rest := r.at(r.next-1).DTS - r.at(r.joins[1].seq).DTS
+		if rest < r.keep || rest < ringLag && reading < r.joins[1].seq {
 			return
 		}
-		r.dropBefore(r.joins[1])
+		r.dropGOP()
+	}
+}
+
+// dropGOP lets the oldest GOP go, but for sound that belongs to the next one.
+func (r *ring) dropGOP() {
+	next := r.joins[1]
+	r.dropBefore(max(next.from, r.first))
+	for len(r.joins) > 0 && r.joins[0].seq < next.seq {
+		r.joins = r.joins[1:]
 	}
 }
 
@@ -94,7 +150,7 @@ func (r *ring) evictGOPs(reading uint64) {
 // oldest units.
 func (r *ring) evictBytes() {
 	for r.bytes > r.maxBytes && len(r.joins) > 1 {
-		r.dropBefore(r.joins[1])
+		r.dropGOP()
 	}
 	for r.bytes > r.maxBytes && r.next-r.first > 1 {
 		r.dropBefore(r.first + 1)
@@ -109,7 +165,7 @@ func (r *ring) dropBefore(seq uint64) {
 		*u = media.AccessUnit{}
 		r.first++
 	}
-	for len(r.joins) > 0 && r.joins[0] < seq {
+	for len(r.joins) > 0 && r.joins[0].seq < seq {
 		r.joins = r.joins[1:]
 	}
 }
@@ -134,17 +190,17 @@ func (r *ring) joinBack(n int) (seq uint64, ok bool) {
 	if n <= 0 || len(r.joins) == 0 {
 		return 0, false
 	}
-	return r.joins[max(0, len(r.joins)-n)], true
+	return r.joins[max(0, len(r.joins)-n)].seq, true
 }
 
 // joinFrom returns the first join unit at or after seq.
-func (r *ring) joinFrom(seq uint64) (uint64, bool) {
+func (r *ring) joinFrom(seq uint64) (join, bool) {
 	for _, j := range r.joins {
-		if j >= seq {
+		if j.seq >= seq {
 			return j, true
 		}
 	}
-	return 0, false
+	return join{}, false
 }
 
 func cost(u *media.AccessUnit) int {

@@ -157,7 +157,7 @@ func (r *rig) check(id string, rec *record, v *playlist.View) {
 		old := rec.segments[s.Seq]
 		if old == nil {
 			rec.order = append(rec.order, s.Seq)
-		} else if len(old.Parts) > len(s.Parts) || old.Complete && old != s {
+		} else if len(old.Parts) > len(s.Parts) || old.Complete && old != s || !slices.Equal(old.Parts, s.Parts[:len(old.Parts)]) {
 			r.t.Errorf("%s: segment %d changed", id, s.Seq)
 		}
 		rec.segments[s.Seq] = s
