@@ -94,6 +94,7 @@ type site struct {
 	// order has a letter for each shared answer to who asked with a query, by loop.
 	mu     sync.Mutex
 	order  map[Waiter]string
+	once   sync.Once // closes open
 	srv    *Server
 	secure bool
 	std    *http.Server
@@ -489,6 +490,53 @@ func TestHandshakes(t *testing.T) {
 	c.want(200, "/now true")
 	if s.inLoop.Load() != 1 {
 		t.Error("the request was not answered in the loop")
+	}
+}
+
+// TestOthersBetween: while very many who waited for the same are answered, others have their turn.
+func TestOthersBetween(t *testing.T) {
+	s := newSite(t, false).start()
+	const all = 200
+	var clients []*client
+	for range all {
+		c := s.dial()
+		c.ask("/wait?media")
+		clients = append(clients, c)
+	}
+	eventually(t, "not all wait", func() bool { return s.waiting.Load() == all })
+	loops := s.srv.loops.list()
+	ready, between := make(chan struct{}, len(loops)), make([]int, len(loops))
+	for i, l := range loops {
+		l.post(func() {
+			l.waveTime = 0
+			eventually(t, "what they wait for does not come", func() bool { // it is posted behind this
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				if i == 0 {
+					s.once.Do(func() { close(s.open) })
+				}
+				return len(l.inbox) > 0
+			})
+			l.post(func() { // as what another client asks for
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				between[i] = len(s.order[&l.response])
+				ready <- struct{}{}
+			})
+		})
+	}
+	for range loops {
+		<-ready
+	}
+	for _, c := range clients {
+		c.want(200, "open"+strings.Repeat("m", 4*joined))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, l := range loops {
+		if n := len(s.order[&l.response]); between[i] == n {
+			t.Errorf("all %d were answered before anybody else", n)
+		}
 	}
 }
 

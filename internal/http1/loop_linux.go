@@ -23,6 +23,10 @@ const (
 	// needs the processor too.
 	breath   = time.Millisecond
 	maxTurns = 16
+	// waveTime is for how long those who waited for the same are answered before it is looked for
+	// what others want, waveLook after how many the clock is read.
+	waveTime = 20 * time.Millisecond
+	waveLook = 16
 	// never is a deadline that does not come.
 	never = time.Duration(math.MaxInt64)
 
@@ -67,9 +71,11 @@ type loop struct {
 	shared map[question]*shared
 	// touched are connections of HTTP/2 that may have something to send.
 	touched, tended []*conn
-	// resuming: those who waited are being answered.
+	// resuming: those who waited are being answered. waves are all who are to be, waveTime is for how
+	// long at a time.
 	resuming bool
-	behind   []*exchange // that get theirs when all others have
+	waves    []*wave
+	waveTime time.Duration
 
 	draining, over bool
 	empty          chan struct{} // closed when a loop that drains has no connection any more
@@ -92,8 +98,8 @@ func newLoop(s *Server) (*loop, error) {
 	}
 	l := &loop{
 		server: s, fd: fd, begun: time.Now(), next: never, timer: never, byFD: make(map[int32]*conn), waits: make(map[<-chan struct{}]*waitList),
-		shared: make(map[question]*shared),
-		empty:  make(chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
+		waveTime: waveTime,
+		empty:    make(chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	_ = syscall.SetNonblock(fd, true) // tells os.NewFile to let the runtime wait for it
 	l.poll = os.NewFile(uintptr(fd), "epoll")
@@ -196,6 +202,7 @@ func (l *loop) run() {
 			}
 		}
 		l.attend()
+		l.answerWaves()
 		l.tend()
 		if l.now >= l.next && n < maxEvents { // nobody is late whose bytes are there
 			l.expire()
@@ -229,6 +236,9 @@ func (l *loop) shut() {
 // await waits for events and returns how many there are.
 func (l *loop) await() (n int) {
 	until := l.next
+	if len(l.waves) > 0 {
+		return l.look()
+	}
 	if len(l.ready) > 0 {
 		if l.now >= l.attended+breath {
 			return l.look()
@@ -312,6 +322,11 @@ func (l *loop) due(at time.Duration) { l.next = min(l.next, at) }
 // waitList are the requests that wait for the same.
 type waitList struct{ all []*exchange }
 
+func (w *waitList) add(x *exchange) {
+	x.list, x.place = w, len(w.all)
+	w.all = append(w.all, x)
+}
+
 // enlist lets a request wait for change.
 func (l *loop) enlist(x *exchange, change <-chan struct{}) {
 	list := l.waits[change]
@@ -326,8 +341,7 @@ func (l *loop) enlist(x *exchange, change <-chan struct{}) {
 			}
 		})
 	}
-	x.list, x.place = list, len(list.all)
-	list.all = append(list.all, x)
+	list.add(x)
 }
 
 // remove takes a request out.
@@ -340,33 +354,64 @@ func (w *waitList) remove(x *exchange) {
 	x.list = nil
 }
 
+// wave is those who waited for the same, which is there: what is left of them to be answered.
+type wave struct {
+	// list are those whose turn it is, behind those who get what is short.
+	list, behind waitList
+	shared       map[question]*shared
+}
+
 // resume goes on with the requests that waited for change: first with those for media, for players
 // wait to show these. Of playlists, which are short, they need the next one only.
 func (l *loop) resume(change <-chan struct{}) {
 	list := l.waits[change]
 	delete(l.waits, change)
-	for _, x := range list.all {
-		x.list = nil
+	v := &wave{shared: make(map[question]*shared)}
+	for _, x := range slices.Backward(list.all) { // the last one is the first to be answered
+		v.list.add(x)
+	}
+	l.waves = append(l.waves, v)
+	l.answerWaves()
+}
+
+// answerWaves answers those who waited, for a while: what others have asked for comes in between.
+// One client alone may have thousands of requests that wait for as many copies of a part.
+func (l *loop) answerWaves() {
+	if len(l.waves) == 0 {
+		return
 	}
 	l.resuming = true
-	l.behind = l.behind[:0]
-	for _, x := range list.all {
+	for until := time.Since(l.begun) + l.waveTime; len(l.waves) > 0 && l.answerWave(l.waves[0], until); {
+		l.waves[0] = nil
+		l.waves = l.waves[1:]
+	}
+	l.flush()
+	l.resuming, l.shared = false, nil
+}
+
+// answerWave says whether all of them were answered.
+func (l *loop) answerWave(v *wave, until time.Duration) bool {
+	l.shared = v.shared
+	for n := 1; len(v.list.all)+len(v.behind.all) > 0; n++ {
+		if n%waveLook == 0 && time.Since(l.begun) >= until {
+			return false
+		}
+		list := &v.list
+		if len(list.all) == 0 {
+			list = &v.behind
+		}
+		x := list.all[len(list.all)-1]
+		list.remove(x)
 		switch s := l.shared[x.asks()]; {
 		case s == nil:
 			x.serve(Waiting)
-		case s.size <= joined:
-			l.behind = append(l.behind, x)
+		case s.size <= joined && list == &v.list:
+			v.behind.add(x)
 		default:
 			x.takeShared(s)
 		}
 	}
-	for _, x := range l.behind {
-		x.takeShared(l.shared[x.asks()])
-	}
-	clear(l.behind)
-	l.resuming = false
-	l.flush()
-	clear(l.shared)
+	return true
 }
 
 // wall is the time of day.
