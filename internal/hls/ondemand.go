@@ -208,6 +208,9 @@ func (s *Server) Offer(name, rendition string) func(ctx context.Context, open fu
 // packageForms packages a publication, in each form from its first request on, until the
 // publication ends, as io.EOF says, or nobody watches.
 func (s *Server) packageForms(ctx context.Context, l *life, pub *ladder.Publication, open func() Source, over <-chan struct{}) error {
+	if err := s.awaitDemand(ctx, l, over); err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var running sync.WaitGroup
@@ -226,6 +229,23 @@ func (s *Server) packageForms(ctx context.Context, l *life, pub *ladder.Publicat
 		return context.Cause(ctx)
 	}
 	return io.EOF
+}
+
+// awaitDemand waits until any form is wanted: where nobody watches, one goroutine is enough for all.
+func (s *Server) awaitDemand(ctx context.Context, l *life, over <-chan struct{}) error {
+	var cmaf <-chan struct{}
+	if s.opt.CMAF {
+		cmaf = l.demand.comes(inCMAF)
+	}
+	select {
+	case <-l.demand.comes(inTS):
+	case <-cmaf:
+	case <-over:
+		return io.EOF
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // packageForm packages a publication in one form, whenever that is wanted.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -308,6 +309,20 @@ func TestOfferEnds(t *testing.T) {
 		if err := <-done; !errors.Is(err, context.Canceled) || len(s.Stats()) != 0 {
 			t.Error(err)
 		}
+	})
+}
+
+// TestOfferWaits: a stream that nobody watches has one goroutine here, whatever its forms.
+func TestOfferWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(Options{})
+		before := runtime.NumGoroutine()
+		_, over, done, _ := offer(t, s, "", nil)
+		if n := runtime.NumGoroutine() - before; n > 1 {
+			t.Errorf("%d goroutines", n)
+		}
+		close(over)
+		<-done
 	})
 }
 

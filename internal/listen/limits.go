@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"livego/internal/auth"
@@ -303,6 +304,17 @@ func (c *Conn) NetConn() net.Conn {
 		return f.TCPConn
 	}
 	return c.Conn
+}
+
+// Socket returns the socket of the connection, for who reads from it by itself; false for those of
+// which a part may have been read already.
+func (c *Conn) Socket() (syscall.RawConn, bool) {
+	tcp, ok := c.Conn.(*net.TCPConn)
+	if !ok {
+		return nil, false
+	}
+	socket, err := tcp.SyscallConn()
+	return socket, err == nil
 }
 
 // Unread returns what was read from the connection beyond the header of a proxy, and is nobody's

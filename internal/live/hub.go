@@ -59,7 +59,8 @@ type Options struct {
 // Hub holds the streams. Its methods may be called from any goroutine. Locks are taken in this
 // order: that of the hub, of a publication, of a timeline. Methods that need one held say so.
 type Hub struct {
-	opt Options
+	opt   Options
+	store *store // for what rings keep
 
 	mu           sync.Mutex
 	publications map[Name]*Publication
@@ -103,7 +104,7 @@ func NewHub(opt Options) *Hub {
 		opt.Memory = defaultMemory
 	}
 	return &Hub{
-		opt: opt, publications: make(map[Name]*Publication), streams: make(map[Name]*stream), waiting: make(map[Name]*waiters),
+		opt: opt, store: new(store), publications: make(map[Name]*Publication), streams: make(map[Name]*stream), waiting: make(map[Name]*waiters),
 	}
 }
 

@@ -695,7 +695,28 @@ func TestRingDuration(t *testing.T) {
 	pub.Keep(time.Second)
 	slow.Close()
 	e.gops(t, p, 129_000, 20)
+	defer pub.NewReader(ReaderOptions{GOPs: -1}).Close()
 	wantSpan("more is to be kept", kept)
+}
+
+// TestRingFits: a reader that was behind leaves no memory behind it.
+func TestRingFits(t *testing.T) {
+	h := NewHub(Options{GOPs: 1})
+	defer h.Close()
+	p, e := publish(t, h), newEncoder()
+	pub := p.Publication()
+	e.gops(t, p, 0, 5)
+	usual := len(pub.ring.units)
+	slow := pub.NewReader(ReaderOptions{GOPs: 1})
+	e.gops(t, p, 5000, 9)
+	if n := len(pub.ring.units); n < 180 {
+		t.Fatalf("the ring has room for %d units", n)
+	}
+	slow.Close()
+	e.gops(t, p, 14_000, 3)
+	if n := len(pub.ring.units); n > usual {
+		t.Errorf("the ring has room for %d units, as before for %d", n, usual)
+	}
 }
 
 // TestRingOfSeveralTracks: who picks a track may begin a GOP before the others do.

@@ -78,7 +78,7 @@ func newPublication(h *Hub, name Name, t *timeline) *Publication {
 	return &Publication{
 		name: name, hub: h, timeline: t, begun: time.Now(),
 		done: make(chan struct{}), settled: make(chan struct{}), named: make(chan struct{}),
-		ring:    newRing(h.opt.Memory, h.opt.GOPs),
+		ring:    newRing(h.opt.Memory, h.opt.GOPs, h.store),
 		lastOut: make(map[trackKey]time.Duration),
 	}
 }
@@ -203,7 +203,7 @@ func (pub *Publication) keepTracks(p *Publisher) {
 
 // Keep has the publication hold at least so much of the stream, if memory allows, for readers that
 // begin with all of it. Without it there are the GOPs with which players begin, and what readers
-// that are behind have not read yet.
+// that are behind have not read yet. It is packed until such a reader comes.
 func (pub *Publication) Keep(d time.Duration) {
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
@@ -315,6 +315,7 @@ func (pub *Publication) finish(cause error) {
 			t.Stop()
 		}
 	}
+	pub.ring.forgetCold()
 	close(pub.done)
 	pub.wakeAll()
 }

@@ -56,6 +56,12 @@ func (pub *Publication) NewReader(opt ReaderOptions) *Reader {
 	pub.mu.Lock()
 	defer pub.mu.Unlock()
 	r.next = pub.ring.next
+	if opt.GOPs < 0 {
+		pub.ring.all++
+	}
+	if opt.GOPs < 0 || opt.GOPs > len(pub.ring.joins) {
+		pub.ring.thaw()
+	}
 	gops := opt.GOPs
 	if gops < 0 {
 		gops = len(pub.ring.joins)
@@ -84,6 +90,9 @@ func (r *Reader) Close() {
 			pub.readers[i] = pub.readers[len(pub.readers)-1]
 			pub.readers[len(pub.readers)-1] = nil
 			pub.readers = pub.readers[:len(pub.readers)-1]
+			if r.opt.GOPs < 0 {
+				pub.ring.all--
+			}
 			return
 		}
 	}

@@ -44,15 +44,20 @@ type ring struct {
 
 	maxBytes int
 	gops     int
-	// keep is how much of the stream it holds at least, if memory allows.
+	// keep is how much of the stream it holds at least, if memory allows. What players do not begin
+	// with is packed, while there are no readers that begin with all: their number is all.
 	keep time.Duration
+	all  int
+	cold cold
+	// coolTo is the number of the unit behind the last one that is to be packed.
+	coolTo uint64
 	// tracks: messages may have several tracks. Players that pick one of video may need a GOP more,
 	// as its random access points are others.
 	tracks bool
 }
 
-func newRing(maxBytes, gops int) ring {
-	return ring{units: make([]media.AccessUnit, minRing), maxBytes: maxBytes, gops: max(gops, 1)}
+func newRing(maxBytes, gops int, s *store) ring {
+	return ring{units: make([]media.AccessUnit, minRing), maxBytes: maxBytes, gops: max(gops, 1), cold: cold{queue: queue{store: s}}}
 }
 
 func (r *ring) at(seq uint64) *media.AccessUnit { return &r.units[seq%uint64(len(r.units))] }
@@ -74,8 +79,11 @@ func (r *ring) push(u media.AccessUnit, reading uint64) {
 	}
 	if u.Join {
 		r.joins = append(r.joins, join{seq: u.Seq, from: r.aheadOf(&u)})
+		r.fit()
 	}
 	r.evictGOPs(reading)
+	r.cool()
+	r.evictCold()
 	r.evictBytes()
 }
 
@@ -113,12 +121,23 @@ func (r *ring) ahead(j join) (units []media.AccessUnit) {
 	return units
 }
 
-func (r *ring) grow() {
-	bigger := make([]media.AccessUnit, len(r.units)*5/4)
-	for seq := r.first; seq < r.next; seq++ {
-		bigger[seq%uint64(len(bigger))] = *r.at(seq)
+func (r *ring) grow() { r.resize(len(r.units) * 5 / 4) }
+
+// fit gives back what the ring had grown by, if it does not need that any more: a reader may have
+// been behind, or have read all.
+func (r *ring) fit() {
+	if n := max(int(r.next-r.first)*5/4, minRing); n < len(r.units)*2/3 {
+		r.resize(n)
 	}
-	r.units = bigger
+}
+
+// resize gives the ring another capacity, which is enough.
+func (r *ring) resize(n int) {
+	units := make([]media.AccessUnit, n)
+	for seq := r.first; seq < r.next; seq++ {
+		units[seq%uint64(n)] = *r.at(seq)
+	}
+	r.units = units
 }
 
 // evictGOPs drops the oldest GOPs while the rest is as long as the ring has to be: longer where a
@@ -130,10 +149,14 @@ func (r *ring) evictGOPs(reading uint64) {
 	}
 	for len(r.joins) > least {
 		rest := r.at(r.next-1).DTS - r.at(r.joins[1].seq).DTS
-		if rest < r.keep || rest < ringLag && reading < r.joins[1].seq {
+		if rest < r.keep && !r.cools() || rest < ringLag && reading < r.joins[1].seq {
 			return
 		}
-		r.dropGOP()
+		if r.cools() {
+			r.coolGOP()
+		} else {
+			r.dropGOP()
+		}
 	}
 }
 
@@ -149,6 +172,9 @@ func (r *ring) dropGOP() {
 // evictBytes keeps the memory bound: whole GOPs go first; a GOP that is too big alone loses its
 // oldest units.
 func (r *ring) evictBytes() {
+	for r.bytes > r.maxBytes && len(r.cold.joins) > 0 {
+		r.dropColdest()
+	}
 	for r.bytes > r.maxBytes && len(r.joins) > 1 {
 		r.dropGOP()
 	}
@@ -158,6 +184,9 @@ func (r *ring) evictBytes() {
 }
 
 func (r *ring) dropBefore(seq uint64) {
+	r.bytes -= r.cold.bytes
+	r.cold.drop(seq)
+	r.bytes += r.cold.bytes
 	for r.first < seq {
 		u := r.at(r.first)
 		r.bytes -= cost(u)

@@ -35,13 +35,13 @@ const (
 	// minBufferSize and minSlabSize are what a publisher begins with: both double while it fills
 	// them quickly, and go back to half when they are more than it needs.
 	minBufferSize = 4 << 10
-	minSlabSize   = 8 << 10
+	minSlabSize   = 4 << 10
 	// judgedReads is after how many reads the buffer's size is judged: it doubles if a quarter of
 	// them filled it, and halves if hardly any, as those of key frames, took more than half.
 	judgedReads = 64
 	// slabDuration is how long a slab should last: the longer, the fewer; but it stays as long as
-	// the newest body cut from it.
-	slabDuration = 250 * time.Millisecond
+	// the newest body cut from it, and hardly longer than that do bodies stay that go into a log.
+	slabDuration = 100 * time.Millisecond
 	// slabShare: bodies longer than this part of a slab get memory of their own, so that little is
 	// lost where a slab ends. All bodies do before publish: there are few, and what is left of a
 	// slab would stay with each player.

@@ -117,6 +117,8 @@ type serverConn struct {
 	deadline time.Time // of reads
 	looked   bool      // once more after it
 
+	rest *rest // nil: the connection cannot
+
 	// endMu keeps the read deadline, once it interrupts the reader, from being moved again.
 	endMu sync.Mutex
 	cause error
@@ -344,6 +346,9 @@ func (c *serverConn) close(err error, gone bool) error {
 
 // linger ends the output and waits a moment for the client to end its own.
 func (c *serverConn) linger() {
+	if c.rest != nil {
+		c.rest.wake()
+	}
 	if half, ok := c.nc.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
 		return
 	}
@@ -362,7 +367,10 @@ const progressBytes = 64 << 10
 type progressReader struct{ *serverConn }
 
 func (r progressReader) Read(p []byte) (int, error) {
-	n, err := r.nc.Read(p)
+	n, err := r.rested(p), error(nil)
+	if n == 0 {
+		n, err = r.nc.Read(p)
+	}
 	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 		n, err = r.readLate(p)
 	}

@@ -39,6 +39,10 @@ func (c *serverConn) onPublish(ctx context.Context, cmd command) error {
 	}
 	p.to = to
 	c.publications[id] = p
+	if c.rest == nil {
+		c.rest = newRest(c.nc)
+	}
+	c.noteRest()
 	c.in.allowMedia(c.opt.MaxMessageSize)
 	c.extendRead()
 	return c.send(c.appendPublishing(nil, p))
@@ -78,6 +82,7 @@ func (c *serverConn) media(m Message) error {
 		return nil
 	}
 	c.extendByMessage()
+	c.rest.hear()
 	if err := p.to.Message(m); err != nil {
 		return &refusal{streamID: p.request.StreamID, err: err}
 	}
@@ -135,6 +140,7 @@ func (c *serverConn) closeStream(id uint32, tell bool) error {
 func (c *serverConn) unpublish(id uint32, cause error) {
 	p := c.publications[id]
 	delete(c.publications, id)
+	c.noteRest()
 	p.to.Close(cause)
 	c.extendRead()
 }

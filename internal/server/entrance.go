@@ -207,6 +207,12 @@ func (e *entrance) hand(m cluster.Message) error {
 	return err
 }
 
+// Unhurried says that the stream has its home here, and nobody reads it.
+func (e *entrance) Unhurried() bool {
+	home, ok := e.to.(atHome)
+	return ok && home.Unhurried()
+}
+
 // End implements sink.
 func (e *entrance) End(cause error) {
 	_ = e.handLate() // to the home of now

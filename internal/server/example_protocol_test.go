@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
@@ -65,7 +66,7 @@ func (s *Server) playLines(nc net.Conn) error {
 	if err != nil {
 		return err
 	}
-	end := s.beginPlayer(newSession("lines", nc.RemoteAddr().String(), name, path, false), may, pub, player, s.log)
+	end := s.beginPlayer(newSession("lines", nc.RemoteAddr().String(), name, path, false), may, pub, player, func() *slog.Logger { return s.log })
 	defer context.AfterFunc(s.ctx, func() { player.Close(errShutdown) })()
 	player.Start(nil)
 	_, err = io.Copy(io.Discard, nc) // until the client is gone, or OnEnd

@@ -215,7 +215,6 @@ type viewer struct {
 	format  flvFormat
 	head    string // goes out first, and at once
 	trailer []byte
-	log     *slog.Logger
 	player  *fanout.Player
 }
 
@@ -225,8 +224,12 @@ func (s *Server) newViewer(nc net.Conn, r *http.Request, p playable, protocol st
 	return &viewer{
 		server: s, playable: p, nc: nc, format: format,
 		session: session,
-		log:     s.log.With("protocol", protocol, "remote", r.RemoteAddr),
 	}
+}
+
+// log is made anew for each line, of which there are few.
+func (v *viewer) log() *slog.Logger {
+	return v.server.log.With("protocol", v.session.Protocol, "remote", v.session.RemoteAddr)
 }
 
 // start runs the viewer in a goroutine.
@@ -262,7 +265,7 @@ func (v *viewer) run(read func() error) {
 		OnEnd: func(error) { _ = v.nc.SetReadDeadline(time.Unix(1, 0)) },
 	})
 	if err != nil {
-		v.log.Info("player refused", "stream", v.pub.Name().String(), "reason", err.Error())
+		v.log().Info("player refused", "stream", v.pub.Name().String(), "reason", err.Error())
 		return
 	}
 	end := v.server.beginPlayer(v.session, v.may, v.pub, v.player, v.log)

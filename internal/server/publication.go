@@ -231,6 +231,9 @@ func (p *publication) message(messageType uint8, ms uint32, arrived time.Time, b
 	return err
 }
 
+// Unhurried says that nobody reads what comes: it is for those only who begin later.
+func (p *publication) Unhurried() bool { return p.pub.Publication().Readers() == 0 }
+
 // notePassed notes by which servers the stream has come that do not say so when they begin.
 func (p *publication) notePassed() {
 	if passed := rtmp.SplitPath(p.demuxer.Passed()); len(p.from.path) == 0 && len(passed) > 0 {

@@ -67,11 +67,11 @@ type rtmpConn struct {
 	server   *Server
 	nc       net.Conn
 	protocol string
-	log      *slog.Logger
 	active   atomic.Bool // published or played: its session has logged the end
 }
 
 var _ rtmp.Handler = (*rtmpConn)(nil)
+var _ rtmp.Unhurried = (*rtmpPublication)(nil)
 
 // newRTMPConn is not for the inliner: its variables would stay on the stack of a connection for
 // good.
@@ -80,8 +80,13 @@ var _ rtmp.Handler = (*rtmpConn)(nil)
 func (s *Server) newRTMPConn(nc net.Conn, protocol string) *rtmpConn {
 	return &rtmpConn{
 		server: s, nc: nc, protocol: protocol,
-		log: s.log.With("protocol", protocol, "remote", nc.RemoteAddr().String()),
 	}
+}
+
+// log is made anew for each line, of which there are few: to keep one for each player costs half a
+// kilobyte and nine objects, which the collector has to look at.
+func (c *rtmpConn) log() *slog.Logger {
+	return c.server.log.With("protocol", c.protocol, "remote", c.nc.RemoteAddr().String())
 }
 
 // logEnd logs connections that ended without a session of their own.
@@ -92,9 +97,9 @@ func (c *rtmpConn) logEnd(err error) {
 	switch {
 	case c.active.Load() || err == nil:
 	case errors.Is(err, rtmp.ErrHTTPRequest), errors.Is(err, rtmp.ErrTLS), errors.Is(err, rtmp.ErrProtocol), errors.Is(err, rtmp.ErrLimit):
-		c.log.Warn("connection refused", "reason", err.Error())
+		c.log().Warn("connection refused", "reason", err.Error())
 	default:
-		c.log.Debug("connection ended", "reason", err.Error())
+		c.log().Debug("connection ended", "reason", err.Error())
 	}
 }
 
@@ -113,14 +118,14 @@ func (c *rtmpConn) Connect(_ context.Context, r *rtmp.ConnectRequest) error {
 	app, ok := c.server.app(name)
 	switch {
 	case !ok:
-		c.log.Warn("app refused", "app", said(name), "reason", "not configured", "configured", c.server.appNames())
+		c.log().Warn("app refused", "app", said(name), "reason", "not configured", "configured", c.server.appNames())
 		what := fmt.Sprintf("Application %q is not configured here.", said(name))
 		if keys.WellFormed(name) {
 			what = "The channel key stands in the server field in place of the app: the server is rtmp://HOST/APP, the key is the stream's key or name."
 		}
 		return &rtmp.StatusError{Code: rtmp.CodeConnectRejected, Description: what}
 	case !app.Live:
-		c.log.Warn("app refused", "app", name, "reason", "live is off")
+		c.log().Warn("app refused", "app", name, "reason", "live is off")
 		return &rtmp.StatusError{Code: rtmp.CodeConnectRejected, Description: fmt.Sprintf("Application %q is switched off.", name)}
 	}
 	return nil
@@ -132,7 +137,7 @@ func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Pu
 	query, _ := url.ParseQuery(at.query) // what does not parse says nothing
 	rendition, err := rendition(query)
 	if err != nil {
-		c.log.Warn("publisher refused", "reason", err.Error())
+		c.log().Warn("publisher refused", "reason", err.Error())
 		c.server.refused.add("bad_rendition")
 		return nil, refusal(rtmp.CodePublishBadName, err.Error(), err)
 	}
@@ -144,7 +149,7 @@ func (c *rtmpConn) Publish(ctx context.Context, r *rtmp.PublishRequest) (rtmp.Pu
 	p.sink, err = c.server.publish(ctx, permit, origin{
 		protocol: c.protocol, remote: c.nc.RemoteAddr().String(), client: r.FlashVer, query: at.query, path: r.Path, streamID: r.StreamID,
 		url: shownURL(r.TCURL, at, permit.name.Stream), close: p.closeWith, reconnect: reconnect(r.ConnectRequest),
-	}, c.log)
+	}, c.log())
 	switch {
 	case errors.Is(err, errRefused):
 		return nil, refusal(rtmp.CodePublishDenied, err.Error(), err)
@@ -163,7 +168,7 @@ func (c *rtmpConn) caller(query string) caller {
 
 // deny tells log, hooks and encoder why it may not publish.
 func (c *rtmpConn) deny(why error) error {
-	c.log.Warn("publisher refused", "reason", why.Error())
+	c.log().Warn("publisher refused", "reason", why.Error())
 	c.server.refused.add(refusalReason(why))
 	c.server.events.Emit(event.Event{
 		Type: event.PublishRefused, Session: &event.Session{Protocol: c.protocol, Remote: c.nc.RemoteAddr().String()}, Data: event.Reason{Reason: why.Error()},
@@ -178,7 +183,7 @@ func refusal(code, reason string, err error) error {
 
 // Stray logs that an encoder sends media to where it does not publish.
 func (c *rtmpConn) Stray(streamID uint32, messageType uint8) {
-	c.log.Warn("media left out: the encoder sends it to a message stream on which it does not publish", "kind", kindOf(messageType), "message_stream", streamID)
+	c.log().Warn("media left out: the encoder sends it to a message stream on which it does not publish", "kind", kindOf(messageType), "message_stream", streamID)
 }
 
 // kindOf names what messages of a type hold.
@@ -203,6 +208,12 @@ type rtmpPublication struct {
 // Message takes one message into the stream.
 func (p *rtmpPublication) Message(m rtmp.Message) error {
 	return p.sink.Message(m.Type, m.TimestampMS, m.Body)
+}
+
+// Unhurried implements rtmp.Unhurried.
+func (p *rtmpPublication) Unhurried() bool {
+	to, ok := p.sink.(rtmp.Unhurried)
+	return ok && to.Unhurried()
 }
 
 // Close takes the publisher off the air.
@@ -274,32 +285,32 @@ func (c *rtmpConn) findAndPlay(ctx context.Context, r *rtmp.PlayRequest, ps *rtm
 	name := live.Name{App: at.app, Stream: room, Rendition: pick.rendition}
 	to := s.redirectRTMP(at.query)
 	if to != "" && !r.CanReconnect() {
-		c.log.Info("player refused", "stream", said(name.String()), "reason", "too much to do")
+		c.log().Info("player refused", "stream", said(name.String()), "reason", "too much to do")
 		return &rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "This server has too much to do: play from " + to + ".", Err: errBusy}
 	}
 	may, err := s.now().access.play(ctx, c.caller(at.query), name, queryToken(at.query))
 	if err != nil {
-		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
+		c.log().Info("player refused", "stream", said(name.String()), "reason", err.Error())
 		return &rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "Watching is refused: " + err.Error() + ".", Err: err}
 	}
 	if err := s.checkPath(name, r.Path); err != nil {
-		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
+		c.log().Info("player refused", "stream", said(name.String()), "reason", err.Error())
 		return &rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "Relaying is refused: " + err.Error() + ".", Err: err}
 	}
 	pub, err := s.find(ctx, name, r.Path, s.now().opt.PlayWait)
 	if errors.Is(err, errAway) {
-		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
+		c.log().Info("player refused", "stream", said(name.String()), "reason", err.Error())
 		return &rtmp.StatusError{Code: rtmp.CodePlayFailed, Description: "Stream " + said(name.String()) + " is not to be had now: " + errAway.Error() + ".", Err: err}
 	}
 	if errors.Is(err, live.ErrNotFound) {
-		c.log.Info("player refused", "stream", said(name.String()), "reason", err.Error())
+		c.log().Info("player refused", "stream", said(name.String()), "reason", err.Error())
 		return &rtmp.StatusError{Code: rtmp.CodePlayNotFound, Description: "Stream " + said(name.String()) + " is not on air.", Err: err}
 	}
 	if err != nil {
 		return err
 	}
 	if err := s.awaitChoice(ctx, pub, pick); errors.Is(err, errNoTrack) {
-		c.log.Info("player refused", "stream", name.String(), "reason", err.Error())
+		c.log().Info("player refused", "stream", name.String(), "reason", err.Error())
 		return cannotPlay(err)
 	} else if err != nil {
 		return err
@@ -311,7 +322,7 @@ func (c *rtmpConn) findAndPlay(ctx context.Context, r *rtmp.PlayRequest, ps *rtm
 		_, _ = r.RequestReconnect(to+"/"+r.App+"?"+redirected+"=1", "This server has too much to do.")
 	}
 	if errors.Is(err, fanout.ErrTooManyViews) {
-		c.log.Info("player refused", "stream", name.String(), "reason", err.Error())
+		c.log().Info("player refused", "stream", name.String(), "reason", err.Error())
 		return cannotPlay(err)
 	}
 	return err
@@ -369,10 +380,13 @@ func (c *rtmpConn) play(p playable, r *rtmp.PlayRequest, ps *rtmp.PlayStream, ur
 var errWatched = errors.New("the token's time is over")
 
 // beginPlayer lists a player and returns what to call at its end.
-func (s *Server) beginPlayer(ss *session, may pass, pub *live.Publication, p *fanout.Player, log *slog.Logger) (end func(error)) {
-	log = log.With("stream", pub.Name().String(), "id", ss.ID)
-	if may.id != "" {
-		log = log.With("token", said(may.id))
+func (s *Server) beginPlayer(ss *session, may pass, pub *live.Publication, p *fanout.Player, to func() *slog.Logger) (end func(error)) {
+	log := func() *slog.Logger {
+		log := to().With("stream", pub.Name().String(), "id", ss.ID)
+		if may.id != "" {
+			log = log.With("token", said(may.id))
+		}
+		return log
 	}
 	over := func() bool { return true }
 	if !may.until.IsZero() {
@@ -384,7 +398,7 @@ func (s *Server) beginPlayer(ss *session, may pass, pub *live.Publication, p *fa
 		return figures{video: st.Video, audio: st.Audio, jumps: st.Jumps, behind: st.Behind}
 	}
 	ss.close = p.Close
-	log.Debug("player joined")
+	log().Debug("player joined")
 	s.sessions.add(ss)
 	if s.now().access.tickets.IsRevoked(may.id) { // while this player began
 		p.Close(errTokenRevoked)
@@ -393,6 +407,6 @@ func (s *Server) beginPlayer(ss *session, may pass, pub *live.Publication, p *fa
 		over()
 		s.sessions.remove(ss, err)
 		st := p.Stats()
-		log.Info("player left", "reason", err.Error(), "duration", time.Since(ss.Start).Round(time.Millisecond), "bytes", st.Sent, "jumps", st.Jumps)
+		log().Info("player left", "reason", err.Error(), "duration", time.Since(ss.Start).Round(time.Millisecond), "bytes", st.Sent, "jumps", st.Jumps)
 	}
 }
