@@ -7,7 +7,9 @@
 //
 // Each attack starts a server on free loopback ports, is bounded in number and time, and takes 15
 // seconds, where memory has to come back a minute. The exit code is 1 if a bound did not hold.
-// -table prints the rows of the table in SECURITY.md.
+// Where viewers watch meanwhile, others watch a server like it that nobody attacks, and the time for
+// which the server's threads waited for a processor is left out: so what is said holds on a busy
+// machine too. -table prints the rows of the table in SECURITY.md.
 package main
 
 import (
@@ -33,6 +35,8 @@ type attack struct {
 	prepare func(dir string) (config string, err error)
 	// unread: nobody reads what the server logs.
 	unread bool
+	// compared: a second server like it runs beside it, which nobody attacks.
+	compared bool
 	// files is how many files and connections the server may have open, 0: as many as this program.
 	files int
 	// run attacks a server that listens, and reports what was done and what came of it. An error
@@ -128,6 +132,12 @@ func (a *attack) on(ctx context.Context, binary, dir string, r *report) error {
 	if err != nil {
 		return err
 	}
+	if a.compared {
+		if s.other, err = startServer(ctx, binary, dir+"-other", a); err != nil {
+			return err
+		}
+		defer func() { _, _ = s.other.stop() }()
+	}
 	err = a.run(ctx, s, r)
 	took, stopErr := s.stop()
 	r.atMost("end of the server", took.Seconds(), stopLimit.Seconds(), "s")
@@ -156,6 +166,9 @@ type bound struct {
 	what, unit       string
 	got, least, most float64
 	atLeast          bool
+	// control is the same of the server that nobody attacks, at the same time, and stretch by how
+	// much longer a busy machine makes it; 0: it is not compared.
+	control, stretch float64
 }
 
 // did says what the load was.
@@ -163,6 +176,12 @@ func (r *report) did(format string, args ...any) { r.load = fmt.Sprintf(format, 
 
 func (r *report) atMost(what string, got, most float64, unit string) {
 	r.bounds = append(r.bounds, bound{what: what, got: got, most: most, unit: unit})
+}
+
+// without is atMost for a time that is as many times longer as stretch says, because threads wait
+// for a processor. control is the same at a server that nobody attacks: it may be twice that too.
+func (r *report) without(what string, got, control, stretch, most float64, unit string) {
+	r.bounds = append(r.bounds, bound{what: what, got: got, control: control, stretch: stretch, most: max(most*stretch, 2*control), unit: unit})
 }
 
 func (r *report) atLeast(what string, got, least float64, unit string) {
@@ -186,6 +205,9 @@ func (b *bound) String() string {
 		return b.what + ": " + map[bool]string{true: "yes", false: "no"}[b.got == 1]
 	case b.atLeast:
 		return fmt.Sprintf("%s: %s %s (at least %s)", b.what, figure(b.got), b.unit, figure(b.least))
+	case b.stretch > 0:
+		return fmt.Sprintf("%s: %s %s, in which threads had a processor for a part of %s (at a server that nobody attacks %s; at most %s)",
+			b.what, figure(b.got), b.unit, figure(1/b.stretch), figure(b.control), figure(b.most))
 	}
 	return fmt.Sprintf("%s: %s %s (at most %s)", b.what, figure(b.got), b.unit, figure(b.most))
 }

@@ -47,6 +47,8 @@ type server struct {
 	binary              string
 	command             *exec.Cmd
 	ended               chan error
+	// other is a server like it that nobody attacks, nil unless it is compared with one.
+	other *server
 }
 
 // secured are the flags of a server that speaks TLS on its HLS port.
@@ -251,6 +253,21 @@ func (s *server) cpu() time.Duration {
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
 	return time.Duration(user+system) * clockTick
+}
+
+// scheduled is for how long threads of the server ran so far, and for how long they could have, and
+// waited for a processor (Documentation/scheduler/sched-stats.rst of Linux, /proc/PID/schedstat).
+func (s *server) scheduled() (ran, waited time.Duration) {
+	all, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", s.command.Process.Pid))
+	for _, file := range all {
+		text, _ := os.ReadFile(file) // a thread may have ended
+		if fields := strings.Fields(string(text)); len(fields) == 3 {
+			run, _ := strconv.ParseInt(fields[0], 10, 64)
+			wait, _ := strconv.ParseInt(fields[1], 10, 64)
+			ran, waited = ran+time.Duration(run), waited+time.Duration(wait)
+		}
+	}
+	return ran, waited
 }
 
 // memory is the resident memory of the server in MB.
