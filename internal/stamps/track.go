@@ -18,7 +18,8 @@ const (
 	ticks   = 4
 	slowest = 0.05
 	// leastEarly and maxEarly bound by how much pictures may be shown before they are decoded: less
-	// than a picture is left as it came.
+	// than a picture is left as it came, byte for byte, for it may be rounding, and playlists may
+	// differ by as much.
 	leastEarly, maxEarly = 40 * time.Millisecond, 2 * time.Second
 	// farFirst is how far the first unit of a clock of ticks may be from the others.
 	farFirst = 500 * time.Millisecond
