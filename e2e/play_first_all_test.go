@@ -21,7 +21,7 @@ var firstKinds = append(slices.Clone(playerKinds),
 
 // TestPlayersFirst opens players with a stream's first picture, and says how long after it they
 // play, and for how long they stand in the half minute after that: make players. Streams have a
-// key frame each 2 or 10 s; nothing is known of them, or how long their segments were.
+// key frame each 2 to 20 s; nothing is known of them, or how long their segments were.
 func TestPlayersFirst(t *testing.T) {
 	if !wholeMatrix() {
 		t.Skip("make players runs it")
@@ -29,7 +29,7 @@ func TestPlayersFirst(t *testing.T) {
 	s := startShipped(t)
 	chromium.turn(t)
 	for _, over := range []string{overTS, overCMAF, overFLV} {
-		for _, gop := range []string{"2s", "10s", "2s known", "10s known"} {
+		for _, gop := range []string{"2s", "9s", "10s", "20s", "2s known", "10s known"} {
 			var list []*cell
 			for i := range firstKinds {
 				c := &cell{end: "first", kind: &streamKind{name: gop}, player: &firstKinds[i], over: over}
@@ -60,7 +60,11 @@ func playFirst(t *testing.T, s *server, list []*cell) {
 		length, _ := time.ParseDuration(gop)
 		s.knowStreams(t, rooms, max(4*time.Second, length), nil)
 	}
-	tags := flvClip(t, "h264-"+gop, 20)
+	seconds := 20
+	if gop == "9s" {
+		seconds = 18
+	}
+	tags := flvClip(t, "h264-"+gop, seconds)
 	var all sync.WaitGroup
 	lines := make([]string, len(list))
 	for i, c := range list {

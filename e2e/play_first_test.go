@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -40,4 +41,37 @@ func TestFirstViewer(t *testing.T) {
 		t.Errorf("MPEG-TS after %v: %d %s", time.Since(began), status, text)
 	}
 	p.waitProgress(t, 22, 60*time.Second)
+}
+
+// TestFirstWithoutParts: where a player that takes no parts waits for a stream with a key frame each
+// twenty seconds, its first segment is cut after 5.5 s, and FFmpeg plays it.
+func TestFirstWithoutParts(t *testing.T) {
+	t.Parallel()
+	s, room := startShipped(t), roomOf(t)
+	ffmpegGOP(t, s, s.key(t, room), "500")
+	s.waitOnAir(t, room)
+	media := strings.Replace(s.indexURL(room), "index.m3u8", "index-v0.m3u8", 1)
+	if status, text, _ := get(s.indexURL(room)); status != http.StatusOK {
+		t.Fatalf("multivariant playlist: %d %s", status, text)
+	}
+	p := playFFmpeg(t, s.indexURL(room))
+	var first string
+	whole := func() bool {
+		_, text, _ := get(media)
+		lengths := strings.Split(string(text), "#EXTINF:")
+		if len(lengths) < 3 { // the first one is the gap's
+			return false
+		}
+		first, _, _ = strings.Cut(lengths[2], ",")
+		return true
+	}
+	if !waitUntil(slack*20*time.Second, whole) {
+		t.Fatal("no segment is whole")
+	}
+	if length, err := strconv.ParseFloat(first, 64); err != nil || length > 5.6 {
+		t.Errorf("the first segment lasts %s s", first)
+	}
+	if !waitUntil(slack*20*time.Second, func() bool { return p.account(t).played > 0.1 }) {
+		t.Errorf("FFmpeg does not play: %+v", p.account(t))
+	}
 }

@@ -118,8 +118,11 @@ func (s *Server) serveRendition(w http.ResponseWriter, r *http.Request, t target
 		return
 	}
 	// Who sees no more than key frames looks for something, or shows a small picture of the stream.
-	if t.kind != framesPlaylist && !s.watched(w, r, l) {
-		return
+	if t.kind != framesPlaylist {
+		if !s.watched(w, r, l) {
+			return
+		}
+		l.patient.note(s, r, view, d)
 	}
 	if view = s.block(w, r, t, l, rendition, view, d); view != nil {
 		s.writeMedia(w, r, l.cmaf.Playlist(rendition, view, formOf(t.kind, d.Skip), &s.gzip), view, d)

@@ -63,9 +63,12 @@ type life struct {
 	// longest is how long the longest segment was so far, listed says that one began.
 	longest time.Duration
 	listed  bool
+	// early: the newest segment began where the one before was cut because somebody waited.
+	early bool
 
 	counts   counters
 	audience audience
+	patient  patient
 }
 
 // movedTime bounds the time in which the last units of a stream that moves are taken.

@@ -104,10 +104,11 @@ func (l *life) note(change func(*ledger.Entry)) {
 // noteSegment notes the begin of a CMAF segment.
 func (l *life) noteSegment(b *ladder.Boundary) {
 	l.note(func(e *ledger.Entry) {
-		if l.listed {
+		if l.listed && !b.Early && !l.early { // else it says nothing of how far key frames are apart
 			l.longest = max(l.longest, b.At-e.Begun)
 			e.Longest = l.longest
 		}
+		l.early = b.Early
 		if l.counts.cmaf.Forced.Load() > 0 { // it says nothing of how far key frames are apart
 			e.Longest = 0
 		}

@@ -284,7 +284,7 @@ func (s *Server) newLife(name string) *life {
 			}
 			l.noteSegment(b)
 		},
-		Show: l.cmaf, Wanted: l.demand.askedFor(inCMAF), Log: l.log, Counts: &l.counts.cmaf,
+		Show: l.cmaf, Wanted: l.demand.askedFor(inCMAF), Patient: func() bool { return l.patient.waits(s.opt.Now()) }, Log: l.log, Counts: &l.counts.cmaf,
 	}
 	l.time.floor = max(l.time.floor, s.rewind(name, last.Segment+1, &start))
 	if s.opt.Recorder != nil && s.opt.CMAF {

@@ -49,6 +49,53 @@ func TestFirstParts(t *testing.T) {
 	}
 }
 
+// TestFirstWhole: where somebody waits who plays whole segments only, the first one is complete
+// after 5.5 seconds at the latest, and what follows is cut at key frames again. That does not count
+// as cut by force.
+func TestFirstWhole(t *testing.T) {
+	for _, gop := range []int{2, 5, 6, 9, 10, 20} {
+		for _, from := range []time.Duration{time.Second, 8 * time.Second, time.Hour} {
+			s := hlstest.Source{Video: hlstest.AVCTrack(0), Audio: hlstest.AAC(48000), AudioEvery: 1024.0 / 48000, Rate: 25, Gop: 25 * gop, Begin: time.Second}
+			r, now, early := newRig(t, Options{}), time.Duration(0), 0
+			r.leader.wanted = func() bool { return true }
+			r.line.patient = func() bool { return now >= from }
+			r.line.announce = func(b *Boundary) {
+				if b.Early {
+					early++
+				}
+			}
+			whole := time.Duration(0)
+			units := s.Until(35 * time.Second)
+			for _, u := range units {
+				now = u.DTS - s.Begin
+				r.feed("", u)
+				if first := r.seen["v0"]; whole == 0 && first != nil && first.segments[1000] != nil && first.segments[1000].Complete {
+					whole = now
+				}
+			}
+			key := time.Duration(gop) * time.Second
+			cut := max(from, 5500*time.Millisecond) < min(key, 10*time.Second)
+			most := min(key, 10*time.Second) + 600*time.Millisecond
+			if key < 3*time.Second {
+				most += key
+			}
+			if cut {
+				most = max(from, 5500*time.Millisecond) + 300*time.Millisecond
+			}
+			if whole == 0 || whole > most || early > 0 != cut {
+				t.Errorf("key frames each %v, somebody waits from %v on: the first segment is whole after %v, want at most %v; %d cut early\n%s",
+					key, from, whole, most, early, r.of("v0"))
+			}
+			if forced := r.counts.Forced.Load(); forced > 0 != (gop > 10) {
+				t.Errorf("key frames each %v, from %v on: %d segments were cut by force\n%s", key, from, forced, r.of("v0"))
+			}
+			r.finish()
+			hlstest.SameSamples(t, r.of("v0").samples(t, 90000), hlstest.SamplesOf(units, s.Video), 0)
+			hlstest.SameSamples(t, r.of("a0").samples(t, 48000), hlstest.SamplesOf(units, s.Audio), 3*time.Millisecond)
+		}
+	}
+}
+
 // TestFirstPicturesBehind the sound, for the first moments, as where an encoder counts them too
 // slowly: the first multivariant playlist names them all the same. Players take it for all there
 // is.

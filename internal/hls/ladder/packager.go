@@ -61,10 +61,11 @@ type Start struct {
 	// Stored takes the segments for rewinding, Sink all that are complete. Either may be nil.
 	Stored *spool.Life
 	Sink   Sink
-	// Wanted says that somebody waits for the stream.
-	Wanted func() bool
-	Log    *slog.Logger
-	Counts *Counts
+	// Wanted says that somebody waits for the stream, Patient that somebody does who plays whole
+	// segments only.
+	Wanted, Patient func() bool
+	Log             *slog.Logger
+	Counts          *Counts
 }
 
 // Packager makes CMAF renditions of one stream life. It is the walk of a unit, and asks those who
@@ -93,7 +94,7 @@ func New(opt Options, start Start) *Packager {
 		show:    start.Show,
 		journal: &journal{log: start.Log, counts: start.Counts, leftOut: make(map[string]bool)},
 		line: &timeline{
-			opt: opt, announce: start.Announce, first: start.First, next: start.First, lost: start.Lost, follows: start.Follows, longest: start.Longest,
+			opt: opt, announce: start.Announce, patient: start.Patient, first: start.First, next: start.First, lost: start.Lost, follows: start.Follows, longest: start.Longest,
 			firstDiscontinuity: start.FirstDiscontinuity, continues: start.Continues, least: start.LeastTarget, until: start.Until,
 		},
 		roster: &roster{opt: opt},

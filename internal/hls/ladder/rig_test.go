@@ -73,7 +73,7 @@ func full(opt Options) Options {
 // startOf is the begin of a life that counts from 1000 on.
 func startOf(show *Presentation) Start {
 	return Start{
-		First: 1000, FirstDiscontinuity: 1000, Announce: func(*Boundary) {}, Show: show, Wanted: func() bool { return false },
+		First: 1000, FirstDiscontinuity: 1000, Announce: func(*Boundary) {}, Show: show, Wanted: func() bool { return false }, Patient: func() bool { return false },
 		Log: slog.New(slog.DiscardHandler), Counts: &Counts{},
 	}
 }

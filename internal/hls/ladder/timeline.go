@@ -17,6 +17,9 @@ const (
 	// an audio frame. The limit of the leading track is less by that, so that all stay within the
 	// target duration.
 	spill = 150 * time.Millisecond
+	// maxPatience is how long the first segment may get while somebody waits for a whole one, as it
+	// is with MPEG-TS: 6 s at most, with what it takes until it is seen.
+	maxPatience = 5500 * time.Millisecond
 	// maxLookahead bounds three quarters of a picture interval, for streams of few pictures.
 	maxLookahead = 30 * time.Millisecond
 	// usualInterval is the picture interval where nothing says better.
@@ -35,6 +38,8 @@ type Boundary struct {
 	// discontinuity sequence number without this one.
 	Discontinuity bool
 	Before        int64
+	// Early: it was chosen for somebody who waits for a whole segment, at no random access point.
+	Early bool
 	// unaligned: it was not chosen for a random access point, so none is asked of anybody.
 	unaligned bool
 	// newHeader: it was chosen because of another header, of video or of sound.
@@ -48,6 +53,8 @@ type timeline struct {
 	opt Options
 	// announce takes each boundary.
 	announce func(*Boundary)
+	// patient says that somebody waits for a whole segment.
+	patient func() bool
 	// bounds are the newest segment starts, rising.
 	bounds []Boundary
 	// first and next are the media sequence numbers of the first and of the next segment.
@@ -127,6 +134,7 @@ func (l *timeline) lead(u *media.AccessUnit, step, unlisted time.Duration, joini
 	l.previous, l.now, l.holed = u.DTS, max(l.now, u.DTS), l.holed || wide
 	if len(l.bounds) == 0 {
 		if u.RandomAccess {
+			l.measure(u)
 			l.begin(u, false)
 		}
 		return false
@@ -145,6 +153,8 @@ func (l *timeline) lead(u *media.AccessUnit, step, unlisted time.Duration, joini
 		l.skipHole(u, l.last().At+l.target) // it may be too long for one segment
 	case u.RandomAccess && length >= 0 && (l.discontinuityDue || joining || length >= l.opt.SegmentDuration || l.lastChance(u, length)):
 		l.begin(u, false)
+	case l.growing && len(l.bounds) == 1 && length+step > maxPatience && !l.discontinuityDue && l.patient():
+		l.push(Boundary{At: u.DTS, Early: true, unaligned: true})
 	case length+step > l.limit() || l.full:
 		l.discontinuityDue = l.discontinuityDue || hole && length > l.limit()
 		l.begin(u, true)
