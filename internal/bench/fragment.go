@@ -7,13 +7,14 @@ import "encoding/binary"
 const (
 	boxHeader     = 8
 	fullBoxHeader = 4
-	// maxBoxDepth bounds the nesting of boxes that are looked into: moov, mvex, and moof, traf.
+	// maxBoxDepth bounds the nesting of boxes that are looked into: moov, mvex or trak, and moof, traf.
 	maxBoxDepth = 3
 	// notSync is sample_is_non_sync_sample (§8.8.3.1).
 	notSync = 1 << 16
 )
 
-// fragmentParser finds samples in the fragments of one track.
+// fragmentParser finds samples in the fragments of one track, the first one of the initialization
+// section.
 type fragmentParser struct {
 	// unit gets the data of each sample.
 	unit func(randomAccess bool, data []byte)
@@ -24,6 +25,8 @@ type fragmentParser struct {
 	// (§8.8.7).
 	duration, size, flags             uint32
 	fragDuration, fragSize, fragFlags uint32
+	track                             uint32 // its number, 0 if not known
+	other                             bool   // what comes is of another track
 	next                              uint64 // decode time of the next sample
 	started                           bool
 	moof                              []byte // from the moof to the end of what came
@@ -31,7 +34,7 @@ type fragmentParser struct {
 
 // init takes an initialization section.
 func (p *fragmentParser) init(b []byte) {
-	p.duration, p.size, p.flags, p.started = 0, 0, 0, false
+	p.duration, p.size, p.flags, p.track, p.started = 0, 0, 0, 0, false
 	if !p.boxes(b, 0) {
 		p.fault()
 	}
@@ -71,28 +74,56 @@ func (p *fragmentParser) boxes(b []byte, depth int) bool {
 
 func (p *fragmentParser) box(kind string, content []byte, depth int) bool {
 	switch kind {
-	case "moov", "mvex", "moof", "traf":
+	case "moov", "mvex", "trak", "moof", "traf":
 		return depth < maxBoxDepth && p.boxes(content, depth+1)
+	case "tkhd":
+		return p.tkhd(content)
 	case "trex":
-		f := fields{b: content}
-		f.skip(fullBoxHeader + 8) // track and sample description
-		p.duration, p.size, p.flags = f.u32(), f.u32(), f.u32()
-		return !f.short
+		return p.trex(content)
 	case "tfhd":
 		return p.tfhd(content)
 	case "tfdt":
-		return p.tfdt(content)
+		return p.other || p.tfdt(content)
 	case "trun":
-		return p.moof != nil && p.trun(content)
+		return p.other || p.moof != nil && p.trun(content)
 	}
 	return true
+}
+
+// tkhd reads which track is the first one (§8.3.2).
+func (p *fragmentParser) tkhd(content []byte) bool {
+	f := fields{b: content}
+	times := 2 * 4
+	if f.u32()>>24 == 1 {
+		times = 2 * 8
+	}
+	f.skip(times) // of its making, and of its last change
+	if id := f.u32(); p.track == 0 {
+		p.track = id
+	}
+	return !f.short
+}
+
+// trex reads what holds for all fragments (§8.8.3).
+func (p *fragmentParser) trex(content []byte) bool {
+	f := fields{b: content}
+	f.skip(fullBoxHeader)
+	if id := f.u32(); p.track != 0 && id != p.track {
+		return true
+	}
+	f.skip(4) // the sample description
+	p.duration, p.size, p.flags = f.u32(), f.u32(), f.u32()
+	return !f.short
 }
 
 // tfhd reads the defaults of a fragment (§8.8.7).
 func (p *fragmentParser) tfhd(content []byte) bool {
 	f := fields{b: content}
 	has := f.u32()
-	f.skip(4)
+	id := f.u32()
+	if p.other = p.track != 0 && id != p.track; p.other {
+		return !f.short
+	}
 	f.skipIf(has&1 != 0, 8)
 	f.skipIf(has&2 != 0, 4)
 	p.fragDuration = f.u32If(has&8 != 0, p.duration)

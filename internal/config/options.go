@@ -149,6 +149,9 @@ var options = []option{
 	{key: "hls_cmaf", def: "true", doc: "Package CMAF segments too: Low-Latency HLS, adaptive ladders, all codecs. false: MPEG-TS only, which takes\n" +
 		"less CPU time and memory per stream. hls_dvr_window needs CMAF.",
 		bind: func(c *Config) value { return boolean(&c.HLS.CMAF) }},
+	{key: "hls_joined", def: "false", doc: "Put the pictures and the sound of a stream with one of each into one CMAF playlist: a player of Low-Latency HLS asks\n" +
+		"for half as many files, and costs about half. Players can then not go on with the sound alone.\nNot with hls_dvr_window.",
+		bind: func(c *Config) value { return boolean(&c.HLS.Joined) }},
 	{key: "hls_on_demand", def: "true", doc: "Package a stream only while somebody watches it over HLS, and two minutes longer: MPEG-TS and CMAF each from its\n" +
 		"first request on, which begins with the last 10 s. An idle stream costs next to nothing. With hls_dvr_window and\n" +
 		"for recordings there is CMAF always, with hls_keep_after_end there is all always.",

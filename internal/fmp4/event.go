@@ -73,8 +73,8 @@ func (w *Writer) appendEvent(dst []byte, e *Event) []byte {
 }
 
 // appendPrft writes a producer reference time: the wall clock, in the format of NTP, at a media
-// time.
-func appendPrft(dst []byte, wall time.Time, mediaTime int64) []byte {
+// time of a track.
+func appendPrft(dst []byte, track uint32, wall time.Time, mediaTime int64) []byte {
 	const (
 		version1 = 1 << 24
 		// captured: the clock is a small and constant time behind that of what the picture shows.
@@ -85,7 +85,7 @@ func appendPrft(dst []byte, wall time.Time, mediaTime int64) []byte {
 	fraction := uint64(wall.Nanosecond()) << 32 / uint64(time.Second)
 	dst = appendHeader(dst, "prft", prftSize)
 	dst = binary.BigEndian.AppendUint32(dst, version1|captured)
-	dst = binary.BigEndian.AppendUint32(dst, trackID)
+	dst = binary.BigEndian.AppendUint32(dst, track)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(wall.Unix()+ntpEpoch)<<32|fraction)
 	return binary.BigEndian.AppendUint64(dst, uint64(max(mediaTime, 0)))
 }

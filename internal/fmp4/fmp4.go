@@ -58,11 +58,20 @@ const (
 )
 
 const (
-	// trackID is the number of the only track of a file.
-	trackID = 1
+	// videoID and soundID are the numbers of the only track of a file: not the same, so that files
+	// of both can be put together (JoinInits).
+	videoID, soundID = 1, 2
 	// videoTimescale is a multiple of every usual picture rate, and of milliseconds.
 	videoTimescale = 90_000
 )
+
+// trackID is the number of a track in its file.
+func trackID(t *media.Track) uint32 {
+	if t.Kind == media.Audio {
+		return soundID
+	}
+	return videoID
+}
 
 // Supports says whether CMAF can carry the track, with what its header tells.
 func Supports(t *media.Track) bool {

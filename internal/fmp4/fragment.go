@@ -144,7 +144,7 @@ func (w *Writer) appendHead(dst []byte, f *Fragment, l *layout) ([]byte, Written
 		dst = appendStyp(dst)
 	}
 	if !f.Wall.IsZero() {
-		dst = appendPrft(dst, f.Wall, w.presentation(first))
+		dst = appendPrft(dst, trackID(w.track), f.Wall, w.presentation(first))
 	}
 	for i := range f.Events {
 		dst = w.appendEvent(dst, &f.Events[i])
@@ -246,7 +246,7 @@ func (w *Writer) appendMoof(dst []byte, f *Fragment, l *layout, start int64) []b
 	dst = appendHeader(dst, "traf", l.moof-boxHeader-mfhdSize)
 	dst = appendHeader(dst, "tfhd", tfhdSize)
 	dst = binary.BigEndian.AppendUint32(dst, baseIsMoof)
-	dst = binary.BigEndian.AppendUint32(dst, trackID)
+	dst = binary.BigEndian.AppendUint32(dst, trackID(w.track))
 	dst = appendHeader(dst, "tfdt", tfdtSize)
 	dst = binary.BigEndian.AppendUint32(dst, 1<<24)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(start))

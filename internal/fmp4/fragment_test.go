@@ -29,7 +29,7 @@ func readFragments(t testing.TB, b []byte) (samples []sampleSeen) {
 		if part.SequenceNumber != uint32(i+1) {
 			t.Errorf("fragment %d has number %d", i+1, part.SequenceNumber)
 		}
-		if len(part.Tracks) != 1 || part.Tracks[0].ID != 1 {
+		if len(part.Tracks) != 1 || part.Tracks[0].ID != parts[0].Tracks[0].ID {
 			t.Fatalf("fragment with tracks %+v", part.Tracks)
 		}
 		at := int64(part.Tracks[0].BaseTime)

@@ -119,7 +119,7 @@ func (w *initSegment) mvhd() {
 		w.zeros(2 + 8)
 		w.bytes(unityMatrix[:])
 		w.zeros(6 * 4)
-		w.u32(trackID + 1) // next_track_ID
+		w.u32(trackID(w.t) + 1) // next_track_ID
 	})
 }
 
@@ -127,7 +127,7 @@ func (w *initSegment) tkhd() {
 	const enabled, inMovie = 1, 2
 	w.full("tkhd", 0, enabled|inMovie, func() {
 		w.zeros(4 + 4)
-		w.u32(trackID)
+		w.u32(trackID(w.t))
 		w.zeros(4 + 4 + 8) // reserved, duration, reserved
 		w.zeros(2 + 2)     // layer, alternate group
 		if w.t.Kind == media.Audio {
@@ -195,7 +195,7 @@ func (w *initSegment) minf() {
 
 func (w *initSegment) trex() {
 	w.full("trex", 0, 0, func() {
-		w.u32(trackID)
+		w.u32(trackID(w.t))
 		w.u32(1) // default_sample_description_index
 		w.u32(0) // duration and size stand in each fragment
 		w.u32(0)

@@ -89,7 +89,7 @@ func TestInitRead(t *testing.T) {
 			if err := got.Unmarshal(bytes.NewReader(appendInit(t, &c))); err != nil {
 				t.Fatal(err)
 			}
-			if len(got.Tracks) != 1 || got.Tracks[0].ID != 1 || got.Tracks[0].TimeScale != timescale(c.track) {
+			if len(got.Tracks) != 1 || got.Tracks[0].ID != int(trackID(c.track)) || got.Tracks[0].TimeScale != timescale(c.track) {
 				t.Fatalf("tracks %+v", got.Tracks)
 			}
 			if c.want != nil {

@@ -35,6 +35,9 @@ type Options struct {
 	// CMAF packages CMAF segments beside MPEG-TS, at more work and memory. Without it there is no
 	// rewinding, for Spool keeps CMAF segments.
 	CMAF bool
+	// Joined presents the CMAF of a stream that has one video and one sound in one playlist, which has
+	// half as many files. With Spool it does nothing.
+	Joined bool
 	// FirstSegmentWait (10 s) is how long a request for the playlist waits for the first segment of
 	// a stream that is on air.
 	FirstSegmentWait time.Duration
@@ -122,7 +125,7 @@ func defaults[T int | time.Duration](v *T, value T) {
 // cmaf is what of o concerns the packaging of CMAF.
 func (o *Options) cmaf() ladder.Options {
 	return ladder.Options{
-		SegmentDuration: o.SegmentDuration, PartDuration: o.PartDuration, ListSize: o.ListSize,
+		SegmentDuration: o.SegmentDuration, PartDuration: o.PartDuration, ListSize: o.ListSize, Joined: o.Joined,
 		MaxSegmentBytes: o.MaxSegmentBytes, MaxStreamBytes: o.MaxStreamBytes, PartDelay: o.PartDelay, Now: o.Now,
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts"
 	tscodecs "github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/codecs"
 
@@ -154,6 +156,60 @@ func sameSamples(t testing.TB, what string, got, want [][]byte) {
 			return
 		}
 	}
+}
+
+// TestJoinedDeliversWhatWasPublished takes the segments of a playlist of pictures and sound apart,
+// and holds their parts against those of the tracks alone.
+func TestJoinedDeliversWhatWasPublished(t *testing.T) {
+	t.Parallel()
+	s, tags := start(t, func(o *Options) { o.HLS.Joined, o.HLS.SegmentDuration, o.HLS.ListSize = true, time.Second, 20 }), clip(t)
+	list := s.url("http", "hls", "/live/movie/index-v0a0.m3u8")
+	e := publish(t, s, "movie")
+	e.send(tags...)
+	eventually(t, "the playlist is there", func() bool { return call(t, "GET", list).status == 200 })
+	e.unpublish()
+	text := ""
+	eventually(t, "the playlist ends", func() bool {
+		text = call(t, "GET", list).body
+		return strings.Contains(text, "#EXT-X-ENDLIST")
+	})
+	if strings.Contains(text, "RENDITION-REPORT") {
+		t.Error("it reports of playlists that its players do not need")
+	}
+	var init fmp4.Init
+	section := regexp.MustCompile(`#EXT-X-MAP:URI="(.*?)"`).FindStringSubmatch(text)
+	if err := init.Unmarshal(strings.NewReader(call(t, "GET", resolve(t, list, section[1])).body)); err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "tracks", len(init.Tracks), 2)
+	samples := map[int][][]byte{}
+	for _, uri := range regexp.MustCompile(`(?m)^[^#\n].*m4s$`).FindAllString(text, -1) {
+		var parts fmp4.Parts
+		segment := call(t, "GET", resolve(t, list, uri))
+		if err := parts.Unmarshal([]byte(segment.body)); err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range parts {
+			for _, track := range part.Tracks {
+				for _, sample := range track.Samples {
+					samples[track.ID] = append(samples[track.ID], sample.Payload)
+				}
+			}
+		}
+	}
+	for i, want := range [][][]byte{picturesWhole(tags), framesOf(tags)} {
+		sameSamples(t, "samples", samples[init.Tracks[i].ID], want)
+	}
+}
+
+// picturesWhole returns the pictures as FLV has them.
+func picturesWhole(tags []flv.Tag) (pictures [][]byte) {
+	for _, tag := range only(tags, flv.TypeVideo) {
+		if tag.Body[1] == 1 {
+			pictures = append(pictures, tag.Body[5:])
+		}
+	}
+	return pictures
 }
 
 // TestHLSThatIsOff: apps without hls, and streams that are not there.

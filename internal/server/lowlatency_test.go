@@ -72,14 +72,16 @@ func TestLowLatencyHLS(t *testing.T) {
 	t.Parallel()
 	secure := withTLS(t)
 	for _, tc := range []struct {
-		client, scheme string
-		change         func(*Options)
+		name, client, scheme string
+		change               func(*Options)
+		playlists, files     int
 	}{
-		{"HTTP/1.1", "http", func(*Options) {}},
-		{"HTTP/2.0", "https", secure},
-		{"HTTP/3.0", "https", func(o *Options) { secure(o); o.HLSHTTP3 = true }},
+		{"HTTP/1.1", "HTTP/1.1", "http", func(*Options) {}, 3, 200},
+		{"HTTP/2.0", "HTTP/2.0", "https", secure, 3, 200},
+		{"HTTP/3.0", "HTTP/3.0", "https", func(o *Options) { secure(o); o.HLSHTTP3 = true }, 3, 200},
+		{"joined", "HTTP/1.1", "http", func(o *Options) { o.HLS.Joined = true }, 2, 100}, // one more for the I-frames
 	} {
-		t.Run(tc.client, func(t *testing.T) {
+		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			s, tags := start(t, tc.change, func(o *Options) { o.HLS.SegmentDuration, o.HLS.ListSize = time.Second, 12 }), clip(t)
 			client := clientOf(t, tc.client)
@@ -107,7 +109,7 @@ func TestLowLatencyHLS(t *testing.T) {
 			if err := w.Checker.Err(); err != nil {
 				t.Error(err)
 			}
-			if w.Checker.Playlists() != 3 || w.Checker.Files() < 200 {
+			if w.Checker.Playlists() != tc.playlists || w.Checker.Files() < tc.files {
 				t.Errorf("%d playlists, %d files of\n%s", w.Checker.Playlists(), w.Checker.Files(), w.Index)
 			}
 			if tr, ok := client.Transport.(*http3.Transport); ok {

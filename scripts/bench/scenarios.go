@@ -64,6 +64,8 @@ func few() []string {
 }
 
 // packaged has streams packaged for HLS that nobody watches.
+const joined = "--hls_joined"
+
 const packaged = "--hls_on_demand=false"
 
 func nginxHLS() []string {
@@ -271,6 +273,8 @@ var singleScenarios = []scenario{
 			{name: "livego, 100 players", kind: livego{}, load: players(100)},
 			{name: "livego, 300 players", kind: livego{}, load: players(300)},
 			{name: "livego, 1,000 players", kind: livego{}, load: players(1000)},
+			{name: "livego, 1,000 players, pictures and sound joined", kind: livego{}, args: []string{joined}, load: players(1000)},
+			{name: "livego, 3,000 players, pictures and sound joined", kind: livego{}, args: []string{joined}, load: players(3000)},
 			{name: "livego, 300 players over TLS, HTTP/1.1", kind: livegoHTTPS{}, load: players(300)},
 		},
 	},

@@ -122,6 +122,9 @@ func (p *Packager) Abandon() {
 			close(v.Replaced)
 		}
 	}
+	if p.output.joint != nil {
+		p.output.joint.Leave()
+	}
 	p.roster.clear()
 	p.leader.track = nil
 }

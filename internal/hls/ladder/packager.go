@@ -28,6 +28,8 @@ type Options struct {
 	SegmentDuration, PartDuration time.Duration
 	// ListSize is the least number of segments in a playlist.
 	ListSize int
+	// Joined: what has one video and one sound is presented in one playlist.
+	Joined bool
 	// MaxSegmentBytes bounds a segment, MaxStreamBytes the segments of all renditions together.
 	MaxSegmentBytes, MaxStreamBytes int
 	// PartDelay, if set, is told of each part how long after its last unit came players could have
@@ -103,6 +105,7 @@ func New(opt Options, start Start) *Packager {
 	p.output = &output{
 		opt: opt, counts: p.counts, journal: p.journal, roster: p.roster, line: p.line,
 		show: start.Show, stored: start.Stored, sink: start.Sink,
+		joined: opt.Joined && start.Stored == nil, // on disk are files of single tracks
 	}
 	p.cutter = &cutter{opt: opt, counts: p.counts, journal: p.journal, roster: p.roster, line: p.line, leader: p.leader, output: p.output}
 	p.ladder = &ladder{

@@ -226,7 +226,7 @@ func (c *cutter) writePart(t *track, next, until time.Duration) bool {
 	case until < next:
 		lasts = min(lasts, until-first.DTS)
 	}
-	c.list(t, playlist.Part{Independent: w.Independent, Data: data}, w.Start, lasts)
+	c.list(t, playlist.Part{Start: w.Start, Independent: w.Independent, Data: data}, w.Start, lasts)
 	s.Size += data.Size()
 	c.output.grow(data.Size())
 	t.arrived = units[len(units)-1].Arrived

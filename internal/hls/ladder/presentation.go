@@ -196,13 +196,17 @@ func (p *Presentation) Playlist(r *playlist.Rendition, v *playlist.View, form pl
 	return r.Playlist(v, form, func() []*playlist.Rendition { return p.others(r) }, gzip)
 }
 
-// others returns the rest of the ladder, by name.
+// others returns the rest of the ladder, by name: nothing for tracks that are joined, whose players
+// need no other playlist.
 func (p *Presentation) others(r *playlist.Rendition) []*playlist.Rendition {
+	if r.Joined {
+		return nil
+	}
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	others := make([]*playlist.Rendition, 0, len(p.renditions))
 	for _, o := range p.renditions {
-		if o != r {
+		if o != r && !o.Joined {
 			others = append(others, o)
 		}
 	}

@@ -30,6 +30,9 @@ type output struct {
 	dependent bool
 	// closing: the last parts are listed, but not that they are the last ones.
 	closing bool
+	// joined: a video and a sound are presented in one playlist, joint, nil as long as there is none.
+	joined bool
+	joint  *playlist.Joint
 }
 
 // grow counts a part.
@@ -52,6 +55,9 @@ func (o *output) remove(t *track) {
 	o.show.Remove(t.Rendition)
 	if v := t.View.Load(); v != nil && !v.Ended {
 		close(v.Replaced)
+	}
+	if o.joins(t) {
+		o.separate()
 	}
 }
 
@@ -124,6 +130,7 @@ func (o *output) publish(t *track, ended bool) {
 	} else {
 		o.show.tell()
 	}
+	o.join(t)
 }
 
 // listedStill is from where on the window is listed as long as the end of its last segment is not:
@@ -286,6 +293,13 @@ func (o *output) present(now bool) {
 			infos = append(infos, t.info)
 		case t.standing != out && old == nil && !now && o.awaits(t, infos):
 			return // players take what the first playlist names for all that there will be
+		}
+	}
+	if o.joined && oneOfEach(infos) {
+		if j := o.joint; j != nil && j.View.Load() != nil {
+			infos = []playlist.Info{j.Info(&infos[0], &infos[1])}
+		} else if old == nil && !now {
+			return
 		}
 	}
 	if len(infos) == 0 || old != nil && old.Independent == !o.dependent && slices.Equal(infos, old.Renditions) {

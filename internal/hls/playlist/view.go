@@ -28,6 +28,8 @@ type Rendition struct {
 	// media and of I-frames.
 	Disk   *spool.Rendition
 	rewind [2]runTexts
+	// Joined: it is a Joint, of which those of single tracks know nothing.
+	Joined bool
 }
 
 // Multivariant is a multivariant playlist to be. It never changes.
@@ -124,7 +126,8 @@ func (s *Segment) Pieces() (pieces [][]byte) {
 
 // Part is one partial segment. It never changes.
 type Part struct {
-	Duration time.Duration
+	// Start is the decode time at which it begins on the stream's timeline, zero for gaps.
+	Start, Duration time.Duration
 	// Independent: players are told that they may begin with it.
 	Independent bool
 	// Gap: there is no media of this time, and no data.
