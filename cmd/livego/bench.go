@@ -56,6 +56,7 @@ func newBenchCommand(p program) *cobra.Command {
 	flags.IntSliceVar(&o.PIDs, "pid", nil, "processes of the server, to measure their CPU time and memory (Linux)")
 	flags.BoolVar(&o.AllowRemote, "allow-remote", false, "allow servers on other machines")
 	flags.BoolVar(&o.Insecure, "insecure", false, "accept any certificate")
+	flags.BoolVar(&o.HTTP2, "http2", false, "play HLS over HTTP/2 (https)")
 	flags.BoolVar(&f.json, "json", false, "print the report as JSON")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return p.bench(cmd, o, f) }
 	return cmd

@@ -63,6 +63,9 @@ type Options struct {
 	AllowRemote bool
 	// Insecure accepts any certificate.
 	Insecure bool
+	// HTTP2 lets players of HLS speak HTTP/2, which needs https. It costs the tool several times as
+	// much as HTTP/1.1.
+	HTTP2 bool
 	// Progress, if not nil, is called every second.
 	Progress func(Progress)
 }
@@ -123,6 +126,7 @@ func (o *Options) streamName(i int) string {
 type network struct {
 	dialer net.Dialer
 	tls    *tls.Config
+	http2  bool
 	// playlists are shared by all players: hundreds get the same one at the same moment.
 	playlists playlists
 }
@@ -130,6 +134,7 @@ type network struct {
 func newNetwork(o *Options) *network {
 	n := &network{
 		dialer: net.Dialer{Timeout: dialTimeout},
+		http2:  o.HTTP2,
 		tls:    &tls.Config{InsecureSkipVerify: o.Insecure, NextProtos: []string{"http/1.1"}},
 	}
 	if !o.AllowRemote {

@@ -7,7 +7,8 @@ import "encoding/binary"
 const (
 	boxHeader     = 8
 	fullBoxHeader = 4
-	// maxBoxDepth bounds the nesting of boxes that are looked into: moov, mvex or trak, and moof, traf.
+	// maxBoxDepth bounds the nesting of boxes that are looked into: moov, mvex or trak, and moof,
+	// traf.
 	maxBoxDepth = 3
 	// notSync is sample_is_non_sync_sample (§8.8.3.1).
 	notSync = 1 << 16

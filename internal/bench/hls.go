@@ -85,6 +85,10 @@ func (p *player) playlist(ctx context.Context, n *network, d *drain) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	p.clocks.Store(nil)
+	if n.http2 {
+		p.two = n.http2Client(p.url, &p.bytes)
+		defer p.two.CloseIdleConnections()
+	}
 	first := p.rendition(n, d, p.url, true)
 	defer first.stop()
 	l, err := first.load(ctx)
@@ -110,7 +114,7 @@ func (p *player) playlist(ctx context.Context, n *network, d *drain) error {
 // stamps.
 func (p *player) rendition(n *network, d *drain, list *url.URL, stamps bool) *rendition {
 	conn := newHTTPConn(n, d, &p.bytes)
-	conn.timed = cmp.Or(p.sample, p.arrival) != nil
+	conn.timed, conn.two = cmp.Or(p.sample, p.arrival) != nil, p.two
 	r := &rendition{player: p, clock: &clock{}, list: list, lists: conn, media: conn, out: cmp.Or(p.sample, p.arrival)}
 	if r.out != nil {
 		r.check = &checker{out: r.out, dialed: time.Now(), video: true}

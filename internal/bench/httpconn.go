@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"strconv"
@@ -39,6 +40,9 @@ type httpConn struct {
 	asked *url.URL
 	used  bool // an answer came on this connection
 	out   []byte
+	// two makes the requests over HTTP/2 instead, if it is not nil; reply is that of the last one.
+	two   *http.Client
+	reply chan reply
 }
 
 // answer is the head of a response.
@@ -65,6 +69,9 @@ func (c *httpConn) stop() {
 
 // request asks for a URL; then answer has to be called.
 func (c *httpConn) request(ctx context.Context, u *url.URL) error {
+	if c.two != nil {
+		return c.request2(ctx, u)
+	}
 	if host := u.Scheme + "://" + u.Host; c.conn == nil || c.host != host {
 		c.stop()
 		if err := c.connect(ctx, u); err != nil {
@@ -106,6 +113,9 @@ func (c *httpConn) connect(ctx context.Context, u *url.URL) error {
 // is nil; more than limit bytes are an error. ctx is for another attempt, where the server had
 // ended a connection that was used before.
 func (c *httpConn) answer(ctx context.Context, body *bytes.Buffer, limit int64) (*answer, error) {
+	if c.two != nil {
+		return c.answer2(body, limit)
+	}
 	a, err := c.head()
 	if err != nil && c.used && retryable(err) {
 		c.stop()

@@ -18,7 +18,7 @@ import (
 // playParts plays on from a playlist with parts until the stream ends.
 func (r *rendition) playParts(ctx context.Context, l *mediaPlaylist) error {
 	r.media = newHTTPConn(r.lists.network, r.lists.drain, r.lists.bytes)
-	r.media.timed = r.lists.timed
+	r.media.timed, r.media.two = r.lists.timed, r.lists.two
 	if !r.at.known {
 		r.at = l.start()
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,8 @@ type player struct {
 	attempts atomic.Uint64
 	joined   atomic.Bool // is connected
 	lastErr  atomic.Pointer[error]
+	// two is its connection if it speaks HTTP/2.
+	two *http.Client
 	// clocks are those of what a player of segments plays. Nil as long as it plays nothing.
 	clocks atomic.Pointer[[]*clock]
 

@@ -115,7 +115,8 @@ func checkTime(u *media.AccessUnit) error {
 	return nil
 }
 
-// checkNALUnits checks that NAL units with their lengths fill a sample (ISO/IEC 14496-15 §5.3.4.2).
+// checkNALUnits checks that NAL units with their lengths fill a sample (ISO/IEC 14496-15
+// §5.3.4.2).
 func checkNALUnits(b []byte, lengthSize int) error {
 	if len(b) == 0 {
 		return fmt.Errorf("no NAL unit: %w", ErrData)

@@ -74,8 +74,11 @@ func (m *measurement) httpsFlags() []string {
 	return []string{"--https_addr", m.tlsAddr, "--https_cert", m.certificate(), "--https_key", m.privateKey()}
 }
 
-// livegoHTTPS is livego, whose players of Low-Latency HLS come over TLS and HTTP/1.1.
-type livegoHTTPS struct{ livego }
+// livegoHTTPS is livego, whose players of Low-Latency HLS come over TLS and HTTP/1.1, or HTTP/2.
+type livegoHTTPS struct {
+	livego
+	two bool
+}
 
 var _ kind = livegoHTTPS{}
 
@@ -89,5 +92,8 @@ func (k livegoHTTPS) command(m *measurement, args []string) (*target, error) {
 		return nil, err
 	}
 	t.load = append(t.load, "--publish", "rtmp://"+m.rtmpAddr+"/live/{key}", "--play", "https://"+m.tlsAddr+"/live/{stream}/index.m3u8", "--insecure")
+	if k.two {
+		t.load = append(t.load, "--http2")
+	}
 	return t, nil
 }

@@ -63,9 +63,10 @@ func few() []string {
 	return players(3000, "--streams", "300", "--video-rate", "452", "--audio-rate", "64", "--warmup", ringFilled)
 }
 
-// packaged has streams packaged for HLS that nobody watches.
+// joined puts pictures and sound into one playlist.
 const joined = "--hls_joined"
 
+// packaged has streams packaged for HLS that nobody watches.
 const packaged = "--hls_on_demand=false"
 
 func nginxHLS() []string {
@@ -276,6 +277,7 @@ var singleScenarios = []scenario{
 			{name: "livego, 1,000 players, pictures and sound joined", kind: livego{}, args: []string{joined}, load: players(1000)},
 			{name: "livego, 3,000 players, pictures and sound joined", kind: livego{}, args: []string{joined}, load: players(3000)},
 			{name: "livego, 300 players over TLS, HTTP/1.1", kind: livegoHTTPS{}, load: players(300)},
+			{name: "livego, 100 players over TLS, HTTP/2", kind: livegoHTTPS{two: true}, load: players(100)},
 		},
 	},
 	{
