@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -12,8 +13,9 @@ import (
 // players there are all.
 func joinedKinds() [][]playerKind {
 	var kinds []playerKind
+	only := strings.TrimPrefix(os.Getenv("LIVEGO_PLAYERS"), "all")
 	for _, k := range append(slices.Clone(firstKinds), playerKind{"hls.js close to live", hlsContainers, inPage(hlsJS, lowLatency), true}) {
-		if slices.Contains(k.over, overCMAF) && (wholeMatrix() || slices.Contains([]string{"hls.js", "Shaka", "FFmpeg"}, k.name)) {
+		if slices.Contains(k.over, overCMAF) && strings.Contains(k.name, only) && (wholeMatrix() || slices.Contains([]string{"hls.js", "Shaka", "FFmpeg"}, k.name)) {
 			kinds = append(kinds, k)
 		}
 	}
