@@ -57,19 +57,29 @@ func TestPullForWhoWaits(t *testing.T) {
 	origin, tags := start(t), clip(t)
 	edge := pulling(t, origin, "http", "http-flv", time.Second)
 	e := publish(t, origin, "far")
-	half := len(tags) / 2
-	e.send(tags[:half]...)
-	wantEqual(t, "multivariant playlist", call(t, "GET", edge.url("http", "hls", "/live/far/index.m3u8")).status, 200)
+	few, half := 20, len(tags)/2
+	e.send(tags[:few]...)
+	answers := make(chan answer, 1)
+	ask := func(address string) { answers <- call(t, "GET", address) }
+	go ask(edge.url("http", "hls", "/live/far/index.m3u8"))
+	eventually(t, "it is asked for", func() bool { return !edge.hls.Asked("live/far").IsZero() })
+	e.send(tags[few:half]...)
+	wantEqual(t, "multivariant playlist", receive(t, "the answer to who came first", answers).status, 200)
 	list := edge.url("http", "hls", "/live/far/index-v0.m3u8")
-	var next string
-	for _, line := range strings.Split(call(t, "GET", list).body, "\n") {
+	var text, next string
+	for same := 0; same < 5; same++ { // all that was sent is packaged
+		time.Sleep(100 * time.Millisecond)
+		if now := call(t, "GET", list).body; now != text {
+			text, same = now, 0
+		}
+	}
+	for _, line := range strings.Split(text, "\n") {
 		if _, file, hints := strings.Cut(line, `TYPE=PART,URI="v0/`); hints {
 			segment, part, _ := strings.Cut(strings.TrimSuffix(file, `.m4s"`), ".")
 			next = "?_HLS_msn=" + segment + "&_HLS_part=" + part
 		}
 	}
-	answers := make(chan answer, 1)
-	go func() { answers <- call(t, "GET", list+next) }()
+	go ask(list + next)
 	<-time.After(time.Second + 2*pullLook) // after which nobody would watch
 	e.send(tags[half:]...)
 	got := receive(t, "the answer to who waits", answers)
