@@ -94,7 +94,6 @@ type site struct {
 	// order has a letter for each shared answer to who asked with a query, by loop.
 	mu     sync.Mutex
 	order  map[Waiter]string
-	once   sync.Once // closes open
 	srv    *Server
 	secure bool
 	std    *http.Server
@@ -298,12 +297,19 @@ func (c *client) wantEnd() {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !ok(); {
-		if time.Now().After(end) {
-			t.Fatal(what)
-		}
-		time.Sleep(time.Millisecond)
+	if !await(ok) {
+		t.Fatal(what)
 	}
+}
+
+// await waits until something is so, and returns whether it is.
+func await(ok func() bool) bool {
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return true
 }
 
 // TestConnectionsComeBack: between requests for net/http a connection is in the loop.
@@ -505,18 +511,19 @@ func TestOthersBetween(t *testing.T) {
 	}
 	eventually(t, "not all wait", func() bool { return s.waiting.Load() == all })
 	loops := s.srv.loops.list()
-	ready, between := make(chan struct{}, len(loops)), make([]int, len(loops))
+	held, ready, between := make(chan struct{}, len(loops)), make(chan struct{}, len(loops)), make([]int, len(loops))
 	for i, l := range loops {
 		l.post(func() {
 			l.waveTime = 0
-			eventually(t, "what they wait for does not come", func() bool { // it is posted behind this
+			held <- struct{}{}
+			came := func() bool { // it is posted behind this
 				l.mu.Lock()
 				defer l.mu.Unlock()
-				if i == 0 {
-					s.once.Do(func() { close(s.open) })
-				}
 				return len(l.inbox) > 0
-			})
+			}
+			if !await(came) { // what fails here would end the loop
+				t.Error("what they wait for does not come")
+			}
 			l.post(func() { // as what another client asks for
 				s.mu.Lock()
 				defer s.mu.Unlock()
@@ -525,6 +532,10 @@ func TestOthersBetween(t *testing.T) {
 			})
 		})
 	}
+	for range loops {
+		<-held
+	}
+	close(s.open)
 	for range loops {
 		<-ready
 	}
