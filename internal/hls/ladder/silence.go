@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"livego/internal/fmp4"
 	"livego/internal/hls/cut"
 	"livego/internal/media"
 )
@@ -20,7 +19,7 @@ func (p *Packager) watchSound(t *track) (moves bool) {
 	if t.kind != media.Audio || t.member == nil || !p.audio.hasPictures(t) {
 		return false
 	}
-	if away := p.line.now - t.newest; !t.silent && away > cut.Departure && away > p.audio.silencePatience(t) && !p.leader.track.bursts(t, away) {
+	if away := p.line.now - t.newest; !t.silent && away > cut.Departure && away > p.audio.silencePatience(t) {
 		if s := p.audio.standIn(t); s.hasSound(p.line) && s.queue.len() > 0 {
 			p.audio.moves = append(p.audio.moves, move{t, s})
 			return true
@@ -82,23 +81,6 @@ func (p *Packager) fillHole(t *track, u *media.AccessUnit) {
 	goesOn := u.Track == t.sound.Track || t.member != nil && t.sameSound(u.Track, u.Data)
 	if goesOn && p.makeSilence(t, u.DTS) {
 		p.journal.tellFilled(t, u.DTS, hole)
-	}
-}
-
-// fillBegin makes silence at the begin of the segment of b, with which t joins the ladder, if its
-// sound begins later, with u: a segment begins at one date in all renditions (RFC 8216bis 6.2.4).
-func (d *ladder) fillBegin(t *track, u *media.AccessUnit, b *Boundary) {
-	if t.kind != media.Audio || u.DTS-b.At <= t.length() {
-		return
-	}
-	silence, length := fmp4.Silence(u.Track, u.Data)
-	if silence == nil {
-		return
-	}
-	for n := (u.DTS - b.At) / length; n > 0; n-- {
-		at := u.DTS - n*length
-		d.counts.Silence.Add(uint64(length))
-		d.cutter.add(t, &media.AccessUnit{Track: u.Track, DTS: at, PTS: at, RandomAccess: true, Epoch: u.Epoch, Data: silence}, b)
 	}
 }
 
