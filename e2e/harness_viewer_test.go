@@ -57,8 +57,8 @@ type llMedia struct {
 	pieces [][]byte
 	whole  []byte
 	head   []byte // the init segment
-	// late: the playlist that had its end listed its parts no more, so that the viewer does not know
-	// them all. It was three target durations behind, on a busy machine.
+	// late: the playlist that had its end listed its parts no more, so that the viewer does not
+	// know them all. It was three target durations behind, on a busy machine.
 	late bool
 }
 

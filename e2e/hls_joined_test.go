@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// joinedKinds are the players of TestJoined, as many of them at a time as the machine bears. In make
-// players there are all.
+// joinedKinds are the players of TestJoined, as many of them at a time as the machine bears. In
+// make players there are all.
 func joinedKinds() [][]playerKind {
 	var kinds []playerKind
 	only := strings.TrimPrefix(os.Getenv("LIVEGO_PLAYERS"), "all")

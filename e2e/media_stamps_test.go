@@ -152,9 +152,9 @@ func TestCompositionTimes(t *testing.T) {
 	}
 }
 
-// TestPicturesShownEarly: all pictures have a composition time below zero. The playlists of pictures
-// and of sound agree about dates, pictures are shown when they were stamped to be, and whoever begins
-// with one has the sound from there on.
+// TestPicturesShownEarly: all pictures have a composition time below zero. The playlists of
+// pictures and of sound agree about dates, pictures are shown when they were stamped to be, and
+// whoever begins with one has the sound from there on.
 func TestPicturesShownEarly(t *testing.T) {
 	t.Parallel()
 	for _, composition := range []int64{-10, -200} {
@@ -181,7 +181,8 @@ func TestPicturesShownEarly(t *testing.T) {
 	}
 }
 
-// sentOnly leaves out what was never sent: silence in front of late sound, and behind the last of it.
+// sentOnly leaves out what was never sent: silence in front of late sound, and behind the last of
+// it.
 func sentOnly(sent, got []unit) []unit {
 	known := map[string]bool{}
 	for _, u := range sent {

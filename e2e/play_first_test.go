@@ -43,8 +43,8 @@ func TestFirstViewer(t *testing.T) {
 	p.waitProgress(t, 22, 60*time.Second)
 }
 
-// TestFirstWithoutParts: where a player that takes no parts waits for a stream with a key frame each
-// twenty seconds, its first segment is cut after 5.5 s, and FFmpeg plays it.
+// TestFirstWithoutParts: where a player that takes no parts waits for a stream with a key frame
+// each twenty seconds, its first segment is cut after 5.5 s, and FFmpeg plays it.
 func TestFirstWithoutParts(t *testing.T) {
 	t.Parallel()
 	s, room := startShipped(t), roomOf(t)

@@ -30,8 +30,8 @@ func (s *source) interleaved(ahead time.Duration) {
 	s.at += time.Second
 }
 
-// TestSoundAheadOfPictures: players that join have all the sound from the picture on with which they
-// begin, though an encoder sent it before that.
+// TestSoundAheadOfPictures: players that join have all the sound from the picture on with which
+// they begin, though an encoder sent it before that.
 func TestSoundAheadOfPictures(t *testing.T) {
 	for _, ahead := range []time.Duration{0, 200 * time.Millisecond, 1500 * time.Millisecond} {
 		for _, gops := range []int{0, 1, 2} {

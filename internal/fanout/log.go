@@ -88,7 +88,8 @@ type join struct {
 	arrived   int64
 	timestamp uint32 // ms on the wire
 	headers   *media.Headers
-	// ahead is sound that came before and is to be heard from here on, or later, as it is in the log.
+	// ahead is sound that came before and is to be heard from here on, or later, as it is in the
+	// log.
 	ahead []inLog
 
 	once sync.Once
@@ -103,8 +104,8 @@ type inLog struct {
 	bytes []byte
 }
 
-// prefixFor returns what a player gets that goes on here, has everything up to an offset of the log,
-// and knows the headers in force or not: those, unless it does, and the sound that is ahead.
+// prefixFor returns what a player gets that goes on here, has everything up to an offset of the
+// log, and knows the headers in force or not: those, unless it does, and the sound that is ahead.
 func (j *join) prefixFor(f Format, has int64, knows bool) []byte {
 	headers := j.framedPrefix(f)
 	switch {

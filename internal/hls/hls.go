@@ -35,8 +35,8 @@ type Options struct {
 	// CMAF packages CMAF segments beside MPEG-TS, at more work and memory. Without it there is no
 	// rewinding, for Spool keeps CMAF segments.
 	CMAF bool
-	// Joined presents the CMAF of a stream that has one video and one sound in one playlist, which has
-	// half as many files. With Spool it does nothing.
+	// Joined presents the CMAF of a stream that has one video and one sound in one playlist, which
+	// has half as many files. With Spool it does nothing.
 	Joined bool
 	// FirstSegmentWait (10 s) is how long a request for the playlist waits for the first segment of
 	// a stream that is on air.

@@ -231,7 +231,8 @@ func (s *Server) packageForms(ctx context.Context, l *life, pub *ladder.Publicat
 	return io.EOF
 }
 
-// awaitDemand waits until any form is wanted: where nobody watches, one goroutine is enough for all.
+// awaitDemand waits until any form is wanted: where nobody watches, one goroutine is enough for
+// all.
 func (s *Server) awaitDemand(ctx context.Context, l *life, over <-chan struct{}) error {
 	var cmaf <-chan struct{}
 	if s.opt.CMAF {

@@ -8,8 +8,8 @@ import (
 )
 
 // interleaved writes a second of media from a time on, in ms: pictures each 40 ms, with a key frame
-// each second, and sound each 20 ms, which is sent so many ms before the pictures beside which it is
-// to be heard.
+// each second, and sound each 20 ms, which is sent so many ms before the pictures beside which it
+// is to be heard.
 func (e *encoder) interleaved(t *testing.T, p *Publisher, at, ahead int) {
 	t.Helper()
 	for now := at; now < at+1000; now += 20 {

@@ -12,8 +12,8 @@ import (
 	"livego/internal/media"
 )
 
-// TestPackedUnits: a ring that packs what nobody reads holds the same as one that does not, whenever
-// somebody comes, whatever the units are.
+// TestPackedUnits: a ring that packs what nobody reads holds the same as one that does not,
+// whenever somebody comes, whatever the units are.
 func TestPackedUnits(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := new(store)

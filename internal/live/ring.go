@@ -15,8 +15,8 @@ const (
 	// minRing is the first capacity of the ring, in units.
 	minRing = 64
 	// maxAhead bounds by how much sound may be sent before the picture beside which it is to be
-	// heard: what is further away is no matter of the order in which an encoder sends. tracksApart is
-	// how far tracks of sound are apart that are sent together.
+	// heard: what is further away is no matter of the order in which an encoder sends. tracksApart
+	// is how far tracks of sound are apart that are sent together.
 	maxAhead    = 3 * time.Second
 	tracksApart = 500 * time.Millisecond
 )
@@ -24,8 +24,8 @@ const (
 // join is a unit with which readers may begin.
 type join struct {
 	seq uint64
-	// from is the first unit before it that belongs behind it: sound that is to be heard with it, or
-	// later. It is seq if there is none.
+	// from is the first unit before it that belongs behind it: sound that is to be heard with it,
+	// or later. It is seq if there is none.
 	from uint64
 }
 

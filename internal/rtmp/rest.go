@@ -16,8 +16,8 @@ type Unhurried interface{ Unhurried() bool }
 
 const (
 	// restInterval is for how long what came may lie in the socket of a publisher for whom nobody
-	// waits, and up to restGrid longer: publishers are read at multiples of that, so that one wake-up
-	// is for several, and not all come at once.
+	// waits, and up to restGrid longer: publishers are read at multiples of that, so that one
+	// wake-up is for several, and not all come at once.
 	restInterval = 25 * time.Millisecond
 	restGrid     = 5 * time.Millisecond
 	// restMost: who sent more bytes than that since the last rest rests for restGrid only. The
@@ -51,8 +51,8 @@ type rest struct {
 	misses  int
 }
 
-// newRest returns nil for connections that cannot rest: those over TLS, and those of which something
-// has been read already that is not told here.
+// newRest returns nil for connections that cannot rest: those over TLS, and those of which
+// something has been read already that is not told here.
 func newRest(nc net.Conn) *rest {
 	c, ok := nc.(interface {
 		Socket() (syscall.RawConn, bool)

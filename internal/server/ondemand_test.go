@@ -51,7 +51,8 @@ func TestPullOnDemand(t *testing.T) {
 	}
 }
 
-// TestPullForWhoWaits: a request for what comes next is somebody who watches, however long it waits.
+// TestPullForWhoWaits: a request for what comes next is somebody who watches, however long it
+// waits.
 func TestPullForWhoWaits(t *testing.T) {
 	t.Parallel()
 	origin, tags := start(t), clip(t)

@@ -127,7 +127,7 @@ type Options struct {
 	Live live.Options
 	// Fanout has PlayerLag, WriteTimeout, MinBatch, MaxBatch and Rings of delivery.
 	Fanout fanout.Options
-	// HLS has SegmentDuration, PartDuration, ListSize, CMAF, KeepAfterEnd and ReturnWait.
+	// HLS has SegmentDuration, PartDuration, ListSize, CMAF, Joined, KeepAfterEnd and ReturnWait.
 	HLS hls.Options
 
 	// PlayWait is how long an RTMP player waits for its stream; 0: not at all.

@@ -149,8 +149,8 @@ func TestReloadHooks(t *testing.T) {
 	}
 }
 
-// TestReloadHookCounts: what hooks were told and asked is counted on when they change, and when there
-// are none for a while.
+// TestReloadHookCounts: what hooks were told and asked is counted on when they change, and when
+// there are none for a while.
 func TestReloadHookCounts(t *testing.T) {
 	t.Parallel()
 	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

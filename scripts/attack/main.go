@@ -7,9 +7,9 @@
 //
 // Each attack starts a server on free loopback ports, is bounded in number and time, and takes 15
 // seconds, where memory has to come back a minute. The exit code is 1 if a bound did not hold.
-// Where viewers watch meanwhile, others watch a server like it that nobody attacks, and the time for
-// which the server's threads waited for a processor is left out: so what is said holds on a busy
-// machine too. -table prints the rows of the table in SECURITY.md.
+// Where viewers watch meanwhile, others watch a server like it that nobody attacks, and the time
+// for which the server's threads waited for a processor is left out: so what is said holds on a
+// busy machine too. -table prints the rows of the table in SECURITY.md.
 package main
 
 import (

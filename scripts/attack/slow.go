@@ -29,8 +29,8 @@ const (
 	slowPiece, slowPause = 8 << 10, 250 * time.Millisecond
 	// maxGap is the longest time between two pictures that a viewer beside them may see.
 	maxGap = 200 * time.Millisecond
-	// slowCPU is what they may cost, with their handshakes, quicCPU the same over QUIC, whose packets
-	// and acknowledgements the server itself has.
+	// slowCPU is what they may cost, with their handshakes, quicCPU the same over QUIC, whose
+	// packets and acknowledgements the server itself has.
 	slowCPU, quicCPU = 4 * time.Second, 8 * time.Second
 	// maxUnread is what the kernel may hold for each of them, in MB: what the server has not sent
 	// (256 KiB), what is on its way, and what a reader's own socket keeps.

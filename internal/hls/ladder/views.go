@@ -30,7 +30,8 @@ type output struct {
 	dependent bool
 	// closing: the last parts are listed, but not that they are the last ones.
 	closing bool
-	// joined: a video and a sound are presented in one playlist, joint, nil as long as there is none.
+	// joined: a video and a sound are presented in one playlist, joint, nil as long as there is
+	// none.
 	joined bool
 	joint  *playlist.Joint
 }
