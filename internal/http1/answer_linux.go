@@ -72,6 +72,10 @@ func (c *conn) answer(w *response) {
 	l.out = w.appendHead(l.out[:0], l.wall())
 	if w.size > joined {
 		c.out = append(append(make([][]byte, 0, len(w.pieces)+1), bytes.Clone(l.out)), w.pieces...)
+		if l.long++; l.long > maxTurns {
+			c.later()
+			return
+		}
 		c.send()
 		return
 	}

@@ -190,7 +190,9 @@ func (c *conn) event(e uint32) {
 	case waiting:
 		c.checkGone()
 	case writing:
-		c.send()
+		if !c.queued {
+			c.send()
+		}
 	}
 }
 

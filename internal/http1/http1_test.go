@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -15,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -82,6 +84,7 @@ func (l heldListener) Accept() (net.Conn, error) {
 //	/blocking   with Elsewhere from the loop
 //	/cold       never from the loop
 //	/big        with 4 MiB in pieces
+//	/short      at once, and has peek called
 //	/panic      not at all
 type site struct {
 	t     *testing.T
@@ -92,8 +95,12 @@ type site struct {
 	calls                        atomic.Int64
 	gone                         atomic.Int64
 	// order has a letter for each shared answer to who asked with a query, by loop.
-	mu     sync.Mutex
-	order  map[Waiter]string
+	mu    sync.Mutex
+	order map[Waiter]string
+	// big is what /big has.
+	big net.Buffers
+	// peek, if set, is told of requests for /short in the loop.
+	peek   func(Waiter)
 	srv    *Server
 	secure bool
 	std    *http.Server
@@ -115,12 +122,14 @@ func (s *site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		fmt.Fprint(w, "from net/http")
 	case "/big":
-		pieces := net.Buffers{}
-		for i := range 64 {
-			pieces = append(pieces, []byte(strings.Repeat(string(rune('a'+i%26)), 64<<10)))
-		}
+		pieces := slices.Clone(s.big)
 		w.Header().Set("Content-Length", "4194304")
 		_, _ = w.(io.ReaderFrom).ReadFrom(&pieces)
+	case "/short":
+		if s.peek != nil && waiter != nil {
+			s.peek(waiter)
+		}
+		fmt.Fprint(w, "short")
 	case "/panic":
 		panic("on purpose")
 	default:
@@ -182,6 +191,9 @@ func plainAndSecure(t *testing.T, test func(t *testing.T, s *site)) {
 func newSite(t *testing.T, secure bool) *site {
 	t.Helper()
 	s := &site{t: t, secure: secure, open: make(chan struct{}), limit: time.Hour, order: make(map[Waiter]string)}
+	for i := range 64 {
+		s.big = append(s.big, bytes.Repeat([]byte{byte('a' + i%26)}, 64<<10))
+	}
 	s.std = &http.Server{Handler: s, ReadTimeout: patience, IdleTimeout: patience, WriteTimeout: patience}
 	return s
 }
@@ -548,6 +560,72 @@ func TestOthersBetween(t *testing.T) {
 		if n := len(s.order[&l.response]); between[i] == n {
 			t.Errorf("all %d were answered before anybody else", n)
 		}
+	}
+}
+
+// TestShortBetweenLong: where very many ask for what is long at the same time, who asks for what is
+// short then need not wait until each of them has got as much as goes out at once.
+func TestShortBetweenLong(t *testing.T) {
+	s := newSite(t, false).start()
+	first := s.dial()
+	first.ask("/now")
+	first.want(200, "/now true")
+	loops := s.srv.loops.list()
+	const each = 2 * maxTurns
+	var long, short []*client
+	for i := range (each + 1) * len(loops) {
+		c := s.dial()
+		c.ask("/now")
+		c.want(200, "/now true")
+		if i < each*len(loops) {
+			long = append(long, c)
+		} else {
+			short = append(short, c)
+		}
+	}
+	unsent := make(map[Waiter]int)
+	s.peek = func(w Waiter) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, l := range loops {
+			if w != Waiter(&l.response) {
+				continue // another goroutine has it
+			}
+			for _, c := range l.conns {
+				if c.state == writing && len(c.out) == 65 { // with its head
+					unsent[w]++
+				}
+			}
+		}
+	}
+	held, release := make(chan struct{}), make(chan struct{})
+	for _, l := range loops {
+		l.post(func() { held <- struct{}{}; <-release })
+		<-held
+	}
+	for _, c := range long {
+		c.ask("/big")
+	}
+	for _, c := range short {
+		c.ask("/short")
+	}
+	close(release)
+	for _, c := range short {
+		c.want(200, "short")
+	}
+	s.mu.Lock()
+	for i, l := range loops {
+		if n := unsent[&l.response]; n < each-maxTurns {
+			t.Errorf("loop %d: of %d long answers %d had not begun", i, each, n)
+		}
+	}
+	s.mu.Unlock()
+	r, err := http.ReadResponse(long[len(long)-1].in, nil) // it had to wait
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, r.Body); n != 4<<20 || err != nil {
+		t.Errorf("%d bytes: %v", n, err)
 	}
 }
 

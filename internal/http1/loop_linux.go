@@ -20,7 +20,8 @@ const (
 	leastExpiry = 50 * time.Millisecond
 	// breath is the time between two turns of connections that have more to do at once, as with
 	// requests that come without end, and maxTurns how many have one: live delivery beside the loop
-	// needs the processor too.
+	// needs the processor too. As many long answers go out at once; the others take turns, so that
+	// what is short need not wait for all that many clients want.
 	breath   = time.Millisecond
 	maxTurns = 16
 	// waveTime is for how long those who waited for the same are answered before it is looked for
@@ -52,8 +53,10 @@ type loop struct {
 	byFD  map[int32]*conn
 	// ready are the connections with something to do that no event will tell of.
 	ready, spare []*conn
-	// attended is when they had their turn last.
+	// attended is when they had their turn last. long counts the long answers that went out since
+	// the loop looked for events, or gave turns.
 	attended time.Duration
+	long     int
 	waits    map[<-chan struct{}]*waitList
 
 	heads    heads
@@ -192,7 +195,7 @@ func (l *loop) run() {
 	defer close(l.done)
 	for !l.over {
 		n := l.await()
-		l.now = time.Since(l.begun)
+		l.now, l.long = time.Since(l.begun), 0
 		for i := range l.events[:n] {
 			e := &l.events[i]
 			if int(e.Fd) == l.wake {
@@ -291,7 +294,7 @@ func (l *loop) attend() {
 	if len(l.ready) == 0 || l.now < l.attended+breath {
 		return
 	}
-	l.attended = l.now
+	l.attended, l.long = l.now, 0
 	ready, turns := l.ready, min(len(l.ready), maxTurns)
 	l.ready = append(l.spare[:0], ready[turns:]...)
 	for _, c := range ready[:turns] {
