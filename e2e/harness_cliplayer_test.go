@@ -22,6 +22,8 @@ type account struct {
 	played, stood float64
 	// begun is how often it was begun anew after it gave up.
 	begun int
+	// first is when its first picture was there, zero before, and for players that do not say.
+	first time.Time
 	// said is what it complained of.
 	said string
 }
@@ -33,7 +35,11 @@ type player interface {
 
 func (p *webPlayer) account(t testing.TB) account {
 	r := p.report(t)
-	return account{r.Played, r.stood(), r.Begun, strings.Join(append(r.Errors, r.Fatal...), "; ")}
+	a := account{played: r.Played, stood: r.stood(), begun: r.Begun, said: strings.Join(append(r.Errors, r.Fatal...), "; ")}
+	if r.First > 0 {
+		a.first = time.UnixMilli(int64(r.First))
+	}
+	return a
 }
 
 // playhead is what a viewer would see of frames that come when they come: each is played when the
@@ -43,6 +49,7 @@ type playhead struct {
 	tracks  map[string]*track
 	restart int
 	words   []string
+	first   time.Time // of the pictures, where they are told from the sound
 }
 
 // track is one kind of frames. free is when the frames that came are played.
@@ -75,6 +82,15 @@ func (h *playhead) add(name string, length time.Duration) {
 	k.played += length
 }
 
+// see notes a picture.
+func (h *playhead) see() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.first.IsZero() {
+		h.first = time.Now()
+	}
+}
+
 // standing is how late a frame may be that does not count as a halt.
 const standing = 300 * time.Millisecond
 
@@ -93,7 +109,7 @@ func (h *playhead) account(testing.TB) (a account) {
 		}
 		first = false
 	}
-	a.begun, a.said = h.restart, strings.Join(h.words, "; ")
+	a.begun, a.said, a.first = h.restart, strings.Join(h.words, "; "), h.first
 	return a
 }
 
@@ -175,6 +191,7 @@ func (h *playhead) framecrc(out io.Reader) {
 			continue
 		}
 		if fields[0] == pictures {
+			h.see()
 			h.add(fields[0], time.Second/pictureRate)
 			continue
 		}

@@ -191,6 +191,7 @@ const (
 // webReport is the account of web/player.js.
 type webReport struct {
 	Position, Buffered, Latency, Target float64
+	First                               float64 // when the first picture was seen, in ms since 1970, 0: none was
 	Width, Height, Decoded, Dropped     int
 	Errors, Fatal, Levels, Slowest      []string
 	Switches                            []int
@@ -255,6 +256,14 @@ func (d *webDriver) turn(t testing.TB) {
 // webPlay opens a page and lets a player begin with the address.
 func webPlay(t testing.TB, player, address string, config map[string]any) *webPlayer {
 	t.Helper()
+	p := webOpen(t, player)
+	p.run(t, "begin", player, address, config)
+	return p
+}
+
+// webOpen opens a page in which a player can begin.
+func webOpen(t testing.TB, player string) *webPlayer {
+	t.Helper()
 	chromium.turn(t)
 	p := &webPlayer{}
 	chromium.call(t, "open", map[string]any{"url": chromium.site.URL + "/player.html"}, &p.page)
@@ -273,7 +282,6 @@ func webPlay(t testing.TB, player, address string, config map[string]any) *webPl
 			t.Logf("the page said:\n%s", strings.Join(said, "\n"))
 		}
 	})
-	p.run(t, "begin", player, address, config)
 	return p
 }
 

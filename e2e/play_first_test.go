@@ -75,3 +75,51 @@ func TestFirstWithoutParts(t *testing.T) {
 		t.Errorf("FFmpeg does not play: %+v", p.account(t))
 	}
 }
+
+// firstPicture returns when a player had its first picture.
+func firstPicture(t testing.TB, p player) time.Time {
+	t.Helper()
+	var a account
+	eventually(t, 20*time.Second, "the first picture", func() bool { a = p.account(t); return !a.first.IsZero() })
+	return a.first
+}
+
+// TestFirstTransport opens players of MPEG-TS, as they come, with a stream that begins: they have a
+// picture within one key-frame interval and half a second, and within six seconds if that is
+// longer. Where a player takes longer than half a second for the first picture of a stream that is
+// there, the machine is busy: it has that time more, threefold.
+func TestFirstTransport(t *testing.T) {
+	t.Parallel()
+	chromium.turn(t)
+	s := startShipped(t)
+	for name, open := range map[string]func(t testing.TB) func(address string) player{
+		"hls.js": func(t testing.TB) func(string) player {
+			page := webOpen(t, hlsJS) // it is not the server's time
+			return func(address string) player { page.run(t, "begin", hlsJS, address, nil); return page }
+		},
+		"FFmpeg": func(t testing.TB) func(string) player {
+			return func(address string) player { return playFFmpeg(t, address) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old := roomOf(t)
+			publish(t, s, s.key(t, old), flvClip(t, "h264-2s", 20), pacing{loop: true})
+			for _, gop := range []time.Duration{2 * time.Second, 9 * time.Second, 10 * time.Second, 20 * time.Second} {
+				room := roomOf(t) + gop.String()
+				tags := flvClip(t, "h264-"+gop.String(), 2*int(gop.Seconds()))
+				play := open(t)
+				encoder := publish(t, s, s.key(t, room), tags, pacing{loop: true})
+				s.waitOnAir(t, room)
+				took := firstPicture(t, play(s.hlsURL(room))).Sub(encoder.began)
+				began := time.Now()
+				usual := firstPicture(t, open(t)(s.hlsURL(old))).Sub(began)
+				limit := min(gop+time.Second/2, 6*time.Second) + slack*max(0, usual-time.Second/2)
+				t.Logf("key frames each %v: the first picture after %v, of a stream that is there after %v", gop, took, usual)
+				if took > limit {
+					t.Errorf("key frames each %v: the first picture after %v, not %v", gop, took, limit)
+				}
+				encoder.lose()
+			}
+		})
+	}
+}

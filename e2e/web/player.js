@@ -9,6 +9,7 @@ const account = {
   switches: [], // levels in the order in which they were played
   halts: [], // {at, seconds}: the position stood still for longer than haltLimit
   behind: [], // samples of the distance to live
+  first: 0, // when the first picture was seen, in ms since 1970, 0: none was
   stamp: null, // {value, at}: the bar code seen last and when, in ms since 1970
   complete: false, // the player says that the stream is over
   begun: 0, // how often the page began anew after the player gave up
@@ -108,6 +109,7 @@ function watchPictures() {
   const context = canvas.getContext('2d', { willReadFrequently: true })
   const look = () => {
     const at = performance.timeOrigin + performance.now()
+    account.first ||= at
     const bar = video.videoWidth / 8
     for (let i = 0; i < 8; i++) context.drawImage(video, (i + 0.5) * bar, video.videoHeight / 8, 1, 1, i, 0, 1, 1)
     const pixels = context.getImageData(0, 0, 8, 1).data
