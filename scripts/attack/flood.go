@@ -93,6 +93,10 @@ func memoryReturns(ctx context.Context, s *server, r *report) error {
 const (
 	quicDials  = 2000
 	quicPeriod = 4 * time.Second
+	// quicWhole is how many handshakes get through before, which says what one costs on this
+	// machine as it is, quicCost what each of the others may, in ms, or half as much as such a one.
+	quicWhole = 50
+	quicCost  = 0.8
 )
 
 // deaf is a socket that sends and never receives, as that of somebody who sends in another's name.
@@ -108,8 +112,18 @@ func (d deaf) ReadFrom(b []byte) (int, net.Addr, error) {
 
 // quicHandshakes begins handshakes and leaves them.
 func quicHandshakes(ctx context.Context, s *server, r *report) error {
-	memory, cpu := s.memory(), s.cpu()
 	client := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{http3.NextProtoH3}}
+	cpu := s.cpu()
+	for range quicWhole {
+		conn, err := quic.DialAddr(ctx, s.hls, client, nil)
+		if err != nil {
+			return err
+		}
+		_ = conn.CloseWithError(0, "")
+	}
+	whole := milliseconds(s.cpu()-cpu) / quicWhole
+	time.Sleep(time.Second) // what is free in a second is free again
+	memory, cpu := s.memory(), s.cpu()
 	target, err := net.ResolveUDPAddr("udp", s.hls)
 	if err != nil {
 		return err
@@ -141,7 +155,7 @@ func quicHandshakes(ctx context.Context, s *server, r *report) error {
 	grown := s.memory() - memory
 	dials.Wait()
 	r.did("%d handshakes of QUIC in %v that get no further, by addresses that do not answer", quicDials, quicPeriod)
-	r.atMost("CPU time per handshake", milliseconds(s.cpu()-cpu)/quicDials, 0.8, "ms")
+	r.atMost("CPU time per handshake (of one that gets through "+figure(whole)+" ms)", milliseconds(s.cpu()-cpu)/quicDials, max(quicCost, whole/2), "ms")
 	r.atMost("memory more", grown, 60, "MB")
 	r.atMost("somebody else waits for a connection", honest.Seconds(), 2, "s")
 	_ = transport.Close()
