@@ -200,10 +200,39 @@ func TestNewLife(t *testing.T) {
 	forEach(t, func(t *testing.T, b backend) {
 		old := claim(t, b, "live/movie", node("a"))
 		again := node("a", "again")
+		b.expire("a")
 		beat(t, b, again)
 		wantHome(t, b, "live/movie", "")
 		if e := claim(t, b, "live/movie", again); e.Claim.Token <= old.Claim.Token {
 			t.Errorf("token %d after %d", e.Claim.Token, old.Claim.Token)
+		}
+	})
+}
+
+// TestTwoLives: of two processes under one name the one that has the lease keeps it, and all its
+// streams, for as long as it lives; the other one takes nothing.
+func TestTwoLives(t *testing.T) {
+	forEach(t, func(t *testing.T, b backend) {
+		first, second := node("a"), node("a", "twin")
+		claim(t, b, "live/movie", first)
+		if _, err := b.Beat(t.Context(), second, []Held{{Stream: "live/other", Token: 0}}); !errors.Is(err, ErrTwin) {
+			t.Errorf("beat of the twin: %v", err)
+		}
+		for _, stream := range []string{"live/movie", "live/other"} {
+			if _, err := b.Claim(t.Context(), stream, second); !errors.Is(err, ErrTwin) {
+				t.Errorf("claim of %s by the twin: %v", stream, err)
+			}
+		}
+		wantHome(t, b, "live/movie", "a")
+		wantHome(t, b, "live/other", "")
+		if e, err := b.Lookup(t.Context(), "live/movie"); err != nil || e.Node.Boot != first.Boot {
+			t.Errorf("%+v, %v", e, err)
+		}
+		beat(t, b, first)
+		b.expire("a")
+		beat(t, b, second)
+		if _, err := b.Beat(t.Context(), first, nil); !errors.Is(err, ErrTwin) {
+			t.Errorf("beat of the one whose lease was over: %v", err)
 		}
 	})
 }

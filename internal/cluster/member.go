@@ -30,9 +30,6 @@ const (
 	awayPatience = 300 * time.Millisecond
 )
 
-// ErrTwin: another process runs under the name of this node.
-var ErrTwin = errors.New("another server that runs has the node_id of this one")
-
 // MemberOptions configures a Member.
 type MemberOptions struct {
 	Log      *slog.Logger
@@ -75,8 +72,10 @@ type Member struct {
 	back     time.Time // when the registry was back last
 	ahead    time.Duration
 	away     bool // the last beat failed
-	told     bool // that the clocks differ
-	lost     uint64
+	// twin is since when another process has the lease of this node, zero while none has.
+	twin time.Time
+	told bool // that the clocks differ
+	lost uint64
 	// nodes are those that the registry named last, at the time listed.
 	nodes  []Node
 	listed time.Time
@@ -95,14 +94,16 @@ func NewMember(opt MemberOptions) *Member {
 // ID is the name of this node.
 func (m *Member) ID() string { return m.opt.Self.ID }
 
-// Run beats until ctx ends. It returns ErrTwin if there is another node of that name, and else nil.
+// Run beats until ctx ends. It returns ErrTwin if another node of that name has the lease for as
+// long as one of a life before may live, and else nil.
 func (m *Member) Run(ctx context.Context) error {
 	if err := m.awaitName(ctx); err != nil {
 		return err
 	}
 	var watching sync.WaitGroup
-	watching.Go(func() { _ = m.directory.Run(ctx) })
-	defer watching.Wait()
+	watched, stop := context.WithCancel(ctx)
+	watching.Go(func() { _ = m.directory.Run(watched) })
+	defer func() { stop(); watching.Wait() }()
 	tick := time.NewTicker(beatInterval)
 	defer tick.Stop()
 	var full time.Time
@@ -116,6 +117,9 @@ func (m *Member) Run(ctx context.Context) error {
 		} else {
 			full = time.Time{} // all of it when the registry is back
 		}
+		if m.hasTwin() {
+			return fmt.Errorf("%w: %s", ErrTwin, m.ID())
+		}
 		select {
 		case <-tick.C:
 		case <-m.noted:
@@ -126,9 +130,31 @@ func (m *Member) Run(ctx context.Context) error {
 	return nil
 }
 
+// nameTime is for how long the lease of a life that was before may live.
+const nameTime = leaseTime + beatInterval
+
+// noteTwin notes whether another process has the lease of this node.
+func (m *Member) noteTwin(has bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case !has:
+		m.twin = time.Time{}
+	case m.twin.IsZero():
+		m.twin = time.Now()
+	}
+}
+
+// hasTwin says that another process keeps the lease of this node alive.
+func (m *Member) hasTwin() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.twin.IsZero() && time.Since(m.twin) > nameTime
+}
+
 // awaitName waits until the lease of a life of this node that was before is over.
 func (m *Member) awaitName(ctx context.Context) error {
-	for end := time.Now().Add(leaseTime + beatInterval); ; {
+	for end := time.Now().Add(nameTime); ; {
 		nodes, err := m.opt.Registry.Nodes(ctx)
 		if err != nil {
 			return nil // nobody can tell
@@ -201,6 +227,12 @@ func (m *Member) beat(ctx context.Context, all bool) bool {
 	got, err := m.opt.Registry.Beat(ctx, m.self(), held)
 	if ctx.Err() != nil {
 		return true
+	}
+	isTwin := errors.Is(err, ErrTwin)
+	m.noteTwin(isTwin)
+	if isTwin { // the registry is there
+		m.noteAway(nil)
+		return false
 	}
 	m.noteAway(err)
 	if err != nil {

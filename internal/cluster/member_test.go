@@ -92,6 +92,60 @@ func publishAt(t *testing.T, m *Member, stream string) {
 	m.Begun(stream, true)
 }
 
+// TestMemberTwin: of two processes that begin at once under one name one ends, and so does one that
+// began while nobody could tell; the other one and its streams stay.
+func TestMemberTwin(t *testing.T) {
+	for what, away := range map[string]bool{"at once": false, "while the registry is away": true} {
+		t.Run(what, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &unsteady{Memory: NewMemory(nil)}
+				var lost []string
+				if away {
+					r.away.Store(true)
+				}
+				ended := make(chan error, 2)
+				var all []*Member
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				for _, boot := range []string{"x", "y"} {
+					m := NewMember(MemberOptions{Registry: r, Self: node("a", boot), Lost: func(stream string) { lost = append(lost, stream) }})
+					all = append(all, m)
+					go func() { ended <- m.Run(ctx) }()
+				}
+				time.Sleep(3 * leaseTime)
+				r.away.Store(false)
+				time.Sleep(3 * leaseTime)
+				select {
+				case err := <-ended:
+					if !errors.Is(err, ErrTwin) {
+						t.Errorf("it ends with %v", err)
+					}
+				default:
+					t.Fatal("both run")
+				}
+				claims := 0
+				for _, m := range all {
+					if _, err := m.Claim(ctx, "live/movie"); err == nil {
+						claims++
+						m.Begun("live/movie", true)
+					} else if !errors.Is(err, ErrTwin) {
+						t.Error(err)
+					}
+				}
+				time.Sleep(3 * leaseTime)
+				wantHome(t, r, "live/movie", "a")
+				if claims != 1 || len(lost) != 0 || len(ended) != 0 {
+					t.Errorf("%d claims, lost %q, %d more have ended", claims, lost, len(ended))
+				}
+				cancel()
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
 // TestMemberHolds: a claim lasts from the first publisher to the end, through beats, and is given
 // back when a publisher is refused.
 func TestMemberHolds(t *testing.T) {

@@ -50,9 +50,13 @@ func (m *Memory) lives(id, boot string) bool {
 	return n != nil && n.info.Boot == boot && m.now().Sub(n.beaten) < leaseTime
 }
 
-// renew notes a sign of life. The caller holds mu.
-func (m *Memory) renew(n Node) {
+// renew notes a sign of life, unless another life of the node has its lease. The caller holds mu.
+func (m *Memory) renew(n Node) error {
+	if has := m.nodes[n.ID]; has != nil && has.info.Boot != n.Boot && m.lives(n.ID, has.info.Boot) {
+		return ErrTwin
+	}
 	m.nodes[n.ID] = &memoryNode{info: n, beaten: m.now()}
+	return nil
 }
 
 // token returns the next token. The caller holds mu.
@@ -65,8 +69,10 @@ func (m *Memory) token() int64 {
 func (m *Memory) Beat(_ context.Context, n Node, held []Held) (Beaten, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.renew(n)
 	b := Beaten{Tokens: make(map[string]int64)}
+	if err := m.renew(n); err != nil {
+		return b, err
+	}
 	for _, h := range held {
 		s := m.streams[h.Stream]
 		switch {
@@ -123,7 +129,9 @@ func (m *Memory) Leave(_ context.Context, id, boot string) error {
 func (m *Memory) Claim(_ context.Context, stream string, n Node) (Entry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.renew(n)
+	if err := m.renew(n); err != nil {
+		return Entry{}, err
+	}
 	s := m.streams[stream]
 	switch {
 	case s != nil && s.node == n.ID && s.boot == n.Boot:

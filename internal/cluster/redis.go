@@ -78,6 +78,9 @@ func (r *redisRegistry) run(ctx context.Context, s *redis.Script, args ...any) (
 	return reply, nil
 }
 
+// twin is what scripts answer that renew a lease which another life of the node has.
+const twin = "twin"
+
 // renewal is the arguments that all scripts begin with that renew a lease.
 func renewal(n Node) ([]any, error) {
 	info, err := json.Marshal(n)
@@ -108,6 +111,9 @@ func (r *redisRegistry) Beat(ctx context.Context, n Node, held []Held) (Beaten, 
 		reply, err := r.run(ctx, r.beat, args...)
 		if err != nil {
 			return b, err
+		}
+		if word(reply) == twin {
+			return b, ErrTwin
 		}
 		if err := b.read(reply, sent.Add(time.Since(sent)/2)); err != nil {
 			return b, err
@@ -169,6 +175,9 @@ func (r *redisRegistry) Claim(ctx context.Context, stream string, n Node) (Entry
 	reply, err := r.run(ctx, r.claim, append(args, stream)...)
 	if err != nil {
 		return Entry{}, err
+	}
+	if word(reply) == twin {
+		return Entry{}, ErrTwin
 	}
 	parts, _ := reply.([]any)
 	if len(parts) != 2 {

@@ -35,6 +35,8 @@ var (
 	ErrUnavailable = errors.New("registry is unavailable")
 	// ErrHeld: another node that lives has the stream.
 	ErrHeld = errors.New("stream has its home on another node")
+	// ErrTwin: another process runs under the name of this node.
+	ErrTwin = errors.New("another server that runs has the node_id of this one")
 	// ErrNotFound: no node that lives has the stream.
 	ErrNotFound = errors.New("no node has the stream")
 	// ErrFlood: too many streams are asked for that nobody had lately.
@@ -118,12 +120,14 @@ type Registry interface {
 	// Beat renews a node's lease and what is known of it. Of the streams that are given it
 	// registers those that the registry does not know, gives a token to those with 0, and returns
 	// the new tokens, and which of the streams another node has by a higher token: they are lost.
-	// It also returns by how much the registry's clock is ahead of ours.
+	// It also returns by how much the registry's clock is ahead of ours. While another life of the
+	// node has its lease nothing is renewed or registered, and the error is ErrTwin.
 	Beat(ctx context.Context, n Node, held []Held) (Beaten, error)
 	// Leave ends a node's lease at once, with all its claims.
 	Leave(ctx context.Context, id, boot string) error
 	// Claim gives a stream to a node, whose lease it renews, unless another node has it whose lease
 	// lives: then it returns ErrHeld, and the entry says who. A node that has it keeps its token.
+	// ErrTwin is as that of Beat.
 	Claim(ctx context.Context, stream string, n Node) (Entry, error)
 	// Free gives a stream back, if the node still has it by that token, with what is remembered for
 	// the next home, unless that is zero.

@@ -1,7 +1,8 @@
 -- ARGV: node, boot, lease ms, info, stale ms, keep ms, then name, token and hand of each stream.
--- Returns the clock in µs, {name, token, …} of new tokens, {name, …} of lost streams.
+-- Returns the clock in µs, {name, token, …} of new tokens, {name, …} of lost streams; or
+-- twin, if another life of the node has its lease.
 local node, boot, keep = ARGV[1], ARGV[2], ARGV[6]
-renew(node, boot, ARGV[3], ARGV[4], ARGV[5])
+if not renew(node, boot, ARGV[3], ARGV[4], ARGV[5]) then return 'twin' end
 local tokens, lost = {}, {}
 for i = 7, #ARGV, 3 do
   local name, token, hand = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2]

@@ -31,10 +31,16 @@ end
 local function lives(node, boot)
   return node and node ~= '' and got(P .. ':node:' .. node) == boot
 end
+-- False while another life of the node has its lease. Without an end it is none of ours.
 local function renew(node, boot, lease, info, stale)
-  redis.call('SET', P .. ':node:' .. node, boot, 'PX', lease)
+  local key = P .. ':node:' .. node
+  local has = got(key)
+  local left = has and has ~= boot and redis.call('PTTL', key) or 0
+  if left > 0 and left <= tonumber(lease) then return false end
+  redis.call('SET', key, boot, 'PX', lease)
   redis.call('SET', P .. ':node:' .. node .. ':info', info, 'PX', stale)
   own('ZADD', P .. ':nodes', text(math.floor(clock() / 1000000)), node)
+  return true
 end
 local function entry(name)
   local e = redis.pcall('HMGET', P .. ':stream:' .. name, 'node', 'boot', 'token', 'since', 'hand')
