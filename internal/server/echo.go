@@ -13,8 +13,8 @@ import (
 	"livego/internal/rtmp"
 )
 
-// suspect is a publisher of a stream that has another one, from where that is pushed to, or a pull:
-// it may be that stream, come back. Until its first picture or sound, before which servers send
+// suspect is a publisher of a stream that has another one, from where that is pushed to, or a pull,
+// or any if other nodes have the stream from here: it may be that stream, come back. Until its first picture or sound, before which servers send
 // metadata, it takes nobody's place. Its methods are called from one goroutine.
 type suspect struct {
 	server *Server
@@ -38,6 +38,9 @@ const maxSuspectBytes = 1 << 20
 func (s *Server) isSuspect(name live.Name, from origin) bool {
 	if pub, ok := s.hub.Lookup(name); !ok || !pub.OnAir() {
 		return false
+	}
+	if s.pulls.goes(name) {
+		return true // they may push it to anywhere
 	}
 	at, err := netip.ParseAddrPort(from.remote)
 	return strings.HasPrefix(from.protocol, pullProtocol) || err == nil && s.relays.PushesTo(name, at.Addr().Unmap())

@@ -122,6 +122,14 @@ func (p *pulls) feed(name live.Name) (over func()) {
 	return func() { add(-1) }
 }
 
+// goes says whether another node gets a stream from here.
+func (p *pulls) goes(name live.Name) bool {
+	name.Rendition = ""
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.feeds[name] > 0
+}
+
 // start starts the relay of a pull.
 func (p *pulls) start(name live.Name, r relay.Relay) bool {
 	err := p.server.relays.Start(r, true)
