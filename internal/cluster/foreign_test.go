@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -39,7 +40,7 @@ func TestForeignKeys(t *testing.T) {
 			}
 			for what, put := range foreign {
 				b.flush()
-				for _, key := range []string{":node:a", ":node:a:info", ":node:b:info", ":nodes", ":stream:live/movie", ":streams", ":fence"} {
+				for _, key := range []string{":node:a", ":node:a:info", ":node:b:info", ":nodes", ":stream:live/movie", ":streams", ":fence", ":tokens", ":tokens:version"} {
 					if err := put(t.Context(), prefix+key); err != nil {
 						t.Fatal(err)
 					}
@@ -59,6 +60,16 @@ func TestForeignKeys(t *testing.T) {
 				}
 				if err := b.Free(t.Context(), "live/movie", node("a"), first.Claim.Token, Hand{Segment: 7}); err != nil {
 					t.Errorf("%s: free: %v", what, err)
+				}
+				if all, _, err := b.Revoked(t.Context(), ""); err != nil {
+					t.Errorf("%s: revoked: %v, %v", what, all, err)
+				}
+				if err := b.Revoke(t.Context(), "token", time.Time{}); err != nil {
+					t.Errorf("%s: revoke: %v", what, err)
+				}
+				all, _, err := b.Revoked(t.Context(), "")
+				if until, has := all["token"]; err != nil || !has || !until.IsZero() {
+					t.Errorf("%s: revoked: %v, %v", what, all, err)
 				}
 				second := claim(t, b, "live/movie", node("b"))
 				if second.Claim.Token <= first.Claim.Token || second.Claim.Hand.Segment != 7 {

@@ -318,6 +318,22 @@ func (r *redisRegistry) alive(ctx context.Context, s *redis.PubSub) bool {
 	return s.Ping(ctx) == nil
 }
 
+// tokens is the key of the tokens that are revoked. Rooms of which channel keys are revoked have
+// keys that begin otherwise (keys).
+func (r *redisRegistry) tokens() string { return r.prefix + ":tokens" }
+
+// own does something with a key, and takes away what somebody else has in its place.
+func (r *redisRegistry) own(ctx context.Context, key string, do func() error) error {
+	err := do()
+	if !redis.HasErrorPrefix(err, "WRONGTYPE") {
+		return err
+	}
+	if err := r.client.Del(ctx, key).Err(); err != nil {
+		return err
+	}
+	return do()
+}
+
 // forGood is the time of what is revoked for good, in Unix milliseconds.
 const forGood = math.MaxInt32 * 1000
 
@@ -329,8 +345,9 @@ func (r *redisRegistry) Revoke(ctx context.Context, id string, until time.Time) 
 	if !until.IsZero() {
 		at = until.UnixMilli()
 	}
-	set, over := r.prefix+":revoked", strconv.FormatInt(time.Now().UnixMilli(), 10)
-	if err := r.client.ZRemRangeByScore(ctx, set, "-inf", over).Err(); err != nil {
+	set, over := r.tokens(), strconv.FormatInt(time.Now().UnixMilli(), 10)
+	err := r.own(ctx, set, func() error { return r.client.ZRemRangeByScore(ctx, set, "-inf", over).Err() })
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	n, err := r.client.ZCard(ctx, set).Result()
@@ -355,17 +372,25 @@ func (r *redisRegistry) Revoke(ctx context.Context, id string, until time.Time) 
 func (r *redisRegistry) Revoked(ctx context.Context, known string) (map[string]time.Time, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisconn.OpTimeout)
 	defer cancel()
-	set := r.prefix + ":revoked"
-	version, err := r.client.Get(ctx, set+":version").Result()
+	set := r.tokens()
+	var version string
+	err := r.own(ctx, set+":version", func() (err error) {
+		version, err = r.client.Get(ctx, set+":version").Result()
+		return err
+	})
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return nil, known, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if version == known {
 		return nil, version, nil
 	}
-	list, err := r.client.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
-		Key: set, Start: strconv.FormatInt(time.Now().UnixMilli(), 10), Stop: "+inf", ByScore: true, Count: maxRevoked,
-	}).Result()
+	var list []redis.Z
+	err = r.own(ctx, set, func() (err error) {
+		list, err = r.client.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
+			Key: set, Start: strconv.FormatInt(time.Now().UnixMilli(), 10), Stop: "+inf", ByScore: true, Count: maxRevoked,
+		}).Result()
+		return err
+	})
 	if err != nil {
 		return nil, known, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

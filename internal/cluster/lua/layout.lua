@@ -6,8 +6,8 @@
 --   P:stream:NAME    hash: node, boot, token, since (ms), hand; good while the lease of node holds boot
 --   P:streams        set of the names that have an entry
 --   P:fence          the last token that was given
---   P:revoked        sorted set of viewers' tokens that are revoked, by the time (ms) until which
---   P:revoked:version  another text after each change of that set
+--   P:tokens         sorted set of viewers' tokens that are revoked, by the time (ms) until which
+--   P:tokens:version another text after each change of that set
 --   P:changed        channel: "NAME NODE" of a stream, " NODE" of a node
 local P = KEYS[1]
 local function clock() -- in microseconds
