@@ -35,7 +35,7 @@ func forEach(t *testing.T, test func(t *testing.T, b backend)) {
 		test(t, backend{Registry: m, flush: m.Flush, advance: clock.advance, expire: func(id string) {
 			m.mu.Lock()
 			defer m.mu.Unlock()
-			m.nodes[id].beaten = time.Time{}
+			m.nodes[id].beaten = clock.time().Add(-leaseTime)
 		}})
 	})
 	t.Run("miniredis", func(t *testing.T) {
@@ -192,6 +192,38 @@ func TestZombie(t *testing.T) {
 			t.Error(err)
 		}
 		wantHome(t, b, "live/movie", "c")
+	})
+}
+
+// TestDied: a stream of a node that died is nowhere, but that is said of it for a while; not of one
+// that was given back, or whose node lives again.
+func TestDied(t *testing.T) {
+	forEach(t, func(t *testing.T, b backend) {
+		a := node("a")
+		e := claim(t, b, "live/over", a)
+		claim(t, b, "live/movie", a)
+		if err := b.Free(t.Context(), "live/over", a, e.Claim.Token, Hand{}); err != nil {
+			t.Fatal(err)
+		}
+		b.expire("a")
+		for stream, died := range map[string]bool{"live/movie": true, "live/over": false, "live/never": false} {
+			if e, err := b.Lookup(t.Context(), stream); !errors.Is(err, ErrNotFound) || errors.Is(err, ErrDied) != died || e != (Entry{}) {
+				t.Errorf("lookup of %s: %+v, %v", stream, e, err)
+			}
+		}
+		if all, err := b.Streams(t.Context(), 10); err != nil || len(all) != 0 {
+			t.Errorf("streams: %+v, %v", all, err)
+		}
+		if _, ok := b.Registry.(*Memory); ok {
+			b.advance(mourning)
+			if _, err := b.Lookup(t.Context(), "live/movie"); err != ErrNotFound {
+				t.Errorf("later: %v", err)
+			}
+		}
+		beat(t, b, node("a", "again"))
+		if _, err := b.Lookup(t.Context(), "live/movie"); err != ErrNotFound {
+			t.Errorf("while the node lives again: %v", err)
+		}
 	})
 }
 

@@ -50,6 +50,12 @@ func (m *Memory) lives(id, boot string) bool {
 	return n != nil && n.info.Boot == boot && m.now().Sub(n.beaten) < leaseTime
 }
 
+// diedLately says whether a node has no lease, and had one a moment ago. The caller holds mu.
+func (m *Memory) diedLately(id string) bool {
+	n := m.nodes[id]
+	return n != nil && !m.lives(id, n.info.Boot) && m.now().Sub(n.beaten) <= mourning
+}
+
 // renew notes a sign of life, unless another life of the node has its lease. The caller holds mu.
 func (m *Memory) renew(n Node) error {
 	if has := m.nodes[n.ID]; has != nil && has.info.Boot != n.Boot && m.lives(n.ID, has.info.Boot) {
@@ -171,10 +177,13 @@ func (m *Memory) Lookup(_ context.Context, stream string) (Entry, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := m.streams[stream]
-	if s == nil || !m.lives(s.node, s.boot) {
-		return Entry{}, ErrNotFound
+	switch {
+	case s != nil && m.lives(s.node, s.boot):
+		return m.entry(stream, s), nil
+	case s != nil && m.diedLately(s.node):
+		return Entry{}, ErrDied
 	}
-	return m.entry(stream, s), nil
+	return Entry{}, ErrNotFound
 }
 
 // Nodes implements Registry.

@@ -208,28 +208,30 @@ func (r *redisRegistry) Lookup(ctx context.Context, stream string) (Entry, error
 		return Entry{}, err
 	case len(all) == 0:
 		return Entry{}, ErrNotFound
+	case !all[0].Node.Alive:
+		return Entry{}, ErrDied
 	}
 	return all[0], nil
 }
 
-// find returns where streams are that a node that lives has.
+// find returns where streams are, or were until their node died a moment ago.
 func (r *redisRegistry) find(ctx context.Context, streams ...any) ([]Entry, error) {
-	reply, err := r.run(ctx, r.lookup, streams...)
+	reply, err := r.run(ctx, r.lookup, append([]any{int64(mourning / time.Second)}, streams...)...)
 	if err != nil {
 		return nil, err
 	}
 	rows, _ := reply.([]any)
 	var all []Entry
 	for _, row := range rows {
-		pair, _ := row.([]any)
-		if len(pair) != 2 {
+		parts, _ := row.([]any)
+		if len(parts) != 3 {
 			return nil, errReply(reply)
 		}
-		e, err := readEntry(word(pair[0]), pair[1])
+		e, err := readEntry(word(parts[0]), parts[1])
 		if err != nil {
 			return nil, err
 		}
-		e.Node.Alive = true
+		e.Node.Alive = word(parts[2]) == "1"
 		all = append(all, e)
 	}
 	return all, nil
@@ -275,7 +277,11 @@ func (r *redisRegistry) Streams(ctx context.Context, limit int) ([]Entry, error)
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, found...)
+			for _, e := range found {
+				if e.Node.Alive {
+					all = append(all, e)
+				}
+			}
 		}
 		if cursor = next; cursor == 0 || len(all) >= limit {
 			return all[:min(len(all), limit)], nil

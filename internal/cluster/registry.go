@@ -25,6 +25,8 @@ const (
 	staleNode = 24 * time.Hour
 	// keepHand is for how long the numbers of a stream that ended are remembered for its next home.
 	keepHand = 24 * time.Hour
+	// mourning is for how long after a node's last beat its streams are not said to be nowhere.
+	mourning = 10 * time.Second
 	// maxBatch is how many streams one call to a registry may hold: Redis serves one call at a
 	// time.
 	maxBatch = 200
@@ -39,6 +41,9 @@ var (
 	ErrTwin = errors.New("another server that runs has the node_id of this one")
 	// ErrNotFound: no node that lives has the stream.
 	ErrNotFound = errors.New("no node has the stream")
+	// ErrDied is ErrNotFound for a stream that a node had which died a moment ago: it may come back
+	// anywhere.
+	ErrDied = fmt.Errorf("%w: the one that had it is gone", ErrNotFound)
 	// ErrFlood: too many streams are asked for that nobody had lately.
 	ErrFlood = errors.New("too many streams are asked for that are not there")
 	// ErrSkew: this node's clock and the registry's are too far apart for claims.
@@ -132,7 +137,7 @@ type Registry interface {
 	// Free gives a stream back, if the node still has it by that token, with what is remembered for
 	// the next home, unless that is zero.
 	Free(ctx context.Context, stream string, n Node, token int64, hand Hand) error
-	// Lookup returns where a stream is, or ErrNotFound.
+	// Lookup returns where a stream is, or ErrNotFound; ErrDied while that is since mourning at most.
 	Lookup(ctx context.Context, stream string) (Entry, error)
 	// Nodes returns all nodes of the last day, by ID.
 	Nodes(ctx context.Context) ([]Node, error)

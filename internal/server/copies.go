@@ -105,7 +105,10 @@ func (n *node) want(ctx context.Context, name live.Name, via []string) (c *copie
 		case stays:
 			return c, false, nil
 		case c == nil:
-			if _, err := n.lookup(ctx, name.Key()); err != nil {
+			switch _, err := n.lookup(ctx, name.Key()); {
+			case errors.Is(err, cluster.ErrDied):
+				return nil, false, errNotFoundAway
+			case err != nil:
 				return nil, false, live.ErrNotFound
 			}
 			if c, began = n.start(name, via); c == nil {
@@ -186,7 +189,7 @@ func (c *copied) run(ctx context.Context) {
 			return
 		case c.pub == nil && (tries >= copyTries || errors.Is(err, cluster.ErrNotFound) || errors.Is(err, cluster.ErrLoop) ||
 			tries > 0 && errors.Is(err, cluster.ErrElsewhere)):
-			c.away = errors.Is(err, cluster.ErrUnreachable)
+			c.away = errors.Is(err, cluster.ErrUnreachable) || errors.Is(err, cluster.ErrDied)
 			c.node.log.Info("stream of another node cannot be had", "stream", c.name.String(), "reason", err.Error())
 			return
 		}

@@ -144,8 +144,8 @@ func refuseFile(w http.ResponseWriter, why error, again time.Duration) {
 	http.Error(w, why.Error(), http.StatusServiceUnavailable)
 }
 
-// isAway says whether the files of a stream are to be asked for at another node. The error is that
-// nobody could tell.
+// isAway says whether the files of a stream are to be asked for at another node, which may have died
+// a moment ago. The error is that nobody could tell.
 func (n *node) isAway(ctx context.Context, stream string) (bool, error) {
 	if _, holds := n.member.Holds(stream); holds {
 		return false, nil
@@ -154,7 +154,7 @@ func (n *node) isAway(ctx context.Context, stream string) (bool, error) {
 		return true, nil
 	}
 	_, err := n.lookup(ctx, stream)
-	return err == nil, err
+	return err == nil || errors.Is(err, cluster.ErrDied), err
 }
 
 // fetch asks for a file where its stream is, or was last.
@@ -177,11 +177,15 @@ func (n *node) fetch(ctx context.Context, f edge.File, via []string) (*http.Resp
 			return nil, errHere
 		}
 		e, err := n.placeOf(ctx, f.Stream, ask)
-		if err != nil {
+		var way []cluster.Node
+		switch {
+		case err == nil:
+			way = n.wayTo(e, f.Straight)
+		case !errors.Is(err, cluster.ErrDied):
 			return nil, err
 		}
 		var resp *http.Response
-		for _, from := range n.wayTo(e, f.Straight) {
+		for _, from := range way {
 			resp, err = n.peers.Get(ctx, from, folder+f.Path, f.Query, header, via)
 			if err != nil {
 				continue
@@ -253,7 +257,8 @@ func (n *node) confirm(e cluster.Entry, h http.Header) {
 	}
 }
 
-// placeOf returns where the files of a stream are: at its home, or its last one.
+// placeOf returns where the files of a stream are: at its home, or its last one. cluster.ErrDied:
+// that died a moment ago, and nobody here has asked it for files.
 func (n *node) placeOf(ctx context.Context, stream string, ask func(context.Context, string) (cluster.Entry, error)) (cluster.Entry, error) {
 	e, err := ask(ctx, stream)
 	if err == nil {
@@ -261,6 +266,9 @@ func (n *node) placeOf(ctx context.Context, stream string, ask func(context.Cont
 	}
 	if last, _, known := n.homes.get(stream); known {
 		return cluster.Entry{Stream: stream, Node: last}, nil
+	}
+	if errors.Is(err, cluster.ErrDied) {
+		return e, err
 	}
 	return e, errHere
 }
