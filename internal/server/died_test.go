@@ -2,11 +2,48 @@ package server
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	"livego/internal/cluster"
 )
+
+// TestSilentHomeOfOldViewers: files of a stream are not said to be gone either where nobody has
+// asked for any for a while, since somebody did, and its home says nothing now, or has died. They
+// are once no node has the stream.
+func TestSilentHomeOfOldViewers(t *testing.T) {
+	t.Parallel()
+	a := startGroup(t, 1).nodes[0]
+	l, err := net.Listen("tcp", "127.0.0.1:0") // nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	registry := a.node.opt.Registry
+	silent := cluster.Node{ID: "silent", Boot: "boot", State: cluster.Ready, Addr: l.Addr().String()}
+	ask := func(want int) {
+		t.Helper()
+		a.node.homes.mu.Lock()
+		a.node.homes.of["live/movie"] = remembered[cluster.Node]{silent, time.Now().Add(-time.Minute)}
+		a.node.homes.mu.Unlock()
+		for _, file := range []string{"/v0/1.m4s", "/index.m3u8"} {
+			if got := call(t, http.MethodGet, a.url("http", "hls", "/live/movie"+file)); got.status != want {
+				t.Errorf("%s: %d, want %d", file, got.status, want)
+			}
+		}
+	}
+	e, err := registry.Claim(t.Context(), "live/movie", silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask(http.StatusServiceUnavailable)
+	if err := registry.Free(t.Context(), "live/movie", silent, e.Claim.Token, cluster.Hand{}); err != nil {
+		t.Fatal(err)
+	}
+	ask(http.StatusNotFound)
+}
 
 // TestNewViewersOfADeadHome: who begins to watch a stream at a node that nobody asked for it yet,
 // just after its home died, is not told that it is gone: who asks for a playlist gets that of the

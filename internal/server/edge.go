@@ -176,12 +176,12 @@ func (n *node) fetch(ctx context.Context, f edge.File, via []string) (*http.Resp
 			}
 			return nil, errHere
 		}
-		e, err := n.placeOf(ctx, f.Stream, ask)
+		e, has, err := n.placeOf(ctx, f.Stream, ask)
 		var way []cluster.Node
 		switch {
 		case err == nil:
 			way = n.wayTo(e, f.Straight)
-		case !errors.Is(err, cluster.ErrDied):
+		case !has:
 			return nil, err
 		}
 		var resp *http.Response
@@ -205,7 +205,7 @@ func (n *node) fetch(ctx context.Context, f edge.File, via []string) (*http.Resp
 			}
 			resp.Body.Close()
 		}
-		if _, seen, known := n.homes.get(f.Stream); known && time.Since(seen) > max(mournTime, n.now().opt.Live.Grace) {
+		if _, seen, known := n.homes.get(f.Stream); !has && known && time.Since(seen) > max(mournTime, n.now().opt.Live.Grace) {
 			n.homes.forget(f.Stream)
 			return nil, errHere
 		}
@@ -257,20 +257,21 @@ func (n *node) confirm(e cluster.Entry, h http.Header) {
 	}
 }
 
-// placeOf returns where the files of a stream are: at its home, or its last one. cluster.ErrDied:
-// that died a moment ago, and nobody here has asked it for files.
-func (n *node) placeOf(ctx context.Context, stream string, ask func(context.Context, string) (cluster.Entry, error)) (cluster.Entry, error) {
-	e, err := ask(ctx, stream)
+// placeOf returns where the files of a stream are: at its home, or its last one. has: a node has it,
+// or died a moment ago; then there is an error if nobody here has asked that for files.
+func (n *node) placeOf(ctx context.Context, stream string, ask func(context.Context, string) (cluster.Entry, error)) (e cluster.Entry, has bool, err error) {
+	e, err = ask(ctx, stream)
 	if err == nil {
-		return e, nil
+		return e, true, nil
 	}
+	has = errors.Is(err, cluster.ErrDied)
 	if last, _, known := n.homes.get(stream); known {
-		return cluster.Entry{Stream: stream, Node: last}, nil
+		return cluster.Entry{Stream: stream, Node: last}, has, nil
 	}
-	if errors.Is(err, cluster.ErrDied) {
-		return e, err
+	if has {
+		return e, true, err
 	}
-	return e, errHere
+	return e, false, errHere
 }
 
 // statusPath is where nodes tell each other how a stream of theirs is; the query names it.
