@@ -466,6 +466,21 @@ func TestClock(t *testing.T) {
 	}
 }
 
+// TestSlowAnswer: an answer that was long on its way says no more of the clock than it can.
+func TestSlowAnswer(t *testing.T) {
+	sent := time.UnixMicro(1_800_000_000_000_000)
+	for _, c := range []struct{ at, took, want time.Duration }{
+		{0, 0, 0}, {time.Millisecond, 2 * time.Millisecond, 0}, {0, 2 * time.Second, 0}, {2 * time.Second, 2 * time.Second, 0},
+		{6 * time.Second, time.Second, 5 * time.Second}, {-6 * time.Second, time.Second, -6 * time.Second},
+	} {
+		var b Beaten
+		reply := []any{fmt.Sprint(sent.Add(c.at).UnixMicro()), []any{}, []any{}}
+		if err := b.read(reply, sent, c.took); err != nil || b.Ahead != c.want {
+			t.Errorf("%v after it was sent, and %v long: ahead by %v (%v), want %v", c.at, c.took, b.Ahead, err, c.want)
+		}
+	}
+}
+
 // TestLeaseExpires by time alone.
 func TestLeaseExpires(t *testing.T) {
 	m := miniredis.RunT(t)

@@ -115,7 +115,7 @@ func (r *redisRegistry) Beat(ctx context.Context, n Node, held []Held) (Beaten, 
 		if word(reply) == twin {
 			return b, ErrTwin
 		}
-		if err := b.read(reply, sent.Add(time.Since(sent)/2)); err != nil {
+		if err := b.read(reply, sent, time.Since(sent)); err != nil {
 			return b, err
 		}
 	}
@@ -134,8 +134,9 @@ func handText(h Hand) (string, error) {
 	return string(text), nil
 }
 
-// read adds the answer to one call, which the registry made about at that time of ours.
-func (b *Beaten) read(reply any, now time.Time) error {
+// read adds the answer to one call, which was sent at that time and took so long: the registry made
+// it at some time between, and the clocks differ by what that does not explain.
+func (b *Beaten) read(reply any, sent time.Time, took time.Duration) error {
 	parts, _ := reply.([]any)
 	if len(parts) != 3 {
 		return errReply(reply)
@@ -144,7 +145,8 @@ func (b *Beaten) read(reply any, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	b.Ahead = time.UnixMicro(clock).Sub(now)
+	since := time.UnixMicro(clock).Sub(sent)
+	b.Ahead = max(since-took, 0) + min(since, 0)
 	tokens, _ := parts[1].([]any)
 	for i := 0; i+1 < len(tokens); i += 2 {
 		token, err := number(tokens[i+1])

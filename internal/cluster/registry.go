@@ -167,6 +167,7 @@ type Beaten struct {
 	// Tokens are new ones, by stream. Lost are streams that another node has.
 	Tokens map[string]int64
 	Lost   []string
-	// Ahead is the registry's clock minus ours.
+	// Ahead is the registry's clock minus ours, by what is sure of that: an answer may have been
+	// long on its way.
 	Ahead time.Duration
 }
