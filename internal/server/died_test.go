@@ -73,3 +73,25 @@ func TestNewViewersOfADeadHome(t *testing.T) {
 		t.Errorf("playlist: %d %s", got.status, got.body)
 	}
 }
+
+// TestPullOfADeadHome: what a node pulled that died is pulled anew at once by the one to which the
+// next viewer comes.
+func TestPullOfADeadHome(t *testing.T) {
+	t.Parallel()
+	origin, tags := start(t), clip(t)
+	a := startGroup(t, 1, func(o *Options) {
+		o.Apps[0].Pull, o.Apps[0].PullIdle = origin.url("rtmp", "rtmp", "/live"), time.Minute
+	}).nodes[0]
+	dead := cluster.Node{ID: "dead", Boot: "boot", State: cluster.Ready, Addr: "127.0.0.1:1"}
+	if _, err := a.node.opt.Registry.Claim(t.Context(), "live/movie", dead); err != nil {
+		t.Fatal(err)
+	}
+	e := publish(t, origin, "movie")
+	go e.perform(t, tags, 1)
+	eventually(t, "its lease is over", func() bool {
+		_, err := a.node.opt.Registry.Lookup(t.Context(), "live/movie")
+		return errors.Is(err, cluster.ErrDied)
+	})
+	wantEqual(t, "status", call(t, http.MethodGet, a.url("http", "hls", "/live/movie/index.m3u8")).status, http.StatusOK)
+	wantEqual(t, "pulls", a.logs.count("stream is pulled, as"), 1)
+}

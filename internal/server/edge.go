@@ -54,7 +54,11 @@ func (n *node) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !n.isKnown(stream) && http1.Elsewhere(w) {
 		return
 	}
-	switch away, err := n.isAway(r.Context(), stream); {
+	away, err := n.isAway(r.Context(), stream)
+	if errors.Is(err, cluster.ErrDied) && strings.HasSuffix(r.URL.Path, playlistSuffix) && n.bring(nameOf(stream), nil) > 0 {
+		away = false // what the dead node brought is brought here
+	}
+	switch {
 	case errors.Is(err, cluster.ErrFlood):
 		refuseFile(w, err, time.Second)
 		return
