@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -66,6 +67,34 @@ func TestStreamMoves(t *testing.T) {
 			}
 			wantEqual(t, "encoders that were told to go", a.logs.count("server is shutting down"), 0)
 		})
+	}
+}
+
+// TestNextHomeWithAnotherSecret: a node ends, and the first that its stream would go to has another
+// secret: the stream goes to the next one, and the encoder stays.
+func TestNextHomeWithAnotherSecret(t *testing.T) {
+	t.Parallel()
+	g, tags := startGroup(t, 2, func(o *Options) { o.DrainPublishers = time.Minute }), clip(t)
+	a, b := g.nodes[0], g.nodes[1]
+	other := httptest.NewServer(cluster.NewHandler("other", cluster.Secret{[]byte(strings.Repeat("w", cluster.MinSecret))}, cluster.Services{}, nil))
+	t.Cleanup(other.Close)
+	stranger := cluster.Node{Addr: other.Listener.Addr().String(), State: cluster.Ready, Alive: true}
+	for i := 0; ; i++ {
+		stranger.ID = "s" + strconv.Itoa(i)
+		if first := cluster.Parents([]cluster.Node{stranger, {ID: "b", State: cluster.Ready, Alive: true}}, "", "live/movie")[0]; first.ID == stranger.ID {
+			break
+		}
+	}
+	registerNode(t, g.registry, stranger)
+	eventually(t, "the node knows both", func() bool { return len(a.node.successors("live/movie")) == 2 })
+	e := publish(t, a, "movie")
+	e.send(tags[:4]...)
+	a.cancel()
+	e.perform(t, marked(tags, 9), 2)
+	awaitPublishers(t, b, "movie", 1)
+	e.unpublish()
+	if err := a.stop(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -49,7 +49,10 @@ func (n *node) home(ctx context.Context, may permit, from origin, log *slog.Logg
 		if !errors.Is(err, cluster.ErrHeld) {
 			return nil, nil, err
 		}
-		if away, err = n.relay(ctx, e.Node, may, from, log); err == nil || errors.Is(err, cluster.ErrRefused) || errors.Is(err, cluster.ErrUnauthorized) {
+		away, err = n.relay(ctx, e.Node, may, from, log)
+		// Who has to leave goes to another node if one has another secret.
+		isStranger := errors.Is(err, cluster.ErrUnauthorized) && !n.member.Draining()
+		if err == nil || errors.Is(err, cluster.ErrRefused) || isStranger {
 			return away, nil, err
 		}
 		// It may be gone, and its lease be over in a moment.
