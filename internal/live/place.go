@@ -20,6 +20,10 @@ const (
 	maxPast = 3
 	// maxStep is the longest distance of two units that shows nothing odd.
 	maxStep = 2 * time.Second
+	// justNow is how long ago something came just now, and leastBacklog by how much what comes must
+	// be late before it is a backlog: frames may come in bundles.
+	justNow      = 200 * time.Millisecond
+	leastBacklog = 500 * time.Millisecond
 	// maxStrays is how many units in a row may be stamped wrong before the track's time is theirs.
 	maxStrays = 3
 )
@@ -248,7 +252,7 @@ func (p *Publisher) believable(t *trackState, at, came time.Duration) bool {
 	if at > p.pub.last+maxForwardJump { // a track that is far behind may come nearer
 		return false
 	}
-	if came-at >= c.late.usual()-earliness {
+	if came-at >= c.late.usual()+p.backlog(t, came)-earliness {
 		return true
 	}
 	for _, o := range p.tracks {
@@ -257,6 +261,25 @@ func (p *Publisher) believable(t *trackState, at, came time.Duration) bool {
 		}
 	}
 	return false
+}
+
+// backlog is by how much all that comes now is late, as other tracks show of which something came
+// just now: the network held it up. 0 if that is little.
+func (p *Publisher) backlog(t *trackState, came time.Duration) time.Duration {
+	late, known := time.Duration(0), false
+	for _, o := range p.tracks {
+		c := &o.times
+		if o == t || !c.timed || came-c.seen.came > justNow {
+			continue
+		}
+		if by := c.seen.came - c.out - c.late.usual(); !known || by < late {
+			late, known = by, true
+		}
+	}
+	if late < leastBacklog {
+		return 0
+	}
+	return late
 }
 
 // beside returns where a track is if it comes as much later than another one as it usually does.

@@ -326,6 +326,41 @@ func TestWrongStamps(t *testing.T) {
 	}
 }
 
+// TestWrongStampsInABacklog: the network stands for some seconds, and then all comes at once. As
+// much time as a wrong stamp says has passed then, but it has for the other track as well, which
+// shows that it is all late.
+func TestWrongStampsInABacklog(t *testing.T) {
+	const start = 100_000
+	for _, by := range []int{1000, 2000, 3000} {
+		for stall := 1000; stall <= 5000; stall += 500 {
+			for _, from := range []int{4500, 5000, 5500} {
+				what := fmt.Sprintf("%d ms ahead, %d ms without anything, from %d", by, stall, from)
+				t.Run(what, func(t *testing.T) {
+					c := camera{seconds: 20, delay: func(_ media.Kind, _, ms int) int {
+						if ms >= from && ms < from+stall {
+							return from + stall - ms
+						}
+						return 0
+					}, stamp: func(k media.Kind, n, ms int) int {
+						switch {
+						case k == media.Video && n > 30 && n%30 < 2:
+							return start + ms + by
+						case k == media.Audio && n > 60 && n%40 == 7:
+							return start + ms - by
+						}
+						return start + ms
+					}}
+					got, p := c.run(t)
+					check(t, what, c, got, bounds{off: 50})
+					if lost := len(c.shots()) - len(got); lost > 0 {
+						t.Errorf("%d units are lost, %d dropped", lost, p.dropped)
+					}
+				})
+			}
+		}
+	}
+}
+
 // TestRealJumps of the encoder's time, of all tracks or of one.
 func TestRealJumps(t *testing.T) {
 	for _, by := range sizes() {
