@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"livego/internal/hls/hlscheck"
 )
 
 // stamping is one way in which encoders stamp their units wrong.
@@ -177,6 +179,62 @@ func TestPicturesShownEarly(t *testing.T) {
 			for name, got := range publishEverywhere(t, s, room, early, pacing{from: 10_000}) {
 				comparison{tolerance: 25, whole: name != "HTTP-FLV", begins: true}.check(t, name, want, sentOnly(want, got))
 			}
+		})
+	}
+}
+
+// TestDelivery: pictures or sound come in bursts. Low-Latency HLS loses nothing, makes nothing up,
+// and its playlists keep to the rules.
+func TestDelivery(t *testing.T) {
+	t.Parallel()
+	bursts := func(kind byte, length uint32) func(one tag) uint32 {
+		return func(one tag) uint32 {
+			if one.kind == kind && !one.isHeader() {
+				return one.time - one.time%length
+			}
+			return one.time
+		}
+	}
+	for _, form := range []struct {
+		name  string
+		comes func(one tag) uint32
+	}{
+		{"pictures come two seconds at a time", bursts(typeVideo, 2000)},
+		{"sound comes two seconds at a time", bursts(typeAudio, 2000)},
+	} {
+		t.Run(form.name, func(t *testing.T) {
+			t.Parallel()
+			tags := loopOf(flvClip(t, "h264-aac", 5), 3)
+			units := unitsOf(tags, h264NAL)
+			sent := slices.Clone(tags)
+			slices.SortStableFunc(sent, func(a, b tag) int { return int(form.comes(a)) - int(form.comes(b)) })
+			stamps := map[byte][]uint32{}
+			for i := range sent {
+				if one := &sent[i]; !one.isHeader() {
+					stamps[one.kind] = append(stamps[one.kind], one.time)
+				}
+				sent[i].time = form.comes(sent[i])
+			}
+			s, room := shared(t), roomOf(t)
+			encoder := publish(t, s, s.key(t, room), sent, pacing{stamp: func(kind byte, n int, at uint32) uint32 {
+				if n < len(stamps[kind]) {
+					return stamps[kind][n]
+				}
+				return at
+			}})
+			s.waitOnAir(t, room)
+			var checker hlscheck.Checker
+			cmaf := watchLL(t, s.indexURL(room), func(r hlscheck.Response) { checker.Add(r) })
+			encoder.finish(t)
+			cmaf.waitEnd(t, 20*time.Second)
+			cmaf.verify(t)
+			cmaf.observing.Lock()
+			defer cmaf.observing.Unlock()
+			if err := checker.Err(); err != nil {
+				t.Error(err)
+			}
+			got, _ := cmaf.units(t, "")
+			comparison{tolerance: 45, whole: true, begins: true}.check(t, "CMAF", units, got)
 		})
 	}
 }

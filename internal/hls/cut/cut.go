@@ -58,6 +58,14 @@ func (p *Pace) Mark(dts time.Duration) {
 	p.Last, p.begun = dts, true
 }
 
+// MaxBurst bounds by how much one track may be ahead of another because it comes in bursts: then
+// segments are about to end without that one.
+const MaxBurst = MaxLag - Departure
+
+// Bursts says that one track is ahead of another by so much only because it comes in bursts: by the
+// clock, much less has passed since the other one had something. That one will come.
+func Bursts(ahead, passed time.Duration) bool { return ahead <= MaxBurst && passed < ahead/2 }
+
 // Clock maps the stream's timeline to the clock of the day, by the life's first unit, which arrived
 // in ns since 1970 and has a decode time.
 type Clock struct {

@@ -1,6 +1,7 @@
 package hlstest
 
 import (
+	"cmp"
 	"encoding/binary"
 	"encoding/hex"
 	"math"
@@ -171,6 +172,20 @@ func Without(units []media.AccessUnit, from, to time.Duration) []media.AccessUni
 	return slices.DeleteFunc(units, func(u media.AccessUnit) bool {
 		return u.Track.Kind == media.Audio && u.DTS >= from && u.DTS < to
 	})
+}
+
+// InBursts lets those units that are of a kind come only each so often, all that there are of that
+// time, the first of them that much earlier than the time is over. They come before the others.
+func InBursts(units []media.AccessUnit, kind media.Kind, each, earlier time.Duration) []media.AccessUnit {
+	from := units[0].Arrived
+	for i := range units {
+		if u := &units[i]; u.Track.Kind == kind {
+			since := time.Duration(u.Arrived-from) + earlier
+			u.Arrived = from + int64(max(0, since-since%each-earlier))
+		}
+	}
+	slices.SortStableFunc(units, func(a, b media.AccessUnit) int { return cmp.Compare(a.Arrived, b.Arrived) })
+	return units
 }
 
 // SoundOf makes a source whose sound is of a codec.

@@ -156,19 +156,22 @@ func (l *leader) decide(t *track, u *media.AccessUnit, length time.Duration) {
 	}
 }
 
-// goOnWithout lets the stream go on without the leading track if t has waited for it long enough.
-// It is true if something was decided.
+// goOnWithout lets the stream go on without the leading track if t has waited for it long enough,
+// and does not only come in bursts. It is true if something was decided.
 func (l *leader) goOnWithout(t *track) bool {
-	switch {
-	case t.queue.len() == 0:
+	if t.queue.len() == 0 {
 		return false
-	case l.track == nil:
-		late := t.newest-t.queue.waiting()[0].DTS > patience
+	}
+	if l.track == nil {
+		first := &t.queue.waiting()[0]
+		ahead := t.newest - first.DTS
+		late := ahead > patience && !(first.Arrived != 0 && cut.Bursts(ahead, time.Duration(t.came-first.Arrived)))
 		if late {
 			l.promote(t)
 		}
 		return late
-	case t.newest-l.line.now <= max(2*l.line.part, patience):
+	}
+	if ahead := t.newest - l.line.now; ahead <= max(2*l.line.part, patience) || t.bursts(l.track, ahead) {
 		return false
 	}
 	if v := l.runnerUp(); v != nil {

@@ -19,7 +19,8 @@ func (p *Packager) watchSound(t *track) (moves bool) {
 	if t.kind != media.Audio || t.member == nil || !p.audio.hasPictures(t) {
 		return false
 	}
-	if away := p.line.now - t.newest; !t.silent && away > cut.Departure && away > p.audio.silencePatience(t) {
+	away := p.line.now - t.newest
+	if !t.silent && away > cut.Departure && away > p.audio.silencePatience(t) && !p.leader.track.bursts(t, away) {
 		if s := p.audio.standIn(t); s.hasSound(p.line) && s.queue.len() > 0 {
 			p.audio.moves = append(p.audio.moves, move{t, s})
 			return true

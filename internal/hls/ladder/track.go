@@ -54,6 +54,8 @@ type track struct {
 	// queue holds units that wait: for the leading track, or for the first segment's end.
 	queue  unitQueue
 	newest time.Duration
+	// came is when the newest unit came, in ns since 1970, 0 if that is not known.
+	came int64
 	// shown is when the last unit in the order of presentation begins, and reorder by how much
 	// later than it is decoded the last random access point is shown.
 	shown, reorder time.Duration
@@ -158,11 +160,19 @@ func (t *track) count(u *media.AccessUnit) (length time.Duration) {
 	}
 	length = t.length()
 	t.newest, t.shown = u.DTS, max(t.shown, u.PTS)
+	if u.Arrived != 0 {
+		t.came = u.Arrived
+	}
 	if u.RandomAccess {
 		t.reorder = u.PTS - u.DTS
 	}
 	t.step.Mark(u.DTS)
 	return length
+}
+
+// bursts says that t is ahead of another track by so much only because it comes in bursts.
+func (t *track) bursts(other *track, ahead time.Duration) bool {
+	return t.came != 0 && other.came != 0 && cut.Bursts(ahead, time.Duration(t.came-other.came))
 }
 
 // unitQueue is a queue of units that reuses its room.

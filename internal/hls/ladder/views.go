@@ -261,9 +261,23 @@ func (o *output) awaits(t *track, infos []playlist.Info) bool {
 		if t.kind == media.Video && !slices.ContainsFunc(infos, func(i playlist.Info) bool { return i.Kind == media.Video }) {
 			patience = picturePatience
 		}
-		return o.line.now-o.line.bounds[0].At < patience
+		grown := o.line.now - o.line.bounds[0].At
+		return grown < patience || grown < patience+cut.MaxBurst && o.passed() < patience
 	}
 	return o.line.next-o.line.first <= patienceSegments
+}
+
+// passed is how long after the first unit the newest one came, by the clock. Where nobody stamped
+// them it is long ago.
+func (o *output) passed() time.Duration {
+	first, newest := o.line.bounds[0].wall, int64(0)
+	for _, t := range o.roster.tracks {
+		newest = max(newest, t.came)
+	}
+	if first.IsZero() || newest == 0 {
+		return time.Hour
+	}
+	return time.Unix(0, newest).Sub(first)
 }
 
 // present gives requests a new multivariant playlist, if there is something new. now says that

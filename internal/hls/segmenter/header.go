@@ -120,7 +120,7 @@ func (g *Segmenter) beginPending() {
 		tracks.audio = t.units[t.audio].Track
 	} else {
 		tracks.audio = g.want.audio
-		g.endWithSilence(first.DTS)
+		g.endWithSilence(first)
 	}
 	g.finish(first.DTS, !first.RandomAccess)
 	g.begin(first, tracks)

@@ -71,9 +71,11 @@ type Segmenter struct {
 	// video and audio estimate where the units of a track end.
 	video, audio cut.Pace
 	// sound counts what was taken of the audio. late is by how much it came behind the video
-	// lately, and quiet the time before which there is silence.
+	// lately, soundAt when it last came, in ns since 1970, and quiet the time before which there is
+	// silence.
 	sound       cut.SoundCount
 	late, quiet time.Duration
+	soundAt     int64
 	// epoch is the publisher session, valid once started. Its media begin at since, valid once
 	// heard.
 	epoch          uint32
@@ -194,7 +196,7 @@ func (g *Segmenter) place(u *media.AccessUnit) {
 		g.begin(u, g.want.pair)
 	} else if g.mustCut(u) {
 		if u.Track.Kind == media.Video {
-			g.endWithSilence(u.DTS)
+			g.endWithSilence(u)
 		}
 		g.finish(u.DTS, false)
 		g.begin(u, g.want.pair)

@@ -14,7 +14,7 @@ func (g *Segmenter) fillHole(u *media.AccessUnit) bool {
 	if u.Track.Kind != media.Audio {
 		return true
 	}
-	g.late = max(g.late-g.late/cut.LatenessMemory, g.video.Last-u.DTS)
+	g.late, g.soundAt = max(g.late-g.late/cut.LatenessMemory, g.video.Last-u.DTS), u.Arrived
 	if u.DTS < g.quiet {
 		g.Counts.Dropped.Add(1)
 		return false
@@ -25,10 +25,16 @@ func (g *Segmenter) fillHole(u *media.AccessUnit) bool {
 	return true
 }
 
-// endWithSilence makes silence in a segment that ends and has no sound any more: to begin the next
-// segment with it is too late for hls.js. Sound that comes as late as it always does is not away.
-func (g *Segmenter) endWithSilence(end time.Duration) {
+// endWithSilence makes silence in a segment that ends with a picture and has no sound any more: to
+// begin the next segment with it is too late for hls.js. Sound that comes as late as it always does
+// is not away, nor is it if only the pictures come in bursts.
+func (g *Segmenter) endWithSilence(picture *media.AccessUnit) {
+	end := picture.DTS
 	until := end - g.late
+	away := end - g.sound.End
+	if picture.Arrived != 0 && g.soundAt != 0 && cut.Bursts(away, time.Duration(picture.Arrived-g.soundAt)) {
+		return
+	}
 	if a := g.tracks.audio; a != nil && a.Codec != media.AAC && until-g.sound.End > cut.Departure {
 		g.makeSilence(until)
 		g.quiet = g.sound.End - g.sound.Length/2

@@ -30,3 +30,20 @@ func TestHoleInTransportStream(t *testing.T) {
 		}
 	}
 }
+
+// TestBurstsInTransportStream: where pictures come in bursts, the sound that is about to come takes
+// its place, and not silence.
+func TestBurstsInTransportStream(t *testing.T) {
+	for _, each := range []time.Duration{1000, 2500} {
+		for _, earlier := range []time.Duration{0, 400} {
+			s := hlstest.SoundOf(media.MP3)
+			units := s.Until(12 * time.Second)
+			g := cutter(Options{SegmentDuration: time.Second}).feed(hlstest.InBursts(slices.Clone(units), media.Video, each*time.Millisecond, earlier*time.Millisecond))
+			g.Flush()
+			got, want := hlstest.DemuxAll(t, g.list), hlstest.Contents(units)
+			if !slices.Equal(got.Audio, want.Audio) || !slices.Equal(got.Video, want.Video) {
+				t.Errorf("each %d ms, %d: %d frames of %d, %d pictures of %d", each, earlier, len(got.Audio), len(want.Audio), len(got.Video), len(want.Video))
+			}
+		}
+	}
+}
