@@ -183,8 +183,8 @@ func TestPicturesShownEarly(t *testing.T) {
 	}
 }
 
-// TestDelivery: pictures or sound come in bursts. Low-Latency HLS loses nothing, makes nothing up,
-// and its playlists keep to the rules.
+// TestDelivery: pictures or sound come in bursts, or the sound begins late. Low-Latency HLS loses
+// nothing, makes up nothing but silence in front of late sound, and its playlists keep to the rules.
 func TestDelivery(t *testing.T) {
 	t.Parallel()
 	bursts := func(kind byte, length uint32) func(one tag) uint32 {
@@ -198,13 +198,18 @@ func TestDelivery(t *testing.T) {
 	for _, form := range []struct {
 		name  string
 		comes func(one tag) uint32
+		// late is from when on, in milliseconds, there is sound.
+		late uint32
 	}{
-		{"pictures come two seconds at a time", bursts(typeVideo, 2000)},
-		{"sound comes two seconds at a time", bursts(typeAudio, 2000)},
+		{"pictures come two seconds at a time", bursts(typeVideo, 2000), 0},
+		{"sound comes two seconds at a time", bursts(typeAudio, 2000), 0},
+		{"the sound begins a second late", func(one tag) uint32 { return one.time }, 1000},
 	} {
 		t.Run(form.name, func(t *testing.T) {
 			t.Parallel()
-			tags := loopOf(flvClip(t, "h264-aac", 5), 3)
+			tags := slices.DeleteFunc(loopOf(flvClip(t, "h264-aac", 5), 3), func(one tag) bool {
+				return one.kind == typeAudio && !one.isHeader() && one.time < form.late
+			})
 			units := unitsOf(tags, h264NAL)
 			sent := slices.Clone(tags)
 			slices.SortStableFunc(sent, func(a, b tag) int { return int(form.comes(a)) - int(form.comes(b)) })
@@ -234,6 +239,9 @@ func TestDelivery(t *testing.T) {
 				t.Error(err)
 			}
 			got, _ := cmaf.units(t, "")
+			if form.late > 0 {
+				got = sentOnly(units, got)
+			}
 			comparison{tolerance: 45, whole: true, begins: true}.check(t, "CMAF", units, got)
 		})
 	}

@@ -62,6 +62,7 @@ func (d *ladder) put(t *track, u *media.AccessUnit, b *Boundary) {
 		d.counts.Dropped.Add(1)
 	case t.joining():
 		if d.mayJoin(t, u, b) && d.join(t, u, b) {
+			d.fillBegin(t, u, b)
 			d.cutter.add(t, u, b)
 		}
 	case b.Seq > t.seq:

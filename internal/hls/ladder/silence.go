@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"livego/internal/fmp4"
 	"livego/internal/hls/cut"
 	"livego/internal/media"
 )
@@ -11,6 +12,15 @@ import (
 // Where a stream has sound, players wait for it: they play what is there of all tracks. So when the
 // sound stops and the video goes on, silence takes its place if there is a frame for it in the
 // codec: playback must not stall for want of sound (E-RTMP v2, AudioPacketType).
+
+const (
+	// lateBegin is by how much later than the pictures sound begins at least that begins late, and
+	// lateFrames how many frames later. Less is as good as the same date, and usual: frames do not
+	// begin with pictures, and encoders leave out the samples that prime their decoder, which are
+	// 2.5 frames at most (HE-AAC).
+	lateBegin  = 100 * time.Millisecond
+	lateFrames = 3
+)
 
 // watchSound makes silence in t if no sound comes: as far as the leading video has come, less what
 // the sound was always late, so that the first frame of sound is not late for it. It is true if the
@@ -82,6 +92,33 @@ func (p *Packager) fillHole(t *track, u *media.AccessUnit) {
 	goesOn := u.Track == t.sound.Track || t.member != nil && t.sameSound(u.Track, u.Data)
 	if goesOn && p.makeSilence(t, u.DTS) {
 		p.journal.tellFilled(t, u.DTS, hole)
+	}
+}
+
+// fillBegin makes silence at the begin of the segment of b, with which t joins the ladder, if its
+// sound begins much later than what is shown first there, with u: a segment has one date in all
+// renditions (RFC 8216bis 6.2.4).
+func (d *ladder) fillBegin(t *track, u *media.AccessUnit, b *Boundary) {
+	if t.kind != media.Audio {
+		return
+	}
+	begin := b.At
+	if d.leader.track != nil {
+		begin += d.leader.track.reorder
+	}
+	late := u.DTS - begin
+	if late <= max(lateBegin, lateFrames*t.length()) || late > d.line.limit() {
+		return
+	}
+	silence, length := fmp4.Silence(u.Track, u.Data)
+	if silence == nil || late/length > maxQueue {
+		return
+	}
+	d.journal.tellFilled(t, u.DTS, late)
+	for n := late / length; n > 0; n-- {
+		at := u.DTS - n*length
+		d.counts.Silence.Add(uint64(length))
+		d.cutter.add(t, &media.AccessUnit{Track: u.Track, DTS: at, PTS: at, RandomAccess: true, Epoch: u.Epoch, Data: silence}, b)
 	}
 }
 

@@ -1,6 +1,7 @@
 package ladder
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -275,5 +276,77 @@ func TestSilenceFlaps(t *testing.T) {
 	hlstest.SameSamples(t, r.of("a0").samples(t, 48000), want, 2*time.Millisecond)
 	if strings.Contains(r.log.String(), "silence") {
 		t.Errorf("%s", &r.log)
+	}
+}
+
+// TestLateSoundBegins with silence: its first segment begins when that of the pictures does.
+func TestLateSoundBegins(t *testing.T) {
+	for _, codec := range []media.Codec{media.AAC, media.Opus, media.MP3} {
+		for _, late := range []time.Duration{150, 500, 1000, 1700} {
+			for _, wanted := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%v, %d ms, %v", codec, late, wanted), func(t *testing.T) {
+					s := hlstest.SoundOf(codec)
+					r := newRig(t, Options{SegmentDuration: time.Second})
+					r.leader.wanted = func() bool { return wanted }
+					units := hlstest.Without(s.Until(12*time.Second), 0, late*time.Millisecond)
+					header := media.AccessUnit{Track: s.Audio, Header: media.SequenceHeader, Arrived: units[0].Arrived}
+					r.feed("", append([]media.AccessUnit{header}, units...)...)
+					r.finish()
+					sound := r.of("a0")
+					for _, seq := range sound.order {
+						a, v := sound.segments[seq], r.of("v0").segments[seq]
+						if v == nil || a.Gap || v.Gap {
+							continue
+						}
+						if off := a.At.Sub(v.At); off.Abs() > 50*time.Millisecond {
+							t.Errorf("segment %d begins %v later than that of the pictures", seq, off)
+						}
+					}
+					var heard []hlstest.Sample
+					want := hlstest.SamplesOf(units, s.Audio)
+					for _, u := range sound.samples(t, int64(s.Audio.SampleRate)) {
+						if u.PTS >= want[0].PTS-3*time.Millisecond {
+							heard = append(heard, u)
+						}
+					}
+					hlstest.SameSamples(t, heard, want, 3*time.Millisecond)
+				})
+			}
+		}
+	}
+}
+
+// TestSoundBegins: sound that begins no later than it usually does has nothing in front that was
+// not sent. What counts is when the first picture is shown.
+func TestSoundBegins(t *testing.T) {
+	for _, c := range []struct {
+		rate int
+		late []time.Duration
+	}{{48000, []time.Duration{0, 22, 48, 99}}, {22050, []time.Duration{0, 47, 120}}} {
+		for _, late := range c.late {
+			for _, composition := range []time.Duration{0, 200 * time.Millisecond} {
+				for _, wanted := range []bool{false, true} {
+					t.Run(fmt.Sprintf("%d Hz, %d ms, %v, %v", c.rate, late, composition, wanted), func(t *testing.T) {
+						s := hlstest.SoundOf(media.AAC)
+						s.Audio, s.AudioEvery = hlstest.AAC(c.rate), 1024/float64(c.rate)
+						r := newRig(t, Options{SegmentDuration: time.Second})
+						r.leader.wanted = func() bool { return wanted }
+						units := s.Until(12 * time.Second)
+						for i := range units {
+							u := &units[i]
+							u.PTS += composition
+							if u.Track.Kind == media.Audio {
+								u.DTS = u.PTS + late*time.Millisecond
+								u.PTS = u.DTS
+							}
+						}
+						header := media.AccessUnit{Track: s.Audio, Header: media.SequenceHeader, Arrived: units[0].Arrived}
+						r.feed("", append([]media.AccessUnit{header}, units...)...)
+						r.finish()
+						hlstest.SameSamples(t, r.of("a0").samples(t, int64(c.rate)), hlstest.SamplesOf(units, s.Audio), 3*time.Millisecond)
+					})
+				}
+			}
+		}
 	}
 }
