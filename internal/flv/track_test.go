@@ -223,7 +223,7 @@ func FuzzConfigure(f *testing.F) {
 				for _, set := range track.ParameterSets {
 					size += len(set)
 				}
-				if len(track.ParameterSets) == 0 || size > len(config) || track.NALLengthSize == 3 || track.NALLengthSize > 4 {
+				if len(track.ParameterSets) == 0 || size > len(config) || track.NALLengthSize < 1 || track.NALLengthSize > 4 {
 					t.Fatalf("%+v", track)
 				}
 			case media.AAC, media.Opus, media.FLAC:
