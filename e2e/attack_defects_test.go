@@ -276,10 +276,7 @@ func TestDefect07ViewersLeaveNothing(t *testing.T) {
 func TestDefect08OutOfFileDescriptors(t *testing.T) {
 	t.Parallel()
 	limited := filepath.Join(t.TempDir(), "limited")
-	script := fmt.Sprintf("#!/bin/sh\nulimit -n 40\nexec %s \"$@\"\n", raceBinary(t))
-	if err := os.WriteFile(limited, []byte(script), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	writeScript(t, limited, fmt.Sprintf("#!/bin/sh\nulimit -n 40\nexec %s \"$@\"\n", raceBinary(t)))
 	s := &server{}
 	s.launch(t, limited, nil)
 	var open []net.Conn

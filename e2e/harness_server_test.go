@@ -111,6 +111,17 @@ func (s *server) launch(t testing.TB, program string, env []string, args ...stri
 	s.relaunch(t, program, env, args...)
 }
 
+// writeScript writes a program to be started. No process begins meanwhile: one that did while the
+// file is open would have it open for a moment too, and then it cannot be started ("text file busy").
+func writeScript(t testing.TB, file, text string) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(file, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // relaunch starts the program again in the same folder and on the same ports.
 func (s *server) relaunch(t testing.TB, program string, env []string, args ...string) {
 	t.Helper()

@@ -48,9 +48,7 @@ func startInNamespace(t *testing.T, s *server, script string, args ...string) {
 	}
 	file := filepath.Join(dir, "start")
 	text := fmt.Sprintf("#!/bin/sh\nexec unshare -r -m sh -c 'set -e; %s' %s \"$@\"\n", script, raceBinary(t))
-	if err := os.WriteFile(file, []byte(text), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	writeScript(t, file, text)
 	s.launch(t, file, nil, args...)
 }
 
