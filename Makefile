@@ -11,7 +11,7 @@ BENCHFLAGS ?=
 TESTS    ?= .
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/livego
 TRIXIE   := $(CACHE)/trixie-ffmpeg
-# LONG are end-to-end tests that wait for players for minutes. CI runs them behind make test, which is to be done in 20 minutes.
+# LONG are end-to-end tests that wait for players for minutes. CI runs them behind make test.
 LONG     := TestCleanEnd|TestClusterHalts|TestCMAFPairs|TestFirstTransport|TestFormsInChromium|TestHoleInSound|TestJoined|TestLadderLeaves|TestLadderSilence|TestLadderSoundMoves|TestLLHLSRepublish|TestLLHLSRestart|TestLLHLSStartPart|TestOtherCodecInPages|TestPlayersRestart|TestPlayersWrap|TestRelease|TestSoundHeaderPlays|TestStampsPlay
 SKIP     :=
 # How long make soak lasts.
@@ -35,7 +35,7 @@ pages: ## the web pages, where there is Node
 	@scripts/build-pages.sh
 test e2e-long: export GOTESTSUM := $(CACHE)/gotestsum/gotestsum
 test: SKIP = ^($(LONG))$$
-test: tools lint unit cross e2e ## all checks but the longest, in 20 minutes; up to three tests that fail are run again and named
+test: tools lint unit cross e2e ## all checks but the longest; up to three tests that fail are run again and named
 e2e-long: TESTS = ^($(LONG))$$
 e2e-long: e2e ## the end-to-end tests that make test leaves to CI, 12 minutes
 tools: ## programs that the end-to-end tests run
