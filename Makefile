@@ -37,7 +37,7 @@ test e2e-long: export GOTESTSUM := $(CACHE)/gotestsum/gotestsum
 test: SKIP = ^($(LONG))$$
 test: tools lint unit cross e2e ## all checks but the longest; up to three tests that fail are run again and named
 e2e-long: TESTS = ^($(LONG))$$
-e2e-long: e2e ## the end-to-end tests that make test leaves to CI, 12 minutes
+e2e-long: e2e ## the end-to-end tests that make test leaves to CI
 tools: ## programs that the end-to-end tests run
 	scripts/install-test-tools.sh
 	scripts/install-trixie-ffmpeg.sh $(TRIXIE)
@@ -45,8 +45,8 @@ tools: ## programs that the end-to-end tests run
 	scripts/install-go-tool.sh $(CACHE)/gotestsum gotest.tools/gotestsum '' v1.13.0 'make test runs tests by it'
 lint: ## gofmt, vet, staticcheck, go.mod; types and style of web/
 	scripts/lint.sh
-unit: ## unit tests with the race detector; those that wait longest begin first
-	scripts/test.sh -race -timeout 40m './internal/server ./internal/hls/ladder ./...'
+unit: ## unit tests with the race detector
+	scripts/test.sh -race -timeout 40m ./...
 race: build
 	go build -race -o bin/livego-race ./cmd/livego
 e2e: race ## the built program against real clients, all tests

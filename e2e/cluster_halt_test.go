@@ -114,8 +114,8 @@ func startHaltBed(t *testing.T) *haltBed {
 func (b *haltBed) round(t *testing.T, signal syscall.Signal, h halts) {
 	t.Helper()
 	old, next := b.nodes[b.home], b.nodes[1-b.home]
-	// While FFmpeg began anew it sent nothing, and by so much hls.js is nearer to live than it wants
-	// to be. Each round has a viewer who plays where hls.js begins.
+	// While FFmpeg began anew it sent nothing, and by so much hls.js is nearer to live than it
+	// wants to be. Each round has a viewer who plays where hls.js begins.
 	b.web.playLive(t)
 	began := time.Now()
 	old.expectCrash = signal == syscall.SIGKILL

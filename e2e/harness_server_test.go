@@ -112,7 +112,8 @@ func (s *server) launch(t testing.TB, program string, env []string, args ...stri
 }
 
 // writeScript writes a program to be started. No process begins meanwhile: one that did while the
-// file is open would have it open for a moment too, and then it cannot be started ("text file busy").
+// file is open would have it open for a moment too, and then it cannot be started ("text file
+// busy").
 func writeScript(t testing.TB, file, text string) {
 	t.Helper()
 	syscall.ForkLock.RLock()

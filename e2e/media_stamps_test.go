@@ -184,7 +184,8 @@ func TestPicturesShownEarly(t *testing.T) {
 }
 
 // TestDelivery: pictures or sound come in bursts, or the sound begins late. Low-Latency HLS loses
-// nothing, makes up nothing but silence in front of late sound, and its playlists keep to the rules.
+// nothing, makes up nothing but silence in front of late sound, and its playlists keep to the
+// rules.
 func TestDelivery(t *testing.T) {
 	t.Parallel()
 	bursts := func(kind byte, length uint32) func(one tag) uint32 {

@@ -137,7 +137,8 @@ type Registry interface {
 	// Free gives a stream back, if the node still has it by that token, with what is remembered for
 	// the next home, unless that is zero.
 	Free(ctx context.Context, stream string, n Node, token int64, hand Hand) error
-	// Lookup returns where a stream is, or ErrNotFound; ErrDied while that is since mourning at most.
+	// Lookup returns where a stream is, or ErrNotFound; ErrDied while its node died mourning ago at
+	// most.
 	Lookup(ctx context.Context, stream string) (Entry, error)
 	// Nodes returns all nodes of the last day, by ID.
 	Nodes(ctx context.Context) ([]Node, error)

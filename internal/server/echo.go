@@ -14,8 +14,9 @@ import (
 )
 
 // suspect is a publisher of a stream that has another one, from where that is pushed to, or a pull,
-// or any if other nodes have the stream from here: it may be that stream, come back. Until its first picture or sound, before which servers send
-// metadata, it takes nobody's place. Its methods are called from one goroutine.
+// or any if other nodes have the stream from here: it may be that stream, come back. Until its
+// first picture or sound, before which servers send metadata, it takes nobody's place. Its methods
+// are called from one goroutine.
 type suspect struct {
 	server *Server
 	may    permit

@@ -148,8 +148,8 @@ func refuseFile(w http.ResponseWriter, why error, again time.Duration) {
 	http.Error(w, why.Error(), http.StatusServiceUnavailable)
 }
 
-// isAway says whether the files of a stream are to be asked for at another node, which may have died
-// a moment ago. The error is that nobody could tell.
+// isAway says whether the files of a stream are to be asked for at another node, which may have
+// died a moment ago. The error is that nobody could tell.
 func (n *node) isAway(ctx context.Context, stream string) (bool, error) {
 	if _, holds := n.member.Holds(stream); holds {
 		return false, nil
@@ -261,8 +261,8 @@ func (n *node) confirm(e cluster.Entry, h http.Header) {
 	}
 }
 
-// placeOf returns where the files of a stream are: at its home, or its last one. has: a node has it,
-// or died a moment ago; then there is an error if nobody here has asked that for files.
+// placeOf returns where the files of a stream are: at its home, or its last one. has: a node has
+// it, or died a moment ago; then there is an error if nobody here has asked that for files.
 func (n *node) placeOf(ctx context.Context, stream string, ask func(context.Context, string) (cluster.Entry, error)) (e cluster.Entry, has bool, err error) {
 	e, err = ask(ctx, stream)
 	if err == nil {
